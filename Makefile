@@ -1,0 +1,38 @@
+# Bare `make` lists the targets. PYTHON is only used to create .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+LAVA_BIN := .venv-lava/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## create or update .venv and .venv-lava (pinned versions; quick when nothing changed)
+	@$(PYTHON) scripts/setup_environments.py
+
+demo: setup ## train, convert, quantize, compile for three targets, verify, energy: in two minutes
+	@$(BIN)/neurodeploy demo
+
+test: setup ## the tests, in the main environment and in the single 3.10 environment
+	$(BIN)/python -m pytest
+	@if [ ! -x $(LAVA_BIN)/python ]; then echo "tests/py310 not run: there is no Lava environment (see make setup)"; \
+	elif [ ! -d tests/py310 ]; then echo "tests/py310 not run: no such folder"; \
+	else set -x; $(LAVA_BIN)/python -m pytest tests/py310; fi
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff reorder imports and reformat
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+
+bench: setup ## the benchmarks (peers: .venv/bin/pip install -e .[bench])
+	$(BIN)/python -m benchmarks
+
+clean: ## remove both environments, caches and build output
+	rm -rf .venv .venv-lava .venv.* .venv-lava.* .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Measurements: never part of the tests, printed with the versions that they were made with."""

@@ -1,0 +1,95 @@
+"""The command line: one file per command, imported only when that command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+USER_ERROR = 2
+BUG = 70
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``neurodeploy`` and exit.
+
+    The exit status is 0 for success, 1 where a command found what it looks for to be false (a
+    mismatch), 2 for an error the user can mend (one line on standard error), 70 for a bug (with a
+    traceback), 130 after an interrupt.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Instead of those of the process.
+    """
+    status = run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = _hush()
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status; everything that goes wrong is told on stderr."""
+    import click
+
+    from neurodeploy.cli.group import State, cli
+    from neurodeploy.errors import NeurodeployError
+
+    state = State(arguments=tuple(arguments))
+
+    def fail(message: str) -> int:
+        if state.debug:
+            import traceback
+
+            traceback.print_exc()
+        print(f"neurodeploy: error: {' '.join(message.split())}", file=sys.stderr)
+        return USER_ERROR
+
+    try:
+        # Not cli.main(), which ends a broken pipe with status 1: that says "mismatch" here.
+        with cli.make_context("neurodeploy", list(arguments), obj=state) as context:
+            cli.invoke(context)
+        return 0
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except NeurodeployError as error:
+        return fail(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return USER_ERROR
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "neurodeploy"
+        message = error.format_message().rstrip(".")
+        return fail(f"{message}; see '{command} --help'")
+    except click.ClickException as error:
+        return fail(error.format_message())
+    except (KeyboardInterrupt, click.Abort):
+        print("neurodeploy: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _hush()
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        return fail(f"{error.filename}: {reason}" if error.filename else reason)
+    except MemoryError:
+        return fail("out of memory; use fewer samples (--samples) or fewer time steps")
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print(
+            "neurodeploy: this is a bug in neurodeploy; please report it with the lines above and "
+            "the output of 'neurodeploy doctor'",
+            file=sys.stderr,
+        )
+        return BUG
+
+
+def _hush() -> int:
+    # The reader is gone; the interpreter must not complain about it again when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE

@@ -1,0 +1,124 @@
+"""``neurodeploy compile``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neurodeploy.cli.options import json_option, key_values, output_option
+from neurodeploy.errors import CapacityError, UsageError
+
+
+def option_values(target: str, settings: tuple[str, ...]) -> dict[str, Any]:
+    """Target options, each read as the type of its default; the target judges the rest.
+
+    Raises
+    ------
+    UsageError
+        For a text that is no value of that type.
+    """
+    from neurodeploy.targets.registry import TARGETS
+
+    defaults = TARGETS.get(target).option_defaults
+    return {
+        key: _option_value(target, key, text, defaults.get(key))
+        for key, text in key_values(settings, "--option").items()
+    }
+
+
+def _option_value(target: str, key: str, text: str, default: Any) -> Any:
+    if text.lower() in ("true", "false") and isinstance(default, bool):
+        return text.lower() == "true"
+    if default is None and text.lower() == "none":
+        return None
+    if isinstance(default, str):
+        return text
+    kinds = (float,) if isinstance(default, float) else (int, float)
+    for kind in kinds:
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    if default is None:
+        return text
+    raise UsageError(
+        f"target {target}: {key}={text!r}; expected a value like the default {default!r}"
+    )
+
+
+@click.command("compile")
+@click.argument("source", type=click.Path(path_type=Path), metavar="NET.ndn")
+@click.option("--target", required=True, metavar="NAME", help="See 'neurodeploy targets'.")
+@click.option(
+    "--board",
+    metavar="NAME",
+    help="See 'neurodeploy boards', or a TOML file.  [default: the target's]",
+)
+@click.option(
+    "--option",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the target; repeat for more.",
+)
+@click.option(
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="Compile nothing: list everything that the target refuses.",
+)
+@output_option(required=False, what="The deployment, a folder.")
+@json_option
+@click.pass_context
+def compile_(
+    context: click.Context,
+    /,
+    source: Path,
+    target: str,
+    board: str | None,
+    settings: tuple[str, ...],
+    only_check: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Compile a quantized netlist for a target."""
+    from neurodeploy import api
+    from neurodeploy.cli.record import recorded
+    from neurodeploy.ir.artifact import load_artifact
+    from neurodeploy.ir.files import expect_replaceable
+    from neurodeploy.report.deployment import (
+        deployment_json,
+        render_compiled,
+        render_violations,
+        violations_json,
+    )
+    from neurodeploy.report.text import to_json
+
+    options = option_values(target, settings)
+    if only_check:
+        artifact = load_artifact(source)
+        found = api.check(artifact, target, board, **options)
+        if as_json:
+            click.echo(to_json(violations_json(target, artifact.netlist.name, found)))
+        elif not found:
+            click.echo(f"{artifact.netlist.name}: target {target} computes it exactly")
+        else:
+            click.echo(render_violations(found))
+        if found:
+            raise CapacityError(
+                f"target {target} refuses {artifact.netlist.name}: {len(found)} "
+                f"violation{'s' * (len(found) != 1)}, listed above"
+            )
+        return
+    if output is None:
+        raise UsageError("compile: name the folder to write (-o DIR), or only --check")
+    expect_replaceable(output)
+    artifact = recorded(load_artifact(source), context)
+    deployment = api.compile(artifact, target, board, **options)
+    api.save(deployment, output)
+    if as_json:
+        click.echo(to_json(deployment_json(deployment)))
+    else:
+        click.echo(render_compiled(deployment, output))

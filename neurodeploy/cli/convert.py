@@ -1,0 +1,172 @@
+"""``neurodeploy convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neurodeploy.cli.fields import field_options, field_values
+from neurodeploy.cli.options import (
+    data_option,
+    json_option,
+    key_values,
+    output_option,
+    seed_option,
+    with_options,
+)
+
+EXPLICIT = ("timesteps", "decode")
+"""Fields of every method that the command spells itself."""
+
+
+def method_options() -> list[click.Option]:
+    """Options of all methods that can be imported.
+
+    A plug-in that cannot is no reason to refuse ``--help``: choosing it tells what is wrong.
+    """
+    from neurodeploy.convert.registry import METHODS
+    from neurodeploy.errors import NeurodeployError
+
+    classes: dict[str, type] = {}
+    for name in METHODS:
+        try:
+            classes[name] = METHODS.get(name)
+        except NeurodeployError:
+            continue
+    return field_options(classes, leave_out=EXPLICIT)
+
+
+def chosen_options(
+    method: str, given: dict[str, str | None], settings: tuple[str, ...]
+) -> dict[str, Any]:
+    """The options of a method, from its own options and ``--set key=value``."""
+    from neurodeploy.convert.registry import METHODS
+
+    texts = {**given, **key_values(settings, "--set")}
+    return field_values(METHODS.get(method), texts)
+
+
+def conversion_options(command: click.decorators.FC) -> click.decorators.FC:
+    """Options of the conversion that ``convert`` and ``evaluate`` share."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--method",
+                default="rate",
+                show_default=True,
+                metavar="NAME",
+                help="See 'neurodeploy methods'.",
+            ),
+            click.option(
+                "--input",
+                "input_",
+                default="current",
+                show_default=True,
+                metavar="current|spikes|rate|poisson|latency",
+                help="How a sample enters: as a constant current, or as spikes ('spikes' is "
+                "'rate', evenly spaced).",
+            ),
+            click.option(
+                "--decode",
+                default="membrane",
+                show_default=True,
+                metavar="membrane|counts",
+                help="How the answer is read.",
+            ),
+            click.option(
+                "--calibration-samples",
+                type=int,
+                default=512,
+                show_default=True,
+                metavar="N",
+                help="Calibrate on the first N training samples.",
+            ),
+            click.option(
+                "--input-levels",
+                type=int,
+                metavar="N",
+                help="Levels of the encoded input.  [default: those of the data, else 255]",
+            ),
+            seed_option,
+            click.option(
+                "--name", metavar="NAME", help="Name of the network.  [default: the factory's]"
+            ),
+            with_options(method_options),
+            click.option(
+                "--set",
+                "settings",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="An option of a plug-in method; repeat for more.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--weights", metavar="FILE", help="State dict saved by torch.save.")
+@data_option()
+@click.option("--timesteps", type=int, default=32, show_default=True, metavar="T")
+@conversion_options
+@output_option(what="The netlist, a .ndn file.")
+@json_option
+@click.pass_context
+def convert(
+    context: click.Context,
+    /,
+    model: str,
+    weights: str | None,
+    data: str,
+    timesteps: int,
+    method: str,
+    input_: str,
+    decode: str,
+    calibration_samples: int,
+    input_levels: int | None,
+    seed: int,
+    name: str | None,
+    settings: tuple[str, ...],
+    output: Path,
+    as_json: bool,
+    **given: str | None,
+) -> None:
+    """Convert a trained network to a real-valued spiking netlist.
+
+    MODEL is file.py:factory or package.module:factory; the factory is called without arguments and
+    gives a torch.nn.Module. The data calibrate the thresholds, from their training split.
+    """
+    from neurodeploy import api
+    from neurodeploy.cli.progress import progress
+    from neurodeploy.cli.record import recorded
+    from neurodeploy.ir.files import expect_writable
+    from neurodeploy.report.netlist import render_written, summarize_artifact
+    from neurodeploy.report.text import to_json
+
+    expect_writable(output)
+    options = chosen_options(method, given, settings)
+    with progress("calibrate") as advance:
+        artifact = api.convert(
+            model,
+            data,
+            weights=weights,
+            method=method,
+            timesteps=timesteps,
+            input=input_,
+            decode=decode,
+            calibration_samples=calibration_samples,
+            input_levels=input_levels,
+            seed=seed,
+            name=name,
+            progress=advance,
+            **options,
+        )
+    api.save(recorded(artifact, context), output)
+    if as_json:
+        click.echo(to_json(summarize_artifact(artifact)))
+    else:
+        click.echo(render_written(artifact, output))

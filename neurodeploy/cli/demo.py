@@ -1,0 +1,47 @@
+"""``neurodeploy demo``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from neurodeploy.cli.options import json_option
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for the netlists and deployments.",
+)
+@json_option
+@click.pass_context
+def demo(context: click.Context, output: Path, as_json: bool) -> None:
+    """Train, convert, quantize, compile, verify and price a small network on embedded data."""
+    from neurodeploy.demo.demonstration import demonstrate
+    from neurodeploy.report.demo import render_demo
+    from neurodeploy.report.text import to_json
+
+    start = time.monotonic()
+
+    def tell(line: str) -> None:
+        click.echo(f"[{time.monotonic() - start:5.1f} s] {line}", err=as_json)
+
+    outcomes = demonstrate(output, tell)
+    if as_json:
+        click.echo(to_json({"outcomes": [outcome.to_dict() for outcome in outcomes]}))
+    else:
+        click.echo(f"\n{render_demo([outcome.to_dict() for outcome in outcomes])}\n")
+        click.echo(f"Netlists and deployments are in {output}. Look at one of them:")
+        click.echo(f"  neurodeploy inspect {output / 'spikes-3bit.ndn'}")
+        click.echo(
+            f"  neurodeploy verify {output / 'spikes-3bit.truenorth'} --against brian2 "
+            "--data digits --samples 5"
+        )
+    if not all(outcome.exact for outcome in outcomes):
+        context.exit(1)

@@ -1,0 +1,21 @@
+"""``neurodeploy doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from neurodeploy.cli.options import json_option
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Tell what is installed, which executors and targets work, why others do not, and the remedy.
+
+    Each package is really imported, in a process of its own.
+    """
+    from neurodeploy.report.doctor import diagnose, render
+    from neurodeploy.report.text import to_json
+
+    diagnosis = diagnose()
+    click.echo(to_json(diagnosis.to_dict()) if as_json else render(diagnosis))

@@ -1,0 +1,156 @@
+"""``neurodeploy evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurodeploy.cli.convert import chosen_options, conversion_options
+from neurodeploy.cli.options import data_option, json_option, samples_option
+from neurodeploy.cli.quantize import weight_widths
+from neurodeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from neurodeploy.verify.accuracy import Evaluation
+
+
+@click.command()
+@click.argument("source", metavar="NET.ndn|MODEL")
+@data_option()
+@samples_option
+@click.option("--weights", metavar="FILE", help="MODEL: state dict saved by torch.save.")
+@click.option(
+    "--timesteps", metavar="T,...", help="MODEL: the numbers of steps; each is converted anew."
+)
+@click.option(
+    "--weight-bits",
+    metavar="BITS|LAYER=BITS,...",
+    help="MODEL: quantize as well.  [default: real-valued]",
+)
+@click.option(
+    "--calibration-data",
+    metavar="SPEC",
+    help="MODEL: what to calibrate on.  [default: the training split of --data]",
+)
+@conversion_options
+@json_option
+@click.pass_context
+def evaluate(
+    context: click.Context,
+    /,
+    source: str,
+    data: str,
+    samples: int | None,
+    as_json: bool,
+    weights: str | None,
+    timesteps: str | None,
+    weight_bits: str | None,
+    calibration_data: str | None,
+    **conversion: Any,
+) -> None:
+    """Accuracy of a netlist, and of every prefix of its run, beside its source network.
+
+    With a MODEL (file.py:factory, as in 'convert') and --timesteps, the network is converted anew
+    for every number of time steps.
+    """
+    from neurodeploy.report.evaluation import render_evaluations
+    from neurodeploy.report.text import to_json
+    from neurodeploy.verify.accuracy import evaluation_json
+
+    if timesteps is None:
+        if ":" in source and not Path(source).exists():
+            raise UsageError(
+                f"evaluate {source}: a model needs --timesteps, as in --timesteps 8,16,32"
+            )
+        _refuse_conversion(context)
+        evaluations = [_evaluate_file(Path(source), data, samples)]
+    else:
+        convert = _converter(source, weights, calibration_data or data, calibration_data is None)
+        options = _conversion(conversion)
+        evaluations = [
+            _evaluate_conversion(convert, t, options, weight_bits, data, samples)
+            for t in _timesteps(timesteps)
+        ]
+    if as_json:
+        click.echo(to_json(evaluation_json(evaluations)))
+    else:
+        click.echo(render_evaluations(evaluations))
+
+
+def _evaluate_file(path: Path, data: str, samples: int | None) -> Evaluation:
+    from neurodeploy import api
+    from neurodeploy.cli.progress import progress
+
+    with progress("evaluate") as advance:
+        return api.evaluate(path, data, samples, progress=advance)
+
+
+def _refuse_conversion(context: click.Context) -> None:
+    """Options that only a conversion reads must not pass unheard."""
+    heard = {"source", "data", "samples", "as_json", "timesteps"}
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name)
+        if given is click.core.ParameterSource.COMMANDLINE and name not in heard:
+            if name == "debug":
+                continue
+            raise UsageError(
+                f"evaluate: {parameter.opts[-1]} is for a model with --timesteps; a .ndn file is "
+                "evaluated as it was converted"
+            )
+
+
+def _timesteps(text: str) -> list[int]:
+    try:
+        steps = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--timesteps {text!r}: expected whole numbers, as in 8,16,32") from None
+    if len(set(steps)) < len(steps):
+        raise UsageError(f"--timesteps {text!r}: a number is given twice")
+    return steps
+
+
+def _conversion(given: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of the API from the options of the command."""
+    own = ("method", "decode", "calibration_samples", "input_levels", "seed", "name")
+    options = {key: given.pop(key) for key in own}
+    options["input"] = given.pop("input_")
+    settings = given.pop("settings")
+    return {**options, **chosen_options(options["method"], given, settings)}
+
+
+def _converter(
+    model: str, weights: str | None, calibration: str, derive: bool
+) -> Callable[..., Any]:
+    from neurodeploy import api
+    from neurodeploy.datasets.spec import training_text
+
+    text = training_text(calibration) if derive else calibration
+
+    def convert(**options: Any) -> Any:
+        return api.convert(model, text, weights=weights, **options)
+
+    return convert
+
+
+def _evaluate_conversion(
+    convert: Callable[..., Any],
+    timesteps: int,
+    options: dict[str, Any],
+    weight_bits: str | None,
+    data: str,
+    samples: int | None,
+) -> Evaluation:
+    from neurodeploy import api
+    from neurodeploy.cli.progress import progress
+
+    with progress(f"T = {timesteps}: calibrate") as advance:
+        net = convert(timesteps=timesteps, progress=advance, **options)
+        if weight_bits is not None:
+            common, layers = weight_widths(weight_bits)
+            net = api.quantize(net, 8 if common is None else common, layer_bits=layers)
+        advance.stage(f"T = {timesteps}: evaluate")
+        return api.evaluate(net, data, samples, progress=advance)

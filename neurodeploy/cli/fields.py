@@ -1,0 +1,118 @@
+"""Click options made from the fields of option dataclasses: a new method needs no edit here."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import click
+
+from neurodeploy.errors import UsageError
+
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_ENTRY = re.compile(r"^(\w[\w, ]*) : (.+)$")
+
+
+def field_options(
+    classes: Mapping[str, type], leave_out: Collection[str] = ()
+) -> list[click.Option]:
+    """One option per field; values stay text, for :func:`field_value` to read.
+
+    Parameters
+    ----------
+    classes : mapping of name to dataclass
+        Where several have a field of one name, they share the option.
+    leave_out : collection of str
+        Fields that a command offers otherwise.
+    """
+    options: dict[str, click.Option] = {}
+    for owner, cls in classes.items():
+        documented = _documented(cls)
+        hints = get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            if field.name in leave_out or field.name in options:
+                continue
+            kind, text = documented.get(field.name, ("", ""))
+            default = field.default
+            shown = "" if default is dataclasses.MISSING else f"  [{_of(classes, owner)}{default}]"
+            options[field.name] = click.Option(
+                [f"--{field.name.replace('_', '-')}", field.name],
+                metavar=_metavar(hints[field.name], kind),
+                help=f"{text}{shown}".strip(),
+            )
+    return list(options.values())
+
+
+def _of(classes: Mapping[str, type], owner: str) -> str:
+    return "default: " if len(classes) == 1 else f"{owner}: "
+
+
+def field_values(cls: type, given: Mapping[str, str | None]) -> dict[str, Any]:
+    """The values that were given, each as its field's type; fields not in ``cls`` stay text.
+
+    Raises
+    ------
+    UsageError
+        For a text that is no value of the type.
+    """
+    hints = get_type_hints(cls)
+    return {
+        name: text if name not in hints else field_value(name, hints[name], text)
+        for name, text in given.items()
+        if text is not None
+    }
+
+
+def field_value(name: str, hint: Any, text: str) -> Any:
+    """Read a text as a value of a type.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    option = f"--{name.replace('_', '-')}"
+    if hint is bool:
+        if text.lower() not in _TRUTHS:
+            raise UsageError(f"{option} {text!r}: expected true or false")
+        return _TRUTHS[text.lower()]
+    if hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            kind = "a whole number" if hint is int else "a number"
+            raise UsageError(f"{option} {text!r}: expected {kind}") from None
+    return text
+
+
+def _metavar(hint: Any, kind: str) -> str:
+    choices = re.findall(r'"([^"]+)"', kind)
+    if choices:
+        return "|".join(choices)
+    if get_origin(hint) is Literal:
+        return "|".join(map(str, get_args(hint)))
+    return {int: "N", float: "X", bool: "true|false"}.get(hint, "VALUE")
+
+
+def _documented(cls: type) -> dict[str, tuple[str, str]]:
+    """Field -> (type as documented, sentence) of a numpydoc ``Parameters`` section."""
+    lines = (inspect.getdoc(cls) or "").splitlines()
+    found: dict[str, tuple[str, list[str]]] = {}
+    current: list[str] = []
+    for line in lines:
+        entry = _ENTRY.match(line)
+        if entry:
+            current = []
+            for name in entry[1].split(","):
+                found[name.strip()] = (entry[2], current)
+        elif line.startswith("    "):
+            current.append(line.strip())
+        elif line:
+            current = []
+    return {
+        name: (kind, re.sub(r"\s+", " ", " ".join(text)).replace("``", "'"))
+        for name, (kind, text) in found.items()
+    }

@@ -1,0 +1,40 @@
+"""``neurodeploy inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurodeploy.cli.options import json_option
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path), metavar="NET.ndn|DIR")
+@click.option(
+    "--text", "as_text", is_flag=True, help="Print the netlist as text that is made for diff."
+)
+@json_option
+def inspect(source: Path, as_text: bool, as_json: bool) -> None:
+    """Tell what is in a netlist or a deployment: populations, projections, sizes, provenance."""
+    from neurodeploy import api
+    from neurodeploy.ir.printer import print_netlist
+    from neurodeploy.report.deployment import deployment_json, render_deployment
+    from neurodeploy.report.netlist import render_artifact, summarize_artifact
+    from neurodeploy.report.text import to_json
+    from neurodeploy.targets.base import Deployment
+
+    thing = api.load(source)
+    deployment = thing if isinstance(thing, Deployment) else None
+    artifact = thing.artifact if isinstance(thing, Deployment) else thing
+    if as_text:
+        click.echo(print_netlist(artifact.netlist), nl=False)
+    elif as_json:
+        summary = summarize_artifact(artifact)
+        if deployment is not None:
+            summary["deployment"] = deployment_json(deployment)
+        click.echo(to_json(summary))
+    else:
+        if deployment is not None:
+            click.echo(render_deployment(deployment) + "\n")
+        click.echo(render_artifact(artifact))

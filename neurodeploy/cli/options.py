@@ -1,0 +1,97 @@
+"""Options that several commands share, so that they are spelled and explained alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from neurodeploy.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SPEC_HELP = (
+    "KIND:PATH[@train|test][#first=N][#norm=imagenet|MEANS/STDS] with KIND digits (no path), mnist "
+    "or cifar10, or FILE.npz holding x and y."
+)
+
+
+def json_option(function: F) -> F:
+    """``--json``: passes ``as_json: bool``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        function
+    )
+
+
+def samples_option(function: F) -> F:
+    """``--samples N``: passes ``samples: int | None``, None meaning all."""
+    return click.option(
+        "--samples",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Use the first N samples only.  [default: all]",
+    )(function)
+
+
+def data_option(required: bool = True) -> Callable[[F], F]:
+    """``--data SPEC``: passes ``data: str`` (None where not required and not given)."""
+    return click.option("--data", required=required, metavar="SPEC", help=SPEC_HELP)
+
+
+def output_option(required: bool = True, what: str = "Where to write.") -> Callable[[F], F]:
+    """``-o/--output PATH``: passes ``output: Path`` (None where not required and not given)."""
+    return click.option(
+        "-o",
+        "--output",
+        required=required,
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help=what,
+    )
+
+
+def seed_option(function: F) -> F:
+    """``--seed N``: passes ``seed: int``."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Seed of everything random; it is recorded in the files.",
+    )(function)
+
+
+def with_options(make: Callable[[], list[click.Option]]) -> Callable[[F], F]:
+    """Several options that a function makes, as one decorator."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(make()):
+            # Where click's own decorators leave the options of a function that is no command yet.
+            declared: list[click.Parameter] = function.__dict__.setdefault("__click_params__", [])
+            declared.append(option)
+        return function
+
+    return decorate
+
+
+def key_values(settings: Sequence[str], option: str) -> dict[str, str]:
+    """Read ``key=value`` texts; dashes in a key count as underscores.
+
+    Raises
+    ------
+    UsageError
+        For a text without ``=`` or key, or a key that is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise UsageError(f"{option} {text!r}: expected key=value")
+        if key in found:
+            raise UsageError(f"{option} {text!r}: {key} is given twice")
+        found[key] = value
+    return found

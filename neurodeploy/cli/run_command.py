@@ -1,0 +1,47 @@
+"""``neurodeploy run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurodeploy.cli.options import data_option, json_option, output_option, samples_option
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@data_option()
+@samples_option
+@output_option(
+    required=False,
+    what="Write an .npz file: 'outputs' (in the units of the source network), 'classes', 'labels' "
+    "where there are, and 'spikes.POPULATION' [samples, T, ...].",
+)
+@json_option
+def run(folder: Path, data: str, samples: int | None, output: Path | None, as_json: bool) -> None:
+    """Run a deployment on data: the answers, their accuracy, and the spikes of each population."""
+    from neurodeploy import api
+    from neurodeploy.cli.progress import progress
+    from neurodeploy.ir.files import expect_writable, write_bytes_whole
+    from neurodeploy.report.inference import inference_npz, render_inference
+    from neurodeploy.report.text import to_json
+    from neurodeploy.targets.base import load_deployment
+    from neurodeploy.verify.inference import infer
+
+    if output is not None:
+        expect_writable(output)
+    deployment = load_deployment(folder)
+    stimulus, dataset = api.stimulus_for(deployment.artifact, data, samples)
+    with progress(deployment.target) as advance:
+        inference = infer(
+            deployment, stimulus, dataset.y, keep_spikes=output is not None, progress=advance
+        )
+    if output is not None:
+        write_bytes_whole(output, inference_npz(inference))
+    if as_json:
+        click.echo(to_json(inference.to_dict()))
+    else:
+        click.echo(render_inference(inference))
+        if output is not None:
+            click.echo(f"\nwrote {output}")

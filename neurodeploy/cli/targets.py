@@ -1,0 +1,21 @@
+"""``neurodeploy targets``."""
+
+from __future__ import annotations
+
+import click
+
+from neurodeploy.cli.options import json_option
+
+
+@click.command()
+@json_option
+def targets(as_json: bool) -> None:
+    """List the targets, whether they can run here, and their options."""
+    from neurodeploy.report.registered import list_targets, render_targets
+    from neurodeploy.report.text import to_json
+
+    found = list_targets()
+    if as_json:
+        click.echo(to_json({"targets": {t.name: t.to_dict() for t in found}}))
+    else:
+        click.echo(render_targets(found))

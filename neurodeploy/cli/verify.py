@@ -1,0 +1,48 @@
+"""``neurodeploy verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurodeploy.cli.options import data_option, json_option, samples_option
+
+MISMATCH = 1
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--against",
+    required=True,
+    metavar="NAME,...",
+    help="Executors to compare with: reference, engine, or targets.",
+)
+@data_option()
+@samples_option
+@json_option
+@click.pass_context
+def verify(
+    context: click.Context,
+    /,
+    folder: Path,
+    against: str,
+    data: str,
+    samples: int | None,
+    as_json: bool,
+) -> None:
+    """Compare a deployment with other executors, spike for spike.
+
+    Ends with status 1 if a single spike differs, or if nothing was compared.
+    """
+    from neurodeploy import api
+    from neurodeploy.cli.progress import progress
+    from neurodeploy.report.text import to_json
+    from neurodeploy.report.verification import render_verification
+
+    with progress("verify") as advance:
+        result = api.verify(folder, against, data, samples, stage=advance.stage, progress=advance)
+    click.echo(to_json(result.to_dict()) if as_json else render_verification(result))
+    if not result.exact:
+        context.exit(MISMATCH)

@@ -1,0 +1,1 @@
+"""Conversion: an analog graph becomes a real-valued spiking netlist."""

@@ -1,0 +1,162 @@
+"""The activation graph: what will spike, in the units of the source network.
+
+Between the analog graph and the netlist: every layer here becomes one population, its affine input
+the projections into it. Thresholds are chosen on it, because it says what each population codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.convert.affine import Affine, Term
+from neurodeploy.ir import neurons
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.connectivity import Conv
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InputLayer:
+    """A tensor that is given."""
+
+    name: str
+    shape: tuple[int, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReluLayer:
+    """``min(max(affine, 0), maximum)``; no maximum: None."""
+
+    name: str
+    affine: Affine
+    source: str | None
+    maximum: float | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the population."""
+        return self.affine.shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolLayer:
+    """Exact max-pooling of one population."""
+
+    name: str
+    pooled: str
+    model: neurons.MaxPool
+    source: str | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the population."""
+        return self.model.output_shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputLayer:
+    """``affine``, read as the answer."""
+
+    name: str
+    affine: Affine
+    source: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the population."""
+        return self.affine.shape
+
+
+Layer = InputLayer | ReluLayer | PoolLayer | OutputLayer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActivationGraph:
+    """Layers in topological order."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+    def evaluate(
+        self,
+        inputs: Mapping[str, AnyArray],
+        visit: Callable[[Layer, AnyArray], None],
+    ) -> None:
+        """Compute all activations of a batch and hand each to ``visit``.
+
+        Parameters
+        ----------
+        inputs : mapping
+            Input layer -> float ``[B, *shape]``.
+        visit : callable
+            Called once per layer, in order, with its values ``[B, *shape]``.
+        """
+        values: dict[str, AnyArray] = {}
+        remaining = self._uses()
+        for layer in self.layers:
+            if isinstance(layer, InputLayer):
+                value = np.asarray(inputs[layer.name], dtype=np.float32)
+            elif isinstance(layer, PoolLayer):
+                value = layer.model.maximum(values[layer.pooled])
+            else:
+                value = evaluate_affine(layer.affine, values)
+                if isinstance(layer, ReluLayer):
+                    value = np.clip(value, 0.0, layer.maximum)
+            visit(layer, value)
+            values[layer.name] = value
+            for source in sources(layer):
+                remaining[source] -= 1
+                if not remaining[source]:
+                    del values[source]
+
+    def _uses(self) -> dict[str, int]:
+        uses = {layer.name: 0 for layer in self.layers}
+        for layer in self.layers:
+            for source in sources(layer):
+                uses[source] += 1
+        return uses
+
+
+def sources(layer: Layer) -> set[str]:
+    """Layers that a layer takes values from."""
+    if isinstance(layer, InputLayer):
+        return set()
+    if isinstance(layer, PoolLayer):
+        return {layer.pooled}
+    return {term.source for term in layer.affine.terms}
+
+
+def evaluate_affine(affine: Affine, values: Mapping[str, AnyArray]) -> AnyArray:
+    """The value of an expression: float32 ``[B, *shape]``."""
+    batch = next(iter(values.values())).shape[0]
+    total = np.broadcast_to(affine.bias.astype(np.float32), (batch, *affine.shape)).copy()
+    for term in affine.terms:
+        total += evaluate_term(term, values[term.source]).reshape(total.shape)
+    return total
+
+
+def evaluate_term(term: Term, value: AnyArray) -> AnyArray:
+    """The value of one term for its population's values ``[B, *source_shape]``."""
+    if term.connectivity is None:
+        return np.asarray(value * term.scale.astype(value.dtype).reshape(term.source_shape))
+    if isinstance(term.connectivity, Conv):
+        return _convolve(term.connectivity, value)
+    return term.connectivity.apply(value)
+
+
+def _convolve(layer: Conv, value: AnyArray) -> AnyArray:
+    """A convolution in single precision, by torch: ten times faster than patches in NumPy."""
+    import torch
+    import torch.nn.functional as F
+
+    window = layer.window
+    pads = [amount for pair in reversed(window.padding) for amount in pair]
+    x = F.pad(torch.tensor(value, dtype=torch.float32), pads)
+    weight = torch.tensor(layer.weight, dtype=torch.float32)
+    convolve = F.conv1d if len(window.kernel) == 1 else F.conv2d
+    with torch.no_grad():
+        result = convolve(x, weight, None, window.stride, 0, window.dilation, layer.groups)
+    return result.numpy()

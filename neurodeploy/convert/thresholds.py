@@ -1,0 +1,173 @@
+"""Thresholds from data: what one spike of each population is worth in the source network.
+
+References
+----------
+Rueckauer et al. 2017, doi 10.3389/fnins.2017.00682, section 2.2.2: data-based normalization by the
+99.9th percentile of the non-zero activations. Kim et al. 2020 (Spiking-YOLO),
+doi 10.1609/aaai.v34i07.6787: normalization by channel. Li et al. 2021 (SNN calibration),
+arXiv 2106.06984, section 4: thresholds by minimum squared error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neurodeploy.convert.layers import ActivationGraph, InputLayer, Layer, OutputLayer, PoolLayer
+from neurodeploy.errors import ConversionError, UnknownNameError
+from neurodeploy.ir.arrays import AnyArray, FloatArray
+
+SAMPLES_PER_CHANNEL = 16_384
+GRID = 1.0 - 0.01 * np.arange(96)
+
+
+@dataclass(slots=True)
+class Activations:
+    """What calibration remembers of one layer.
+
+    ``samples`` is ``[C, n]``: activations at positions drawn at random, evenly over the images;
+    ``maximum`` is over everything seen, per channel. For outputs ``samples`` is ``[n, classes]``.
+    """
+
+    samples: FloatArray
+    maximum: FloatArray
+
+
+@dataclass(slots=True)
+class Calibration:
+    """Collects activations over the calibration images."""
+
+    graph: ActivationGraph
+    n_images: int
+    seed: int = 0
+    parts: dict[str, list[FloatArray]] = field(default_factory=dict)
+    maxima: dict[str, FloatArray] = field(default_factory=dict)
+
+    def add(self, inputs: dict[str, AnyArray]) -> None:
+        """Take in one batch."""
+        self.graph.evaluate(inputs, self._visit)
+
+    def _visit(self, layer: Layer, value: FloatArray) -> None:
+        if not np.isfinite(value).all():
+            raise ConversionError(f"{layer.name}: NaN or infinite activations in calibration")
+        if isinstance(layer, InputLayer):
+            return
+        parts = self.parts.setdefault(layer.name, [])
+        if isinstance(layer, OutputLayer):
+            parts.append(value.reshape(value.shape[0], -1).astype(np.float64))
+            return
+        if isinstance(layer, PoolLayer):
+            return
+        batch, channels = value.shape[:2]
+        flat: AnyArray = value.reshape(batch, channels, -1)
+        top = flat.max(axis=(0, 2)).astype(np.float64)
+        self.maxima[layer.name] = np.maximum(self.maxima.get(layer.name, top), top)
+        per_image = max(1, -(-SAMPLES_PER_CHANNEL // self.n_images))
+        if flat.shape[2] > per_image:
+            # The same positions for a layer in every run, whatever the batch size.
+            generator = np.random.default_rng([self.seed, len(layer.name), flat.shape[2]])
+            chosen = generator.choice(flat.shape[2], per_image, replace=False)
+            flat = np.take(flat, chosen, axis=2)
+        parts.append(flat.transpose(1, 0, 2).reshape(channels, -1).astype(np.float64))
+
+    def activations(self, name: str) -> Activations:
+        """What was collected of one rectified layer."""
+        return Activations(np.concatenate(self.parts[name], axis=1), self.maxima[name])
+
+    def outputs(self, name: str) -> FloatArray:
+        """Values of an output layer: ``[n_images, classes]``."""
+        return np.concatenate(self.parts[name], axis=0)
+
+
+def by_maximum(activations: Activations, timesteps: int, percentile: float) -> FloatArray:
+    """The largest activation."""
+    return activations.maximum
+
+
+def by_percentile(activations: Activations, timesteps: int, percentile: float) -> FloatArray:
+    """A percentile of the non-zero activations: ``[C]``."""
+    return np.array(
+        [
+            np.percentile(row[row > 0], percentile) if (row > 0).any() else 0.0
+            for row in activations.samples
+        ]
+    )
+
+
+def by_squared_error(activations: Activations, timesteps: int, percentile: float) -> FloatArray:
+    """Thresholds of minimum squared error after T steps: ``[C]``.
+
+    Minimises ``|clip(floor(x T / theta + 1/2), 0, T) theta / T - x|^2`` over
+    ``theta = maximum (1 - 0.01 i)``: the rate of a soft-reset neuron that starts at theta / 2.
+    """
+    x = activations.samples
+    best = activations.maximum.copy()
+    least = np.full(best.shape, np.inf)
+    for fraction in GRID:
+        theta = activations.maximum * fraction
+        step = np.where(theta > 0, theta / timesteps, 1.0)[:, None]
+        coded = np.clip(np.floor(x / step + 0.5), 0, timesteps) * step
+        error = np.square(coded - x).mean(axis=1)
+        better = error < least
+        least = np.where(better, error, least)
+        best = np.where(better, theta, best)
+    return best
+
+
+Rule = Callable[[Activations, int, float], FloatArray]
+
+THRESHOLD_RULES: dict[str, Rule] = {
+    "mse": by_squared_error,
+    "percentile": by_percentile,
+    "max": by_maximum,
+}
+
+
+def choose_thresholds(
+    activations: Activations,
+    rule: str,
+    scope: str,
+    timesteps: int,
+    percentile: float,
+    maximum: float | None,
+    where: str,
+) -> FloatArray:
+    """Thresholds of one layer in the units of the source network: ``[C]``, all positive.
+
+    Parameters
+    ----------
+    rule : {"mse", "percentile", "max"}
+    scope : {"channel", "layer"}
+    maximum : float or None
+        Upper clip of the activation (ReLU6): a threshold above it would not clip.
+    where : str
+        The layer, for messages.
+
+    Raises
+    ------
+    ConversionError
+        If the layer is silent on all calibration images.
+    """
+    if rule not in THRESHOLD_RULES:
+        raise UnknownNameError("normalization", rule, THRESHOLD_RULES)
+    if scope not in ("channel", "layer"):
+        raise UnknownNameError("normalization scope", scope, ("channel", "layer"))
+    channels = activations.maximum.size
+    if scope == "layer":
+        joint = Activations(
+            activations.samples.reshape(1, -1), activations.maximum.max(keepdims=True)
+        )
+        theta = np.repeat(THRESHOLD_RULES[rule](joint, timesteps, percentile), channels)
+    else:
+        theta = THRESHOLD_RULES[rule](activations, timesteps, percentile)
+    active = theta > 0
+    if not active.any():
+        raise ConversionError(
+            f"{where}: every activation is zero on the calibration images; use more or other images"
+        )
+    # A channel that never fired in calibration still needs a threshold: the largest of its layer,
+    # so that it cannot flood the next one if it does fire.
+    theta = np.where(active, theta, theta.max())
+    return theta if maximum is None else np.minimum(theta, maximum)

@@ -1,0 +1,9 @@
+"""Labelled samples in raw units, addressed by one line of text."""
+
+from __future__ import annotations
+
+from neurodeploy.datasets.dataset import Dataset, Normalization
+from neurodeploy.datasets.loading import load_dataset
+from neurodeploy.datasets.spec import DataSpec, parse_spec
+
+__all__ = ["DataSpec", "Dataset", "Normalization", "load_dataset", "parse_spec"]

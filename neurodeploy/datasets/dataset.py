@@ -1,0 +1,145 @@
+"""What a loader returns: samples, labels, and how they are to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.errors import DataError, UsageError
+from neurodeploy.ir.arrays import AnyArray, frozen
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """``(x - mean) / std`` per channel: what the source network expects, never applied here.
+
+    Parameters
+    ----------
+    mean, std : tuple of float
+        One value per channel, or one for all. In units of x.
+
+    Raises
+    ------
+    UsageError
+        For lengths that differ, values that are not finite, or a std that is not above 0.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.mean or len(self.mean) != len(self.std):
+            raise UsageError(
+                f"normalization: {len(self.mean)} means and {len(self.std)} standard deviations; "
+                "give one of each per channel, as in 0.5,0.4,0.3/0.2,0.2,0.2"
+            )
+        if not all(np.isfinite([*self.mean, *self.std])) or min(self.std) <= 0:
+            raise UsageError(
+                f"normalization: means {self.mean} and standard deviations {self.std} must be "
+                "finite and the latter above 0"
+            )
+
+
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Channel statistics of ImageNet's training images in [0, 1], as torchvision's models use them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Samples in raw units, with their labels.
+
+    Parameters
+    ----------
+    spec : str
+        What the user wrote.
+    kind : str
+        ``digits``, ``mnist``, ``cifar10`` or ``npz``.
+    split : str or None
+        ``train`` or ``test``; None for files without splits.
+    x : array, float32, shape (N, *sample)
+        Not normalized; within ``value_range``.
+    y : array, int64, shape (N,), or None
+        Labels from 0 on.
+    norm : Normalization or None
+        The input normalization of the source network, for ``convert`` to fold.
+    value_range : (float, float)
+        Declared lowest and highest value.
+    levels : int or None
+        x is a multiple of 1 / levels (255: images of 8 bits); None if it is not.
+    indices : array, int64, shape (N,)
+        Position of each sample in its split.
+    """
+
+    spec: str
+    kind: str
+    split: str | None
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64] | None
+    norm: Normalization | None
+    value_range: tuple[float, float]
+    levels: int | None
+    indices: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "x", _read_only(self.x, np.float32))
+        object.__setattr__(self, "indices", _read_only(self.indices, np.int64))
+        if self.y is not None:
+            object.__setattr__(self, "y", _read_only(self.y, np.int64))
+        counts = {len(self.x), len(self.indices), len(self.x if self.y is None else self.y)}
+        if len(counts) != 1:
+            raise DataError(f"{self.spec}: samples, labels and indices differ in number: {counts}")
+        channels = self.x.shape[1] if self.x.ndim > 1 else 0
+        if self.norm is not None and len(self.norm.mean) not in (1, channels):
+            raise DataError(
+                f"{self.spec}: normalization of {len(self.norm.mean)} channels, the samples have "
+                f"{channels}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, channels first."""
+        return self.x.shape[1:]
+
+    def first(self, n: int) -> Dataset:
+        """Return the first ``n`` samples.
+
+        Raises
+        ------
+        DataError
+            If there are fewer, or ``n`` is below 1.
+        """
+        if not 1 <= n <= len(self):
+            raise DataError(f"{self.spec}: the first {n} of {len(self)} samples were asked for")
+        return self.subset(range(n))
+
+    def subset(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Dataset:
+        """Return the samples at these positions of this data set, in this order.
+
+        Raises
+        ------
+        DataError
+            For a position outside 0 ... N - 1.
+        """
+        chosen = np.asarray(indices, dtype=np.int64)
+        if chosen.ndim != 1 or (chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self)):
+            raise DataError(f"{self.spec}: positions must lie in 0 ... {len(self) - 1}")
+        return replace(
+            self,
+            x=self.x[chosen],
+            y=None if self.y is None else self.y[chosen],
+            indices=self.indices[chosen],
+        )
+
+
+def _read_only(values: AnyArray, dtype: npt.DTypeLike) -> AnyArray:
+    # An array that nobody can write to is kept: a training set is hundreds of megabytes.
+    owned = values.base is None and not values.flags.writeable
+    if owned and values.dtype == dtype and values.flags.c_contiguous:
+        return values
+    return frozen(values, dtype)

@@ -1,0 +1,217 @@
+"""The file formats of the usual image data sets, and .npz files; each read whole and checked."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.errors import DataError, FileFormatError
+from neurodeploy.ir.arrays import AnyArray
+
+Bytes = npt.NDArray[np.uint8]
+
+MNIST_PREFIX = {"train": "train", "test": "t10k"}
+IDX_UNSIGNED_BYTE = 8
+CIFAR_FOLDER = "cifar-10-batches-bin"
+CIFAR_SHAPE = (3, 32, 32)
+N_CLASSES = 10
+
+
+def read_mnist(folder: Path, split: str) -> tuple[Bytes, Bytes]:
+    """Read images uint8 ``[N, 1, 28, 28]`` and labels ``[N]`` from a folder of IDX files.
+
+    References
+    ----------
+    Y. LeCun, C. Cortes, C. Burges, The MNIST database: section "File formats" (IDX).
+
+    Raises
+    ------
+    FileFormatError
+        For a file that is missing, truncated or not IDX.
+    """
+    prefix = MNIST_PREFIX[split]
+    images = _read_idx(_mnist_file(folder, f"{prefix}-images", 3), 3)
+    labels_file = _mnist_file(folder, f"{prefix}-labels", 1)
+    labels = _read_idx(labels_file, 1)
+    if images.shape[1:] != (28, 28):
+        raise FileFormatError(f"{folder}: images of shape {images.shape[1:]}, MNIST's are (28, 28)")
+    if len(images) != len(labels):
+        raise FileFormatError(f"{folder}: {len(images)} {split} images, but {len(labels)} labels")
+    _check_labels(labels_file, labels)
+    return images[:, None], labels
+
+
+def _mnist_file(folder: Path, stem: str, n_axes: int) -> Path:
+    for separator in ("-", "."):
+        for ending in ("", ".gz"):
+            path = folder / f"{stem}{separator}idx{n_axes}-ubyte{ending}"
+            if path.is_file():
+                return path
+    raise FileFormatError(
+        f"{folder}: no {stem}-idx{n_axes}-ubyte or .gz there; name the folder of MNIST's four files"
+    )
+
+
+def _read_idx(path: Path, n_axes: int) -> Bytes:
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            raw = gzip.decompress(raw)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FileFormatError(
+                f"{path}: truncated or not gzip ({error}); fetch it again"
+            ) from error
+    head = 4 + 4 * n_axes
+    magic = bytes([0, 0, IDX_UNSIGNED_BYTE, n_axes])
+    if len(raw) < head or raw[:4] != magic:
+        raise FileFormatError(
+            f"{path}: starts with {raw[:4].hex() or 'nothing'}, an IDX file of bytes with {n_axes} "
+            f"axes with {magic.hex()}"
+        )
+    shape = tuple(int(n) for n in np.frombuffer(raw, ">u4", n_axes, offset=4))
+    expected = head + int(np.prod(shape, dtype=object))
+    if len(raw) != expected:
+        raise FileFormatError(
+            f"{path}: {len(raw)} bytes, its header announces {expected}; truncated or damaged"
+        )
+    return np.frombuffer(raw, np.uint8, offset=head).reshape(shape)
+
+
+def read_cifar10(folder: Path, split: str) -> tuple[Bytes, Bytes]:
+    """Read images uint8 ``[N, 3, 32, 32]`` and labels ``[N]`` of CIFAR-10's binary version.
+
+    Training images are those of every ``data_batch_*.bin`` that is there, in their order.
+
+    References
+    ----------
+    A. Krizhevsky, Learning multiple layers of features from tiny images, 2009; "Binary version".
+
+    Raises
+    ------
+    FileFormatError
+        For a file that is missing, truncated or holds labels above 9.
+    """
+    if (folder / CIFAR_FOLDER).is_dir():
+        folder = folder / CIFAR_FOLDER
+    pattern = "test_batch.bin" if split == "test" else "data_batch_*.bin"
+    paths = sorted(folder.glob(pattern))
+    if not paths:
+        raise FileFormatError(
+            f"{folder}: no {pattern} there; name the folder that holds {CIFAR_FOLDER}"
+        )
+    record = 1 + int(np.prod(CIFAR_SHAPE))
+    parts = []
+    for path in paths:
+        raw = np.fromfile(path, dtype=np.uint8)
+        if not raw.size or raw.size % record:
+            raise FileFormatError(
+                f"{path}: {raw.size} bytes, not a multiple of {record}; truncated or not the "
+                "binary version of CIFAR-10"
+            )
+        rows = raw.reshape(-1, record)
+        _check_labels(path, rows[:, 0])
+        parts.append(rows)
+    everything = np.concatenate(parts)
+    return everything[:, 1:].reshape(-1, *CIFAR_SHAPE), everything[:, 0]
+
+
+def _check_labels(path: Path, labels: Bytes) -> None:
+    if labels.size and labels.max() >= N_CLASSES:
+        raise FileFormatError(
+            f"{path}: sample {labels.argmax()} has label {labels.max()}, classes are 0-9; damaged"
+        )
+
+
+def read_digits() -> tuple[Bytes, Bytes]:
+    """Read all 1797 images uint8 ``[N, 1, 8, 8]`` of 0-16 and labels ``[N]``.
+
+    References
+    ----------
+    E. Alpaydin, C. Kaynak, Optical recognition of handwritten digits, UCI, 1998,
+    doi:10.24432/C50P49; the test part, as scikit-learn carries it.
+
+    Raises
+    ------
+    DataError
+        If scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError(
+            "data digits: scikit-learn carries them and is not installed; "
+            "pip install 'neurodeploy[digits]'"
+        ) from error
+    bunch = load_digits()
+    return bunch.images.astype(np.uint8)[:, None], bunch.target.astype(np.uint8)
+
+
+def read_npz(
+    path: Path, value_range: tuple[float, float]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64] | None]:
+    """Read ``x`` float ``[N, *sample]`` and, if it is there, ``y`` ``[N]`` from an .npz file.
+
+    Nothing is ever unpickled.
+
+    Raises
+    ------
+    FileFormatError
+        For a file that is damaged or no .npz.
+    DataError
+        For arrays of the wrong type, shape or range, or with NaN or infinite values.
+    """
+    try:
+        # Opened here: np.load leaves a file that is not a zip archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("x", "y") if name in archive.files}
+            names = archive.files
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise FileFormatError(f"{path}: truncated or not an .npz file ({error})") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise FileFormatError(
+            f"{path}: not an .npz file of plain arrays (pickled objects are never loaded)"
+        ) from error
+    if "x" not in arrays:
+        raise DataError(f"{path}: no array x, only {', '.join(names) or 'nothing'}; save x and y")
+    x = _checked_samples(path, arrays["x"], value_range)
+    return x, _checked_targets(path, arrays["y"], len(x)) if "y" in arrays else None
+
+
+def _checked_samples(
+    path: Path, x: AnyArray, value_range: tuple[float, float]
+) -> npt.NDArray[np.float32]:
+    low, high = value_range
+    if x.dtype.kind in "ui":
+        raise DataError(
+            f"{path}: x is {x.dtype}, floats are needed; save x / 255 (for images of 8 bits) as "
+            "float32"
+        )
+    if x.dtype.kind != "f":
+        raise DataError(f"{path}: x is {x.dtype}, float32 is needed")
+    if x.ndim < 2 or not x.size:
+        raise DataError(f"{path}: x has shape {x.shape}, (N, channels, ...) with N >= 1 is needed")
+    finite = np.isfinite(x)
+    if not finite.all():
+        sample = int(np.argmin(finite.reshape(len(x), -1).all(axis=1)))
+        raise DataError(f"{path}: x holds NaN or infinite values, first in sample {sample}")
+    if x.min() < low or x.max() > high:
+        raise DataError(
+            f"{path}: x lies in [{x.min():g}, {x.max():g}], outside [{low:g}, {high:g}]; rescale "
+            "it or declare its range with #range=LOW,HIGH"
+        )
+    return x.astype(np.float32)
+
+
+def _checked_targets(path: Path, y: AnyArray, n_samples: int) -> npt.NDArray[np.int64]:
+    if y.dtype.kind not in "ui":
+        raise DataError(f"{path}: y is {y.dtype}, integer labels are needed")
+    if y.shape != (n_samples,):
+        raise DataError(f"{path}: y has shape {y.shape}, x asks for ({n_samples},)")
+    if y.min() < 0:
+        raise DataError(f"{path}: y holds label {y.min()}, labels start at 0")
+    return y.astype(np.int64)

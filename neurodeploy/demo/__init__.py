@@ -1,0 +1,1 @@
+"""The demonstration: everything neurodeploy does, on embedded data, in under two minutes."""

@@ -1,0 +1,162 @@
+"""Train, convert, quantize, compile for three targets, verify, and price: in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurodeploy import api
+from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.targets.registry import TARGETS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TIMESTEPS = 32
+VERIFIED_SAMPLES = 10
+PRICED_SAMPLES = 50
+BOARDS = ("loihi1", "truenorth")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One netlist of the demonstration and where it goes."""
+
+    name: str
+    input: str
+    decode: str
+    weight_bits: int
+    targets: tuple[str, ...]
+    boards: tuple[str, ...]
+
+
+VARIANTS = (
+    Variant("spikes-3bit", "spikes", "counts", 3, ("lava", "brian2", "truenorth"), BOARDS),
+    Variant("current-8bit", "current", "membrane", 8, ("lava", "brian2"), ("loihi1",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one variant gave.
+
+    ``mismatches`` by target, None where its software is missing; ``energy`` by board.
+    """
+
+    variant: Variant
+    source_accuracy: float | None
+    real_accuracy: float | None
+    integer_accuracy: float | None
+    mismatches: dict[str, int | None]
+    compared: dict[str, int]
+    energy: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "variant": self.variant.name,
+            "input": self.variant.input,
+            "decode": self.variant.decode,
+            "weight_bits": self.variant.weight_bits,
+            "timesteps": TIMESTEPS,
+            "accuracy": {
+                "source": self.source_accuracy,
+                "real": self.real_accuracy,
+                "integer": self.integer_accuracy,
+            },
+            "mismatches": self.mismatches,
+            "compared_neuron_steps": self.compared,
+            "energy": {
+                board: {k: v for k, v in report.items() if not k.endswith("_detail")}
+                for board, report in self.energy.items()
+            },
+        }
+
+    @property
+    def exact(self) -> bool:
+        """Whether every target that could run computed the same spikes."""
+        return not any(self.mismatches.values())
+
+
+def demonstrate(folder: Path, tell: Tell) -> list[Outcome]:
+    """Run the demonstration.
+
+    Parameters
+    ----------
+    folder : Path
+        Where netlists and deployments go; it may exist.
+    tell : callable
+        Told one line per step.
+    """
+    from neurodeploy.demo.network import train
+
+    folder.mkdir(parents=True, exist_ok=True)
+    training = load_dataset("digits", "train")
+    tell(f"training a convolutional network on {len(training)} digits")
+    network = train(training)
+    return [_outcome(variant, network, training, folder, tell) for variant in VARIANTS]
+
+
+def _outcome(
+    variant: Variant, network: nn.Module, training: Dataset, folder: Path, tell: Tell
+) -> Outcome:
+    tell(
+        f"{variant.name}: converting (T = {TIMESTEPS}, {variant.input} input, {variant.decode} "
+        f"decoding) and quantizing to {variant.weight_bits} bits"
+    )
+    real = api.convert(
+        network,
+        training,
+        timesteps=TIMESTEPS,
+        input=variant.input,
+        decode=variant.decode,
+        name="digits",
+    )
+    integer = api.quantize(real, variant.weight_bits)
+    api.save(real, folder / f"{variant.name}.real.ndn")
+    api.save(integer, folder / f"{variant.name}.ndn")
+    tell(f"{variant.name}: evaluating on the test split")
+    float_result = api.evaluate(real, "digits")
+    integer_result = api.evaluate(integer, "digits")
+    mismatches: dict[str, int | None] = {}
+    compared: dict[str, int] = {}
+    for name in variant.targets:
+        mismatches[name], compared[name] = _verify(variant, integer, name, folder, tell)
+    energy = {}
+    for board in variant.boards:
+        tell(f"{variant.name}: energy on {board}, from the spikes of {PRICED_SAMPLES} samples")
+        report = api.estimate_energy(integer, board, "digits", PRICED_SAMPLES)
+        energy[board] = report.to_dict()
+    return Outcome(
+        variant,
+        float_result.source_accuracy,
+        float_result.accuracy,
+        integer_result.accuracy,
+        mismatches,
+        compared,
+        energy,
+    )
+
+
+def _verify(
+    variant: Variant, net: Artifact, name: str, folder: Path, tell: Tell
+) -> tuple[int | None, int]:
+    reason = TARGETS.get(name).unavailable()
+    if reason is not None:
+        tell(f"{variant.name}: {name} left out: {reason}")
+        return None, 0
+    tell(f"{variant.name}: compiling for {name}, verifying against reference and engine")
+    deployment = api.compile(net, name)
+    path = folder / f"{variant.name}.{name}"
+    api.save(deployment, path)
+    # From the files, as a user would: what is verified is what was written.
+    result = api.verify(path, ("reference", "engine"), "digits", VERIFIED_SAMPLES)
+    differences = sum(sum(per.values()) for per in result.mismatches.values())
+    if result.first is not None:
+        tell(f"{variant.name}: {result.first}")
+    return differences, sum(result.compared_neuron_steps.values())

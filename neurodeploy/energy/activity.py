@@ -1,0 +1,150 @@
+"""Activity: what every neuron did in a run, summed over samples and steps.
+
+An update of a neuron is *active* if its state was or is not zero, or it has a bias, or it fires::
+
+    active[t] = v[t - 1] != 0 or v[t] != 0 or s[t] != 0 or b != 0        v[-1] = v0
+
+All others are inactive: nothing happened, or inputs cancelled exactly on a membrane at rest. An
+accumulator of max-pooling is active from the first spike that reaches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.netlist import IntegerNetlist, Population, RealNetlist
+from neurodeploy.ir.neurons import Input, MaxPool, Neuron
+from neurodeploy.ir.record import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationActivity:
+    """Counts of one population over all samples and steps of its window.
+
+    Parameters
+    ----------
+    spikes : int64 ``shape``
+        Emissions other than 0, whatever their sign and payload.
+    active : int64 ``shape``
+        Active updates; 0 for inputs.
+    accumulators : int64 ``input_shape`` or None
+        Active updates of the accumulators of max-pooling.
+    """
+
+    spikes: IntArray
+    active: IntArray
+    accumulators: IntArray | None = None
+
+    def __add__(self, other: PopulationActivity) -> PopulationActivity:
+        both = None
+        if self.accumulators is not None and other.accumulators is not None:
+            both = self.accumulators + other.accumulators
+        return PopulationActivity(self.spikes + other.spikes, self.active + other.active, both)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Counts of a whole run.
+
+    Parameters
+    ----------
+    populations : mapping of population to PopulationActivity
+    samples, timesteps : int
+    """
+
+    populations: Mapping[str, PopulationActivity]
+    samples: int
+    timesteps: int
+
+    def __add__(self, other: Activity) -> Activity:
+        if self.timesteps != other.timesteps:
+            raise ValueError(f"runs of {self.timesteps} and {other.timesteps} steps do not add up")
+        return Activity(
+            {name: mine + other.populations[name] for name, mine in self.populations.items()},
+            self.samples + other.samples,
+            self.timesteps,
+        )
+
+
+def membranes_needed(netlist: IntegerNetlist | RealNetlist) -> list[str]:
+    """Populations whose membranes a run must record."""
+    return [p.name for p in netlist.populations if not isinstance(p.model, Input)]
+
+
+def activity_from_record(netlist: IntegerNetlist | RealNetlist, record: RunRecord) -> Activity:
+    """Count a run in which all spikes and all membranes were recorded.
+
+    Raises
+    ------
+    ValueError
+        If the record lacks a population.
+    """
+    samples = next(iter(record.spikes.values())).shape[0]
+    found: dict[str, PopulationActivity] = {}
+    for population in netlist.populations:
+        emitted = _of(record.spikes, population, "spikes")
+        spikes = (emitted != 0).sum(axis=(0, 1), dtype=np.int64)
+        if isinstance(population.model, Input):
+            found[population.name] = PopulationActivity(spikes, np.zeros_like(spikes))
+            continue
+        active = active_updates(population, record).sum(axis=(0, 1), dtype=np.int64)
+        held = None
+        if isinstance(population.model, MaxPool):
+            since = first_arrivals(netlist, population, record)
+            held = (record.timesteps - since).sum(axis=0, dtype=np.int64)
+        found[population.name] = PopulationActivity(spikes, active, held)
+    return Activity(found, samples, record.timesteps)
+
+
+def active_updates(population: Population, record: RunRecord) -> AnyArray:
+    """Which updates of a population are active: bool ``[B, T, *shape]``."""
+    membrane = _of(record.membranes, population, "membranes") != 0
+    active: AnyArray = membrane | (_of(record.spikes, population, "spikes") != 0)
+    active[:, 1:] |= membrane[:, :-1]
+    if isinstance(population.model, Neuron):
+        active[:, 0] |= population.spread(population.model.initial_membrane) != 0
+        active |= population.spread(population.model.bias) != 0
+    return active
+
+
+def first_arrivals(
+    netlist: IntegerNetlist | RealNetlist, population: Population, record: RunRecord
+) -> IntArray:
+    """First step of the window in which a spike reaches each accumulator of a pool.
+
+    int64 ``[B, *input_shape]``; T where none does.
+    """
+    T = record.timesteps
+    plan = netlist.schedule
+    samples = record.membranes[population.name].shape[0]
+    size = int(np.prod(population.input_shape))
+    first = np.full((samples, size), T, dtype=np.int64)
+    for projection, delay in zip(netlist.projections, plan.delays, strict=True):
+        if projection.post != population.name:
+            continue
+        offset = plan.depth[projection.pre] + delay - plan.depth[population.name]
+        emitted = record.spikes[projection.pre].reshape(samples, T, -1) != 0
+        # What arrives before the window opens or after it closes is dropped.
+        emitted = emitted[:, max(0, -offset) : max(0, T - offset)]
+        if not emitted.shape[1]:
+            continue
+        when = emitted.argmax(axis=1) + max(0, -offset) + offset
+        when = np.where(emitted.any(axis=1), when, T)
+        post, pre, weight = projection.connectivity.to_coo()
+        order = np.argsort(post[weight != 0], kind="stable")
+        post, pre = post[weight != 0][order], pre[weight != 0][order]
+        cells, starts = np.unique(post, return_index=True)
+        if cells.size:
+            earliest = np.minimum.reduceat(when[:, pre], starts, axis=1)
+            first[:, cells] = np.minimum(first[:, cells], earliest)
+    return first.reshape(samples, *population.input_shape)
+
+
+def _of(arrays: Mapping[str, AnyArray], population: Population, what: str) -> AnyArray:
+    if population.name not in arrays:
+        raise ValueError(f"the record has no {what} of {population.name!r}")
+    return arrays[population.name]

@@ -1,0 +1,293 @@
+"""From events to joules and seconds; what is not known stays unknown and is named.
+
+Per inference, with T + max depth steps::
+
+    time    = steps * tick,  or  (seconds of the busiest core + steps * barrier)
+    dynamic = sum over events of count * energy
+    static  = static power * time * (cores or chips in use, as the board says)
+    total   = static + dynamic
+
+A constant that is missing makes the figures that need it unknown (None); ``lower_bound`` is the sum
+of what is known. An event that did not happen needs no constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neurodeploy.boards.board import EVENTS, STATIC_POWER, Board
+from neurodeploy.energy.cross_validation import LayerComparison
+from neurodeploy.energy.operations import SourceEnergy
+from neurodeploy.energy.timing import unknown_latencies
+from neurodeploy.energy.traffic import CoreTraffic, Traffic
+from neurodeploy.errors import CapacityError
+from neurodeploy.mapping.allocation import Mapping as CoreMapping
+
+
+@dataclass(frozen=True, slots=True)
+class CoreEnergy:
+    """One core: its events per inference, and the energy of those that are priced.
+
+    ``energy_j`` is the dynamic energy, None if a constant that it needs is unknown;
+    ``utilization`` is use over limit by resource, where the mapping tells it.
+    """
+
+    core: int
+    chip: int
+    x: int
+    y: int
+    holds: str
+    neurons: int
+    events: Mapping[str, float]
+    energy_j: float | None
+    utilization: Mapping[str, float | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "core": self.core,
+            "chip": self.chip,
+            "x": self.x,
+            "y": self.y,
+            "holds": self.holds,
+            "neurons": self.neurons,
+            "events": dict(self.events),
+            "energy_j": self.energy_j,
+            "utilization": dict(self.utilization),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyReport:
+    """Energy and time per inference of a network on a board.
+
+    Parameters
+    ----------
+    network, board : str
+    chips, cores, samples : int
+        In use; inferences that the counts were averaged over.
+    steps : int
+        Steps of one inference.
+    static_j, dynamic_j, total_j : float or None
+        None: unknown.
+    lower_bound_j : float
+        Sum of everything known.
+    time_s : float or None
+    events : mapping of event to float
+        Per inference.
+    energy_by_event_j : mapping of event to float or None
+        Of the events that the board prices by themselves; None: unknown.
+    included_in : mapping of event to str
+        Events whose energy another constant contains.
+    host : mapping
+        ``host_inputs`` and ``host_macs`` per inference; not priced.
+    cores_detail : tuple of CoreEnergy
+    unknown : tuple of str
+        Constants that are missing, as keys of the board file.
+    assumptions : tuple of str
+    source_network : SourceEnergy or None
+    cross_validation : tuple of LayerComparison or None
+    """
+
+    network: str
+    board: str
+    chips: int
+    cores: int
+    samples: int
+    steps: int
+    static_j: float | None
+    dynamic_j: float | None
+    total_j: float | None
+    lower_bound_j: float
+    time_s: float | None
+    events: Mapping[str, float]
+    energy_by_event_j: Mapping[str, float | None]
+    included_in: Mapping[str, str]
+    host: Mapping[str, float]
+    cores_detail: tuple[CoreEnergy, ...]
+    unknown: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
+    source_network: SourceEnergy | None = None
+    cross_validation: tuple[LayerComparison, ...] | None = None
+
+    def chips_detail(self) -> list[dict[str, Any]]:
+        """Events, cores and dynamic energy per chip."""
+        details = []
+        for chip in sorted({core.chip for core in self.cores_detail}):
+            cores = [core for core in self.cores_detail if core.chip == chip]
+            energies = [core.energy_j for core in cores]
+            known = [energy for energy in energies if energy is not None]
+            details.append(
+                {
+                    "chip": chip,
+                    "cores": len(cores),
+                    "events": {name: sum(c.events[name] for c in cores) for name in EVENTS},
+                    "energy_j": sum(known) if len(known) == len(energies) else None,
+                }
+            )
+        return details
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; an unknown figure is None."""
+        source, layers = self.source_network, self.cross_validation
+        return {
+            "network": self.network,
+            "board": self.board,
+            "chips": self.chips,
+            "cores": self.cores,
+            "samples": self.samples,
+            "steps_per_inference": self.steps,
+            "energy_per_inference_j": {
+                "static": self.static_j,
+                "dynamic": self.dynamic_j,
+                "total": self.total_j,
+                "lower_bound": self.lower_bound_j,
+            },
+            "time_per_inference_s": self.time_s,
+            "events": {**self.events, **self.host},
+            "energy_by_event_j": dict(self.energy_by_event_j),
+            "included_in": dict(self.included_in),
+            "chips_detail": self.chips_detail(),
+            "cores_detail": [core.to_dict() for core in self.cores_detail],
+            "unknown": list(self.unknown),
+            "assumptions": list(self.assumptions),
+            "source_network": None if source is None else source.to_dict(),
+            "cross_validation": None if layers is None else [layer.to_dict() for layer in layers],
+        }
+
+
+def estimate(
+    traffic: Traffic,
+    board: Board,
+    *,
+    network: str,
+    mapping: CoreMapping | None = None,
+    assumptions: Sequence[str] = (),
+    source_network: SourceEnergy | None = None,
+    cross_validation: Sequence[LayerComparison] | None = None,
+) -> EnergyReport:
+    """Price the events of a run.
+
+    Parameters
+    ----------
+    traffic : Traffic
+        From :func:`neurodeploy.energy.measure.measure_traffic`, or from a target's own cores.
+    board : Board
+    network : str
+        Name for the report.
+    mapping : Mapping, optional
+        For utilization and assumptions of neurocore boards.
+    assumptions : sequence of str
+        What else the numbers rest on.
+    source_network, cross_validation : optional
+        Shown beside the estimate.
+
+    Raises
+    ------
+    CapacityError
+        If the traffic has more cores than the board.
+    """
+    if len(traffic.cores) > board.grid.n_cores:
+        raise CapacityError(
+            f"{network}: {len(traffic.cores)} cores exceed {board.grid.n_cores} of board "
+            f"{board.name}; choose a board with more cores"
+        )
+    samples = traffic.samples
+    counts = traffic.events()
+    prices = {name: _price(board, name) for name in EVENTS}
+    needed = [n for n in EVENTS if counts[n] and prices[n] is None and not _included(board, n)]
+    unknown = [f"events.{name}.energy" for name in needed]
+    by_event = {
+        name: _cost(counts[name], prices[name], samples)
+        for name in EVENTS
+        if not _included(board, name)
+    }
+    known = sum(energy for energy in by_event.values() if energy is not None)
+    dynamic = None if needed else known
+
+    time = _time(traffic, board)
+    if time is None:
+        unknown += unknown_latencies(board) or ["time of the busiest core (not measured)"]
+    chips = len({core.chip for core in traffic.cores})
+    units = chips if board.static_power_per == "chip" else len(traffic.cores)
+    static = None
+    if board.static_power is None:
+        unknown.append(f"{STATIC_POWER}.power")
+    elif time is not None:
+        static = board.static_power.si * units * time
+    total = None if static is None or dynamic is None else static + dynamic
+    return EnergyReport(
+        network=network,
+        board=board.name,
+        chips=chips,
+        cores=len(traffic.cores),
+        samples=samples,
+        steps=traffic.steps_per_sample,
+        static_j=static,
+        dynamic_j=dynamic,
+        total_j=total,
+        lower_bound_j=known + (static or 0.0),
+        time_s=time,
+        events={name: counts[name] / samples for name in EVENTS},
+        energy_by_event_j=by_event,
+        included_in={n: c for n in EVENTS if (c := board.events[n].included_in) is not None},
+        host={
+            "host_inputs": traffic.host_inputs / samples,
+            "host_macs": traffic.host_macs / samples,
+        },
+        cores_detail=tuple(
+            _core(k, core, board, samples, mapping) for k, core in enumerate(traffic.cores)
+        ),
+        unknown=tuple(unknown),
+        assumptions=(*(mapping.assumptions if mapping is not None else ()), *assumptions),
+        source_network=source_network,
+        cross_validation=None if cross_validation is None else tuple(cross_validation),
+    )
+
+
+def _price(board: Board, event: str) -> float | None:
+    energy = board.events[event].energy
+    return None if energy is None else energy.si
+
+
+def _included(board: Board, event: str) -> bool:
+    return board.events[event].included_in is not None
+
+
+def _cost(count: int, price: float | None, samples: int) -> float | None:
+    if price is None:
+        return None if count else 0.0
+    return count * price / samples
+
+
+def _time(traffic: Traffic, board: Board) -> float | None:
+    if board.tick is not None:
+        return board.tick.si * traffic.steps_per_sample
+    if board.barrier is None or traffic.busy_s is None:
+        return None
+    return traffic.busy_s / traffic.samples + board.barrier.si * traffic.steps_per_sample
+
+
+def _core(
+    number: int, core: CoreTraffic, board: Board, samples: int, mapping: CoreMapping | None
+) -> CoreEnergy:
+    counts = core.events()
+    costs = [
+        _cost(counts[name], _price(board, name), samples)
+        for name in EVENTS
+        if not _included(board, name)
+    ]
+    known = [cost for cost in costs if cost is not None]
+    return CoreEnergy(
+        number,
+        core.chip,
+        core.x,
+        core.y,
+        core.holds,
+        core.neurons,
+        {name: count / samples for name, count in counts.items()},
+        sum(known) if len(known) == len(costs) else None,
+        {} if mapping is None else mapping.cores[number].utilization(board),
+    )

@@ -1,0 +1,94 @@
+"""Measuring a network: run it exactly, a few samples at a time, and add up what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from neurodeploy.energy.activity import Activity, activity_from_record
+from neurodeploy.energy.timing import busy_seconds, step_loads
+from neurodeploy.energy.traffic import Traffic, count_traffic
+from neurodeploy.errors import DataError
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.mapping.allocation import Mapping
+
+Execute = Callable[[Stimulus], RunRecord]
+"""Runs a stimulus exactly, recording the spikes of all populations, inputs included, and the
+membranes of :func:`neurodeploy.energy.activity.membranes_needed`."""
+
+# Bytes of one recorded value: int64 spikes, int64 membranes, and as much again while counting.
+_BYTES_PER_NEURON_STEP = 32
+_CHUNK_BYTES = 512 * 2**20
+
+
+def chunk_size(netlist: IntegerNetlist | RealNetlist, timesteps: int) -> int:
+    """Samples to run at a time so that what is recorded stays near half a gigabyte."""
+    neurons = sum(population.size for population in netlist.populations)
+    return max(1, _CHUNK_BYTES // (_BYTES_PER_NEURON_STEP * neurons * timesteps))
+
+
+def measure_activity(
+    netlist: IntegerNetlist | RealNetlist,
+    stimulus: Stimulus,
+    execute: Execute,
+    *,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+) -> Activity:
+    """Activity of a run.
+
+    Parameters
+    ----------
+    netlist : IntegerNetlist or RealNetlist
+    stimulus : mapping
+        As for :func:`neurodeploy.ir.reference.run_reference`.
+    execute : callable
+    chunk : int, optional
+        Samples run at a time; chosen by size if not given.
+    """
+    total: Activity | None = None
+    for part in _records(netlist, stimulus, execute, chunk, progress):
+        found = activity_from_record(netlist, part)
+        total = found if total is None else total + found
+    assert total is not None  # _records refuses an empty stimulus
+    return total
+
+
+def measure_traffic(
+    mapping: Mapping,
+    netlist: IntegerNetlist,
+    stimulus: Stimulus,
+    execute: Execute,
+    *,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Traffic, Activity]:
+    """Events of every core, with the time of the busiest one where steps have no fixed length."""
+    total: Activity | None = None
+    busy: float | None = 0.0 if mapping.board.tick is None else None
+    for part in _records(netlist, stimulus, execute, chunk, progress):
+        found = activity_from_record(netlist, part)
+        total = found if total is None else total + found
+        if busy is not None:
+            more = busy_seconds(step_loads(mapping, netlist, part), mapping.board)
+            busy = None if more is None else busy + more
+    assert total is not None  # _records refuses an empty stimulus
+    return count_traffic(mapping, netlist, total).with_busy_time(busy), total
+
+
+def _records(
+    netlist: IntegerNetlist | RealNetlist,
+    stimulus: Stimulus,
+    execute: Execute,
+    chunk: int | None,
+    progress: Progress | None,
+) -> Iterator[RunRecord]:
+    samples = min((len(values) for values in stimulus.values()), default=0)
+    if samples < 1:
+        raise DataError("no samples to measure activity with; give at least one")
+    size = chunk or chunk_size(netlist, netlist.timesteps)
+    for start in range(0, samples, size):
+        stop = min(start + size, samples)
+        yield execute({name: values[start:stop] for name, values in stimulus.items()})
+        if progress is not None:
+            progress(stop, samples)

@@ -1,0 +1,200 @@
+"""Traffic: events per core, exact, from the activity of a run and a mapping.
+
+Definitions, summed over all samples and all T + max depth steps of each:
+
+- ``synops``: a spike times its synapses on the core (weights of zero are stored, and count);
+- ``neuron_updates_active``, ``neuron_updates_inactive``: every neuron of a core is updated in every
+  step of a sample, inside its window or not; which updates are active says
+  :mod:`neurodeploy.energy.activity`;
+- ``spikes``: emissions of neurons on the core, of any payload;
+- ``packets``: one per spike and destination core, at the core that sends it; packets that the host
+  injects (``spikes`` inputs) stand at the core that receives them;
+- ``hops_x``, ``hops_y``: packets times the Manhattan distance between tiles, at the core that
+  sends; packets of the host have none.
+
+The host's own work is told apart and never priced: ``host_inputs`` counts injected spikes and the
+biases written once per sample for ``current`` inputs, ``host_macs`` the multiply-accumulates that
+made those biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurodeploy.boards.board import EVENTS
+from neurodeploy.energy.activity import Activity, PopulationActivity
+from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
+from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.mapping.allocation import Mapping
+from neurodeploy.mapping.demand import on_chip, projection_reach
+from neurodeploy.mapping.reach import Reach, merge
+from neurodeploy.mapping.tiling import held_intervals
+
+
+@dataclass(frozen=True, slots=True)
+class CoreTraffic:
+    """Events of one core over a whole run; targets with cores of their own build it too.
+
+    Parameters
+    ----------
+    chip, x, y : int
+        Where the core lies.
+    holds : str
+        What lies on it, for reports.
+    neurons : int
+    synops, neuron_updates_active, neuron_updates_inactive, spikes, packets, hops_x, hops_y : int
+    """
+
+    chip: int
+    x: int
+    y: int
+    holds: str
+    neurons: int
+    synops: int = 0
+    neuron_updates_active: int = 0
+    neuron_updates_inactive: int = 0
+    spikes: int = 0
+    packets: int = 0
+    hops_x: int = 0
+    hops_y: int = 0
+
+    def events(self) -> dict[str, int]:
+        """Counts by the names of :data:`neurodeploy.boards.board.EVENTS`."""
+        return {name: getattr(self, name) for name in EVENTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Events of a whole run.
+
+    Parameters
+    ----------
+    cores : tuple of CoreTraffic
+    samples : int
+    steps_per_sample : int
+        T + max depth (and the latency of the target, where it has one).
+    host_inputs, host_macs : int
+    busy_s : float or None
+        Seconds in which the busiest core works, summed over all steps of all samples; None where
+        steps have a fixed length or latencies are unknown.
+    """
+
+    cores: tuple[CoreTraffic, ...]
+    samples: int
+    steps_per_sample: int
+    host_inputs: int = 0
+    host_macs: int = 0
+    busy_s: float | None = None
+
+    def events(self) -> dict[str, int]:
+        """Counts over all cores."""
+        return {name: sum(getattr(core, name) for core in self.cores) for name in EVENTS}
+
+    def with_busy_time(self, busy_s: float | None) -> Traffic:
+        """The same with the time that the busiest core takes."""
+        return replace(self, busy_s=busy_s)
+
+
+def count_traffic(mapping: Mapping, netlist: IntegerNetlist, activity: Activity) -> Traffic:
+    """Events of every core of a mapping, in closed form per projection."""
+    n = mapping.n_cores
+    counts: dict[str, IntArray] = {name: np.zeros(n, dtype=np.int64) for name in EVENTS}
+    steps = activity.timesteps + netlist.schedule.max_depth
+    neurons = np.array([core.neurons for core in mapping.cores], dtype=np.int64)
+    for name in mapping.first:
+        cores = mapping.cores_of(name)
+        counts["spikes"][cores] = mapping.tilings[name].sum_by_tile(
+            activity.populations[name].spikes
+        )
+        counts["neuron_updates_active"][cores] = active_by_tile(
+            mapping, netlist, name, activity.populations[name]
+        )
+    updates = neurons * steps * activity.samples
+    counts["neuron_updates_inactive"] = updates - counts["neuron_updates_active"]
+    positions = mapping.positions()
+    for pre, post, reaches in reaches_of(mapping, netlist):
+        spikes = activity.populations[pre].spikes
+        targets = mapping.cores_of(post)
+        for part in reaches:
+            counts["synops"][targets] += part.synops(spikes)
+        arriving = merge(reaches)
+        if pre not in mapping.first:
+            counts["packets"][targets] += arriving.packets(spikes)
+            continue
+        sources = mapping.cores_of(pre)
+        between = arriving.packets_between(spikes, mapping.tilings[pre])
+        counts["packets"][sources] += between.sum(axis=1)
+        for axis, name in enumerate(("hops_x", "hops_y")):
+            distance = np.abs(positions[sources, axis][:, None] - positions[targets, axis][None])
+            counts[name][sources] += (between * distance).sum(axis=1)
+    host_inputs, host_macs = host_work(netlist, activity)
+    cores_traffic = tuple(
+        CoreTraffic(
+            core.chip,
+            core.x,
+            core.y,
+            ", ".join(str(s) for s in core.slices),
+            core.neurons,
+            **{name: int(counts[name][k]) for name in EVENTS},
+        )
+        for k, core in enumerate(mapping.cores)
+    )
+    return Traffic(cores_traffic, activity.samples, steps, host_inputs, host_macs)
+
+
+def reaches_of(mapping: Mapping, netlist: IntegerNetlist) -> Iterator[tuple[str, str, list[Reach]]]:
+    """Source, target and reaches of all on-chip projections, those of a pair together."""
+    pairs: dict[tuple[str, str], list[IntegerProjection]] = {}
+    for projection in netlist.projections:
+        if on_chip(netlist, projection):
+            pairs.setdefault((projection.pre, projection.post), []).append(projection)
+    for (pre, post), projections in pairs.items():
+        target, tiling = netlist.by_name[post], mapping.tilings[post]
+        yield pre, post, [projection_reach(q, target, tiling) for q in projections]
+
+
+def active_by_tile(
+    mapping: Mapping, netlist: IntegerNetlist, name: str, activity: PopulationActivity
+) -> IntArray:
+    """Active updates of a population's cores, accumulators of pools included: ``[n_tiles]``."""
+    tiling = mapping.tilings[name]
+    total: IntArray = tiling.sum_by_tile(activity.active)
+    if activity.accumulators is not None:
+        total = total + sum_held(mapping, netlist, name, activity.accumulators)
+    return total
+
+
+def sum_held(mapping: Mapping, netlist: IntegerNetlist, name: str, values: IntArray) -> IntArray:
+    """Sum ``[..., *input_shape]`` of a pool over what each core holds: ``[..., n_tiles]``."""
+    population, tiling = netlist.by_name[name], mapping.tilings[name]
+    assert isinstance(population.model, MaxPool)
+    n_axes = len(population.shape)
+    lead = values.ndim - n_axes
+    for axis in range(n_axes):
+        cut = held_intervals(population, axis, tiling.intervals(axis))
+        parts = [
+            values.take(range(a, b), axis=lead + axis).sum(axis=lead + axis, keepdims=True)
+            for a, b in cut
+        ]
+        values = np.concatenate(parts, axis=lead + axis)
+    return values.reshape(*values.shape[:lead], -1)
+
+
+def host_work(netlist: IntegerNetlist, activity: Activity) -> tuple[int, int]:
+    """``(host_inputs, host_macs)`` of a run."""
+    injected, macs = 0, 0
+    written: set[str] = set()
+    for population in netlist.inputs:
+        assert isinstance(population.model, Input)
+        if population.model.kind == "spikes":
+            injected += int(activity.populations[population.name].spikes.sum())
+            continue
+        for projection in netlist.outgoing[population.name]:
+            written.add(projection.post)
+            macs += projection.connectivity.n_synapses
+    biases = sum(int(np.prod(netlist.by_name[name].input_shape)) for name in written)
+    return injected + biases * activity.samples, macs * activity.samples

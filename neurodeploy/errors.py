@@ -1,0 +1,78 @@
+"""Every error that neurodeploy raises on purpose.
+
+A message is one line and says where, what, got against limit, and the remedy. The command line
+prints it without a traceback and exits with status 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NeurodeployError(Exception):
+    """Base of all errors a user can cause or mend."""
+
+
+class UsageError(NeurodeployError):
+    """An argument or option that cannot be used as given."""
+
+
+class UnknownNameError(UsageError):
+    """A name that no registry holds; the message lists those that exist.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked up, for example ``"target"``.
+    name : str
+        The name that was not found.
+    known : iterable of str
+        The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(names) or 'none'}{hint}")
+
+
+class NetlistError(NeurodeployError, ValueError):
+    """A netlist or analog graph that contradicts itself."""
+
+
+class UnsupportedLayerError(NeurodeployError):
+    """An operation of the source network that is not converted."""
+
+
+class ConversionError(NeurodeployError):
+    """A source network that could not be turned into a spiking netlist."""
+
+
+class QuantizationError(NeurodeployError):
+    """Values that the requested integer widths cannot represent."""
+
+
+class CapacityError(NeurodeployError):
+    """A netlist that exceeds what a target or a board can hold or compute exactly."""
+
+
+class FileFormatError(NeurodeployError):
+    """A file that is missing, truncated, of another version or not what it should be."""
+
+
+class DataError(NeurodeployError):
+    """A data set, or a part of it, that cannot be used."""
+
+
+class BoardError(NeurodeployError):
+    """A board description that is wrong or incomplete."""
+
+
+class TargetUnavailableError(NeurodeployError):
+    """A target whose software is not installed here."""
+
+
+class ExecutionError(NeurodeployError):
+    """A run that broke off: a worker that died, hung, or reported an error."""

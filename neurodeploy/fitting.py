@@ -1,0 +1,62 @@
+"""Weight widths that fit a crossbar: the widest, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from neurodeploy.boards.board import Board
+from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.quantize.integers import MIN_BITS, Quantization
+from neurodeploy.targets.registry import TARGETS
+
+
+def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> Quantization:
+    """Lower the width of every layer that needs more axons than a crossbar has.
+
+    Parameters
+    ----------
+    netlist : RealNetlist
+    wanted : Quantization
+        Its widths are the widest that are tried.
+    board : Board
+        Of crossbar cores.
+
+    Returns
+    -------
+    Quantization
+        With a width per layer.
+
+    Raises
+    ------
+    UsageError
+        If the board has no crossbars.
+    CapacityError
+        If a layer does not fit even at the smallest width.
+    """
+    if board.kind != "crossbar":
+        raise UsageError(
+            f"fit: board {board.name} has no crossbars; leave --fit out or choose a crossbar board"
+        )
+    target = TARGETS.get("truenorth")()
+    options = target.complete_options({})
+    bits = {
+        name: wanted.bits_of(name)
+        for name in (p.post for p in netlist.projections)
+        if netlist.by_name[name].input_shape == netlist.by_name[name].shape
+    }
+    while True:
+        chosen = replace(wanted, layer_bits=dict(bits))
+        integer, _ = chosen(netlist)
+        tight = {
+            name: violation
+            for violation in target.check(integer, board, options)
+            if (name := violation.where.partition("[")[0]) in bits
+            and violation.limit == board.limit("axons")
+        }
+        if not tight:
+            return chosen
+        for name, violation in tight.items():
+            if bits[name] == MIN_BITS:
+                raise CapacityError(f"even {MIN_BITS}-bit weights do not fit: {violation}")
+            bits[name] -= 1

@@ -1,0 +1,1 @@
+"""Source networks to analog graphs. Importing this package imports no framework."""

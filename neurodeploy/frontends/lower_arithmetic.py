@@ -1,0 +1,99 @@
+"""Lowering of sums of activations and of arithmetic with constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.frontends.lowering import Ref, Site, lowers
+from neurodeploy.ir.analog import Add, AddConstant, Scale
+from neurodeploy.ir.arrays import AnyArray
+
+
+def _fitted(site: Site, x: Ref, constant: AnyArray) -> AnyArray:
+    """Reduce a broadcast constant to a scalar, one value per channel, or one per element."""
+    if constant.ndim > len(x.shape):
+        if (constant != constant[:1]).any():
+            site.refuse("a constant that differs between the samples of a batch")
+        constant = constant[0]
+    if site.shape[1:] != x.shape:
+        site.refuse(f"a constant spreads shape {x.shape} to {site.shape[1:]}")
+    full = np.broadcast_to(constant, x.shape)
+    per_channel = full.reshape(x.shape[0], -1)[:, 0]
+    if (full == per_channel[0]).all():
+        return np.asarray(per_channel[0])
+    spread = per_channel.reshape(-1, *(1,) * (len(x.shape) - 1))
+    return per_channel if (full == spread).all() else full
+
+
+def _scaled(site: Site, x: Ref, constant: AnyArray) -> Ref:
+    value = _fitted(site, x, constant)
+    if value.ndim > 1:
+        site.refuse("multiplication with a constant that differs within a channel")
+    return x if value.ndim == 0 and value == 1 else site.emit(Scale(value), x)
+
+
+def _shifted(site: Site, x: Ref, constant: AnyArray) -> Ref:
+    value = _fitted(site, x, constant)
+    return x if value.ndim == 0 and value == 0 else site.emit(AddConstant(value), x)
+
+
+def _sum(site: Site, x: Any, other: Any, x_factor: float, other_factor: float) -> Ref:
+    """Lower ``x_factor * x + other_factor * other``."""
+    if isinstance(x, Ref) and isinstance(other, Ref):
+        if x.shape != other.shape:
+            site.refuse(f"sum of shapes {x.shape} and {other.shape}, expected equal shapes")
+        if x == other:
+            return _scaled(site, x, np.asarray(x_factor + other_factor, np.float32))
+        terms = [
+            _scaled(site, term, np.asarray(factor, np.float32))
+            for term, factor in ((x, x_factor), (other, other_factor))
+        ]
+        return site.emit(Add(), *terms)
+    if isinstance(x, Ref):
+        data, factor, constant = x, x_factor, site.constant(other) * np.float32(other_factor)
+    else:
+        constant = site.constant(x) * np.float32(x_factor)
+        data, factor = site.data(other), other_factor
+    return _shifted(site, _scaled(site, data, np.asarray(factor, np.float32)), constant)
+
+
+@lowers("add", label="add/subtract of equal shapes")
+def _lower_add(site: Site, x: Any, other: Any, alpha: float = 1) -> Ref:
+    return _sum(site, x, other, 1, alpha)
+
+
+@lowers("sub")
+def _lower_sub(site: Site, x: Any, other: Any, alpha: float = 1) -> Ref:
+    return _sum(site, x, other, 1, -alpha)
+
+
+@lowers("rsub")
+def _lower_rsub(site: Site, x: Any, other: Any, alpha: float = 1) -> Ref:
+    return _sum(site, x, other, -alpha, 1)
+
+
+@lowers("neg")
+def _lower_neg(site: Site, x: Any) -> Ref:
+    return _scaled(site, site.data(x), np.asarray(-1, np.float32))
+
+
+@lowers("mul", label="arithmetic with constants")
+def _lower_mul(site: Site, x: Any, other: Any) -> Ref:
+    data, factor = (x, other) if isinstance(x, Ref) else (other, x)
+    if isinstance(factor, Ref):
+        site.refuse("product of two activations")
+    return _scaled(site, site.data(data), site.constant(factor))
+
+
+@lowers("div")
+def _lower_div(site: Site, x: Any, other: Any, rounding_mode: str | None = None) -> Ref:
+    if rounding_mode is not None:
+        site.refuse(f"division with rounding mode {rounding_mode!r}")
+    if isinstance(other, Ref):
+        site.refuse("division by an activation")
+    divisor = site.constant(other).astype(np.float64)
+    if (divisor == 0).any():
+        site.refuse("division by 0")
+    return _scaled(site, site.data(x), (1 / divisor).astype(np.float32))

@@ -1,0 +1,176 @@
+"""The table of exported operators that become analog operations, and what its entries work with.
+
+Adding an operator is one function decorated with :func:`lowers` in one of the ``lower_*`` modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+import torch
+
+from neurodeploy.errors import UnsupportedLayerError
+from neurodeploy.ir.analog import AnalogNode, Op, Shape
+from neurodeploy.ir.arrays import AnyArray
+
+Lower = Callable[..., Any]
+_Lower = TypeVar("_Lower", bound=Lower)
+
+LOWERINGS: dict[str, Lower] = {}
+_LABELS: set[str] = set()
+
+
+def lowers(*operators: str, label: str | None = None) -> Callable[[_Lower], _Lower]:
+    """Enter a function into the table for the given operators (``aten.`` is left out).
+
+    The function is called with a :class:`Site` and the operator's arguments by their schema
+    names (``x`` for the first one where the schema says ``self`` or ``input``), defaults filled
+    in. Activations are :class:`Ref`, constants torch tensors or Python numbers. It returns a Ref,
+    or a tuple of Refs where the operator has several results.
+
+    Parameters
+    ----------
+    *operators : str
+        Operator names without namespace and overload.
+    label : str, optional
+        What users read in the list of supported operations.
+    """
+
+    def enter(function: _Lower) -> _Lower:
+        for operator in operators:
+            LOWERINGS[f"aten.{operator}"] = function
+        if label is not None:
+            _LABELS.add(label)
+        return function
+
+    return enter
+
+
+def supported() -> str:
+    """List, for messages, what is converted."""
+    return ", ".join(sorted(_LABELS))
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A result in the analog graph: the node's name and its shape without the batch."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Mutated:
+    """A buffer that the module changes in every call: not a constant."""
+
+    buffer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconverted:
+    """A result that exists but cannot be used, such as the indices of max-pooling."""
+
+    what: str
+
+
+class GraphBuilder:
+    """Collects analog nodes and gives them unique names."""
+
+    def __init__(self) -> None:
+        self.nodes: list[AnalogNode] = []
+        self._by_name: dict[str, AnalogNode] = {}
+
+    def node(self, ref: Ref) -> AnalogNode:
+        """Return the node that made a result."""
+        return self._by_name[ref.name]
+
+    def result(self, name: str) -> Ref:
+        """Return the result of the node called ``name``."""
+        return Ref(name, self._by_name[name].shape)
+
+    def add(self, name: str, op: Op, inputs: tuple[Ref, ...], source: str | None) -> Ref:
+        """Append a node named ``name``, or ``name_2``, ... where that is taken."""
+        unique, n = name, 1
+        while unique in self._by_name:
+            n += 1
+            unique = f"{name}_{n}"
+        shape = op.output_shape([ref.shape for ref in inputs])
+        node = AnalogNode(unique, op, tuple(ref.name for ref in inputs), shape, source)
+        self.nodes.append(node)
+        self._by_name[unique] = node
+        return Ref(unique, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One call of an operator in the exported program.
+
+    Parameters
+    ----------
+    node : str
+        Name of the node in the exported program.
+    operator : str
+        For example ``aten.conv2d``.
+    module : str
+        Path of the module that made the call; empty for the root.
+    is_leaf : bool
+        Whether that module is one of torch's own layers.
+    source : str or None
+        ``file.py:line``.
+    shape : tuple of int
+        Shape of the (first) result with the batch dimension, () if it is not a tensor.
+    dtype : torch.dtype or None
+    """
+
+    node: str
+    operator: str
+    module: str
+    is_leaf: bool
+    source: str | None
+    shape: Shape
+    dtype: torch.dtype | None
+    builder: GraphBuilder
+
+    def emit(self, op: Op, *inputs: Ref) -> Ref:
+        """Append an analog node that takes ``inputs``."""
+        if not self.is_leaf:
+            name = f"{self.module}.{op.kind}" if self.module else op.kind
+        elif self.module.replace(".", "").isdigit() or not self.module:
+            name = f"{op.kind}_{self.module}".rstrip("_")
+        else:
+            name = self.module
+        return self.builder.add(name, op, inputs, self.source)
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise UnsupportedLayerError with the node, its operator and its source line."""
+        where = [self.operator]
+        if self.module:
+            where.append(f"module {self.module!r}")
+        if self.source:
+            where.append(self.source)
+        raise UnsupportedLayerError(
+            f"node {self.node!r} ({', '.join(where)}): {reason}; supported: {supported()}"
+        )
+
+    def data(self, value: Any, what: str = "input") -> Ref:
+        """Return ``value`` if it is an activation, refuse the call otherwise."""
+        if isinstance(value, Ref):
+            return value
+        return self.refuse(f"its {what} does not depend on the network's input")
+
+    def constant(self, value: Any, what: str = "operand") -> AnyArray:
+        """Return a constant as float32, refuse the call if ``value`` is none."""
+        if isinstance(value, Mutated):
+            self.refuse(f"buffer {value.buffer!r} changes in every call")
+        if isinstance(value, torch.Tensor):
+            return np.asarray(value.detach().to("cpu", torch.float32).numpy())
+        if isinstance(value, (bool, int, float)):
+            return np.asarray(value, np.float32)
+        return self.refuse(f"its {what} is computed from the network's input, expected a constant")
+
+    def optional_constant(self, value: Any, what: str) -> AnyArray | None:
+        """Like :meth:`constant`; None stays None."""
+        return None if value is None else self.constant(value, what)

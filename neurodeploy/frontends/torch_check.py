@@ -1,0 +1,168 @@
+"""The analog graph against the torch module that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from neurodeploy.errors import ConversionError, NeurodeployError
+from neurodeploy.frontends.exported_program import BATCH, one_line
+from neurodeploy.frontends.torch_frontend import Lowered, lower
+from neurodeploy.ir.analog import AnalogGraph, Normalize
+from neurodeploy.ir.analog_batches import checked_batch
+from neurodeploy.ir.analog_torch import evaluate
+from neurodeploy.ir.arrays import AnyArray
+
+
+def check_analog(
+    graph: AnalogGraph,
+    module: nn.Module,
+    x: AnyArray,
+    tolerance: float = 1e-4,
+    *,
+    chunk: int = 256,
+) -> float:
+    """Compare every output of an analog graph with the torch module's, borders included.
+
+    Parameters
+    ----------
+    graph : AnalogGraph
+        From :func:`~neurodeploy.frontends.torch_frontend.analog_from_torch`.
+    module : nn.Module
+        Called with the normalized input where the graph normalizes its input.
+    x : array of shape (N, *input shape)
+        Samples as the graph takes them.
+    tolerance : float
+        Largest deviation allowed, relative to the largest magnitude of the output.
+    chunk : int
+        Samples that are compared at a time.
+
+    Returns
+    -------
+    float
+        The largest relative deviation.
+
+    Raises
+    ------
+    ConversionError
+        If an output deviates by more, or is not finite; the message names the first node of the
+        graph that differs.
+    DataError
+        If ``x`` does not fit the graph.
+    """
+    inputs, n_samples = checked_batch(graph, x)
+    (samples,) = inputs.values()
+    if not n_samples:
+        raise ConversionError(f"{graph.name}: no samples to compare with the torch module")
+    worst = 0.0
+    for start in range(0, n_samples, chunk):
+        part = samples[start : start + chunk]
+        got = evaluate(graph, part)
+        for name, expected in zip(graph.outputs, _outputs(graph, module, part), strict=True):
+            deviation = _deviation(got[name], expected)
+            if not deviation <= tolerance:
+                where = _first_difference(graph, module, part, tolerance)
+                raise ConversionError(
+                    f"{graph.name}: output {name!r} differs from the torch module by"
+                    f" {deviation:.1e} of its largest value, limit {tolerance:.1e}; {where}"
+                )
+            worst = max(worst, deviation)
+    return worst
+
+
+def _deviation(got: AnyArray, expected: AnyArray) -> float:
+    """Largest difference over largest magnitude; NaN where either holds NaN."""
+    if got.shape != expected.shape:
+        return float("nan")
+    difference = float(np.abs(got - expected).max())
+    return difference / max(float(np.abs(expected).max()), 1e-30) if difference else 0.0
+
+
+def _module_input(graph: AnalogGraph, x: AnyArray) -> torch.Tensor:
+    normalize = [node.name for node in graph.nodes if isinstance(node.op, Normalize)]
+    name = normalize[0] if normalize else graph.inputs[0]
+    return torch.tensor(evaluate(graph, x, (name,))[name])
+
+
+def _outputs(graph: AnalogGraph, module: nn.Module, x: AnyArray) -> list[AnyArray]:
+    """Different outputs of the module, flattened as the front end flattens them."""
+    batch = _module_input(graph, x)
+    device = next((p.device for p in module.parameters()), batch.device)
+    try:
+        with torch.no_grad():
+            result = module(batch.to(device))
+    except Exception as error:
+        raise ConversionError(
+            f"{graph.name}: the torch module does not run on {len(batch)} samples of shape"
+            f" {tuple(batch.shape[1:])}: {one_line(error)}"
+        ) from error
+    outputs = [tensor.cpu().numpy() for tensor in torch.utils._pytree.tree_leaves(result)]
+    if len(outputs) != len(graph.outputs):
+        raise ConversionError(
+            f"{graph.name}: the torch module returns {len(outputs)} tensors, the graph"
+            f" {len(graph.outputs)}"
+        )
+    return outputs
+
+
+class _Recorder(fx.Interpreter):
+    """Runs the exported program and yields the values of chosen nodes."""
+
+    def __init__(self, module: fx.GraphModule, wanted: dict[str, str]) -> None:
+        super().__init__(module)
+        self.wanted = wanted
+        self.values: dict[str, AnyArray] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Keep a copy of the value where it is wanted."""
+        value = super().run_node(n)
+        if n.name in self.wanted:
+            self.values[n.name] = value.detach().cpu().numpy().copy()
+        return value
+
+
+def _first_difference(graph: AnalogGraph, module: nn.Module, x: AnyArray, tolerance: float) -> str:
+    """Say at which node the graph starts to differ from the exported program."""
+    normalize = any(isinstance(node.op, Normalize) for node in graph.nodes)
+    channels = graph.node(graph.inputs[0]).shape[0]
+    unit = ((0.0,) * channels, (1.0,) * channels) if normalize else None
+    try:
+        lowered = lower(module, graph.node(graph.inputs[0]).shape, graph.name, unit)
+    except NeurodeployError as error:
+        return f"the module cannot be traced again: {error}"
+    batch = np.resize(x, (BATCH, *x.shape[1:]))
+    wanted = list(dict.fromkeys(lowered.origin.values()))
+    known = {node.name for node in graph.nodes}
+    ours = evaluate(graph, batch, [name for name in wanted if name in known])
+    for name, expected in _recorded(lowered, _module_input(graph, batch)):
+        if name not in known:
+            return f"the first node that differs is {name!r}: the graph does not have it"
+        deviation = _deviation(ours[name], expected)
+        if not deviation <= tolerance:
+            source = graph.node(name).source
+            place = f" ({source})" if source else ""
+            return f"the first node that differs is {name!r}{place}, by {deviation:.1e}"
+    return (
+        "no node differs by itself: the module depends on the batch size, on earlier calls or on"
+        " its training mode"
+    )
+
+
+def _recorded(lowered: Lowered, batch: torch.Tensor) -> Iterator[tuple[str, AnyArray]]:
+    """Values of the exported program by the name of the analog node, in order."""
+    program = lowered.program
+    recorder = _Recorder(program.graph_module, lowered.origin)
+    arguments = [
+        batch if node.name == program.input else program.constants[node.name]
+        for node in program.graph_module.graph.nodes
+        if node.op == "placeholder"
+    ]
+    with torch.no_grad():
+        recorder.run(*arguments)
+    for node, name in lowered.origin.items():
+        if node != program.input:
+            yield name, recorder.values[node]

@@ -1,0 +1,1 @@
+"""The intermediate representation: netlists, their exact meaning, and their files."""

@@ -1,0 +1,145 @@
+"""The base of the analog graph's operators and the arithmetic of sliding windows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from neurodeploy.errors import NetlistError
+from neurodeploy.ir.arrays import AnyArray, arrays_equal, frozen
+
+Shape = tuple[int, ...]
+
+
+class Op:
+    """One operation of the source network; the batch dimension is not part of any shape.
+
+    Subclasses are frozen dataclasses whose fields are the operation's parameters. Arrays are
+    read-only float32 copies, and NaN or infinite values are refused on construction.
+
+    Attributes
+    ----------
+    kind : str
+        The operation's name in files and messages.
+    arity : int or None
+        The number of inputs; None where any number from two on is accepted.
+    """
+
+    __slots__ = ()
+    kind: ClassVar[str]
+    arity: ClassVar[int | None] = 1
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Shape of the result for inputs of the given shapes.
+
+        Raises
+        ------
+        NetlistError
+            If the operation cannot take inputs of these shapes, or not that many.
+        """
+        n = len(inputs)
+        if n != self.arity and (self.arity is not None or n < 2):
+            expected = "two or more" if self.arity is None else self.arity
+            raise NetlistError(f"{self.kind}: got {n} inputs, expected {expected}")
+        return self._infer(inputs)
+
+    def macs(self, inputs: Sequence[Shape]) -> int:
+        """Multiply-accumulates of weights with activations in one inference."""
+        return self._macs(inputs)
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        raise NotImplementedError
+
+    def _macs(self, inputs: Sequence[Shape]) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_same(getattr(self, name), getattr(other, name)) for name in field_names(self))
+
+    def __hash__(self) -> int:
+        return hash(self.kind)
+
+
+def field_names(op: Op | type[Op]) -> tuple[str, ...]:
+    """Names of an operator's parameters, in declaration order."""
+    return tuple(field.name for field in dataclasses.fields(op))  # type: ignore[arg-type]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return arrays_equal(a, b)
+    return bool(a == b)
+
+
+def set_array(op: Op, name: str, n_dims: int | None = None) -> AnyArray:
+    """Replace the field ``name`` of ``op`` by its frozen float32 form and return that."""
+    try:
+        with np.errstate(over="ignore"):
+            array = frozen(getattr(op, name), np.float32)
+    except (TypeError, ValueError) as error:
+        raise NetlistError(f"{op.kind}: {name} is not an array of numbers") from error
+    if not np.isfinite(array).all():
+        raise NetlistError(f"{op.kind}: {name} holds NaN or infinite values")
+    if n_dims is not None and array.ndim != n_dims:
+        raise NetlistError(f"{op.kind}: {name} has {array.ndim} dimensions, expected {n_dims}")
+    object.__setattr__(op, name, array)
+    return array
+
+
+def set_vector(op: Op, name: str, length: int, *, optional: bool = False) -> None:
+    """Freeze the field ``name``, a vector of ``length`` values or, if ``optional``, None."""
+    if optional and getattr(op, name) is None:
+        return
+    array = set_array(op, name)
+    if array.shape != (length,):
+        raise NetlistError(f"{op.kind}: {name} has shape {array.shape}, expected ({length},)")
+
+
+def set_ints(op: Op, name: str, rank: int, minimum: int) -> None:
+    """Replace the field ``name``, an int or a sequence of ints, by a tuple of ``rank`` ints."""
+    value = getattr(op, name)
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
+    is_int = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)
+    if not is_int or len(values) != rank or any(v < minimum for v in values):
+        raise NetlistError(f"{op.kind}: {name} is {value!r}, expected {rank} integers >= {minimum}")
+    object.__setattr__(op, name, tuple(int(v) for v in values))
+
+
+def set_pairs(op: Op, name: str, rank: int, length: int, minimum: int) -> None:
+    """Replace the field ``name`` by ``rank`` tuples of ``length`` ints >= ``minimum``."""
+    value = getattr(op, name)
+    try:
+        rows = tuple(tuple(int(v) for v in row) for row in value)
+    except (TypeError, ValueError):
+        rows = ()
+    good = len(rows) == rank and all(len(r) == length and min(r) >= minimum for r in rows)
+    if not good:
+        raise NetlistError(
+            f"{op.kind}: {name} is {value!r}, expected {rank} rows of {length} integers"
+            f" >= {minimum}"
+        )
+    object.__setattr__(op, name, rows)
+
+
+def conv_length(length: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """Output length of a convolution along one dimension; ``padding`` is the sum of both sides."""
+    return (length + padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def pool_length(
+    length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
+) -> int:
+    """Output length of a pooling along one dimension; ``padding`` is that of each side.
+
+    In ceil mode a last window that would start in the right padding is dropped.
+    """
+    room = length + 2 * padding - dilation * (kernel - 1) - 1
+    out = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (out - 1) * stride >= length + padding:
+        out -= 1
+    return out

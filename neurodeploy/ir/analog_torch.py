@@ -1,0 +1,186 @@
+"""Evaluation of analog graphs with torch: the fast evaluator, imported only on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+
+from neurodeploy.ir.analog import (
+    Add,
+    AddConstant,
+    AnalogGraph,
+    AnalogNode,
+    AvgPool,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv1d,
+    Conv2d,
+    Input,
+    Linear,
+    MaxPool,
+    Normalize,
+    Pad,
+    ReLU,
+    Reshape,
+    Scale,
+    Slice,
+    Softmax,
+    interpret,
+)
+from neurodeploy.ir.analog_batches import checked_batch, joined
+from neurodeploy.ir.analog_layers import Convolution
+from neurodeploy.ir.arrays import AnyArray
+
+_Layer = Callable[..., torch.Tensor]
+
+
+def evaluate(
+    graph: AnalogGraph,
+    x: AnyArray | Mapping[str, AnyArray],
+    keep: Iterable[str] | None = None,
+    *,
+    chunk: int = 256,
+) -> dict[str, AnyArray]:
+    """Activations of an analog graph, float32.
+
+    Parameters
+    ----------
+    graph : AnalogGraph
+    x : array of shape (N, *input shape), or mapping
+        The samples; a mapping from input name to array where the graph has several inputs.
+    keep : iterable of str, optional
+        Nodes whose activations are wanted; the outputs by default.
+    chunk : int
+        Samples that are evaluated at a time.
+
+    Returns
+    -------
+    dict
+        Node name -> array of shape (N, *node shape).
+
+    Raises
+    ------
+    DataError
+        If ``x`` does not fit the graph's inputs.
+    """
+    names = tuple(graph.outputs if keep is None else keep)
+    inputs, n_samples = checked_batch(graph, x)
+    layers = {
+        node.name: _BUILD[type(node.op)](node.op)
+        for node in graph.nodes
+        if not isinstance(node.op, Input)
+    }
+
+    def apply(node: AnalogNode, values: Sequence[torch.Tensor]) -> torch.Tensor:
+        return layers[node.name](*values)
+
+    parts = []
+    with torch.no_grad():
+        for i in range(0, n_samples, chunk):
+            batch = {k: torch.tensor(v[i : i + chunk]) for k, v in inputs.items()}
+            result = interpret(graph, batch, apply, names)
+            parts.append({name: value.numpy() for name, value in result.items()})
+    return joined(graph, names, parts)
+
+
+def _tensor(values: AnyArray, spatial: int = 0) -> torch.Tensor:
+    """Copy; one value per channel is shaped to broadcast over ``spatial`` dimensions."""
+    array = values.reshape(-1, *(1,) * spatial) if values.ndim == 1 else values
+    return torch.tensor(array)
+
+
+def _optional(values: AnyArray | None) -> torch.Tensor | None:
+    return None if values is None else torch.tensor(values)
+
+
+def _normalize(op: Normalize) -> _Layer:
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        return (x - _tensor(op.mean, x.ndim - 2)) / _tensor(op.std, x.ndim - 2)
+
+    return layer
+
+
+def _linear(op: Linear) -> _Layer:
+    weight, bias = _tensor(op.weight), _optional(op.bias)
+    return lambda x: F.linear(x, weight, bias)
+
+
+def _conv(op: Convolution) -> _Layer:
+    weight, bias = _tensor(op.weight), _optional(op.bias)
+    convolve: Callable[..., torch.Tensor] = F.conv1d if op.rank == 1 else F.conv2d
+    pads = [amount for pair in reversed(op.padding_pairs) for amount in pair]
+    symmetric = all(before == after for before, after in op.padding_pairs)
+    inner = op.padding[::2] if symmetric else 0
+
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        x = x if symmetric else F.pad(x, pads)
+        return convolve(x, weight, bias, op.stride, inner, op.dilation, op.groups)
+
+    return layer
+
+
+def _batch_norm(op: BatchNorm) -> _Layer:
+    mean, var, weight, bias = map(_optional, (op.mean, op.var, op.weight, op.bias))
+    return lambda x: F.batch_norm(x, mean, var, weight, bias, training=False, eps=op.eps)
+
+
+def _avg_pool(op: AvgPool) -> _Layer:
+    def pool(x: torch.Tensor, lead: tuple[int, ...], zero: tuple[int, ...]) -> torch.Tensor:
+        return F.avg_pool2d(
+            x,
+            (*lead, *op.kernel),
+            (*lead, *op.stride),
+            (*zero, *op.padding),
+            op.ceil_mode,
+            op.count_include_pad,
+            op.divisor,
+        )
+
+    if len(op.kernel) == 2:
+        return lambda x: pool(x, (), ())
+    # avg_pool1d knows no divisor.
+    return lambda x: pool(x.unsqueeze(2), (1,), (0,)).squeeze(2)
+
+
+def _max_pool(op: MaxPool) -> _Layer:
+    pool: Callable[..., torch.Tensor] = F.max_pool1d if len(op.kernel) == 1 else F.max_pool2d
+    return lambda x: pool(x, op.kernel, op.stride, op.padding, op.dilation, op.ceil_mode)
+
+
+def _pad(op: Pad) -> _Layer:
+    pads = [amount for pair in reversed(op.amounts) for amount in pair]
+    return lambda x: F.pad(x, pads)
+
+
+def _slice(op: Slice) -> _Layer:
+    index = (slice(None), *op.slices())
+    return lambda x: x[index]
+
+
+def _softmax(op: Softmax) -> _Layer:
+    softmax: Callable[..., torch.Tensor] = F.log_softmax if op.log else F.softmax
+    return lambda x: softmax(x, dim=1)
+
+
+_BUILD: dict[type, Callable[..., _Layer]] = {
+    Normalize: _normalize,
+    Linear: _linear,
+    Conv1d: _conv,
+    Conv2d: _conv,
+    BatchNorm: _batch_norm,
+    ReLU: lambda op: F.relu,
+    Clip: lambda op: lambda x: x.clamp(0, op.maximum),
+    AvgPool: _avg_pool,
+    MaxPool: _max_pool,
+    Reshape: lambda op: lambda x: x.reshape(len(x), *op.shape),
+    Add: lambda op: torch.add,
+    Concat: lambda op: lambda *parts: torch.cat(parts, 1),
+    Slice: _slice,
+    Pad: _pad,
+    Scale: lambda op: lambda x: x * _tensor(op.value, x.ndim - 2),
+    AddConstant: lambda op: lambda x: x + _tensor(op.value, x.ndim - 2),
+    Softmax: _softmax,
+}

@@ -1,0 +1,219 @@
+"""A netlist with everything later commands need, and its ``.ndn`` file.
+
+A ``.ndn`` file is a safetensors file whose header carries one key, ``neurodeploy``, with sorted
+JSON: the schema version, the structure and the provenance. The same artifact always gives the same
+bytes. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import FileFormatError, NetlistError
+from neurodeploy.ir.analog import AnalogGraph
+from neurodeploy.ir.analog_record import analog_from_record, analog_to_record
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.codec import Codec
+from neurodeploy.ir.connectivity import CONNECTIVITIES
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.files import read_bytes, write_bytes_whole
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.netlist import (
+    IntegerNetlist,
+    IntegerProjection,
+    Output,
+    Population,
+    RealNetlist,
+    RealProjection,
+)
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "neurodeploy"
+
+_CODEC = Codec(
+    (
+        *CONNECTIVITIES,
+        Window,
+        Input,
+        MaxPool,
+        RealNeuron,
+        IntegerNeuron,
+        Population,
+        RealProjection,
+        IntegerProjection,
+        Output,
+        RealNetlist,
+        IntegerNetlist,
+        Encoding,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A netlist and where it came from.
+
+    Parameters
+    ----------
+    netlist : RealNetlist or IntegerNetlist
+    encodings : mapping of input population to Encoding
+        Empty for netlists that are fed with integers directly.
+    analog : AnalogGraph or None
+        The source network, after folding what belongs to it.
+    real : RealNetlist or None
+        The real-valued netlist that an integer one was quantized from.
+    provenance : mapping
+        JSON values: commands, versions, seeds, calibration indices, reports.
+    """
+
+    netlist: RealNetlist | IntegerNetlist
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    analog: AnalogGraph | None = None
+    real: RealNetlist | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        inputs = {p.name for p in self.netlist.inputs}
+        if self.encodings and set(self.encodings) != inputs:
+            raise NetlistError(
+                f"encodings for {sorted(self.encodings)}; the netlist has inputs {sorted(inputs)}"
+            )
+
+    @property
+    def integer(self) -> IntegerNetlist:
+        """The integer netlist.
+
+        Raises
+        ------
+        NetlistError
+            If this is a real-valued netlist.
+        """
+        if not isinstance(self.netlist, IntegerNetlist):
+            raise NetlistError(
+                f"{self.netlist.name}: a real-valued netlist; run 'neurodeploy quantize' first"
+            )
+        return self.netlist
+
+
+def artifact_to_bytes(artifact: Artifact) -> bytes:
+    """The content of the artifact's ``.ndn`` file."""
+    from safetensors.numpy import save
+
+    structure: dict[str, Any] = {}
+    arrays: dict[str, AnyArray] = {}
+    for name in ("netlist", "encodings", "real"):
+        value = getattr(artifact, name)
+        structure[name], found = _CODEC.encode(dict(value) if name == "encodings" else value)
+        arrays.update({f"{name}.{k}": v for k, v in found.items()})
+    structure["analog"] = None
+    if artifact.analog is not None:
+        structure["analog"], found = analog_to_record(artifact.analog)
+        arrays.update({f"analog.{k}": v for k, v in found.items()})
+    header = {
+        "schema": SCHEMA_VERSION,
+        "structure": structure,
+        "provenance": artifact.provenance,
+    }
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    # safetensors writes non-contiguous arrays wrongly without a word, hence the copies.
+    dense = {k: np.ascontiguousarray(_narrow(v)).reshape(v.shape) for k, v in arrays.items()}
+    content: bytes = save(dense, metadata={METADATA_KEY: text})
+    return content
+
+
+def _narrow(array: AnyArray) -> AnyArray:
+    if array.dtype != np.int64 or not array.size:
+        return array
+    for dtype in (np.int8, np.int16, np.int32):
+        info = np.iinfo(dtype)
+        if info.min <= array.min() and array.max() <= info.max:
+            return array.astype(dtype)
+    return array
+
+
+def save_artifact(artifact: Artifact, path: Path | str) -> None:
+    """Write a ``.ndn`` file, whole or not at all."""
+    write_bytes_whole(Path(path), artifact_to_bytes(artifact))
+
+
+def load_artifact(path: Path | str) -> Artifact:
+    """Read a ``.ndn`` file.
+
+    Raises
+    ------
+    FileFormatError
+        If it is missing, truncated, not a ``.ndn`` file, of another schema version or
+        inconsistent.
+    """
+    path = Path(path)
+    return artifact_from_bytes(read_bytes(path, "a .ndn netlist"), str(path))
+
+
+def artifact_from_bytes(content: bytes, where: str) -> Artifact:
+    """Rebuild an artifact from the content of a ``.ndn`` file; ``where`` names it in errors."""
+    header, arrays = _parse(content, where)
+    version = header.get("schema")
+    if version != SCHEMA_VERSION:
+        raise FileFormatError(
+            f"{where}: schema version {version}, this neurodeploy reads {SCHEMA_VERSION}; "
+            "convert the network again with this version"
+        )
+    structure = header.get("structure")
+    provenance = header.get("provenance")
+    expected = {f.name for f in fields(Artifact)} - {"provenance"}
+    if not isinstance(structure, dict) or set(structure) != expected:
+        raise FileFormatError(f"{where}: damaged header; convert the network again")
+    if not isinstance(provenance, dict):
+        raise FileFormatError(f"{where}: damaged provenance; convert the network again")
+    try:
+        parts: dict[str, Any] = {
+            name: _CODEC.decode(structure[name], _under(name, arrays))
+            for name in ("netlist", "encodings", "real")
+        }
+        if structure["analog"] is not None:
+            parts["analog"] = analog_from_record(structure["analog"], _under("analog", arrays))
+        _check_parts(parts)
+        return Artifact(provenance=provenance, **parts)
+    except (FileFormatError, NetlistError) as error:
+        raise FileFormatError(f"{where}: {error}") from error
+
+
+def _check_parts(parts: dict[str, Any]) -> None:
+    if not isinstance(parts["netlist"], RealNetlist | IntegerNetlist):
+        raise FileFormatError("invalid content: no netlist")
+    if not isinstance(parts["real"], RealNetlist | None):
+        raise FileFormatError("invalid content: 'real' is not a real-valued netlist")
+    encodings = parts["encodings"]
+    if not isinstance(encodings, dict) or not all(
+        isinstance(e, Encoding) for e in encodings.values()
+    ):
+        raise FileFormatError("invalid content: encodings")
+
+
+def _parse(content: bytes, where: str) -> tuple[dict[str, Any], dict[str, AnyArray]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    not_ours = f"{where}: not a .ndn file, or truncated; write it again with neurodeploy"
+    try:
+        arrays: dict[str, AnyArray] = load(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        header = json.loads(metadata[METADATA_KEY])
+    except (SafetensorError, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise FileFormatError(not_ours) from error
+    if not isinstance(header, dict):
+        raise FileFormatError(not_ours)
+    return header, arrays
+
+
+def _under(prefix: str, arrays: dict[str, AnyArray]) -> dict[str, AnyArray]:
+    lead = f"{prefix}."
+    return {k.removeprefix(lead): v for k, v in arrays.items() if k.startswith(lead)}

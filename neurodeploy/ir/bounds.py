@@ -1,0 +1,223 @@
+"""Proved bounds: intervals that no input of the declared range can leave.
+
+Interval arithmetic over the window, neuron by neuron: weights, exponents, payload ranges, T,
+biases, initial membranes, leak and reset enter; nothing is measured. Outside these intervals
+nothing can happen, so wrapping, clipping and saturation cannot differ between executors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.errors import CapacityError
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.fixed_point import trunc0_decay
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+
+STATE_LIMIT = 2**23 - 1
+"""V: the largest magnitude of any state of the contract."""
+
+
+# Far beyond every limit and far below 64 bits: intervals stop growing here instead of wrapping.
+_HUGE = 2**44
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationBounds:
+    """Intervals per neuron, each an int64 array of the population's shape.
+
+    ``a``: synaptic input of one step (for pooling: of ``input_shape``). ``u``: current. ``v``:
+    membrane after integration, before the reset. ``spike_low``, ``spike_high``: payload range of
+    the population.
+    """
+
+    a_low: IntArray
+    a_high: IntArray
+    u_low: IntArray
+    u_high: IntArray
+    v_low: IntArray
+    v_high: IntArray
+    spike_low: int
+    spike_high: int
+
+    @property
+    def magnitude(self) -> int:
+        """Largest magnitude of a, u and v."""
+        both = (self.a_low, self.a_high, self.u_low, self.u_high, self.v_low, self.v_high)
+        return max(int(np.abs(x).max()) for x in both)
+
+
+def spike_range(population: Population) -> tuple[int, int]:
+    """Declared range of a population's emitted values, before any proof narrows it."""
+    model = population.model
+    if isinstance(model, Input):
+        return model.low, model.high
+    if isinstance(model, IntegerNeuron):
+        if not model.fires:
+            return 0, 0
+        return (-model.payload_max if model.signed else 0), model.payload_max
+    raise TypeError(f"{population.name}: the range of max-pooling follows from its input")
+
+
+def projection_interval(
+    projection: IntegerProjection, low: int, high: int
+) -> tuple[IntArray, IntArray]:
+    """Interval of ``(W . s) << e`` for every ``s`` in [low, high]: ``post_shape`` each."""
+    positive, negative = projection.connectivity.row_sums()
+    # Terms of one sign: doubles are exact wherever the result stays below _HUGE.
+    least = positive.astype(np.float64) * low + negative.astype(np.float64) * high
+    most = positive.astype(np.float64) * high + negative.astype(np.float64) * low
+    scale = 2.0 ** projection.shift()
+    return _clipped(least * scale), _clipped(most * scale)
+
+
+def _clipped(interval: AnyArray) -> IntArray:
+    return np.clip(interval, -_HUGE, _HUGE).astype(np.int64)
+
+
+def prove_bounds(
+    netlist: IntegerNetlist, timesteps: int | None = None
+) -> Mapping[str, PopulationBounds]:
+    """Intervals of every population that is not an input.
+
+    Parameters
+    ----------
+    netlist : IntegerNetlist
+    timesteps : int, optional
+        T; the netlist's own by default.
+    """
+    T = timesteps or netlist.timesteps
+    bounds: dict[str, PopulationBounds] = {}
+    ranges = _payload_ranges(netlist)
+    for name in netlist.schedule.order:
+        population = netlist.by_name[name]
+        if isinstance(population.model, Input):
+            continue
+        zero = np.zeros(population.input_shape, dtype=np.int64)
+        a_low, a_high = zero, zero
+        for projection in netlist.incoming[name]:
+            low, high = projection_interval(projection, *ranges[projection.pre])
+            # A projection may also contribute nothing (outside the window of its source).
+            a_low = a_low + np.minimum(low, 0)
+            a_high = a_high + np.maximum(high, 0)
+        if isinstance(population.model, MaxPool):
+            total = _clipped(a_high * float(T))
+            top = population.model.maximum(total[None])[0]
+            none = np.zeros(population.shape, dtype=np.int64)
+            spikes = ranges[name]
+            bounds[name] = PopulationBounds(a_low, a_high, none, none, none, top, *spikes)
+        else:
+            assert isinstance(population.model, IntegerNeuron)
+            bounds[name] = _integrate(population, population.model, a_low, a_high, T, ranges[name])
+    return bounds
+
+
+def _payload_ranges(netlist: IntegerNetlist) -> dict[str, tuple[int, int]]:
+    ranges = {
+        p.name: spike_range(p) for p in netlist.populations if not isinstance(p.model, MaxPool)
+    }
+    pools = [n for n in netlist.schedule.order if n not in ranges]
+    for name in pools:
+        # M rises by at most the largest input of one step; within a cycle a pool could feed a
+        # pool whose range is not known yet.
+        most = 0
+        for projection in netlist.incoming[name]:
+            if projection.pre not in ranges:
+                raise CapacityError(
+                    f"{name}: max-pooling inside a cycle of max-pooling has no bound; remove the "
+                    "cycle"
+                )
+            _, high = projection_interval(projection, *ranges[projection.pre])
+            most += int(high.max())
+        ranges[name] = (0, most)
+    return ranges
+
+
+def _integrate(
+    population: Population,
+    model: IntegerNeuron,
+    a_low: IntArray,
+    a_high: IntArray,
+    T: int,
+    payload: tuple[int, int],
+) -> PopulationBounds:
+    bias = _clipped(population.spread(model.bias))
+    v0 = _clipped(population.spread(model.initial_membrane))
+    u_low = u_high = np.zeros(population.shape, dtype=np.int64)
+    low, high = v0, v0
+    extremes = [u_low, u_high, v0, v0]
+    for _ in range(T):
+        u_low = _clipped(trunc0_decay(u_low, model.current_decay) + a_low)
+        u_high = _clipped(trunc0_decay(u_high, model.current_decay) + a_high)
+        low = _clipped(trunc0_decay(low, model.membrane_decay) + u_low + bias)
+        high = _clipped(trunc0_decay(high, model.membrane_decay) + u_high + bias)
+        extremes = [
+            np.minimum(extremes[0], u_low),
+            np.maximum(extremes[1], u_high),
+            np.minimum(extremes[2], low),
+            np.maximum(extremes[3], high),
+        ]
+        low, high = _after_reset(population, model, low, high)
+    u_least, u_most, v_least, v_most = extremes
+    return PopulationBounds(a_low, a_high, u_least, u_most, v_least, v_most, *payload)
+
+
+def _after_reset(
+    population: Population, model: IntegerNeuron, low: IntArray, high: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Interval after the reset of any v in [low, high]."""
+    if model.threshold is None or model.reset == "none":
+        return low, high
+    theta = population.spread(model.threshold)
+    fires, always = high >= theta, low >= theta
+    if model.reset == "zero":
+        top = np.where(fires, np.maximum(np.minimum(high, theta - 1), 0), high)
+        bottom = np.where(always, 0, np.where(fires, np.minimum(low, 0), low))
+        if model.negative_threshold is not None:
+            theta_neg = population.spread(model.negative_threshold)
+            back = low <= -theta_neg
+            bottom = np.where(back, np.minimum(np.maximum(low, 1 - theta_neg), 0), bottom)
+            top = np.where(back, np.maximum(top, 0), top)
+        return bottom, top
+    k = np.minimum(high // theta, model.payload_max)
+    rest = np.where(k < model.payload_max, theta - 1, np.maximum(high - k * theta, theta - 1))
+    top = np.where(fires, rest, high)
+    # Soft reset leaves at least 0, so a negative lower bound stands.
+    bottom = np.where(always, 0, np.minimum(low, np.where(fires, 0, low)))
+    if model.negative_threshold is not None:
+        theta_neg = population.spread(model.negative_threshold)
+        back = low <= -theta_neg
+        k = np.minimum(-low // theta_neg, model.payload_max)
+        rest = np.where(
+            k < model.payload_max, 1 - theta_neg, np.minimum(low + k * theta_neg, 1 - theta_neg)
+        )
+        bottom = np.where(back, np.minimum(rest, bottom * 0), bottom)
+        top = np.where(back, np.maximum(top, 0), top)
+    return bottom, top
+
+
+def check_bounds(
+    bounds: Mapping[str, PopulationBounds], limit: int = STATE_LIMIT, what: str = "24-bit state"
+) -> list[tuple[str, int]]:
+    """Populations whose proved magnitude exceeds ``limit``: (name, magnitude)."""
+    return [(n, b.magnitude) for n, b in bounds.items() if b.magnitude > limit]
+
+
+def require_bounds(netlist: IntegerNetlist, timesteps: int | None = None) -> None:
+    """Refuse a netlist whose states are not proved to stay within 24 bits.
+
+    Raises
+    ------
+    CapacityError
+        Naming the population, the bound, the limit and the remedy.
+    """
+    T = timesteps or netlist.timesteps
+    for name, magnitude in check_bounds(prove_bounds(netlist, T)):
+        raise CapacityError(
+            f"{name}: worst-case state {magnitude} over T = {T} steps exceeds {STATE_LIMIT} "
+            "(24 bits); use fewer time steps, fewer weight bits or a smaller exponent"
+        )

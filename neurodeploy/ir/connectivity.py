@@ -1,0 +1,431 @@
+"""Connectivity: linear maps from presynaptic spikes to postsynaptic input, never expanded.
+
+Weights are float64 in real-valued netlists and int64 in integer ones; every class works on both
+and keeps the dtype. Shapes are C-order, channels first, without a batch axis.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from neurodeploy.errors import NetlistError
+from neurodeploy.ir.arrays import AnyArray, IntArray, frozen
+from neurodeploy.ir.geometry import Window
+
+_Self = TypeVar("_Self", bound="Connectivity")
+
+# Doubles hold every integer up to here, so sums of products below it are exact in any order.
+EXACT_FLOAT64 = 2**53
+
+
+def exact_matmul(a: AnyArray, b: AnyArray) -> AnyArray:
+    """``a @ b``; integers stay exact, through BLAS doubles where the bound proves it."""
+    if a.dtype.kind == "f" or b.dtype.kind == "f":
+        # Single-precision data asks for single precision: calibration, not execution.
+        return np.asarray(np.matmul(a.astype(b.dtype) if b.dtype == np.float32 else a, b))
+    if a.size and b.size:
+        bound = int(np.abs(a).sum(axis=-1).max()) * int(np.abs(b).max())
+        if bound < EXACT_FLOAT64:
+            product: AnyArray = np.matmul(a.astype(np.float64), b.astype(np.float64))
+            return product.astype(np.int64)
+    return np.asarray(np.matmul(a.astype(np.int64), b.astype(np.int64)))
+
+
+def _precision(weight: AnyArray, x: AnyArray) -> np.dtype[Any]:
+    single = x.dtype == np.float32 and weight.dtype.kind == "f"
+    return np.dtype(np.float32) if single else np.result_type(weight.dtype, x.dtype)
+
+
+def _checked_weight(weight: AnyArray, ndim: int, where: str) -> AnyArray:
+    array = np.asarray(weight)
+    if array.dtype.kind not in "iuf":
+        raise NetlistError(f"{where}: weights of dtype {array.dtype}; expected integers or floats")
+    array = frozen(array, np.float64 if array.dtype.kind == "f" else np.int64)
+    if array.ndim != ndim:
+        raise NetlistError(f"{where}: weight of shape {array.shape}; expected {ndim} axes")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise NetlistError(f"{where}: weights that are not finite")
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connectivity:
+    """Base of all linear maps ``a = W . s`` from ``pre_shape`` to ``post_shape``."""
+
+    weight: AnyArray
+
+    kind: ClassVar[str] = "connectivity"
+
+    @property
+    def pre_shape(self) -> tuple[int, ...]:
+        """Shape of the presynaptic population."""
+        raise NotImplementedError
+
+    @property
+    def post_shape(self) -> tuple[int, ...]:
+        """Shape of the postsynaptic population."""
+        raise NotImplementedError
+
+    def apply(self, x: AnyArray) -> AnyArray:
+        """Return ``W . x`` for ``x`` of shape ``[B, *pre_shape]``: ``[B, *post_shape]``."""
+        raise NotImplementedError
+
+    def to_coo(self) -> tuple[IntArray, IntArray, AnyArray]:
+        """Every synapse as ``(post, pre, weight)`` with flat C-order indices, zeros included."""
+        raise NotImplementedError
+
+    def fan_in(self) -> IntArray:
+        """Synapses per postsynaptic neuron: int64 of ``post_shape``."""
+        raise NotImplementedError
+
+    def fan_out(self) -> IntArray:
+        """Synapses per presynaptic neuron: int64 of ``pre_shape``."""
+        raise NotImplementedError
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the weights are integers."""
+        return bool(self.weight.dtype.kind == "i")
+
+    @property
+    def n_parameters(self) -> int:
+        """Stored weights."""
+        return int(self.weight.size)
+
+    @property
+    def n_synapses(self) -> int:
+        """Synapses if the map were expanded."""
+        return int(self.fan_in().sum())
+
+    def with_weight(self: _Self, weight: AnyArray) -> _Self:
+        """The same map with other weights of the same shape."""
+        if weight.shape != self.weight.shape:
+            raise NetlistError(
+                f"{self.kind}: weight of shape {weight.shape}; expected {self.weight.shape}"
+            )
+        return replace(self, weight=weight)
+
+    def row_sums(self) -> tuple[AnyArray, AnyArray]:
+        """Sums of the positive and of the negative weights of each neuron: ``post_shape`` each."""
+        ones = np.ones((1, *self.pre_shape), dtype=self.weight.dtype)
+        return (
+            self.with_weight(np.maximum(self.weight, 0)).apply(ones)[0],
+            self.with_weight(np.minimum(self.weight, 0)).apply(ones)[0],
+        )
+
+    def scale_channels(self: _Self, scale: AnyArray) -> _Self:
+        """Multiply the weights of every postsynaptic channel by ``scale`` (``(C,)``, floats)."""
+        lead = scale.reshape(-1, *(1,) * (self.weight.ndim - 1))
+        return self.with_weight(self.weight * lead)
+
+    def scale_inputs(self: _Self, scale: AnyArray) -> _Self:
+        """Multiply the weights of every presynaptic channel by ``scale`` (``(C,)``, floats)."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = _static_fields(self), _static_fields(other)
+        if mine != theirs:
+            return False
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            and getattr(self, name).dtype == getattr(other, name).dtype
+            for name in _array_fields(self)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # equality compares arrays
+
+
+def _array_fields(value: object) -> list[str]:
+    return [n for n in value.__dataclass_fields__ if isinstance(getattr(value, n), np.ndarray)]  # type: ignore[attr-defined]
+
+
+def _static_fields(value: object) -> dict[str, object]:
+    return {
+        n: getattr(value, n)
+        for n in value.__dataclass_fields__  # type: ignore[attr-defined]
+        if not isinstance(getattr(value, n), np.ndarray)
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense(Connectivity):
+    """Every neuron to every neuron.
+
+    Parameters
+    ----------
+    weight : array ``[n_post, n_pre]``
+        Columns follow the C-order of ``shape_in``.
+    shape_in : tuple of int
+        Shape of the presynaptic population; flattening needs no layer of its own.
+    """
+
+    shape_in: tuple[int, ...]
+
+    kind: ClassVar[str] = "dense"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", _checked_weight(self.weight, 2, self.kind))
+        if self.weight.shape[1] != math.prod(self.shape_in):
+            raise NetlistError(
+                f"dense: weight of shape {self.weight.shape} does not fit inputs of shape "
+                f"{self.shape_in} ({math.prod(self.shape_in)} neurons)"
+            )
+
+    @property
+    def pre_shape(self) -> tuple[int, ...]:
+        return self.shape_in
+
+    @property
+    def post_shape(self) -> tuple[int, ...]:
+        return (int(self.weight.shape[0]),)
+
+    def apply(self, x: AnyArray) -> AnyArray:
+        flat = x.reshape(x.shape[0], -1)
+        return exact_matmul(self.weight, flat.T).T
+
+    def scale_inputs(self, scale: AnyArray) -> Dense:
+        return self.with_weight(self.weight * np.repeat(scale, self.weight.shape[1] // scale.size))
+
+    def to_coo(self) -> tuple[IntArray, IntArray, AnyArray]:
+        n_post, n_pre = self.weight.shape
+        post = np.repeat(np.arange(n_post, dtype=np.int64), n_pre)
+        pre = np.tile(np.arange(n_pre, dtype=np.int64), n_post)
+        return post, pre, self.weight.reshape(-1)
+
+    def fan_in(self) -> IntArray:
+        return np.full(self.post_shape, self.weight.shape[1], dtype=np.int64)
+
+    def fan_out(self) -> IntArray:
+        return np.full(self.pre_shape, self.weight.shape[0], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conv(Connectivity):
+    """Convolution (cross-correlation, as in PyTorch) over one or two spatial axes.
+
+    Parameters
+    ----------
+    weight : array ``[C_out, C_in / groups, *kernel]``
+    channels_in : int
+    window : Window
+        Its kernel is the spatial shape of ``weight``.
+    groups : int
+    """
+
+    channels_in: int
+    window: Window
+    groups: int = 1
+
+    kind: ClassVar[str] = "conv"
+
+    def __post_init__(self) -> None:
+        n = len(self.window.kernel)
+        object.__setattr__(self, "weight", _checked_weight(self.weight, n + 2, self.kind))
+        c_out, c_group = self.weight.shape[:2]
+        if self.groups < 1 or self.channels_in % self.groups or c_out % self.groups:
+            raise NetlistError(
+                f"conv: groups {self.groups} does not divide channels {self.channels_in} -> {c_out}"
+            )
+        if c_group * self.groups != self.channels_in:
+            raise NetlistError(
+                f"conv: weight of shape {self.weight.shape} with groups {self.groups} does not fit "
+                f"{self.channels_in} input channels"
+            )
+        if tuple(self.weight.shape[2:]) != self.window.kernel:
+            raise NetlistError(
+                f"conv: weight of shape {self.weight.shape} against kernel {self.window.kernel}"
+            )
+
+    @property
+    def pre_shape(self) -> tuple[int, ...]:
+        return (self.channels_in, *self.window.input_size)
+
+    @property
+    def post_shape(self) -> tuple[int, ...]:
+        return (int(self.weight.shape[0]), *self.window.output_size)
+
+    def apply(self, x: AnyArray) -> AnyArray:
+        batch, groups = x.shape[0], self.groups
+        c_out, c_group = self.weight.shape[:2]
+        padded = self.window.pad(x)
+        taps = [padded[where] for _, where in self.window.taps()]
+        columns = np.stack(taps, axis=2)  # [B, C_in, taps, *out]
+        columns = columns.reshape(batch, groups, c_group * self.window.n_taps, -1)
+        kernel = self.weight.reshape(groups, c_out // groups, -1)
+        return exact_matmul(kernel, columns).reshape(batch, *self.post_shape)
+
+    def scale_inputs(self, scale: AnyArray) -> Conv:
+        c_out, c_group = self.weight.shape[:2]
+        per_group = np.repeat(scale.reshape(self.groups, c_group), c_out // self.groups, axis=0)
+        lead = per_group.reshape(c_out, c_group, *(1,) * len(self.window.kernel))
+        return self.with_weight(self.weight * lead)
+
+    def to_coo(self) -> tuple[IntArray, IntArray, AnyArray]:
+        c_out, c_group = self.weight.shape[:2]
+        out_size = math.prod(self.window.output_size)
+        in_size = math.prod(self.window.input_size)
+        # Padded cells carry -1, so that synapses onto them can be dropped.
+        cells = self.window.pad(np.arange(in_size).reshape(self.window.input_size), -1)
+        out_channel = np.arange(c_out)
+        first_in = (out_channel // (c_out // self.groups)) * c_group
+        posts, pres, weights = [], [], []
+        for tap, where in self.window.taps():
+            cell = cells[where].reshape(-1)
+            real = np.flatnonzero(cell >= 0)
+            for k in range(c_group):
+                post = out_channel[:, None] * out_size + real[None, :]
+                pre = (first_in + k)[:, None] * in_size + cell[real][None, :]
+                at: Any = (slice(None), k, *tap)
+                value = np.broadcast_to(self.weight[at][:, None], post.shape)
+                posts.append(post.reshape(-1))
+                pres.append(pre.reshape(-1))
+                weights.append(value.reshape(-1))
+        return np.concatenate(posts), np.concatenate(pres), np.concatenate(weights)
+
+    def fan_in(self) -> IntArray:
+        per_cell = self.window.taps_per_output() * self.weight.shape[1]
+        return np.broadcast_to(per_cell, self.post_shape).astype(np.int64)
+
+    def fan_out(self) -> IntArray:
+        per_cell = self.window.taps_per_input() * (self.weight.shape[0] // self.groups)
+        return np.broadcast_to(per_cell, self.pre_shape).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SumPool(Connectivity):
+    """Weighted sum over a window of the same channel: average pooling without its divisor.
+
+    Parameters
+    ----------
+    weight : array ``[C]``
+        One weight per channel, shared by all cells of the window.
+    window : Window
+    """
+
+    window: Window
+
+    kind: ClassVar[str] = "sumpool"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", _checked_weight(self.weight, 1, self.kind))
+
+    @property
+    def pre_shape(self) -> tuple[int, ...]:
+        return (int(self.weight.size), *self.window.input_size)
+
+    @property
+    def post_shape(self) -> tuple[int, ...]:
+        return (int(self.weight.size), *self.window.output_size)
+
+    def apply(self, x: AnyArray) -> AnyArray:
+        padded = self.window.pad(x)
+        total = np.sum([padded[where] for _, where in self.window.taps()], axis=0)
+        lead = self.weight.reshape(-1, *(1,) * len(self.window.kernel))
+        return np.asarray(total * lead, dtype=_precision(lead, x))
+
+    def scale_inputs(self, scale: AnyArray) -> SumPool:
+        return self.with_weight(self.weight * scale)
+
+    def to_coo(self) -> tuple[IntArray, IntArray, AnyArray]:
+        return self.as_depthwise().to_coo()
+
+    def as_depthwise(self) -> Conv:
+        """The same map as a depthwise convolution."""
+        channels = int(self.weight.size)
+        lead = self.weight.reshape(channels, 1, *(1,) * len(self.window.kernel))
+        kernel = np.broadcast_to(lead, (channels, 1, *self.window.kernel))
+        return Conv(kernel, channels, self.window, groups=channels)
+
+    def fan_in(self) -> IntArray:
+        return np.broadcast_to(self.window.taps_per_output(), self.post_shape).astype(np.int64)
+
+    def fan_out(self) -> IntArray:
+        return np.broadcast_to(self.window.taps_per_input(), self.pre_shape).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sparse(Connectivity):
+    """An explicit list of synapses.
+
+    Parameters
+    ----------
+    weight : array ``[n_synapses]``
+    post, pre : int64 arrays ``[n_synapses]``
+        Flat C-order indices. A pair may occur once only.
+    shape_in, shape_out : tuple of int
+    """
+
+    post: IntArray
+    pre: IntArray
+    shape_in: tuple[int, ...]
+    shape_out: tuple[int, ...]
+
+    kind: ClassVar[str] = "sparse"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", _checked_weight(self.weight, 1, self.kind))
+        for name, limit in (("post", self.shape_out), ("pre", self.shape_in)):
+            index = np.asarray(getattr(self, name))
+            if index.dtype.kind not in "iu" or index.shape != self.weight.shape:
+                raise NetlistError(
+                    f"sparse: {name} of dtype {index.dtype} and shape {index.shape}; expected "
+                    f"integers of shape {self.weight.shape}"
+                )
+            if index.size and (index.min() < 0 or index.max() >= math.prod(limit)):
+                raise NetlistError(f"sparse: {name} index outside 0..{math.prod(limit) - 1}")
+            object.__setattr__(self, name, frozen(index, np.int64))
+        flat = self.post * math.prod(self.shape_in) + self.pre
+        if np.unique(flat).size != flat.size:
+            raise NetlistError("sparse: a synapse is listed twice; add their weights")
+
+    @property
+    def pre_shape(self) -> tuple[int, ...]:
+        return self.shape_in
+
+    @property
+    def post_shape(self) -> tuple[int, ...]:
+        return self.shape_out
+
+    def apply(self, x: AnyArray) -> AnyArray:
+        flat = x.reshape(x.shape[0], -1)
+        dtype = _precision(self.weight, x)
+        total = np.zeros((math.prod(self.shape_out), x.shape[0]), dtype=dtype)
+        np.add.at(total, self.post, self.weight.astype(dtype)[:, None] * flat.T[self.pre])
+        return total.T.reshape(x.shape[0], *self.shape_out)
+
+    def to_coo(self) -> tuple[IntArray, IntArray, AnyArray]:
+        return self.post, self.pre, self.weight
+
+    def scale_channels(self, scale: AnyArray) -> Sparse:
+        per_channel = math.prod(self.shape_out) // self.shape_out[0]
+        return self.with_weight(self.weight * scale[self.post // per_channel])
+
+    def scale_inputs(self, scale: AnyArray) -> Sparse:
+        per_channel = math.prod(self.shape_in) // scale.size
+        return self.with_weight(self.weight * scale[self.pre // per_channel])
+
+    def fan_in(self) -> IntArray:
+        counts = np.bincount(self.post, minlength=math.prod(self.shape_out))
+        return counts.reshape(self.shape_out).astype(np.int64)
+
+    def fan_out(self) -> IntArray:
+        counts = np.bincount(self.pre, minlength=math.prod(self.shape_in))
+        return counts.reshape(self.shape_in).astype(np.int64)
+
+
+def identity(shape: tuple[int, ...], weight: AnyArray | int | float = 1) -> Sparse:
+    """One synapse from every neuron to its namesake; ``weight`` scalar or per channel."""
+    n = math.prod(shape)
+    values = np.asarray(weight)
+    values = np.repeat(values, n // shape[0]) if values.ndim else np.full(n, values)
+    index = np.arange(n, dtype=np.int64)
+    return Sparse(values, index, index, shape, shape)
+
+
+CONNECTIVITIES: tuple[type[Connectivity], ...] = (Dense, Conv, SumPool, Sparse)

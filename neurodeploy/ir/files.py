@@ -1,0 +1,150 @@
+"""Files and directories that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from neurodeploy.errors import FileFormatError, UsageError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` through a temporary neighbour and a rename.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist or cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"{path}: cannot write here ({reason}); choose another path") from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot write ({error.strerror}); choose another path") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def expect_writable(path: Path) -> None:
+    """Raise what :func:`write_bytes_whole` would raise for its folder, before hours of work.
+
+    Raises
+    ------
+    UsageError
+        If ``path`` is a folder, or its own folder does not exist or cannot be written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; choose a file")
+    _expect_writable_parent(path)
+
+
+def expect_replaceable(path: Path) -> None:
+    """Raise what :func:`directory_whole` would raise, before any work.
+
+    Raises
+    ------
+    UsageError
+        If ``path`` is a file, a foreign folder, or its parent cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path}: is a file; choose a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / "deployment.json").exists():
+        raise UsageError(f"{path}: is a folder with other content; choose a new or empty one")
+    _expect_writable_parent(path)
+
+
+def _expect_writable_parent(path: Path) -> None:
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"{path}: cannot write here ({reason}); choose another path") from error
+
+
+@contextlib.contextmanager
+def directory_whole(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces ``path`` in one step if the block succeeds.
+
+    An existing ``path`` is replaced only if it is empty or was written by neurodeploy (it holds
+    ``deployment.json``).
+
+    Raises
+    ------
+    UsageError
+        If ``path`` is a file, a foreign folder, or its parent cannot be written.
+    """
+    expect_replaceable(path)
+    try:
+        new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        reason = error.strerror
+        raise UsageError(f"{path}: cannot write here ({reason}); choose another path") from error
+    try:
+        yield new
+        new.chmod(0o777 & ~_umask())
+        _replace_directory(new, path)
+    finally:
+        # After an exchange this is the old content; after a failure, the unfinished one.
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _replace_directory(new: Path, path: Path) -> None:
+    if not path.exists():
+        os.rename(new, path)
+        return
+    if _exchange(new, path):
+        return
+    # No atomic exchange here (not Linux, or an old file system): for one moment there is none.
+    shutil.rmtree(path)
+    os.rename(new, path)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    status: int = renameat2(
+        _AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), ctypes.c_uint(_RENAME_EXCHANGE)
+    )
+    return status == 0
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """Content of a file.
+
+    Raises
+    ------
+    FileFormatError
+        If it does not exist, is a folder or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FileFormatError(f"{path}: no such file; expected {what}") from None
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot read {what} ({error.strerror})") from error

@@ -1,0 +1,116 @@
+"""Sliding windows over one or two spatial axes: the geometry of convolution and pooling."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import NetlistError
+from neurodeploy.ir.arrays import AnyArray
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A kernel moved over padded spatial axes.
+
+    Parameters
+    ----------
+    input_size : tuple of int
+        Spatial shape of the input, ``(L,)`` or ``(H, W)``.
+    kernel, stride, dilation : tuple of int
+        One value per spatial axis.
+    padding : tuple of (int, int)
+        Cells added before and after each spatial axis. They may differ: pooling with
+        ``ceil_mode`` is padding after the end.
+    """
+
+    input_size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.input_size)
+        if n not in (1, 2):
+            raise NetlistError(f"window: {n} spatial axes; 1 or 2 are supported")
+        for name in ("kernel", "stride", "padding", "dilation"):
+            if len(getattr(self, name)) != n:
+                raise NetlistError(f"window: {name} {getattr(self, name)} needs {n} entries")
+        if min(self.kernel) < 1 or min(self.stride) < 1 or min(self.dilation) < 1:
+            raise NetlistError("window: kernel, stride and dilation must be at least 1")
+        if min(min(pair) for pair in self.padding) < 0:
+            raise NetlistError(f"window: negative padding {self.padding}")
+        if min(self.output_size) < 1:
+            raise NetlistError(
+                f"window: kernel {self.kernel} with dilation {self.dilation} is larger than the "
+                f"padded input {self.padded_size}"
+            )
+
+    @property
+    def padded_size(self) -> tuple[int, ...]:
+        """Spatial shape after padding."""
+        return tuple(n + a + b for n, (a, b) in zip(self.input_size, self.padding, strict=True))
+
+    @property
+    def output_size(self) -> tuple[int, ...]:
+        """Spatial shape of the output: floor((padded - dilation (k - 1) - 1) / stride) + 1."""
+        return tuple(
+            (n - d * (k - 1) - 1) // s + 1
+            for n, k, s, d in zip(
+                self.padded_size, self.kernel, self.stride, self.dilation, strict=True
+            )
+        )
+
+    @property
+    def n_taps(self) -> int:
+        """Cells of the kernel."""
+        return math.prod(self.kernel)
+
+    def taps(self) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Yield every kernel cell with the index of the padded input cells that it meets.
+
+        The index begins with an ellipsis: axes before the spatial ones are taken whole.
+        """
+        for tap in itertools.product(*(range(k) for k in self.kernel)):
+            yield tap, (..., *self.tap_slices(tap))
+
+    def tap_slices(self, tap: tuple[int, ...]) -> tuple[slice, ...]:
+        """Slices of the padded spatial axes that kernel cell ``tap`` meets."""
+        return tuple(
+            slice(i * d, i * d + s * (n - 1) + 1, s)
+            for i, d, s, n in zip(tap, self.dilation, self.stride, self.output_size, strict=True)
+        )
+
+    def pad(self, x: AnyArray, value: float | int = 0) -> AnyArray:
+        """Pad the trailing spatial axes of ``x`` with ``value``."""
+        lead = x.ndim - len(self.input_size)
+        return np.pad(x, [(0, 0)] * lead + list(self.padding), constant_values=value)
+
+    def unpad(self, x: AnyArray) -> AnyArray:
+        """Drop the padding from the trailing spatial axes of ``x``."""
+        inner = tuple(
+            slice(a, a + n) for (a, _), n in zip(self.padding, self.input_size, strict=True)
+        )
+        index: Any = (..., *inner)
+        return np.asarray(x[index])
+
+    def taps_per_input(self) -> AnyArray:
+        """How many output windows see each input cell: int64 of shape ``input_size``."""
+        seen = np.zeros(self.padded_size, dtype=np.int64)
+        for _, where in self.taps():
+            seen[where] += 1
+        return self.unpad(seen)
+
+    def taps_per_output(self) -> AnyArray:
+        """How many real (not padded) cells each output window sees: int64, ``output_size``."""
+        real = self.pad(np.ones(self.input_size, dtype=np.int64))
+        seen = np.zeros(self.output_size, dtype=np.int64)
+        for _, where in self.taps():
+            seen += real[where]
+        return seen

@@ -1,0 +1,243 @@
+"""Population models. Real-valued and integer neurons are different types and never mix.
+
+The update of one step, with ``trunc0`` rounding toward zero (integer form)::
+
+    u <- trunc0(u * (4096 - du) / 4096) + a[t]
+    v <- trunc0(v * (4096 - dv) / 4096) + u + b
+    s  = +k if v >= theta_pos;  -k if signed and v <= -theta_neg;  0 otherwise
+    v <- v - s * theta (subtract) | 0 where s != 0 (zero) | v (none)
+
+with k = 1, or min(v // theta_pos, payload_max) for graded spikes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from neurodeploy.errors import NetlistError
+from neurodeploy.ir.arrays import AnyArray, frozen
+from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.geometry import Window
+
+Reset = Literal["subtract", "zero", "none"]
+RESETS: tuple[Reset, ...] = ("subtract", "zero", "none")
+MAX_INPUT_MAGNITUDE = 2**31 - 1
+
+
+def _quantity(value: Any, name: str, kind: str) -> AnyArray:
+    array = np.asarray(value)
+    if kind == "i":
+        if array.dtype.kind not in "iu":
+            raise NetlistError(f"{name} of dtype {array.dtype}; an integer neuron needs integers")
+        return frozen(array, np.int64)
+    if array.dtype.kind not in "iuf":
+        raise NetlistError(f"{name} of dtype {array.dtype}; a real-valued neuron needs floats")
+    array = frozen(array, np.float64)
+    if not np.isfinite(array).all():
+        raise NetlistError(f"{name} is not finite")
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input:
+    """Where a sample enters; depth 0.
+
+    Parameters
+    ----------
+    kind : {"current", "spikes"}
+        ``current``: one integer per neuron and sample, emitted in every step of the window.
+        ``spikes``: a raster of integers ``[T, *shape]`` per sample.
+    low, high : int
+        Inclusive range of every emitted value; bounds are proved from it.
+    """
+
+    kind: Literal["current", "spikes"]
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("current", "spikes"):
+            raise NetlistError(f"input kind {self.kind!r}; expected 'current' or 'spikes'")
+        if not -MAX_INPUT_MAGNITUDE <= self.low <= 0 <= self.high <= MAX_INPUT_MAGNITUDE:
+            raise NetlistError(f"input range [{self.low}, {self.high}] must contain 0")
+        if self.low == self.high:
+            raise NetlistError("input range [0, 0] carries nothing")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Input):
+            return NotImplemented
+        return (self.kind, self.low, self.high) == (other.kind, other.low, other.high)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaxPool:
+    """Exact spiking max-pooling over accumulated input.
+
+    ``A(t)`` is the input accumulated so far, of shape ``input_shape``; ``M(t)`` its maximum over
+    each window, 0 before the first step; the population emits ``M(t) - M(t - 1)``. Input must be
+    unsigned. Padded cells never win.
+
+    Parameters
+    ----------
+    channels : int
+    window : Window
+    """
+
+    channels: int
+    window: Window
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape that incoming projections target."""
+        return (self.channels, *self.window.input_size)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the population."""
+        return (self.channels, *self.window.output_size)
+
+    def maximum(self, accumulated: AnyArray) -> AnyArray:
+        """Maximum over each window of ``[B, *input_shape]`` (all >= 0): ``[B, *output_shape]``."""
+        padded = self.window.pad(accumulated)  # zeros never exceed an unsigned maximum
+        result: AnyArray | None = None
+        for _, where in self.window.taps():
+            tap = padded[where]
+            result = tap.copy() if result is None else np.maximum(result, tap)
+        assert result is not None  # a window has at least one tap
+        return result
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MaxPool):
+            return NotImplemented
+        return (self.channels, self.window) == (other.channels, other.window)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neuron:
+    """Fields shared by both neuron types; quantities are scalar, per channel or per neuron.
+
+    Parameters
+    ----------
+    threshold : array or None
+        ``theta_pos``. None: the population integrates and never fires.
+    bias, initial_membrane : array
+        ``b`` (added in every step of the window) and ``v0``.
+    negative_threshold : array or None
+        ``theta_neg`` of signed neurons; None: unsigned.
+    reset : {"subtract", "zero", "none"}
+    payload_max : int
+        Largest magnitude of one spike; 1: binary.
+    """
+
+    threshold: AnyArray | None
+    bias: AnyArray
+    initial_membrane: AnyArray
+    negative_threshold: AnyArray | None = None
+    reset: Reset = "subtract"
+    payload_max: int = 1
+
+    number_kind: ClassVar[str] = "f"
+
+    def __post_init__(self) -> None:
+        for name in self.quantities():
+            value = _quantity(getattr(self, name), name, self.number_kind)
+            object.__setattr__(self, name, value)
+        if self.reset not in RESETS:
+            raise NetlistError(f"reset {self.reset!r}; expected one of {', '.join(RESETS)}")
+        if self.payload_max < 1:
+            raise NetlistError(f"payload_max {self.payload_max}; expected at least 1")
+        if self.threshold is None and (self.negative_threshold is not None or self.payload_max > 1):
+            raise NetlistError("a population without threshold cannot be signed or graded")
+        for name in ("threshold", "negative_threshold"):
+            value = getattr(self, name)
+            if value is not None and not (value >= self.smallest_threshold()).all():
+                raise NetlistError(
+                    f"{name} {value.min()} is below the smallest legal {self.smallest_threshold()}"
+                )
+
+    @classmethod
+    def smallest_threshold(cls) -> float:
+        """The smallest legal threshold."""
+        return 1 if cls.number_kind == "i" else math.ulp(0.0)
+
+    def quantities(self) -> list[str]:
+        """Names of the array fields that are set."""
+        names = ["threshold", "bias", "initial_membrane", "negative_threshold"]
+        return [n for n in names if getattr(self, n) is not None]
+
+    @property
+    def fires(self) -> bool:
+        """Whether the population emits spikes."""
+        return self.threshold is not None
+
+    @property
+    def signed(self) -> bool:
+        """Whether the population emits negative spikes too."""
+        return self.negative_threshold is not None
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        for name in self.__dataclass_fields__:
+            a, b = getattr(self, name), getattr(other, name)
+            same = np.array_equal(a, b) if isinstance(a, np.ndarray) and b is not None else a == b
+            if not same:
+                return False
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RealNeuron(Neuron):
+    """Real-valued integrate-and-fire neuron.
+
+    Parameters
+    ----------
+    current_decay, membrane_decay : float
+        Fractions lost per step, in [0, 1]; 1 and 0: no current memory and no leak.
+    """
+
+    current_decay: float = 1.0
+    membrane_decay: float = 0.0
+
+    number_kind: ClassVar[str] = "f"
+
+    def __post_init__(self) -> None:
+        Neuron.__post_init__(self)
+        for name in ("current_decay", "membrane_decay"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise NetlistError(f"{name} {getattr(self, name)} is outside [0, 1]")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegerNeuron(Neuron):
+    """Integer integrate-and-fire neuron.
+
+    Parameters
+    ----------
+    current_decay, membrane_decay : int
+        ``du`` and ``dv`` in 1/4096; 4096 and 0: no current memory and no leak.
+    """
+
+    current_decay: int = DECAY_ONE
+    membrane_decay: int = 0
+
+    number_kind: ClassVar[str] = "i"
+
+    def __post_init__(self) -> None:
+        Neuron.__post_init__(self)
+        for name in ("current_decay", "membrane_decay"):
+            if not 0 <= getattr(self, name) <= DECAY_ONE:
+                raise NetlistError(f"{name} {getattr(self, name)} is outside 0..{DECAY_ONE}")
+
+
+Model = Input | MaxPool | RealNeuron | IntegerNeuron

@@ -1,0 +1,84 @@
+"""What goes into a run and what comes out of it, the same for every executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neurodeploy.errors import DataError
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+from neurodeploy.ir.neurons import Input
+
+Stimulus = Mapping[str, IntArray]
+"""Input population -> int64 ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes)."""
+
+Progress = Callable[[int, int], None]
+"""Called with (work done, total work)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """Spikes and membranes of a run, aligned by each population's own window.
+
+    Parameters
+    ----------
+    timesteps : int
+        T, the length of every window.
+    spikes : mapping
+        Population -> ``[B, T, *shape]``: signed payloads, 0 for no spike. Index t of a population
+        of depth l is step l + t of its sample. Inputs are included as they were emitted.
+    membranes : mapping
+        Population -> ``[B, T, *shape]``: v at the end of each step, after the reset. For
+        max-pooling: M(t).
+    latency : mapping
+        Population -> constant extra steps on the target, already taken out here.
+    """
+
+    timesteps: int
+    spikes: Mapping[str, AnyArray]
+    membranes: Mapping[str, AnyArray]
+    latency: Mapping[str, int] = field(default_factory=dict)
+
+
+def checked_stimulus(
+    netlist: IntegerNetlist | RealNetlist, stimulus: Stimulus, timesteps: int
+) -> tuple[dict[str, IntArray], int]:
+    """Check shapes and ranges of a stimulus; return int64 arrays and the batch size B.
+
+    Raises
+    ------
+    DataError
+        For a missing or unknown input, a wrong shape, a value outside the declared range.
+    """
+    inputs = {p.name: p for p in netlist.inputs}
+    if set(stimulus) != set(inputs):
+        raise DataError(
+            f"stimulus for inputs {sorted(stimulus)}; the netlist has inputs {sorted(inputs)}"
+        )
+    checked: dict[str, IntArray] = {}
+    batches = set()
+    for name, population in inputs.items():
+        model = population.model
+        assert isinstance(model, Input)
+        values = np.asarray(stimulus[name])
+        lead = (timesteps,) if model.kind == "spikes" else ()
+        if values.ndim < 1 or values.shape[1:] != (*lead, *population.shape):
+            raise DataError(
+                f"input {name!r}: stimulus of shape {values.shape}; expected "
+                f"(samples, {', '.join(map(str, (*lead, *population.shape)))})"
+            )
+        if values.dtype.kind not in "iub":
+            raise DataError(f"input {name!r}: stimulus of dtype {values.dtype}; expected integers")
+        if values.size and (values.min() < model.low or values.max() > model.high):
+            raise DataError(
+                f"input {name!r}: values in [{values.min()}, {values.max()}] exceed the declared "
+                f"range [{model.low}, {model.high}]"
+            )
+        checked[name] = values.astype(np.int64)
+        batches.add(values.shape[0])
+    if len(batches) > 1:
+        raise DataError(f"inputs with different numbers of samples: {sorted(batches)}")
+    return checked, batches.pop() if batches else 1

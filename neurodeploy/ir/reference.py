@@ -1,0 +1,167 @@
+"""The reference executor: the definition of what a netlist means.
+
+It is written to be read. Every sample starts from rest and is independent of the others; time is
+the step of its sample, 0 .. T + max depth - 1. Whatever another executor does, it has to equal
+this, spike for spike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.fixed_point import trunc0_decay
+from neurodeploy.ir.netlist import (
+    IntegerNetlist,
+    IntegerProjection,
+    Population,
+    Projection,
+    RealNetlist,
+)
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+
+
+class _PopulationState:
+    """State of one population over a batch of samples."""
+
+    def __init__(self, population: Population, batch: int, number: type) -> None:
+        self.population = population
+        self.full = (batch, *population.shape)
+        self.number = number
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a window: u = 0, v = v0, nothing accumulated."""
+        model = self.population.model
+        self.u: AnyArray = np.zeros(self.full, dtype=self.number)
+        self.v: AnyArray = np.zeros(self.full, dtype=self.number)
+        if isinstance(model, MaxPool):
+            self.accumulated: AnyArray = np.zeros(
+                (self.full[0], *model.input_shape), dtype=self.number
+            )
+        elif isinstance(model, RealNeuron | IntegerNeuron):
+            self.v += self.population.spread(model.initial_membrane)
+
+    def step(self, a: AnyArray) -> AnyArray:
+        """One step with synaptic input ``a``: returns the spikes ``[B, *shape]``."""
+        model = self.population.model
+        if isinstance(model, MaxPool):
+            return self._pool(model, a)
+        assert isinstance(model, RealNeuron | IntegerNeuron)
+        if isinstance(model, IntegerNeuron):
+            self.u = trunc0_decay(self.u, model.current_decay) + a
+            self.v = trunc0_decay(self.v, model.membrane_decay)
+        else:
+            self.u = self.u * (1.0 - model.current_decay) + a
+            self.v = self.v * (1.0 - model.membrane_decay)
+        self.v = self.v + self.u + self.population.spread(model.bias)
+        return self._fire(model)
+
+    def _fire(self, model: RealNeuron | IntegerNeuron) -> AnyArray:
+        if model.threshold is None:
+            return np.zeros(self.full, dtype=np.int64)
+        theta = self.population.spread(model.threshold)
+        k = np.minimum(self.v // theta, model.payload_max).astype(np.int64)
+        spikes = np.where(self.v >= theta, k, 0)
+        charge = spikes * theta
+        if model.negative_threshold is not None:
+            theta_neg = self.population.spread(model.negative_threshold)
+            k_neg = np.minimum(-self.v // theta_neg, model.payload_max).astype(np.int64)
+            negative = np.where(self.v <= -theta_neg, k_neg, 0)
+            spikes = spikes - negative
+            charge = charge - negative * theta_neg
+        if model.reset == "subtract":
+            self.v = self.v - charge
+        elif model.reset == "zero":
+            self.v = np.where(spikes != 0, self.number(0), self.v)
+        return np.asarray(spikes)
+
+    def _pool(self, model: MaxPool, a: AnyArray) -> AnyArray:
+        self.accumulated = self.accumulated + a
+        maximum = model.maximum(self.accumulated)
+        change = maximum - self.v
+        self.v = maximum
+        return change
+
+
+def run_reference(
+    netlist: IntegerNetlist | RealNetlist,
+    stimulus: Stimulus,
+    *,
+    timesteps: int | None = None,
+    record: Collection[str] | None = None,
+    membranes: Collection[str] = (),
+    progress: Progress | None = None,
+) -> RunRecord:
+    """Run a batch of independent samples.
+
+    Parameters
+    ----------
+    netlist : IntegerNetlist or RealNetlist
+    stimulus : mapping
+        Input -> int64 ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes).
+    timesteps : int, optional
+        T; the netlist's own by default.
+    record : collection of str, optional
+        Populations whose spikes are returned; all that emit by default.
+    membranes : collection of str
+        Populations whose membranes are returned, beside the integrators among the outputs.
+
+    Raises
+    ------
+    DataError
+        If the stimulus does not fit.
+    """
+    T = timesteps or netlist.timesteps
+    values, batch = checked_stimulus(netlist, stimulus, T)
+    number = np.int64 if isinstance(netlist, IntegerNetlist) else np.float64
+    plan = netlist.schedule
+    delay = {id(q): d for q, d in zip(netlist.projections, plan.delays, strict=True)}
+    states = {p.name: _PopulationState(p, batch, number) for p in netlist.populations}
+    spikes: dict[str, AnyArray] = {
+        p.name: np.zeros((batch, T, *p.shape), dtype=_emitted_dtype(p, netlist))
+        for p in netlist.populations
+    }
+    watched = {*membranes, *(o.population for o in netlist.outputs if o.decode == "membrane")}
+    traces = {n: np.zeros((batch, T, *netlist.by_name[n].shape), dtype=number) for n in watched}
+
+    n_steps = T + plan.max_depth
+    for step in range(n_steps):
+        # Delays are at least 1, so populations of one step do not depend on one another.
+        for population in netlist.populations:
+            t = step - plan.depth[population.name]
+            if not 0 <= t < T:
+                continue
+            if isinstance(population.model, Input):
+                given = values[population.name]
+                current = population.model.kind == "current"
+                spikes[population.name][:, t] = given if current else given[:, t]
+                continue
+            state = states[population.name]
+            a = np.zeros((batch, *population.input_shape), dtype=number)
+            for projection in netlist.incoming[population.name]:
+                emitted_at = step - delay[id(projection)] - plan.depth[projection.pre]
+                if 0 <= emitted_at < T:
+                    a = a + _synaptic_input(projection, spikes[projection.pre][:, emitted_at])
+            spikes[population.name][:, t] = state.step(a)
+            if population.name in watched:
+                traces[population.name][:, t] = state.v
+        if progress is not None:
+            progress(step + 1, n_steps)
+    kept = spikes if record is None else {n: spikes[n] for n in record}
+    return RunRecord(T, kept, traces)
+
+
+def _emitted_dtype(population: Population, netlist: IntegerNetlist | RealNetlist) -> type:
+    # The pool of a real-valued netlist may carry fractions, everything else emits integers.
+    real = isinstance(netlist, RealNetlist) and isinstance(population.model, MaxPool)
+    return np.float64 if real else np.int64
+
+
+def _synaptic_input(projection: Projection, emitted: AnyArray) -> AnyArray:
+    if isinstance(projection, IntegerProjection):
+        return projection.synaptic_input(emitted)
+    return projection.connectivity.apply(emitted)

@@ -1,0 +1,82 @@
+"""Depths and delays: when each window opens, and skip connections that arrive on time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Timing of a netlist.
+
+    Parameters
+    ----------
+    depth : mapping of population name to int
+        The population is active in steps [depth, depth + T) of a sample.
+    delays : tuple of int
+        Delay of every projection, in the order of the netlist.
+    order : tuple of str
+        Populations, no population before one it depends on within a step's data flow;
+        members of a cycle stand together.
+    cyclic : frozenset of str
+        Populations that lie on a cycle.
+    """
+
+    depth: Mapping[str, int]
+    delays: tuple[int, ...]
+    order: tuple[str, ...]
+    cyclic: frozenset[str]
+
+    @property
+    def max_depth(self) -> int:
+        """The largest depth."""
+        return max(self.depth.values())
+
+
+def schedule(names: Sequence[str], edges: Sequence[tuple[str, str, int | None]]) -> Schedule:
+    """Compute depths and delays.
+
+    The depth of a population is the longest path from an input with every projection at its
+    minimum delay (1, or the delay given); a strongly connected component has one depth and its
+    inner projections do not count. Delays left open become ``depth(post) - depth(pre)``, and 1
+    inside a component.
+
+    Parameters
+    ----------
+    names : sequence of str
+    edges : sequence of (pre, post, delay or None)
+    """
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from(names)
+    graph.add_edges_from((pre, post) for pre, post, _ in edges)
+    condensed = nx.condensation(graph)
+    component: dict[str, int] = condensed.graph["mapping"]
+
+    incoming: dict[int, list[tuple[int, int]]] = {c: [] for c in condensed}
+    for pre, post, delay in edges:
+        if component[pre] != component[post]:
+            incoming[component[post]].append((component[pre], delay or 1))
+    position = {name: i for i, name in enumerate(names)}
+    first = {c: min(position[m] for m in condensed.nodes[c]["members"]) for c in condensed}
+    depth_of: dict[int, int] = {}
+    order: list[str] = []
+    for c in nx.lexicographical_topological_sort(condensed, key=first.__getitem__):
+        depth_of[c] = max((depth_of[p] + d for p, d in incoming[c]), default=0)
+        order.extend(sorted(condensed.nodes[c]["members"], key=position.__getitem__))
+
+    depth = {name: depth_of[component[name]] for name in names}
+    delays = tuple(
+        delay if delay is not None else max(1, depth[post] - depth[pre])
+        for pre, post, delay in edges
+    )
+    cyclic = frozenset(
+        {
+            name
+            for name in names
+            if len(condensed.nodes[component[name]]["members"]) > 1 or graph.has_edge(name, name)
+        }
+    )
+    return Schedule(depth, delays, tuple(order), cyclic)

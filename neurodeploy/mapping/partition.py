@@ -1,0 +1,212 @@
+"""Partition: every population cut into a grid of boxes that respects all limits at once.
+
+Assumptions, on the safe side where a chip could do better:
+
+- one population per core; a core holds one box of it;
+- an input axon per source neuron and projection, an output axon per source neuron, projection and
+  destination core (axons that serve several channels of a pixel are not used);
+- synapse memory by the board's format, at each projection's own weight width; kernels of
+  convolutions and pools are stored once per core and pattern where the board shares them,
+  everything else is stored synapse by synapse;
+- a max-pooling population takes one neuron per output and one per accumulator that its windows
+  cover;
+- a ``current`` input takes no synapses and no axons: the host writes its contribution as biases.
+
+A limit that the board file leaves unknown is not checked; the mapping says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+
+from neurodeploy.boards.board import Board
+from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.ir.netlist import IntegerNetlist, Population
+from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.mapping.allocation import CoreAllocation, PopulationSlice
+from neurodeploy.mapping.allocation import Mapping as CoreMapping
+from neurodeploy.mapping.demand import RESOURCE_WORDS, RESOURCES, Demand, on_chip
+from neurodeploy.mapping.tiling import Tiling, tile_sizes
+
+REMEDIES: dict[str, str] = {
+    "neurons": "choose a board with larger cores",
+    "synapse_memory_bits": "use fewer weight bits, a smaller fan-in or a board with more memory",
+    "input_axons": "reduce the fan-in or choose a board with more input axons",
+    "output_axons": "reduce the fan-out or choose a board with more output axons",
+}
+
+
+def partition(netlist: IntegerNetlist, board: Board) -> CoreMapping:
+    """Cut a netlist into cores of a neurocore board and place them in row-column order.
+
+    Boxes of a population are chosen with the fewest cores and, among those, the fewest input
+    axons. Cores are numbered in the order of execution, so that populations that talk to each
+    other lie near each other; core k lies on the tile ``board.grid.tile_of(k)``.
+
+    Raises
+    ------
+    CapacityError
+        With population, resource, use and limit, if one neuron alone exceeds a core, if a width or
+        a delay exceeds the board's, or if the board has too few cores.
+    UsageError
+        For a board of another kind.
+    """
+    if board.kind != "neurocore":
+        raise UsageError(
+            f"board {board.name}: {board.kind} cores are filled by 'neurodeploy compile'; "
+            "partition takes neurocore boards"
+        )
+    _check_projections(netlist, board)
+    tilings = _cut_all(netlist, board)
+    cores: list[CoreAllocation] = []
+    first: dict[str, int] = {}
+    for name in netlist.schedule.order:
+        if name not in tilings:
+            continue
+        first[name] = len(cores)
+        demand = Demand(netlist, netlist.by_name[name], board)
+        demand.set_destinations(tilings, netlist)
+        usage = demand.usage(tilings[name]).by_resource
+        for tile, ranges in enumerate(tilings[name].boxes()):
+            used = {resource: int(usage[resource][tile]) for resource in RESOURCES}
+            chip, x, y = board.grid.tile_of(len(cores))
+            cores.append(
+                CoreAllocation(
+                    chip,
+                    x,
+                    y,
+                    (PopulationSlice(name, ranges),),
+                    neurons=used["neurons"],
+                    synapse_memory_bits=used["synapse_memory_bits"],
+                    axons_in=used["input_axons"],
+                    axons_out=used["output_axons"],
+                )
+            )
+    _check_cores(netlist, board, tilings, len(cores))
+    return CoreMapping(
+        board, netlist.name, tuple(cores), tilings, first, _assumptions(netlist, board)
+    )
+
+
+def _check_projections(netlist: IntegerNetlist, board: Board) -> None:
+    for projection, delay in zip(netlist.projections, netlist.schedule.delays, strict=True):
+        if not on_chip(netlist, projection):
+            continue
+        for what, used, limit, remedy in (
+            ("weight bits", projection.weight_bits, board.limit("weight_bits"), "quantize lower"),
+            ("delay", delay, board.limit("delay_max"), "shorten the path beside it"),
+        ):
+            if limit is not None and used > limit:
+                raise CapacityError(
+                    f"{projection.label}: {what} {used} exceeds {limit} of board {board.name}; "
+                    f"{remedy} or choose another board"
+                )
+
+
+def _cut_all(netlist: IntegerNetlist, board: Board) -> dict[str, Tiling]:
+    populations = [
+        netlist.by_name[name]
+        for name in reversed(netlist.schedule.order)
+        if not isinstance(netlist.by_name[name].model, Input)
+    ]
+    demands = {p.name: Demand(netlist, p, board) for p in populations}
+    tilings: dict[str, Tiling] = {}
+    # Finer targets need more output axons of their sources, and inside a cycle a target is cut
+    # after its source: repeat until nothing changes. Cuts only become finer, so this ends.
+    while True:
+        before = dict(tilings)
+        for population in populations:
+            demand = demands[population.name]
+            demand.set_destinations(tilings, netlist)
+            current = tilings.get(population.name)
+            if current is None or demand.usage(current).excess(board) is not None:
+                least = 1 if current is None else current.n_tiles + 1
+                tilings[population.name] = _cut(population, demand, board, least)
+        if tilings == before:
+            return tilings
+
+
+def _cut(population: Population, demand: Demand, board: Board, least: int) -> Tiling:
+    limit = board.require_limit("neurons")
+    least = max(least, -(-population.size // limit))
+    for group in _candidates(population, limit, least):
+        best: tuple[int, Tiling] | None = None
+        for tiling in group:
+            usage = demand.usage(tiling)
+            if usage.excess(board) is None:
+                axons = int(usage.by_resource["input_axons"].sum())
+                if best is None or axons < best[0]:
+                    best = axons, tiling
+        if best is not None:
+            return best[1]
+    alone = Tiling(population.shape, (1,) * len(population.shape))
+    excess = demand.usage(alone).excess(board)
+    assert excess is not None  # the single neurons were the last candidate
+    resource, used, allowed = excess
+    raise CapacityError(
+        f"{population.name}: a single neuron needs {used} {RESOURCE_WORDS[resource]}, a core of "
+        f"board {board.name} has {allowed}; {REMEDIES[resource]}"
+    )
+
+
+def _candidates(population: Population, limit: int, least: int) -> Iterator[list[Tiling]]:
+    """Cuts by rising number of cores; cuts of equally many stand together."""
+    sizes = [tile_sizes(n) for n in population.shape]
+    tilings = [
+        Tiling(population.shape, tile)
+        for tile in itertools.product(*sizes)
+        if math.prod(tile) <= limit
+    ]
+    single = Tiling(population.shape, (1,) * len(population.shape))
+    chosen = [t for t in tilings if t.n_tiles >= least] or [single]
+    chosen.sort(key=lambda t: (t.n_tiles, t.tile))
+    for _, group in itertools.groupby(chosen, key=lambda t: t.n_tiles):
+        yield list(group)
+
+
+def _check_cores(
+    netlist: IntegerNetlist, board: Board, tilings: Mapping[str, Tiling], used: int
+) -> None:
+    if used <= board.grid.n_cores:
+        return
+    largest = max(tilings, key=lambda name: tilings[name].n_tiles)
+    raise CapacityError(
+        f"{netlist.name}: {used} cores exceed {board.grid.n_cores} of board {board.name} (most by "
+        f"{largest}: {tilings[largest].n_tiles}); use fewer weight bits, a smaller network or a "
+        "board with more chips"
+    )
+
+
+def _assumptions(netlist: IntegerNetlist, board: Board) -> tuple[str, ...]:
+    notes = ["one population per core; an axon per source neuron and projection"]
+    storage = board.synapses
+    if storage is None:
+        notes.append("synapse memory not checked: the board gives no format")
+    elif storage.shared_convolution:
+        notes.append("convolution kernels stored once per core and border pattern")
+    notes += [
+        f"{RESOURCE_WORDS[resource]} not checked: unknown for this board"
+        for resource in RESOURCES
+        if board.limit(resource) is None
+    ]
+    payload = board.limit("payload_bits")
+    for population in netlist.populations:
+        model = population.model
+        if isinstance(model, Input):
+            if model.kind == "current":
+                notes.append(
+                    f"{population.name}: current input, computed on the host and written as biases "
+                    "once per sample"
+                )
+        elif isinstance(model, MaxPool):
+            notes.append(
+                f"{population.name}: max-pooling costed as a neuron per output and per accumulator"
+            )
+        elif payload == 1 and (model.payload_max > 1 or model.signed):
+            notes.append(
+                f"{population.name}: graded or signed spikes costed as one packet each; "
+                f"{board.name} sends binary ones"
+            )
+    return tuple(notes)

@@ -1,0 +1,1 @@
+"""Quantization: a real-valued netlist becomes an integer one whose bounds are proved."""

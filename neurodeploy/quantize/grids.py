@@ -1,0 +1,127 @@
+"""Weight grids: one step per output channel, shared by all projections into a population.
+
+The membrane of a channel counts in one unit ``u``; a projection's weights lie on the grid
+``q * u * 2^e``. Branches of very different scale get different exponents, so that none loses its
+bits to another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
+from neurodeploy.ir.connectivity import Connectivity, Sparse
+
+# Shares of the exact full-range step that are tried: smaller steps clip the largest weights, which
+# at few bits costs less than it saves.
+SHARES = np.linspace(1.0, 0.5, 41)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Weights of one projection, a row per output channel, for choosing its grid.
+
+    ``values`` is float64 ``[C, n]``, padded with zeros; ``multiplicity`` ``[C]`` says how often a
+    row's weights are used in one neuron (above 1 where they repeat, below where the row spans
+    several neurons).
+    """
+
+    values: FloatArray
+    multiplicity: FloatArray
+
+    @property
+    def largest(self) -> FloatArray:
+        """Largest magnitude per channel."""
+        return np.asarray(np.abs(self.values).max(axis=1))
+
+
+def rows_of(connectivity: Connectivity) -> Rows:
+    """The weights of a projection by output channel."""
+    channels = connectivity.post_shape[0]
+    area = math.prod(connectivity.post_shape[1:])
+    if not isinstance(connectivity, Sparse):
+        values = connectivity.weight.reshape(channels, -1)
+        fan_in = connectivity.fan_in().reshape(channels, -1).max(axis=1)
+        return Rows(values, fan_in / values.shape[1])
+    channel = connectivity.post // area
+    order = np.argsort(channel, kind="stable")
+    counts = np.bincount(channel, minlength=channels)
+    width = max(1, int(counts.max()))
+    values = np.zeros((channels, width))
+    column = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    values[channel[order], column] = connectivity.weight[order]
+    return Rows(values, np.full(channels, 1.0 / area))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The grid of one population.
+
+    ``unit`` ``[C]`` is the real value of one membrane unit before fractional bits;
+    ``exponents[p]`` ``[C]`` the exponent of projection p on top of them.
+    """
+
+    unit: FloatArray
+    exponents: tuple[IntArray, ...]
+
+
+def choose_grid(projections: Sequence[Rows], bits: Sequence[int], fallback: FloatArray) -> Grid:
+    """Units and exponents of minimum squared weight error, per channel.
+
+    Parameters
+    ----------
+    projections : sequence of Rows
+        Everything that arrives at the population.
+    bits : sequence of int
+        Width per projection.
+    fallback : array ``[C]``
+        Unit of channels without any non-zero weight.
+    """
+    top = [2 ** (b - 1) - 1 for b in bits]
+    full = np.stack([rows.largest / q for rows, q in zip(projections, top, strict=True)])
+    smallest = np.where(full > 0, full, np.inf).min(axis=0)
+    base = np.where(np.isfinite(smallest), smallest, fallback)
+    best_error = np.full(base.shape, np.inf)
+    best_unit = base.copy()
+    best_exponents = [np.zeros(base.shape, dtype=np.int64) for _ in projections]
+    for share in SHARES:
+        unit = base * share
+        total = np.zeros(base.shape)
+        chosen = []
+        for rows, width, step in zip(projections, bits, full, strict=True):
+            exponent, error = _best_exponent(rows, width, step, unit)
+            chosen.append(exponent)
+            total += error
+        better = total < best_error * (1 - 1e-9)
+        best_error = np.where(better, total, best_error)
+        best_unit = np.where(better, unit, best_unit)
+        best_exponents = [
+            np.where(better, new, old) for new, old in zip(chosen, best_exponents, strict=True)
+        ]
+    return Grid(best_unit, tuple(best_exponents))
+
+
+def _best_exponent(
+    rows: Rows, bits: int, step: FloatArray, unit: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """The exponent of least error among those next to the full range, and that error."""
+    ratio = np.maximum(np.where(step > 0, step, unit) / unit, 1.0)
+    highest = np.ceil(np.log2(ratio) - 1e-9).astype(np.int64)
+    best, least = highest, np.full(unit.shape, np.inf)
+    for exponent in (highest, np.maximum(highest - 1, 0)):
+        grid = unit * np.exp2(exponent)
+        difference = round_to_grid(rows.values, grid[:, None], bits) * grid[:, None] - rows.values
+        error = np.square(difference).sum(axis=1) * rows.multiplicity
+        better = error < least
+        best, least = np.where(better, exponent, best), np.where(better, error, least)
+    return best, least
+
+
+def round_to_grid(values: AnyArray, step: AnyArray, bits: int) -> IntArray:
+    """``clip(rint(values / step))`` to the two's complement range of ``bits``."""
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    return np.clip(np.rint(values / step), low, high).astype(np.int64)

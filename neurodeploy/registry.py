@@ -1,0 +1,67 @@
+"""Registries: names to things that are imported only when asked for, open to plug-ins."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from neurodeploy.errors import UnknownNameError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One registered thing: where it is, and a line about it that needs no import."""
+
+    location: str
+    summary: str
+
+
+class Registry(Generic[T]):
+    """Named things of one kind.
+
+    Parameters
+    ----------
+    kind : str
+        For messages, for example ``"target"``.
+    entries : mapping of name to Entry
+        ``location`` is ``module:attribute``.
+    group : str
+        Entry point group through which other distributions add theirs.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, Entry], group: str) -> None:
+        self.kind = kind
+        self.group = group
+        self._entries = dict(entries)
+
+    def entries(self) -> dict[str, Entry]:
+        """All entries by name, plug-ins included; built-in names cannot be replaced."""
+        from importlib.metadata import entry_points
+
+        found = {
+            point.name: Entry(point.value, f"plug-in {point.value}")
+            for point in entry_points(group=self.group)
+        }
+        return {**found, **self._entries}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.entries()))
+
+    def get(self, name: str) -> T:
+        """Import and return the thing called ``name``.
+
+        Raises
+        ------
+        UnknownNameError
+            Listing the names that exist.
+        """
+        entry = self._entries.get(name) or self.entries().get(name)
+        if entry is None:
+            raise UnknownNameError(self.kind, name, self.entries())
+        module, _, attribute = entry.location.partition(":")
+        thing: T = getattr(importlib.import_module(module), attribute)
+        return thing

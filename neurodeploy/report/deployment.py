@@ -1,0 +1,109 @@
+"""Deployments, and why a target refuses a netlist."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.report.text import render_table
+from neurodeploy.targets.base import Deployment, Violation
+
+
+def deployment_json(deployment: Deployment) -> dict[str, Any]:
+    """Target, board, options, latency and utilization."""
+    return {
+        "target": deployment.target,
+        "network": deployment.netlist.name,
+        "timesteps": deployment.netlist.timesteps,
+        "board": None if deployment.board is None else deployment.board.name,
+        "options": deployment.options,
+        "latency": dict(deployment.latency),
+        "utilization": deployment.utilization(),
+    }
+
+
+def render_deployment(deployment: Deployment) -> str:
+    """Target, board, options, and what is used."""
+    board = "" if deployment.board is None else f" on board {deployment.board.name}"
+    options = ", ".join(f"{k}={json.dumps(v)}" for k, v in deployment.options.items())
+    lines = [f"{deployment.netlist.name}: deployment for target {deployment.target}{board}"]
+    if options:
+        lines.append(f"options: {options}")
+    if any(deployment.latency.values()):
+        lines.append("latency: " + ", ".join(f"{k} +{v}" for k, v in deployment.latency.items()))
+    return "\n".join(lines) + "\n\n" + utilization_text(deployment.utilization())
+
+
+def utilization_text(used: Mapping[str, Any]) -> str:
+    """Single figures as ``name: value``, rows of figures as tables."""
+    figures = [
+        f"{key.replace('_', ' ')}: {_figure(value)}"
+        for key, value in used.items()
+        if not _is_table(value)
+    ]
+    tables = [_table(key, value) for key, value in used.items() if _is_table(value)]
+    return "\n\n".join(["\n".join(figures), *tables] if figures else tables)
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_figure(part)}" for name, part in value.items())
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _is_table(value: Any) -> bool:
+    rows = list(value.values()) if isinstance(value, Mapping) else value
+    return isinstance(rows, list) and bool(rows) and all(isinstance(r, Mapping) for r in rows)
+
+
+def _table(name: str, value: Any) -> str:
+    rows = (
+        [{name.rstrip("s"): key, **row} for key, row in value.items()]
+        if isinstance(value, Mapping)
+        else list(value)
+    )
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return render_table(
+        [c.replace("_", " ") for c in columns],
+        [[_cell(row.get(column)) for column in columns] for row in rows],
+    )
+
+
+def _cell(value: Any) -> object:
+    if isinstance(value, list | tuple):
+        return "x".join(map(str, value)) if all(isinstance(v, int) for v in value) else len(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else value
+
+
+def render_compiled(deployment: Deployment, folder: Path) -> str:
+    """What ``compile`` prints."""
+    return f"{render_deployment(deployment)}\n\nwrote {folder}"
+
+
+def render_violations(violations: Sequence[Violation]) -> str:
+    """All violations, one line each."""
+    rows = [(v.where, v.resource, v.used, v.limit, v.remedy) for v in violations]
+    return render_table(("where", "what", "used", "limit", "remedy"), rows)
+
+
+def violations_json(target: str, network: str, violations: Sequence[Violation]) -> dict[str, Any]:
+    """What ``compile --check`` found."""
+    return {
+        "network": network,
+        "target": target,
+        "fits": not violations,
+        "violations": [
+            {
+                "where": v.where,
+                "resource": v.resource,
+                "used": v.used,
+                "limit": v.limit,
+                "remedy": v.remedy,
+            }
+            for v in violations
+        ],
+    }

@@ -1,0 +1,56 @@
+"""Plain text and JSON: what the command line prints, the same on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_NUMBER = re.compile(r"[+-]?\d[\d,.]*(e[+-]?\d+)?( ?[%\w]{1,3})?$")
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """Return a result as JSON; an unknown figure must be None, never NaN.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity, which JSON does not have.
+    """
+    return json.dumps(value, indent=2, allow_nan=False)
+
+
+def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Align cells in columns two spaces apart; None shows as ``-``.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headings.
+    rows : sequence of sequences
+        Cells. A column in which every cell is a number, with or without unit, or None is aligned
+        to the right.
+    """
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    numeric = [
+        bool(rows) and all(row[i] is None or _NUMBER.match(str(row[i])) for row in rows)
+        for i in range(len(columns))
+    ]
+    widths = [
+        max(len(text) for text in (columns[i], *(row[i] for row in cells)))
+        for i in range(len(columns))
+    ]
+    lines = []
+    for row in ([*columns], ["-" * width for width in widths], *cells):
+        aligned = (
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(row, widths, numeric, strict=True)
+        )
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join(lines)
+
+
+def percent(share: float) -> str:
+    """A share as ``12.34 %``."""
+    return f"{100 * share:.2f} %"

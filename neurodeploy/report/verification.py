@@ -1,0 +1,58 @@
+"""Verifications as text."""
+
+from __future__ import annotations
+
+from neurodeploy.report.text import percent, render_table
+from neurodeploy.verify.verification import Verification
+
+
+def verification_rows(result: Verification) -> list[tuple[object, ...]]:
+    """Per population: compared, spikes, activity, correlation, mismatches by executor."""
+    correlation = {} if result.agreement is None else result.agreement.correlation
+    rows: list[tuple[object, ...]] = []
+    for name, compared in result.compared_neuron_steps.items():
+        spikes = result.spikes[name]
+        r = correlation.get(name)
+        rows.append(
+            (
+                name,
+                compared,
+                spikes,
+                percent(spikes / compared) if compared else None,
+                None if r is None else f"{r:.4f}",
+                *(per.get(name, 0) for per in result.mismatches.values()),
+            )
+        )
+    return rows
+
+
+def verdict(result: Verification) -> str:
+    """The result in one line."""
+    others = ", ".join(result.mismatches)
+    compared = sum(result.compared_neuron_steps.values())
+    if result.exact:
+        return f"exact: 0 mismatches against {others} in {compared:,} neuron-steps"
+    total = sum(sum(per.values()) for per in result.mismatches.values())
+    if total:
+        return f"NOT exact: {total:,} mismatches against {others} in {compared:,} neuron-steps"
+    empty = [n for n, steps in result.compared_neuron_steps.items() if not steps]
+    return f"NOT verified: nothing was compared in {', '.join(empty) or 'any population'}"
+
+
+def render_verification(result: Verification) -> str:
+    """The whole result."""
+    n = result.samples
+    headings = (
+        *("population", "compared", "spikes", "activity", "correlation"),
+        *(f"!= {name}" for name in result.mismatches),
+    )
+    parts = [
+        f"target {result.target}, {n} sample{'s' * (n != 1)}, T = {result.timesteps}",
+        render_table(headings, verification_rows(result)),
+    ]
+    if result.agreement is not None and result.agreement.top1 is not None:
+        parts.append(f"same class as the source network: {percent(result.agreement.top1)}")
+    if result.divergences:
+        parts.append("\n".join(str(d) for d in result.divergences.values()))
+    parts.append(verdict(result))
+    return "\n\n".join(parts)

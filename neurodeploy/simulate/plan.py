@@ -1,0 +1,241 @@
+"""The execution plan of a netlist: components in order, maps, formats, memory.
+
+Time is folded into the batch. In a netlist without cycles the whole raster of a population is
+known before any population that it drives opens its window, so each projection is one product
+over all steps. A projection whose delay is shorter than the distance in depth, ``k`` steps too
+short, delivers at step t what was emitted at step t + k, and nothing in the last k steps. Only
+populations on a common cycle advance step by step, together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from neurodeploy.errors import UsageError
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population, RealNetlist
+from neurodeploy.ir.neurons import Input, IntegerNeuron, RealNeuron
+from neurodeploy.simulate.kernels import Kernel, build_kernel
+from neurodeploy.simulate.layout import vector
+from neurodeploy.simulate.precision import Precision, prove_precision
+from neurodeploy.simulate.products import GatherProduct, Product, build_product
+
+# Samples side by side take about this many bytes per thread: larger batches fall out of the
+# caches, smaller ones spend their time between operations.
+CHUNK_BYTES = 32 * 2**20
+MAX_CHUNK_THREADS = 8
+MAX_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A projection, ready to run: step t gets what ``pre`` emitted at step t + ``shift``."""
+
+    pre: str
+    product: Product
+    shift: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A population, ready to run.
+
+    ``outer`` links come from populations that are finished before, ``inner`` ones from the same
+    cycle. ``late_bias`` is ``[n]``, for populations whose bias joins the constant part of their
+    input.
+    """
+
+    population: Population
+    kernel: Kernel
+    state: torch.dtype
+    raster: torch.dtype
+    outer: tuple[Link, ...]
+    inner: tuple[Link, ...]
+    constant_bias: torch.Tensor | None
+
+    @property
+    def fires(self) -> bool:
+        """Whether it emits."""
+        model = self.population.model
+        return not isinstance(model, IntegerNeuron | RealNeuron) or model.fires
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an engine executes.
+
+    Parameters
+    ----------
+    components : tuple of tuple of Stage
+        In order; several stages together form a cycle.
+    inputs : mapping
+        Input population -> format of its raster.
+    uses : mapping
+        Population -> number of stages outside its own component that read it.
+    sample_bytes : int
+        Memory of one sample at the worst moment.
+    """
+
+    components: tuple[tuple[Stage, ...], ...]
+    inputs: Mapping[str, torch.dtype]
+    uses: Mapping[str, int]
+    sample_bytes: int
+
+    def chunk(self) -> int:
+        """Samples side by side."""
+        budget = CHUNK_BYTES * min(torch.get_num_threads(), MAX_CHUNK_THREADS)
+        return int(np.clip(budget // max(self.sample_bytes, 1), 1, MAX_CHUNK))
+
+
+def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str) -> Plan:
+    """Choose formats and build maps and kernels.
+
+    Raises
+    ------
+    CapacityError
+        If no format is proved exact for an integer netlist.
+    UsageError
+        For a format other than float32 and float64.
+    """
+    if dtype not in ("float32", "float64"):
+        raise UsageError(f"engine dtype {dtype!r}; expected 'float32' or 'float64'")
+    if isinstance(netlist, IntegerNetlist):
+        precision = prove_precision(netlist, timesteps)
+    else:
+        number = torch.float32 if dtype == "float32" else torch.float64
+        names = [p.name for p in netlist.populations]
+        all_equal = dict.fromkeys(names, number)
+        precision = Precision((number,) * len(netlist.projections), all_equal, all_equal)
+    component_of, components = _components(netlist)
+    links: dict[str, tuple[list[Link], list[Link]]] = {
+        p.name: ([], []) for p in netlist.populations
+    }
+    depth = netlist.schedule.depth
+    for projection, delay, number in zip(
+        netlist.projections, netlist.schedule.delays, precision.products, strict=True
+    ):
+        pre, post = projection.pre, projection.post
+        exponent = projection.exponent if isinstance(projection, IntegerProjection) else None
+        product = build_product(projection.connectivity, exponent, number)
+        link = Link(pre, product, depth[post] - depth[pre] - delay)
+        links[post][component_of[pre] == component_of[post]].append(link)
+    stages = tuple(
+        tuple(
+            _build_stage(netlist, netlist.by_name[name], links[name], precision) for name in members
+        )
+        for members in components
+        if not isinstance(netlist.by_name[members[0]].model, Input)
+    )
+    uses = dict.fromkeys(links, 0)
+    for component in stages:
+        for stage in component:
+            for link in stage.outer:
+                uses[link.pre] += 1
+    inputs = {p.name: precision.rasters[p.name] for p in netlist.inputs}
+    return Plan(stages, inputs, uses, _sample_bytes(netlist, timesteps, stages, uses))
+
+
+def _components(
+    netlist: IntegerNetlist | RealNetlist,
+) -> tuple[dict[str, int], list[list[str]]]:
+    import networkx as nx
+
+    graph = nx.DiGraph([(q.pre, q.post) for q in netlist.projections])
+    graph.add_nodes_from(p.name for p in netlist.populations)
+    component_of = {
+        name: i
+        for i, members in enumerate(nx.strongly_connected_components(graph))
+        for name in members
+    }
+    ordered: dict[int, list[str]] = {}
+    for name in netlist.schedule.order:
+        ordered.setdefault(component_of[name], []).append(name)
+    return component_of, list(ordered.values())
+
+
+def _build_stage(
+    netlist: IntegerNetlist | RealNetlist,
+    population: Population,
+    links: tuple[list[Link], list[Link]],
+    precision: Precision,
+) -> Stage:
+    outer, inner = links
+    # Gathered sums join one that is there already without a result of their own.
+    outer = sorted(outer, key=lambda link: isinstance(link.product, GatherProduct))
+    state = precision.states[population.name]
+    constant_bias, adds_bias = None, True
+    if _bias_may_join_input(population):
+        if any(is_constant(netlist, link) for link in outer):
+            constant_bias = vector(population.spread(_bias(population)), population.shape, state)
+            adds_bias = False
+        else:
+            adds_bias = not any(
+                link.shift == 0
+                and link.product.dtype == state
+                and link.product.carry_bias(_bias(population), population.shape)
+                for link in outer
+            )
+    raster = precision.rasters[population.name]
+    kernel = build_kernel(population, state, raster, adds_bias)
+    return Stage(population, kernel, state, raster, tuple(outer), tuple(inner), constant_bias)
+
+
+def _bias(population: Population) -> AnyArray:
+    assert isinstance(population.model, IntegerNeuron | RealNeuron)
+    return population.model.bias
+
+
+def _bias_may_join_input(population: Population) -> bool:
+    """With a memory of the current it may not: the bias enters the membrane alone."""
+    model = population.model
+    if not isinstance(model, IntegerNeuron | RealNeuron):
+        return False
+    full = DECAY_ONE if isinstance(model, IntegerNeuron) else 1.0
+    return model.current_decay == full and bool((model.bias != 0).any())
+
+
+def is_constant(netlist: IntegerNetlist | RealNetlist, link: Link) -> bool:
+    """Whether a link delivers the same in every step."""
+    model = netlist.by_name[link.pre].model
+    return isinstance(model, Input) and model.kind == "current" and link.shift == 0
+
+
+def _sample_bytes(
+    netlist: IntegerNetlist | RealNetlist,
+    timesteps: int,
+    stages: tuple[tuple[Stage, ...], ...],
+    uses: Mapping[str, int],
+) -> int:
+    """Bytes of one sample at the worst moment, rasters and temporary results."""
+
+    def raster_bytes(population: Population) -> int:
+        model = population.model
+        if isinstance(model, Input) and model.kind == "current":
+            return 0
+        return population.size * timesteps * 4
+
+    alive = {p.name: raster_bytes(p) for p in netlist.inputs}
+    left = dict(uses)
+    worst = sum(alive.values())
+    for component in stages:
+        scratch = 0
+        for stage in component:
+            n_in = math.prod(stage.population.input_shape)
+            width = stage.state.itemsize
+            # The sum, one more product beside it, and what a product needs inside.
+            inside = max((link.product.scratch_entries() for link in stage.outer), default=0)
+            scratch += timesteps * (n_in * width * (1 + (len(stage.outer) > 1)) + inside * 8)
+            alive[stage.population.name] = raster_bytes(stage.population)
+        worst = max(worst, sum(alive.values()) + scratch)
+        for stage in component:
+            for link in stage.outer:
+                left[link.pre] -= 1
+                if left[link.pre] == 0:
+                    del alive[link.pre]
+    return worst

@@ -1,0 +1,54 @@
+"""Everything that can run an integer netlist, by one name and one signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from neurodeploy.errors import UnknownNameError
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.targets.registry import TARGETS
+
+Executor = Callable[[Stimulus, Collection[str]], RunRecord]
+"""(stimulus, populations whose membranes are recorded) -> run."""
+
+BUILT_IN = ("reference", "engine")
+
+
+def executor_names() -> list[str]:
+    """All executors."""
+    return [*BUILT_IN, *TARGETS]
+
+
+def make_executor(name: str, artifact: Artifact, progress: Progress | None = None) -> Executor:
+    """An executor of the artifact's netlist; targets compile it with their default options.
+
+    Raises
+    ------
+    UnknownNameError
+    CapacityError
+        If a target refuses the netlist.
+    """
+    netlist = artifact.integer
+    if name == "reference":
+        from neurodeploy.ir.reference import run_reference
+
+        return lambda stimulus, membranes: run_reference(
+            netlist, stimulus, membranes=membranes, progress=progress
+        )
+    if name == "engine":
+        from neurodeploy.simulate import run_engine
+
+        return lambda stimulus, membranes: run_engine(
+            netlist, stimulus, membranes=membranes, progress=progress
+        )
+    if name not in TARGETS.entries():
+        raise UnknownNameError("executor", name, executor_names())
+    target = TARGETS.get(name)()
+    from neurodeploy.boards.board import load_board
+
+    board = None if target.default_board is None else load_board(target.default_board)
+    deployment = target.compile(artifact, board)
+    return lambda stimulus, membranes: deployment.run(
+        stimulus, membranes=membranes, progress=progress
+    )

@@ -1,0 +1,256 @@
+"""What every target offers: check, compile, and a deployment that runs, saves and loads.
+
+A deployment is a folder::
+
+    deployment.json   target, schema, versions, options, board, latency
+    net.ndn           the artifact it was compiled from (for verify, decode and energy)
+    ...               the target's own compiled files: what ``run`` executes
+
+``run`` computes from the compiled files alone, never from ``net.ndn``: a weight changed in a
+compiled file shows as a divergence.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from neurodeploy import __version__
+from neurodeploy.boards.board import Board
+from neurodeploy.errors import CapacityError, FileFormatError, UsageError
+from neurodeploy.ir.artifact import Artifact, load_artifact, save_artifact
+from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
+from neurodeploy.ir.files import directory_whole, read_bytes
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+
+DEPLOYMENT_FILE = "deployment.json"
+ARTIFACT_FILE = "net.ndn"
+DEPLOYMENT_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One reason why a netlist does not fit a target.
+
+    Parameters
+    ----------
+    where : str
+        Population or projection.
+    resource : str
+        What is exceeded or not supported.
+    used, limit : int, str or None
+        What the netlist needs and what the target has, where numbers or words say it.
+    remedy : str
+    """
+
+    where: str
+    resource: str
+    used: int | str | None = None
+    limit: int | str | None = None
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        numbers = "" if self.used is None else f" {self.used}"
+        numbers += "" if self.limit is None else f" against {self.limit}"
+        return f"{self.where}: {self.resource}{numbers}" + (
+            f"; {self.remedy}" if self.remedy else ""
+        )
+
+
+def state_violations(
+    netlist: IntegerNetlist, limit: int = STATE_LIMIT, what: str = "24-bit state"
+) -> list[Violation]:
+    """Populations whose states are not proved to stay within ``limit``."""
+    return [
+        Violation(
+            name,
+            f"worst-case {what} over T = {netlist.timesteps} steps",
+            magnitude,
+            limit,
+            "use fewer time steps, fewer weight bits or a smaller exponent",
+        )
+        for name, magnitude in check_bounds(prove_bounds(netlist), limit)
+    ]
+
+
+class Deployment(ABC):
+    """A compiled netlist, ready to run.
+
+    Parameters
+    ----------
+    artifact : Artifact
+    board : Board or None
+    options : mapping
+        The target's options, JSON values.
+    """
+
+    target: ClassVar[str]
+
+    def __init__(self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]) -> None:
+        self.artifact = artifact
+        self.board = board
+        self.options = dict(options)
+
+    @property
+    def netlist(self) -> IntegerNetlist:
+        """The integer netlist that this deployment must equal."""
+        return self.artifact.integer
+
+    @property
+    def latency(self) -> Mapping[str, int]:
+        """Constant extra steps by population, already removed from what ``run`` returns."""
+        return {}
+
+    @abstractmethod
+    def run(
+        self,
+        stimulus: Stimulus,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> RunRecord:
+        """Run a batch of samples back to back or side by side, as if each ran alone.
+
+        Parameters are those of :func:`neurodeploy.ir.reference.run_reference`.
+
+        Raises
+        ------
+        DataError
+            If the stimulus does not fit.
+        ExecutionError, TargetUnavailableError
+            If the target's software fails or is missing.
+        """
+
+    @abstractmethod
+    def utilization(self) -> dict[str, Any]:
+        """What the deployment uses, as JSON values."""
+
+    @abstractmethod
+    def write_files(self, folder: Path) -> None:
+        """Write the compiled files into an empty folder."""
+
+    def save(self, folder: Path | str) -> None:
+        """Write the deployment, whole or not at all."""
+        with directory_whole(Path(folder)) as new:
+            self.write_files(new)
+            save_artifact(self.artifact, new / ARTIFACT_FILE)
+            header = {
+                "schema": DEPLOYMENT_SCHEMA,
+                "target": self.target,
+                "neurodeploy": __version__,
+                "board": None if self.board is None else self.board.to_dict(),
+                "options": self.options,
+                "latency": dict(self.latency),
+                "network": self.netlist.name,
+                "timesteps": self.netlist.timesteps,
+            }
+            text = json.dumps(header, indent=2, sort_keys=True, allow_nan=False)
+            (new / DEPLOYMENT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+class Target(ABC):
+    """A compiler from integer netlists to one kind of executable.
+
+    ``option_defaults`` lists the options and their defaults; ``default_board`` is the board that
+    ``compile`` uses if none is named (None: the target needs none).
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    option_defaults: ClassVar[Mapping[str, Any]] = {}
+    default_board: ClassVar[str | None] = None
+
+    @classmethod
+    @abstractmethod
+    def unavailable(cls) -> str | None:
+        """None if the target can run here, else one sentence with the reason and the remedy."""
+
+    @abstractmethod
+    def check(
+        self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
+    ) -> list[Violation]:
+        """All reasons why the netlist cannot be computed exactly; empty if it can."""
+
+    @abstractmethod
+    def lower(
+        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> Deployment:
+        """Compile a netlist that passed :meth:`check`."""
+
+    @abstractmethod
+    def load(
+        self, folder: Path, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> Deployment:
+        """Read the compiled files that :meth:`Deployment.write_files` wrote."""
+
+    def compile(
+        self,
+        artifact: Artifact,
+        board: Board | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Deployment:
+        """Check and compile.
+
+        Raises
+        ------
+        CapacityError
+            With the first violation and the number of others.
+        UsageError
+            For an option that the target does not have.
+        """
+        complete = self.complete_options(options or {})
+        refuse(self.name, self.check(artifact.integer, board, complete))
+        return self.lower(artifact, board, complete)
+
+    def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the defaults; refuse unknown options."""
+        unknown = sorted(set(options) - set(self.option_defaults))
+        if unknown:
+            known = ", ".join(sorted(self.option_defaults)) or "none"
+            raise UsageError(f"target {self.name}: no option {unknown[0]!r}; options: {known}")
+        return {**self.option_defaults, **options}
+
+
+def refuse(target: str, violations: Sequence[Violation]) -> None:
+    """Raise CapacityError if there are violations."""
+    if violations:
+        more = len(violations) - 1
+        others = f" (and {more} more: 'neurodeploy compile --check' lists all)" if more else ""
+        raise CapacityError(f"target {target} refuses {violations[0]}{others}")
+
+
+def load_deployment(folder: Path | str) -> Deployment:
+    """Read a deployment folder of any target.
+
+    Raises
+    ------
+    FileFormatError
+        If it is missing, damaged or of another schema version.
+    """
+    from neurodeploy.targets.registry import TARGETS
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileFormatError(f"{folder}: no such deployment folder; run 'neurodeploy compile'")
+    where = folder / DEPLOYMENT_FILE
+    try:
+        header = json.loads(read_bytes(where, "a deployment header"))
+        version = header["schema"]
+        if version != DEPLOYMENT_SCHEMA:
+            raise FileFormatError(
+                f"{where}: schema version {version}, this neurodeploy reads {DEPLOYMENT_SCHEMA}; "
+                "compile again"
+            )
+        board = None if header["board"] is None else Board.from_dict(header["board"])
+        target, options = str(header["target"]), dict(header["options"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileFormatError(f"{where}: damaged header; compile again") from error
+    artifact = load_artifact(folder / ARTIFACT_FILE)
+    loader = TARGETS.get(target)()
+    return loader.load(folder, artifact, board, loader.complete_options(options))

@@ -1,0 +1,341 @@
+"""From a plan to a ``brian2.Network``, and from its monitors to a record.
+
+Doubles hold the integers: every state is proved below 2^24, every product below 2^53. The samples
+of a batch lie side by side: neuron n of sample b is neuron b * size + n of its NeuronGroup.
+
+Within a step, Brian2 updates groups, tests thresholds, delivers synapses, then resets. What a spike
+delivers is seen by the groups of the next step, so a delay of d steps is (d - 1) * dt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.targets.brian2.plan import Group, Link, Plan
+from neurodeploy.targets.brian2.session import code_object_class, quiet_preferences
+
+_LIVE = "live = int(t_in_timesteps >= window_start and t_in_timesteps < window_stop) : 1 (shared)"
+# A payload is read when it is delivered, so a delayed one is kept in a line of variables and
+# delivered at once by an event of its own.
+_PAYLOAD_EVENT = "payload_{delay}"
+
+
+def build_network(
+    plan: Plan, batch: int, codegen: str, spikes: Collection[str], membranes: Collection[str]
+) -> Any:
+    """Build the Network for ``batch`` samples side by side, with monitors.
+
+    Objects are named as in :mod:`neurodeploy.targets.brian2.plan`; monitors are called
+    ``<group>_spikes``, ``<group>_negative_spikes`` and ``<group>_membrane``, the cells that a
+    max-pooling group reads ``<group>_cells``.
+    """
+    with quiet_preferences(codegen) as brian2:
+        return _Assembly(brian2, plan, batch, codegen).network(spikes, membranes)
+
+
+class _Assembly:
+    def __init__(self, brian2: Any, plan: Plan, batch: int, codegen: str) -> None:
+        self.brian2 = brian2
+        self.plan = plan
+        self.batch = batch
+        self.dt = plan.dt * brian2.second
+        self.shared = {
+            "clock": brian2.Clock(dt=self.dt),
+            "codeobj_class": code_object_class(codegen),
+        }
+        self.payload_delays: dict[str, set[int]] = {g.object: set() for g in plan.groups}
+        by_object = {g.object: g for g in plan.groups}
+        for link in plan.links:
+            pre = by_object[link.pre]
+            if pre.graded and pre.kind != "current":
+                self.payload_delays[link.pre].add(link.delay)
+        self.driven = {q.post for q in plan.links if by_object[q.pre].kind == "current"}
+        self.by_object = by_object
+
+    def network(self, spikes: Collection[str], membranes: Collection[str]) -> Any:
+        sources, targets, objects = {}, {}, []
+        for group in self.plan.groups:
+            sources[group.object] = targets[group.object] = made = self._group(group)
+            objects.append(made)
+            if group.kind == "pool":
+                targets[group.object] = cells = self._cells(group)
+                self._connect_pool(group, made, cells)
+                objects.append(cells)
+        for link in self.plan.links:
+            objects.append(self._synapses(link, sources[link.pre], targets[link.post]))
+        for group in self.plan.groups:
+            made = sources[group.object]
+            if group.name in spikes and group.kind in ("neuron", "pool") and group.emits:
+                objects += self._spike_monitors(group, made)
+            if group.name in membranes:
+                objects.append(
+                    self.brian2.StateMonitor(
+                        made,
+                        "v",
+                        record=True,
+                        when="end",
+                        name=f"{group.object}_membrane",
+                        codeobj_class=self.shared["codeobj_class"],
+                        clock=self.shared["clock"],
+                    )
+                )
+        return self.brian2.Network(*objects)
+
+    def _group(self, group: Group) -> Any:
+        delays = self.payload_delays[group.object]
+        equations, code = [_LIVE], []
+        if group.kind == "current":
+            equations.append("q : 1")
+        elif group.emits:
+            equations.append("s : 1")
+            line = ["s", *(f"s_{k}" for k in range(1, max(delays, default=1)))]
+            equations += [f"{name} : 1" for name in line[1:]]
+            code += [f"{line[k]} = {line[k - 1]}" for k in range(len(line) - 1, 0, -1)]
+        lines, update = {"neuron": _neuron, "pool": _pool, "spikes": _raster}.get(
+            group.kind, _nothing
+        )(group, group.object in self.driven)
+        events = {
+            _PAYLOAD_EVENT.format(delay=d): f"{'s' if d == 1 else f's_{d - 1}'} != 0"
+            for d in delays
+        }
+        if group.kind == "current":
+            events = {
+                "on": "q != 0 and t_in_timesteps == window_start",
+                "off": "q != 0 and t_in_timesteps == window_stop",
+            }
+        fires = group.emits and group.kind != "current"
+        if fires and group.signed:
+            events["negative"] = "s < 0"
+        made = self.brian2.NeuronGroup(
+            self.batch * group.size,
+            "\n".join([*equations, *lines]),
+            threshold="s > 0" if fires else None,
+            reset=_reset(group, "theta_pos") if fires else None,
+            events=events,
+            name=group.object,
+            namespace=self._window(group),
+            **self.shared,
+        )
+        if code or update:
+            # Pools read cells that were updated in the same step.
+            made.run_regularly(
+                "\n".join([*code, *update]),
+                when="groups",
+                order=1 if group.kind == "pool" else 0,
+                clock=self.shared["clock"],
+                codeobj_class=self.shared["codeobj_class"],
+            )
+        if fires and group.signed and _reset(group, "theta_neg"):
+            made.run_on_event("negative", _reset(group, "theta_neg"), when="resets")
+        for name, value in (
+            ("theta_pos", group.threshold),
+            ("theta_neg", group.negative_threshold),
+            ("b", group.bias),
+            ("v", group.initial_membrane),
+        ):
+            if value is not None:
+                setattr(made, name, np.tile(value, self.batch).astype(np.float64))
+        return made
+
+    def _window(self, group: Group) -> dict[str, Any]:
+        return {
+            "window_start": group.depth,
+            "window_stop": group.depth + self.plan.timesteps,
+            "payload_max": group.payload_max,
+        }
+
+    def _cells(self, group: Group) -> Any:
+        drive = " + drive" if group.object in self.driven else ""
+        cells = self.brian2.NeuronGroup(
+            # The last cell stands for the padding: nothing ever reaches it.
+            self.batch * math.prod(group.input_shape) + 1,
+            "\n".join([_LIVE, "a : 1", "accumulated : 1", *(["drive : 1"] if drive else [])]),
+            name=f"{group.object}_cells",
+            namespace=self._window(group),
+            **self.shared,
+        )
+        cells.run_regularly(
+            f"accumulated += live*(a{drive})\na = 0",
+            when="groups",
+            clock=self.shared["clock"],
+            codeobj_class=self.shared["codeobj_class"],
+        )
+        return cells
+
+    def _connect_pool(self, group: Group, made: Any, cells: Any) -> None:
+        assert group.taps is not None
+        n_cells = math.prod(group.input_shape)
+        for k, tap in enumerate(group.taps):
+            index = tap[None, :] + n_cells * np.arange(self.batch)[:, None]
+            index = np.where(tap[None, :] == n_cells, self.batch * n_cells, index)
+            linked = self.brian2.linked_var(cells, "accumulated", index=index.reshape(-1))
+            setattr(made, f"cell_{k}", linked)
+
+    def _synapses(self, link: Link, source: Any, target: Any) -> Any:
+        pre, post = self.by_object[link.pre], self.by_object[link.post]
+        delay = (link.delay - 1) * self.dt
+        if pre.kind == "current":
+            # A constant source: added once, taken back when its window has passed.
+            on_pre = {"on": "drive_post += w*q_pre", "off": "drive_post -= w*q_pre"}
+            on_event = {"on": "on", "off": "off"}
+            delays = {"on": delay, "off": delay}
+        elif pre.graded:
+            payload = "s" if link.delay == 1 else f"s_{link.delay - 1}"
+            on_pre = {"payload": f"a_post += w*{payload}_pre"}
+            on_event = {"payload": _PAYLOAD_EVENT.format(delay=link.delay)}
+            delays = {"payload": 0 * self.dt}
+        else:
+            on_pre, on_event, delays = {}, {}, {}
+            if pre.high > 0:
+                on_pre["positive"], on_event["positive"] = "a_post += w", "spike"
+                delays["positive"] = delay
+            if pre.signed:
+                on_pre["negative"], on_event["negative"] = "a_post -= w", "negative"
+                delays["negative"] = delay
+        made = self.brian2.Synapses(
+            source,
+            target,
+            "w : 1",
+            on_pre=on_pre,
+            on_event=on_event,
+            delay=delays,
+            name=link.object,
+            **self.shared,
+        )
+        n_target = math.prod(post.input_shape)
+        made.connect(
+            i=_side_by_side(link.source, pre.size, self.batch),
+            j=_side_by_side(link.target, n_target, self.batch),
+        )
+        made.w = np.tile(link.weight.astype(np.float64), self.batch)
+        return made
+
+    def _spike_monitors(self, group: Group, made: Any) -> list[Any]:
+        variables = ["s"] if group.graded else None
+        monitors = []
+        for event in ("spike", "negative"):
+            if event in made.events:
+                ending = "spikes" if event == "spike" else "negative_spikes"
+                monitors.append(
+                    self.brian2.EventMonitor(
+                        made,
+                        event,
+                        variables,
+                        name=f"{group.object}_{ending}",
+                        codeobj_class=self.shared["codeobj_class"],
+                    )
+                )
+        return monitors
+
+
+def _side_by_side(index: IntArray, size: int, batch: int) -> AnyArray:
+    offsets = size * np.arange(batch, dtype=np.int32)[:, None]
+    return (index.astype(np.int32)[None, :] + offsets).reshape(-1)
+
+
+def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
+    lines = ["a : 1", "v : 1", "b : 1 (constant)", *(["drive : 1"] if driven else [])]
+    arriving = "a + drive" if driven else "a"
+    code = []
+    if group.current_decay < 4096:
+        lines.append("u : 1")
+        code.append(f"u = live*({_decayed('u', group.current_decay)} + {arriving})")
+        arriving = "u"
+    if group.membrane_decay == 0:
+        code.append(f"v += live*({arriving} + b)")
+    else:
+        after = f"{_decayed('v', group.membrane_decay)} + {arriving} + b"
+        code.append(f"v = live*({after}) + (1 - live)*v")
+    code.append("a = 0")
+    if group.emits:
+        lines.append("theta_pos : 1 (constant)")
+        binary = group.payload_max == 1
+        fired = "int(v >= theta_pos)" if binary else "clip(floor(v/theta_pos), 0, payload_max)"
+        if group.signed:
+            lines.append("theta_neg : 1 (constant)")
+            back = "int(v <= -theta_neg)" if binary else "clip(floor(-v/theta_neg), 0, payload_max)"
+            fired = f"({fired} - {back})"
+        code.append(f"s = live*{fired}")
+    return lines, code
+
+
+def _decayed(name: str, decay: int) -> str:
+    return f"sign({name})*floor(abs({name})*{4096 - decay}/4096.0)"
+
+
+def _pool(group: Group, driven: bool) -> tuple[list[str], list[str]]:
+    assert group.taps is not None
+    names = [f"cell_{k}" for k in range(len(group.taps))]
+    lines = ["v : 1", *(f"{name} : 1 (linked)" for name in names)]
+    code = ["top = v", *(f"top = clip({name}, top, inf)" for name in names)]
+    return lines, [*code, "s = top - v", "v = top"]
+
+
+def _raster(group: Group, driven: bool) -> tuple[list[str], list[str]]:
+    return [], ["s = live*raster(t, i)"]
+
+
+def _nothing(group: Group, driven: bool) -> tuple[list[str], list[str]]:
+    return [], []
+
+
+def _reset(group: Group, theta: str) -> str:
+    if group.kind != "neuron":
+        return ""
+    return {"subtract": f"v -= s*{theta}", "zero": "v = 0", "none": ""}[group.reset]
+
+
+def feed(brian2: Any, network: Any, plan: Plan, stimulus: Mapping[str, IntArray]) -> None:
+    """Set the inputs of a Network to ``[batch, *shape]`` or ``[batch, T, *shape]``."""
+    for group in plan.groups:
+        if group.kind == "current":
+            network[group.object].q = stimulus[group.name].reshape(-1).astype(np.float64)
+        elif group.kind == "spikes":
+            values = stimulus[group.name]
+            steps = np.moveaxis(values, 1, 0).reshape(plan.timesteps, -1)
+            network[group.object].namespace["raster"] = brian2.TimedArray(
+                steps.astype(np.float64), dt=plan.dt * brian2.second, name=f"{group.object}_raster"
+            )
+
+
+def recorded_spikes(network: Any, plan: Plan, group: Group) -> IntArray:
+    """What a group emitted: int64 ``[batch, T, *shape]``, aligned by its window."""
+    made = network[group.object]
+    batch = made.N // group.size
+    T = plan.timesteps
+    if group.kind == "current":
+        values = np.rint(np.asarray(made.q[:])).reshape(batch, 1, *group.shape)
+        return np.repeat(values.astype(np.int64), T, axis=1)
+    if group.kind == "spikes":
+        steps = np.rint(np.asarray(made.namespace["raster"].values)).astype(np.int64)
+        return np.moveaxis(steps.reshape(T, batch, *group.shape), 0, 1)
+    result = np.zeros((batch, T, group.size), dtype=np.int64)
+    for ending, sign in (("spikes", 1), ("negative_spikes", -1)):
+        name = f"{group.object}_{ending}"
+        if name not in network:
+            continue
+        monitor = network[name]
+        sample, neuron = np.divmod(np.asarray(monitor.i[:]), group.size)
+        step = _steps(monitor, plan) - group.depth
+        payload = np.rint(np.asarray(monitor.s[:])) if group.graded else sign
+        result[sample, step, neuron] = payload
+    return result.reshape(batch, T, *group.shape)
+
+
+def recorded_membranes(network: Any, plan: Plan, group: Group) -> IntArray:
+    """Membranes of a group: int64 ``[batch, T, *shape]``, aligned by its window."""
+    monitor = network[f"{group.object}_membrane"]
+    step = _steps(monitor, plan) - group.depth
+    inside = np.asarray(monitor.v)[:, (step >= 0) & (step < plan.timesteps)]
+    values = np.rint(inside).astype(np.int64).reshape(-1, group.size, plan.timesteps)
+    return np.moveaxis(values, 2, 1).reshape(-1, plan.timesteps, *group.shape)
+
+
+def _steps(monitor: Any, plan: Plan) -> IntArray:
+    # Times are stored in seconds; k * dt is within rounding of the step.
+    return np.rint(np.asarray(monitor.t) / plan.dt).astype(np.int64)

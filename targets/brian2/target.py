@@ -1,0 +1,295 @@
+"""The Brian2 target: compile, run, and the Network for the user."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from neurodeploy.boards.board import Board
+from neurodeploy.errors import DataError, ExecutionError, FileFormatError, UsageError
+from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.targets.base import Deployment, Target, Violation, state_violations
+from neurodeploy.targets.brian2 import network as networks
+from neurodeploy.targets.brian2.plan import Plan, describe, make_plan, read_plan, write_plan
+from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, unavailable
+
+INDEX_LIMIT = 2**31 - 1
+COLLECT_ABOVE = 100_000
+
+
+class Brian2Deployment(Deployment):
+    """A netlist compiled for Brian2.
+
+    ``run`` executes batches; :meth:`network` gives the ``brian2.Network`` itself, :meth:`simulate`
+    runs it and :meth:`record` reads its monitors. All are built from the compiled files alone.
+
+    Examples
+    --------
+    >>> network = deployment.network({"x": raster})        # doctest: +SKIP
+    >>> network["conv1_to_conv2"].w[0] += 1                # doctest: +SKIP
+    >>> deployment.simulate(network)                       # doctest: +SKIP
+    >>> deployment.record(network).spikes["conv2"]         # doctest: +SKIP
+    """
+
+    target: ClassVar[str] = "brian2"
+
+    def __init__(
+        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any], plan: Plan
+    ) -> None:
+        super().__init__(artifact, board, options)
+        self.plan = plan
+
+    @property
+    def object_names(self) -> dict[str, str]:
+        """Population -> name of its NeuronGroup in the Network."""
+        return {g.name: g.object for g in self.plan.groups}
+
+    @property
+    def synapse_names(self) -> list[tuple[str, str]]:
+        """``(pre->post, name of its Synapses)`` for every projection, in the netlist's order."""
+        return [(link.name, link.object) for link in self.plan.links]
+
+    def network(
+        self,
+        stimulus: Stimulus,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+    ) -> Any:
+        """Build the ``brian2.Network`` for a batch of samples side by side, ready to run.
+
+        Neuron n of sample b is neuron ``b * size + n`` of its group. Parameters are those of
+        :meth:`run`. The Network may be changed, run with :meth:`simulate` (or its own ``run`` for
+        ``n_steps`` steps of ``dt``, with the user's preferences) and read with :meth:`record`.
+
+        Raises
+        ------
+        DataError
+            If the stimulus does not fit.
+        TargetUnavailableError
+            If brian2 cannot be imported.
+        """
+        values, batch = checked_stimulus(self.netlist, stimulus, self.plan.timesteps)
+        if batch < 1:
+            raise DataError("no samples; a Brian2 network needs at least one")
+        spikes, traces = self._watched(record, membranes)
+        codegen = self.options["codegen"]
+        with quiet_preferences(codegen) as brian2:
+            network = networks.build_network(self.plan, batch, codegen, spikes, traces)
+            networks.feed(brian2, network, self.plan, values)
+        return network
+
+    def simulate(self, network: Any, progress: Progress | None = None) -> None:
+        """Run a Network of :meth:`network` for one sample: T + max depth steps.
+
+        Raises
+        ------
+        ExecutionError
+            If Brian2 fails or is stopped.
+        """
+        n_steps = self.plan.n_steps
+        with quiet_preferences(self.options["codegen"]) as brian2:
+
+            def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
+                if progress is not None:
+                    progress(int(completed * n_steps), n_steps)
+
+            try:
+                network.run(
+                    n_steps * self.plan.dt * brian2.second,
+                    report=report if progress is not None else None,
+                    report_period=0.5 * brian2.second,
+                    namespace={},
+                )
+            except brian2.BrianObjectException as error:
+                cause = str(error.__cause__ or error).splitlines()[0]
+                raise ExecutionError(f"{self.netlist.name}: Brian2 failed: {cause}") from error
+            except MemoryError as error:
+                raise ExecutionError(
+                    f"{self.netlist.name}: Brian2 ran out of memory; set max_synapses below "
+                    f"{self.options['max_synapses']}"
+                ) from error
+            done = round(float(network.t / brian2.second) / self.plan.dt)
+        if done < n_steps:
+            raise ExecutionError(
+                f"{self.netlist.name}: Brian2 stopped after {done} of {n_steps} steps; run again"
+            )
+
+    def record(self, network: Any) -> RunRecord:
+        """Read the monitors of a Network that was simulated."""
+        spikes, membranes = {}, {}
+        for group in self.plan.groups:
+            if group.kind in ("current", "spikes") or f"{group.object}_spikes" in network:
+                spikes[group.name] = networks.recorded_spikes(network, self.plan, group)
+            if f"{group.object}_membrane" in network:
+                membranes[group.name] = networks.recorded_membranes(network, self.plan, group)
+        return RunRecord(self.plan.timesteps, spikes, membranes)
+
+    def run(
+        self,
+        stimulus: Stimulus,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> RunRecord:
+        """Run a batch: samples side by side up to ``max_synapses``, else in several runs."""
+        values, batch = checked_stimulus(self.netlist, stimulus, self.plan.timesteps)
+        spikes, traces = self._watched(record, membranes)
+        fits = self.options["max_synapses"] // max(1, self.plan.n_synapses)
+        width = max(1, min(batch, fits))
+        parts: list[RunRecord] = []
+        codegen = self.options["codegen"]
+        with quiet_preferences(codegen) as brian2:
+            network = networks.build_network(self.plan, width, codegen, spikes, traces)
+            if batch > width:
+                network.store()
+            for first in range(0, batch, width):
+                if first:
+                    network.restore()
+                networks.feed(brian2, network, self.plan, _slice(values, first, width))
+                self.simulate(network, _share(progress, first // width, -(-batch // width)))
+                parts.append(self.record(network))
+        del network
+        if width * self.plan.n_synapses > COLLECT_ABOVE:
+            gc.collect()  # Brian2 objects refer to each other in circles and hold much memory
+        return self._joined(parts, spikes, traces, batch)
+
+    def _watched(
+        self, record: Collection[str] | None, membranes: Collection[str]
+    ) -> tuple[set[str], set[str]]:
+        known = {g.name for g in self.plan.groups}
+        spikes = known if record is None else set(record)
+        traces = {*membranes, *self.plan.outputs}
+        kinds = {g.name: g.kind for g in self.plan.groups}
+        for name in sorted(spikes | traces):
+            if name not in known:
+                raise UsageError(f"no population {name!r} to record; there are {sorted(known)}")
+            if name in traces and kinds[name] in ("current", "spikes"):
+                raise UsageError(f"population {name!r} is an input and has no membrane")
+        return spikes, traces
+
+    def _joined(
+        self, parts: list[RunRecord], spikes: set[str], traces: set[str], batch: int
+    ) -> RunRecord:
+        def joined(name: str, pieces: list[IntArray]) -> IntArray:
+            shape = (0, self.plan.timesteps, *self.plan.group(name).shape)
+            empty = np.zeros(shape, dtype=np.int64)
+            return np.concatenate([empty, *pieces])[:batch]
+
+        emitted: dict[str, IntArray] = {}
+        for name in sorted(spikes):
+            pieces = [p.spikes[name] for p in parts if name in p.spikes]
+            if not pieces:  # an integrator: silent by definition
+                shape = (batch, self.plan.timesteps, *self.plan.group(name).shape)
+                emitted[name] = np.zeros(shape, dtype=np.int64)
+            else:
+                emitted[name] = joined(name, pieces)
+        membranes = {n: joined(n, [p.membranes[n] for p in parts]) for n in sorted(traces)}
+        return RunRecord(self.plan.timesteps, emitted, membranes)
+
+    def utilization(self) -> dict[str, Any]:
+        """Neurons and synapses of one sample, and how many samples lie side by side."""
+        fits = self.options["max_synapses"] // max(1, self.plan.n_synapses)
+        return {**describe(self.plan), "samples_side_by_side": max(1, fits)}
+
+    def write_files(self, folder: Path) -> None:
+        """Write ``brian2.json`` and ``brian2.safetensors``."""
+        write_plan(self.plan, folder)
+
+
+def _slice(values: Mapping[str, IntArray], first: int, width: int) -> dict[str, IntArray]:
+    # The last run of a batch may be short: repeat its last sample and drop the copies.
+    return {
+        n: x[np.minimum(np.arange(first, first + width), len(x) - 1)] for n, x in values.items()
+    }
+
+
+def _share(progress: Progress | None, part: int, parts: int) -> Progress | None:
+    if progress is None:
+        return None
+    tell = progress
+    return lambda done, total: tell(part * total + done, parts * total)
+
+
+class Brian2Target(Target):
+    """Compiles to a Brian2 Network.
+
+    Options
+    -------
+    codegen : {"numpy", "cython"}
+        Brian2's code generation target. The first compilation of cython can take minutes.
+    max_synapses : int
+        Samples lie side by side while their synapses stay below this.
+    """
+
+    name: ClassVar[str] = "brian2"
+    summary: ClassVar[str] = "a Brian2 Network, the independent reference simulation"
+    option_defaults: ClassVar[Mapping[str, Any]] = {"codegen": "numpy", "max_synapses": 10_000_000}
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why Brian2 cannot run here, or None."""
+        return unavailable()
+
+    def check(
+        self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
+    ) -> list[Violation]:
+        """Proved bounds and the width of Brian2's indices; every feature is supported."""
+        violations = state_violations(netlist)
+        for projection in netlist.projections:
+            n = projection.connectivity.n_synapses
+            if n > INDEX_LIMIT:
+                violations.append(
+                    Violation(projection.label, "synapses", n, INDEX_LIMIT, "use a smaller network")
+                )
+        return violations
+
+    def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the defaults; refuse unknown options and values."""
+        complete = super().complete_options(options)
+        if complete["codegen"] not in CODEGENS:
+            raise UsageError(
+                f"target brian2: codegen {complete['codegen']!r}; expected one of "
+                f"{', '.join(CODEGENS)}"
+            )
+        limit = complete["max_synapses"]
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            raise UsageError(
+                f"target brian2: max_synapses {limit!r}; expected a positive whole number"
+            )
+        return complete
+
+    def lower(
+        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> Brian2Deployment:
+        """Expand a checked netlist into groups and synapses."""
+        return Brian2Deployment(artifact, board, options, make_plan(artifact.integer))
+
+    def load(
+        self, folder: Path, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> Brian2Deployment:
+        """Read a deployment folder.
+
+        Raises
+        ------
+        FileFormatError
+            If its compiled files are missing or damaged, or belong to another netlist.
+        """
+        plan = read_plan(folder)
+        netlist = artifact.integer
+        ours = [(g.name, g.shape) for g in plan.groups]
+        if ours != [(p.name, p.shape) for p in netlist.populations] or (
+            plan.timesteps != netlist.timesteps
+        ):
+            raise FileFormatError(
+                f"{folder}: brian2.json and net.ndn describe different networks; compile again"
+            )
+        return Brian2Deployment(artifact, board, options, plan)

@@ -1,0 +1,152 @@
+"""Neurons of the own Lava models: contract arithmetic in int64, and the window of a population."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.ir.arrays import IntArray
+from neurodeploy.targets.lava.bundle import NeuronSpec, PoolSpec, PopulationSpec
+from neurodeploy.targets.lava.kernels import window_maximum
+
+_UNITY_BITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When samples follow one another.
+
+    Parameters
+    ----------
+    timesteps : int or None
+        T, the length of a window; None: one window that never closes.
+    interval : int
+        Steps from the start of one sample to the start of the next, >= T.
+    samples : int or None
+        How many samples follow one another; None: no end.
+    start_step : int
+        Lava time step (the first is 1) of step 0 of the first sample.
+    """
+
+    timesteps: int | None
+    interval: int
+    samples: int | None = None
+    start_step: int = 1
+
+    def locate(self, time_step: int, depth: int) -> tuple[int, int] | None:
+        """Sample and step within the window of a population of ``depth``; None if dormant."""
+        since = time_step - self.start_step - depth
+        if since < 0:
+            return None
+        if self.timesteps is None:
+            return 0, since
+        sample, t = divmod(since, self.interval)
+        if t >= self.timesteps or (self.samples is not None and sample >= self.samples):
+            return None
+        return sample, t
+
+
+class NeuronState:
+    """Current and membrane of one population over several lanes.
+
+    ``u <- trunc0(u (4096 - du) / 4096) + a``, ``v <- trunc0(v (4096 - dv) / 4096) + u + b``,
+    then the spikes and the reset in the same step.
+    """
+
+    def __init__(self, population: PopulationSpec, model: NeuronSpec, lanes: int) -> None:
+        self._shape = (lanes, *population.shape)
+        self._keep_u = (1 << _UNITY_BITS) - model.current_decay
+        self._keep_v = (1 << _UNITY_BITS) - model.membrane_decay
+        self._bias = population.spread(model.bias)
+        self._v0 = population.spread(model.initial_membrane)
+        self._theta = None if model.threshold is None else population.spread(model.threshold)
+        negative = model.negative_threshold
+        self._theta_neg = None if negative is None else population.spread(negative)
+        self._payload_max = model.payload_max
+        self._reset_mode = model.reset
+        self.restart()
+
+    def restart(self) -> None:
+        """Open a window: u = 0, v = v0."""
+        self.u = np.zeros(self._shape, dtype=np.int64)
+        self.v = np.broadcast_to(self._v0, self._shape).astype(np.int64)
+
+    def step(self, a: IntArray) -> IntArray:
+        """Integrate ``a`` and return the signed payloads, both ``[lanes, *shape]``."""
+        self.u = _kept(self.u, self._keep_u) + a
+        self.v = _kept(self.v, self._keep_v) + self.u + self._bias
+        if self._theta is None:
+            return np.zeros(self._shape, dtype=np.int64)
+        positive = self._count(self.v, self._theta)
+        charge = positive * self._theta
+        spikes = positive
+        if self._theta_neg is not None:
+            negative = self._count(-self.v, self._theta_neg)
+            charge = charge - negative * self._theta_neg
+            spikes = positive - negative
+        if self._reset_mode == "subtract":
+            self.v = self.v - charge
+        elif self._reset_mode == "zero":
+            self.v[spikes != 0] = 0
+        return spikes
+
+    def _count(self, v: IntArray, theta: IntArray) -> IntArray:
+        reached = v >= theta
+        if self._payload_max == 1:
+            return reached.astype(np.int64)
+        return np.where(reached, np.minimum(v // theta, self._payload_max), 0)
+
+
+def _kept(x: IntArray, keep: int) -> IntArray:
+    if keep == 1 << _UNITY_BITS:
+        return x
+    if keep == 0:
+        return np.zeros_like(x)
+    scaled = x * keep
+    # An arithmetic shift rounds down; adding 2^12 - 1 to negative products rounds toward zero.
+    up = np.where(scaled < 0, (1 << _UNITY_BITS) - 1, 0)
+    kept: IntArray = np.right_shift(scaled + up, _UNITY_BITS)
+    return kept
+
+
+class PoolState:
+    """Maximum of the input accumulated so far; emits its increase."""
+
+    def __init__(self, population: PopulationSpec, model: PoolSpec, lanes: int) -> None:
+        self._window = model.window
+        self._input_shape = (lanes, *model.input_shape)
+        self._shape = (lanes, *population.shape)
+        self.restart()
+
+    def restart(self) -> None:
+        """Open a window: nothing accumulated, maximum 0."""
+        self._accumulated = np.zeros(self._input_shape, dtype=np.int64)
+        self.v = np.zeros(self._shape, dtype=np.int64)
+
+    def step(self, a: IntArray) -> IntArray:
+        """Accumulate ``a`` ``[lanes, *input_shape]`` and return ``M(t) - M(t - 1)``."""
+        self._accumulated += a
+        before, self.v = self.v, window_maximum(self._accumulated, self._window)
+        return self.v - before
+
+
+def state_of(population: PopulationSpec, lanes: int) -> NeuronState | PoolState:
+    """The state of a population that is not an input."""
+    if isinstance(population.model, NeuronSpec):
+        return NeuronState(population, population.model, lanes)
+    assert isinstance(population.model, PoolSpec)
+    return PoolState(population, population.model, lanes)
+
+
+def n_lava_steps(rounds: int, timesteps: int, max_depth: int) -> int:
+    """Lava steps of ``rounds`` samples back to back."""
+    return rounds * timesteps + max_depth
+
+
+def lanes_for(batch: int, largest_population: int, limit: int = 2**20) -> int:
+    """Samples side by side: as many as keep one spike array below ``limit`` elements."""
+    fitting = max(1, limit // max(1, largest_population))
+    rounds = math.ceil(batch / min(batch, fitting)) if batch else 1
+    return max(1, math.ceil(batch / rounds))

@@ -1,0 +1,152 @@
+"""Runs a job inside an interpreter that has Lava, and never hangs on a network that broke."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi1SimCfg
+
+from neurodeploy.errors import ExecutionError
+from neurodeploy.targets.lava.bundle import Bundle
+from neurodeploy.targets.lava.dynamics import n_lava_steps
+from neurodeploy.targets.lava.job import Job, LavaProcess
+from neurodeploy.targets.lava.network import Network, own_network
+from neurodeploy.targets.lava.recording import StepCounters
+from neurodeploy.targets.lava.supervision import note_shared_memory
+
+POLL_S = 0.005
+EXCUSE_S = 2.0
+# Every process takes what was sent in the step in which it was sent; Lava's 64 slots for that
+# would fill the shared memory of many machines.
+CHANNEL_SLOTS = 2
+Tick = Callable[[Sequence[int], int], None]
+"""Called with the steps done by every process and the steps to do; raises to end the run."""
+
+
+def execute(job: Job, bundle: Bundle, tick: Tick) -> tuple[LavaProcess, ...]:
+    """Build the network of a job, run it, and return the processes that Lava made.
+
+    Raises
+    ------
+    ExecutionError
+        If a process raised or died, or ``tick`` says so.
+    """
+    if bundle.models == "stock":
+        from neurodeploy.targets.lava.stock_network import stock_network
+
+        network = stock_network(job, bundle)
+    else:
+        network = own_network(job, bundle)
+    n_steps = n_lava_steps(job.lanes.rounds, bundle.timesteps, bundle.max_depth)
+    counters = StepCounters(job.counters)
+    made: list[LavaProcess] = []
+    # Lava finds processes through their connections: parts that are not connected run in turn.
+    for part in network.parts():
+        made += _run_part(part, network, n_steps, counters, tick)
+    return tuple(made)
+
+
+def _run_part(
+    part: Sequence[AbstractProcess],
+    network: Network,
+    n_steps: int,
+    counters: StepCounters,
+    tick: Tick,
+) -> list[LavaProcess]:
+    models = {p: m for p, m in network.models.items() if p in set(part)}
+    slots = [network.slots[p] for p in part if p in network.slots]
+    config = Loihi1SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
+    root = part[0]
+    try:
+        _start(root, config)
+        runtime = root.runtime
+        handles = runtime._messaging_infrastructure.smm._shared_memory_handles
+        note_shared_memory(counters.folder, [handle.name for handle in handles])
+        made = [_description(p, b) for p, b in runtime._executable.proc_builders.items()]
+        runtime.start(RunSteps(num_steps=n_steps, blocking=False))
+        while True:
+            counts = counters.counts()
+            tick(counts, n_steps)
+            if all(counts[slot] >= n_steps for slot in slots):
+                break
+            _check_alive(runtime)
+            time.sleep(POLL_S)
+        runtime.wait()
+        runtime.stop()
+        return made
+    except BaseException:
+        abandon(root.runtime)
+        raise
+
+
+def _start(root: AbstractProcess, config: Loihi1SimCfg) -> None:
+    try:
+        root.create_runtime(run_cfg=config, compile_config={"pypy_channel_size": CHANNEL_SLOTS})
+    except Exception as error:
+        # Lava leaves the traceback of a model that could not be built on its exception.
+        if not hasattr(error, "trace"):
+            raise
+        raise ExecutionError(_raised(error, "while it was built")) from error
+
+
+def _raised(error: BaseException, when: str) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"a Lava process raised {type(error).__name__} {when}: {lines[0]}"
+
+
+def _description(process: AbstractProcess, builder: Any) -> LavaProcess:
+    def name(cls: type) -> str:
+        return f"{cls.__module__}.{cls.__qualname__}"
+
+    return LavaProcess(process.name, name(type(process)), name(builder.proc_model))
+
+
+def _check_alive(runtime: Any) -> None:
+    for actor in runtime._messaging_infrastructure.actors:
+        # WNOWAIT leaves the child to whoever joins it later.
+        ended = os.waitid(os.P_PID, actor.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            continue
+        if ended.si_code != os.CLD_EXITED:
+            name = signal.Signals(ended.si_status).name
+            full = "; shared memory may be full: lower samples_side_by_side"
+            hint = full if name == "SIGBUS" else ""
+            raise ExecutionError(f"a Lava process was killed by {name}{hint}")
+        _raise_its_error(runtime._messaging_infrastructure.actors)
+        raise ExecutionError(f"a Lava process ended early with status {ended.si_status}")
+
+
+def _raise_its_error(actors: Sequence[Any]) -> None:
+    # Lava's service may end before the process that told it of an error has said which.
+    deadline = time.monotonic() + EXCUSE_S
+    while time.monotonic() < deadline:
+        for actor in actors:
+            if actor.exception is not None:
+                error, trace = actor.exception
+                print(trace, file=sys.stderr, flush=True)
+                raise ExecutionError(_raised(error, "while it ran"))
+        time.sleep(POLL_S)
+
+
+def abandon(runtime: Any) -> None:
+    """End the processes of a runtime that no longer answers, and free its shared memory."""
+    infrastructure = None if runtime is None else runtime._messaging_infrastructure
+    if infrastructure is None:
+        return
+    for actor in infrastructure.actors:
+        with contextlib.suppress(ProcessLookupError, ValueError):
+            os.kill(actor.pid, signal.SIGKILL)
+    for actor in infrastructure.actors:
+        with contextlib.suppress(ValueError, OSError):
+            actor.join()
+    # stop() of a started runtime would wait for an answer.
+    runtime._is_started = runtime._is_running = False
+    infrastructure.smm.shutdown()

@@ -1,0 +1,147 @@
+"""Synaptic sums of the own Lava models: exact, and written apart from the reference.
+
+Every kernel maps int64 ``[lanes, *pre_shape]`` to int64 ``[lanes, *post_shape]``. Products run in
+floating point where the largest possible sum of magnitudes proves that every intermediate result
+is an integer below 2^24 (float32) or 2^53 (float64), else in int64.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.targets.lava.bundle import ProjectionSpec, WindowSpec
+
+
+class SynapticSum:
+    """``(W . s) << exponent`` of one projection; repeated input costs a comparison only."""
+
+    def __init__(self, projection: ProjectionSpec) -> None:
+        self._projection = projection
+        self._post_shape = projection.post_shape
+        self._map = _MAPS[projection.kind](projection)
+        self._shift = projection.shift
+        self._last: IntArray | None = None
+        self._result: IntArray | None = None
+
+    def __call__(self, spikes: IntArray) -> IntArray:
+        """Input to every target of the projection; not to be written to."""
+        if self._last is not None and np.array_equal(spikes, self._last):
+            assert self._result is not None
+            return self._result
+        self._last = spikes
+        if spikes.any():
+            total = self._map.apply(spikes).reshape(-1, *self._post_shape)
+            self._result = np.left_shift(total, self._shift)
+        else:
+            self._result = np.zeros((spikes.shape[0], *self._post_shape), dtype=np.int64)
+        return self._result
+
+
+class _Matrix:
+    """Exact ``W @ x`` through the cheapest number type that is proved to hold the sums."""
+
+    def __init__(self, weight: IntArray) -> None:
+        self._weight = {np.dtype(np.int64): weight}
+        self._row = int(np.abs(weight).sum(axis=-1).max()) if weight.size else 0
+
+    def number(self, largest: int) -> np.dtype[Any]:
+        bound = self._row * largest
+        dtype = np.float32 if bound < 2**24 else np.float64 if bound < 2**53 else np.int64
+        return np.dtype(dtype)
+
+    def __call__(self, x: AnyArray) -> IntArray:
+        if x.dtype not in self._weight:
+            self._weight[x.dtype] = self._weight[np.dtype(np.int64)].astype(x.dtype)
+        product: AnyArray = np.matmul(self._weight[x.dtype], x)
+        return product.astype(np.int64)
+
+
+def _largest(x: IntArray) -> int:
+    return max(int(x.max()), -int(x.min()))
+
+
+class _Dense:
+    def __init__(self, projection: ProjectionSpec) -> None:
+        self._matrix = _Matrix(projection.weight)
+
+    def apply(self, x: IntArray) -> IntArray:
+        columns = x.reshape(x.shape[0], -1).T
+        return self._matrix(columns.astype(self._matrix.number(_largest(x)))).T
+
+
+class _Conv:
+    def __init__(self, projection: ProjectionSpec) -> None:
+        assert projection.window is not None
+        self._window = projection.window
+        self._groups = projection.groups
+        c_out = projection.weight.shape[0]
+        self._matrix = _Matrix(projection.weight.reshape(self._groups, c_out // self._groups, -1))
+
+    def apply(self, x: IntArray) -> IntArray:
+        lanes, channels = x.shape[:2]
+        n = len(self._window.kernel)
+        patches = patches_of(x.astype(self._matrix.number(_largest(x))), self._window)
+        # [lanes, C, *out, *kernel] -> [lanes, groups, C / groups * taps, cells]
+        order = (0, 1, *range(2 + n, 2 + 2 * n), *range(2, 2 + n))
+        columns = patches.transpose(order).reshape(
+            lanes, self._groups, channels // self._groups * math.prod(self._window.kernel), -1
+        )
+        return self._matrix(columns)
+
+
+class _SumPool:
+    def __init__(self, projection: ProjectionSpec) -> None:
+        assert projection.window is not None
+        self._window = projection.window
+        self._weight = projection.weight.reshape(-1, *(1,) * len(self._window.kernel))
+
+    def apply(self, x: IntArray) -> IntArray:
+        n = len(self._window.kernel)
+        total: IntArray = patches_of(x, self._window).sum(axis=tuple(range(-n, 0)), dtype=np.int64)
+        return total * self._weight
+
+
+class _Sparse:
+    def __init__(self, projection: ProjectionSpec) -> None:
+        from scipy.sparse import csr_matrix  # type: ignore[import-untyped,unused-ignore]
+
+        shape = (math.prod(projection.post_shape), math.prod(projection.pre_shape))
+        where = (projection.post_index, projection.pre_index)
+        self._matrix = csr_matrix((projection.weight, where), shape=shape, dtype=np.int64)
+
+    def apply(self, x: IntArray) -> IntArray:
+        columns = np.ascontiguousarray(x.reshape(x.shape[0], -1).T)
+        return np.asarray(self._matrix @ columns, dtype=np.int64).T
+
+
+_MAPS: dict[str, Any] = {
+    "dense": _Dense,
+    "conv": _Conv,
+    "sumpool": _SumPool,
+    "sparse": _Sparse,
+}
+
+
+def patches_of(x: AnyArray, window: WindowSpec) -> AnyArray:
+    """Zero-padded windows of ``[lanes, C, *spatial]`` as a view ``[lanes, C, *out, *kernel]``."""
+    n = len(window.kernel)
+    padded = np.pad(x, [(0, 0), (0, 0), *window.padding]) if np.any(window.padding) else x
+    extent = tuple(d * (k - 1) + 1 for k, d in zip(window.kernel, window.dilation, strict=True))
+    axes: Any = tuple(range(2, 2 + n))
+    view: AnyArray = sliding_window_view(padded, extent, axis=axes)
+    cells = [slice(None, None, step) for step in (*window.stride, *window.dilation)]
+    index = (slice(None), slice(None), *cells)
+    chosen: AnyArray = view[index]
+    return chosen
+
+
+def window_maximum(accumulated: IntArray, window: WindowSpec) -> IntArray:
+    """Maximum over each window of ``[lanes, C, *spatial]``, all >= 0: padding never wins."""
+    n = len(window.kernel)
+    maximum: IntArray = patches_of(accumulated, window).max(axis=tuple(range(-n, 0)))
+    return maximum

@@ -1,0 +1,256 @@
+"""Starts the worker, watches it, and leaves no process, shared memory or file behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import neurodeploy
+from neurodeploy.errors import ExecutionError
+from neurodeploy.targets.lava.job import LavaProcess, read_status
+from neurodeploy.targets.lava.recording import StepCounters
+
+POLL_S = 0.02
+GRACE_S = 3.0
+SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY_LIST = "shared_memory.txt"
+PULSE_FILE = "pulse"
+LONGEST_TMPDIR = 70  # socket paths end at about 100 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a run is given up.
+
+    Parameters
+    ----------
+    total_s : float
+        Longest run, in seconds.
+    stall_s : float
+        Longest time without a single step done, in seconds.
+    """
+
+    total_s: float
+    stall_s: float
+
+
+class Watch:
+    """Holds a run against its limits by something that changes as long as it lives."""
+
+    def __init__(self, limits: Limits, what: str = "no time step done") -> None:
+        self._limits, self._what = limits, what
+        self._start = self._moved = time.monotonic()
+        self._state: object = None
+
+    def saw(self, state: object) -> None:
+        """Tell what the run looks like now.
+
+        Raises
+        ------
+        ExecutionError
+            If it exceeds a limit.
+        """
+        now = time.monotonic()
+        if state != self._state:
+            self._state, self._moved = state, now
+        if now - self._moved > self._limits.stall_s:
+            raise ExecutionError(
+                f"{self._what} for {self._limits.stall_s:g} s; "
+                "raise the option stall_limit_s if the network is that slow"
+            )
+        if now - self._start > self._limits.total_s:
+            raise ExecutionError(
+                f"not done after {self._limits.total_s:g} s; raise the option time_limit_s or run "
+                "fewer samples"
+            )
+
+
+def run_worker(
+    python: Path,
+    folders: Sequence[Path],
+    limits: Limits,
+    progress: Callable[[int, Sequence[int]], None] | None = None,
+) -> list[tuple[LavaProcess, ...]]:
+    """Run jobs in a worker, one after the other; return the processes that Lava made for each.
+
+    Parameters
+    ----------
+    python : Path
+        An interpreter that has Lava.
+    folders : sequence of Path
+        Job folders in one private folder, as :func:`job_folders` gives them.
+    limits : Limits
+    progress : callable, optional
+        Called with the index of a job and the steps that its processes have done.
+
+    Raises
+    ------
+    ExecutionError
+        One line, with the path of the log, if the worker died, exceeded a limit or failed.
+    """
+    log = folders[0].parent / "worker.log"
+    try:
+        with log.open("wb") as stream:
+            worker = subprocess.Popen(
+                [
+                    str(python),
+                    "-m",
+                    "neurodeploy.targets.lava.worker",
+                    str(os.getpid()),
+                    *map(str, folders),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=folders[0],
+                env=_environment(folders[0].parent),
+                start_new_session=True,
+            )
+        try:
+            status = _watch(worker, folders, limits, progress)
+        finally:
+            status_now = worker.poll()
+            end_session(worker, polite=status_now is not None and status_now >= 0)
+            for folder in folders:
+                free_shared_memory(folder)
+        results = [read_status(folder) for folder in folders]
+        made = [r for r in results if r is not None]
+        if status != 0 or len(made) < len(folders):
+            raise ExecutionError(f"the Lava worker {_ending(status)}")
+        return made
+    except ExecutionError as error:
+        raise ExecutionError(f"target lava: {error}; log: {_kept(log)}") from None
+
+
+def _watch(
+    worker: subprocess.Popen[bytes],
+    folders: Sequence[Path],
+    limits: Limits,
+    progress: Callable[[int, Sequence[int]], None] | None,
+) -> int:
+    steps = Watch(limits, "no time step done")
+    # Lava's processes go on while the worker itself is stopped, so it tells that it is alive.
+    pulse = Watch(limits, "no sign of life from the Lava worker")
+    counters = [StepCounters(folder / "steps.npy") for folder in folders]
+    current = 0
+    while (status := worker.poll()) is None:
+        while current < len(folders) - 1 and (folders[current] / "status.json").exists():
+            current += 1
+        counts = counters[current].counts()
+        steps.saw((current, counts))
+        pulse.saw(_pulse(folders[0]))
+        if progress is not None:
+            progress(current, counts)
+        time.sleep(POLL_S)
+    return status
+
+
+def _kept(log: Path) -> str:
+    handle, kept = tempfile.mkstemp(prefix="neurodeploy-lava-", suffix=".log")
+    os.close(handle)
+    shutil.copyfile(log, kept)
+    return kept
+
+
+def _pulse(folder: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / PULSE_FILE).stat().st_mtime_ns
+    return 0
+
+
+def _ending(status: int) -> str:
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with status {status} before its run was done"
+
+
+def _environment(root: Path) -> dict[str, str]:
+    # Only this package: its neighbours, site-packages perhaps, belong to another Python.
+    packages = root / "packages"
+    packages.mkdir()
+    (packages / "neurodeploy").symlink_to(Path(neurodeploy.__file__).resolve().parent)
+    inherited = {k: v for k, v in os.environ.items() if k not in {"PYTHONHOME", "PYTHONSTARTUP"}}
+    # One process per population: threads of their own would only fight over the cores.
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    own = {"PYTHONPATH": str(packages), "PYTHONUNBUFFERED": "1"}
+    if len(str(root)) <= LONGEST_TMPDIR:
+        # multiprocessing puts sockets there and leaves them when it is killed.
+        own["TMPDIR"] = str(root)
+    return {**inherited, **single, **own}
+
+
+def session_members(leader: int) -> list[int]:
+    """Living processes of the session that ``leader`` leads or led."""
+    members = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            # "pid (name) state ppid pgrp session ...": the name may hold blanks and brackets.
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] != "Z":
+                members.append(int(entry.name))
+    return members
+
+
+def end_session(worker: subprocess.Popen[bytes], polite: bool) -> None:
+    """End every process of the worker's session.
+
+    ``polite`` first lets them end by themselves: Lava's resource tracker frees shared memory when
+    the last process is gone, and must not be killed before.
+    """
+    if polite and _gone(worker.pid, GRACE_S):
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in session_members(worker.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+                os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(GRACE_S)
+        if _gone(worker.pid, GRACE_S):
+            return
+
+
+def _gone(leader: int, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while session_members(leader):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def note_shared_memory(folder: Path, names: Sequence[str]) -> None:
+    """Write down segments that a run uses, for :func:`free_shared_memory`."""
+    (folder / SHARED_MEMORY_LIST).write_text("\n".join(names))
+
+
+def free_shared_memory(folder: Path) -> None:
+    """Remove the segments of a run that nobody freed."""
+    listing = folder / SHARED_MEMORY_LIST
+    if not listing.exists():
+        return
+    for name in listing.read_text().split():
+        (SHARED_MEMORY / name.lstrip("/")).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def job_folders(n: int) -> Iterator[list[Path]]:
+    """Private folders that are removed in the end."""
+    root = Path(tempfile.mkdtemp(prefix="neurodeploy-lava-"))
+    try:
+        folders = [root / str(i) for i in range(n)]
+        for folder in folders:
+            folder.mkdir()
+        yield folders
+    finally:
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,332 @@
+"""The Lava target: netlists as networks of Lava processes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from neurodeploy.boards.board import Board
+from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.targets.base import Deployment, Target, Violation, state_violations
+from neurodeploy.targets.lava.bundle import (
+    Bundle,
+    InputSpec,
+    NeuronSpec,
+)
+from neurodeploy.targets.lava.bundle_files import load_bundle, save_bundle
+from neurodeploy.targets.lava.dynamics import lanes_for, n_lava_steps
+from neurodeploy.targets.lava.interpreter import LavaPython, find_lava_python
+from neurodeploy.targets.lava.job import (
+    Job,
+    LavaProcess,
+    read_traces,
+    write_job,
+)
+from neurodeploy.targets.lava.lowering import lower_netlist
+from neurodeploy.targets.lava.stock import stock_violations
+from neurodeploy.targets.lava.supervision import Limits, Watch, job_folders, run_worker
+
+
+class LavaTarget(Target):
+    """Compiles to Lava processes.
+
+    Options
+    -------
+    models : {"own", "stock"}
+        ``own``: one process per population with the contract's arithmetic. ``stock``: only
+        processes of ``lava.proc`` (Conv, Dense, DelayDense, LIF, LIFReset) between the inputs and
+        the recorders; what they cannot compute exactly is refused.
+    execution : {"auto", "in-process", "worker"}
+        ``auto``: in this process on Python 3.10 with Lava, else in a worker.
+    time_limit_s, stall_limit_s : float
+        A run is given up after that many seconds, or after that many without a step done.
+    samples_side_by_side : int or None
+        Width of a batch of the own models; None chooses it by the size of the network.
+    """
+
+    name: ClassVar[str] = "lava"
+    summary: ClassVar[str] = "Lava processes (Loihi's framework), fixed point, real lava-nc"
+    option_defaults: ClassVar[Mapping[str, Any]] = {
+        "models": "own",
+        "execution": "auto",
+        "time_limit_s": 3600.0,
+        "stall_limit_s": 60.0,
+        "samples_side_by_side": None,
+    }
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """None if a Python with Lava is found, else why not."""
+        try:
+            find_lava_python()
+        except TargetUnavailableError as error:
+            return str(error)
+        return None
+
+    def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the defaults; refuse unknown options and values."""
+        complete = super().complete_options(options)
+        for name, allowed in (
+            ("models", ("own", "stock")),
+            ("execution", ("auto", "in-process", "worker")),
+        ):
+            if complete[name] not in allowed:
+                raise UsageError(
+                    f"target lava: {name}={complete[name]!r}; expected {' or '.join(allowed)}"
+                )
+        for name in ("time_limit_s", "stall_limit_s", "samples_side_by_side"):
+            value = complete[name]
+            if name == "samples_side_by_side" and value is None:
+                continue
+            whole = name == "samples_side_by_side"
+            try:
+                number = int(value) if whole else float(value)
+            except (TypeError, ValueError):
+                number = 0
+            if number <= 0:
+                raise UsageError(f"target lava: {name}={value!r}; expected a positive number")
+            complete[name] = number
+        return complete
+
+    def check(
+        self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
+    ) -> list[Violation]:
+        """Bounds of the state, and for stock models whatever they compute otherwise."""
+        if options.get("models", "own") == "stock":
+            return stock_violations(netlist)
+        return state_violations(netlist)
+
+    def lower(
+        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> LavaDeployment:
+        """Compile a netlist that passed :meth:`check`."""
+        bundle = lower_netlist(artifact.integer, options["models"])
+        return LavaDeployment(artifact, board, options, bundle)
+
+    def load(
+        self, folder: Path, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> LavaDeployment:
+        """Read ``lava.json`` and ``lava.safetensors``."""
+        bundle = load_bundle(folder)
+        return LavaDeployment(artifact, board, self.complete_options(options), bundle)
+
+
+class LavaDeployment(Deployment):
+    """A compiled Lava network.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        What runs.
+    processes : tuple of LavaProcess
+        The processes that Lava made in the last run; empty before.
+    """
+
+    target: ClassVar[str] = "lava"
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        board: Board | None,
+        options: Mapping[str, Any],
+        bundle: Bundle,
+    ) -> None:
+        super().__init__(artifact, board, options)
+        self.bundle = bundle
+        self.processes: tuple[LavaProcess, ...] = ()
+
+    def write_files(self, folder: Path) -> None:
+        """Write ``lava.json`` and ``lava.safetensors``."""
+        save_bundle(self.bundle, folder)
+
+    def run(
+        self,
+        stimulus: Stimulus,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> RunRecord:
+        """Run a batch in Lava; see :meth:`neurodeploy.targets.base.Deployment.run`."""
+        return run_all([Run(self, stimulus, record, membranes)], progress)[0]
+
+    def utilization(self) -> dict[str, Any]:
+        """Processes, neurons and synapses by population, and the models that run."""
+        netlist = self.netlist
+        populations = {
+            p.name: {
+                "neurons": p.size,
+                "synapses": sum(q.connectivity.n_synapses for q in netlist.incoming[p.name]),
+                "parameters": sum(q.connectivity.n_parameters for q in netlist.incoming[p.name]),
+            }
+            for p in netlist.populations
+        }
+        stock = self.bundle.models == "stock"
+        n_processes = len(netlist.populations) + (len(netlist.projections) if stock else 0)
+        return {
+            "target": self.target,
+            "models": self.bundle.models,
+            "processes": n_processes,
+            "neurons": sum(p["neurons"] for p in populations.values()),
+            "synapses": sum(p["synapses"] for p in populations.values()),
+            "parameters": sum(p["parameters"] for p in populations.values()),
+            "steps_per_sample": self.bundle.timesteps + self.bundle.max_depth,
+            "populations": populations,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of :func:`run_all`; parameters as of :meth:`LavaDeployment.run`."""
+
+    deployment: LavaDeployment
+    stimulus: Stimulus
+    record: Collection[str] | None = None
+    membranes: Collection[str] = ()
+
+
+def run_all(runs: Sequence[Run], progress: Progress | None = None) -> list[RunRecord]:
+    """Run several deployments, in one worker where a worker is needed.
+
+    The limits are those of the first deployment.
+
+    Raises
+    ------
+    DataError
+        If a stimulus does not fit.
+    ExecutionError, TargetUnavailableError
+        If Lava fails or is missing.
+    """
+    options = runs[0].deployment.options
+    limits = Limits(options["time_limit_s"], options["stall_limit_s"])
+    python = _interpreter(options["execution"])
+    checked = [checked_stimulus(r.deployment.netlist, r.stimulus, _timesteps(r)) for r in runs]
+    with job_folders(len(runs)) as folders:
+        jobs = [
+            _write(run, values, batch, folder)
+            for run, (values, batch), folder in zip(runs, checked, folders, strict=True)
+        ]
+        # A batch of nothing needs no Lava.
+        real = [i for i, job in enumerate(jobs) if job.batch > 0]
+        if python.in_process:
+            for i in real:
+                _run_here(jobs[i], runs[i].deployment, limits, progress)
+        elif real:
+            _run_there(python, [jobs[i] for i in real], [runs[i] for i in real], limits, progress)
+        return [_record(run, job) for run, job in zip(runs, jobs, strict=True)]
+
+
+def _timesteps(run: Run) -> int:
+    return run.deployment.bundle.timesteps
+
+
+def _interpreter(execution: str) -> LavaPython:
+    python = find_lava_python()
+    if execution == "in-process" and not python.in_process:
+        raise TargetUnavailableError(
+            "target lava: this Python cannot run Lava in-process; use Python 3.10 with lava-nc or "
+            "execution=worker"
+        )
+    if execution == "worker" and python.in_process:
+        return LavaPython(
+            python.executable,
+            python.version,
+            python.lava_version,
+            python.neurodeploy_version,
+            python.origin,
+            False,
+        )
+    return python
+
+
+def _write(run: Run, values: Mapping[str, AnyArray], batch: int, folder: Path) -> Job:
+    deployment, bundle = run.deployment, run.deployment.bundle
+    emitting = [p.name for p in bundle.populations]
+    watched = dict.fromkeys(
+        [
+            *run.membranes,
+            *(o.population for o in deployment.netlist.outputs if o.decode == "membrane"),
+        ]
+    )
+    spikes = emitting if run.record is None else list(dict.fromkeys(run.record))
+    for name in (*spikes, *watched):
+        if name not in bundle.by_name:
+            raise UsageError(f"target lava: no population {name!r} to record")
+    if bundle.models == "stock":
+        width = 1
+    else:
+        largest = max(p.size for p in bundle.populations)
+        chosen = deployment.options["samples_side_by_side"]
+        width = lanes_for(batch, largest) if chosen is None else max(1, min(chosen, batch))
+    neurons = [n for n in watched if not isinstance(bundle.by_name[n].model, InputSpec)]
+    fires = [n for n in spikes if _emits(bundle, n)]
+    return write_job(folder, bundle, values, width, fires, neurons, batch)
+
+
+def _emits(bundle: Bundle, name: str) -> bool:
+    model = bundle.by_name[name].model
+    return not isinstance(model, NeuronSpec) or model.threshold is not None
+
+
+def _run_here(
+    job: Job, deployment: LavaDeployment, limits: Limits, progress: Progress | None
+) -> None:
+    from neurodeploy.targets.lava.execution import execute
+
+    watch = Watch(limits)
+
+    def tick(counts: Sequence[int], n_steps: int) -> None:
+        watch.saw(counts)
+        if progress is not None:
+            progress(min(max(counts, default=0), n_steps), n_steps)
+
+    try:
+        deployment.processes = execute(job, deployment.bundle, tick)
+    except ExecutionError as error:
+        raise ExecutionError(f"target lava: {error}") from error
+
+
+def _run_there(
+    python: LavaPython,
+    jobs: Sequence[Job],
+    runs: Sequence[Run],
+    limits: Limits,
+    progress: Progress | None,
+) -> None:
+    steps = [
+        n_lava_steps(j.lanes.rounds, r.deployment.bundle.timesteps, r.deployment.bundle.max_depth)
+        for j, r in zip(jobs, runs, strict=True)
+    ]
+
+    def tell(current: int, counts: Sequence[int]) -> None:
+        if progress is not None:
+            done = min(max(counts, default=0), steps[current])
+            progress(sum(steps[:current]) + done, sum(steps))
+
+    processes = run_worker(python.executable, [j.folder for j in jobs], limits, tell)
+    for run, made in zip(runs, processes, strict=True):
+        run.deployment.processes = made
+
+
+def _record(run: Run, job: Job) -> RunRecord:
+    bundle = run.deployment.bundle
+    spikes = read_traces(job, bundle, "spikes")
+    wanted = [p.name for p in bundle.populations] if run.record is None else run.record
+    for name in wanted:
+        if name not in spikes:
+            shape = (job.batch, bundle.timesteps, *bundle.by_name[name].shape)
+            spikes[name] = np.zeros(shape, dtype=np.int64)
+    membranes = read_traces(job, bundle, "membranes")
+    for name in run.membranes:
+        if name not in membranes:  # an input has none; the reference tells 0
+            shape = (job.batch, bundle.timesteps, *bundle.by_name[name].shape)
+            membranes[name] = np.zeros(shape, dtype=np.int64)
+    return RunRecord(bundle.timesteps, spikes, membranes)

@@ -1,0 +1,1 @@
+"""Crossbar cores in the style of TrueNorth: compiler, core files and core-level simulator."""

@@ -1,0 +1,214 @@
+"""What crossbar cores cannot compute, each with its numbers and the remedy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurodeploy.ir.bounds import prove_bounds
+from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.netlist import IntegerNetlist, Population
+from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.targets.base import Violation
+from neurodeploy.targets.truenorth.basis import fewest_copies
+from neurodeploy.targets.truenorth.layers import MAX_COPIES, Decomposition, Layer, least_fan_in
+from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.plan import Crossbar
+
+
+def model_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Violation]:
+    """Neuron models, inputs and read-outs that crossbar cores do not have."""
+    found = [v for p in netlist.populations for v in _population(p, limits)]
+    for output in netlist.outputs:
+        if output.decode == "membrane":
+            found.append(
+                Violation(
+                    output.population,
+                    "membrane decoding: membranes cannot be read from crossbar cores",
+                    remedy="convert with --decode counts",
+                )
+            )
+        elif isinstance(netlist.by_name[output.population].model, Input):
+            found.append(
+                Violation(
+                    output.population,
+                    "an input that is also an output: it is not on the chip",
+                    remedy="read the population behind it",
+                )
+            )
+    return found
+
+
+def _population(population: Population, limits: CrossbarLimits) -> list[Violation]:
+    name, model = population.name, population.model
+    if isinstance(model, Input):
+        return _input(name, model)
+    if not isinstance(model, IntegerNeuron):
+        return [
+            Violation(
+                name,
+                "accumulated max-pooling: no crossbar neuron keeps a maximum",
+                remedy="use average pooling, or convert with the identity rewrite of max-pooling",
+            )
+        ]
+    found: list[Violation] = []
+    if model.threshold is None:
+        found.append(
+            Violation(
+                name,
+                "a population without threshold (membrane decoding)",
+                remedy="convert with --decode counts",
+            )
+        )
+    else:
+        least, most = int(model.threshold.min()), int(model.threshold.max())
+        if least < limits.threshold_min or most > limits.threshold_max:
+            found.append(
+                Violation(
+                    name,
+                    "threshold",
+                    most if most > limits.threshold_max else least,
+                    f"{limits.threshold_min}..{limits.threshold_max}",
+                    "quantize with a smaller exponent",
+                )
+            )
+        if model.reset == "none":
+            found.append(
+                Violation(name, "no reset", "none", "subtract or zero", "choose another reset")
+            )
+    if model.signed:
+        found.append(
+            Violation(
+                name,
+                "signed spikes: a crossbar spike has no sign",
+                remedy="convert with unsigned neurons",
+            )
+        )
+    if model.payload_max > 1:
+        found.append(
+            Violation(
+                name,
+                "graded spikes, payload up to",
+                model.payload_max,
+                1,
+                "convert with binary spikes",
+            )
+        )
+    if model.current_decay != DECAY_ONE:
+        found.append(
+            Violation(
+                name,
+                "current decay (a synaptic current with memory), in 1/4096:",
+                model.current_decay,
+                DECAY_ONE,
+                "use a neuron without current memory",
+            )
+        )
+    if model.membrane_decay != 0:
+        found.append(
+            Violation(
+                name,
+                "membrane decay (proportional leak), in 1/4096:",
+                model.membrane_decay,
+                0,
+                "use a neuron without leak",
+            )
+        )
+    return found
+
+
+def _input(name: str, model: Input) -> list[Violation]:
+    if model.kind == "current":
+        return [
+            Violation(
+                name,
+                "a current input: crossbar cores take spikes only",
+                remedy="convert with --input spikes",
+            )
+        ]
+    if (model.low, model.high) != (0, 1):
+        return [
+            Violation(
+                name,
+                "graded or signed input spikes, range",
+                f"{model.low}..{model.high}",
+                "0..1",
+                "encode the input as binary spikes",
+            )
+        ]
+    return []
+
+
+def bound_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Violation]:
+    """Populations whose membranes are not proved to stay between floor and ceiling."""
+    found: list[Violation] = []
+    for name, bounds in prove_bounds(netlist).items():
+        low, high = int(bounds.v_low.min()), int(bounds.v_high.max())
+        if low < limits.membrane_floor or high > limits.membrane_max:
+            found.append(
+                Violation(
+                    name,
+                    f"worst-case membrane over T = {netlist.timesteps} steps",
+                    low if low < limits.membrane_floor else high,
+                    f"{limits.membrane_floor}..{limits.membrane_max}",
+                    "use fewer time steps, fewer weight bits or a smaller exponent",
+                )
+            )
+    return found
+
+
+def wide_fan_in(netlist: IntegerNetlist, name: str, limits: CrossbarLimits) -> Violation | None:
+    """A fan-in that exceeds a core even with one axon per input; found without expanding it."""
+    for projection in netlist.incoming[name]:
+        fan_in = least_fan_in(projection)
+        if fan_in > limits.axons:
+            levels = np.unique(projection.connectivity.weight)
+            basis = fewest_copies(
+                [frozenset(levels.tolist()) - {0}],
+                limits.axon_types,
+                limits.weight_min,
+                limits.weight_max,
+                MAX_COPIES,
+            )
+            copies = MAX_COPIES + 1 if basis is None else basis.n_copies
+            return _fan_in(name, fan_in, copies, fan_in * copies, _span(levels), limits)
+    return None
+
+
+def axon_violation(
+    layer: Layer, decomposition: Decomposition, crossbar: Crossbar, limits: CrossbarLimits
+) -> Violation | None:
+    """The neuron that needs most axons, if they exceed a core."""
+    needed = crossbar.axons_per_neuron()
+    if not needed.size or needed.max() <= limits.axons:
+        return None
+    worst = int(needed.argmax())
+    fan_in = int(layer.fan_in()[worst].sum())
+    levels = layer.weight[layer.post == worst]
+    where = f"{layer.name}[{worst}]"
+    copies = max(decomposition.copies, default=0)
+    return _fan_in(where, fan_in, copies, int(needed[worst]), _span(levels), limits)
+
+
+def _span(levels: np.ndarray) -> str:  # type: ignore[type-arg]
+    return f"{int(levels.min())}..{int(levels.max())}"
+
+
+def _fan_in(
+    where: str, fan_in: int, copies: int, used: int, span: str, limits: CrossbarLimits
+) -> Violation:
+    most = limits.axons // fan_in
+    if most >= 2:
+        remedy = f"at this fan-in up to {most} copies fit: quantize it to fewer weight bits"
+    elif most == 1:
+        remedy = "at this fan-in one copy fits: one weight level per neuron, or a smaller fan-in"
+    else:
+        remedy = (
+            f"a fan-in of at most {limits.axons // copies} fits: use a grouped or smaller layer"
+        )
+    return Violation(
+        where,
+        f"fan-in {fan_in} with up to {copies} axon copies an input (levels {span}) needs axons:",
+        used,
+        limits.axons,
+        remedy,
+    )

@@ -1,0 +1,224 @@
+"""A netlist compiled to crossbar cores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.boards.board import Board
+from neurodeploy.energy.traffic import CoreTraffic, Traffic
+from neurodeploy.errors import ExecutionError, FileFormatError, UnknownNameError
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.truenorth.cores import Cores, save_cores
+from neurodeploy.targets.truenorth.readout import Readout, save_readout
+from neurodeploy.targets.truenorth.simulator import CoreSimulator
+
+CHUNK_BYTES = 256 * 2**20
+"""Spikes of all cores that are held at a time."""
+
+
+class TrueNorthDeployment(Deployment):
+    """Cores, the map back to populations, and what a run cost.
+
+    ``run`` simulates the cores sample by sample: the host resets all membranes before each sample,
+    and spikes outside a population's window are dropped by their time, on chip where they arrive
+    too late to matter and on the host where they leave.
+
+    Parameters
+    ----------
+    artifact, board, options
+        As for :class:`neurodeploy.targets.base.Deployment`.
+    cores : Cores
+    readout : Readout
+    layers : list of dict
+        The compiler's report, one entry per population, see :meth:`utilization`.
+    """
+
+    target = "truenorth"
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        board: Board | None,
+        options: Mapping[str, Any],
+        cores: Cores,
+        readout: Readout,
+        layers: list[dict[str, Any]],
+    ) -> None:
+        super().__init__(artifact, board, options)
+        self.cores = cores
+        self.readout = readout
+        self.layers = layers
+        self._simulator: CoreSimulator | None = None
+        self._events: dict[str, IntArray] = {}
+        self._samples = 0
+        names = {p.name: p for p in self.netlist.populations if not isinstance(p.model, Input)}
+        inputs = {(p.name, p.size) for p in self.netlist.inputs}
+        lines = {(b.name, b.count) for b in cores.lines if b.kind == "raster"}
+        if set(readout.populations) != set(names) or not lines <= inputs:
+            raise FileFormatError(
+                f"{self.netlist.name}: the cores hold populations {sorted(readout.populations)}, "
+                f"the netlist has {sorted(names)}; compile again"
+            )
+        if readout.population.shape != cores.used.shape or readout.timesteps != (
+            self.netlist.timesteps
+        ):
+            raise FileFormatError(
+                f"{self.netlist.name}: populations and cores belong to different compilations; "
+                "compile again"
+            )
+
+    @property
+    def latency(self) -> Mapping[str, int]:
+        """Ticks that splitter cores add, by population; ``run`` has taken them out already."""
+        depth = self.netlist.schedule.depth
+        starts = zip(self.readout.populations, self.readout.starts, strict=True)
+        return {name: start - depth[name] for name, start in starts if start != depth[name]}
+
+    def run(
+        self,
+        stimulus: Stimulus,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> RunRecord:
+        """Run a batch on the core simulator.
+
+        Where the copies of one neuron differ, which only an edited file can cause, its spikes are
+        recorded as -1. The events of the run are kept for :meth:`traffic`.
+
+        Raises
+        ------
+        DataError
+            If the stimulus does not fit.
+        UnknownNameError
+            For a population that does not exist.
+        """
+        netlist = self.netlist
+        T = self.readout.timesteps
+        values, batch = checked_stimulus(netlist, stimulus, T)
+        wanted = list(netlist.by_name) if record is None else list(dict.fromkeys(record))
+        watched = list(dict.fromkeys(membranes))
+        for name in (*wanted, *watched):
+            if name not in netlist.by_name:
+                raise UnknownNameError("population", name, netlist.by_name)
+        on_chip = [n for n in wanted if n in self.readout.populations]
+        watched = [n for n in watched if n in self.readout.populations]
+        sizes = {n: netlist.by_name[n].size for n in (*on_chip, *watched)}
+        spikes: dict[str, AnyArray] = {
+            n: np.zeros((batch, T, *netlist.by_name[n].shape), dtype=np.int8) for n in on_chip
+        }
+        traces: dict[str, AnyArray] = {
+            n: np.zeros((batch, T, *netlist.by_name[n].shape), dtype=np.int64) for n in watched
+        }
+        simulator = self._prepared()
+        keep = self.readout.cores_of(watched)
+        blocks = {b.name for b in self.cores.lines if b.kind == "raster"}
+        rasters = {n: values[n].reshape(batch, T, -1).astype(np.uint8) for n in blocks}
+        totals: dict[str, IntArray] = {}
+        per_sample = self.cores.ticks * (simulator.n_streams * (5 if keep else 1) + 1)
+        chunk = max(1, CHUNK_BYTES // per_sample)
+        for first in range(0, batch, chunk):
+            part = slice(first, min(first + chunk, batch))
+            runs, events = simulator.run({n: r[part] for n, r in rasters.items()}, membranes=keep)
+            for n in on_chip:
+                found = self.readout.spikes(n, sizes[n], runs)
+                spikes[n][part] = found.reshape(spikes[n][part].shape)
+            for n in watched:
+                trace = self.readout.membranes(n, sizes[n], runs)
+                traces[n][part] = trace.reshape(traces[n][part].shape)
+            for event, counts in events.items():
+                totals[event] = totals[event] + counts if event in totals else counts
+            if progress is not None:
+                progress(part.stop, batch)
+        self._events, self._samples = totals, batch
+        kept = {n: spikes[n] if n in spikes else values[n] for n in wanted}
+        return RunRecord(T, kept, traces, dict(self.latency))
+
+    def _prepared(self) -> CoreSimulator:
+        if self._simulator is None:
+            self._simulator = CoreSimulator(self.cores)
+        return self._simulator
+
+    @property
+    def events(self) -> dict[str, IntArray]:
+        """Events of the last run, int64 per core, summed over its samples (see the simulator)."""
+        return dict(self._events)
+
+    def traffic(self) -> Traffic:
+        """Events of the last run for :mod:`neurodeploy.energy`.
+
+        Spikes that the host injects stand at the core that receives them, one per axon.
+
+        Raises
+        ------
+        ExecutionError
+            If nothing was run yet.
+        """
+        if not self._samples:
+            raise ExecutionError("truenorth: no events before the first run; call run() first")
+        events, cores = self._events, self.cores
+        traffic = []
+        for c in range(cores.n_cores):
+            chip, x, y = (int(v) for v in cores.place[c])
+            traffic.append(
+                CoreTraffic(
+                    chip=chip,
+                    x=x,
+                    y=y,
+                    holds=self._holds(c),
+                    neurons=int(cores.used[c].sum()),
+                    synops=int(events["synops"][c]),
+                    neuron_updates_active=int(events["updates_active"][c]),
+                    neuron_updates_inactive=int(events["updates_inactive"][c]),
+                    spikes=int(events["spikes"][c]),
+                    packets=int(events["packets"][c] + events["host_in"][c]),
+                    hops_x=int(events["hops_x"][c]),
+                    hops_y=int(events["hops_y"][c]),
+                )
+            )
+        host_inputs = int(events["host_in"].sum())
+        return Traffic(tuple(traffic), self._samples, cores.ticks, host_inputs)
+
+    def _holds(self, core: int) -> str:
+        owners = self.readout.population[core]
+        index = int(owners.max(initial=-1))
+        name = self.readout.populations[index] if index >= 0 else "nothing"
+        splitter = bool(self.readout.lag[core][owners >= 0].any())
+        return f"splitter of {name}" if splitter else name
+
+    def utilization(self) -> dict[str, Any]:
+        """Cores, axons, neurons and crossings in use, and what each population got.
+
+        ``layers`` holds per population: ``cores``, ``splitter_cores``, ``core_bound`` (the least
+        that could hold these neurons, copies and axon instances), ``neurons``, ``copies``,
+        ``axons``, ``fan_in``, ``bias_axons``, ``early_spikes`` (before the window, compensated),
+        and per source its axon copies ``R`` and weight ``levels``.
+        """
+        cores, limit = self.cores, 0 if self.board is None else self.board.grid.n_cores
+        axons = sum(int(cores.crossing(c).any(axis=1).sum()) for c in range(cores.n_cores))
+        return {
+            "cores": cores.n_cores,
+            "cores_limit": limit,
+            "core_bound": sum(entry["core_bound"] for entry in self.layers),
+            "neurons": int(cores.used.sum()),
+            "neurons_limit": cores.n_cores * cores.neurons,
+            "axons": axons,
+            "axons_limit": cores.n_cores * cores.axons,
+            "crossings": int(np.unpackbits(cores.crossbar).sum()),
+            "ticks_per_sample": cores.ticks,
+            "layers": self.layers,
+        }
+
+    def write_files(self, folder: Path) -> None:
+        """Write the cores, the map to populations, and the compiler's report."""
+        save_cores(self.cores, folder)
+        save_readout(self.readout, self.layers, folder)

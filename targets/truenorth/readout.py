@@ -1,0 +1,155 @@
+"""Who is who on the chip: from chip neurons back to populations. The simulator does not need it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import FileFormatError
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.targets.truenorth.cores import read_arrays, read_header, write_arrays
+from neurodeploy.targets.truenorth.simulator import CoreRun
+
+JSON_FILE = "populations.json"
+ARRAY_FILE = "populations.safetensors"
+SCHEMA = 1
+
+DISAGREE = -1
+"""Recorded where the copies of one neuron differ: no crossbar neuron can emit it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readout:
+    """Where each population's neurons and their copies are.
+
+    Parameters
+    ----------
+    populations : tuple of str
+    starts : tuple of int
+        Tick at which each window opens.
+    timesteps : int
+        T.
+    population, neuron : int32 ``[C, N]``
+        Index into ``populations`` and flat index there; -1 for unused neurons.
+    lag : uint8 ``[C, N]``
+        Ticks by which the neuron repeats its population: 0, or more on splitter cores.
+    """
+
+    populations: tuple[str, ...]
+    starts: tuple[int, ...]
+    timesteps: int
+    population: AnyArray
+    neuron: AnyArray
+    lag: AnyArray
+
+    def cores_of(self, names: Sequence[str]) -> list[int]:
+        """Cores that hold neurons of the populations, splitter cores left out."""
+        wanted = [self.populations.index(n) for n in names]
+        inside = np.isin(self.population, wanted) & (self.lag == 0)
+        return [int(c) for c in np.flatnonzero(inside.any(axis=1))]
+
+    def spikes(self, name: str, n_neurons: int, runs: Sequence[CoreRun]) -> AnyArray:
+        """Spikes of a population in its window: int8 ``[B, T, n]``.
+
+        All copies are compared; where they differ the value is :data:`DISAGREE`.
+        """
+        where = self._where(name)
+        found = np.zeros((self.timesteps, runs[0].spikes.shape[1], n_neurons), dtype=np.int8)
+        seen = np.zeros(n_neurons, dtype=bool)
+        differ: list[tuple[IntArray, AnyArray]] = []
+        for core in np.unique(where[0]).tolist():
+            places = where[1][where[0] == core]
+            owner, stream = self.neuron[core, places], runs[core].stream[places]
+            lag = self.lag[core, places]
+            pairs = np.unique(np.stack([owner, stream, lag]), axis=1)
+            for ticks in np.unique(pairs[2]).tolist():
+                neurons, streams, _ = pairs[:, pairs[2] == ticks]
+                part = self._window(name, runs[core].spikes, streams, ticks)
+                # One neuron can have several streams in a core if its copies were edited.
+                _, once = np.unique(neurons, return_index=True)
+                for index in (once, np.setdiff1d(np.arange(neurons.size), once)):
+                    new = index[~seen[neurons[index]]]
+                    old = np.setdiff1d(index, new)
+                    found[..., neurons[new]] = part[..., new]
+                    seen[neurons[new]] = True
+                    if old.size:
+                        # In case of a difference, remember it until all copies were looked at.
+                        wrong = found[: part.shape[0]][..., neurons[old]] != part[..., old]
+                        if wrong.any():
+                            differ.append((neurons[old], wrong))
+        for neurons, wrong in differ:
+            for k, neuron in enumerate(neurons.tolist()):
+                found[: wrong.shape[0], :, neuron][wrong[..., k]] = DISAGREE
+        return found.swapaxes(0, 1)
+
+    def membranes(self, name: str, n_neurons: int, runs: Sequence[CoreRun]) -> AnyArray:
+        """Membranes of a population after each step: int32 ``[B, T, n]``, of the first copies."""
+        where = self._where(name)
+        shape = (self.timesteps, runs[0].spikes.shape[1], n_neurons)
+        found = np.zeros(shape, dtype=np.int32)
+        for core in np.unique(where[0]).tolist()[::-1]:
+            places = where[1][where[0] == core][::-1]
+            places = places[self.lag[core, places] == 0]
+            trace = runs[core].membranes
+            if places.size and trace is not None:
+                owner, streams = self.neuron[core, places], runs[core].stream[places]
+                for neuron, stream in zip(owner.tolist(), streams.tolist(), strict=True):
+                    start = self.starts[self.populations.index(name)]
+                    found[..., neuron] = trace[start : start + self.timesteps, :, stream]
+        return found.swapaxes(0, 1)
+
+    def _where(self, name: str) -> tuple[IntArray, IntArray]:
+        core, place = np.nonzero(self.population == self.populations.index(name))
+        return core, place
+
+    def _window(self, name: str, spikes: AnyArray, streams: AnyArray, lag: int) -> AnyArray:
+        start = self.starts[self.populations.index(name)] + lag
+        part: AnyArray = spikes[start : start + self.timesteps][..., streams]
+        return part
+
+
+def save_readout(readout: Readout, layers: list[dict[str, Any]], folder: Path) -> None:
+    """Write ``populations.json`` (with the compiler's report) and ``populations.safetensors``."""
+    header = {
+        "schema": SCHEMA,
+        "timesteps": readout.timesteps,
+        "populations": [
+            {"name": n, "start": s}
+            for n, s in zip(readout.populations, readout.starts, strict=True)
+        ],
+        "layers": layers,
+    }
+    text = json.dumps(header, indent=1, sort_keys=True, allow_nan=False)
+    (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
+    arrays = {"population": readout.population, "neuron": readout.neuron, "lag": readout.lag}
+    write_arrays(folder / ARRAY_FILE, arrays)
+
+
+def load_readout(folder: Path) -> tuple[Readout, list[dict[str, Any]]]:
+    """Read what :func:`save_readout` wrote: the map and the compiler's report.
+
+    Raises
+    ------
+    FileFormatError
+        If it is missing or damaged.
+    """
+    header = read_header(folder / JSON_FILE, SCHEMA)
+    dtypes = {"population": "int32", "neuron": "int32", "lag": "uint8"}
+    arrays = read_arrays(folder / ARRAY_FILE, dtypes)
+    try:
+        names = tuple(str(p["name"]) for p in header["populations"])
+        starts = tuple(int(p["start"]) for p in header["populations"])
+        timesteps = int(header["timesteps"])
+        layers = [dict(entry) for entry in header["layers"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{folder / JSON_FILE}: damaged; compile again") from error
+    if len({a.shape for a in arrays.values()}) > 1 or arrays["population"].ndim != 2:
+        raise FileFormatError(f"{folder / ARRAY_FILE}: shapes differ; compile again")
+    if arrays["population"].size and arrays["population"].max() >= len(names):
+        raise FileFormatError(f"{folder / ARRAY_FILE}: unknown population; compile again")
+    return Readout(names, starts, timesteps, **arrays), layers

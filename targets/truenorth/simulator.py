@@ -1,0 +1,369 @@
+"""Simulator of crossbar cores, tick by tick, from the compiled cores alone.
+
+In tick n of a core, with x[i] = 1 where a spike reaches axon i::
+
+    v <- v + sum_i x[i] * crossbar[i, j] * weight[j, type(i)] + leak[j]
+    v <- saturate(v)
+    fire where v >= threshold[j]: v <- v - threshold[j] (linear) or 0 (zero)
+
+A spike of tick n with delay d reaches its axon in tick n + d; several spikes that reach one axon in
+one tick are one. Samples are independent: the host resets all membranes between them.
+
+Where cores form no cycle, a core runs all its ticks before the next one starts; neurons of a core
+with equal parameters and equal synapses are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.errors import DataError, FileFormatError
+from neurodeploy.targets.truenorth.cores import HOST, ZERO, AnyArray, Cores
+
+EXACT_FLOAT32 = 2**24
+
+EVENTS = (
+    "axon_events",
+    "synops",
+    "updates_active",
+    "updates_inactive",
+    "spikes",
+    "packets",
+    "hops_x",
+    "hops_y",
+    "hops_chip",
+    "host_in",
+    "host_out",
+)
+"""Counted per core: spikes reaching its axons and the synapses they meet; updates of its neurons
+(every neuron in every tick; active if its membrane was or is not 0, its leak is not 0, or it
+fires); their spikes; those sent to axons, and their hops; and spikes from and to the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreRun:
+    """One core's run over a batch.
+
+    Parameters
+    ----------
+    stream : int64 ``[N]``
+        Neuron to its index among the distinct neurons, -1 where there is no neuron.
+    spikes : uint8 ``[ticks, B, streams]``
+    active : int64 ``[streams]``
+        Active updates over all ticks and samples.
+    membranes : int32 ``[ticks, B, streams]`` or None
+        After the reset of each tick.
+    """
+
+    stream: AnyArray
+    spikes: AnyArray
+    active: AnyArray
+    membranes: AnyArray | None
+
+
+class CoreSimulator:
+    """Cores prepared for simulation; :meth:`run` can be called any number of times.
+
+    Parameters
+    ----------
+    cores : Cores
+
+    Raises
+    ------
+    FileFormatError
+        If weights are so large that sums of 32-bit floats would not be exact.
+    """
+
+    def __init__(self, cores: Cores) -> None:
+        self.cores = cores
+        self._core = [_PreparedCore(cores, c) for c in range(cores.n_cores)]
+        self._inbound = _inbound(cores, self._core)
+        sources = [sorted({s for s, *_ in self._inbound[c]}) for c in range(cores.n_cores)]
+        self._order = components(sources)
+        n_lines = cores.line_start.size - 1
+        self._line_of = np.repeat(np.arange(n_lines), np.diff(cores.line_start))
+        order = np.argsort(cores.line_core, kind="stable")
+        bounds = np.searchsorted(cores.line_core[order], np.arange(cores.n_cores + 1))
+        self._host = [order[bounds[c] : bounds[c + 1]] for c in range(cores.n_cores)]
+
+    @property
+    def n_streams(self) -> int:
+        """Distinct neurons over all cores: bytes per sample and tick that a run holds."""
+        return sum(core.n_streams for core in self._core)
+
+    def run(
+        self, stimulus: Mapping[str, AnyArray], *, membranes: Collection[int] = ()
+    ) -> tuple[list[CoreRun], dict[str, AnyArray]]:
+        """Run a batch of samples.
+
+        Parameters
+        ----------
+        stimulus : mapping of name to 0/1 array ``[B, T, n]``
+            For every raster block of host lines; constant lines need none.
+        membranes : collection of int
+            Cores whose membranes are kept.
+
+        Returns
+        -------
+        runs : list of CoreRun, one per core
+        events : mapping of event to int64 ``[C]``
+            Sums over the batch, see :data:`EVENTS`.
+
+        Raises
+        ------
+        DataError
+            If the stimulus does not fit the lines.
+        """
+        cores = self.cores
+        lines, batch = self._host_spikes(stimulus)
+        events: dict[str, AnyArray] = {
+            name: np.zeros(cores.n_cores, dtype=np.int64) for name in EVENTS
+        }
+        keep = frozenset(membranes)
+        runs: dict[int, CoreRun] = {}
+        for members in self._order:
+            arriving = {c: self._from_host(c, lines, batch) for c in members}
+            for c in members:
+                events["host_in"][c] = int(arriving[c].sum(dtype=np.int64))
+                self._arrive(c, arriving[c], runs, frozenset(members))
+            inner = {c: [edge for edge in self._inbound[c] if edge[0] in members] for c in members}
+            if any(inner.values()):
+                self._run_cycle(members, arriving, inner, runs, keep, batch)
+            else:
+                (c,) = members
+                runs[c] = self._core[c].run(arriving[c], cores.ticks, c in keep)
+            for c in members:
+                self._count(c, arriving[c], runs[c], events)
+        return [runs[c] for c in range(cores.n_cores)], events
+
+    def _host_spikes(self, stimulus: Mapping[str, AnyArray]) -> tuple[AnyArray, int]:
+        cores = self.cores
+        wanted = {b.name for b in cores.lines if b.kind == "raster"}
+        if set(stimulus) != wanted:
+            raise DataError(f"stimulus for {sorted(stimulus)}; the cores take {sorted(wanted)}")
+        sizes = {int(values.shape[0]) for values in stimulus.values()}
+        if len(sizes) > 1:
+            raise DataError(f"stimuli with different numbers of samples: {sorted(sizes)}")
+        batch = sizes.pop() if sizes else 1
+        lines = np.zeros((cores.ticks, batch, cores.line_start.size - 1), dtype=np.uint8)
+        for block in cores.lines:
+            open_, close = max(block.open, 0), min(block.close, cores.ticks)
+            where = slice(block.first, block.first + block.count)
+            if block.kind == "constant":
+                lines[open_:close, :, where] = 1
+                continue
+            values = stimulus[block.name]
+            if values.ndim != 3 or values.shape[2] != block.count:
+                raise DataError(
+                    f"stimulus {block.name!r} of shape {values.shape}; expected (samples, steps, "
+                    f"{block.count})"
+                )
+            first = max(open_, block.offset)
+            last = min(close, block.offset + values.shape[1])
+            if last > first:
+                part = values[:, first - block.offset : last - block.offset]
+                lines[first:last, :, where] = part.swapaxes(0, 1)
+        return lines, batch
+
+    def _from_host(self, core: int, lines: AnyArray, batch: int) -> AnyArray:
+        arriving = np.zeros((self.cores.ticks, batch, self._core[core].n_axons), dtype=np.uint8)
+        targets = self._host[core]
+        axons = self._core[core].place_of[self.cores.line_axon[targets]]
+        live = axons >= 0
+        _merge(arriving, axons[live], lines[:, :, self._line_of[targets[live]]])
+        return arriving
+
+    def _arrive(
+        self, core: int, arriving: AnyArray, runs: Mapping[int, CoreRun], members: frozenset[int]
+    ) -> None:
+        ticks = self.cores.ticks
+        for source, delay, streams, axons in self._inbound[core]:
+            if source not in members and delay < ticks:
+                sent = runs[source].spikes[: ticks - delay]
+                _merge(arriving[delay:], axons, sent[:, :, streams])
+
+    def _run_cycle(
+        self,
+        members: list[int],
+        arriving: dict[int, AnyArray],
+        inner: dict[int, list[tuple[int, int, AnyArray, AnyArray]]],
+        runs: dict[int, CoreRun],
+        keep: frozenset[int],
+        batch: int,
+    ) -> None:
+        ticks = self.cores.ticks
+        spikes: dict[int, AnyArray] = {}
+        membranes: dict[int, AnyArray | None] = {}
+        state = {c: _State(self._core[c], batch) for c in members}
+        for c in members:
+            spikes[c] = np.zeros((ticks, batch, self._core[c].n_streams), dtype=np.uint8)
+            membranes[c] = np.zeros_like(spikes[c], dtype=np.int32) if c in keep else None
+        for tick in range(ticks):
+            for c in members:
+                for source, delay, streams, axons in inner[c]:
+                    if delay <= tick:
+                        sent = spikes[source][tick - delay][:, streams]
+                        _merge(arriving[c][tick], axons, sent)
+                spikes[c][tick] = state[c].step(self._core[c].integrate(arriving[c][tick]))
+                trace = membranes[c]
+                if trace is not None:
+                    trace[tick] = state[c].v
+        for c in members:
+            runs[c] = CoreRun(self._core[c].stream, spikes[c], state[c].active, membranes[c])
+
+    def _count(self, c: int, arriving: AnyArray, run: CoreRun, events: dict[str, AnyArray]) -> None:
+        core, cores = self._core[c], self.cores
+        per_axon = arriving.sum(axis=(0, 1), dtype=np.int64)
+        events["axon_events"][c] = per_axon.sum()
+        events["synops"][c] = per_axon @ core.synapses_per_axon
+        own = core.stream[core.neurons]
+        events["updates_active"][c] = run.active[own].sum()
+        updates = core.neurons.size * cores.ticks * arriving.shape[1]
+        events["updates_inactive"][c] = updates - events["updates_active"][c]
+        fired = run.spikes.sum(axis=(0, 1), dtype=np.int64)[own]
+        to = cores.dest_core[c, core.neurons]
+        events["spikes"][c] = fired.sum()
+        events["host_out"][c] = fired[to == HOST].sum()
+        sent, to = fired[to >= 0], to[to >= 0]
+        events["packets"][c] = sent.sum()
+        distance = np.abs(cores.place[to].astype(np.int64) - cores.place[c])
+        for axis, name in enumerate(("hops_chip", "hops_x", "hops_y")):
+            events[name][c] = sent @ distance[:, axis]
+
+
+class _PreparedCore:
+    """Axons and distinct neurons of one core, as one dense matrix."""
+
+    def __init__(self, cores: Cores, c: int) -> None:
+        self.neurons = np.flatnonzero(cores.used[c])
+        crossing = cores.crossing(c)[:, self.neurons]
+        live = np.flatnonzero(crossing.any(axis=1))
+        self.place_of = np.full(cores.axons, -1, dtype=np.int64)
+        self.place_of[live] = np.arange(live.size)
+        self.n_axons = int(live.size)
+        self.synapses_per_axon = crossing[live].sum(axis=1, dtype=np.int64)
+        weight = cores.weight[c, self.neurons].astype(np.int32)
+        matrix = crossing[live] * weight[:, cores.axon_type[c, live]].T
+        if matrix.size and int(np.abs(matrix).sum(axis=0, dtype=np.int64).max()) >= EXACT_FLOAT32:
+            raise FileFormatError(f"core {c}: weights too large for exact sums; compile again")
+        quantities = [
+            a[c, self.neurons].astype(np.int32)
+            for a in (cores.leak, cores.threshold, cores.reset, cores.initial)
+        ]
+        rows = np.concatenate([matrix.astype(np.int32), np.stack(quantities)]).T
+        _, first, index = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        self.stream = np.full(cores.neurons, -1, dtype=np.int64)
+        self.stream[self.neurons] = index.reshape(-1)
+        self.n_streams = int(first.size)
+        self.matrix = np.ascontiguousarray(matrix[:, first], dtype=np.float32)
+        self.leak, self.threshold, reset, self.initial = (q[first] for q in quantities)
+        self.zero = reset == ZERO
+        self.floor, self.top = cores.membrane_floor, cores.membrane_max
+
+    def integrate(self, arriving: AnyArray) -> AnyArray:
+        """Synaptic sums of 0/1 arrivals ``[..., axons]``: int32 ``[..., streams]``."""
+        return (arriving.astype(np.float32) @ self.matrix).astype(np.int32)
+
+    def run(self, arriving: AnyArray, ticks: int, keep: bool) -> CoreRun:
+        """All ticks of a core whose arrivals are all known."""
+        batch = arriving.shape[1]
+        spikes = np.zeros((ticks, batch, self.n_streams), dtype=np.uint8)
+        membranes = np.zeros(spikes.shape, dtype=np.int32) if keep else None
+        state = _State(self, batch)
+        sums = self.integrate(arriving.reshape(ticks * batch, -1)).reshape(spikes.shape)
+        for tick in range(ticks):
+            spikes[tick] = state.step(sums[tick])
+            if membranes is not None:
+                membranes[tick] = state.v
+        return CoreRun(self.stream, spikes, state.active, membranes)
+
+
+class _State:
+    """Membranes of a core over a batch, and the active updates so far."""
+
+    def __init__(self, core: _PreparedCore, batch: int) -> None:
+        self.core = core
+        self.v = np.repeat(core.initial[None], batch, axis=0)
+        self.awake: AnyArray = self.v != 0
+        self.active = np.zeros(core.n_streams, dtype=np.int64)
+
+    def step(self, a: AnyArray) -> AnyArray:
+        """Update the membranes with sums ``a`` ``[B, streams]``; returns the spikes, bool."""
+        v, core = self.v, self.core
+        v += a
+        v += core.leak
+        np.clip(v, core.floor, core.top, out=v)
+        fired: AnyArray = v >= core.threshold
+        v -= fired * core.threshold
+        v[fired & core.zero] = 0
+        awake = v != 0
+        self.active += (self.awake | awake | fired | (core.leak != 0)).sum(axis=0)
+        self.awake = awake
+        return fired
+
+
+def _inbound(
+    cores: Cores, prepared: list[_PreparedCore]
+) -> list[list[tuple[int, int, AnyArray, AnyArray]]]:
+    """Per core, its links by (source core, delay): streams sent and the axons they reach."""
+    inbound: list[list[tuple[int, int, AnyArray, AnyArray]]] = [[] for _ in prepared]
+    for source, core in enumerate(prepared):
+        to = cores.dest_core[source, core.neurons].astype(np.int64)
+        delay = cores.dest_delay[source, core.neurons].astype(np.int64)
+        for c, d in sorted(set(zip(to.tolist(), delay.tolist(), strict=True))):
+            if c < 0:
+                continue
+            senders = core.neurons[(to == c) & (delay == d)]
+            axons = prepared[c].place_of[cores.dest_axon[source, senders]]
+            live = axons >= 0
+            if live.any():
+                inbound[c].append((source, d, core.stream[senders][live], axons[live]))
+    return inbound
+
+
+def _merge(arriving: AnyArray, axons: AnyArray, spikes: AnyArray) -> None:
+    """Put ``spikes[..., k]`` on ``arriving[..., axons[k]]``: any number of spikes is one."""
+    if np.unique(axons).size == axons.size:
+        arriving[..., axons] |= spikes
+        return
+    for k, axon in enumerate(axons):
+        arriving[..., axon] |= spikes[..., k]
+
+
+def components(sources: list[list[int]]) -> list[list[int]]:
+    """Strongly connected components of the core graph, sources first (Tarjan 1972)."""
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    path: list[int] = []
+    on_path: set[int] = set()
+    found: list[list[int]] = []
+    for root in range(len(sources)):
+        if root in index:
+            continue
+        work = [(root, 0)]
+        while work:
+            node, child = work.pop()
+            if child == 0:
+                index[node] = low[node] = len(index)
+                path.append(node)
+                on_path.add(node)
+            elif sources[node][child - 1] in on_path:
+                low[node] = min(low[node], low[sources[node][child - 1]])
+            descended = False
+            for k in range(child, len(sources[node])):
+                neighbour = sources[node][k]
+                if neighbour not in index:
+                    work += [(node, k + 1), (neighbour, 0)]
+                    descended = True
+                    break
+                if neighbour in on_path:
+                    low[node] = min(low[node], index[neighbour])
+            if not descended and low[node] == index[node]:
+                cut = path.index(node)
+                found.append(sorted(path[cut:]))
+                on_path.difference_update(path[cut:])
+                del path[cut:]
+    return found

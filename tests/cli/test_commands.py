@@ -1,0 +1,272 @@
+"""The whole path through the commands, on a small network and the embedded digits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="convert needs torch")
+
+import neurodeploy as nd  # noqa: E402
+from neurodeploy.cli import run  # noqa: E402
+
+NETWORK = """
+import torch
+from torch import nn
+
+def tiny():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(12, 10),
+    )
+"""
+CONVERT = ("convert", "nets.py:tiny", "--data", "digits", "--calibration-samples", "40")
+
+Command = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("path")
+    (folder / "nets.py").write_text(NETWORK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run([*CONVERT, "--timesteps", "8", "-o", "net.ndn"]) == 0
+        assert run(["quantize", "net.ndn", "--weight-bits", "6,output=4", "-o", "net6.ndn"]) == 0
+        assert run(["compile", "net6.ndn", "--target", "brian2", "-o", "brian"]) == 0
+    return folder
+
+
+@pytest.fixture
+def command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Run a command; return what it printed."""
+    monkeypatch.chdir(folder)
+
+    def call(*arguments: str, status: int = 0) -> str:
+        capsys.readouterr()
+        code = run(list(arguments))
+        captured = capsys.readouterr()
+        assert (code, captured.err) == (status, "")
+        return captured.out
+
+    return call
+
+
+@pytest.fixture
+def result(command: Command) -> Callable[..., dict[str, Any]]:
+    """Run a command with ``--json``; return what it printed."""
+
+    def call(*arguments: str, status: int = 0) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(command(*arguments, "--json", status=status))
+        return value
+
+    return call
+
+
+def test_convert_tells_what_it_made(command: Command, folder: Path) -> None:
+    out = command(*CONVERT, "--timesteps", "8", "-o", "again.ndn")
+    assert out.startswith("tiny: real-valued netlist, T = 8, depth 3, ")
+    assert out.endswith("wrote again.ndn\n")
+
+
+def test_the_same_command_writes_the_same_bytes(command: Command, folder: Path) -> None:
+    command(*CONVERT, "--timesteps", "8", "-o", "same.ndn")
+    first = (folder / "same.ndn").read_bytes()
+    command(*CONVERT, "--timesteps", "8", "-o", "same.ndn")
+    assert (folder / "same.ndn").read_bytes() == first
+
+
+def test_options_of_the_method_and_the_encoding_reach_the_file(result: Any) -> None:
+    made = result(
+        *(*CONVERT, "--timesteps", "6", "--input", "poisson", "--decode", "counts"),
+        *("--normalization", "percentile", "--percentile", "99", "--scope", "layer"),
+        *("--reset", "zero", "--initial-membrane", "0.25", "--max-pooling", "identity"),
+        *("--input-levels", "32", "--seed", "5", "--name", "other", "-o", "other.ndn"),
+    )
+    provenance = made["provenance"]
+    assert provenance["method"] == {
+        "name": "rate",
+        "timesteps": 6,
+        "normalization": "percentile",
+        "scope": "layer",
+        "percentile": 99.0,
+        "reset": "zero",
+        "initial_membrane": 0.25,
+        "decode": "counts",
+        "max_pooling": "identity",
+        "average_pooling": "auto",
+    }
+    (encoding,) = made["encodings"].values()
+    assert (encoding["encoder"], encoding["levels"], encoding["seed"]) == ("poisson", 32, 5)
+    assert (made["name"], made["timesteps"], provenance["seed"]) == ("other", 6, 5)
+    assert made["outputs"][0]["decode"] == "counts"
+    assert provenance["calibration"] == {"data": "digits", "split": "train", "indices": [[0, 39]]}
+
+
+def test_set_reaches_the_method_too(result: Any) -> None:
+    made = result(*CONVERT, "--set", "percentile=98", "-o", "set.ndn")
+    assert made["provenance"]["method"]["percentile"] == 98.0
+
+
+def test_every_command_is_recorded(result: Any) -> None:
+    commands = result("inspect", "brian")["provenance"]["commands"]
+    assert [c[1] for c in commands] == ["convert", "quantize", "compile"]
+    assert commands[1] == [
+        *("neurodeploy", "quantize", "net.ndn", "--weight-bits", "6,output=4", "-o", "net6.ndn")
+    ]
+
+
+def test_quantize_reports_layer_by_layer(command: Command, result: Any) -> None:
+    report = result("quantize", "net.ndn", "--weight-bits", "6,output=4", "-o", "q.ndn")["report"]
+    assert {row["layer"]: row["weight_bits"] for row in report} == {"relu_1": 6, "output": 4}
+    assert all(row["weight_snr_db"] > 5 for row in report)
+    shown = command("quantize", "net.ndn", "--max-fraction-bits", "0", "-o", "q.ndn")
+    assert "SNR/dB" in shown
+
+
+def test_run_writes_outputs_and_spikes(command: Command, result: Any, folder: Path) -> None:
+    out = command("run", "brian", "--data", "digits", "--samples", "6", "-o", "out.npz")
+    assert "accuracy: " in out
+    told = result("run", "brian", "--data", "digits", "--samples", "6")
+    with np.load(folder / "out.npz", allow_pickle=False) as arrays:
+        assert arrays["outputs"].shape == (6, 10)
+        assert (arrays["outputs"].argmax(axis=1) == arrays["classes"]).all()
+        assert told["accuracy"] == (arrays["classes"] == arrays["labels"]).mean()
+        assert arrays["spikes.relu_1"].shape == (6, 8, 3, 4, 4)
+        assert arrays["spikes.relu_1"].dtype == np.int8
+        assert np.count_nonzero(arrays["spikes.relu_1"]) == told["spikes"]["relu_1"] > 0
+    assert (
+        told["spikes_per_inference"]
+        == (told["spikes"]["relu_1"] + told["spikes"]["max_pool_2"]) / 6
+    )
+
+
+def test_run_in_several_parts_is_the_same(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neurodeploy.verify import inference
+
+    def arrays() -> dict[str, Any]:
+        command("run", "brian", "--data", "digits", "--samples", "5", "-o", "parts.npz")
+        with np.load(folder / "parts.npz") as found:
+            return dict(found)
+
+    whole = arrays()
+    monkeypatch.setattr(inference, "RASTER_BYTES", 2 * 8 * 8 * (64 + 48 + 12 + 10))
+    parts = arrays()
+    assert whole.keys() == parts.keys()
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+def test_verify_is_exact_and_ends_with_0(command: Command, result: Any) -> None:
+    data = ("--against", "reference,engine", "--data", "digits", "--samples", "3")
+    told = result("verify", "brian", *data)
+    assert told["exact"] is True
+    assert told["first_divergence"] is None
+    assert told["mismatches"]["reference"] == {"relu_1": 0, "max_pool_2": 0, "output": 0}
+    assert told["compared_neuron_steps"]["relu_1"] == 3 * 8 * 48
+    assert "exact: 0 mismatches against reference, engine in" in command("verify", "brian", *data)
+
+
+def test_verify_ends_with_1_on_a_mismatch(command: Command, result: Any, folder: Path) -> None:
+    import shutil
+
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(folder / "brian", folder / "changed")
+    path = folder / "changed" / "brian2.safetensors"
+    arrays = load_file(path)
+    name = "input_to_relu_1.weight"
+    weights = arrays[name].copy()
+    weights //= 2
+    save_file({**arrays, name: weights}, path)
+    arguments = ("verify", "changed", "--against", "reference", "--data", "digits")
+    told = result(*arguments, "--samples", "3", status=1)
+    assert told["exact"] is False
+    assert told["mismatches"]["reference"]["relu_1"] > 0
+    first = told["first_divergence"]
+    assert (first["population"], first["executor"]) == ("relu_1", "reference")
+    assert first["membrane"]["deployment"] != first["membrane"]["executor"]
+    out = command(*arguments, "--samples", "3", status=1)
+    assert f"reference: first divergence at step {first['step']} of sample" in out
+    assert "NOT exact" in out.splitlines()[-1]
+
+
+def test_evaluate_a_file(command: Command, result: Any) -> None:
+    told = result("evaluate", "net6.ndn", "--data", "digits", "--samples", "50")
+    assert told["samples"] == 50
+    assert told["timesteps"] == [8]
+    assert list(told["prefix_accuracy"]) == [str(t) for t in range(1, 9)]
+    assert told["prefix_accuracy"]["8"] == told["accuracy"]["8"]
+    assert told["agreement"]["8"] > 0.8
+    assert {"source_accuracy", "spikes_per_inference", "tie_share"} <= set(told)
+    assert "agreement" in command("evaluate", "net6.ndn", "--data", "digits", "--samples", "50")
+
+
+def test_evaluate_converts_anew_for_every_number_of_steps(result: Any, folder: Path) -> None:
+    torch.manual_seed(1)
+    namespace: dict[str, Any] = {}
+    exec(NETWORK, namespace)
+    torch.save(namespace["tiny"]().state_dict(), folder / "tiny.pt")
+    told = result(
+        *("evaluate", "nets.py:tiny", "--weights", "tiny.pt", "--data", "digits#first=60"),
+        *("--timesteps", "2,8", "--weight-bits", "6,output=4", "--calibration-samples", "40"),
+    )
+    assert told["samples"] == 60
+    assert set(told["accuracy"]) == {"2", "8"}
+    single = result("evaluate", "net6.ndn", "--data", "digits#first=60")
+    assert told["accuracy"]["8"] == single["accuracy"]["8"]
+    assert told["spikes_per_inference"]["8"] == single["spikes_per_inference"]["8"]
+
+
+def test_inspect(command: Command, result: Any) -> None:
+    told = result("inspect", "net6.ndn")
+    conv, pool, dense = told["projections"]
+    assert (conv["synapses"], conv["parameters"], conv["weight_bits"]) == (363, 27, 6)
+    assert (pool["synapses"], dense["synapses"], dense["weight_bits"]) == (48, 120, 4)
+    assert (told["synapses"], told["parameters"]) == (363 + 48 + 120, 27 + 48 + 120)
+    assert (told["neurons"], told["inputs"], told["depth"]) == (48 + 12 + 10, 64, 3)
+    assert "deployment" not in told
+    assert result("inspect", "brian")["deployment"]["target"] == "brian2"
+    shown = command("inspect", "brian")
+    assert "deployment for target brian2" in shown
+    assert "neurodeploy convert nets.py:tiny" in shown
+
+
+def test_inspect_text_is_the_printed_netlist(command: Command, folder: Path) -> None:
+    from neurodeploy.ir.printer import print_netlist
+
+    artifact: Any = nd.load(folder / "net6.ndn")
+    assert command("inspect", "net6.ndn", "--text") == print_netlist(artifact.netlist)
+    assert command("inspect", "brian", "--text") == print_netlist(artifact.netlist)
+
+
+def test_check_says_that_it_fits(command: Command) -> None:
+    out = command("compile", "net6.ndn", "--target", "brian2", "--check")
+    assert out == "tiny: target brian2 computes it exactly\n"
+
+
+def test_compile_options_reach_the_deployment(result: Any) -> None:
+    told = result(
+        *("compile", "net6.ndn", "--target", "brian2", "--option", "max-synapses=99", "-o", "b99")
+    )
+    assert told["options"]["max_synapses"] == 99
+
+
+def test_targets_and_methods(command: Command, result: Any) -> None:
+    found = result("targets")["targets"]
+    assert list(found) == ["lava", "brian2", "truenorth"]
+    assert found["truenorth"]["available"] is True
+    assert found["truenorth"]["default_board"] == "truenorth"
+    assert found["brian2"]["options"]["codegen"] == "numpy"
+    assert result("methods")["methods"]["rate"]["options"]["normalization"] == "mse"
+    for name in ("targets", "methods"):
+        assert command(name).splitlines()[0].split()[0] == name.rstrip("s")

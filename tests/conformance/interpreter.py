@@ -1,0 +1,174 @@
+"""The contract once more, as plain Python over single neurons and synapses.
+
+Written from the text of the contract, not from the reference: Python integers, lists, one sample,
+one neuron and one synapse at a time, its own depths and delays. Shares with the reference only the
+netlist's types, the synapse lists (``to_coo``) and the window's geometry numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.netlist import IntegerNetlist, Population
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.record import Stimulus
+
+
+def toward_zero(x: int, decay: int) -> int:
+    scaled = abs(x) * (4096 - decay) // 4096
+    return scaled if x >= 0 else -scaled
+
+
+def depths(netlist: IntegerNetlist) -> dict[str, int]:
+    """Longest path from the inputs, projections inside a component not counted."""
+    names = [p.name for p in netlist.populations]
+    reach = {n: {n} for n in names}
+    for _ in names:
+        for q in netlist.projections:
+            reach[q.pre] |= reach[q.post]
+    depth = dict.fromkeys(names, 0)
+    for _ in names:  # no path is longer than there are populations
+        for q in netlist.projections:
+            if q.pre not in reach[q.post]:
+                depth[q.post] = max(depth[q.post], depth[q.pre] + (q.delay or 1))
+        for a, b in itertools.permutations(names, 2):
+            if a in reach[b] and b in reach[a]:
+                depth[a] = depth[b] = max(depth[a], depth[b])
+    return depth
+
+
+def value(quantity: AnyArray, population: Population, i: int) -> int:
+    if quantity.ndim == 0:
+        return int(quantity)
+    if quantity.shape == population.shape:
+        return int(quantity.reshape(-1)[i])
+    return int(quantity[i // (population.size // population.shape[0])])
+
+
+def window_cells(model: MaxPool) -> list[list[int]]:
+    """Flat input cells that each pooled neuron sees, from the definition of a window."""
+    w = model.window
+    cells = []
+    for channel in range(model.channels):
+        for out in itertools.product(*(range(n) for n in w.output_size)):
+            seen = []
+            for tap in itertools.product(*(range(k) for k in w.kernel)):
+                at = [
+                    o * s + k * d - before
+                    for o, s, k, d, (before, _) in zip(
+                        out, w.stride, tap, w.dilation, w.padding, strict=True
+                    )
+                ]
+                if all(0 <= x < n for x, n in zip(at, w.input_size, strict=True)):
+                    flat = channel
+                    for x, n in zip(at, w.input_size, strict=True):
+                        flat = flat * n + x
+                    seen.append(flat)
+            cells.append(seen)
+    return cells
+
+
+class Cell:
+    """One neuron."""
+
+    def __init__(self, population: Population, i: int) -> None:
+        model = population.model
+        assert isinstance(model, IntegerNeuron)
+        self.model = model
+        self.u = 0
+        self.v = value(model.initial_membrane, population, i)
+        self.bias = value(model.bias, population, i)
+        self.up = None if model.threshold is None else value(model.threshold, population, i)
+        down = model.negative_threshold
+        self.down = None if down is None else value(down, population, i)
+
+    def step(self, a: int) -> int:
+        m = self.model
+        self.u = toward_zero(self.u, m.current_decay) + a
+        self.v = toward_zero(self.v, m.membrane_decay) + self.u + self.bias
+        s, theta = 0, 0
+        if self.up is not None and self.v >= self.up:
+            s, theta = min(self.v // self.up, m.payload_max), self.up
+        elif self.down is not None and self.v <= -self.down:
+            s, theta = -min(-self.v // self.down, m.payload_max), self.down
+        if m.reset == "subtract":
+            self.v -= s * theta
+        elif m.reset == "zero" and s:
+            self.v = 0
+        return s
+
+
+def run_sample(
+    netlist: IntegerNetlist, stimulus: dict[str, Any]
+) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:
+    """One sample: spikes and membranes ``[T, size]`` of every population."""
+    T, depth = netlist.timesteps, depths(netlist)
+    size = {p.name: math.prod(p.input_shape) for p in netlist.populations}
+    fan_out: list[tuple[str, str, int, dict[int, list[tuple[int, int]]]]] = []
+    for q in netlist.projections:
+        synapses = defaultdict(list)
+        channel = size[q.post] // q.connectivity.post_shape[0]
+        for post, pre, w in zip(*(x.tolist() for x in q.connectivity.to_coo()), strict=True):
+            e = int(q.exponent) if q.exponent.ndim == 0 else int(q.exponent[post // channel])
+            synapses[pre].append((post, w * 2**e))
+        delay = q.delay or max(1, depth[q.post] - depth[q.pre])
+        fan_out.append((q.pre, q.post, delay, synapses))
+
+    arriving: dict[tuple[str, int], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    cells = {
+        p.name: [Cell(p, i) for i in range(p.size)]
+        for p in netlist.populations
+        if isinstance(p.model, IntegerNeuron)
+    }
+    pools = {p.name: p.model for p in netlist.populations if isinstance(p.model, MaxPool)}
+    windows = {n: window_cells(m) for n, m in pools.items()}
+    gathered = {n: [0] * size[n] for n in pools}
+    highest = {n: [0] * len(windows[n]) for n in pools}
+    spikes = {p.name: np.zeros((T, p.size), dtype=np.int64) for p in netlist.populations}
+    membranes = {p.name: np.zeros((T, p.size), dtype=np.int64) for p in netlist.populations}
+
+    for step in range(T + max(depth.values())):
+        for p in netlist.populations:
+            t = step - depth[p.name]
+            if t < 0 or t >= T:
+                continue
+            a = arriving[p.name, step]
+            if isinstance(p.model, Input):
+                given = stimulus[p.name]
+                emitted = (given if p.model.kind == "current" else given[t]).reshape(-1).tolist()
+            elif p.name in pools:
+                for i, x in a.items():
+                    gathered[p.name][i] += x
+                emitted = []
+                for i, seen in enumerate(windows[p.name]):
+                    top = max((gathered[p.name][c] for c in seen), default=0)
+                    emitted.append(top - highest[p.name][i])
+                    highest[p.name][i] = top
+                membranes[p.name][t] = highest[p.name]
+            else:
+                emitted = [cell.step(a[i]) for i, cell in enumerate(cells[p.name])]
+                membranes[p.name][t] = [cell.v for cell in cells[p.name]]
+            spikes[p.name][t] = emitted
+            for pre, post, delay, synapses in fan_out:
+                if pre == p.name:
+                    for i, s in enumerate(emitted):
+                        if s:
+                            for j, w in synapses[i]:
+                                arriving[post, step + delay][j] += w * s
+    return spikes, membranes
+
+
+def run_interpreter(netlist: IntegerNetlist, stimulus: Stimulus) -> Any:
+    """All samples, one after the other: spikes and membranes ``[B, T, size]``."""
+    batch = len(next(iter(stimulus.values())))
+    runs = [run_sample(netlist, {n: x[b] for n, x in stimulus.items()}) for b in range(batch)]
+    return tuple(
+        {p.name: np.stack([run[k][p.name] for run in runs]) for p in netlist.populations}
+        for k in (0, 1)
+    )

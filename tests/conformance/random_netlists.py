@@ -1,0 +1,178 @@
+"""Random integer netlists over every feature of the contract, from a seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
+from neurodeploy.ir.connectivity import Connectivity, identity
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
+from neurodeploy.ir.neurons import MaxPool
+from neurodeploy.ir.record import Stimulus
+from neurodeploy.ir.reference import run_reference
+from tests.conformance.netlists import (
+    LEAST_RATE,
+    MOST_RATE,
+    Rng,
+    UntunableError,
+    computes_spikes,
+    conv,
+    current,
+    dense,
+    integrator,
+    net,
+    neuron,
+    pixels,
+    pool,
+    project,
+    raster,
+    rates,
+    sparse,
+    spikes,
+    sumpool,
+    tuned,
+    window,
+)
+
+Shape = tuple[int, ...]
+
+
+def random_netlist(recurrent: bool, rng: Rng) -> tuple[IntegerNetlist, Stimulus]:
+    """A netlist of one or two inputs, three to six hidden populations and two readouts.
+
+    Draws are repeated until the bounds are proved and every population spikes at a sensible rate.
+    """
+    while True:
+        netlist, stimulus = _draw(rng, recurrent)
+        try:
+            netlist = tuned(netlist, stimulus)
+        except UntunableError:
+            continue
+        measured = rates(netlist, run_reference(netlist, stimulus)).values()
+        proved = not check_bounds(prove_bounds(netlist), STATE_LIMIT)
+        if proved and min(measured) >= LEAST_RATE and max(measured) <= MOST_RATE:
+            return netlist, stimulus
+
+
+def _draw(rng: Rng, recurrent: bool) -> tuple[IntegerNetlist, Stimulus]:
+    populations: list[Population] = []
+    stimulus: dict[str, Any] = {}
+    for i in range(int(rng.integers(1, 3))):
+        source, values = _input(rng, f"in{i}")
+        populations.append(source)
+        stimulus |= values
+    links: list[IntegerProjection] = []
+    for i in range(int(rng.integers(3, 7))):
+        sources = [populations[-1]]
+        if len(populations) > 1 and rng.random() < 0.5:
+            sources.append(populations[int(rng.integers(len(populations) - 1))])
+        post, first = _layer(rng, f"h{i}", sources[0])
+        links.append(first)
+        if not _pools(post):
+            links += [_link(rng, s, post) for s in sources[1:]]
+        populations.append(post)
+    hidden = [p for p in populations if computes_spikes(p)]
+    neurons = [p for p in hidden if not _pools(p)]
+    if recurrent and neurons:
+        for _ in range(int(rng.integers(1, 3))):
+            later, earlier = sorted(rng.integers(len(neurons), size=2))[::-1]
+            links.append(_link(rng, neurons[later], neurons[earlier]))
+    last = hidden[-1]
+    populations += [integrator("sum", (3,), bias=int(rng.integers(-5, 6))), neuron("out", (3,))]
+    links.append(project(last.name, "sum", dense(rng, 3, last.shape)))
+    links.append(project(last.name, "out", dense(rng, 3, last.shape)))
+    return net("random", populations, links, ["sum", "out"]), stimulus
+
+
+def _pools(population: Population) -> bool:
+    return isinstance(population.model, MaxPool)
+
+
+def _shape(rng: Rng) -> Shape:
+    return tuple(int(n) for n in rng.integers([1, 3, 3], [4, 7, 7])[: int(rng.integers(1, 4))])
+
+
+def _input(rng: Rng, name: str) -> tuple[Population, dict[str, Any]]:
+    shape = _shape(rng) if rng.random() < 0.7 else (2, 5, 5)
+    if shape == (1,):
+        shape = (4,)
+    kind = rng.choice(["spikes", "signed", "graded", "current"])
+    if kind == "current":
+        source = current(name, shape, int(rng.choice([0, -128])), 127)
+        return source, pixels(rng, source)
+    low, high = {"spikes": (0, 1), "signed": (-1, 1), "graded": (-4, 6)}[str(kind)]
+    source = spikes(name, shape, low, high)
+    return source, raster(rng, source, rate=float(rng.uniform(0.15, 0.5)))
+
+
+def _window(rng: Rng, size: Shape) -> Any:
+    kernel = tuple(int(rng.integers(1, min(3, n) + 1)) for n in size)
+    dilation = tuple(
+        int(rng.integers(1, 3)) if 2 * (k - 1) + 1 <= n else 1
+        for k, n in zip(kernel, size, strict=True)
+    )
+    stride = tuple(int(rng.integers(1, 3)) for _ in size)
+    padding = tuple((int(rng.integers(0, 2)), int(rng.integers(0, 2))) for _ in size)
+    return window(size, kernel, stride, padding, dilation)
+
+
+def _layer(rng: Rng, name: str, pre: Population) -> tuple[Population, IntegerProjection]:
+    if len(pre.shape) > 1:
+        where = _window(rng, pre.shape[1:])
+        kind = rng.choice(["conv", "conv", "sumpool", "maxpool", "flat"])
+        channels = pre.shape[0]
+        if kind == "maxpool" and not IntegerNetlist.emits_negative(pre):
+            post = pool(name, channels, where)
+            return post, project(pre.name, name, identity(pre.shape), _delay(rng))
+        if kind == "sumpool":
+            pooled = sumpool(channels, where, rng.integers(-20, 40, channels).tolist())
+            return _neurons(rng, name, pooled.post_shape), _finish(rng, pre, name, pooled)
+        if kind == "conv":
+            groups = channels if rng.random() < 0.3 else 1
+            out = groups * int(rng.integers(1, 4))
+            link = conv(rng, out, channels, where, groups)
+            return _neurons(rng, name, link.post_shape), _finish(rng, pre, name, link)
+    flat = dense(rng, int(rng.integers(4, 9)), pre.shape)
+    return _neurons(rng, name, flat.post_shape), _finish(rng, pre, name, flat)
+
+
+def _delay(rng: Rng) -> int | None:
+    choice = rng.choice([0, 0, 0, 1, 2, 5])
+    return int(choice) or None
+
+
+def _finish(rng: Rng, pre: Population, post: str, link: Connectivity) -> IntegerProjection:
+    channels = link.post_shape[0]
+    e = rng.choice(["none", "scalar", "channel"])
+    exponent: Any = 0
+    if e == "scalar":
+        exponent = int(rng.integers(0, 4))
+    elif e == "channel":
+        exponent = rng.integers(0, 4, channels)
+    return project(pre.name, post, link, _delay(rng), e=exponent)
+
+
+def _link(rng: Rng, pre: Population, post: Population) -> IntegerProjection:
+    return _finish(rng, pre, post.name, sparse(rng, pre.shape, post.shape, 0.4))
+
+
+def _quantity(rng: Rng, shape: Shape, low: int, high: int) -> Any:
+    spread = rng.choice(["scalar", "channel", "neuron"])
+    size = {"scalar": (), "channel": shape[:1], "neuron": shape}[str(spread)]
+    return rng.integers(low, high, size)
+
+
+def _neurons(rng: Rng, name: str, shape: Shape) -> Population:
+    signed = rng.random() < 0.35
+    return neuron(
+        name,
+        shape,
+        _quantity(rng, shape, 40, 200),
+        bias=_quantity(rng, shape, -9, 12),
+        v0=_quantity(rng, shape, -30, 40),
+        negative=_quantity(rng, shape, 40, 200) if signed else None,
+        reset=str(rng.choice(["subtract", "subtract", "zero", "none"])),
+        payload_max=int(rng.choice([1, 1, 3, 50])),
+        current_decay=int(rng.choice([4096, 4096, 4096, 2500, 777])),
+        membrane_decay=int(rng.choice([0, 0, 0, 60, 999])),
+    )

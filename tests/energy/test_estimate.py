@@ -1,0 +1,382 @@
+"""A two-layer network counted by hand, and what unknown constants do to its energy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neurodeploy.boards.board import EVENTS, Board, load_board
+from neurodeploy.energy.activity import membranes_needed
+from neurodeploy.energy.cross_validation import cross_validate
+from neurodeploy.energy.estimate import EnergyReport, estimate
+from neurodeploy.energy.measure import measure_activity, measure_traffic
+from neurodeploy.energy.operations import source_energy
+from neurodeploy.energy.timing import step_loads
+from neurodeploy.energy.traffic import CoreTraffic, Traffic
+from neurodeploy.errors import CapacityError
+from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.connectivity import Dense, Sparse
+from neurodeploy.ir.netlist import (
+    IntegerNetlist,
+    IntegerProjection,
+    Output,
+    Population,
+    RealNetlist,
+    RealProjection,
+)
+from neurodeploy.ir.neurons import Input, IntegerNeuron, RealNeuron
+from neurodeploy.ir.record import RunRecord, Stimulus
+from neurodeploy.ir.reference import run_reference
+from neurodeploy.mapping.partition import partition
+from neurodeploy.report.energy import render_energy, total_text, with_prefix
+
+ZERO = np.int64(0)
+RASTER: IntArray = np.array([[[1, 0], [1, 1], [0, 0]]], dtype=np.int64)
+
+
+def neuron(theta: int) -> IntegerNeuron:
+    return IntegerNeuron(np.int64(theta), ZERO, ZERO)
+
+
+# in0 fires at t = 0, 1 and in1 at t = 1; a repeats its input; b adds both and fires at 2.
+NET = IntegerNetlist(
+    "two-layer",
+    (
+        Population("in", (2,), Input("spikes", 0, 1)),
+        Population("a", (2,), neuron(1)),
+        Population("b", (4,), neuron(2)),
+    ),
+    (
+        IntegerProjection("in", "a", Dense(np.eye(2, dtype=np.int64), (2,))),
+        IntegerProjection("a", "b", Dense(np.ones((4, 2), dtype=np.int64), (2,))),
+    ),
+    (Output("b", "counts"),),
+    3,
+)
+
+
+def board_dict(**edits: Any) -> dict[str, Any]:
+    """Loihi 1 with 2 x 2 tiles of one core for two neurons each."""
+    data = load_board("loihi1").to_dict()
+    data["grid"] |= {"tiles_x": 2, "tiles_y": 2, "cores_per_tile": 1}
+    data["limits"]["neurons"]["value"] = 2
+    return data | edits
+
+
+def execute(netlist: Any) -> Any:
+    def run(stimulus: Stimulus) -> RunRecord:
+        return run_reference(netlist, stimulus, membranes=membranes_needed(netlist))
+
+    return run
+
+
+def report_of(data: dict[str, Any], raster: IntArray = RASTER) -> EnergyReport:
+    board = Board.from_dict(data)
+    mapping = partition(NET, board)
+    traffic, _ = measure_traffic(mapping, NET, {"in": raster}, execute(NET))
+    return estimate(traffic, board, network=NET.name, mapping=mapping)
+
+
+HAND = {
+    # 3 input spikes x 2 synapses on core 0; 3 spikes of a x 2 synapses on each core of b.
+    "synops": 6 + 6 + 6,
+    # a0 at t = 0, 1; a1 at t = 1; all of b at t = 0 (v = 1), 1 (fires, v = 1) and 2 (v = 1).
+    "neuron_updates_active": 2 + 1 + 4 * 3,
+    # 6 neurons in T + depth = 5 steps.
+    "neuron_updates_inactive": 6 * 5 - 15,
+    "spikes": 3 + 4,
+    # 3 from the host; 3 spikes of a to two cores each.
+    "packets": 3 + 6,
+    # Core 0 lies at (0, 0), core 1 at (0, 1), core 2 at (1, 0).
+    "hops_x": 3,
+    "hops_y": 3,
+}
+DYNAMIC_PJ = 18 * 23.6 + 15 * 81 + 15 * 52 + 9 * 1.7 + 3 * 3.0 + 3 * 4.0
+# Busiest core per step, in ns: idle; core 0 (active + inactive + 2 packets); core 0 (2 active +
+# 4 packets); cores 1 and 2 (2 active), twice.
+BUSY_NS = 2 * 5.3 + (8.4 + 5.3 + 2 * 2.1) + (2 * 8.4 + 4 * 2.1) + 2 * 8.4 + 2 * 8.4
+
+
+def test_events_to_the_digit() -> None:
+    report = report_of(board_dict())
+    assert report.events == HAND
+    assert [core.events["synops"] for core in report.cores_detail] == [6, 6, 6]
+    assert [core.events["packets"] for core in report.cores_detail] == [9, 0, 0]
+    assert report.host == {"host_inputs": 3, "host_macs": 0}
+    assert [(core.x, core.y) for core in report.cores_detail] == [(0, 0), (0, 1), (1, 0)]
+    assert [core.holds for core in report.cores_detail] == ["a[0:2]", "b[0:2]", "b[2:4]"]
+
+
+def test_energy_and_time_to_the_digit() -> None:
+    report = report_of(board_dict())
+    assert report.dynamic_j == pytest.approx(DYNAMIC_PJ * 1e-12, rel=1e-12)
+    assert report.time_s == pytest.approx((BUSY_NS + 5 * 465) * 1e-9, rel=1e-12)
+    assert report.energy_by_event_j["synops"] == pytest.approx(18 * 23.6e-12, rel=1e-12)
+    assert "spikes" not in report.energy_by_event_j
+    assert report.included_in == {"spikes": "neuron_updates_active"}
+    energies = [core.energy_j for core in report.cores_detail]
+    assert sum(e for e in energies if e is not None) == pytest.approx(report.dynamic_j)
+    assert report.chips_detail()[0]["energy_j"] == pytest.approx(report.dynamic_j)
+
+
+def test_loads_of_every_step() -> None:
+    board = Board.from_dict(board_dict())
+    mapping = partition(NET, board)
+    loads = step_loads(mapping, NET, execute(NET)({"in": RASTER}))
+    # Input of t = 0, 1 arrives in steps 1, 2; a fires there, and b receives one step later.
+    assert loads.synops[0].T.tolist() == [[0, 2, 4, 0, 0], [0, 0, 2, 4, 0], [0, 0, 2, 4, 0]]
+    assert loads.active[0].T.tolist() == [[0, 1, 2, 0, 0], [0, 0, 2, 2, 2], [0, 0, 2, 2, 2]]
+    assert loads.packets[0].T.tolist() == [[0, 2, 4, 0, 0], [0] * 5, [0] * 5]
+
+
+def test_a_core_is_as_slow_as_its_slower_half() -> None:
+    data = board_dict()
+    data["events"]["synops"]["latency"]["value"] = 100
+    report = report_of(data)
+    busy_ns = 2 * 5.3 + 200 + 400 + 400 + 2 * 8.4
+    assert report.time_s == pytest.approx((busy_ns + 5 * 465) * 1e-9, rel=1e-12)
+
+
+def test_what_arrives_after_the_last_step_counts_in_the_next_sample() -> None:
+    late = dataclasses.replace(NET.projections[1], delay=1)
+    back = IntegerProjection("b", "a", Dense(np.ones((2, 4), dtype=np.int64), (4,)), 4)
+    net = dataclasses.replace(NET, projections=(NET.projections[0], late, back))
+    board = Board.from_dict(board_dict())
+    mapping = partition(net, board)
+    record = execute(net)({"in": RASTER})
+    loads = step_loads(mapping, net, record)
+    steps = net.schedule.depth["b"] + np.arange(3) + 4
+    fired = (record.spikes["b"][0] != 0).sum(axis=1)
+    assert fired.sum() > 0
+    expected = np.zeros(net.n_steps, dtype=np.int64)
+    expected[(net.schedule.depth["in"] + np.arange(3) + 1) % net.n_steps] += 2 * RASTER[0].sum(1)
+    np.add.at(expected, steps % net.n_steps, 2 * fired)
+    assert loads.synops[0, :, mapping.first["a"]].tolist() == expected.tolist()
+
+
+def test_parallel_projections_share_packets_not_synops() -> None:
+    one = Sparse(np.array([1]), np.array([0]), np.array([0]), (2,), (4,))
+    extra = IntegerProjection("a", "b", one, 2)
+    net = dataclasses.replace(NET, projections=(NET.projections[0], extra, NET.projections[1]))
+    board = Board.from_dict(board_dict())
+    mapping = partition(net, board)
+    traffic, activity = measure_traffic(mapping, net, {"in": RASTER}, execute(net))
+    # The listed synapse lies on core 1 only: a0 fires twice.
+    assert activity.populations["a"].spikes.tolist() == [2, 1]
+    assert [core.synops for core in traffic.cores] == [6, 6 + 2, 6]
+    assert [core.packets for core in traffic.cores] == [3 + 6, 0, 0]
+
+
+def test_figures_are_per_inference() -> None:
+    one, three = report_of(board_dict()), report_of(board_dict(), np.repeat(RASTER, 3, axis=0))
+    assert three.samples == 3
+    assert three.events == one.events
+    assert three.time_s == pytest.approx(one.time_s, rel=1e-12)
+    assert three.dynamic_j == pytest.approx(one.dynamic_j, rel=1e-12)
+
+
+def test_loihi1_has_no_total_because_its_static_power_is_unknown() -> None:
+    report = report_of(board_dict())
+    assert (report.static_j, report.total_j) == (None, None)
+    assert report.lower_bound_j == report.dynamic_j
+    assert report.unknown == ("static_power.power",)
+    assert total_text(report) == "at least 2.46 nJ"
+    assert "at least 2.46 nJ" in render_energy(report)
+
+
+def static_power(per: str) -> dict[str, Any]:
+    power = {"value": 2.0, "unit": "mW", "basis": "assumed", "source": "a test"}
+    return {"per": per, "power": power}
+
+
+@pytest.mark.parametrize(("per", "units"), [("chip", 1), ("core", 3)])
+def test_static_energy_is_power_times_time(per: str, units: int) -> None:
+    report = report_of(board_dict(static_power=static_power(per)))
+    assert report.time_s is not None
+    assert report.dynamic_j is not None
+    assert report.static_j == pytest.approx(2e-3 * units * report.time_s, rel=1e-12)
+    assert report.total_j == pytest.approx(report.static_j + report.dynamic_j, rel=1e-12)
+    assert report.lower_bound_j == pytest.approx(report.total_j, rel=1e-12)
+    assert report.unknown == ()
+    assert "at least" not in render_energy(report)
+
+
+@pytest.mark.parametrize("event", [e for e in EVENTS if e != "spikes"])
+def test_a_deleted_energy_makes_the_total_unknown(event: str) -> None:
+    data = board_dict(static_power=static_power("chip"))
+    whole = report_of(data)
+    del data["events"][event]["energy"]
+    report = report_of(data)
+    assert (report.dynamic_j, report.total_j) == (None, None)
+    assert report.unknown == (f"events.{event}.energy",)
+    assert report.energy_by_event_j[event] is None
+    rest = sum(e for n, e in whole.energy_by_event_j.items() if n != event and e is not None)
+    assert report.lower_bound_j == pytest.approx((report.static_j or 0) + rest, rel=1e-12)
+    assert report.lower_bound_j < whole.lower_bound_j
+    assert total_text(report).startswith("at least ")
+    as_json = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert as_json["energy_per_inference_j"]["total"] is None
+    assert as_json["energy_by_event_j"][event] is None
+    assert as_json["unknown"] == [f"events.{event}.energy"]
+
+
+def test_a_deleted_inclusion_makes_the_total_unknown() -> None:
+    data = board_dict()
+    del data["events"]["spikes"]
+    assert "events.spikes.energy" in report_of(data).unknown
+
+
+@pytest.mark.parametrize(
+    "key", ["timing.barrier", "events.synops.latency", "events.packets.latency"]
+)
+def test_a_deleted_time_makes_time_static_and_total_unknown(key: str) -> None:
+    data = board_dict(static_power=static_power("chip"))
+    table = data
+    *folders, last = key.split(".")
+    for folder in folders:
+        table = table[folder]
+    del table[last]
+    report = report_of(data)
+    assert (report.time_s, report.static_j, report.total_j) == (None, None, None)
+    assert report.unknown == (key,)
+    assert report.lower_bound_j == report.dynamic_j
+
+
+def test_an_event_that_did_not_happen_needs_no_constant() -> None:
+    data = board_dict(static_power=static_power("chip"))
+    del data["events"]["hops_x"]["energy"]
+    data["grid"] |= {"tiles_x": 1, "tiles_y": 3}
+    report = report_of(data)
+    assert report.events["hops_x"] == 0
+    assert report.total_j is not None
+
+
+def test_json_has_the_promised_keys() -> None:
+    data = report_of(board_dict()).to_dict()
+    assert set(data) >= {
+        "board",
+        "chips",
+        "cores",
+        "samples",
+        "energy_per_inference_j",
+        "time_per_inference_s",
+        "events",
+        "energy_by_event_j",
+        "cores_detail",
+        "unknown",
+    }
+    assert set(data["energy_per_inference_j"]) == {"static", "dynamic", "total", "lower_bound"}
+    assert set(EVENTS) < set(data["events"])
+    assert data["cores_detail"][0]["utilization"]["neurons"] == 1.0
+
+
+def test_current_input_is_work_of_the_host() -> None:
+    populations = (Population("in", (2,), Input("current", 0, 255)), *NET.populations[1:])
+    net = dataclasses.replace(NET, populations=populations)
+    board = Board.from_dict(board_dict())
+    mapping = partition(net, board)
+    pixels = np.array([[1, 0], [0, 0]])
+    traffic, _ = measure_traffic(mapping, net, {"in": pixels}, execute(net))
+    assert traffic.cores[0].synops == 0
+    # Two biases per sample, from 2 x 2 multiply-accumulates.
+    assert (traffic.host_inputs, traffic.host_macs) == (4, 8)
+    # a0 fires in all three steps of the first sample, to two cores.
+    assert traffic.cores[0].packets == 6
+
+
+def crossbar_traffic(cores: int = 3) -> Traffic:
+    parts = tuple(
+        CoreTraffic(0, k, 0, f"core {k}", 256, synops=1000, neuron_updates_active=256 * 20,
+                    spikes=50, packets=50, hops_x=50)
+        for k in range(cores)
+    )  # fmt: skip
+    return Traffic(parts, samples=10, steps_per_sample=20)
+
+
+def test_crossbar_cores_from_a_target() -> None:
+    board = load_board("truenorth")
+    report = estimate(crossbar_traffic(), board, network="crossbar")
+    assert report.time_s == 20 * 1e-3
+    assert report.static_j == pytest.approx(3 * 13.3e-6 * 20e-3, rel=1e-12)
+    assert report.dynamic_j == pytest.approx(3 * 100 * 1.49e-12, rel=1e-12)
+    assert report.total_j == pytest.approx((report.static_j or 0) + (report.dynamic_j or 0))
+    assert report.unknown == ()
+    assert report.energy_by_event_j.keys() == {"synops"}
+    assert report.included_in["neuron_updates_active"] == "static_power"
+
+
+def test_loihi2_knows_nothing_but_counts() -> None:
+    board = load_board("loihi2")
+    mapping = partition(NET, board)
+    traffic, _ = measure_traffic(mapping, NET, {"in": RASTER}, execute(NET))
+    report = estimate(traffic, board, network="two-layer", mapping=mapping)
+    assert (report.total_j, report.dynamic_j, report.time_s) == (None, None, None)
+    assert report.lower_bound_j == 0.0
+    assert "static_power.power" in report.unknown
+    assert "at least 0 J" in render_energy(report)
+
+
+def test_more_cores_than_the_board_has() -> None:
+    data = load_board("truenorth").to_dict()
+    data["grid"] |= {"tiles_x": 1, "tiles_y": 2}
+    with pytest.raises(CapacityError, match="big: 3 cores exceed 2 of board truenorth"):
+        estimate(crossbar_traffic(), Board.from_dict(data), network="big")
+
+
+def test_source_network_by_multiply_accumulates() -> None:
+    energy = source_energy({"conv": 600, "fc": 400})
+    assert energy.macs == 1000
+    assert energy.energy_j == pytest.approx({"mac_float32": 4.6e-9, "mac_int32": 3.2e-9})
+
+
+def real_net(threshold: float) -> RealNetlist:
+    def model(theta: float) -> RealNeuron:
+        return RealNeuron(np.float64(theta), np.float64(0), np.float64(0))
+
+    return RealNetlist(
+        NET.name,
+        (
+            NET.populations[0],
+            Population("a", (2,), model(1.0)),
+            Population("b", (4,), model(threshold)),
+        ),
+        tuple(
+            RealProjection(q.pre, q.post, Dense(q.connectivity.weight.astype(float), (2,)))
+            for q in NET.projections
+        ),
+        NET.outputs,
+        3,
+    )
+
+
+@pytest.mark.parametrize(("threshold", "difference"), [(2.0, 0.0), (1.5, -0.5), (9.0, None)])
+def test_cross_validation_tells_the_difference_per_layer(
+    threshold: float, difference: float | None
+) -> None:
+    real = real_net(threshold)
+    integer_activity = measure_activity(NET, {"in": RASTER}, execute(NET))
+    real_activity = measure_activity(real, {"in": RASTER}, execute(real))
+    first, last = cross_validate(NET, integer_activity, real, real_activity)
+    assert (first.population, first.spikes_integer, first.difference) == ("a", 3.0, 0.0)
+    assert (first.synops_integer, first.synops_real) == (12.0, 12.0)
+    assert (last.population, last.difference) == ("b", difference)
+    board = Board.from_dict(board_dict())
+    mapping = partition(NET, board)
+    traffic, _ = measure_traffic(mapping, NET, {"in": RASTER}, execute(NET))
+    report = estimate(
+        traffic, board, network=NET.name, mapping=mapping, cross_validation=[first, last]
+    )
+    assert "real-valued" in render_energy(report)
+    assert report.to_dict()["cross_validation"][1]["difference"] == difference
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0 J"), (6.65e-3, "6.65 mJ"), (2.46e-9, "2.46 nJ"), (1e-6, "1 uJ"), (3e-20, "3e-05 fJ")],
+)
+def test_quantities_carry_an_si_prefix(value: float, text: str) -> None:
+    assert with_prefix(value, "J") == text

@@ -1,0 +1,188 @@
+"""Bounds: nothing leaves the proved intervals, worst-case input reaches them, and refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from neurodeploy.errors import CapacityError
+from neurodeploy.ir import reference
+from neurodeploy.ir.bounds import (
+    STATE_LIMIT,
+    check_bounds,
+    projection_interval,
+    prove_bounds,
+    require_bounds,
+)
+from neurodeploy.ir.connectivity import Dense
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.neurons import Input
+from tests.conformance.cases import CASES, case
+from tests.conformance.netlists import (
+    current,
+    integrator,
+    net,
+    neuron,
+    project,
+    spikes,
+)
+from tests.ir.strategies import netlists, seeds
+
+
+class Watch(reference._PopulationState):
+    """The reference's state, which remembers the extremes before each reset."""
+
+    seen: dict[str, list[tuple[np.ndarray, ...]]]
+
+    def step(self, a: np.ndarray) -> np.ndarray:
+        self.latest = a
+        emitted = super().step(a)
+        if not hasattr(self, "before"):
+            self.before = self.v
+        name = self.population.name
+        Watch.seen.setdefault(name, []).append((a, self.u, self.before, emitted))
+        return emitted
+
+    def _fire(self, model: object) -> np.ndarray:
+        self.before = self.v
+        return super()._fire(model)  # type: ignore[arg-type]
+
+    def _pool(self, model: object, a: np.ndarray) -> np.ndarray:
+        change = super()._pool(model, a)  # type: ignore[arg-type]
+        self.before = self.v
+        return change
+
+
+def assert_inside(netlist: IntegerNetlist, stimulus: dict[str, np.ndarray]) -> None:
+    bounds = prove_bounds(netlist)
+    Watch.seen = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "_PopulationState", Watch)
+        reference.run_reference(netlist, stimulus)
+    assert set(Watch.seen) == set(bounds)
+    for name, states in Watch.seen.items():
+        b = bounds[name]
+        for a, u, v, s in states:
+            assert ((b.a_low <= a) & (a <= b.a_high)).all(), name
+            assert ((b.u_low <= u) & (u <= b.u_high)).all(), name
+            assert ((b.v_low <= v) & (v <= b.v_high)).all(), name
+            assert ((b.spike_low <= s) & (s <= b.spike_high)).all(), name
+
+
+def any_stimulus(netlist: IntegerNetlist, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Per sample: the lowest value throughout, the highest, either of them, anything."""
+    given_to = {}
+    for p in netlist.inputs:
+        assert isinstance(p.model, Input)
+        low, high = p.model.low, p.model.high
+        lead = (netlist.timesteps,) if p.model.kind == "spikes" else ()
+        shape = (*lead, *p.shape)
+        given_to[p.name] = np.stack(
+            [
+                np.full(shape, low),
+                np.full(shape, high),
+                np.where(rng.random(shape) < 0.5, low, high),
+                rng.integers(low, high + 1, shape),
+            ]
+        )
+    return given_to
+
+
+@given(netlists(), seeds)
+@settings(max_examples=120, deadline=None)
+def test_no_input_leaves_the_bounds(netlist: IntegerNetlist, seed: int) -> None:
+    assert_inside(netlist, any_stimulus(netlist, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_conformance_cases_stay_inside(name: str) -> None:
+    c = case(name)
+    assert_inside(c.netlist, any_stimulus(c.netlist, np.random.default_rng(7)))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("decays", [(4096, 0), (1000, 0), (4096, 77), (500, 300)])
+def test_worst_case_input_reaches_the_bound(sign: int, decays: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    weight = rng.integers(-100, 100, (4, 5))
+    du, dv = decays
+    cell = integrator("v", (4,), bias=sign * 9, v0=-4, current_decay=du, membrane_decay=dv)
+    x = spikes("x", (5,), -3, 7)
+    link = project("x", "v", Dense(weight, (5,)), e=[0, 1, 2, 3])
+    netlist = net("worst", [x, cell], [link], ["v"])
+    # Sample n drives neuron n as far as it goes.
+    drive = np.where(sign * weight > 0, 7, -3)
+    stimulus = {"x": np.repeat(drive[:, None], netlist.timesteps, axis=1)}
+    trace = reference.run_reference(netlist, stimulus).membranes["v"]
+    reached = np.array([sign * (sign * trace[n, :, n]).max() for n in range(4)])
+    bound = prove_bounds(netlist)["v"]
+    np.testing.assert_array_equal(reached, bound.v_high if sign > 0 else bound.v_low)
+
+
+def test_worst_case_input_comes_near_with_a_soft_reset() -> None:
+    x = spikes("x", (3,))
+    netlist = net(
+        "near",
+        [x, neuron("h", (1,), 50)],
+        [project("x", "h", Dense(np.array([[40, 30, -20]]), (3,)))],
+        ["h"],
+    )
+    # Per step at most 70 come in and 50 go out: after twelve steps 12 * 20 + 50 are left at most.
+    stimulus = {"x": np.tile([1, 1, 0], (1, 12, 1))}
+    trace = reference.run_reference(netlist, stimulus, membranes=["h"]).membranes["h"]
+    assert int(trace.max()) == 12 * 20
+    assert trace.max() + 50 <= prove_bounds(netlist)["h"].v_high.item() <= trace.max() + 2 * 70
+
+
+def _growing(timesteps: int, weight: int = 127, e: int = 4) -> IntegerNetlist:
+    x = current("x", (1,))
+    link = project("x", "v", Dense(np.array([[weight]]), (1,)), e=e)
+    return net("growing", [x, integrator("v", (1,))], [link], ["v"], timesteps)
+
+
+def test_overflow_on_worst_case_input_only_is_refused() -> None:
+    # 255 * 127 * 16 = 518160 per step: 16 steps fit, 17 do not, whatever the data would do.
+    require_bounds(_growing(16))
+    with pytest.raises(CapacityError) as caught:
+        require_bounds(_growing(17))
+    assert str(caught.value) == (
+        f"v: worst-case state 8808720 over T = 17 steps exceeds {STATE_LIMIT} (24 bits); use fewer "
+        "time steps, fewer weight bits or a smaller exponent"
+    )
+    assert check_bounds(prove_bounds(_growing(17))) == [("v", 17 * 518160)]
+    require_bounds(_growing(17), timesteps=16)
+
+
+def test_huge_values_do_not_wrap_around_in_the_proof() -> None:
+    # 2^31 * 2^15 * 2^22 exceeds 64 bits; a proof that wraps would accept it.
+    x = current("x", (2,), -(2**31) + 1, 2**31 - 1)
+    for timesteps in (1, 3, 40):
+        for weights in ([[-(2**15), 2**15 - 1]], [[-(2**15), -(2**15)]], [[2**14, 0]]):
+            link = project("x", "v", Dense(np.array(weights), (2,)), e=22, bits=16)
+            cell = integrator("v", (1,), current_decay=0)
+            netlist = net("huge", [x, cell], [link], ["v"], timesteps)
+            ((name, magnitude),) = check_bounds(prove_bounds(netlist))
+            assert name == "v"
+            assert magnitude > STATE_LIMIT
+            with pytest.raises(CapacityError):
+                require_bounds(netlist)
+
+
+def test_projection_interval_by_hand() -> None:
+    link = project("x", "v", Dense(np.array([[3, -4], [5, 6]]), (2,)), e=[1, 0])
+    low, high = projection_interval(link, -1, 2)
+    assert low.tolist() == [(-3 - 8) * 2, -11]
+    assert high.tolist() == [(6 + 4) * 2, 22]
+
+
+def test_bounds_cover_every_shorter_run() -> None:
+    c = case("current_decay_and_leak")
+    whole = prove_bounds(c.netlist)
+    for timesteps in (1, 5, 11):
+        part = prove_bounds(replace(c.netlist, timesteps=timesteps))
+        for name, b in part.items():
+            assert (whole[name].v_low <= b.v_low).all()
+            assert (whole[name].v_high >= b.v_high).all()

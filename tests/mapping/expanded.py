@@ -1,0 +1,172 @@
+"""Counting with every synapse written out: slow, and independent of the closed forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.boards.board import EVENTS, Board, load_board
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.connectivity import SumPool
+from neurodeploy.ir.netlist import IntegerNetlist, Population
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.record import RunRecord
+from neurodeploy.mapping.allocation import Mapping
+
+
+def small_board(chips: int = 1000, **limits: int) -> Board:
+    """Loihi 1 with other limits and many chips."""
+    data = load_board("loihi1").to_dict()
+    data["grid"]["chips"] = chips
+    data["limits"] |= {
+        name: {"value": value, "basis": "assumed", "source": "a test"}
+        for name, value in limits.items()
+    }
+    # The conformance netlists use weights of up to 16 bits.
+    data["limits"].pop("weight_bits")
+    return Board.from_dict(data)
+
+
+def held_cells(population: Population, outputs: AnyArray) -> AnyArray:
+    """Flat indices of ``input_shape`` that a core with these neurons holds."""
+    model = population.model
+    if not isinstance(model, MaxPool):
+        return outputs
+    windows = SumPool(np.ones(model.channels, dtype=np.int64), model.window).as_depthwise()
+    post, pre, _ = windows.to_coo()
+    cells = np.unravel_index(pre[np.isin(post, outputs)], population.input_shape)
+    axes = [np.unique(np.unravel_index(outputs, population.shape)[0])]
+    for axis in cells[1:]:
+        axes.append(np.arange(axis.min(), axis.max() + 1) if axis.size else np.arange(0))
+    flat = np.ravel_multi_index(np.ix_(*axes), population.input_shape)
+    return flat.reshape(-1)
+
+
+@dataclass
+class Expanded:
+    """Synapses of a mapped netlist from source neurons to cores."""
+
+    netlist: IntegerNetlist
+    mapping: Mapping
+
+    def __post_init__(self) -> None:
+        self.neurons: dict[str, list[tuple[int, AnyArray]]] = {}
+        for core, allocation in enumerate(self.mapping.cores):
+            for part in allocation.slices:
+                shape = self.netlist.by_name[part.population].shape
+                entry = (core, part.indices(shape))
+                self.neurons.setdefault(part.population, []).append(entry)
+        self.fan_out = [self._fan_out(i) for i in range(len(self.netlist.projections))]
+
+    def _fan_out(self, index: int) -> AnyArray | None:
+        """``[n_pre, n_cores]``; None if the synapses are not on the chip."""
+        projection = self.netlist.projections[index]
+        model = self.netlist.by_name[projection.pre].model
+        if isinstance(model, Input) and model.kind == "current":
+            return None
+        post, pre, _ = projection.connectivity.to_coo()
+        n_pre = self.netlist.by_name[projection.pre].size
+        counts = np.zeros((n_pre, self.mapping.n_cores), dtype=np.int64)
+        population = self.netlist.by_name[projection.post]
+        for core, outputs in self.neurons[projection.post]:
+            held = np.isin(post, held_cells(population, outputs))
+            np.add.at(counts[:, core], pre[held], 1)
+        return counts
+
+    def usage(self, board: Board) -> list[dict[str, int]]:
+        """Resources per core; memory without shared kernels."""
+        n = self.mapping.n_cores
+        used = [dict.fromkeys(("neurons", "memory", "input", "output"), 0) for _ in range(n)]
+        for name, parts in self.neurons.items():
+            population = self.netlist.by_name[name]
+            for core, outputs in parts:
+                used[core]["neurons"] += outputs.size
+                if isinstance(population.model, MaxPool):
+                    used[core]["neurons"] += held_cells(population, outputs).size
+        assert board.synapses is not None
+        for projection, counts in zip(self.netlist.projections, self.fan_out, strict=True):
+            if counts is None:
+                continue
+            for core in range(n):
+                used[core]["input"] += int((counts[:, core] > 0).sum())
+                used[core]["memory"] += sum(
+                    board.synapses.bits_per_axon(int(k), projection.weight_bits)
+                    for k in counts[:, core]
+                )
+            for core, outputs in self.neurons.get(projection.pre, []):
+                used[core]["output"] += int((counts[outputs] > 0).sum())
+        return used
+
+    def events(self, record: RunRecord) -> list[dict[str, int]]:
+        """Events per core of a run."""
+        n, T = self.mapping.n_cores, record.timesteps
+        found = [dict.fromkeys(EVENTS, 0) for _ in range(n)]
+        samples = next(iter(record.spikes.values())).shape[0]
+        spiked = {p: (s != 0).reshape(samples, T, -1).sum((0, 1)) for p, s in record.spikes.items()}
+        where = self.mapping.cores
+        for name, parts in self.neurons.items():
+            active = self._active(name, record)
+            for core, outputs in parts:
+                found[core]["spikes"] += int(spiked[name][outputs].sum())
+                busy = int(active[outputs].sum()) + self._held_active(name, outputs, record)
+                updates = where[core].neurons * samples * self.netlist.n_steps
+                found[core]["neuron_updates_active"] += busy
+                found[core]["neuron_updates_inactive"] += updates - busy
+        routes: dict[tuple[str, str], AnyArray] = {}
+        for projection, counts in zip(self.netlist.projections, self.fan_out, strict=True):
+            if counts is None:
+                continue
+            for core in range(n):
+                found[core]["synops"] += int(spiked[projection.pre] @ counts[:, core])
+            pair = (projection.pre, projection.post)
+            routes[pair] = routes.get(pair, np.zeros_like(counts)) + counts
+        for (pre, _), counts in routes.items():
+            if pre not in self.neurons:
+                for core in range(n):
+                    found[core]["packets"] += int(spiked[pre] @ (counts[:, core] > 0))
+                continue
+            for source, outputs in self.neurons[pre]:
+                for core in range(n):
+                    sent = int(spiked[pre][outputs] @ (counts[outputs, core] > 0))
+                    a, b = where[source], where[core]
+                    width = self.mapping.board.grid.tiles_x
+                    dx = abs(a.chip * width + a.x - b.chip * width - b.x)
+                    found[source]["packets"] += sent
+                    found[source]["hops_x"] += sent * dx
+                    found[source]["hops_y"] += sent * abs(a.y - b.y)
+        return found
+
+    def _active(self, name: str, record: RunRecord) -> AnyArray:
+        population = self.netlist.by_name[name]
+        v, s = record.membranes[name], record.spikes[name]
+        total = np.zeros(population.shape, dtype=np.int64)
+        model = population.model
+        for b in range(v.shape[0]):
+            before = np.zeros(population.shape, dtype=np.int64)
+            bias = before
+            if isinstance(model, IntegerNeuron):
+                before = population.spread(model.initial_membrane)
+                bias = population.spread(model.bias)
+            for t in range(record.timesteps):
+                total += (before != 0) | (v[b, t] != 0) | (s[b, t] != 0) | (bias != 0)
+                before = v[b, t]
+        return total.reshape(-1)
+
+    def _held_active(self, name: str, outputs: AnyArray, record: RunRecord) -> int:
+        population = self.netlist.by_name[name]
+        if not isinstance(population.model, MaxPool):
+            return 0
+        plan, T = self.netlist.schedule, record.timesteps
+        samples = record.membranes[name].shape[0]
+        touched = np.zeros((samples, T, *population.input_shape), dtype=bool)
+        for projection, delay in zip(self.netlist.projections, plan.delays, strict=True):
+            if projection.post != name:
+                continue
+            for t in range(T):
+                emitted = plan.depth[name] + t - delay - plan.depth[projection.pre]
+                if 0 <= emitted < T:
+                    spikes = np.abs(record.spikes[projection.pre][:, emitted])
+                    touched[:, t] |= projection.connectivity.apply(spikes) != 0
+        ever = np.logical_or.accumulate(touched, axis=1).reshape(samples, T, -1)
+        return int(ever[:, :, held_cells(population, outputs)].sum())

@@ -1,0 +1,138 @@
+"""Lava inside the running Python 3.10: exact, and never a hang."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from neurodeploy.errors import ExecutionError
+from neurodeploy.ir.reference import run_reference
+from neurodeploy.targets.lava.interpreter import find_lava_python
+from tests.targets.lava.networks import (
+    assert_exact,
+    chain,
+    chain_stimulus,
+    compiled,
+    computing,
+    random_net,
+    random_stock_net,
+)
+
+pytestmark = [
+    pytest.mark.lava,
+    pytest.mark.skipif(
+        not find_lava_python().in_process, reason="this Python cannot run Lava in-process"
+    ),
+    # networkx, asked by Lava, says that it found no pandas.
+    pytest.mark.filterwarnings("ignore::ImportWarning"),
+]
+
+
+def children() -> set[int]:
+    """Processes that this one started and that still live."""
+    return {p.pid for p in multiprocessing.active_children() if p.pid is not None}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    shared = set(os.listdir("/dev/shm"))
+    before = children()
+    yield
+    deadline = time.monotonic() + 5
+    while children() - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert children() <= before
+    mine = set(os.listdir("/dev/shm")) - shared
+    assert not {name for name in mine if _is_ours(name)}
+
+
+def _is_ours(name: str) -> bool:
+    # Others may run Lava at the same time: only segments that this process maps count.
+    with open("/proc/self/maps") as maps:
+        return name in maps.read()
+
+
+def test_own_models_in_process() -> None:
+    netlist, stimulus = random_net(21, recurrent=True)
+    deployment = compiled(netlist, execution="in-process")
+    seen: list[int] = []
+    found = deployment.run(
+        stimulus, membranes=computing(netlist), progress=lambda done, total: seen.append(done)
+    )
+    assert_exact(netlist, found, run_reference(netlist, stimulus, membranes=computing(netlist)))
+    assert seen[-1] == netlist.timesteps + netlist.schedule.max_depth
+    assert len(deployment.processes) == len(netlist.populations)
+
+
+def test_stock_models_in_process() -> None:
+    netlist, stimulus = random_stock_net(1)
+    found = compiled(netlist, models="stock", execution="in-process").run(stimulus)
+    assert_exact(netlist, found, run_reference(netlist, stimulus))
+
+
+def test_a_worker_of_the_same_python() -> None:
+    netlist = chain(20)
+    found = compiled(netlist, execution="worker").run(chain_stimulus(2))
+    assert_exact(netlist, found, run_reference(netlist, chain_stimulus(2)))
+
+
+def test_a_model_that_raises_does_not_hang() -> None:
+    deployment = compiled(chain(20), execution="in-process")
+    bundle = deployment.bundle
+    # Five columns for three sources.
+    wrong = dataclasses.replace(bundle.projections[1], weight=np.ones((3, 5), dtype=np.int64))
+    projections = (bundle.projections[0], wrong, bundle.projections[2])
+    deployment.bundle = dataclasses.replace(bundle, projections=projections)
+    start = time.monotonic()
+    with pytest.raises(
+        ExecutionError, match="target lava: a Lava process raised ValueError while it ran"
+    ):
+        deployment.run(chain_stimulus(1))
+    assert time.monotonic() - start < 10
+    # And the next run is none the worse for it.
+    netlist = chain(20)
+    assert_exact(
+        netlist,
+        compiled(netlist, execution="in-process").run(chain_stimulus(1)),
+        run_reference(netlist, chain_stimulus(1)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (signal.SIGKILL, "a Lava process was killed by SIGKILL"),
+        (signal.SIGSTOP, "no time step done for 1.5 s"),
+    ],
+)
+def test_a_process_killed_or_stopped(number: signal.Signals, reason: str) -> None:
+    hit: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        if done > 50 and not hit:
+            actors = [p for p in multiprocessing.active_children() if "SystemProcess" in repr(p)]
+            hit.append(actors[0].pid or 0)
+            os.kill(hit[0], number)
+
+    deployment = compiled(
+        chain(500), execution="in-process", stall_limit_s=1.5, samples_side_by_side=1
+    )
+    with pytest.raises(ExecutionError, match=f"target lava: {reason}"):
+        deployment.run(chain_stimulus(40), record=["out"], progress=progress)
+    assert hit
+
+
+def test_an_interrupt() -> None:
+    def progress(done: int, total: int) -> None:
+        if done > 50:
+            raise KeyboardInterrupt
+
+    deployment = compiled(chain(500), execution="in-process", samples_side_by_side=1)
+    with pytest.raises(KeyboardInterrupt):
+        deployment.run(chain_stimulus(40), record=["out"], progress=progress)

@@ -1,0 +1,210 @@
+"""The layers of the tree, enforced on the imports of every file."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "neurodeploy"
+
+RANKS = {
+    "errors": 0,
+    "registry": 1,
+    "ir": 2,
+    "boards": 3,
+    "frontends": 4,
+    "convert": 4,
+    "quantize": 4,
+    "simulate": 4,
+    "datasets": 4,
+    "mapping": 5,
+    "energy": 6,
+    "targets": 7,
+    "verify": 8,
+    "fitting": 8,
+    "report": 9,
+    "api": 10,
+    "demo": 11,
+    "cli": 12,
+}
+FORBIDDEN_TO_TARGETS = ("neurodeploy.ir.reference", "neurodeploy.simulate")
+HEAVY = {"torch", "lava", "brian2", "networkx"}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def source_files() -> list[Path]:
+    found: list[Path] = []
+    for folder in [PACKAGE, PACKAGE / "targets", PACKAGE / "boards"]:
+        # pathlib follows no links below the folder that it is asked for.
+        found += [p for p in folder.rglob("*.py") if "__pycache__" not in p.parts]
+    return sorted(set(found))
+
+
+SOURCES = {module_name(path): path for path in source_files()}
+
+
+def imports(tree: ast.AST, module: str) -> set[str]:
+    """Modules that a file imports anywhere in it, `from package import module` resolved."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno}: relative import"
+            assert node.module is not None
+            names.add(node.module)
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                if full in SOURCES:
+                    names.add(full)
+    return names
+
+
+IMPORTS = {
+    name: imports(ast.parse(path.read_text(encoding="utf-8")), name)
+    for name, path in SOURCES.items()
+}
+
+
+def layer(module: str) -> str | None:
+    """Second part of a dotted name; None for the top package, which stands above all."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+def import_faults(module: str, imported: set[str]) -> list[str]:
+    """Every import of one module that breaks a rule."""
+    own = layer(module)
+    if own is None:
+        return []
+    faults = []
+    for name in sorted(imported):
+        if name.split(".")[0] in ("targets", "boards", "tests"):
+            faults.append(f"{module} imports {name}, which is no installed name")
+        other = layer(name) if name.split(".")[0] == "neurodeploy" else None
+        if other is None:
+            continue
+        if other not in RANKS:
+            faults.append(f"{module} imports {name}, whose layer has no rank")
+        elif other != own and RANKS[other] >= RANKS[own]:
+            faults.append(f"{module} (rank {RANKS[own]}) imports {name} (rank {RANKS[other]})")
+        if own == "targets":
+            if name.startswith(FORBIDDEN_TO_TARGETS):
+                faults.append(f"{module} imports {name}: a target may not see what it is held to")
+            mine, theirs = module.split(".")[2:3], name.split(".")[2:3]
+            both = {"neurodeploy.targets." + part for part in (*mine, *theirs)}
+            packages = {p for p in both if SOURCES.get(p, Path()).name == "__init__.py"}
+            if other == "targets" and mine != theirs and len(packages) == 2:
+                faults.append(f"{module} imports {name}: targets are siblings")
+    return faults
+
+
+def test_the_scan_sees_both_linked_folders() -> None:
+    assert {"neurodeploy.errors", "neurodeploy.ir", "neurodeploy.targets"} <= set(SOURCES)
+    assert (PACKAGE / "targets").is_symlink()
+    assert (PACKAGE / "boards").is_symlink()
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    assert {layer(name) for name in SOURCES} - {None} <= set(RANKS)
+
+
+@pytest.mark.parametrize("module", sorted(SOURCES))
+def test_imports_keep_to_the_layers(module: str) -> None:
+    assert import_faults(module, IMPORTS[module]) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("neurodeploy.ir.netlist", "neurodeploy.convert.rate"),
+        ("neurodeploy.convert.rate", "neurodeploy.quantize.weights"),
+        ("neurodeploy.quantize.weights", "neurodeploy.simulate.engine"),
+        ("neurodeploy.report.text", "neurodeploy.cli.options"),
+        ("neurodeploy.targets.lava.worker", "neurodeploy.ir.reference"),
+        ("neurodeploy.targets.lava.worker", "neurodeploy.simulate"),
+        ("neurodeploy.verify.compare", "targets.lava"),
+        ("neurodeploy.energy.count", "neurodeploy.common"),
+    ],
+)
+def test_a_forbidden_import_is_found(module: str, imported: str) -> None:
+    assert import_faults(module, {imported})
+
+
+def test_targets_may_not_import_each_other() -> None:
+    folders = sorted(
+        name
+        for name, path in SOURCES.items()
+        if name.count(".") == 2 and layer(name) == "targets" and path.name == "__init__.py"
+    )
+    for one in folders:
+        for other in folders:
+            assert bool(import_faults(f"{one}.x", {other})) == (one != other)
+
+
+def test_every_package_is_listed_for_the_wheel() -> None:
+    # Read as text: tomllib is absent on Python 3.10.
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    block = text.split("\npackages = [", 1)[1].split("]", 1)[0]
+    listed = ast.literal_eval("[" + block + "]")
+    found = sorted(name for name, path in SOURCES.items() if path.name == "__init__.py")
+    assert listed == found
+
+
+@pytest.mark.parametrize(
+    "module", ["neurodeploy", "neurodeploy.errors", "neurodeploy.cli.group", "neurodeploy.datasets"]
+)
+def test_light_modules_import_nothing_heavy(module: str, fresh_python) -> None:
+    loaded = fresh_python(f"import {module}, sys; print(*sys.modules)").split()
+    assert not HEAVY & {name.split(".")[0] for name in loaded}
+
+
+def test_help_imports_no_command(fresh_python) -> None:
+    out = fresh_python(
+        "import sys\n"
+        "from neurodeploy.cli import run\n"
+        "assert run(['--help']) == 0\n"
+        "print('modules:', *sys.modules)"
+    )
+    loaded = set(out.split("modules:")[1].split())
+    assert "neurodeploy.cli.group" in loaded
+    assert not loaded & {"numpy", "rich", "neurodeploy.cli.doctor", "neurodeploy.targets"}
+
+
+def test_a_package_never_hides_the_public_function(fresh_python) -> None:
+    out = fresh_python(
+        "import sys, types, neurodeploy\n"
+        "api = types.ModuleType('neurodeploy.api')\n"
+        "api.convert = lambda: 'function'\n"
+        "sys.modules['neurodeploy.api'] = api\n"
+        "import neurodeploy.convert\n"
+        "print(neurodeploy.convert(), 'neurodeploy.convert' in sys.modules)"
+    )
+    assert out.split() == ["function", "True"]
+
+
+def test_every_public_name_is_listed_once() -> None:
+    import neurodeploy
+
+    assert set(neurodeploy.__all__) - {"__version__"} == set(neurodeploy._PUBLIC)
+
+
+def test_requirements_pin_every_version() -> None:
+    for name in ("main.txt", "lava.txt"):
+        lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
+        wanted = [line for line in lines if line and not line.startswith("#")]
+        assert wanted
+        assert [line for line in wanted if "==" not in line or line.startswith("-")] == []
+
+
+def test_no_path_of_a_machine_in_the_tree() -> None:
+    marks = ["/" + "home/", "/" + "root/", "/" + "work/"]
+    for path in SOURCES.values():
+        text = path.read_text(encoding="utf-8")
+        assert not [mark for mark in marks if mark in text], path

@@ -1,0 +1,235 @@
+"""A worker that dies, hangs, fails or is missing: one line in time, and nothing left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurodeploy.errors import ExecutionError, TargetUnavailableError
+from neurodeploy.ir.connectivity import identity
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
+from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.targets.lava.supervision import SHARED_MEMORY_LIST, session_members
+from neurodeploy.targets.lava.target import LavaTarget
+from tests.targets.lava.networks import chain, chain_stimulus, compiled
+
+pytestmark = [pytest.mark.lava, pytest.mark.usefixtures("lava_python")]
+
+SAMPLES, STEPS = 60, 500
+SOON_S = 8.0
+
+
+class Victim:
+    """The worker of this process, found while it runs."""
+
+    def __init__(self, parent: int) -> None:
+        self.parent = parent
+        self.leader: int | None = None
+
+    def find(self) -> bool:
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if int(fields[1]) == self.parent and b"neurodeploy.targets.lava.worker" in words:
+                self.leader = int(entry.name)
+                self.folder = Path(words[-2].decode())
+                listing = (self.folder / SHARED_MEMORY_LIST).read_text()
+                self.segments = [Path("/dev/shm") / name for name in listing.split()]
+                self.members = session_members(self.leader)
+                return True
+        return False
+
+    @property
+    def children(self) -> list[int]:
+        """Processes of populations: forked by the leader, running its command line."""
+        leading = Path(f"/proc/{self.leader}/cmdline").read_bytes()
+        found = []
+        for pid in self.members:
+            if pid != self.leader and Path(f"/proc/{pid}/cmdline").read_bytes() == leading:
+                found.append(pid)
+        return found
+
+    def assert_nothing_left(self) -> None:
+        assert self.leader is not None
+        assert len(self.members) >= 6  # the leader, four populations, Lava's services
+        assert self.segments
+        assert session_members(self.leader) == []
+        assert [s for s in self.segments if s.exists()] == []
+        assert not self.folder.parent.exists()
+
+
+def run_and(act: Callable[[Victim], None], **options: object) -> tuple[str, Victim, float]:
+    """Run a long job, do something to its worker, and return the error, and how long it took."""
+    victim, acted = Victim(os.getpid()), [0.0]
+
+    def progress(done: int, total: int) -> None:
+        if done > 50 and victim.leader is None and victim.find():
+            acted[0] = time.monotonic()
+            act(victim)
+
+    long_job = compiled(chain(STEPS), samples_side_by_side=1, **options)
+    with pytest.raises(ExecutionError) as caught:
+        long_job.run(chain_stimulus(SAMPLES), record=["out"], progress=progress)
+    return str(caught.value), victim, time.monotonic() - acted[0]
+
+
+def log_of(message: str) -> str:
+    path = Path(message.partition("log: ")[2])
+    text = path.read_text()
+    path.unlink()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("who", "number", "reason"),
+    [
+        ("leader", signal.SIGKILL, "the Lava worker was killed by SIGKILL"),
+        ("child", signal.SIGKILL, "a Lava process was killed by SIGKILL"),
+        ("leader", signal.SIGSTOP, "no sign of life from the Lava worker for 1.5 s"),
+        ("child", signal.SIGSTOP, "no time step done for 1.5 s"),
+        ("everyone", signal.SIGKILL, "the Lava worker was killed by SIGKILL"),
+    ],
+)
+def test_killed_or_stopped(who: str, number: signal.Signals, reason: str) -> None:
+    def act(victim: Victim) -> None:
+        assert victim.leader is not None
+        if who == "leader":
+            os.kill(victim.leader, number)
+        elif who == "child":
+            os.kill(victim.children[-2], number)
+        else:
+            for pid in victim.members:
+                os.kill(pid, number)
+
+    message, victim, took = run_and(act, stall_limit_s=1.5)
+    assert message.startswith(f"target lava: {reason}"), message
+    assert "\n" not in message
+    log_of(message)
+    assert took < SOON_S
+    victim.assert_nothing_left()
+
+
+def test_time_limit() -> None:
+    start = time.monotonic()
+    message, victim, _ = run_and(lambda victim: None, time_limit_s=2.5)
+    assert message.startswith("target lava: not done after 2.5 s; raise the option time_limit_s")
+    assert time.monotonic() - start < 2.5 + SOON_S
+    log_of(message)
+    victim.assert_nothing_left()
+
+
+def test_an_interrupted_caller_ends_its_worker() -> None:
+    victim = Victim(os.getpid())
+
+    def progress(done: int, total: int) -> None:
+        if done > 50 and victim.find():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled(chain(STEPS), samples_side_by_side=1).run(
+            chain_stimulus(SAMPLES), record=["out"], progress=progress
+        )
+    victim.assert_nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_whose_caller_was_killed_ends(number: signal.Signals, repository: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="nd-") as folder:
+        _kill_caller(number, repository, Path(folder))
+
+
+def _kill_caller(number: signal.Signals, repository: Path, temporary: Path) -> None:
+    script = textwrap.dedent(f"""
+        from tests.targets.lava.networks import chain, chain_stimulus, compiled
+        job = compiled(chain({STEPS}), samples_side_by_side=1)
+        job.run(chain_stimulus({SAMPLES}), record=["out"],
+                progress=lambda done, total: done > 50 and print("running", flush=True))
+    """)
+    caller = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(repository), "TMPDIR": str(temporary)},
+    )
+    assert caller.stdout is not None
+    with caller, caller.stdout:
+        assert caller.stdout.readline() == b"running\n"
+        victim = Victim(caller.pid)
+        assert victim.find()
+        caller.send_signal(number)
+        caller.wait(5)
+    assert victim.leader is not None
+    deadline = time.monotonic() + SOON_S
+    while session_members(victim.leader) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert session_members(victim.leader) == []
+    assert [s for s in victim.segments if s.exists()] == []
+    assert list(temporary.iterdir()) == []
+
+
+def broken() -> IntegerNetlist:
+    pool = MaxPool(1, Window((4,), (2,), (2,), ((0, 0),), (1,)))
+    return IntegerNetlist(
+        "broken",
+        (Population("in", (1, 4), Input("spikes", 0, 1)), Population("pool", (1, 2), pool)),
+        (IntegerProjection("in", "pool", identity((1, 4))),),
+        (Output("pool", "counts"),),
+        30,
+    )
+
+
+def test_a_model_that_raises() -> None:
+    deployment = compiled(broken())
+    # Windows of stride 1 give three maxima where the population has two neurons.
+    pool = deployment.bundle.by_name["pool"]
+    model = dataclasses.replace(
+        pool.model, window=dataclasses.replace(pool.model.window, stride=(1,))
+    )
+    deployment.bundle = dataclasses.replace(
+        deployment.bundle,
+        populations=(deployment.bundle.populations[0], dataclasses.replace(pool, model=model)),
+    )
+    start = time.monotonic()
+    with pytest.raises(ExecutionError) as caught:
+        deployment.run({"in": np.ones((1, 30, 1, 4), dtype=np.int64)})
+    message = str(caught.value)
+    assert re.match(
+        r"target lava: a Lava process raised [A-Za-z]+Error while it ran: [^\n]+; log: \S+$",
+        message,
+    )
+    assert time.monotonic() - start < SOON_S
+    assert "Traceback" in log_of(message)
+
+
+def test_a_missing_interpreter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NEURODEPLOY_LAVA_PYTHON", str(tmp_path / "python3.10"))
+    deployment = compiled(chain(5))
+    with pytest.raises(TargetUnavailableError) as caught:
+        deployment.run(chain_stimulus(1))
+    assert "\n" not in str(caught.value)
+    assert "NEURODEPLOY_LAVA_PYTHON" in str(caught.value)
+    assert LavaTarget.unavailable() == str(caught.value)
+
+
+def test_in_process_needs_python_310() -> None:
+    if sys.version_info[:2] == (3, 10):
+        pytest.skip("this Python is 3.10")
+    with pytest.raises(TargetUnavailableError, match="cannot run Lava in-process"):
+        compiled(chain(5), execution="in-process").run(chain_stimulus(1))
