@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from neurodeploy.errors import UnknownNameError
+from neurodeploy.errors import UnknownNameError, UsageError
 
 T = TypeVar("T")
 
@@ -58,10 +58,20 @@ class Registry(Generic[T]):
         ------
         UnknownNameError
             Listing the names that exist.
+        UsageError
+            For a plug-in that cannot be imported.
         """
         entry = self._entries.get(name) or self.entries().get(name)
         if entry is None:
             raise UnknownNameError(self.kind, name, self.entries())
         module, _, attribute = entry.location.partition(":")
-        thing: T = getattr(importlib.import_module(module), attribute)
+        try:
+            thing: T = getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            if name in self._entries:
+                raise
+            raise UsageError(
+                f"{self.kind} {name!r}: the plug-in {entry.location} cannot be imported "
+                f"({type(error).__name__}: {error}); reinstall or remove it"
+            ) from error
         return thing
