@@ -16,10 +16,9 @@ demo: setup ## train, convert, quantize, compile for three targets, verify, ener
 	@$(BIN)/neurodeploy demo
 
 test: setup ## the tests, in the main environment and in the single 3.10 environment
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	@if [ ! -x $(LAVA_BIN)/python ]; then echo "tests/py310 not run: there is no Lava environment (see make setup)"; \
-	elif [ ! -d tests/py310 ]; then echo "tests/py310 not run: no such folder"; \
-	else set -x; $(LAVA_BIN)/python -m pytest tests/py310; fi
+	else set -x; OMP_NUM_THREADS=1 $(LAVA_BIN)/python -m pytest tests/py310; fi
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
@@ -30,7 +29,7 @@ format: setup ## let ruff reorder imports and reformat
 	$(BIN)/ruff check --fix --select I .
 	$(BIN)/ruff format .
 
-bench: setup ## the benchmarks (peers: .venv/bin/pip install -e .[bench])
+bench: setup ## speed beside the peers, which get an environment of their own (.venv-bench)
 	$(BIN)/python -m benchmarks
 
 clean: ## remove both environments, caches and build output

@@ -30,7 +30,7 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
     Raises
     ------
     UsageError
-        If the board has no crossbars.
+        If the board has no crossbars, or a width is given for a layer that does not exist.
     CapacityError
         If a layer does not fit even at the smallest width.
     """
@@ -38,6 +38,7 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
         raise UsageError(
             f"fit: board {board.name} has no crossbars; leave --fit out or choose a crossbar board"
         )
+    wanted.check_layers(netlist)
     target = TARGETS.get("truenorth")()
     options = target.complete_options({})
     bits = {
@@ -52,7 +53,7 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
             name: violation
             for violation in target.check(integer, board, options)
             if (name := violation.where.partition("[")[0]) in bits
-            and violation.limit == board.limit("axons")
+            and "axon" in violation.resource
         }
         if not tight:
             return chosen

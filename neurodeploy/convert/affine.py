@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurodeploy.errors import UnsupportedLayerError
+from neurodeploy.convert.composition import compose, summed
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
-
-MAX_COMPOSED_SYNAPSES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +92,14 @@ def _joined(a: Term, b: Term) -> Term | None:
     if a.connectivity is None and b.connectivity is None:
         return replace(a, scale=a.scale + b.scale)
     first, second = a.connectivity, b.connectivity
+    if isinstance(first, Sparse) and isinstance(second, Sparse):
+        post, pre, weight = summed(
+            np.concatenate((first.post, second.post)),
+            np.concatenate((first.pre, second.pre)),
+            np.concatenate((first.weight, second.weight)),
+            math.prod(first.shape_in),
+        )
+        return replace(a, connectivity=replace(first, weight=weight, post=post, pre=pre))
     if not isinstance(first, Dense | Conv) or not isinstance(second, Dense | Conv):
         return None
     if first.weight.shape != second.weight.shape or first.with_weight(second.weight) != second:
@@ -111,8 +117,6 @@ def _spread(value: AnyArray, shape: tuple[int, ...]) -> FloatArray:
 def _reshaped_term(term: Term, shape: tuple[int, ...]) -> Term:
     connectivity = term.connectivity
     if connectivity is None:
-        return term
-    if isinstance(connectivity, Dense) and len(shape) == 1:
         return term
     post, pre, weight = connectivity.to_coo()
     return replace(term, connectivity=Sparse(weight, post, pre, connectivity.pre_shape, shape))
@@ -156,57 +160,3 @@ def _from_source(
         return Dense(layer.weight, source_shape)
     post, pre, weight = layer.to_coo()
     return Sparse(weight, post, pre, source_shape, layer.post_shape)
-
-
-def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivity:
-    """``second . first`` as one map, exactly.
-
-    Raises
-    ------
-    UnsupportedLayerError
-        If the product has more synapses than is sensible.
-    """
-    if isinstance(second, Conv) and isinstance(first, Conv) and _is_pointwise(second):
-        merged = (
-            np.tensordot(second.weight[..., 0, 0], first.weight, axes=(1, 0))
-            if (first.groups == 1 and len(first.window.kernel) == 2)
-            else None
-        )
-        if merged is not None:
-            return replace(first, weight=merged)
-    post2, middle2, weight2 = second.to_coo()
-    post1, pre1, weight1 = first.to_coo()
-    order = np.argsort(post1, kind="stable")
-    post1, pre1, weight1 = post1[order], pre1[order], weight1[order]
-    size = math.prod(first.post_shape)
-    starts = np.searchsorted(post1, np.arange(size + 1))
-    counts = starts[middle2 + 1] - starts[middle2]
-    total = int(counts.sum())
-    if total > MAX_COMPOSED_SYNAPSES:
-        raise UnsupportedLayerError(
-            f"{where}: two linear layers without an activation between them compose to {total} "
-            f"synapses against {MAX_COMPOSED_SYNAPSES}; insert a ReLU or merge them in the source"
-        )
-    run = np.repeat(starts[middle2] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
-    index = run + np.arange(total)
-    post = np.repeat(post2, counts)
-    pre = pre1[index]
-    weight = np.repeat(weight2, counts) * weight1[index]
-    n_pre = math.prod(first.pre_shape)
-    pairs, inverse = np.unique(post * n_pre + pre, return_inverse=True)
-    summed = np.bincount(inverse.reshape(-1), weights=weight, minlength=pairs.size)
-    n_post = math.prod(second.post_shape)
-    if len(second.post_shape) == 1 and pairs.size == n_post * n_pre:
-        return Dense(summed.reshape(n_post, n_pre), first.pre_shape)
-    return Sparse(summed, pairs // n_pre, pairs % n_pre, first.pre_shape, second.post_shape)
-
-
-def _is_pointwise(layer: Conv) -> bool:
-    window = layer.window
-    return (
-        layer.groups == 1
-        and set(window.kernel) == {1}
-        and set(window.stride) == {1}
-        and not any(map(any, window.padding))
-        and len(window.kernel) == 2
-    )

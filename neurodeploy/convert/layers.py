@@ -70,15 +70,26 @@ class OutputLayer:
         return self.affine.shape
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rewrite:
+    """Max-pooling out of plain neurons: ``affine`` is the maximum of ``pooled`` over ``model``."""
+
+    node: str
+    pooled: str
+    model: neurons.MaxPool
+    affine: Affine
+
+
 Layer = InputLayer | ReluLayer | PoolLayer | OutputLayer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActivationGraph:
-    """Layers in topological order."""
+    """Layers in topological order, and the maxima that were rewritten into them."""
 
     name: str
     layers: tuple[Layer, ...]
+    rewrites: tuple[Rewrite, ...] = ()
 
     def evaluate(
         self,

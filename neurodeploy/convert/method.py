@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
+from neurodeploy.convert.correction import Simulate, correct_biases, n_correction_samples
 from neurodeploy.convert.layers import ActivationGraph, InputLayer
 from neurodeploy.convert.lower import LoweringOptions, lower
 from neurodeploy.convert.thresholds import Calibration
 from neurodeploy.errors import ConversionError, NetlistError
 from neurodeploy.ir.analog import AnalogGraph
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.encoding import Encoding, encode
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.record import Progress
 
@@ -35,6 +36,10 @@ class ConversionMethod(Protocol):
     def lowering(self) -> LoweringOptions:
         """Which populations the method wants."""
 
+    @property
+    def bias_correction(self) -> int:
+        """Corrections of each population's biases after the netlist is built; 0: none."""
+
     def __call__(
         self,
         graph: ActivationGraph,
@@ -49,6 +54,7 @@ def convert_graph(
     method: ConversionMethod,
     samples: AnyArray,
     encoding: Encoding,
+    simulate: Simulate,
     *,
     seed: int = 0,
     progress: Progress | None = None,
@@ -63,6 +69,8 @@ def convert_graph(
         Calibration samples in raw units.
     encoding : Encoding
         Of the input.
+    simulate : callable
+        Runs real-valued netlists, for the correction of biases.
 
     Returns
     -------
@@ -84,8 +92,20 @@ def convert_graph(
             progress(min(start + CALIBRATION_BATCH, len(samples)), len(samples))
     encodings = {name: encoding}
     try:
-        return method(layers, calibration, encodings), encodings
+        netlist = method(layers, calibration, encodings)
     except NetlistError as error:
-        raise ConversionError(f"method {type(method).__name__} broke the netlist: {error}") from (
-            error
+        reason = f"method {type(method).__name__} broke the netlist: {error}"
+        raise ConversionError(reason) from error
+    if method.bias_correction:
+        seen = samples[: n_correction_samples(netlist)]
+        stimulus = {name: encode(encoding, seen, netlist.timesteps)}
+        netlist = correct_biases(
+            netlist,
+            layers,
+            seen,
+            stimulus,
+            simulate,
+            rounds=method.bias_correction,
+            progress=progress,
         )
+    return netlist, encodings

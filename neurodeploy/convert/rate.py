@@ -63,6 +63,8 @@ class RateCoding:
     max_pooling : {"exact", "identity"}
         The accumulated maximum as a population kind of its own, or plain neurons.
     average_pooling : {"auto", "spiking", "fold"}
+    bias_correction : int
+        Rounds in which every population's mean error moves into its biases; 0: none.
         A population of its own, or folded into the next linear layer; ``auto`` folds global
         pooling.
     """
@@ -76,6 +78,7 @@ class RateCoding:
     decode: Decode = "membrane"
     max_pooling: MaxPooling = "exact"
     average_pooling: AveragePooling = "auto"
+    bias_correction: int = 1
 
     def __post_init__(self) -> None:
         if self.timesteps < 1:
@@ -86,6 +89,8 @@ class RateCoding:
             raise UsageError(
                 f"initial membrane {self.initial_membrane}: expected [0, 1) thresholds"
             )
+        if self.bias_correction < 0:
+            raise UsageError(f"bias correction {self.bias_correction}: expected 0 or more rounds")
         if self.reset not in RESETS or self.reset == "none":
             raise UsageError(f"reset {self.reset!r}: expected 'subtract' or 'zero'")
         if self.decode not in ("membrane", "counts"):
@@ -153,7 +158,7 @@ class RateCoding:
         )
         neuron = RealNeuron(
             threshold=theta,
-            bias=layer.affine.bias,
+            bias=_compact(layer.affine.bias),
             initial_membrane=theta * self.initial_membrane,
             reset=self.reset,
         )
@@ -161,7 +166,7 @@ class RateCoding:
 
     def _output(self, layer: OutputLayer, calibration: Calibration) -> tuple[Population, Output]:
         if self.decode == "membrane":
-            neuron = RealNeuron(None, layer.affine.bias, np.zeros(()), reset="none")
+            neuron = RealNeuron(None, _compact(layer.affine.bias), np.zeros(()), reset="none")
             population = Population(layer.name, layer.shape, neuron, np.ones(()), layer.source)
             return population, Output(layer.name, "membrane")
         values = calibration.outputs(layer.name)
@@ -177,12 +182,18 @@ class RateCoding:
         theta = np.array((float(winners.max()) + offset) * (1 + COUNT_MARGIN))
         neuron = RealNeuron(
             threshold=theta,
-            bias=layer.affine.bias + offset,
+            bias=_compact(layer.affine.bias + offset),
             initial_membrane=theta * self.initial_membrane,
             reset=self.reset,
         )
         population = Population(layer.name, layer.shape, neuron, theta, layer.source)
         return population, Output(layer.name, "counts", offset)
+
+
+def _compact(bias: FloatArray) -> FloatArray:
+    """One bias per channel where it does not vary within channels."""
+    rows = bias.reshape(bias.shape[0], -1)
+    return np.asarray(rows[:, 0]) if (rows == rows[:, :1]).all() else bias
 
 
 def _projections(layer: Layer, units: Mapping[str, FloatArray]) -> list[RealProjection]:

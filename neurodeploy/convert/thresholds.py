@@ -88,10 +88,11 @@ def by_maximum(activations: Activations, timesteps: int, percentile: float) -> F
 
 def by_percentile(activations: Activations, timesteps: int, percentile: float) -> FloatArray:
     """A percentile of the non-zero activations: ``[C]``."""
+    # Where the drawn positions were all silent, the maximum is the one activation that is known.
     return np.array(
         [
-            np.percentile(row[row > 0], percentile) if (row > 0).any() else 0.0
-            for row in activations.samples
+            np.percentile(row[row > 0], percentile) if (row > 0).any() else top
+            for row, top in zip(activations.samples, activations.maximum, strict=True)
         ]
     )
 

@@ -58,7 +58,7 @@ def train(dataset: Dataset, seed: int = 0) -> nn.Module:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps)
         network.train()
         for _ in range(EPOCHS):
-            for chosen in torch.randperm(len(x)).split(BATCH):
+            for chosen in torch.split(torch.randperm(len(x)), BATCH):
                 loss = nn.functional.cross_entropy(network(x[chosen]), y[chosen])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -186,7 +186,7 @@ class Dense(Connectivity):
         return (int(self.weight.shape[0]),)
 
     def apply(self, x: AnyArray) -> AnyArray:
-        flat = x.reshape(x.shape[0], -1)
+        flat = x.reshape(x.shape[0], math.prod(self.pre_shape))
         return exact_matmul(self.weight, flat.T).T
 
     def scale_inputs(self, scale: AnyArray) -> Dense:
@@ -256,7 +256,8 @@ class Conv(Connectivity):
         padded = self.window.pad(x)
         taps = [padded[where] for _, where in self.window.taps()]
         columns = np.stack(taps, axis=2)  # [B, C_in, taps, *out]
-        columns = columns.reshape(batch, groups, c_group * self.window.n_taps, -1)
+        rows, places = c_group * self.window.n_taps, math.prod(self.window.output_size)
+        columns = columns.reshape(batch, groups, rows, places)
         kernel = self.weight.reshape(groups, c_out // groups, -1)
         return exact_matmul(kernel, columns).reshape(batch, *self.post_shape)
 
@@ -393,7 +394,7 @@ class Sparse(Connectivity):
         return self.shape_out
 
     def apply(self, x: AnyArray) -> AnyArray:
-        flat = x.reshape(x.shape[0], -1)
+        flat = x.reshape(x.shape[0], math.prod(self.pre_shape))
         dtype = _precision(self.weight, x)
         total = np.zeros((math.prod(self.shape_out), x.shape[0]), dtype=dtype)
         np.add.at(total, self.post, self.weight.astype(dtype)[:, None] * flat.T[self.pre])

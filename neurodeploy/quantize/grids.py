@@ -19,6 +19,9 @@ from neurodeploy.ir.connectivity import Connectivity, Sparse
 # Shares of the exact full-range step that are tried: smaller steps clip the largest weights, which
 # at few bits costs less than it saves.
 SHARES = np.linspace(1.0, 0.5, 41)
+# A branch this many bits below another one of its neuron drowns in the rounding of that one: it
+# gets no finer unit, which would cost the state its width.
+MAX_SPREAD = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,9 @@ class Grid:
     exponents: tuple[IntArray, ...]
 
 
-def choose_grid(projections: Sequence[Rows], bits: Sequence[int], fallback: FloatArray) -> Grid:
+def choose_grid(
+    projections: Sequence[Rows], bits: Sequence[int], fallback: FloatArray, least: FloatArray
+) -> Grid:
     """Units and exponents of minimum squared weight error, per channel.
 
     Parameters
@@ -80,16 +85,19 @@ def choose_grid(projections: Sequence[Rows], bits: Sequence[int], fallback: Floa
         Width per projection.
     fallback : array ``[C]``
         Unit of channels without any non-zero weight.
+    least : array ``[C]``
+        Smallest unit, whatever the weights.
     """
     top = [2 ** (b - 1) - 1 for b in bits]
     full = np.stack([rows.largest / q for rows, q in zip(projections, top, strict=True)])
+    least = np.maximum(least, full.max(axis=0) / 2.0**MAX_SPREAD)
     smallest = np.where(full > 0, full, np.inf).min(axis=0)
-    base = np.where(np.isfinite(smallest), smallest, fallback)
+    base = np.maximum(np.where(np.isfinite(smallest), smallest, fallback), least)
     best_error = np.full(base.shape, np.inf)
     best_unit = base.copy()
     best_exponents = [np.zeros(base.shape, dtype=np.int64) for _ in projections]
     for share in SHARES:
-        unit = base * share
+        unit = np.maximum(base * share, least)
         total = np.zeros(base.shape)
         chosen = []
         for rows, width, step in zip(projections, bits, full, strict=True):
@@ -102,7 +110,12 @@ def choose_grid(projections: Sequence[Rows], bits: Sequence[int], fallback: Floa
         best_exponents = [
             np.where(better, new, old) for new, old in zip(chosen, best_exponents, strict=True)
         ]
-    return Grid(best_unit, tuple(best_exponents))
+    # What all branches of a channel share belongs to its unit.
+    used = [np.where(step > 0, e, 64) for step, e in zip(full, best_exponents, strict=True)]
+    shared = np.minimum.reduce(used)
+    shared = np.where(shared == 64, 0, shared)
+    exponents = tuple(np.maximum(e - shared, 0) for e in best_exponents)
+    return Grid(best_unit * np.exp2(shared), exponents)
 
 
 def _best_exponent(

@@ -18,7 +18,13 @@ def render_demo(outcomes: Sequence[Mapping[str, Any]]) -> str:
     """
     targets = sorted({name for outcome in outcomes for name in outcome["mismatches"]})
     accuracy = render_table(
-        ["netlist", "source", "real-valued SNN", "integer SNN", *(f"{t} mismatches" for t in targets)],
+        [
+            "netlist",
+            "source",
+            "real-valued SNN",
+            "integer SNN",
+            *(f"{t} mismatches" for t in targets),
+        ],
         [
             [
                 outcome["variant"],

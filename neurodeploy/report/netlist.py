@@ -206,4 +206,15 @@ def provenance_lines(values: Mapping[str, Any], level: int) -> list[str]:
 
 def render_written(artifact: Artifact, path: Path) -> str:
     """What ``convert`` prints."""
-    return f"{headline(artifact)}\n\n{population_table(artifact)}\n\nwrote {path}"
+    parts = [headline(artifact), population_table(artifact)]
+    parts += deviation_lines(artifact.provenance)
+    return "\n\n".join([*parts, f"wrote {path}"])
+
+
+def deviation_lines(provenance: Mapping[str, Any]) -> list[str]:
+    """What max-pooling out of plain neurons gets wrong, a line per pooling."""
+    return [
+        f"{row['layer']}: max-pooling by neurons is off by {row['mean_error']:.3g} on average and "
+        f"{row['largest_error']:.3g} at most; the maxima average {row['mean_maximum']:.3g}"
+        for row in provenance.get("max_pooling_deviation", ())
+    ]

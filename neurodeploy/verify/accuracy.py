@@ -14,7 +14,6 @@ from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.decoding import classify, decode_prefix
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, Stimulus
-from neurodeploy.simulate import make_engine
 from neurodeploy.verify.agreement import (
     coding_populations,
     correlation,
@@ -22,6 +21,7 @@ from neurodeploy.verify.agreement import (
     evaluate_source,
     is_integrator,
 )
+from neurodeploy.verify.totals import summarize
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def evaluate_artifact(
     *,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Run all samples on the fast engine and compare.
+    """Run all samples on the fast engine, without torch on the reference, and compare.
 
     Parameters
     ----------
@@ -88,8 +88,7 @@ def evaluate_artifact(
     output = netlist.outputs[0]
     coded = coding_populations(netlist) if net.analog is not None else {}
     hidden = [n for n in coded if not is_integrator(netlist.by_name[n])]
-    engine = make_engine(netlist)
-    summary = engine.summarize(stimulus, rates=hidden, progress=progress)
+    summary = summarize(netlist, stimulus, rates=hidden, progress=progress)
     trace = summary.traces[output.population]
     T, batch = summary.timesteps, summary.samples
     decided = classify(decode_prefix(netlist, output, trace, T))

@@ -59,12 +59,52 @@ def decoded_rates(population: Population, total: AnyArray, timesteps: int) -> Fl
     return np.asarray(total / timesteps * population.spread(population.unit))
 
 
+class Correlation:
+    """Pearson's correlation of pairs that come batch by batch.
+
+    References
+    ----------
+    Chan, Golub, LeVeque 1983, doi 10.1080/00031305.1983.10483115: co-moments of joined samples.
+    """
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._mean = np.zeros(2)
+        self._moments = np.zeros((2, 2))
+        self._low = np.full(2, np.inf)
+        self._high = np.full(2, -np.inf)
+
+    def add(self, a: AnyArray, b: AnyArray) -> None:
+        """Join the pairs ``(a[i], b[i])`` of two arrays of one shape."""
+        pairs = np.stack([a.astype(np.float64).ravel(), b.astype(np.float64).ravel()])
+        n = pairs.shape[1]
+        if not n:
+            return
+        mean = pairs.mean(axis=1)
+        centred = pairs - mean[:, None]
+        apart, total = mean - self._mean, self._n + n
+        self._moments += centred @ centred.T + np.outer(apart, apart) * (self._n * n / total)
+        self._mean += apart * (n / total)
+        self._n = total
+        self._low = np.minimum(self._low, pairs.min(axis=1))
+        self._high = np.maximum(self._high, pairs.max(axis=1))
+
+    @property
+    def value(self) -> float | None:
+        """The correlation so far; None where either side is constant."""
+        # Subtracting the rounded mean of equal values leaves noise, which would correlate.
+        if not (self._low < self._high).all():
+            return None
+        spread = np.sqrt(np.diag(self._moments))
+        scale = float(spread[0] * spread[1])
+        return None if scale == 0 else float(self._moments[0, 1]) / scale
+
+
 def correlation(a: AnyArray, b: AnyArray) -> float | None:
     """Pearson's correlation of two arrays; None if either is constant."""
-    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
-    x, y = x - x.mean(), y - y.mean()
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return None if scale == 0 else float(x @ y) / scale
+    joined = Correlation()
+    joined.add(a, b)
+    return joined.value
 
 
 def is_integrator(population: Population) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import ExecutionError, UsageError
+from neurodeploy.ir.analog import AnalogGraph
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.decoding import classify, decode
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -16,10 +17,11 @@ from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.targets.base import Deployment
 from neurodeploy.verify.agreement import (
     Agreement,
+    Correlation,
     coding_populations,
-    correlation,
     decoded_rates,
     evaluate_source,
+    is_integrator,
 )
 from neurodeploy.verify.compare import (
     Divergence,
@@ -32,6 +34,9 @@ from neurodeploy.verify.compare import (
 from neurodeploy.verify.executors import Executor, make_executor
 
 ExecutorFactory = Callable[[str], Executor]
+
+RASTER_BYTES = 512 * 2**20
+"""Rasters of one run that are compared at a time; more samples are run in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +77,13 @@ class Verification:
 
     @property
     def first(self) -> Divergence | None:
-        """The earliest divergence of any executor."""
-        order = lambda d: (d.sample, d.step)  # noqa: E731
-        return min(self.divergences.values(), key=order, default=None)
+        """The earliest divergence of any executor: by sample, step, population and neuron."""
+        rank = {name: i for i, name in enumerate(self.compared_neuron_steps)}
+        return min(
+            self.divergences.values(),
+            key=lambda d: (d.sample, d.step, rank[d.population], d.neuron),
+            default=None,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -103,7 +112,7 @@ def verify_deployment(
     stage: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Compare a deployment with other executors on the same stimulus.
+    """Compare a deployment with other executors on the same stimulus, batch by batch.
 
     Parameters
     ----------
@@ -134,31 +143,53 @@ def verify_deployment(
     make = executors or (lambda name: make_executor(name, deployment.artifact, progress))
     makers = {name: make(name) for name in dict.fromkeys(against)}
     watched = integrators(netlist)
-    stage(deployment.target)
-    deployed = deployment.run(stimulus, membranes=watched, progress=progress)
     compared = compared_populations(netlist)
-    counted = {n: int(observable(netlist, deployed, n).size) for n in compared}
     samples = min(len(v) for v in stimulus.values())
-    differences: dict[str, Mapping[str, int]] = {}
+    counted, spikes = dict.fromkeys(compared, 0), dict.fromkeys(compared, 0)
+    differences = {name: dict.fromkeys(compared, 0) for name in makers}
     divergences: dict[str, Divergence] = {}
-    for name, executor in makers.items():
-        stage(name)
-        other = executor(stimulus, watched)
-        differences[name] = mismatches(netlist, deployed, other)
-        if any(differences[name].values()):
-            divergences[name] = _locate(
-                netlist, name, deployment, executor, stimulus, deployed, other
-            )
+    source = _SourceComparison.of(deployment, x)
+    for first, text in _parts(netlist, samples):
+        part = {name: values[first] for name, values in stimulus.items()}
+        stage(f"{deployment.target}{text}")
+        deployed = deployment.run(part, membranes=watched, progress=progress)
+        for name in compared:
+            counted[name] += int(observable(netlist, deployed, name).size)
+            if name in deployed.spikes:
+                spikes[name] += int(np.count_nonzero(deployed.spikes[name]))
+        for name, executor in makers.items():
+            stage(f"{name}{text}")
+            other = executor(part, watched)
+            found = mismatches(netlist, deployed, other)
+            for population, count in found.items():
+                differences[name][population] += count
+            if any(found.values()) and name not in divergences:
+                located = _locate(netlist, name, deployment, executor, part, deployed, other)
+                divergences[name] = replace(located, sample=located.sample + first.start)
+        if source is not None and x is not None:
+            source.add(deployed, x[first])
     return Verification(
         samples,
         netlist.timesteps,
         deployment.target,
         differences,
-        {n: int((deployed.spikes[n] != 0).sum()) if n in deployed.spikes else 0 for n in compared},
+        spikes,
         counted,
         divergences,
-        _agreement(deployment, deployed, x),
+        None if source is None else source.agreement(),
     )
+
+
+def _parts(netlist: IntegerNetlist, samples: int) -> list[tuple[slice, str]]:
+    """Slices of the samples whose rasters fit in memory side by side, and what to call them."""
+    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
+    width = max(1, RASTER_BYTES // per_sample)
+    starts = range(0, max(samples, 1), width)
+    several = len(starts) > 1
+    return [
+        (slice(n, min(n + width, samples)), f" ({i} of {len(starts)})" if several else "")
+        for i, n in enumerate(starts, 1)
+    ]
 
 
 def _locate(
@@ -182,26 +213,43 @@ def _locate(
     return found
 
 
-def _agreement(deployment: Deployment, run: RunRecord, x: AnyArray | None) -> Agreement | None:
-    graph, netlist = deployment.artifact.analog, deployment.netlist
-    if graph is None or x is None:
-        return None
-    coded = coding_populations(netlist)
-    activations = evaluate_source(graph, x, sorted(set(coded.values())))
-    correlations: dict[str, float | None] = {}
-    for name, node in coded.items():
-        population = netlist.by_name[name]
-        output = next((o for o in netlist.outputs if o.population == name), None)
-        if output is not None:
-            rates = decode(netlist, output, run)
-        else:
-            total = run.spikes[name].sum(axis=1, dtype=np.int64)
-            rates = decoded_rates(population, total, run.timesteps)
-        correlations[name] = correlation(rates, activations[node])
-    top1 = None
-    if len(netlist.outputs) == 1 and netlist.outputs[0].population in coded:
-        output = netlist.outputs[0]
-        ours = classify(decode(netlist, output, run)).labels
-        theirs = classify(activations[coded[output.population]]).labels
-        top1 = float((ours == theirs).mean())
-    return Agreement(top1, correlations)
+class _SourceComparison:
+    """Agreement with the source network, batch by batch."""
+
+    def __init__(self, netlist: IntegerNetlist, graph: AnalogGraph) -> None:
+        self.netlist = netlist
+        self.graph = graph
+        self.outputs = {o.population: o for o in netlist.outputs}
+        # An integrator that is not read has nothing to compare.
+        self.coded = {
+            name: node
+            for name, node in coding_populations(netlist).items()
+            if name in self.outputs or not is_integrator(netlist.by_name[name])
+        }
+        self.correlations = {name: Correlation() for name in self.coded}
+        self.same: list[AnyArray] = []
+
+    @classmethod
+    def of(cls, deployment: Deployment, x: AnyArray | None) -> _SourceComparison | None:
+        """None where there is no source network or there are no samples to give it."""
+        graph = deployment.artifact.analog
+        return None if graph is None or x is None else cls(deployment.netlist, graph)
+
+    def add(self, run: RunRecord, x: AnyArray) -> None:
+        """Compare a run with the activations for the same samples."""
+        activations = evaluate_source(self.graph, x, sorted(set(self.coded.values())))
+        for name, node in self.coded.items():
+            if name in self.outputs:
+                rates = decode(self.netlist, self.outputs[name], run)
+                if len(self.outputs) == 1:
+                    theirs = classify(activations[node]).labels
+                    self.same.append(classify(rates).labels == theirs)
+            else:
+                total = run.spikes[name].sum(axis=1, dtype=np.int64)
+                rates = decoded_rates(self.netlist.by_name[name], total, run.timesteps)
+            self.correlations[name].add(rates, activations[node])
+
+    def agreement(self) -> Agreement:
+        """Of everything so far."""
+        top1 = float(np.concatenate(self.same).mean()) if self.same else None
+        return Agreement(top1, {name: c.value for name, c in self.correlations.items()})

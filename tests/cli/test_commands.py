@@ -89,7 +89,18 @@ def test_options_of_the_method_and_the_encoding_reach_the_file(result: Any) -> N
         *(*CONVERT, "--timesteps", "6", "--input", "poisson", "--decode", "counts"),
         *("--normalization", "percentile", "--percentile", "99", "--scope", "layer"),
         *("--reset", "zero", "--initial-membrane", "0.25", "--max-pooling", "identity"),
-        *("--input-levels", "32", "--seed", "5", "--name", "other", "-o", "other.ndn"),
+        *(
+            "--bias-correction",
+            "2",
+            "--input-levels",
+            "32",
+            "--seed",
+            "5",
+            "--name",
+            "other",
+            "-o",
+            "other.ndn",
+        ),
     )
     provenance = made["provenance"]
     assert provenance["method"] == {
@@ -103,6 +114,7 @@ def test_options_of_the_method_and_the_encoding_reach_the_file(result: Any) -> N
         "decode": "counts",
         "max_pooling": "identity",
         "average_pooling": "auto",
+        "bias_correction": 2,
     }
     (encoding,) = made["encodings"].values()
     assert (encoding["encoder"], encoding["levels"], encoding["seed"]) == ("poisson", 32, 5)

@@ -26,9 +26,10 @@ RANKS = {
     "verify": 8,
     "fitting": 8,
     "report": 9,
-    "api": 10,
-    "demo": 11,
-    "cli": 12,
+    "workflow": 10,
+    "api": 11,
+    "demo": 12,
+    "cli": 13,
 }
 FORBIDDEN_TO_TARGETS = ("neurodeploy.ir.reference", "neurodeploy.simulate")
 HEAVY = {"torch", "lava", "brian2", "networkx"}

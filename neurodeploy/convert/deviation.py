@@ -1,0 +1,78 @@
+"""What max-pooling out of plain neurons gets wrong.
+
+``max(a, b) = b + relu(a - b)`` holds for activations, not for spikes: those that were fired while
+``a`` led cannot be taken back. The error is measured, never assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.convert.correction import Simulate
+from neurodeploy.convert.layers import evaluate_affine
+from neurodeploy.convert.lower import LoweringOptions, lower
+from neurodeploy.ir.analog import AnalogGraph
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.encoding import Encoding, encode
+from neurodeploy.ir.netlist import RealNetlist
+
+MEASURED_SAMPLES = 32
+
+
+def pooling_deviation(
+    graph: AnalogGraph,
+    options: LoweringOptions,
+    netlist: RealNetlist,
+    encodings: Mapping[str, Encoding],
+    samples: AnyArray,
+    simulate: Simulate,
+) -> list[dict[str, Any]]:
+    """Compare every rewritten maximum with the maximum of its input's spike counts.
+
+    Parameters
+    ----------
+    graph : AnalogGraph
+    options : LoweringOptions
+        With which it became ``netlist``.
+    netlist : RealNetlist
+    encodings : mapping
+        By input population, of which there is one.
+    samples : array ``[N, *shape]``
+        In raw units; the first few are run.
+    simulate : callable
+
+    Returns
+    -------
+    list of dict
+        One JSON row per rewritten pooling, in the units of the source network: ``layer``, the mean
+        of the exact maxima, and the mean and the largest error of the rewritten ones.
+    """
+    rewrites = lower(graph, options).rewrites
+    if not rewrites:
+        return []
+    seen = samples[:MEASURED_SAMPLES]
+    run = simulate(netlist, {n: encode(e, seen, netlist.timesteps) for n, e in encodings.items()})
+    rows = []
+    for rewrite in rewrites:
+        names = {rewrite.pooled, *(term.source for term in rewrite.affine.terms)}
+        rates = {}
+        for name in names:
+            population = netlist.by_name[name]
+            assert population.unit is not None
+            counts = run.spikes[name].sum(axis=1)
+            rates[name] = counts / run.timesteps * population.spread(population.unit)
+        pooled = rates[rewrite.pooled].reshape(-1, *rewrite.model.input_shape)
+        exact = rewrite.model.maximum(pooled)
+        error = np.abs(evaluate_affine(rewrite.affine, rates) - exact)
+        rows.append(
+            {
+                "layer": rewrite.node,
+                "mean_maximum": float(exact.mean()),
+                "mean_error": float(error.mean()),
+                "largest_error": float(error.max()),
+            }
+        )
+    return rows

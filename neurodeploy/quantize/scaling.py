@@ -1,0 +1,239 @@
+"""One population on its integer grid: what a membrane unit is worth, and what rounding cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import QuantizationError
+from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.ir.connectivity import Connectivity, Sparse
+from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.netlist import (
+    MAX_EXPONENT,
+    IntegerNetlist,
+    IntegerProjection,
+    Population,
+    RealProjection,
+)
+from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
+from neurodeploy.quantize.grids import Grid, choose_grid, round_to_grid, rows_of
+
+# Fractional bits are added until the smallest threshold has this many units: rounding a bias or an
+# initial membrane then moves a rate by less than 0.1 %.
+TARGET_THRESHOLD = 512
+# An integrator has no threshold to set its resolution; a bias is rounded in every step.
+INTEGRATOR_FRACTION_BITS = 4
+# Bits of the state that a threshold, or a bias over all steps, leaves to the weights.
+HEAD_ROOM_BITS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scale:
+    """``fraction`` bits of the unit below one weight step, less ``loss`` bits by channel."""
+
+    fraction: int
+    loss: IntArray
+
+    def coarser(self, excess: IntArray) -> Scale:
+        """The scale with at least ``excess`` bits given up by channel, common ones first."""
+        if not self.fraction:
+            return replace(self, loss=self.loss + excess)
+        fewer = max(0, self.fraction - int(excess.max()))
+        # Channels that had given up fractional bits by themselves do not pay twice.
+        return Scale(fewer, np.maximum(self.loss - (self.fraction - fewer), 0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaledLayer:
+    """One population with its incoming projections and the grid chosen for them."""
+
+    population: Population
+    projections: tuple[RealProjection, ...]
+    bits: int
+    grid: Grid
+    wanted: Scale
+
+    @classmethod
+    def of(
+        cls,
+        population: Population,
+        projections: tuple[RealProjection, ...],
+        bits: int,
+        *,
+        timesteps: int,
+        state_bits: int,
+        max_fraction_bits: int,
+    ) -> ScaledLayer:
+        """Choose the grid, and the scale that is wanted before any width is checked."""
+        model = _model(population)
+        theta = None if model.threshold is None else _smallest(model.threshold, population)
+        # A channel whose weights are tiny beside its bias or threshold does not need their full
+        # resolution, and must not cost the other channels theirs.
+        reach = timesteps * _largest(model.bias, population)
+        if theta is not None:
+            reach = np.maximum(reach, _largest(model.threshold, population))
+        least = reach / 2.0 ** (state_bits - 1 - HEAD_ROOM_BITS)
+        fallback = np.maximum(
+            np.ones(population.shape[0]) if theta is None else theta / 2 ** (bits - 1), least
+        )
+        rows = [rows_of(p.connectivity) for p in projections]
+        grid = Grid(fallback, ())
+        if rows:
+            grid = choose_grid(rows, [bits] * len(rows), fallback, least)
+        fraction = min(INTEGRATOR_FRACTION_BITS, max_fraction_bits)
+        if theta is not None:
+            ratio = theta / grid.unit
+            fine = ratio[grid.unit > least * (1 + 1e-9)]
+            smallest = float((fine if fine.size else ratio).min())
+            wanted = math.ceil(math.log2(TARGET_THRESHOLD) - math.log2(smallest))
+            fraction = min(max(wanted, 0), max_fraction_bits)
+        spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
+        loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
+        return cls(population, projections, bits, grid, Scale(fraction, loss))
+
+    def unit(self, scale: Scale) -> FloatArray:
+        """Real value of one membrane unit, ``[C]``: the threshold is a whole number of them.
+
+        A threshold below one unit counts as one: its channel's whole range is less than what its
+        weights resolve.
+        """
+        unit = self.grid.unit * np.exp2(scale.loss - scale.fraction)
+        threshold = _model(self.population).threshold
+        if threshold is None:
+            return np.asarray(unit)
+        theta = _smallest(threshold, self.population)
+        whole = np.floor(theta / unit + 1e-9)
+        return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
+
+    def lost_bits(self, scale: Scale) -> IntArray:
+        """Bits that the weights of each channel lost, ``[C]``: those of its widest branch."""
+        spare = np.zeros(scale.loss.shape, dtype=np.int64)
+        for exponent in self.grid.exponents:
+            spare = np.maximum(spare, exponent)
+        return np.asarray(np.maximum(scale.loss - scale.fraction - spare, 0))
+
+    def integer_population(self, scale: Scale) -> Population:
+        """The population with everything in membrane units."""
+        model = _model(self.population)
+        unit = self.unit(scale)
+        spread = unit.reshape(-1, *(1,) * (len(self.population.shape) - 1))
+
+        def units(value: FloatArray) -> IntArray:
+            if value.ndim <= 1 and value.shape != self.population.shape:
+                return np.rint(np.broadcast_to(value, unit.shape) / unit).astype(np.int64)
+            return np.rint(value / spread).astype(np.int64)
+
+        theta = None if model.threshold is None else np.maximum(units(model.threshold), 1)
+        negative = model.negative_threshold
+        neuron = IntegerNeuron(
+            threshold=theta,
+            bias=units(model.bias),
+            initial_membrane=units(model.initial_membrane),
+            negative_threshold=None if negative is None else np.maximum(units(negative), 1),
+            reset=model.reset,
+            payload_max=model.payload_max,
+            current_decay=round(model.current_decay * DECAY_ONE),
+            membrane_decay=round(model.membrane_decay * DECAY_ONE),
+        )
+        worth = self.population.unit
+        if theta is None and worth is not None:
+            # An integrator is read in membrane units; what one was worth, times its real value.
+            worth = np.broadcast_to(worth, unit.shape) * unit
+        return replace(self.population, model=neuron, unit=worth)
+
+    def integer_projections(self, scale: Scale) -> list[IntegerProjection]:
+        """The projections with weights of the declared width.
+
+        Raises
+        ------
+        QuantizationError
+            If an exponent is too large.
+        """
+        unit = self.unit(scale)
+        result = []
+        for projection, exponent in zip(self.projections, self.grid.exponents, strict=True):
+            shift = np.maximum(exponent + scale.fraction - scale.loss, 0)
+            if int(shift.max()) > MAX_EXPONENT:
+                raise QuantizationError(
+                    f"{projection.label}: exponent {int(shift.max())} against {MAX_EXPONENT}: the "
+                    "branches into this population differ too much in scale; use fewer fraction "
+                    "bits"
+                )
+            weight = _on_grid(projection.connectivity, unit * np.exp2(shift), self.bits)
+            common = shift[0] if (shift == shift[0]).all() else shift
+            result.append(
+                IntegerProjection(
+                    projection.pre,
+                    projection.post,
+                    projection.connectivity.with_weight(weight),
+                    projection.delay,
+                    np.asarray(common),
+                    self.bits,
+                )
+            )
+        return result
+
+    def report(self, scale: Scale, integer: IntegerNetlist, bound: int) -> dict[str, Any]:
+        """What quantization cost this layer, as JSON values."""
+        name = self.population.name
+        signal = noise = 0.0
+        levels: set[int] = set()
+        exponents: list[list[int]] = []
+        unit = self.unit(scale)
+        for real, whole in zip(self.projections, integer.incoming[name], strict=True):
+            step = unit * np.exp2(whole.exponent)
+            used, exact = rows_of(whole.connectivity), rows_of(real.connectivity)
+            difference = used.values * step[:, None] - exact.values
+            noise += float((np.square(difference).sum(axis=1) * exact.multiplicity).sum())
+            signal += float((np.square(exact.values).sum(axis=1) * exact.multiplicity).sum())
+            levels |= set(np.unique(whole.connectivity.weight).tolist())
+            exponents.append([int(whole.exponent.min()), int(whole.exponent.max())])
+        model = integer.by_name[name].model
+        assert isinstance(model, IntegerNeuron)
+        theta, exact_theta, raised = model.threshold, _model(self.population).threshold, 0
+        if exact_theta is not None:
+            raised = int((_smallest(exact_theta, self.population) < unit * (1 - 1e-9)).sum())
+        lost = self.lost_bits(scale)
+        return {
+            "layer": name,
+            "weight_bits": self.bits,
+            "lost_bits": int(np.median(lost)),
+            "most_lost_bits": int(lost.max()),
+            "fraction_bits": scale.fraction,
+            "exponents": exponents,
+            "levels": len(levels),
+            "weight_snr_db": None if noise == 0 or signal == 0 else 10 * math.log10(signal / noise),
+            "threshold": None if theta is None else [int(theta.min()), int(theta.max())],
+            "raised_thresholds": raised,
+            "state_bound": bound,
+        }
+
+
+def _model(population: Population) -> RealNeuron:
+    assert isinstance(population.model, RealNeuron)
+    return population.model
+
+
+def _smallest(values: FloatArray, population: Population) -> FloatArray:
+    """The smallest value of each channel, ``[C]``."""
+    full = population.spread(values).reshape(population.shape[0], -1)
+    return np.asarray(full.min(axis=1), dtype=np.float64)
+
+
+def _largest(values: FloatArray | None, population: Population) -> FloatArray:
+    """The largest magnitude of each channel, ``[C]``."""
+    full = population.spread(np.asarray(values)).reshape(population.shape[0], -1)
+    return np.asarray(np.abs(full).max(axis=1), dtype=np.float64)
+
+
+def _on_grid(connectivity: Connectivity, step: FloatArray, bits: int) -> IntArray:
+    if isinstance(connectivity, Sparse):
+        area = math.prod(connectivity.shape_out[1:])
+        per_weight = step[connectivity.post // area]
+    else:
+        per_weight = step.reshape(-1, *(1,) * (connectivity.weight.ndim - 1))
+    return round_to_grid(connectivity.weight, per_weight, bits)

@@ -1,0 +1,97 @@
+"""Totals of a run, and the traces of its outputs: by the engine, else by the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from importlib.util import find_spec
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.decoding import output_trace
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+from neurodeploy.ir.neurons import Neuron
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.ir.reference import run_reference
+from neurodeploy.simulate import make_engine
+from neurodeploy.simulate.summary import Summary, join_summaries
+from neurodeploy.verify.agreement import is_integrator
+
+RASTER_BYTES = 256 * 2**20
+"""Rasters of the reference that are held at a time."""
+
+
+def summarize(
+    netlist: IntegerNetlist | RealNetlist,
+    stimulus: Stimulus,
+    *,
+    rates: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Summary:
+    """Run all samples and keep totals; parameters as of ``Engine.summarize``.
+
+    Without torch the reference runs, which gives the same totals on integers; its real-valued runs
+    are in double precision.
+    """
+    if find_spec("torch") is not None:
+        return make_engine(netlist).summarize(stimulus, rates=rates, progress=progress)
+    return summarize_reference(netlist, stimulus, rates=rates, progress=progress)
+
+
+def summarize_reference(
+    netlist: IntegerNetlist | RealNetlist,
+    stimulus: Stimulus,
+    *,
+    rates: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Summary:
+    """Totals of the reference, batch by batch; active neuron-steps are not counted.
+
+    Raises
+    ------
+    DataError
+        If the stimulus does not fit.
+    """
+    samples = min(len(values) for values in stimulus.values())
+    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
+    width = max(1, RASTER_BYTES // per_sample)
+    watched = [n for n in rates if is_integrator(netlist.by_name[n])]
+    parts: list[Summary] = []
+    for first in range(0, max(samples, 1), width):
+        batch = {name: values[first : first + width] for name, values in stimulus.items()}
+        run = run_reference(netlist, batch, membranes=watched)
+        parts.append(_summary(netlist, run, rates))
+        if progress is not None:
+            progress(min(first + width, samples), samples)
+    return join_summaries(parts)
+
+
+def _summary(
+    netlist: IntegerNetlist | RealNetlist, run: RunRecord, rates: Collection[str]
+) -> Summary:
+    emitting = [p.name for p in netlist.populations if not is_integrator(p)]
+    nonzero = {n: run.spikes[n] != 0 for n in emitting}
+    batch = len(next(iter(run.spikes.values())))
+    per_sample: dict[str, IntArray] = {
+        n: np.count_nonzero(fired.reshape(batch, -1), axis=1).astype(np.int64)
+        for n, fired in nonzero.items()
+    }
+    return Summary(
+        run.timesteps,
+        batch,
+        {o.population: output_trace(netlist, o, run) for o in netlist.outputs},
+        {n: fired.sum(axis=(0, 1), dtype=np.int64) for n, fired in nonzero.items()},
+        per_sample,
+        {n: run.spikes[n].sum(axis=(0, 1)) for n in emitting},
+        {n: _rate(netlist, run, n) for n in rates},
+        {},
+    )
+
+
+def _rate(netlist: IntegerNetlist | RealNetlist, run: RunRecord, name: str) -> AnyArray:
+    population = netlist.by_name[name]
+    if not is_integrator(population):
+        return np.asarray(run.spikes[name].sum(axis=1))
+    assert isinstance(population.model, Neuron)
+    initial = population.spread(population.model.initial_membrane)
+    return np.asarray(run.membranes[name][:, -1] - initial)

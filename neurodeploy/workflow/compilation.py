@@ -1,0 +1,105 @@
+"""From a real-valued netlist to integers, and from integers to a deployment."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from neurodeploy.boards.board import Board, load_board
+from neurodeploy.errors import UsageError
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.targets.base import Deployment, Violation
+
+
+def quantize(
+    net: Artifact,
+    weight_bits: int = 8,
+    *,
+    layer_bits: Mapping[str, int] | None = None,
+    fit: str | Board | None = None,
+    **options: Any,
+) -> Artifact:
+    """Quantize a converted network to integers.
+
+    Parameters
+    ----------
+    net : Artifact
+        With a real-valued netlist.
+    weight_bits : int
+        2 to 8.
+    layer_bits : mapping of population to int, optional
+        Other widths for the projections into these populations.
+    fit : board, optional
+        Widest widths, up to those given, with which every layer fits the board's crossbars.
+    **options
+        Further fields of :class:`neurodeploy.quantize.integers.Quantization`.
+
+    Raises
+    ------
+    QuantizationError
+        Naming the layer and what the widths cannot represent.
+    """
+    from neurodeploy.quantize.integers import Quantization
+
+    if not isinstance(net.netlist, RealNetlist):
+        raise UsageError(f"{net.netlist.name}: is quantized already; start from the converted file")
+    try:
+        chosen = Quantization(weight_bits, dict(layer_bits or {}), **options)
+    except TypeError:
+        known = ", ".join(f.name for f in dataclasses.fields(Quantization))
+        raise UsageError(f"quantize: unknown option among {sorted(options)}; known: {known}") from (
+            None
+        )
+    if fit is not None:
+        from neurodeploy.fitting import fit_layer_bits
+
+        chosen = fit_layer_bits(net.netlist, chosen, chosen_board(fit))
+    integer, report = chosen(net.netlist)
+    provenance = {
+        **net.provenance,
+        "quantization": {**dataclasses.asdict(chosen), "report": report},
+    }
+    return Artifact(integer, net.encodings, net.analog, net.netlist, provenance)
+
+
+def chosen_board(board: str | Board) -> Board:
+    """A board by name, path or as it is."""
+    return board if isinstance(board, Board) else load_board(board)
+
+
+def check(
+    net: Artifact, target: str, board: str | Board | None = None, **options: Any
+) -> list[Violation]:
+    """All reasons why a target cannot compute a network exactly; empty if it can."""
+    instance, chosen = _target(target, board)
+    violations: list[Violation] = instance.check(
+        net.integer, chosen, instance.complete_options(options)
+    )
+    return violations
+
+
+def compile(
+    net: Artifact, target: str, board: str | Board | None = None, **options: Any
+) -> Deployment:
+    """Compile a quantized network for a target.
+
+    Raises
+    ------
+    CapacityError
+        If the target cannot compute it exactly.
+    TargetUnavailableError
+        If the target's software is needed to compile and missing.
+    """
+    instance, chosen = _target(target, board)
+    deployment: Deployment = instance.compile(net, chosen, options)
+    return deployment
+
+
+def _target(name: str, board: str | Board | None) -> tuple[Any, Board | None]:
+    from neurodeploy.targets.registry import TARGETS
+
+    target = TARGETS.get(name)()
+    wanted = board if board is not None else target.default_board
+    return target, None if wanted is None else chosen_board(wanted)

@@ -1,0 +1,205 @@
+"""From a trained network and calibration data to a real-valued netlist."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurodeploy import __version__
+from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.errors import DataError, TargetUnavailableError, UsageError
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.ir.encoding import Encoding, checked_encoder
+from neurodeploy.ir.provenance import without_folders
+from neurodeploy.ir.record import Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DEFAULT_LEVELS = 255
+CALIBRATION_SAMPLES = 512
+CHECKED_SAMPLES = 32
+
+
+def convert(
+    model: str | nn.Module,
+    data: str | Dataset,
+    *,
+    weights: str | Path | None = None,
+    method: str = "rate",
+    timesteps: int = 32,
+    input: str = "current",
+    decode: str = "membrane",
+    calibration_samples: int = CALIBRATION_SAMPLES,
+    input_levels: int | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Artifact:
+    """Convert a trained network to a real-valued spiking netlist.
+
+    Parameters
+    ----------
+    model : str or torch.nn.Module
+        ``file.py:factory`` or ``module:factory``, or the module itself.
+    data : str or Dataset
+        Calibration data, its training split. A normalization in it becomes part of the network.
+    weights : path, optional
+        A state dict saved by torch.
+    method : str
+        See ``neurodeploy methods``.
+    timesteps : int
+        T.
+    input : {"current", "rate", "poisson", "latency"} or "spikes" (the same as "rate")
+    decode : {"membrane", "counts"}
+    calibration_samples : int
+        The first so many training samples.
+    input_levels : int, optional
+        Levels of the encoded input; those of the data set by default, else 255.
+    seed : int
+    **options
+        Further fields of the method.
+
+    Raises
+    ------
+    NeurodeployError
+        One line for everything that does not fit.
+    """
+    chosen = _method(method, timesteps=timesteps, decode=decode, **options)
+    dataset = _calibration_data(data, calibration_samples)
+    module, source = _module(model, weights)
+    graph = _analog(module, dataset, name or source["name"])
+    _check_classes(graph, dataset)
+    encoding = _encoding(dataset, input, input_levels, seed)
+    from neurodeploy.convert.deviation import pooling_deviation
+    from neurodeploy.convert.method import convert_graph
+    from neurodeploy.simulate import run_engine
+
+    netlist, encodings = convert_graph(
+        graph, chosen, dataset.x, encoding, run_engine, seed=seed, progress=progress
+    )
+    provenance = {
+        "neurodeploy": __version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "numpy": np.__version__,
+        "torch": _torch_version(),
+        "source": source,
+        "method": {"name": method, **dataclasses.asdict(chosen)},
+        "seed": seed,
+        "calibration": {
+            "data": without_folders(dataset.spec),
+            "split": dataset.split,
+            "indices": _ranges(dataset.indices),
+        },
+    }
+    deviation = pooling_deviation(graph, chosen.lowering, netlist, encodings, dataset.x, run_engine)
+    if deviation:
+        provenance["max_pooling_deviation"] = deviation
+    return Artifact(netlist, encodings, graph, None, provenance)
+
+
+def _method(name: str, **options: Any) -> Any:
+    from neurodeploy.convert.registry import METHODS
+
+    method = METHODS.get(name)
+    known = {f.name for f in dataclasses.fields(method)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise UsageError(
+            f"method {name}: no option {unknown[0]!r}; options: {', '.join(sorted(known))}"
+        )
+    return method(**options)
+
+
+def _calibration_data(data: str | Dataset, n: int) -> Dataset:
+    dataset = load_dataset(data, "train") if isinstance(data, str) else data
+    if dataset.split == "test":
+        raise DataError(
+            f"{dataset.spec}: calibration reads training images only; write '@train' or leave the "
+            "split out"
+        )
+    if n < 1:
+        raise UsageError(f"calibration samples {n}: at least 1 is needed")
+    return dataset.first(min(n, len(dataset)))
+
+
+def _module(model: str | nn.Module, weights: str | Path | None) -> tuple[nn.Module, dict[str, Any]]:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise TargetUnavailableError(
+            "convert needs torch, which is not installed in this environment; "
+            "pip install 'neurodeploy[torch]', or convert elsewhere and bring the .ndn file"
+        ) from error
+    if not isinstance(model, str):
+        if weights is not None:
+            raise UsageError("weights: load them into the module that is given instead")
+        return model, {"model": type(model).__name__, "name": type(model).__name__}
+    from neurodeploy.frontends.torch_loader import load_torch
+
+    module = load_torch(model, weights)
+    source: dict[str, Any] = {"model": without_folders(model), "name": model.rpartition(":")[2]}
+    if weights is not None:
+        digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        source |= {"weights": Path(weights).name, "weights_sha256": digest}
+    return module, source
+
+
+def _analog(module: nn.Module, dataset: Dataset, name: str) -> Any:
+    from neurodeploy.frontends.torch_check import check_analog
+    from neurodeploy.frontends.torch_frontend import analog_from_torch
+
+    norm = dataset.norm
+    channels = dataset.sample_shape[0]
+    normalization = None
+    if norm is not None:
+        repeat = channels if len(norm.mean) == 1 else 1
+        normalization = (norm.mean * repeat, norm.std * repeat)
+    graph = analog_from_torch(module, dataset.sample_shape, name, normalization)
+    check_analog(graph, module, dataset.x[:CHECKED_SAMPLES])
+    return graph
+
+
+def _check_classes(graph: Any, dataset: Dataset) -> None:
+    if dataset.y is None or len(graph.outputs) != 1:
+        return
+    shape = graph.node(graph.outputs[0]).shape
+    top = int(dataset.y.max(initial=0))
+    if len(shape) == 1 and top >= shape[0]:
+        raise DataError(
+            f"{dataset.spec}: labels up to {top}, the network has {shape[0]} outputs; use the data "
+            "that it was trained on"
+        )
+
+
+def _encoding(dataset: Dataset, name: str, levels: int | None, seed: int) -> Encoding:
+    encoder = checked_encoder("rate" if name == "spikes" else name)
+    chosen = levels if levels is not None else dataset.levels or DEFAULT_LEVELS
+    if not 1 <= chosen <= 65535:
+        raise UsageError(f"input levels {chosen}: expected 1 to 65535")
+    low, high = dataset.value_range
+    if encoder != "current" and low < 0:
+        raise UsageError(
+            f"input {name!r} takes values >= 0, the data ranges from {low:g}; use --input current"
+        )
+    norm = dataset.norm
+    mean, std = (None, None) if norm is None else (norm.mean, norm.std)
+    return Encoding(encoder, chosen, low, high, mean, std, seed)
+
+
+def _torch_version() -> str:
+    import torch
+
+    return str(torch.__version__)
+
+
+def _ranges(indices: Any) -> list[list[int]]:
+    """Indices as [first, last] runs, in order."""
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    return [[int(run[0]), int(run[-1])] for run in np.split(indices, breaks) if run.size]

@@ -1,0 +1,144 @@
+"""Energy, time, cores and chips from the exact spikes of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurodeploy.boards.board import Board
+from neurodeploy.datasets import Dataset
+from neurodeploy.errors import UsageError
+from neurodeploy.ir.artifact import Artifact, load_artifact
+from neurodeploy.ir.record import Progress, Stimulus
+from neurodeploy.targets.base import Deployment, load_deployment
+from neurodeploy.workflow.compilation import chosen_board
+from neurodeploy.workflow.stimulus import stimulus_for
+
+if TYPE_CHECKING:
+    from neurodeploy.energy.estimate import EnergyReport
+
+
+def estimate_energy(
+    network: Deployment | Artifact | str | Path,
+    board: str | Board | None,
+    data: str | Dataset,
+    samples: int | None = None,
+    *,
+    cross_validate: bool = False,
+    progress: Progress | None = None,
+) -> EnergyReport:
+    """Energy, time, cores and chips per inference, from the exact spikes of a run.
+
+    Boards of neurocores get the netlist partitioned; boards of crossbar cores get it compiled, and
+    the compiled cores are counted.
+
+    Parameters
+    ----------
+    network : Deployment, Artifact or path of either
+    board : str, Board or None
+        None: the board that the deployment was compiled for.
+    data : str or Dataset
+    samples : int, optional
+        The first so many; all by default.
+    cross_validate : bool
+        Count the real-valued simulation as well.
+
+    Raises
+    ------
+    CapacityError
+        If the board cannot hold the network.
+    UsageError
+        If no board is named and the deployment has none.
+    """
+    from neurodeploy.energy.estimate import estimate
+
+    thing = network
+    if isinstance(thing, str | Path):
+        thing = load_deployment(thing) if Path(thing).is_dir() else load_artifact(thing)
+    artifact = thing.artifact if isinstance(thing, Deployment) else thing
+    chosen = _energy_board(thing, board)
+    stimulus, _ = stimulus_for(artifact, data, samples)
+    source = None
+    if artifact.analog is not None:
+        from neurodeploy.energy.operations import source_energy
+        from neurodeploy.ir.analog import macs
+
+        source = source_energy(macs(artifact.analog))
+    comparison = _cross_validation(artifact, stimulus) if cross_validate else None
+    if chosen.kind == "crossbar":
+        deployment = _crossbar_deployment(thing, chosen)
+        deployment.run(stimulus, record=(), progress=progress)
+        return estimate(
+            deployment.traffic(),
+            chosen,
+            network=artifact.netlist.name,
+            source_network=source,
+            cross_validation=comparison,
+        )
+    from neurodeploy.energy.measure import measure_traffic
+    from neurodeploy.mapping.partition import partition
+
+    netlist = artifact.integer
+    mapping = partition(netlist, chosen)
+    traffic, _activity = measure_traffic(
+        mapping, netlist, stimulus, _recorder(artifact), progress=progress
+    )
+    return estimate(
+        traffic,
+        chosen,
+        network=netlist.name,
+        mapping=mapping,
+        source_network=source,
+        cross_validation=comparison,
+    )
+
+
+def _energy_board(thing: Deployment | Artifact, board: str | Board | None) -> Board:
+    if board is not None:
+        return chosen_board(board)
+    if isinstance(thing, Deployment) and thing.board is not None:
+        return thing.board
+    raise UsageError("energy: name a board (--board); 'neurodeploy boards' lists them")
+
+
+def _crossbar_deployment(thing: Deployment | Artifact, board: Board) -> Any:
+    from neurodeploy.targets.registry import TARGETS
+
+    if isinstance(thing, Deployment):
+        if thing.target == "truenorth" and thing.board == board:
+            return thing
+        thing = thing.artifact
+    return TARGETS.get("truenorth")().compile(thing, board)
+
+
+def _recorder(artifact: Artifact, real: bool = False) -> Any:
+    """Runs the netlist with everything that counting events needs: the engine where it can."""
+    from importlib.util import find_spec
+
+    from neurodeploy.energy.activity import membranes_needed
+
+    netlist = artifact.real if real else artifact.integer
+    assert netlist is not None
+    watched = membranes_needed(netlist)
+    if find_spec("torch") is not None:
+        from neurodeploy.simulate import make_engine
+
+        engine = make_engine(netlist)
+        return lambda stimulus: engine.run(stimulus, membranes=watched)
+    from neurodeploy.ir.reference import run_reference
+
+    return lambda stimulus: run_reference(netlist, stimulus, membranes=watched)
+
+
+def _cross_validation(artifact: Artifact, stimulus: Stimulus) -> Any:
+    from neurodeploy.energy.cross_validation import cross_validate
+    from neurodeploy.energy.measure import measure_activity
+
+    if artifact.real is None:
+        raise UsageError(
+            f"{artifact.netlist.name}: no real-valued netlist in the file to cross-validate with; "
+            "quantize it from a converted network"
+        )
+    whole = measure_activity(artifact.integer, stimulus, _recorder(artifact))
+    real = measure_activity(artifact.real, stimulus, _recorder(artifact, real=True))
+    return cross_validate(artifact.integer, whole, artifact.real, real)
