@@ -69,25 +69,33 @@ def main() -> None:
             start = time.monotonic()
             samples = options.samples or row.samples
             found = evaluate(row, timesteps, samples, options.weight_bits)
-            assert found.accuracy is not None and found.source_accuracy is not None
+            assert found.accuracy is not None
+            assert found.source_accuracy is not None
             correlations = [c for c in found.layer_correlation.values() if c is not None]
-            results.append({
-                "model": row.model,
-                "T": timesteps,
-                "images": samples,
-                "source %": round(100 * found.source_accuracy, 2),
-                "integer %": round(100 * found.accuracy, 2),
-                "loss": round(100 * (found.source_accuracy - found.accuracy), 2),
-                "allowed": limit,
-                "agreement %": round(100 * (found.agreement or 0), 2),
-                "fall after T/2": round(100 * largest_prefix_fall(found.prefix_accuracy), 2),
-                "fall from last T": (
-                    None if before is None else round(max(0, 100 * (before - found.accuracy)), 2)
-                ),
-                "lowest layer r": round(min(correlations), 3),
-                "spikes": round(found.spikes_per_inference),
-                "s": round(time.monotonic() - start),
-            })
+            results.append(
+                {
+                    "model": row.model,
+                    "T": timesteps,
+                    "images": samples,
+                    "source %": round(100 * found.source_accuracy, 2),
+                    "integer %": round(100 * found.accuracy, 2),
+                    "loss": round(100 * (found.source_accuracy - found.accuracy), 2),
+                    "allowed": limit,
+                    "agreement %": round(100 * (found.agreement or 0), 2),
+                    "fall after T/2": round(100 * largest_prefix_fall(found.prefix_accuracy), 2),
+                    "below source": round(
+                        100 * largest_prefix_fall(found.prefix_accuracy, found.source_accuracy), 2
+                    ),
+                    "fall from last T": (
+                        None
+                        if before is None
+                        else round(max(0, 100 * (before - found.accuracy)), 2)
+                    ),
+                    "lowest layer r": round(min(correlations), 3),
+                    "spikes": round(found.spikes_per_inference),
+                    "s": round(time.monotonic() - start),
+                }
+            )
             before = found.accuracy
             print(f"{row.model} T={timesteps}: {results[-1]}", file=sys.stderr, flush=True)
     if options.json:

@@ -41,6 +41,7 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
     wanted.check_layers(netlist)
     target = TARGETS.get("truenorth")()
     options = target.complete_options({})
+    wanted = replace(wanted, state_bits=min(wanted.state_bits, _state_bits(board)))
     bits = {
         name: wanted.bits_of(name)
         for name in (p.post for p in netlist.projections)
@@ -49,15 +50,24 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
     while True:
         chosen = replace(wanted, layer_bits=dict(bits))
         integer, _ = chosen(netlist)
+        violations = target.check(integer, board, options)
+        if not violations:
+            return chosen
         tight = {
             name: violation
-            for violation in target.check(integer, board, options)
+            for violation in violations
             if (name := violation.where.partition("[")[0]) in bits
-            and "axon" in violation.resource
+            and violation.limit == board.limit("axons")
         }
         if not tight:
-            return chosen
+            raise CapacityError(f"no weight width makes the network fit: {violations[0]}")
         for name, violation in tight.items():
             if bits[name] == MIN_BITS:
                 raise CapacityError(f"even {MIN_BITS}-bit weights do not fit: {violation}")
             bits[name] -= 1
+
+
+def _state_bits(board: Board) -> int:
+    """Width, sign included, of the states that a crossbar's membrane holds on both sides."""
+    top = 2 ** (board.require_limit("membrane_bits") - 1) - 1
+    return int(min(top, abs(board.require_limit("membrane_floor")))).bit_length() + 1

@@ -7,150 +7,31 @@ and keeps the dtype. Shapes are C-order, channels first, without a batch axis.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray, IntArray, frozen
 from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.linear_map import (
+    Connectivity,
+    checked_weight,
+    common_precision,
+    exact_matmul,
+)
 
-_Self = TypeVar("_Self", bound="Connectivity")
-
-# Doubles hold every integer up to here, so sums of products below it are exact in any order.
-EXACT_FLOAT64 = 2**53
-
-
-def exact_matmul(a: AnyArray, b: AnyArray) -> AnyArray:
-    """``a @ b``; integers stay exact, through BLAS doubles where the bound proves it."""
-    if a.dtype.kind == "f" or b.dtype.kind == "f":
-        # Single-precision data asks for single precision: calibration, not execution.
-        return np.asarray(np.matmul(a.astype(b.dtype) if b.dtype == np.float32 else a, b))
-    if a.size and b.size:
-        bound = int(np.abs(a).sum(axis=-1).max()) * int(np.abs(b).max())
-        if bound < EXACT_FLOAT64:
-            product: AnyArray = np.matmul(a.astype(np.float64), b.astype(np.float64))
-            return product.astype(np.int64)
-    return np.asarray(np.matmul(a.astype(np.int64), b.astype(np.int64)))
-
-
-def _precision(weight: AnyArray, x: AnyArray) -> np.dtype[Any]:
-    single = x.dtype == np.float32 and weight.dtype.kind == "f"
-    return np.dtype(np.float32) if single else np.result_type(weight.dtype, x.dtype)
-
-
-def _checked_weight(weight: AnyArray, ndim: int, where: str) -> AnyArray:
-    array = np.asarray(weight)
-    if array.dtype.kind not in "iuf":
-        raise NetlistError(f"{where}: weights of dtype {array.dtype}; expected integers or floats")
-    array = frozen(array, np.float64 if array.dtype.kind == "f" else np.int64)
-    if array.ndim != ndim:
-        raise NetlistError(f"{where}: weight of shape {array.shape}; expected {ndim} axes")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise NetlistError(f"{where}: weights that are not finite")
-    return array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Connectivity:
-    """Base of all linear maps ``a = W . s`` from ``pre_shape`` to ``post_shape``."""
-
-    weight: AnyArray
-
-    kind: ClassVar[str] = "connectivity"
-
-    @property
-    def pre_shape(self) -> tuple[int, ...]:
-        """Shape of the presynaptic population."""
-        raise NotImplementedError
-
-    @property
-    def post_shape(self) -> tuple[int, ...]:
-        """Shape of the postsynaptic population."""
-        raise NotImplementedError
-
-    def apply(self, x: AnyArray) -> AnyArray:
-        """Return ``W . x`` for ``x`` of shape ``[B, *pre_shape]``: ``[B, *post_shape]``."""
-        raise NotImplementedError
-
-    def to_coo(self) -> tuple[IntArray, IntArray, AnyArray]:
-        """Every synapse as ``(post, pre, weight)`` with flat C-order indices, zeros included."""
-        raise NotImplementedError
-
-    def fan_in(self) -> IntArray:
-        """Synapses per postsynaptic neuron: int64 of ``post_shape``."""
-        raise NotImplementedError
-
-    def fan_out(self) -> IntArray:
-        """Synapses per presynaptic neuron: int64 of ``pre_shape``."""
-        raise NotImplementedError
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether the weights are integers."""
-        return bool(self.weight.dtype.kind == "i")
-
-    @property
-    def n_parameters(self) -> int:
-        """Stored weights."""
-        return int(self.weight.size)
-
-    @property
-    def n_synapses(self) -> int:
-        """Synapses if the map were expanded."""
-        return int(self.fan_in().sum())
-
-    def with_weight(self: _Self, weight: AnyArray) -> _Self:
-        """The same map with other weights of the same shape."""
-        if weight.shape != self.weight.shape:
-            raise NetlistError(
-                f"{self.kind}: weight of shape {weight.shape}; expected {self.weight.shape}"
-            )
-        return replace(self, weight=weight)
-
-    def row_sums(self) -> tuple[AnyArray, AnyArray]:
-        """Sums of the positive and of the negative weights of each neuron: ``post_shape`` each."""
-        ones = np.ones((1, *self.pre_shape), dtype=self.weight.dtype)
-        return (
-            self.with_weight(np.maximum(self.weight, 0)).apply(ones)[0],
-            self.with_weight(np.minimum(self.weight, 0)).apply(ones)[0],
-        )
-
-    def scale_channels(self: _Self, scale: AnyArray) -> _Self:
-        """Multiply the weights of every postsynaptic channel by ``scale`` (``(C,)``, floats)."""
-        lead = scale.reshape(-1, *(1,) * (self.weight.ndim - 1))
-        return self.with_weight(self.weight * lead)
-
-    def scale_inputs(self: _Self, scale: AnyArray) -> _Self:
-        """Multiply the weights of every presynaptic channel by ``scale`` (``(C,)``, floats)."""
-        raise NotImplementedError
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        mine, theirs = _static_fields(self), _static_fields(other)
-        if mine != theirs:
-            return False
-        return all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            and getattr(self, name).dtype == getattr(other, name).dtype
-            for name in _array_fields(self)
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # equality compares arrays
-
-
-def _array_fields(value: object) -> list[str]:
-    return [n for n in value.__dataclass_fields__ if isinstance(getattr(value, n), np.ndarray)]  # type: ignore[attr-defined]
-
-
-def _static_fields(value: object) -> dict[str, object]:
-    return {
-        n: getattr(value, n)
-        for n in value.__dataclass_fields__  # type: ignore[attr-defined]
-        if not isinstance(getattr(value, n), np.ndarray)
-    }
+__all__ = [
+    "CONNECTIVITIES",
+    "Connectivity",
+    "Conv",
+    "Dense",
+    "Sparse",
+    "SumPool",
+    "exact_matmul",
+    "identity",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +51,7 @@ class Dense(Connectivity):
     kind: ClassVar[str] = "dense"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _checked_weight(self.weight, 2, self.kind))
+        object.__setattr__(self, "weight", checked_weight(self.weight, 2, self.kind))
         if self.weight.shape[1] != math.prod(self.shape_in):
             raise NetlistError(
                 f"dense: weight of shape {self.weight.shape} does not fit inputs of shape "
@@ -226,7 +107,7 @@ class Conv(Connectivity):
 
     def __post_init__(self) -> None:
         n = len(self.window.kernel)
-        object.__setattr__(self, "weight", _checked_weight(self.weight, n + 2, self.kind))
+        object.__setattr__(self, "weight", checked_weight(self.weight, n + 2, self.kind))
         c_out, c_group = self.weight.shape[:2]
         if self.groups < 1 or self.channels_in % self.groups or c_out % self.groups:
             raise NetlistError(
@@ -314,7 +195,7 @@ class SumPool(Connectivity):
     kind: ClassVar[str] = "sumpool"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _checked_weight(self.weight, 1, self.kind))
+        object.__setattr__(self, "weight", checked_weight(self.weight, 1, self.kind))
 
     @property
     def pre_shape(self) -> tuple[int, ...]:
@@ -328,7 +209,7 @@ class SumPool(Connectivity):
         padded = self.window.pad(x)
         total = np.sum([padded[where] for _, where in self.window.taps()], axis=0)
         lead = self.weight.reshape(-1, *(1,) * len(self.window.kernel))
-        return np.asarray(total * lead, dtype=_precision(lead, x))
+        return np.asarray(total * lead, dtype=common_precision(lead, x))
 
     def scale_inputs(self, scale: AnyArray) -> SumPool:
         return self.with_weight(self.weight * scale)
@@ -370,7 +251,7 @@ class Sparse(Connectivity):
     kind: ClassVar[str] = "sparse"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _checked_weight(self.weight, 1, self.kind))
+        object.__setattr__(self, "weight", checked_weight(self.weight, 1, self.kind))
         for name, limit in (("post", self.shape_out), ("pre", self.shape_in)):
             index = np.asarray(getattr(self, name))
             if index.dtype.kind not in "iu" or index.shape != self.weight.shape:
@@ -395,7 +276,7 @@ class Sparse(Connectivity):
 
     def apply(self, x: AnyArray) -> AnyArray:
         flat = x.reshape(x.shape[0], math.prod(self.pre_shape))
-        dtype = _precision(self.weight, x)
+        dtype = common_precision(self.weight, x)
         total = np.zeros((math.prod(self.shape_out), x.shape[0]), dtype=dtype)
         np.add.at(total, self.post, self.weight.astype(dtype)[:, None] * flat.T[self.pre])
         return total.T.reshape(x.shape[0], *self.shape_out)

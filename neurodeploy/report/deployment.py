@@ -11,6 +11,10 @@ from neurodeploy.report.text import render_table
 from neurodeploy.targets.base import Deployment, Violation
 
 
+LISTED = 12
+"""Longest list that a table shows whole."""
+
+
 def deployment_json(deployment: Deployment) -> dict[str, Any]:
     """Target, board, options, latency and utilization."""
     return {
@@ -43,7 +47,9 @@ def utilization_text(used: Mapping[str, Any]) -> str:
         for key, value in used.items()
         if not _is_table(value)
     ]
-    tables = [_table(key, value) for key, value in used.items() if _is_table(value)]
+    tables = [
+        table for key, value in used.items() if _is_table(value) for table in _tables(key, value)
+    ]
     return "\n\n".join(["\n".join(figures), *tables] if figures else tables)
 
 
@@ -58,12 +64,21 @@ def _is_table(value: Any) -> bool:
     return isinstance(rows, list) and bool(rows) and all(isinstance(r, Mapping) for r in rows)
 
 
-def _table(name: str, value: Any) -> str:
+def _tables(name: str, value: Any) -> list[str]:
+    """One table of the rows, and one more of the rows that stand inside them."""
     rows = (
         [{name.rstrip("s"): key, **row} for key, row in value.items()]
         if isinstance(value, Mapping)
         else list(value)
     )
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    inner = [key for key in keys if any(_is_table(row.get(key)) for row in rows)]
+    nested = [{keys[0]: row[keys[0]], **part} for row in rows for key in inner for part in row[key]]
+    plain = [{key: row.get(key) for key in keys if key not in inner} for row in rows]
+    return [_table(part) for part in (plain, nested) if part]
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return render_table(
         [c.replace("_", " ") for c in columns],
@@ -73,7 +88,9 @@ def _table(name: str, value: Any) -> str:
 
 def _cell(value: Any) -> object:
     if isinstance(value, list | tuple):
-        return "x".join(map(str, value)) if all(isinstance(v, int) for v in value) else len(value)
+        if len(value) > LISTED:
+            return f"{len(value)} in {min(value)}..{max(value)}"
+        return " ".join(map(str, value)) if value else "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {v}" for k, v in value.items())
     return f"{value:.3g}" if isinstance(value, float) else value

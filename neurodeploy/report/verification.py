@@ -17,13 +17,20 @@ def verification_rows(result: Verification) -> list[tuple[object, ...]]:
             (
                 name,
                 compared,
-                spikes,
-                percent(spikes / compared) if compared else None,
+                None if name in result.integrators else spikes,
+                _activity(result, name),
                 None if r is None else f"{r:.4f}",
                 *(per.get(name, 0) for per in result.mismatches.values()),
             )
         )
     return rows
+
+
+def _activity(result: Verification, name: str) -> str | None:
+    compared = result.compared_neuron_steps[name]
+    if name in result.integrators:
+        return "membrane"
+    return percent(result.spikes[name] / compared) if compared else None
 
 
 def verdict(result: Verification) -> str:

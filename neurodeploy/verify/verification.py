@@ -57,6 +57,8 @@ class Verification:
         Executor -> where it first parts from the deployment.
     agreement : Agreement or None
         With the source network, where the deployment has one.
+    integrators : frozenset of str
+        Populations that never fire: their membranes were compared.
     """
 
     samples: int
@@ -67,6 +69,7 @@ class Verification:
     compared_neuron_steps: Mapping[str, int]
     divergences: Mapping[str, Divergence]
     agreement: Agreement | None
+    integrators: frozenset[str] = frozenset()
 
     @property
     def exact(self) -> bool:
@@ -177,6 +180,7 @@ def verify_deployment(
         counted,
         divergences,
         None if source is None else source.agreement(),
+        frozenset(watched),
     )
 
 

@@ -50,7 +50,7 @@ def lenet(shared_dir: Path) -> Artifact:
 def grouped(shared_dir: Path) -> Artifact:
     """grouped_mnist in 3 bits, with states that a crossbar's 20-bit membrane holds."""
     net = converted(shared_dir, "grouped_mnist", input="spikes", decode="counts")
-    return nd.quantize(net, 3, state_bits=19)
+    return nd.quantize(net, 3, fit="truenorth")
 
 
 def available(*targets: str) -> None:

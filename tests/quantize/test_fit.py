@@ -30,17 +30,18 @@ def violations(integer, board) -> list:
     return target.check(integer, board, target.complete_options({}))
 
 
-def test_every_layer_gets_the_widest_that_fits() -> None:
+@pytest.mark.parametrize("widest", [6, 8])
+def test_every_layer_gets_the_widest_that_fits(widest: int) -> None:
     board = load_board("truenorth")
     network = net(20, 60, 120)
-    chosen = fit_layer_bits(network, Quantization(6), board)
+    chosen = fit_layer_bits(network, Quantization(widest), board)
     bits = chosen.layer_bits
     assert bits["f20"] > bits["f120"] >= 2
     integer, _ = chosen(network)
     assert not violations(integer, board)
     for name, width in bits.items():
-        if width < 6:
-            wider, _ = Quantization(6, {**bits, name: width + 1})(network)
+        if width < widest:
+            wider, _ = Quantization(widest, {**bits, name: width + 1})(network)
             assert any(v.where.startswith(name) for v in violations(wider, board)), name
 
 
