@@ -7,6 +7,7 @@ from dataclasses import replace
 from neurodeploy.boards.board import Board
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.ir.neurons import RealNeuron
 from neurodeploy.quantize.integers import MIN_BITS, Quantization
 from neurodeploy.targets.registry import TARGETS
 
@@ -45,7 +46,7 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
     bits = {
         name: wanted.bits_of(name)
         for name in (p.post for p in netlist.projections)
-        if netlist.by_name[name].input_shape == netlist.by_name[name].shape
+        if isinstance(netlist.by_name[name].model, RealNeuron)
     }
     while True:
         chosen = replace(wanted, layer_bits=dict(bits))

@@ -249,7 +249,7 @@ def load_deployment(folder: Path | str) -> Deployment:
             )
         board = None if header["board"] is None else Board.from_dict(header["board"])
         target, options = str(header["target"]), dict(header["options"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FileFormatError(f"{where}: damaged header; compile again") from error
     artifact = load_artifact(folder / ARTIFACT_FILE)
     loader = TARGETS.get(target)()

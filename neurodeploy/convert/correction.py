@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from neurodeploy.convert.layers import ActivationGraph, InputLayer, Layer
+from neurodeploy.errors import ConversionError
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import Input, RealNeuron
@@ -30,6 +31,8 @@ Simulate = Callable[[RealNetlist, Stimulus], RunRecord]
 
 RASTER_BUDGET = 48 * 2**20
 """Neuron-steps of the largest population that are held at a time."""
+STEPS_AT_ONCE = 32 * 2**20
+"""Neuron-steps of one run, which take 8 bytes and more each until they are narrowed."""
 MIN_SAMPLES, MAX_SAMPLES = 16, 256
 
 
@@ -63,7 +66,13 @@ def correct_biases(
     simulate : callable
     rounds : int
         Corrections per population.
+
+    Raises
+    ------
+    ConversionError
+        For recurrence, or delays that do not align branches.
     """
+    _expect_aligned(netlist)
     targets = _mean_activations(graph, samples)
     emitted: dict[str, AnyArray] = {name: np.asarray(v) for name, v in stimulus.items()}
     remaining = {p.name: len(netlist.outgoing[p.name]) for p in netlist.populations}
@@ -75,13 +84,14 @@ def correct_biases(
         incoming = netlist.incoming[name]
         sources = {q.pre: emitted[q.pre] for q in incoming}
         correctable = isinstance(corrected[name].model, RealNeuron) and name not in counted
-        for _ in range(rounds if correctable else 0):
+        # A population without input has nothing that could drift.
+        for _ in range(rounds if correctable and sources else 0):
             run = _run_alone(netlist, corrected[name], incoming, sources, simulate)
             error = targets[name] - _mean_rates(corrected[name], run)
             corrected[name] = _shifted(corrected[name], error)
         if remaining[name]:
             run = _run_alone(netlist, corrected[name], incoming, sources, simulate)
-            emitted[name] = _narrow(run.spikes[name])
+            emitted[name] = run.spikes[name]
         for projection in incoming:
             remaining[projection.pre] -= 1
             if not remaining[projection.pre]:
@@ -91,6 +101,20 @@ def correct_biases(
     return replace(netlist, populations=tuple(corrected[p.name] for p in netlist.populations))
 
 
+def _expect_aligned(netlist: RealNetlist) -> None:
+    depth = netlist.schedule.depth
+    late = [
+        q.label
+        for q, delay in zip(netlist.projections, netlist.schedule.delays, strict=True)
+        if delay != depth[q.post] - depth[q.pre]
+    ]
+    if late:
+        raise ConversionError(
+            f"{late[0]}: bias correction runs populations one by one, which needs a feed-forward "
+            "netlist with aligned delays; set bias_correction to 0"
+        )
+
+
 def _run_alone(
     netlist: RealNetlist,
     population: Population,
@@ -98,7 +122,10 @@ def _run_alone(
     sources: Mapping[str, AnyArray],
     simulate: Simulate,
 ) -> RunRecord:
-    """Run one population on recorded spikes; windows are aligned, so delays are all 1."""
+    """Run one population on recorded spikes; windows are aligned, so delays are all 1.
+
+    Returns its spikes in few bits and, of an integrator, the last membrane alone.
+    """
     inputs = []
     for name, values in sources.items():
         source = netlist.by_name[name]
@@ -115,7 +142,21 @@ def _run_alone(
         outputs,
         netlist.timesteps,
     )
-    return simulate(alone, {name: values.astype(np.int64) for name, values in sources.items()})
+    samples = len(next(iter(sources.values())))
+    width = max(1, STEPS_AT_ONCE // (netlist.timesteps * max(p.size for p in alone.populations)))
+    spikes, membranes = [], []
+    for first in range(0, samples, width):
+        part = {n: v[first : first + width].astype(np.int64) for n, v in sources.items()}
+        run = simulate(alone, part)
+        if population.name in run.spikes:
+            spikes.append(_narrow(run.spikes[population.name], population.name))
+        if population.name in run.membranes:
+            membranes.append(run.membranes[population.name][:, -1:])
+    return RunRecord(
+        netlist.timesteps,
+        {population.name: np.concatenate(spikes)} if spikes else {},
+        {population.name: np.concatenate(membranes)} if membranes else {},
+    )
 
 
 def _mean_rates(population: Population, run: RunRecord) -> FloatArray:
@@ -139,7 +180,7 @@ def _by_channel(values: AnyArray) -> FloatArray:
 def _shifted(population: Population, error: FloatArray) -> Population:
     model = population.model
     assert isinstance(model, RealNeuron)
-    bias = model.bias + error if model.bias.ndim == 1 else model.bias + _spread(error, population)
+    bias = model.bias + (error if model.bias.ndim <= 1 else _spread(error, population))
     return replace(population, model=replace(model, bias=bias))
 
 
@@ -158,5 +199,12 @@ def _mean_activations(graph: ActivationGraph, samples: AnyArray) -> dict[str, Fl
     return means
 
 
-def _narrow(raster: AnyArray) -> AnyArray:
-    return raster.astype(np.int8) if np.abs(raster).max(initial=0) < 128 else raster
+def _narrow(raster: AnyArray, where: str) -> AnyArray:
+    low, high = raster.min(initial=0), raster.max(initial=0)
+    narrow = raster.astype(np.int8 if low >= -128 and high < 128 else np.int64)
+    if raster.dtype.kind == "f" and (narrow != raster).any():
+        raise ConversionError(
+            f"{where}: pools fractions of spikes, which bias correction cannot replay; set "
+            "bias_correction to 0"
+        )
+    return narrow

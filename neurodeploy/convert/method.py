@@ -11,7 +11,7 @@ from neurodeploy.convert.lower import LoweringOptions, lower
 from neurodeploy.convert.thresholds import Calibration
 from neurodeploy.errors import ConversionError, NetlistError
 from neurodeploy.ir.analog import AnalogGraph
-from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.encoding import Encoding, encode
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.record import Progress
@@ -56,6 +56,7 @@ def convert_graph(
     encoding: Encoding,
     simulate: Simulate,
     *,
+    indices: IntArray | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[RealNetlist, dict[str, Encoding]]:
@@ -71,6 +72,10 @@ def convert_graph(
         Of the input.
     simulate : callable
         Runs real-valued netlists, for the correction of biases.
+    indices : int64 array ``[N]``, optional
+        Of the samples in their data set; 0, 1, ... by default.
+    seed : int
+        Of the positions at which calibration looks.
 
     Returns
     -------
@@ -98,7 +103,8 @@ def convert_graph(
         raise ConversionError(reason) from error
     if method.bias_correction:
         seen = samples[: n_correction_samples(netlist)]
-        stimulus = {name: encode(encoding, seen, netlist.timesteps)}
+        known = None if indices is None else indices[: len(seen)]
+        stimulus = {name: encode(encoding, seen, netlist.timesteps, known)}
         netlist = correct_biases(
             netlist,
             layers,

@@ -28,7 +28,7 @@ from neurodeploy.convert.layers import (
     ReluLayer,
 )
 from neurodeploy.convert.lower import AveragePooling, LoweringOptions, MaxPooling
-from neurodeploy.convert.thresholds import Calibration, choose_thresholds
+from neurodeploy.convert.thresholds import Calibration, check_rule, choose_thresholds
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Connectivity, Sparse, identity
@@ -63,10 +63,10 @@ class RateCoding:
     max_pooling : {"exact", "identity"}
         The accumulated maximum as a population kind of its own, or plain neurons.
     average_pooling : {"auto", "spiking", "fold"}
-    bias_correction : int
-        Rounds in which every population's mean error moves into its biases; 0: none.
         A population of its own, or folded into the next linear layer; ``auto`` folds global
         pooling.
+    bias_correction : int
+        Rounds in which every population's mean error moves into its biases; 0: none.
     """
 
     timesteps: int = 32
@@ -95,6 +95,8 @@ class RateCoding:
             raise UsageError(f"reset {self.reset!r}: expected 'subtract' or 'zero'")
         if self.decode not in ("membrane", "counts"):
             raise UsageError(f"decode {self.decode!r}: expected 'membrane' or 'counts'")
+        check_rule(self.normalization, self.scope)
+        LoweringOptions(self.max_pooling, self.average_pooling)
 
     @property
     def lowering(self) -> LoweringOptions:

@@ -42,7 +42,7 @@ class Calibration:
     graph: ActivationGraph
     n_images: int
     seed: int = 0
-    parts: dict[str, list[FloatArray]] = field(default_factory=dict)
+    parts: dict[str, list[AnyArray]] = field(default_factory=dict)
     maxima: dict[str, FloatArray] = field(default_factory=dict)
 
     def add(self, inputs: dict[str, AnyArray]) -> None:
@@ -70,11 +70,13 @@ class Calibration:
             generator = np.random.default_rng([self.seed, len(layer.name), flat.shape[2]])
             chosen = generator.choice(flat.shape[2], per_image, replace=False)
             flat = np.take(flat, chosen, axis=2)
-        parts.append(flat.transpose(1, 0, 2).reshape(channels, -1).astype(np.float64))
+        # Kept as they were computed, in single precision: half a gigabyte less for a VGG-16.
+        parts.append(np.array(flat.transpose(1, 0, 2), dtype=np.float32).reshape(channels, -1))
 
     def activations(self, name: str) -> Activations:
         """What was collected of one rectified layer."""
-        return Activations(np.concatenate(self.parts[name], axis=1), self.maxima[name])
+        samples = np.concatenate(self.parts[name], axis=1).astype(np.float64)
+        return Activations(samples, self.maxima[name])
 
     def outputs(self, name: str) -> FloatArray:
         """Values of an output layer: ``[n_images, classes]``."""
@@ -126,6 +128,14 @@ THRESHOLD_RULES: dict[str, Rule] = {
 }
 
 
+def check_rule(rule: str, scope: str) -> None:
+    """Raise UnknownNameError if there is no such rule or scope."""
+    if rule not in THRESHOLD_RULES:
+        raise UnknownNameError("normalization", rule, THRESHOLD_RULES)
+    if scope not in ("channel", "layer"):
+        raise UnknownNameError("normalization scope", scope, ("channel", "layer"))
+
+
 def choose_thresholds(
     activations: Activations,
     rule: str,
@@ -151,10 +161,7 @@ def choose_thresholds(
     ConversionError
         If the layer is silent on all calibration images.
     """
-    if rule not in THRESHOLD_RULES:
-        raise UnknownNameError("normalization", rule, THRESHOLD_RULES)
-    if scope not in ("channel", "layer"):
-        raise UnknownNameError("normalization scope", scope, ("channel", "layer"))
+    check_rule(rule, scope)
     channels = activations.maximum.size
     if scope == "layer":
         joint = Activations(

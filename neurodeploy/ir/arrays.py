@@ -1,11 +1,14 @@
-"""Read-only arrays: an array inside a frozen dataclass is a private copy nobody can edit."""
+"""Values inside frozen dataclasses: private read-only arrays, and whole numbers."""
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from neurodeploy.errors import NetlistError
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -17,6 +20,31 @@ def frozen(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> AnyArra
     array = np.array(values, dtype=dtype, order="C", copy=True)
     array.setflags(write=False)
     return array
+
+
+def whole(value: Any, what: str) -> int:
+    """``value`` as an int.
+
+    Raises
+    ------
+    NetlistError
+        If it is not a whole number: 3.0 and True are none.
+    """
+    if isinstance(value, bool | np.bool_):
+        raise NetlistError(f"{what} {value}; expected a whole number")
+    try:
+        return operator.index(value)
+    except TypeError:
+        shown = repr(value) if isinstance(value, float | str) else type(value).__name__
+        raise NetlistError(f"{what} {shown}; expected a whole number") from None
+
+
+def whole_sizes(values: Any, what: str) -> tuple[int, ...]:
+    """A tuple of whole numbers; NetlistError for anything else."""
+    if not isinstance(values, tuple | list):
+        kind = type(values).__name__
+        raise NetlistError(f"{what} of type {kind}; expected a tuple of whole numbers")
+    return tuple(whole(v, what) for v in values)
 
 
 def per_neuron(values: AnyArray, shape: tuple[int, ...]) -> AnyArray:

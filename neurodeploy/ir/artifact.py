@@ -85,6 +85,14 @@ class Artifact:
             raise NetlistError(
                 f"encodings for {sorted(self.encodings)}; the netlist has inputs {sorted(inputs)}"
             )
+        for population in self.netlist.inputs if self.encodings else ():
+            assert isinstance(population.model, Input)
+            given = self.encodings[population.name].kind
+            if given != population.model.kind:
+                raise NetlistError(
+                    f"input {population.name!r}: takes {population.model.kind}, its encoding gives "
+                    f"{given}"
+                )
 
     @property
     def integer(self) -> IntegerNetlist:
@@ -206,12 +214,25 @@ def _parse(content: bytes, where: str) -> tuple[dict[str, Any], dict[str, AnyArr
         arrays: dict[str, AnyArray] = load(content)
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        header = json.loads(metadata[METADATA_KEY])
-    except (SafetensorError, ValueError, KeyError, UnicodeDecodeError) as error:
+        header = json.loads(
+            metadata[METADATA_KEY], object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except (SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise FileFormatError(not_ours) from error
     if not isinstance(header, dict):
         raise FileFormatError(not_ours)
     return header, arrays
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _under(prefix: str, arrays: dict[str, AnyArray]) -> dict[str, AnyArray]:

@@ -90,7 +90,7 @@ def prove_bounds(
     timesteps : int, optional
         T; the netlist's own by default.
     """
-    T = timesteps or netlist.timesteps
+    T = netlist.window(timesteps)
     bounds: dict[str, PopulationBounds] = {}
     ranges = _payload_ranges(netlist)
     for name in netlist.schedule.order:
@@ -120,20 +120,22 @@ def _payload_ranges(netlist: IntegerNetlist) -> dict[str, tuple[int, int]]:
     ranges = {
         p.name: spike_range(p) for p in netlist.populations if not isinstance(p.model, MaxPool)
     }
-    pools = [n for n in netlist.schedule.order if n not in ranges]
-    for name in pools:
-        # M rises by at most the largest input of one step; within a cycle a pool could feed a
-        # pool whose range is not known yet.
+    waiting = [n for n in netlist.schedule.order if n not in ranges]
+    while waiting:
+        # Neurons declare their range, so only a cycle of nothing but pools stays unknown.
+        name = next((n for n in waiting if all(q.pre in ranges for q in netlist.incoming[n])), None)
+        if name is None:
+            raise CapacityError(
+                f"{waiting[0]}: max-pooling inside a cycle of max-pooling has no bound; remove the "
+                "cycle"
+            )
+        # M rises by at most the largest input of one step.
         most = 0
         for projection in netlist.incoming[name]:
-            if projection.pre not in ranges:
-                raise CapacityError(
-                    f"{name}: max-pooling inside a cycle of max-pooling has no bound; remove the "
-                    "cycle"
-                )
             _, high = projection_interval(projection, *ranges[projection.pre])
             most += int(high.max())
         ranges[name] = (0, most)
+        waiting.remove(name)
     return ranges
 
 
@@ -195,7 +197,7 @@ def _after_reset(
         rest = np.where(
             k < model.payload_max, 1 - theta_neg, np.minimum(low + k * theta_neg, 1 - theta_neg)
         )
-        bottom = np.where(back, np.minimum(rest, bottom * 0), bottom)
+        bottom = np.where(back, np.minimum(rest, 0), bottom)
         top = np.where(back, np.maximum(top, 0), top)
     return bottom, top
 
@@ -215,7 +217,7 @@ def require_bounds(netlist: IntegerNetlist, timesteps: int | None = None) -> Non
     CapacityError
         Naming the population, the bound, the limit and the remedy.
     """
-    T = timesteps or netlist.timesteps
+    T = netlist.window(timesteps)
     for name, magnitude in check_bounds(prove_bounds(netlist, T)):
         raise CapacityError(
             f"{name}: worst-case state {magnitude} over T = {T} steps exceeds {STATE_LIMIT} "

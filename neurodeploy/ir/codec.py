@@ -13,6 +13,16 @@ from neurodeploy.ir.arrays import AnyArray
 
 Json = Any
 
+# What constructors raise for fields of another type than theirs.
+_REFUSALS = (
+    NeurodeployError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+)
+
 
 class Codec:
     """Encodes values built from a closed set of dataclasses.
@@ -67,7 +77,9 @@ class Codec:
             return self._decode(json, arrays)
         except FileFormatError:
             raise
-        except (NeurodeployError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except RecursionError:
+            raise FileFormatError("invalid content: nested too deeply") from None
+        except _REFUSALS as error:
             raise FileFormatError(f"invalid content: {error}") from error
 
     def _decode(self, json: Json, arrays: dict[str, AnyArray]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neurodeploy.errors import NetlistError
-from neurodeploy.ir.arrays import AnyArray, IntArray, frozen
+from neurodeploy.ir.arrays import AnyArray, IntArray, frozen, whole, whole_sizes
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.linear_map import (
     Connectivity,
@@ -52,6 +52,7 @@ class Dense(Connectivity):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", checked_weight(self.weight, 2, self.kind))
+        object.__setattr__(self, "shape_in", whole_sizes(self.shape_in, "dense: shape_in"))
         if self.weight.shape[1] != math.prod(self.shape_in):
             raise NetlistError(
                 f"dense: weight of shape {self.weight.shape} does not fit inputs of shape "
@@ -108,6 +109,8 @@ class Conv(Connectivity):
     def __post_init__(self) -> None:
         n = len(self.window.kernel)
         object.__setattr__(self, "weight", checked_weight(self.weight, n + 2, self.kind))
+        for name in ("channels_in", "groups"):
+            object.__setattr__(self, name, whole(getattr(self, name), f"conv: {name}"))
         c_out, c_group = self.weight.shape[:2]
         if self.groups < 1 or self.channels_in % self.groups or c_out % self.groups:
             raise NetlistError(
@@ -252,6 +255,8 @@ class Sparse(Connectivity):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", checked_weight(self.weight, 1, self.kind))
+        for name in ("shape_in", "shape_out"):
+            object.__setattr__(self, name, whole_sizes(getattr(self, name), f"sparse: {name}"))
         for name, limit in (("post", self.shape_out), ("pre", self.shape_in)):
             index = np.asarray(getattr(self, name))
             if index.dtype.kind not in "iu" or index.shape != self.weight.shape:

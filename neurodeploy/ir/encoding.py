@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from neurodeploy.errors import DataError, UnknownNameError
-from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.errors import DataError, NetlistError, UnknownNameError
+from neurodeploy.ir.arrays import AnyArray, IntArray, whole
 
 EncoderName = Literal["current", "rate", "poisson", "latency"]
+MAX_LEVELS = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,26 @@ class Encoding:
     std: tuple[float, ...] | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        checked_encoder(self.encoder)
+        for name in ("levels", "seed"):
+            object.__setattr__(self, name, whole(getattr(self, name), f"input {name}"))
+        if not 1 <= self.levels <= MAX_LEVELS:
+            raise NetlistError(f"input levels {self.levels}: expected 1 to {MAX_LEVELS}")
+        if self.seed < 0:
+            raise NetlistError(f"input seed {self.seed}: expected 0 or more")
+        if not (np.isfinite([self.low, self.high]).all() and self.low <= self.high):
+            raise NetlistError(f"input range [{self.low}, {self.high}]: expected low <= high")
+        if self.low == self.high == 0:
+            raise NetlistError("input range [0, 0] carries nothing")
+        mean, std = self.mean or (), self.std or ()
+        if (
+            len(mean) != len(std)
+            or not np.isfinite([*mean, *std]).all()
+            or min(std, default=1) <= 0
+        ):
+            raise NetlistError(f"input normalization {self.mean}/{self.std}: expected std above 0")
+
     @property
     def scale(self) -> float:
         """Value of one level: ``x ~ q * scale``."""
@@ -61,11 +82,18 @@ class Encoding:
         """Range of the emitted integers."""
         if self.kind == "spikes":
             return 0, 1
+        return self.level_range
+
+    @property
+    def level_range(self) -> tuple[int, int]:
+        """Range of q."""
         return min(0, round(self.low / self.scale)), max(0, round(self.high / self.scale))
 
 
 def quantize_samples(encoding: Encoding, x: AnyArray) -> IntArray:
     """``q = rint(x / scale)`` for samples ``x`` in their raw units, of any shape.
+
+    A value up to half a level outside the declared range counts as its end.
 
     Raises
     ------
@@ -80,15 +108,34 @@ def quantize_samples(encoding: Encoding, x: AnyArray) -> IntArray:
             f"samples in [{x.min():g}, {x.max():g}] leave the range [{encoding.low:g}, "
             f"{encoding.high:g}] that the network was converted for; rescale the data"
         )
-    return np.rint(np.asarray(x, dtype=np.float64) / encoding.scale).astype(np.int64)
+    q = np.rint(np.asarray(x, dtype=np.float64) / encoding.scale).astype(np.int64)
+    return np.clip(q, *encoding.level_range)
 
 
-def encode(encoding: Encoding, x: AnyArray, timesteps: int, first_index: int = 0) -> IntArray:
+def encode(
+    encoding: Encoding, x: AnyArray, timesteps: int, indices: IntArray | None = None
+) -> IntArray:
     """Encode samples ``x`` ``[B, *shape]``.
 
-    Returns int64 ``[B, *shape]`` for ``current``, else a raster ``[B, T, *shape]`` of 0 and 1.
-    ``first_index`` is the index of the first sample in its data set: a random raster depends on
-    it and on the seed alone, never on the batch.
+    Parameters
+    ----------
+    encoding : Encoding
+    x : array ``[B, *shape]``
+    timesteps : int
+        T.
+    indices : int64 array ``[B]``, optional
+        Of each sample in its data set, 0, 1, ... by default: a random raster depends on it and on
+        the seed alone, never on the batch.
+
+    Returns
+    -------
+    int64 array
+        ``[B, *shape]`` for ``current``, else a raster ``[B, T, *shape]`` of 0 and 1.
+
+    Raises
+    ------
+    DataError
+        For values that the encoder does not take.
     """
     q = quantize_samples(encoding, x)
     if encoding.kind == "current":
@@ -98,32 +145,35 @@ def encode(encoding: Encoding, x: AnyArray, timesteps: int, first_index: int = 0
             f"encoder {encoding.encoder!r} takes samples >= 0, got {q.min()} levels; "
             "use --input current"
         )
-    return RASTERS[encoding.encoder](encoding, q, timesteps, first_index)
+    given = np.arange(len(q)) if indices is None else np.asarray(indices)
+    if given.shape != q.shape[:1]:
+        raise DataError(f"indices of shape {given.shape} for {len(q)} samples; expected one each")
+    return RASTERS[encoding.encoder](encoding, q, timesteps, given)
 
 
-def _rate(encoding: Encoding, q: IntArray, timesteps: int, first_index: int) -> IntArray:
+def _rate(encoding: Encoding, q: IntArray, timesteps: int, indices: IntArray) -> IntArray:
     # Accumulated charge after t steps is q t + levels // 2, and a spike leaves per full threshold.
     steps = np.arange(timesteps + 1).reshape(-1, *(1,) * (q.ndim - 1))
     fired = (q[:, None] * steps + encoding.levels // 2) // encoding.levels
     return np.asarray(np.diff(fired, axis=1))
 
 
-def _poisson(encoding: Encoding, q: IntArray, timesteps: int, first_index: int) -> IntArray:
+def _poisson(encoding: Encoding, q: IntArray, timesteps: int, indices: IntArray) -> IntArray:
     raster = np.empty((q.shape[0], timesteps, *q.shape[1:]), dtype=np.int64)
     for i, sample in enumerate(q):
-        generator = np.random.default_rng([encoding.seed, first_index + i])
+        generator = np.random.default_rng([encoding.seed, int(indices[i])])
         draws = generator.integers(0, encoding.levels, (timesteps, *sample.shape))
         raster[i] = draws < sample
     return raster
 
 
-def _latency(encoding: Encoding, q: IntArray, timesteps: int, first_index: int) -> IntArray:
+def _latency(encoding: Encoding, q: IntArray, timesteps: int, indices: IntArray) -> IntArray:
     when = np.rint((1.0 - q / encoding.levels) * (timesteps - 1)).astype(np.int64)
     steps = np.arange(timesteps).reshape(-1, *(1,) * (q.ndim - 1))
     return np.asarray((steps == when[:, None]) & (q > 0)[:, None], dtype=np.int64)
 
 
-RASTERS: dict[str, Callable[[Encoding, IntArray, int, int], IntArray]] = {
+RASTERS: dict[str, Callable[[Encoding, IntArray, int, IntArray], IntArray]] = {
     "rate": _rate,
     "poisson": _poisson,
     "latency": _latency,
@@ -132,7 +182,7 @@ RASTERS: dict[str, Callable[[Encoding, IntArray, int, int], IntArray]] = {
 
 def checked_encoder(name: str) -> EncoderName:
     """Return ``name`` if it is an encoder, else raise UnknownNameError."""
-    known: tuple[EncoderName, ...] = ("current", "rate", "poisson", "latency")
+    known: tuple[EncoderName, ...] = get_args(EncoderName)
     for encoder in known:
         if encoder == name:
             return encoder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import tempfile
@@ -22,8 +23,11 @@ def write_bytes_whole(path: Path, content: bytes) -> None:
     Raises
     ------
     UsageError
-        If the folder does not exist or cannot be written.
+        If ``path`` is something else than a file, or its folder does not exist or cannot be
+        written.
     """
+    path = _followed(path)
+    _expect_plain(path)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -36,6 +40,7 @@ def write_bytes_whole(path: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
+        _sync(path.parent)
     except OSError as error:
         raise UsageError(f"{path}: cannot write ({error.strerror}); choose another path") from error
     finally:
@@ -51,9 +56,22 @@ def expect_writable(path: Path) -> None:
     UsageError
         If ``path`` is a folder, or its own folder does not exist or cannot be written.
     """
+    path = _followed(path)
+    _expect_plain(path)
+    _expect_writable_parent(path)
+
+
+def _followed(path: Path) -> Path:
+    # A rename replaces a link, or fails on ".": what they stand for is meant.
+    return Path(os.path.realpath(path))
+
+
+def _expect_plain(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; choose a file")
-    _expect_writable_parent(path)
+    if path.exists() and not path.is_file():
+        # Renaming over a device such as /dev/null would destroy it for everyone.
+        raise UsageError(f"{path}: is a device or pipe; choose a file")
 
 
 def expect_replaceable(path: Path) -> None:
@@ -64,11 +82,21 @@ def expect_replaceable(path: Path) -> None:
     UsageError
         If ``path`` is a file, a foreign folder, or its parent cannot be written.
     """
+    path = _followed(path)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: is a file; choose a folder")
-    if path.is_dir() and any(path.iterdir()) and not (path / "deployment.json").exists():
+    if path.is_dir() and any(path.iterdir()) and not _is_deployment(path):
         raise UsageError(f"{path}: is a folder with other content; choose a new or empty one")
     _expect_writable_parent(path)
+
+
+def _is_deployment(folder: Path) -> bool:
+    """Whether neurodeploy wrote it: other programs have a ``deployment.json`` too."""
+    try:
+        header = json.loads((folder / "deployment.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(header, dict) and {"neurodeploy", "target"} <= set(header)
 
 
 def _expect_writable_parent(path: Path) -> None:
@@ -84,7 +112,7 @@ def directory_whole(path: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces ``path`` in one step if the block succeeds.
 
     An existing ``path`` is replaced only if it is empty or was written by neurodeploy (it holds
-    ``deployment.json``).
+    its ``deployment.json``).
 
     Raises
     ------
@@ -92,6 +120,7 @@ def directory_whole(path: Path) -> Iterator[Path]:
         If ``path`` is a file, a foreign folder, or its parent cannot be written.
     """
     expect_replaceable(path)
+    path = _followed(path)
     try:
         new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
@@ -100,7 +129,12 @@ def directory_whole(path: Path) -> Iterator[Path]:
     try:
         yield new
         new.chmod(0o777 & ~_umask())
+        for written in (*new.rglob("*"), new):
+            _sync(written)
         _replace_directory(new, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot write ({error.strerror}); choose another path") from error
     finally:
         # After an exchange this is the old content; after a failure, the unfinished one.
         shutil.rmtree(new, ignore_errors=True)
@@ -113,8 +147,19 @@ def _replace_directory(new: Path, path: Path) -> None:
     if _exchange(new, path):
         return
     # No atomic exchange here (not Linux, or an old file system): for one moment there is none.
-    shutil.rmtree(path)
+    old = new.with_name(f"{new.name}.old")
+    os.rename(path, old)
     os.rename(new, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Have a file or folder on the disk, so that a power cut after the rename finds it whole."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _exchange(a: Path, b: Path) -> bool:

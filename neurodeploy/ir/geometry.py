@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import NetlistError
-from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.arrays import AnyArray, whole_sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,20 @@ class Window:
     dilation: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for name in ("input_size", "kernel", "stride", "dilation"):
+            object.__setattr__(self, name, whole_sizes(getattr(self, name), f"window: {name}"))
+        pairs = tuple(whole_sizes(pair, "window: padding") for pair in self.padding)
+        if any(len(pair) != 2 for pair in pairs):
+            raise NetlistError(f"window: padding {pairs}; expected (before, after) for each axis")
+        object.__setattr__(self, "padding", pairs)
         n = len(self.input_size)
         if n not in (1, 2):
             raise NetlistError(f"window: {n} spatial axes; 1 or 2 are supported")
         for name in ("kernel", "stride", "padding", "dilation"):
             if len(getattr(self, name)) != n:
                 raise NetlistError(f"window: {name} {getattr(self, name)} needs {n} entries")
-        if min(self.kernel) < 1 or min(self.stride) < 1 or min(self.dilation) < 1:
-            raise NetlistError("window: kernel, stride and dilation must be at least 1")
+        if min(*self.input_size, *self.kernel, *self.stride, *self.dilation) < 1:
+            raise NetlistError("window: input, kernel, stride and dilation must be at least 1")
         if min(min(pair) for pair in self.padding) < 0:
             raise NetlistError(f"window: negative padding {self.padding}")
         if min(self.output_size) < 1:

@@ -1,4 +1,4 @@
-"""What every connectivity is: a linear map with weights of one dtype, and products that stay exact."""
+"""The base of every connectivity: a linear map, its weights, and products that stay exact."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ def exact_matmul(a: AnyArray, b: AnyArray) -> AnyArray:
 
 
 def common_precision(weight: AnyArray, x: AnyArray) -> np.dtype[Any]:
+    """The dtype of ``weight . x``: single precision only for real weights and single ``x``."""
     single = x.dtype == np.float32 and weight.dtype.kind == "f"
     return np.dtype(np.float32) if single else np.result_type(weight.dtype, x.dtype)
 
 
 def checked_weight(weight: AnyArray, ndim: int, where: str) -> AnyArray:
+    """Weights as a private float64 or int64 array of ``ndim`` axes; NetlistError for others."""
     array = np.asarray(weight)
     if array.dtype.kind not in "iuf":
         raise NetlistError(f"{where}: weights of dtype {array.dtype}; expected integers or floats")

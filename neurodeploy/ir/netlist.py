@@ -8,189 +8,32 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-
 from neurodeploy.errors import NetlistError
-from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, arrays_equal, frozen, per_neuron
-from neurodeploy.ir.connectivity import Connectivity
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, Model, Neuron, RealNeuron
+from neurodeploy.ir.arrays import whole
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, Neuron, RealNeuron
+from neurodeploy.ir.population import Population, is_line
+from neurodeploy.ir.projection import (
+    MAX_EXPONENT,
+    IntegerProjection,
+    Projection,
+    RealProjection,
+)
 from neurodeploy.ir.schedule import Schedule, schedule
 
-MAX_EXPONENT = 22
+__all__ = [
+    "MAX_EXPONENT",
+    "Decode",
+    "IntegerNetlist",
+    "IntegerProjection",
+    "Netlist",
+    "Output",
+    "Population",
+    "Projection",
+    "RealNetlist",
+    "RealProjection",
+]
+
 Decode = Literal["membrane", "counts"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Population:
-    """A group of neurons of one model.
-
-    Parameters
-    ----------
-    name : str
-    shape : tuple of int
-        C-order, channels first.
-    model : Input, MaxPool, RealNeuron or IntegerNeuron
-    unit : array or None
-        What one spike per step (of an integrator: one membrane unit per step) is worth in the
-        source network; scalar or per channel. None where there is no source network.
-    source : str or None
-        Node of the analog graph whose activation this population codes.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    model: Model
-    unit: FloatArray | None = None
-    source: str | None = None
-
-    def __post_init__(self) -> None:
-        where = f"population {self.name!r}"
-        if not self.name or any(c in self.name for c in " \t\n,;=/\"'\\"):
-            raise NetlistError(f"{where}: a name has no blanks, quotes, slashes, ',', ';' or '='")
-        if not 1 <= len(self.shape) <= 3 or min(self.shape) < 1:
-            raise NetlistError(f"{where}: shape {self.shape}; expected 1 to 3 positive sizes")
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        if isinstance(self.model, MaxPool) and self.model.output_shape != self.shape:
-            raise NetlistError(
-                f"{where}: shape {self.shape} against pooled shape {self.model.output_shape}"
-            )
-        if isinstance(self.model, Neuron):
-            for quantity in self.model.quantities():
-                self._check_spread(getattr(self.model, quantity), quantity)
-        if self.unit is not None:
-            unit = frozen(self.unit, np.float64)
-            self._check_spread(unit, "unit")
-            if not (np.isfinite(unit).all() and (unit > 0).all()):
-                raise NetlistError(f"{where}: unit must be finite and positive")
-            object.__setattr__(self, "unit", unit)
-
-    def _check_spread(self, value: AnyArray, what: str) -> None:
-        try:
-            per_neuron(value, self.shape)
-        except ValueError as error:
-            raise NetlistError(f"population {self.name!r}: {what}: {error}") from None
-
-    @property
-    def size(self) -> int:
-        """Number of neurons."""
-        return math.prod(self.shape)
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape that incoming projections target; differs from ``shape`` for pooling only."""
-        return self.model.input_shape if isinstance(self.model, MaxPool) else self.shape
-
-    def spread(self, value: AnyArray) -> AnyArray:
-        """A scalar or per-channel quantity as one value per neuron, of ``shape``."""
-        return per_neuron(value, self.shape)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Population):
-            return NotImplemented
-        mine = (self.name, self.shape, self.source)
-        return (
-            mine == (other.name, other.shape, other.source)
-            and type(self.model) is type(other.model)
-            and self.model == other.model
-            and arrays_equal(self.unit, other.unit)
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Projection:
-    """Synapses from population ``pre`` to population ``post``.
-
-    ``delay`` >= 1 steps is the user's and never changed; None lets the schedule align it.
-    """
-
-    pre: str
-    post: str
-    connectivity: Connectivity
-    delay: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.delay is not None and not (isinstance(self.delay, int) and self.delay >= 1):
-            raise NetlistError(f"{self.label}: delay {self.delay}; the smallest is 1")
-
-    @property
-    def label(self) -> str:
-        """``pre->post``, for messages."""
-        return f"{self.pre}->{self.post}"
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        for name in self.__dataclass_fields__:
-            a, b = getattr(self, name), getattr(other, name)
-            if not (arrays_equal(a, b) if isinstance(a, np.ndarray) else a == b):
-                return False
-        return True
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RealProjection(Projection):
-    """A projection with float64 weights."""
-
-    def __post_init__(self) -> None:
-        Projection.__post_init__(self)
-        if self.connectivity.is_integer:
-            raise NetlistError(f"{self.label}: a real-valued projection needs float weights")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class IntegerProjection(Projection):
-    """A projection with integer weights of a declared width: ``a += (W . s) << exponent``.
-
-    Parameters
-    ----------
-    exponent : array, scalar or per output channel
-        ``e`` >= 0.
-    weight_bits : int
-        Two's complement width, 1 to 16: every weight lies in [-2^(n-1), 2^(n-1) - 1].
-    """
-
-    exponent: IntArray = 0  # type: ignore[assignment]  # an array from the constructor on
-    weight_bits: int = 8
-
-    def __post_init__(self) -> None:
-        Projection.__post_init__(self)
-        if not self.connectivity.is_integer:
-            raise NetlistError(f"{self.label}: an integer projection needs integer weights")
-        if not 1 <= self.weight_bits <= 16:
-            raise NetlistError(f"{self.label}: weight_bits {self.weight_bits}; expected 1 to 16")
-        low, high = -(2 ** (self.weight_bits - 1)), 2 ** (self.weight_bits - 1) - 1
-        weight = self.connectivity.weight
-        if weight.size and (weight.min() < low or weight.max() > high):
-            raise NetlistError(
-                f"{self.label}: weights in [{weight.min()}, {weight.max()}] exceed "
-                f"{self.weight_bits} bits [{low}, {high}]"
-            )
-        exponent = np.asarray(self.exponent)
-        if exponent.dtype.kind not in "iu" or exponent.shape not in (
-            (),
-            self.connectivity.post_shape[:1],
-        ):
-            raise NetlistError(
-                f"{self.label}: exponent of shape {exponent.shape}; expected an integer or one "
-                f"per output channel {self.connectivity.post_shape[:1]}"
-            )
-        if exponent.size and (exponent.min() < 0 or exponent.max() > MAX_EXPONENT):
-            raise NetlistError(f"{self.label}: exponent outside 0..{MAX_EXPONENT}")
-        object.__setattr__(self, "exponent", frozen(exponent, np.int64))
-
-    def shift(self) -> IntArray:
-        """``e``, broadcastable over ``[B, *post_shape]``."""
-        if self.exponent.ndim == 0:
-            return self.exponent
-        return self.exponent.reshape(-1, *(1,) * (len(self.connectivity.post_shape) - 1))
-
-    def synaptic_input(self, spikes: AnyArray) -> AnyArray:
-        """``(W . s) << e`` for spikes ``[B, *pre_shape]``: int64 ``[B, *post_shape]``."""
-        return np.left_shift(self.connectivity.apply(spikes), self.shift())
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +90,11 @@ class Netlist(Generic[P]):
         object.__setattr__(self, "populations", tuple(self.populations))
         object.__setattr__(self, "projections", tuple(self.projections))
         object.__setattr__(self, "outputs", tuple(self.outputs))
-        if not isinstance(self.timesteps, int) or self.timesteps < 1:
-            raise NetlistError(f"{self.name}: timesteps {self.timesteps}; expected at least 1")
+        if not is_line(self.name):
+            shown = repr(self.name) if isinstance(self.name, str) else type(self.name).__name__
+            raise NetlistError(f"netlist name {shown}; expected one line of text")
+        object.__setattr__(self, "timesteps", whole(self.timesteps, f"{self.name}: timesteps"))
+        self.window(self.timesteps)
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise NetlistError(f"{self.name}: dt {self.dt} s; expected a positive time")
         self._verify_populations()
@@ -298,12 +144,17 @@ class Netlist(Generic[P]):
                 )
 
     def _verify_outputs(self) -> None:
+        read = [output.population for output in self.outputs]
         for output in self.outputs:
+            if read.count(output.population) > 1:
+                raise NetlistError(f"output {output.population!r}: is listed twice")
             population = self.by_name.get(output.population)
             if population is None:
                 raise NetlistError(f"output: no population {output.population!r}")
             if output.decode not in ("membrane", "counts"):
                 raise NetlistError(f"output {output.population!r}: decode {output.decode!r}")
+            if not math.isfinite(output.offset):
+                raise NetlistError(f"output {output.population!r}: offset {output.offset}")
             fires = not isinstance(population.model, Neuron) or population.model.fires
             if output.decode == "membrane" and fires:
                 raise NetlistError(
@@ -362,6 +213,19 @@ class Netlist(Generic[P]):
     def inputs(self) -> tuple[Population, ...]:
         """The input populations."""
         return tuple(p for p in self.populations if isinstance(p.model, Input))
+
+    def window(self, timesteps: int | None = None) -> int:
+        """The T of a run: ``timesteps``, or the netlist's own.
+
+        Raises
+        ------
+        NetlistError
+            If it is below 1.
+        """
+        T = self.timesteps if timesteps is None else timesteps
+        if T < 1:
+            raise NetlistError(f"{self.name}: timesteps {T}; expected at least 1")
+        return T
 
     @property
     def n_steps(self) -> int:

@@ -19,13 +19,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from neurodeploy.errors import NetlistError
-from neurodeploy.ir.arrays import AnyArray, frozen
+from neurodeploy.ir.arrays import AnyArray, frozen, whole
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 
 Reset = Literal["subtract", "zero", "none"]
 RESETS: tuple[Reset, ...] = ("subtract", "zero", "none")
 MAX_INPUT_MAGNITUDE = 2**31 - 1
+# Far above every state, and far enough below 64 bits that no sum of a few of them wraps.
+MAX_QUANTITY = 2**48
 
 
 def _quantity(value: Any, name: str, kind: str) -> AnyArray:
@@ -33,6 +35,8 @@ def _quantity(value: Any, name: str, kind: str) -> AnyArray:
     if kind == "i":
         if array.dtype.kind not in "iu":
             raise NetlistError(f"{name} of dtype {array.dtype}; an integer neuron needs integers")
+        if max(int(array.max(initial=0)), -int(array.min(initial=0))) > MAX_QUANTITY:
+            raise NetlistError(f"{name} exceeds {MAX_QUANTITY} in magnitude")
         return frozen(array, np.int64)
     if array.dtype.kind not in "iuf":
         raise NetlistError(f"{name} of dtype {array.dtype}; a real-valued neuron needs floats")
@@ -62,6 +66,8 @@ class Input:
     def __post_init__(self) -> None:
         if self.kind not in ("current", "spikes"):
             raise NetlistError(f"input kind {self.kind!r}; expected 'current' or 'spikes'")
+        for name in ("low", "high"):
+            object.__setattr__(self, name, whole(getattr(self, name), f"input {name}"))
         if not -MAX_INPUT_MAGNITUDE <= self.low <= 0 <= self.high <= MAX_INPUT_MAGNITUDE:
             raise NetlistError(f"input range [{self.low}, {self.high}] must contain 0")
         if self.low == self.high:
@@ -152,6 +158,7 @@ class Neuron:
             object.__setattr__(self, name, value)
         if self.reset not in RESETS:
             raise NetlistError(f"reset {self.reset!r}; expected one of {', '.join(RESETS)}")
+        object.__setattr__(self, "payload_max", whole(self.payload_max, "payload_max"))
         if self.payload_max < 1:
             raise NetlistError(f"payload_max {self.payload_max}; expected at least 1")
         if self.threshold is None and (self.negative_threshold is not None or self.payload_max > 1):
@@ -236,6 +243,7 @@ class IntegerNeuron(Neuron):
     def __post_init__(self) -> None:
         Neuron.__post_init__(self)
         for name in ("current_decay", "membrane_decay"):
+            object.__setattr__(self, name, whole(getattr(self, name), name))
             if not 0 <= getattr(self, name) <= DECAY_ONE:
                 raise NetlistError(f"{name} {getattr(self, name)} is outside 0..{DECAY_ONE}")
 

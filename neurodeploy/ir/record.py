@@ -77,7 +77,7 @@ def checked_stimulus(
                 f"input {name!r}: values in [{values.min()}, {values.max()}] exceed the declared "
                 f"range [{model.low}, {model.high}]"
             )
-        checked[name] = values.astype(np.int64)
+        checked[name] = values.astype(np.int64, copy=False)
         batches.add(values.shape[0])
     if len(batches) > 1:
         raise DataError(f"inputs with different numbers of samples: {sorted(batches)}")

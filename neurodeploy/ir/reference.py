@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from neurodeploy.errors import UnknownNameError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.fixed_point import trunc0_decay
 from neurodeploy.ir.netlist import (
@@ -114,8 +115,13 @@ def run_reference(
     ------
     DataError
         If the stimulus does not fit.
+    NetlistError
+        If ``timesteps`` is below 1.
+    UnknownNameError
+        If a population to record does not exist.
     """
-    T = timesteps or netlist.timesteps
+    T = netlist.window(timesteps)
+    _expect_populations(netlist, (*(record or ()), *membranes))
     values, batch = checked_stimulus(netlist, stimulus, T)
     number = np.int64 if isinstance(netlist, IntegerNetlist) else np.float64
     plan = netlist.schedule
@@ -153,6 +159,12 @@ def run_reference(
             progress(step + 1, n_steps)
     kept = spikes if record is None else {n: spikes[n] for n in record}
     return RunRecord(T, kept, traces)
+
+
+def _expect_populations(netlist: IntegerNetlist | RealNetlist, names: Collection[str]) -> None:
+    unknown = sorted(set(names) - set(netlist.by_name))
+    if unknown:
+        raise UnknownNameError("population", unknown[0], netlist.by_name)
 
 
 def _emitted_dtype(population: Population, netlist: IntegerNetlist | RealNetlist) -> type:

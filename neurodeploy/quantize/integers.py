@@ -57,6 +57,13 @@ class Quantization:
     max_fraction_bits: int = 6
 
     def __post_init__(self) -> None:
+        widths = ("weight_bits", "state_bits", "threshold_bits", "bias_bits", "max_fraction_bits")
+        given = {n: getattr(self, n) for n in widths} | {
+            f"{n} bits": b for n, b in self.layer_bits.items()
+        }
+        for where, bits in given.items():
+            if not isinstance(bits, int | np.integer) or isinstance(bits, bool):
+                raise QuantizationError(f"{where} {bits!r}; expected a whole number")
         for where, bits in (("weight bits", self.weight_bits), *self.layer_bits.items()):
             if not MIN_BITS <= bits <= MAX_BITS:
                 raise QuantizationError(f"{where}: {bits} bits; expected {MIN_BITS} to {MAX_BITS}")

@@ -117,7 +117,13 @@ class ScaledLayer:
         return np.asarray(np.maximum(scale.loss - scale.fraction - spare, 0))
 
     def integer_population(self, scale: Scale) -> Population:
-        """The population with everything in membrane units."""
+        """The population with everything in membrane units.
+
+        Raises
+        ------
+        QuantizationError
+            If a decay is too small, or too near 1, to be told from none.
+        """
         model = _model(self.population)
         unit = self.unit(scale)
         spread = unit.reshape(-1, *(1,) * (len(self.population.shape) - 1))
@@ -136,14 +142,25 @@ class ScaledLayer:
             negative_threshold=None if negative is None else np.maximum(units(negative), 1),
             reset=model.reset,
             payload_max=model.payload_max,
-            current_decay=round(model.current_decay * DECAY_ONE),
-            membrane_decay=round(model.membrane_decay * DECAY_ONE),
+            current_decay=self._decay("current_decay"),
+            membrane_decay=self._decay("membrane_decay"),
         )
         worth = self.population.unit
         if theta is None and worth is not None:
             # An integrator is read in membrane units; what one was worth, times its real value.
             worth = np.broadcast_to(worth, unit.shape) * unit
         return replace(self.population, model=neuron, unit=worth)
+
+    def _decay(self, name: str) -> int:
+        """A decay in 1/4096; one that is not 0 or 1 must not become so."""
+        real: float = getattr(_model(self.population), name)
+        whole = round(real * DECAY_ONE)
+        if whole in (0, DECAY_ONE) and whole != real * DECAY_ONE:
+            raise QuantizationError(
+                f"{self.population.name}: {name} {real:g} against steps of 1/{DECAY_ONE}; use "
+                f"{whole // DECAY_ONE}, or a decay of at least half a step from it"
+            )
+        return whole
 
     def integer_projections(self, scale: Scale) -> list[IntegerProjection]:
         """The projections with weights of the declared width.

@@ -10,7 +10,6 @@ from typing import Any
 from neurodeploy.report.text import render_table
 from neurodeploy.targets.base import Deployment, Violation
 
-
 LISTED = 12
 """Longest list that a table shows whole."""
 

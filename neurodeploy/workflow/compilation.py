@@ -45,13 +45,11 @@ def quantize(
 
     if not isinstance(net.netlist, RealNetlist):
         raise UsageError(f"{net.netlist.name}: is quantized already; start from the converted file")
-    try:
-        chosen = Quantization(weight_bits, dict(layer_bits or {}), **options)
-    except TypeError:
-        known = ", ".join(f.name for f in dataclasses.fields(Quantization))
-        raise UsageError(f"quantize: unknown option among {sorted(options)}; known: {known}") from (
-            None
-        )
+    known = {f.name for f in dataclasses.fields(Quantization)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise UsageError(f"quantize: no option {unknown[0]!r}; options: {', '.join(sorted(known))}")
+    chosen = Quantization(weight_bits, dict(layer_bits or {}), **options)
     if fit is not None:
         from neurodeploy.fitting import fit_layer_bits
 

@@ -72,6 +72,8 @@ def convert(
         One line for everything that does not fit.
     """
     chosen = _method(method, timesteps=timesteps, decode=decode, **options)
+    if seed < 0:
+        raise UsageError(f"seed {seed}: expected 0 or more")
     dataset = _calibration_data(data, calibration_samples)
     module, source = _module(model, weights)
     graph = _analog(module, dataset, name or source["name"])
@@ -82,7 +84,14 @@ def convert(
     from neurodeploy.simulate import run_engine
 
     netlist, encodings = convert_graph(
-        graph, chosen, dataset.x, encoding, run_engine, seed=seed, progress=progress
+        graph,
+        chosen,
+        dataset.x,
+        encoding,
+        run_engine,
+        indices=dataset.indices,
+        seed=seed,
+        progress=progress,
     )
     provenance = {
         "neurodeploy": __version__,
@@ -181,8 +190,6 @@ def _check_classes(graph: Any, dataset: Dataset) -> None:
 def _encoding(dataset: Dataset, name: str, levels: int | None, seed: int) -> Encoding:
     encoder = checked_encoder("rate" if name == "spikes" else name)
     chosen = levels if levels is not None else dataset.levels or DEFAULT_LEVELS
-    if not 1 <= chosen <= 65535:
-        raise UsageError(f"input levels {chosen}: expected 1 to 65535")
     low, high = dataset.value_range
     if encoder != "current" and low < 0:
         raise UsageError(

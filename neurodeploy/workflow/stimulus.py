@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from neurodeploy.datasets import Dataset, load_dataset
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.encoding import encode
 from neurodeploy.ir.record import Stimulus
+
+_Norm = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def stimulus_for(
@@ -16,16 +16,39 @@ def stimulus_for(
 ) -> tuple[Stimulus, Dataset]:
     """Encode data for a network: what every executor receives.
 
+    Parameters
+    ----------
+    net : Artifact
+    data : str or Dataset
+        Its test split unless it says otherwise.
+    samples : int, optional
+        The first so many; all by default.
+
+    Returns
+    -------
+    stimulus : mapping
+        int64 ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes). The raster of a sample
+        depends on its index in the data set, never on the samples beside it.
+    dataset : Dataset
+        The samples that were encoded.
+
     Raises
     ------
     DataError
         If shape, range or normalization differ from what the network was converted for.
+    UsageError
+        If the network does not have exactly one encoded input.
     """
     dataset = load_dataset(data, "test") if isinstance(data, str) else data
     if samples is not None:
         dataset = dataset.first(samples)
+    if not len(dataset):
+        raise DataError(f"{dataset.spec}: no samples; at least 1 is needed")
     if len(net.encodings) != 1:
-        raise UsageError(f"{net.netlist.name}: has no input encoding; give integers to run()")
+        raise UsageError(
+            f"{net.netlist.name}: has {len(net.encodings)} encoded inputs, data feed exactly 1; "
+            "give integers to Deployment.run() instead"
+        )
     ((name, encoding),) = net.encodings.items()
     population = net.netlist.by_name[name]
     if dataset.sample_shape != population.shape:
@@ -33,21 +56,33 @@ def stimulus_for(
             f"{dataset.spec}: samples of shape {dataset.sample_shape}; the network takes "
             f"{population.shape}"
         )
-    norm = None if dataset.norm is None else (dataset.norm.mean, dataset.norm.std)
-    own = None if encoding.mean is None else (encoding.mean, encoding.std)
-    if norm != own:
-        raise DataError(
-            f"{dataset.spec}: normalization {_norm_text(norm)}; the network was converted with "
-            f"{_norm_text(own)}: write #norm={_norm_text(own)}"
-            if own is not None
-            else f"{dataset.spec}: normalization {_norm_text(norm)}; the network was converted "
+    given = None if dataset.norm is None else (dataset.norm.mean, dataset.norm.std)
+    own = None
+    if encoding.mean is not None and encoding.std is not None:
+        own = (encoding.mean, encoding.std)
+    channels = population.shape[0]
+    if _by_channel(given, channels) != _by_channel(own, channels):
+        known = (
             "without: leave #norm out"
+            if own is None
+            else f"with {_text(own)}: write #norm={_text(own)}"
         )
-    first = int(dataset.indices[0]) if len(dataset) else 0
-    return {name: encode(encoding, dataset.x, net.netlist.timesteps, first)}, dataset
+        raise DataError(
+            f"{dataset.spec}: normalization {_text(given)}; the network was converted {known}"
+        )
+    raster = encode(encoding, dataset.x, net.netlist.timesteps, dataset.indices)
+    return {name: raster}, dataset
 
 
-def _norm_text(norm: Any) -> str:
+def _by_channel(norm: _Norm | None, channels: int) -> _Norm | None:
+    if norm is None:
+        return None
+    mean, std = (part * channels if len(part) == 1 else part for part in norm)
+    return mean, std
+
+
+def _text(norm: _Norm | None) -> str:
+    # As it can be typed back: a rounded number would be refused again.
     if norm is None:
         return "none"
-    return "/".join(",".join(f"{v:g}" for v in part) for part in norm)
+    return "/".join(",".join(repr(float(v)) for v in part) for part in norm)

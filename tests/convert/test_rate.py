@@ -273,6 +273,10 @@ def test_a_silent_layer_is_named() -> None:
         ("initial_membrane", -0.1, "initial membrane -0.1: expected"),
         ("reset", "none", "reset 'none': expected"),
         ("decode", "rate", "decode 'rate': expected"),
+        ("normalization", "best", "unknown normalization 'best'"),
+        ("scope", "neuron", "unknown normalization scope 'neuron'"),
+        ("max_pooling", "approximate", "unknown max pooling 'approximate'"),
+        ("average_pooling", "none", "unknown average pooling 'none'"),
     ],
 )
 def test_options_are_checked(option: str, value: object, message: str) -> None:

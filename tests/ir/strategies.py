@@ -146,8 +146,12 @@ def artifacts(draw: st.DrawFn) -> Artifact:
     netlist = draw(netlists(draw(st.booleans())))
     encodings = {}
     if draw(st.booleans()):
-        encoding = Encoding("rate", 255, 0.0, 1.0, (0.1,), (draw(st.floats(0.01, 9.0)),), 7)
-        encodings = {p.name: encoding for p in netlist.inputs}
+        mean, std = (0.1,), (draw(st.floats(0.01, 9.0)),)
+        encoders = {"current": "current", "spikes": "rate"}
+        encodings = {
+            p.name: Encoding(encoders[p.model.kind], 255, 0.0, 1.0, mean, std, 7)
+            for p in netlist.inputs
+        }
     real = draw(netlists(True)) if draw(st.booleans()) else None
     leaf = st.one_of(
         st.none(),

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,21 @@ def _netlist(header: dict) -> dict:  # type: ignore[type-arg]
     return header["structure"]["netlist"]["fields"]
 
 
+def _encoding(**changes: object) -> dict:  # type: ignore[type-arg]
+    """The encodings of the header of ``content``."""
+    entry = case("dense_spikes").netlist.inputs[0].name
+    json, _ = Codec([Encoding]).encode({entry: Encoding("rate", 255, 0.0, 1.0)})
+    json["dict"][entry]["fields"].update(changes)
+    return json
+
+
+def _nested(depth: int) -> list:  # type: ignore[type-arg]
+    value: list = []  # type: ignore[type-arg]
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 HEADERS = {
     "other schema": (lambda h: h.update(schema=2), "schema version 2, this neurodeploy reads 1"),
     "no schema": (lambda h: h.pop("schema"), "schema version None"),
@@ -154,6 +170,65 @@ HEADERS = {
 }
 
 
+def _field(where: str, **fields: object):
+    """A change of fields: of the netlist, or of its first ``where``."""
+
+    def change(header: dict) -> None:  # type: ignore[type-arg]
+        part = _netlist(header)
+        if where:
+            part = part[where][0]["fields"]
+        for name in list(fields):
+            if name.startswith("model_"):
+                part = next(
+                    p["fields"]["model"]["fields"]
+                    for p in _netlist(header)["populations"]
+                    if name[6:] in p["fields"]["model"]["fields"]
+                )
+                fields[name[6:]] = fields.pop(name)
+        part.update(fields)
+
+    return change
+
+
+WHOLE = {"float": "0x1.0p+1"}
+HEADERS |= {
+    "T as a float": (_field("", timesteps=WHOLE), "timesteps 2.0; expected a whole number"),
+    "T as a truth": (_field("", timesteps=True), "timesteps True; expected a whole number"),
+    "payload as a float": (_field("", model_payload_max=WHOLE), "payload_max 2.0"),
+    "decay as a float": (_field("", model_current_decay=WHOLE), "current_decay 2.0"),
+    "low as a float": (_field("", model_low={"float": "-0x1p0"}), "input low -1.0"),
+    "width as a float": (_field("projections", weight_bits={"float": "0x1p3"}), "weight_bits 8.0"),
+    "delay as a float": (_field("projections", delay=WHOLE), "delay 2.0"),
+    "huge shape": (_field("populations", shape=[10**9, 10**9]), "neurons; at most"),
+    "shape as floats": (_field("populations", shape=[WHOLE]), "shape 2.0; expected a whole"),
+    "name of two lines": (_field("", name="a\nb"), "expected one line of text"),
+    "name of a terminal": (_field("populations", name="a\x1b[2J"), "a name has no blanks"),
+    "source of another type": (_field("populations", source=3), "source 3; expected"),
+    "float too large": (_field("", dt={"float": "0x1p99999"}), "invalid content"),
+    "infinite dt": (_field("", dt={"float": "inf"}), "dt inf s"),
+    "offset that is no number": (_field("outputs", offset={"float": "nan"}), "offset nan"),
+    "an output twice": (
+        lambda h: _netlist(h).update(outputs=_netlist(h)["outputs"] * 2),
+        "is listed twice",
+    ),
+    "nested too deeply": (_field("", name=_nested(600)), "nested too deeply"),
+    "no levels": (lambda h: h["structure"].update(encodings=_encoding(levels=0)), "levels 0"),
+    "no encoder": (
+        lambda h: h["structure"].update(encodings=_encoding(encoder="magic")),
+        "unknown encoder 'magic'",
+    ),
+    "encoding of nothing": (
+        lambda h: h["structure"].update(encodings=_encoding(high={"float": "0x0p+0"})),
+        "input range [0, 0] carries nothing",
+    ),
+    "encoding of another kind": (
+        lambda h: h["structure"].update(encodings=_encoding(encoder="current")),
+        "takes spikes, its encoding gives current",
+    ),
+    "provenance that is no number": (lambda h: h.update(provenance={"a": math.nan}), "not a .ndn"),
+}
+
+
 @pytest.mark.parametrize("damage", HEADERS)
 def test_damaged_headers(damage: str) -> None:
     change, message = HEADERS[damage]
@@ -163,6 +238,23 @@ def test_damaged_headers(damage: str) -> None:
 @pytest.mark.parametrize("value", ["12", None, [3], {"dict": {}}, {"float": "0x1p0"}])
 def test_wrong_types_in_fields(value: object) -> None:
     refused(edited(lambda h: _netlist(h).update(timesteps=value)))
+
+
+def test_a_key_that_occurs_twice() -> None:
+    whole = content()
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    text = header["__metadata__"]["neurodeploy"]
+    twice = text.replace('"timesteps":', '"timesteps":1,"timesteps":', 1)
+    assert twice != text
+    from safetensors.numpy import load
+
+    assert "not a .ndn file" in refused(save(load(whole), metadata={"neurodeploy": twice}))
+
+
+def test_numpy_integers_are_written_as_integers() -> None:
+    netlist = case("dense_spikes").netlist
+    same = replace(netlist, timesteps=np.int64(netlist.timesteps))
+    assert artifact_to_bytes(Artifact(same)) == artifact_to_bytes(Artifact(netlist))
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:

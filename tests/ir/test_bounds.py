@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from neurodeploy.errors import CapacityError
+from neurodeploy.errors import CapacityError, NetlistError
 from neurodeploy.ir import reference
 from neurodeploy.ir.bounds import (
     STATE_LIMIT,
@@ -17,9 +18,10 @@ from neurodeploy.ir.bounds import (
     prove_bounds,
     require_bounds,
 )
-from neurodeploy.ir.connectivity import Dense
-from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.connectivity import Dense, identity
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from tests.conformance.cases import CASES, case
 from tests.conformance.netlists import (
     current,
@@ -186,3 +188,41 @@ def test_bounds_cover_every_shorter_run() -> None:
         for name, b in part.items():
             assert (whole[name].v_low <= b.v_low).all()
             assert (whole[name].v_high >= b.v_high).all()
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["p", "q", "n"])))
+def test_pools_in_a_cycle_with_a_neuron_are_bounded_in_any_order(order: tuple[str, ...]) -> None:
+    one = Window((2,), (1,), (1,), ((0, 0),), (1,))
+    shape = (1, 2)
+    populations = {
+        "p": Population("p", shape, MaxPool(1, one)),
+        "q": Population("q", shape, MaxPool(1, one)),
+        "n": Population("n", shape, IntegerNeuron(np.array(3), np.array(1), np.array(0))),
+    }
+    links = [("n", "p", 2), ("p", "q", 3), ("q", "n", 1)]
+    netlist = IntegerNetlist(
+        "loop",
+        tuple(populations[n] for n in order),
+        tuple(IntegerProjection(a, b, identity(shape, w)) for a, b, w in links),
+        (),
+        5,
+    )
+    bounds = prove_bounds(netlist)
+    assert (bounds["p"].spike_high, bounds["q"].spike_high) == (2, 6)
+    assert_inside(netlist, {})
+
+
+def test_a_cycle_of_pools_alone_has_no_bound() -> None:
+    one = Window((2,), (1,), (1,), ((0, 0),), (1,))
+    pools = tuple(Population(n, (1, 2), MaxPool(1, one)) for n in "pq")
+    links = tuple(IntegerProjection(a, b, identity((1, 2), 1)) for a, b in ("pq", "qp"))
+    with pytest.raises(CapacityError, match="remove the cycle"):
+        prove_bounds(IntegerNetlist("loop", pools, links, (), 5))
+
+
+@pytest.mark.parametrize("value", [2**62, -(2**63), 2**49])
+def test_quantities_beyond_any_proof_are_refused(value: int) -> None:
+    with pytest.raises(NetlistError, match="bias exceeds"):
+        IntegerNeuron(np.array(3), np.array(value), np.array(0))
+    with pytest.raises(NetlistError, match="bias exceeds"):
+        IntegerNeuron(np.array(3), np.array(2**64 - 1, dtype=np.uint64), np.array(0))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.errors import DataError, UnknownNameError
+from neurodeploy.errors import DataError, NetlistError, UnknownNameError
 from neurodeploy.ir.decoding import classify, decode, decode_prefix, output_trace
 from neurodeploy.ir.encoding import Encoding, checked_encoder, encode, quantize_samples
 from neurodeploy.ir.reference import run_reference
@@ -41,12 +41,42 @@ def test_rate_is_integrate_and_fire_from_half_a_threshold(timesteps: int) -> Non
 def test_poisson_depends_on_seed_and_index_only() -> None:
     x = np.random.default_rng(0).random((5, 3, 4))
     poisson = Encoding("poisson", 255, 0.0, 1.0, seed=9)
-    whole = encode(poisson, x, 20, first_index=100)
+    indices = np.array([100, 3, 7, 250, 101])
+    whole = encode(poisson, x, 20, indices)
     for i in range(5):
-        alone = encode(poisson, x[i : i + 1], 20, first_index=100 + i)
+        alone = encode(poisson, x[i : i + 1], 20, indices[i : i + 1])
         np.testing.assert_array_equal(alone[0], whole[i])
-    assert (whole != encode(replace(poisson, seed=10), x, 20, first_index=100)).any()
+    assert (whole != encode(replace(poisson, seed=10), x, 20, indices)).any()
     assert set(np.unique(whole)) == {0, 1}
+
+
+def test_one_index_for_each_sample() -> None:
+    with pytest.raises(DataError, match="indices of shape"):
+        encode(RATE, level_samples(), 4, np.arange(2))
+
+
+def test_half_a_level_outside_counts_as_the_end() -> None:
+    x = np.array([[-0.5 / 255, 255.5 / 255]])
+    assert quantize_samples(RATE, x).tolist() == [[0, 255]]
+    assert encode(RATE, x, 6)[0].tolist() == [[0, 1]] * 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"levels": 0}, "levels 0: expected 1 to"),
+        ({"levels": 2.0}, "levels 2.0; expected a whole number"),
+        ({"low": 1.0, "high": 0.0}, "expected low <= high"),
+        ({"high": np.inf}, "expected low <= high"),
+        ({"high": 0.0}, "carries nothing"),
+        ({"seed": -1}, "seed -1: expected 0 or more"),
+        ({"mean": (0.5,)}, "normalization"),
+        ({"mean": (0.5,), "std": (0.0,)}, "expected std above 0"),
+    ],
+)
+def test_encodings_are_checked(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(NetlistError, match=message):
+        replace(RATE, **fields)
 
 
 def test_poisson_rates_and_extremes() -> None:

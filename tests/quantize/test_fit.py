@@ -8,7 +8,9 @@ import pytest
 from neurodeploy.boards.board import load_board
 from neurodeploy.errors import CapacityError, UnknownNameError, UsageError
 from neurodeploy.fitting import fit_layer_bits
-from neurodeploy.ir.connectivity import Dense
+from neurodeploy.ir.connectivity import Dense, identity
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.quantize.integers import Quantization
 from neurodeploy.targets.registry import TARGETS
 from tests.quantize.netlists import feed_forward, neuron
@@ -43,6 +45,19 @@ def test_every_layer_gets_the_widest_that_fits(widest: int) -> None:
         if width < widest:
             wider, _ = Quantization(widest, {**bits, name: width + 1})(network)
             assert any(v.where.startswith(name) for v in violations(wider, board)), name
+
+
+def test_pooling_of_single_cells_is_no_layer_with_weights() -> None:
+    random = np.random.default_rng(0)
+    one = Window((4, 4), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    network = feed_forward(
+        ("pool", (2, 4, 4), MaxPool(2, one), {"x": identity((2, 4, 4), 1.0)}),
+        ("f", (3,), neuron(4.0), {"pool": Dense(random.normal(size=(3, 32)), (2, 4, 4))}),
+        shape=(2, 4, 4),
+        timesteps=8,
+    )
+    with pytest.raises(CapacityError, match="pool"):
+        fit_layer_bits(network, Quantization(4), load_board("truenorth"))
 
 
 def test_widths_given_are_the_widest_tried() -> None:

@@ -1,0 +1,109 @@
+"""Populations: groups of neurons of one model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import NetlistError
+from neurodeploy.ir.arrays import (
+    AnyArray,
+    FloatArray,
+    arrays_equal,
+    frozen,
+    per_neuron,
+    whole_sizes,
+)
+from neurodeploy.ir.neurons import MaxPool, Model, Neuron
+
+MAX_NEURONS = 2**31 - 1
+
+
+def is_line(text: Any) -> bool:
+    """Whether it is text that can be printed within a line."""
+    return isinstance(text, str) and bool(text) and text.isprintable()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Population:
+    """A group of neurons of one model.
+
+    Parameters
+    ----------
+    name : str
+    shape : tuple of int
+        C-order, channels first.
+    model : Input, MaxPool, RealNeuron or IntegerNeuron
+    unit : array or None
+        What one spike per step (of an integrator: one membrane unit per step) is worth in the
+        source network; scalar or per channel. None where there is no source network.
+    source : str or None
+        Node of the analog graph whose activation this population codes.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    model: Model
+    unit: FloatArray | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        where = f"population {self.name!r}"
+        if not is_line(self.name) or any(c in self.name for c in " ,;=/\"'\\"):
+            raise NetlistError(f"{where}: a name has no blanks, quotes, slashes, ',', ';' or '='")
+        object.__setattr__(self, "shape", whole_sizes(self.shape, f"{where}: shape"))
+        if not 1 <= len(self.shape) <= 3 or min(self.shape) < 1:
+            raise NetlistError(f"{where}: shape {self.shape}; expected 1 to 3 positive sizes")
+        if self.size > MAX_NEURONS:
+            raise NetlistError(f"{where}: {self.size} neurons; at most {MAX_NEURONS}")
+        if not (self.source is None or isinstance(self.source, str)):
+            raise NetlistError(f"{where}: source {self.source!r}; expected the name of a node")
+        if isinstance(self.model, MaxPool) and self.model.output_shape != self.shape:
+            raise NetlistError(
+                f"{where}: shape {self.shape} against pooled shape {self.model.output_shape}"
+            )
+        if isinstance(self.model, Neuron):
+            for quantity in self.model.quantities():
+                self._check_spread(getattr(self.model, quantity), quantity)
+        if self.unit is not None:
+            unit = frozen(self.unit, np.float64)
+            self._check_spread(unit, "unit")
+            if not (np.isfinite(unit).all() and (unit > 0).all()):
+                raise NetlistError(f"{where}: unit must be finite and positive")
+            object.__setattr__(self, "unit", unit)
+
+    def _check_spread(self, value: AnyArray, what: str) -> None:
+        try:
+            per_neuron(value, self.shape)
+        except ValueError as error:
+            raise NetlistError(f"population {self.name!r}: {what}: {error}") from None
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return math.prod(self.shape)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape that incoming projections target; differs from ``shape`` for pooling only."""
+        return self.model.input_shape if isinstance(self.model, MaxPool) else self.shape
+
+    def spread(self, value: AnyArray) -> AnyArray:
+        """A scalar or per-channel quantity as one value per neuron, of ``shape``."""
+        return per_neuron(value, self.shape)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Population):
+            return NotImplemented
+        mine = (self.name, self.shape, self.source)
+        return (
+            mine == (other.name, other.shape, other.source)
+            and type(self.model) is type(other.model)
+            and self.model == other.model
+            and arrays_equal(self.unit, other.unit)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
