@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -38,10 +39,17 @@ def demo(context: click.Context, output: Path, as_json: bool) -> None:
     else:
         click.echo(f"\n{render_demo([outcome.to_dict() for outcome in outcomes])}\n")
         click.echo(f"Netlists and deployments are in {output}. Look at one of them:")
-        click.echo(f"  neurodeploy inspect {output / 'spikes-3bit.ndn'}")
+        program = _program()
+        click.echo(f"  {program} inspect {output / 'spikes-3bit.ndn'}")
         click.echo(
-            f"  neurodeploy verify {output / 'spikes-3bit.truenorth'} --against brian2 "
+            f"  {program} verify {output / 'spikes-3bit.truenorth'} --against brian2 "
             "--data digits --samples 5"
         )
     if not all(outcome.exact for outcome in outcomes):
         context.exit(1)
+
+
+def _program() -> str:
+    """How the user called this program: ``make demo`` leaves nobody's PATH changed."""
+    called = Path(sys.argv[0])
+    return str(called) if not called.is_absolute() and called.parent.name else "neurodeploy"
