@@ -32,6 +32,6 @@ format: setup ## let ruff reorder imports and reformat
 bench: setup ## speed beside the peers, which get an environment of their own (.venv-bench)
 	$(BIN)/python -m benchmarks
 
-clean: ## remove both environments, caches and build output
-	rm -rf .venv .venv-lava .venv.* .venv-lava.* .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove all environments, caches, build output and the demonstration's files
+	rm -rf .venv .venv-lava .venv-bench .venv.* .venv-lava.* demo-output .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

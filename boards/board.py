@@ -216,6 +216,11 @@ def load_board(name_or_path: str | Path) -> Board:
         except FileFormatError as error:
             raise BoardError(str(error)) from error
         return _read(content, text)
+    if Path(text).exists():
+        raise BoardError(
+            f"{text}: unknown board or not a TOML file; name a board ({', '.join(board_names())}) "
+            "or a file that ends in .toml"
+        )
     raise UnknownNameError("board", text, board_names())
 
 

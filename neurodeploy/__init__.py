@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodeploy.api import (
+        check,
         compile,
         convert,
         estimate_energy,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "check": "neurodeploy.api",
     "compile": "neurodeploy.api",
     "convert": "neurodeploy.api",
     "estimate_energy": "neurodeploy.api",
@@ -38,6 +40,7 @@ _PUBLIC = {
 
 __all__ = [
     "__version__",
+    "check",
     "compile",
     "convert",
     "estimate_energy",

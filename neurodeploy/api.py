@@ -12,6 +12,7 @@ from neurodeploy.ir.record import Progress
 from neurodeploy.targets.base import Deployment, load_deployment
 from neurodeploy.workflow.compilation import check, compile, quantize
 from neurodeploy.workflow.conversion import convert
+from neurodeploy.workflow.loading import load
 from neurodeploy.workflow.pricing import estimate_energy
 from neurodeploy.workflow.stimulus import stimulus_for
 
@@ -91,8 +92,3 @@ def save(thing: Artifact | Deployment, path: str | Path) -> None:
         thing.save(path)
     else:
         save_artifact(thing, path)
-
-
-def load(path: str | Path) -> Artifact | Deployment:
-    """Read a ``.ndn`` file or a deployment folder."""
-    return load_deployment(path) if Path(path).is_dir() else load_artifact(path)

@@ -9,6 +9,7 @@ from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.neurons import RealNeuron
 from neurodeploy.quantize.integers import MIN_BITS, Quantization
+from neurodeploy.targets.base import state_bits
 from neurodeploy.targets.registry import TARGETS
 
 
@@ -57,8 +58,7 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
         tight = {
             name: violation
             for violation in violations
-            if (name := violation.where.partition("[")[0]) in bits
-            and violation.limit == board.limit("axons")
+            if (name := violation.where.partition("[")[0]) in bits and "axon" in violation.resource
         }
         if not tight:
             raise CapacityError(f"no weight width makes the network fit: {violations[0]}")
@@ -71,4 +71,4 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
 def _state_bits(board: Board) -> int:
     """Width, sign included, of the states that a crossbar's membrane holds on both sides."""
     top = 2 ** (board.require_limit("membrane_bits") - 1) - 1
-    return int(min(top, abs(board.require_limit("membrane_floor")))).bit_length() + 1
+    return state_bits(int(min(top, -board.require_limit("membrane_floor"))))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from neurodeploy import __version__
-from neurodeploy.boards.board import Board
+from neurodeploy.boards.board import Board, BoardKind
 from neurodeploy.errors import CapacityError, FileFormatError, UsageError
 from neurodeploy.ir.artifact import Artifact, load_artifact, save_artifact
 from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
@@ -62,6 +62,11 @@ class Violation:
         )
 
 
+def state_bits(limit: int) -> int:
+    """Width, sign included, whose states all stay within ``limit``."""
+    return (limit + 1).bit_length()
+
+
 def state_violations(
     netlist: IntegerNetlist, limit: int = STATE_LIMIT, what: str = "24-bit state"
 ) -> list[Violation]:
@@ -72,10 +77,21 @@ def state_violations(
             f"worst-case {what} over T = {netlist.timesteps} steps",
             magnitude,
             limit,
-            "use fewer time steps, fewer weight bits or a smaller exponent",
+            f"quantize with --state-bits {state_bits(limit)}, or use fewer time steps",
         )
         for name, magnitude in check_bounds(prove_bounds(netlist), limit)
     ]
+
+
+def partition_violations(netlist: IntegerNetlist, board: Board) -> list[Violation]:
+    """Why a netlist cannot be cut into the cores of a neurocore board; empty if it can."""
+    from neurodeploy.mapping.partition import partition
+
+    try:
+        partition(netlist, board)
+    except CapacityError as error:
+        return [Violation(f"board {board.name}", str(error))]
+    return []
 
 
 class Deployment(ABC):
@@ -157,14 +173,17 @@ class Deployment(ABC):
 class Target(ABC):
     """A compiler from integer netlists to one kind of executable.
 
-    ``option_defaults`` lists the options and their defaults; ``default_board`` is the board that
-    ``compile`` uses if none is named (None: the target needs none).
+    ``option_defaults`` lists the options and their defaults; a section ``Options`` in the class's
+    docstring, of the form of ``Parameters``, tells users their values and meaning.
+    ``default_board`` is the board that ``compile`` uses if none is named (None: the target needs
+    none), ``board_kind`` the kind of cores that it takes (None: any, and the target judges them).
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     option_defaults: ClassVar[Mapping[str, Any]] = {}
     default_board: ClassVar[str | None] = None
+    board_kind: ClassVar[BoardKind | None] = None
 
     @classmethod
     @abstractmethod
@@ -202,11 +221,32 @@ class Target(ABC):
         CapacityError
             With the first violation and the number of others.
         UsageError
-            For an option that the target does not have.
+            For an option that the target does not have, or a board of another kind.
         """
         complete = self.complete_options(options or {})
-        refuse(self.name, self.check(artifact.integer, board, complete))
+        refuse(self.name, self.violations(artifact.integer, board, complete))
         return self.lower(artifact, board, complete)
+
+    def violations(
+        self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
+    ) -> list[Violation]:
+        """What :meth:`check` finds, and whether the netlist can be cut into the board's neurocores.
+
+        Raises
+        ------
+        UsageError
+            For a board of another kind than the target takes.
+        """
+        if board is not None and self.board_kind not in (None, board.kind):
+            raise UsageError(
+                f"target {self.name}: board {board.name} has {board.kind} cores, expected "
+                f"{self.board_kind} cores; choose another board or target ('neurodeploy boards' "
+                "lists them)"
+            )
+        found = list(self.check(netlist, board, options))
+        if board is not None and self.board_kind == "neurocore":
+            found += partition_violations(netlist, board)
+        return found
 
     def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Add the defaults; refuse unknown options."""
@@ -236,9 +276,19 @@ def load_deployment(folder: Path | str) -> Deployment:
     from neurodeploy.targets.registry import TARGETS
 
     folder = Path(folder)
+    if folder.is_file():
+        raise FileFormatError(
+            f"{folder}: is a file, expected a deployment folder; compile a netlist first: "
+            "'neurodeploy compile'"
+        )
     if not folder.is_dir():
         raise FileFormatError(f"{folder}: no such deployment folder; run 'neurodeploy compile'")
     where = folder / DEPLOYMENT_FILE
+    if not where.exists():
+        raise FileFormatError(
+            f"{folder}: is not a deployment folder, it holds no {DEPLOYMENT_FILE}; run "
+            "'neurodeploy compile'"
+        )
     try:
         header = json.loads(read_bytes(where, "a deployment header"))
         version = header["schema"]

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 USER_ERROR = 2
 BUG = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+TERMINATED = 143
+
+
+class Terminated(BaseException):
+    """SIGTERM came; unwinds like KeyboardInterrupt, so that nothing stays behind."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,19 +24,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     The exit status is 0 for success, 1 where a command found what it looks for to be false (a
     mismatch), 2 for an error the user can mend (one line on standard error), 70 for a bug (with a
-    traceback), 130 after an interrupt.
+    traceback), 130 after an interrupt, 143 after SIGTERM.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         Instead of those of the process.
     """
-    status = run(sys.argv[1:] if arguments is None else arguments)
+    _catch_termination()
+    try:
+        status = run(sys.argv[1:] if arguments is None else arguments)
+    except Terminated:
+        print("neurodeploy: terminated", file=sys.stderr)
+        status = TERMINATED
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         status = _hush()
     sys.exit(status)
+
+
+def _catch_termination() -> None:
+    # A program that calls main() and has its own way of ending keeps it.
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+    owner = os.getpid()
+
+    def handle(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() == owner:
+            raise Terminated
+        # Forks end at once, as they did before.
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, handle)
 
 
 def run(arguments: Sequence[str]) -> int:

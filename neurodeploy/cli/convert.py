@@ -10,6 +10,7 @@ import click
 from neurodeploy.cli.fields import field_options, field_values
 from neurodeploy.cli.options import (
     data_option,
+    expect_output,
     json_option,
     key_values,
     output_option,
@@ -143,11 +144,10 @@ def convert(
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.cli.record import recorded
-    from neurodeploy.ir.files import expect_writable
     from neurodeploy.report.netlist import render_written, summarize_artifact
     from neurodeploy.report.text import to_json
 
-    expect_writable(output)
+    expect_output(output, ".ndn")
     options = chosen_options(method, given, settings)
     with progress("calibrate") as advance:
         artifact = api.convert(
@@ -166,6 +166,8 @@ def convert(
             **options,
         )
     api.save(recorded(artifact, context), output)
+    if weights is None:
+        click.echo("note: no --weights: the network is used as the factory makes it", err=True)
     if as_json:
         click.echo(to_json(summarize_artifact(artifact)))
     else:

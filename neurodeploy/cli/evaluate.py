@@ -68,6 +68,11 @@ def evaluate(
         _refuse_conversion(context)
         evaluations = [_evaluate_file(Path(source), data, samples)]
     else:
+        if Path(source).suffix == ".ndn" and ":" not in source:
+            raise UsageError(
+                f"evaluate {source}: a .ndn file is evaluated as it was converted; leave "
+                "--timesteps out, or name the model (file.py:factory)"
+            )
         convert = _converter(source, weights, calibration_data or data, calibration_data is None)
         options = _conversion(conversion)
         evaluations = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -11,9 +10,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import click
 
 from neurodeploy.errors import UsageError
+from neurodeploy.report.docstrings import documented_entries
 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_ENTRY = re.compile(r"^(\w[\w, ]*) : (.+)$")
 
 
 def field_options(
@@ -30,7 +29,7 @@ def field_options(
     """
     options: dict[str, click.Option] = {}
     for owner, cls in classes.items():
-        documented = _documented(cls)
+        documented = documented_entries(cls)
         hints = get_type_hints(cls)
         for field in dataclasses.fields(cls):
             if field.name in leave_out or field.name in options:
@@ -95,24 +94,3 @@ def _metavar(hint: Any, kind: str) -> str:
     if get_origin(hint) is Literal:
         return "|".join(map(str, get_args(hint)))
     return {int: "N", float: "X", bool: "true|false"}.get(hint, "VALUE")
-
-
-def _documented(cls: type) -> dict[str, tuple[str, str]]:
-    """Field -> (type as documented, sentence) of a numpydoc ``Parameters`` section."""
-    lines = (inspect.getdoc(cls) or "").splitlines()
-    found: dict[str, tuple[str, list[str]]] = {}
-    current: list[str] = []
-    for line in lines:
-        entry = _ENTRY.match(line)
-        if entry:
-            current = []
-            for name in entry[1].split(","):
-                found[name.strip()] = (entry[2], current)
-        elif line.startswith("    "):
-            current.append(line.strip())
-        elif line:
-            current = []
-    return {
-        name: (kind, re.sub(r"\s+", " ", " ".join(text)).replace("``", "'"))
-        for name, (kind, text) in found.items()
-    }

@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SPEC_HELP = (
     "KIND:PATH[@train|test][#first=N][#norm=imagenet|MEANS/STDS] with KIND digits (no path), mnist "
-    "or cifar10, or FILE.npz holding x and y."
+    "or cifar10, or FILE.npz[#range=LOW,HIGH] holding x and y."
 )
 
 
@@ -50,6 +50,21 @@ def output_option(required: bool = True, what: str = "Where to write.") -> Calla
         metavar="PATH",
         help=what,
     )
+
+
+def expect_output(path: Path, suffix: str) -> None:
+    """Refuse, before any work, a file name that hides what will be in it or cannot be written.
+
+    Raises
+    ------
+    UsageError
+        If ``path`` does not end in ``suffix`` or its folder cannot be written.
+    """
+    from neurodeploy.ir.files import expect_writable
+
+    if path.suffix != suffix:
+        raise UsageError(f"--output {path}: choose a name that ends in {suffix}")
+    expect_writable(path)
 
 
 def seed_option(function: F) -> F:

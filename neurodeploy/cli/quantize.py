@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from neurodeploy.cli.fields import field_options, field_values
-from neurodeploy.cli.options import json_option, output_option, with_options
+from neurodeploy.cli.options import expect_output, json_option, output_option, with_options
 from neurodeploy.errors import UsageError
 
 
@@ -80,12 +80,11 @@ def quantize(
     from neurodeploy import api
     from neurodeploy.cli.record import recorded
     from neurodeploy.ir.artifact import load_artifact
-    from neurodeploy.ir.files import expect_writable
     from neurodeploy.quantize.integers import Quantization
     from neurodeploy.report.quantization import quantization_json, render_quantization
     from neurodeploy.report.text import to_json
 
-    expect_writable(output)
+    expect_output(output, ".ndn")
     common, layers = weight_widths(weight_bits)
     options = field_values(Quantization, given)
     if common is not None:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from neurodeploy.cli.options import data_option, json_option, output_option, samples_option
+from neurodeploy.cli.options import (
+    data_option,
+    expect_output,
+    json_option,
+    output_option,
+    samples_option,
+)
 
 
 @click.command()
@@ -23,14 +29,14 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
     """Run a deployment on data: the answers, their accuracy, and the spikes of each population."""
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.ir.files import expect_writable, write_bytes_whole
+    from neurodeploy.ir.files import write_bytes_whole
     from neurodeploy.report.inference import inference_npz, render_inference
     from neurodeploy.report.text import to_json
     from neurodeploy.targets.base import load_deployment
     from neurodeploy.verify.inference import infer
 
     if output is not None:
-        expect_writable(output)
+        expect_output(output, ".npz")
     deployment = load_deployment(folder)
     stimulus, dataset = api.stimulus_for(deployment.artifact, data, samples)
     with progress(deployment.target) as advance:

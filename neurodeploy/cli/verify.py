@@ -44,5 +44,11 @@ def verify(
     with progress("verify") as advance:
         result = api.verify(folder, against, data, samples, stage=advance.stage, progress=advance)
     click.echo(to_json(result.to_dict()) if as_json else render_verification(result))
+    if result.target in result.mismatches:
+        click.echo(
+            f"note: the deployment was compared with a fresh compilation for the same target, "
+            f"{result.target}; 'reference' is independent of every target",
+            err=True,
+        )
     if not result.exact:
         context.exit(MISMATCH)

@@ -47,7 +47,7 @@ class RateCoding:
     Parameters
     ----------
     timesteps : int
-        T.
+        Steps of one sample, T; thresholds are chosen for it.
     normalization : {"mse", "percentile", "max"}
         Of the thresholds: least squared error for T steps, a percentile, or the maximum of the
         activations.
@@ -60,6 +60,7 @@ class RateCoding:
     initial_membrane : float
         In thresholds, [0, 1).
     decode : {"membrane", "counts"}
+        Read the output by the membrane of an integrator, or by its spikes.
     max_pooling : {"exact", "identity"}
         The accumulated maximum as a population kind of its own, or plain neurons.
     average_pooling : {"auto", "spiking", "fold"}
@@ -143,6 +144,11 @@ class RateCoding:
     ) -> Population:
         if isinstance(layer, InputLayer):
             encoding = encodings[layer.name]
+            if encoding.encoder == "latency":
+                raise ConversionError(
+                    f"{layer.name}: the rate method counts spikes, a latency-coded input has one a "
+                    "pixel whatever its value; use --input current, rate or poisson"
+                )
             unit = encoding.scale * (1 if encoding.kind == "current" else encoding.levels)
             model = Input(encoding.kind, *encoding.integer_range)
             return Population(layer.name, layer.shape, model, np.array(unit), layer.source)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy import api
 from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.targets.registry import TARGETS
 
@@ -93,7 +95,13 @@ def demonstrate(folder: Path, tell: Tell) -> list[Outcome]:
         Where netlists and deployments go; it may exist.
     tell : callable
         Told one line per step.
+
+    Raises
+    ------
+    TargetUnavailableError
+        If PyTorch or scikit-learn is missing.
     """
+    _expect_packages()
     from neurodeploy.demo.network import train
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,6 +109,15 @@ def demonstrate(folder: Path, tell: Tell) -> list[Outcome]:
     tell(f"training a convolutional network on {len(training)} digits")
     network = train(training)
     return [_outcome(variant, network, training, folder, tell) for variant in VARIANTS]
+
+
+def _expect_packages() -> None:
+    missing = [name for name in ("torch", "sklearn") if find_spec(name) is None]
+    if missing:
+        raise TargetUnavailableError(
+            f"demo needs {' and '.join(missing)}, not installed in this environment; "
+            "pip install 'neurodeploy[torch,digits]', or run 'make demo' in the source tree"
+        )
 
 
 def _outcome(

@@ -116,7 +116,7 @@ def _export_traced(module: nn.Module, example: torch.Tensor, first: Exception) -
     except Exception as error:
         raise ConversionError(
             f"the module does not run on an input of shape {tuple(example.shape[1:])}"
-            f"{_raised_at(error)}: {one_line(error)}"
+            f"{_raised_at(error)}: {one_line(error)}; is --data what the network was trained on?"
         ) from error
     try:
         tracer = fx.Tracer()

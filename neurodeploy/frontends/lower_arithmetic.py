@@ -59,7 +59,7 @@ def _sum(site: Site, x: Any, other: Any, x_factor: float, other_factor: float) -
     return _shifted(site, _scaled(site, data, np.asarray(factor, np.float32)), constant)
 
 
-@lowers("add", label="add/subtract of equal shapes")
+@lowers("add", label="add")
 def _lower_add(site: Site, x: Any, other: Any, alpha: float = 1) -> Ref:
     return _sum(site, x, other, 1, alpha)
 
@@ -79,7 +79,7 @@ def _lower_neg(site: Site, x: Any) -> Ref:
     return _scaled(site, site.data(x), np.asarray(-1, np.float32))
 
 
-@lowers("mul", label="arithmetic with constants")
+@lowers("mul", label="constant arithmetic")
 def _lower_mul(site: Site, x: Any, other: Any) -> Ref:
     data, factor = (x, other) if isinstance(x, Ref) else (other, x)
     if isinstance(factor, Ref):

@@ -49,7 +49,7 @@ def _lower_addmm(site: Site, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any
     return _linear(site, site.data(mat1), weight, bias)
 
 
-@lowers("conv1d", "conv2d", label="conv1d/conv2d with zero padding")
+@lowers("conv1d", "conv2d", label="conv1d/2d")
 def _lower_conv(
     site: Site,
     x: Any,
@@ -86,7 +86,7 @@ def _per_dimension(value: Any, rank: int) -> tuple[int, ...]:
     return values * rank if len(values) == 1 else values
 
 
-@lowers("_native_batch_norm_legit_no_training", label="batch norm with stored statistics")
+@lowers("_native_batch_norm_legit_no_training", label="batch norm")
 def _lower_batch_norm(
     site: Site,
     x: Any,
@@ -123,7 +123,7 @@ def _refuse_batch_statistics(site: Site, **_: Any) -> Ref:
     )
 
 
-@lowers("native_dropout", label="inactive dropout")
+@lowers("native_dropout", label="dropout")
 def _lower_native_dropout(site: Site, x: Any, p: float, train: bool | None) -> Any:
     if train and p > 0:
         site.refuse("dropout is active; call .eval(), and pass training=self.training to F.dropout")
@@ -145,7 +145,7 @@ def _lower_relu6(site: Site, x: Any) -> Ref:
     return site.emit(Clip(6.0), site.data(x))
 
 
-@lowers("hardtanh", label="ReLU6/clamp(0, m)")
+@lowers("hardtanh", label="ReLU6")
 def _lower_hardtanh(site: Site, x: Any, min_val: float, max_val: float) -> Ref:
     return _clamp(site, x, min_val, max_val)
 
@@ -188,7 +188,7 @@ def _softmax(site: Site, x: Any, dim: int, log: bool) -> Ref:
     return site.emit(Softmax(log), site.data(x))
 
 
-@lowers("softmax", label="softmax at the end")
+@lowers("softmax", label="final softmax")
 def _lower_softmax(site: Site, x: Any, dim: int, **_: Any) -> Ref:
     return _softmax(site, x, dim, log=False)
 

@@ -78,7 +78,7 @@ def _adaptive_kernel(site: Site, x: Ref, output_size: Any) -> tuple[int, ...]:
     return tuple(n // out for n, out in zip(sizes, outs, strict=True))
 
 
-@lowers("adaptive_avg_pool1d", "adaptive_avg_pool2d", label="adaptive pooling to divisors")
+@lowers("adaptive_avg_pool1d", "adaptive_avg_pool2d", label="adaptive pooling")
 def _lower_adaptive_avg_pool(site: Site, x: Any, output_size: Any) -> Ref:
     kernel = _adaptive_kernel(site, site.data(x), output_size)
     return site.emit(AvgPool(kernel, kernel), x)
@@ -90,7 +90,7 @@ def _lower_adaptive_max_pool(site: Site, x: Any, output_size: Any) -> tuple[Ref 
     return site.emit(MaxPool(kernel, kernel), x), Unconverted("the indices of max-pooling")
 
 
-@lowers("mean", label="spatial mean/sum")
+@lowers("mean", label="mean/sum")
 def _lower_mean(site: Site, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Ref:
     return _reduce(site, site.data(x), dim, None)
 

@@ -20,7 +20,7 @@ from neurodeploy.ir.analog import Concat, Pad, Reshape, Slice
     "unflatten",
     "squeeze",
     "unsqueeze",
-    label="flatten/view/squeeze",
+    label="flatten/view",
 )
 def _lower_reshape(site: Site, x: Any, **_: Any) -> Ref:
     ref = site.data(x)
@@ -39,7 +39,7 @@ def _lower_copy(site: Site, x: Any, **_: Any) -> Ref:
     return site.data(x)
 
 
-@lowers("permute", label="permute that keeps the order")
+@lowers("permute")
 def _lower_permute(site: Site, x: Any, dims: Any) -> Ref:
     ref = site.data(x)
     rank = len(ref.shape) + 1
@@ -93,7 +93,7 @@ def _length(x: Ref, site: Site, dim: int) -> int:
     return (site.shape[0], *x.shape)[dim]
 
 
-@lowers("slice", label="slice/chunk/split")
+@lowers("slice", label="slice/split")
 def _lower_slice(site: Site, x: Any, dim: int, start: Any, end: Any, step: int) -> Ref:
     ref = site.data(x)
     if dim % (len(ref.shape) + 1) == 0:
@@ -133,7 +133,7 @@ def _lower_split(site: Site, x: Any, dim: int, **sizes: Any) -> tuple[Ref, ...]:
     )
 
 
-@lowers("cat", label="cat of channels")
+@lowers("cat", label="cat")
 def _lower_cat(site: Site, tensors: Any, dim: int) -> Ref:
     if dim % len(site.shape) != 1:
         site.refuse(f"concatenation along dimension {dim}, expected the channels (1)")

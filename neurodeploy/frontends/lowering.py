@@ -5,6 +5,7 @@ Adding an operator is one function decorated with :func:`lowers` in one of the `
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -21,6 +22,21 @@ _Lower = TypeVar("_Lower", bound=Lower)
 
 LOWERINGS: dict[str, Lower] = {}
 _LABELS: set[str] = set()
+_NEAREST: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            *("_prelu_kernel", "celu", "elu", "erf", "exp", "gelu", "hardsigmoid", "hardswish"),
+            *("leaky_relu", "mish", "prelu", "rrelu", "rrelu_with_noise", "selu", "sigmoid"),
+            *("silu", "softplus", "tanh"),
+        ),
+        "ReLU",
+    ),
+    **dict.fromkeys(("group_norm", "instance_norm", "layer_norm"), "batch norm"),
+    **dict.fromkeys(("conv3d", "conv_transpose1d", "conv_transpose2d"), "conv1d/2d"),
+    **dict.fromkeys(("avg_pool3d", "lp_pool2d"), "average pooling"),
+    "max_pool3d": "max-pooling",
+}
+"""Operators that networks often use, and what to use instead."""
 
 
 def lowers(*operators: str, label: str | None = None) -> Callable[[_Lower], _Lower]:
@@ -52,6 +68,16 @@ def lowers(*operators: str, label: str | None = None) -> Callable[[_Lower], _Low
 def supported() -> str:
     """List, for messages, what is converted."""
     return ", ".join(sorted(_LABELS))
+
+
+def nearest(operator: str) -> str | None:
+    """What is converted and comes closest to an operator (``aten.gelu``) that is not."""
+    name = operator.removeprefix("aten.").removesuffix("_")
+    if name in _NEAREST:
+        return _NEAREST[name]
+    known = [entry.removeprefix("aten.") for entry in LOWERINGS]
+    close = [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return close[0] if close else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +177,10 @@ class Site:
             where.append(f"module {self.module!r}")
         if self.source:
             where.append(self.source)
+        instead = nearest(self.operator)
+        remedy = "" if instead is None else f"; nearest: {instead}"
         raise UnsupportedLayerError(
-            f"node {self.node!r} ({', '.join(where)}): {reason}; supported: {supported()}"
+            f"node {self.node!r} ({', '.join(where)}): {reason}{remedy}; supported: {supported()}"
         )
 
     def data(self, value: Any, what: str = "input") -> Ref:

@@ -95,7 +95,7 @@ def analog_from_torch(
     ------
     UnsupportedLayerError
         For any operation that is not converted; the message names the node, the operator, its
-        module and source line, and what is supported.
+        module and source line, the nearest that is converted, and what is supported.
     ConversionError
         If the module does not run on such an input or cannot be traced.
     UsageError

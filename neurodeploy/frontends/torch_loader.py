@@ -21,6 +21,7 @@ from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
 from neurodeploy.frontends.exported_program import one_line
 
 _WRAPPERS = ("state_dict", "model_state_dict")
+_OTHER_MODEL = "name the factory of the network that they were saved from"
 
 
 def load_torch(model_spec: str, weights: str | Path | None = None) -> nn.Module:
@@ -124,7 +125,8 @@ def _call(factory: Any, spec: str) -> Any:
         return factory()
     except (Exception, SystemExit) as error:
         raise UsageError(
-            f"model {spec!r} fails when called without arguments: {_described(error)}"
+            f"model {spec!r} fails when called without arguments: {_described(error)}; mend it, or"
+            " name a factory that needs none"
         ) from error
 
 
@@ -147,12 +149,14 @@ def _load_weights(module: nn.Module, path: Path) -> None:
     if missing or unexpected:
         parts = [f"missing {_listed(missing)}"] if missing else []
         parts += [f"unexpected {_listed(unexpected)}"] if unexpected else []
-        raise FileFormatError(f"weights {path} do not fit the model: {'; '.join(parts)}")
+        raise FileFormatError(
+            f"weights {path} do not fit the model: {', '.join(parts)}; {_OTHER_MODEL}"
+        )
     for key, value in state.items():
         if value.shape != own[key].shape:
             raise FileFormatError(
                 f"weights {path} do not fit the model: {key!r} has shape {tuple(value.shape)},"
-                f" expected {tuple(own[key].shape)}"
+                f" expected {tuple(own[key].shape)}; {_OTHER_MODEL}"
             )
     _expect_finite(state, str(path))
     try:
@@ -200,7 +204,8 @@ def _expect_finite(state: Mapping[str, torch.Tensor], where: str) -> None:
         bad = int((~torch.isfinite(value)).sum())
         if bad:
             raise FileFormatError(
-                f"weights {where}: {key!r} holds {bad} NaN or infinite values of {value.numel()}"
+                f"weights {where}: {key!r} holds {bad} NaN or infinite values of {value.numel()};"
+                " take another checkpoint, or train again"
             )
 
 

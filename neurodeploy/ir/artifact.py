@@ -56,7 +56,7 @@ _CODEC = Codec(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Artifact:
     """A netlist and where it came from.
 
@@ -93,6 +93,14 @@ class Artifact:
                     f"input {population.name!r}: takes {population.model.kind}, its encoding gives "
                     f"{given}"
                 )
+
+    def __repr__(self) -> str:
+        kind = "integer" if isinstance(self.netlist, IntegerNetlist) else "real-valued"
+        n = len(self.netlist.populations)
+        return (
+            f"Artifact({self.netlist.name}: {kind} netlist, T = {self.netlist.timesteps}, "
+            f"{n} population{'s' * (n != 1)})"
+        )
 
     @property
     def integer(self) -> IntegerNetlist:
@@ -161,6 +169,8 @@ def load_artifact(path: Path | str) -> Artifact:
         inconsistent.
     """
     path = Path(path)
+    if path.is_dir():
+        raise FileFormatError(f"{path}: is a folder (a deployment?); name the .ndn file")
     return artifact_from_bytes(read_bytes(path, "a .ndn netlist"), str(path))
 
 

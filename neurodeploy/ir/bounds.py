@@ -221,5 +221,5 @@ def require_bounds(netlist: IntegerNetlist, timesteps: int | None = None) -> Non
     for name, magnitude in check_bounds(prove_bounds(netlist, T)):
         raise CapacityError(
             f"{name}: worst-case state {magnitude} over T = {T} steps exceeds {STATE_LIMIT} "
-            "(24 bits); use fewer time steps, fewer weight bits or a smaller exponent"
+            "(24 bits); use fewer time steps, or quantize with fewer --weight-bits"
         )

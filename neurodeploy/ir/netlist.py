@@ -59,7 +59,7 @@ PopulationModel = TypeVar("PopulationModel")
 P = TypeVar("P", bound=Projection)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Netlist(Generic[P]):
     """Base of both netlist types. Verifies itself on construction.
 
@@ -232,6 +232,13 @@ class Netlist(Generic[P]):
         """Steps that one sample takes: T + the largest depth."""
         return self.timesteps + self.schedule.max_depth
 
+    def __repr__(self) -> str:
+        n, links = len(self.populations), len(self.projections)
+        return (
+            f"{type(self).__name__}({self.name}: T = {self.timesteps}, "
+            f"{n} population{'s' * (n != 1)}, {links} projection{'s' * (links != 1)})"
+        )
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
@@ -244,7 +251,7 @@ class Netlist(Generic[P]):
         return {n: getattr(self, n) for n in self.__dataclass_fields__}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RealNetlist(Netlist[RealProjection]):
     """A netlist of floats: what conversion produces."""
 
@@ -252,7 +259,7 @@ class RealNetlist(Netlist[RealProjection]):
     projection_type = RealProjection
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class IntegerNetlist(Netlist[IntegerProjection]):
     """A netlist of integers: what quantization produces and every target computes exactly."""
 

@@ -24,7 +24,7 @@ def render_boards(boards: Sequence[Board]) -> str:
         )
         for board in boards
     ]
-    return render_table(("board", "kind", "cores", "static power", ""), rows)
+    return render_table(("board", "kind", "cores", "static power", "what it is"), rows)
 
 
 def render_board(board: Board) -> str:

@@ -32,9 +32,11 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def total_text(report: EnergyReport) -> str:
-    """The total, or ``at least X`` where a constant is unknown."""
+    """The total, ``at least X`` where a constant is unknown, ``unknown`` where all are."""
     if report.total_j is not None:
         return with_prefix(report.total_j, "J")
+    if report.lower_bound_j == 0.0:
+        return "unknown"
     return f"at least {with_prefix(report.lower_bound_j, 'J')}"
 
 
@@ -100,8 +102,8 @@ def render_energy(report: EnergyReport) -> str:
     samples = f"{report.samples} sample{'s' * (report.samples != 1)}"
     parts = [
         f"{report.network} on {report.board}, mean of {samples}",
-        render_table(("", "per inference"), summary_rows(report)),
-        render_table(("event", "per inference", "energy"), event_rows(report)),
+        render_table(("quantity", "per inference"), summary_rows(report)),
+        render_table(("event", "per inference", "energy"), event_rows(report)) + _host(report),
         _cores(report),
     ]
     if report.cross_validation is not None:
@@ -123,12 +125,26 @@ def render_energy(report: EnergyReport) -> str:
     return "\n\n".join(parts)
 
 
+def _host(report: EnergyReport) -> str:
+    if not report.host.get("host_macs"):
+        return ""
+    return (
+        "\n(host_macs: multiply-accumulates of the first layer, done once per sample on the host)"
+    )
+
+
 def _cores(report: EnergyReport) -> str:
-    busiest = sorted(report.cores_detail, key=lambda core: -core.events["synops"])[:CORES_SHOWN]
-    shown = sorted(busiest, key=lambda core: core.core)
+    def dearness(core: CoreEnergy) -> tuple[float, float]:
+        return core.energy_j or 0.0, core.events["synops"]
+
+    dearest = sorted(report.cores_detail, key=dearness, reverse=True)
+    shown = dearest[:CORES_SHOWN]
     headings = ("core", "tile", "holds", "neurons", "synops", "spikes", "packets", "dynamic")
     table = render_table(headings, core_rows(shown))
-    hidden = len(report.cores_detail) - len(shown)
-    return table + (
-        f"\n({hidden} cores with fewer synops not shown; --json lists all)" * bool(hidden)
+    hidden = dearest[CORES_SHOWN:]
+    less = "less dynamic energy" if any(core.energy_j for core in hidden) else "fewer synops"
+    return (
+        table
+        + f"\n({len(hidden)} core{'s' * (len(hidden) != 1)} of {less} not shown; --json lists all)"
+        * bool(hidden)
     )

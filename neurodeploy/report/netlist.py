@@ -200,6 +200,7 @@ def provenance_lines(values: Mapping[str, Any], level: int) -> list[str]:
             lines += [f"{lead}:", *("  " * (level + 1) + " ".join(c) for c in value)]
         else:
             shown = value if isinstance(value, str) else json.dumps(value)
+            shown = "none" if value is None else shown
             lines.append(f"{lead}: {shown}")
     return lines
 

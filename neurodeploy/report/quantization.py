@@ -17,12 +17,13 @@ def quantization_json(artifact: Artifact) -> dict[str, Any]:
 
 
 def quantization_table(report: list[Mapping[str, Any]]) -> str:
-    """One line per layer."""
+    """One line per layer, and one that explains the columns."""
+    lost = any(row["lost_bits"] for row in report)
     rows = [
         (
             row["layer"],
             row["weight_bits"],
-            row["lost_bits"] or None,
+            *((row["lost_bits"] or None,) if lost else ()),
             row["levels"],
             None if row["weight_snr_db"] is None else round(row["weight_snr_db"], 1),
             row["fraction_bits"],
@@ -32,10 +33,13 @@ def quantization_table(report: list[Mapping[str, Any]]) -> str:
         for row in report
     ]
     headings = (
-        *("layer", "bits", "lost", "levels", "SNR/dB"),
+        *("layer", "bits", *(("lost",) if lost else ()), "levels", "SNR/dB"),
         *("fraction bits", "threshold", "worst-case state"),
     )
-    return render_table(headings, rows)
+    explained = "fraction bits: bits of the membrane below one weight step"
+    if lost:
+        explained = f"lost: weight bits given up to keep the states in their width; {explained}"
+    return f"{render_table(headings, rows)}\n({explained})"
 
 
 def render_quantization(artifact: Artifact, path: Path) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neurodeploy.convert.registry import METHODS
 from neurodeploy.errors import NeurodeployError
+from neurodeploy.report.docstrings import documented_entries
 from neurodeploy.report.text import render_table
 from neurodeploy.targets.registry import TARGETS
 
@@ -23,6 +25,8 @@ class Registered:
         Why it cannot be used here.
     options : mapping of str to JSON value
         With their defaults.
+    documented : mapping of str to (str, str)
+        Options whose docstring tells the values that they take and what they mean.
     default_board : str or None
         Of a target.
     """
@@ -32,6 +36,19 @@ class Registered:
     unavailable: str | None
     options: Mapping[str, Any]
     default_board: str | None = None
+    documented: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+
+    def values(self, option: str) -> str:
+        """The values that an option takes, as its documentation or its default tells."""
+        kind = self.documented.get(option, ("", ""))[0]
+        choices = re.findall(r'"([^"]+)"', kind)
+        if choices:
+            return "|".join(choices)
+        return kind or ("" if option not in self.options else _kind(self.options[option]))
+
+    def meaning(self, option: str) -> str:
+        """What an option does; empty where that is not documented."""
+        return self.documented.get(option, ("", ""))[1]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -40,6 +57,10 @@ class Registered:
             "available": self.unavailable is None,
             "unavailable": self.unavailable,
             "options": dict(self.options),
+            "option_help": {
+                key: {"values": self.values(key), "meaning": self.meaning(key)}
+                for key in self.options
+            },
             "default_board": self.default_board,
         }
 
@@ -60,9 +81,16 @@ def list_targets() -> list[Registered]:
                 target.unavailable(),
                 target.option_defaults,
                 target.default_board,
+                documented_entries(target),
             )
         )
     return found
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true|false"
+    return "" if value is None else type(value).__name__
 
 
 def list_methods() -> list[Registered]:
@@ -70,12 +98,14 @@ def list_methods() -> list[Registered]:
     found = []
     for name, entry in METHODS.entries().items():
         try:
-            fields = dataclasses.fields(METHODS.get(name))
+            method = METHODS.get(name)
+            fields = dataclasses.fields(method)
         except NeurodeployError as error:
             found.append(Registered(name, entry.summary, str(error), {}))
             continue
         defaults = {f.name: None if f.default is dataclasses.MISSING else f.default for f in fields}
-        found.append(Registered(name, entry.summary, None, defaults))
+        documented = documented_entries(method)
+        found.append(Registered(name, entry.summary, None, defaults, documented=documented))
     return found
 
 
@@ -85,27 +115,40 @@ def render_targets(targets: Sequence[Registered]) -> str:
         (t.name, "yes" if t.unavailable is None else "no", t.default_board, t.summary)
         for t in targets
     ]
-    table = render_table(("target", "works here", "default board", ""), rows)
-    return "\n\n".join([table, *_options_and_reasons(targets, "compile --option KEY=VALUE")])
+    table = render_table(("target", "works here", "default board", "what it is"), rows)
+    return "\n\n".join(
+        [table, *_options_and_reasons(targets, "target", "compile --option KEY=VALUE")]
+    )
 
 
 def render_methods(methods: Sequence[Registered]) -> str:
     """One line per method, then the options."""
     rows = [(m.name, m.summary) for m in methods]
-    table = render_table(("method", ""), rows)
-    return "\n\n".join([table, *_options_and_reasons(methods, "convert --KEY VALUE")])
+    table = render_table(("method", "what it is"), rows)
+    return "\n\n".join([table, *_options_and_reasons(methods, "method", "convert --KEY VALUE")])
 
 
-def _options_and_reasons(entries: Sequence[Registered], how: str) -> list[str]:
+def _options_and_reasons(entries: Sequence[Registered], kind: str, how: str) -> list[str]:
     options = [
-        (entry.name, key, "none" if value is None else str(value))
+        (
+            entry.name,
+            key,
+            str(value).lower() if isinstance(value, bool) or value is None else str(value),
+            entry.values(key) or None,
+            _first_sentence(entry.meaning(key)) or None,
+        )
         for entry in entries
         for key, value in entry.options.items()
     ]
     parts = []
     if options:
-        parts.append(f"options ({how})\n" + render_table(("", "key", "default"), options))
+        headings = (kind, "key", "default", "values", "meaning")
+        parts.append(f"options ({how})\n" + render_table(headings, options))
     reasons = [f"{e.name}: {e.unavailable}" for e in entries if e.unavailable is not None]
     if reasons:
         parts.append("\n".join(reasons))
     return parts
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[a-z0-9)'])\. ", text, maxsplit=1)[0].rstrip(".")

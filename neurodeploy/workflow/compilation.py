@@ -72,7 +72,7 @@ def check(
 ) -> list[Violation]:
     """All reasons why a target cannot compute a network exactly; empty if it can."""
     instance, chosen = _target(target, board)
-    violations: list[Violation] = instance.check(
+    violations: list[Violation] = instance.violations(
         net.integer, chosen, instance.complete_options(options)
     )
     return violations

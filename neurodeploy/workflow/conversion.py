@@ -6,15 +6,15 @@ import dataclasses
 import hashlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.datasets import Dataset, load_dataset
-from neurodeploy.errors import DataError, TargetUnavailableError, UsageError
+from neurodeploy.errors import DataError, TargetUnavailableError, UnknownNameError, UsageError
 from neurodeploy.ir.artifact import Artifact
-from neurodeploy.ir.encoding import Encoding, checked_encoder
+from neurodeploy.ir.encoding import EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.ir.record import Progress
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_LEVELS = 255
 CALIBRATION_SAMPLES = 512
 CHECKED_SAMPLES = 32
+INPUTS = (*get_args(EncoderName), "spikes")
+"""What ``input`` can be; ``spikes`` is another word for ``rate``."""
 
 
 def convert(
@@ -153,7 +155,11 @@ def _module(model: str | nn.Module, weights: str | Path | None) -> tuple[nn.Modu
     from neurodeploy.frontends.torch_loader import load_torch
 
     module = load_torch(model, weights)
-    source: dict[str, Any] = {"model": without_folders(model), "name": model.rpartition(":")[2]}
+    source: dict[str, Any] = {
+        "model": without_folders(model),
+        "name": model.rpartition(":")[2],
+        "weights": None,
+    }
     if weights is not None:
         digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
         source |= {"weights": Path(weights).name, "weights_sha256": digest}
@@ -188,6 +194,8 @@ def _check_classes(graph: Any, dataset: Dataset) -> None:
 
 
 def _encoding(dataset: Dataset, name: str, levels: int | None, seed: int) -> Encoding:
+    if name not in INPUTS:
+        raise UnknownNameError("encoder", name, INPUTS)
     encoder = checked_encoder("rate" if name == "spikes" else name)
     chosen = levels if levels is not None else dataset.levels or DEFAULT_LEVELS
     low, high = dataset.value_range

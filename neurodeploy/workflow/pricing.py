@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.boards.board import Board
 from neurodeploy.datasets import Dataset
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.artifact import Artifact, load_artifact
+from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.record import Progress, Stimulus
-from neurodeploy.targets.base import Deployment, load_deployment
+from neurodeploy.targets.base import Deployment
 from neurodeploy.workflow.compilation import chosen_board
+from neurodeploy.workflow.loading import load
 from neurodeploy.workflow.stimulus import stimulus_for
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def estimate_energy(
 
     thing = network
     if isinstance(thing, str | Path):
-        thing = load_deployment(thing) if Path(thing).is_dir() else load_artifact(thing)
+        thing = load(thing)
     artifact = thing.artifact if isinstance(thing, Deployment) else thing
     chosen = _energy_board(thing, board)
     stimulus, _ = stimulus_for(artifact, data, samples)

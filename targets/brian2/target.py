@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurodeploy.boards.board import Board
+from neurodeploy.boards.board import Board, BoardKind
 from neurodeploy.errors import DataError, ExecutionError, FileFormatError, UsageError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.artifact import Artifact
@@ -233,6 +233,7 @@ class Brian2Target(Target):
     name: ClassVar[str] = "brian2"
     summary: ClassVar[str] = "a Brian2 Network, the independent reference simulation"
     option_defaults: ClassVar[Mapping[str, Any]] = {"codegen": "numpy", "max_synapses": 10_000_000}
+    board_kind: ClassVar[BoardKind | None] = "neurocore"
 
     @classmethod
     def unavailable(cls) -> str | None:

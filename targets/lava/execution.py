@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import shared_memory
+from pathlib import Path
+from typing import Any, ClassVar
 
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_conditions import RunSteps
@@ -20,7 +23,7 @@ from neurodeploy.targets.lava.dynamics import n_lava_steps
 from neurodeploy.targets.lava.job import Job, LavaProcess
 from neurodeploy.targets.lava.network import Network, own_network
 from neurodeploy.targets.lava.recording import StepCounters
-from neurodeploy.targets.lava.supervision import note_shared_memory
+from neurodeploy.targets.lava.sweeper import segment_prefix
 
 POLL_S = 0.005
 EXCUSE_S = 2.0
@@ -48,10 +51,39 @@ def execute(job: Job, bundle: Bundle, tick: Tick) -> tuple[LavaProcess, ...]:
     n_steps = n_lava_steps(job.lanes.rounds, bundle.timesteps, bundle.max_depth)
     counters = StepCounters(job.counters)
     made: list[LavaProcess] = []
-    # Lava finds processes through their connections: parts that are not connected run in turn.
-    for part in network.parts():
-        made += _run_part(part, network, n_steps, counters, tick)
+    with segments_named_after(job.folder.parent):
+        # Lava finds processes through their connections: parts not connected run in turn.
+        for part in network.parts():
+            made += _run_part(part, network, n_steps, counters, tick)
     return tuple(made)
+
+
+class JobSharedMemory(shared_memory.SharedMemory):
+    """Shared memory that tells by its name which job it belongs to, from the moment it exists."""
+
+    prefix: ClassVar[str] = ""
+    numbers: ClassVar[Iterator[int]] = itertools.count()
+
+    def __init__(self, name: str | None = None, create: bool = False, size: int = 0) -> None:
+        if create and name is None:
+            # Forks share the numbers, but not the process id.
+            name = f"{self.prefix}{os.getpid()}_{next(self.numbers)}"
+        super().__init__(name, create, size)
+
+
+@contextlib.contextmanager
+def segments_named_after(root: Path) -> Iterator[None]:
+    """Name segments that Lava makes in the context after a job folder.
+
+    Lava leaves their names to chance: nobody could find those of a process that was killed.
+    """
+    original = shared_memory.SharedMemory
+    JobSharedMemory.prefix = segment_prefix(root)
+    shared_memory.SharedMemory = JobSharedMemory  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        shared_memory.SharedMemory = original  # type: ignore[misc]
 
 
 def _run_part(
@@ -68,8 +100,6 @@ def _run_part(
     try:
         _start(root, config)
         runtime = root.runtime
-        handles = runtime._messaging_infrastructure.smm._shared_memory_handles
-        note_shared_memory(counters.folder, [handle.name for handle in handles])
         made = [_description(p, b) for p, b in runtime._executable.proc_builders.items()]
         runtime.start(RunSteps(num_steps=n_steps, blocking=False))
         while True:

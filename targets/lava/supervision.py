@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +17,12 @@ from pathlib import Path
 
 import neurodeploy
 from neurodeploy.errors import ExecutionError
+from neurodeploy.targets.lava import sweeper
 from neurodeploy.targets.lava.job import LavaProcess, read_status
 from neurodeploy.targets.lava.recording import StepCounters
 
 POLL_S = 0.02
 GRACE_S = 3.0
-SHARED_MEMORY = Path("/dev/shm")
-SHARED_MEMORY_LIST = "shared_memory.txt"
 PULSE_FILE = "pulse"
 LONGEST_TMPDIR = 70  # socket paths end at about 100 characters
 
@@ -119,8 +120,7 @@ def run_worker(
         finally:
             status_now = worker.poll()
             end_session(worker, polite=status_now is not None and status_now >= 0)
-            for folder in folders:
-                free_shared_memory(folder)
+            sweeper.free_shared_memory(folders[0].parent)
         results = [read_status(folder) for folder in folders]
         made = [r for r in results if r is not None]
         if status != 0 or len(made) < len(folders):
@@ -180,7 +180,11 @@ def _environment(root: Path) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if k not in {"PYTHONHOME", "PYTHONSTARTUP"}}
     # One process per population: threads of their own would only fight over the cores.
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    own = {"PYTHONPATH": str(packages), "PYTHONUNBUFFERED": "1"}
+    own = {
+        "PYTHONPATH": str(packages),
+        "PYTHONUNBUFFERED": "1",
+        sweeper.JOB_VARIABLE: str(root),
+    }
     if len(str(root)) <= LONGEST_TMPDIR:
         # multiprocessing puts sockets there and leaves them when it is killed.
         own["TMPDIR"] = str(root)
@@ -209,15 +213,11 @@ def end_session(worker: subprocess.Popen[bytes], polite: bool) -> None:
     """
     if polite and _gone(worker.pid, GRACE_S):
         return
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in session_members(worker.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-                os.kill(pid, signal.SIGCONT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(GRACE_S)
-        if _gone(worker.pid, GRACE_S):
-            return
+    deadline = time.monotonic() + GRACE_S
+    while (members := session_members(worker.pid)) and time.monotonic() < deadline:
+        sweeper.kill(members)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.wait(GRACE_S)
 
 
 def _gone(leader: int, within_s: float) -> bool:
@@ -229,28 +229,29 @@ def _gone(leader: int, within_s: float) -> bool:
     return True
 
 
-def note_shared_memory(folder: Path, names: Sequence[str]) -> None:
-    """Write down segments that a run uses, for :func:`free_shared_memory`."""
-    (folder / SHARED_MEMORY_LIST).write_text("\n".join(names))
-
-
-def free_shared_memory(folder: Path) -> None:
-    """Remove the segments of a run that nobody freed."""
-    listing = folder / SHARED_MEMORY_LIST
-    if not listing.exists():
-        return
-    for name in listing.read_text().split():
-        (SHARED_MEMORY / name.lstrip("/")).unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def job_folders(n: int) -> Iterator[list[Path]]:
-    """Private folders that are removed in the end."""
-    root = Path(tempfile.mkdtemp(prefix="neurodeploy-lava-"))
+    """Private folders that are removed in the end, with the processes and segments of their jobs.
+
+    However the caller ends, a sweeper removes them.
+    """
+    # The name first: a folder without a sweeper would stay if the caller was killed.
+    root = Path(tempfile.gettempdir()).absolute() / f"neurodeploy-lava-{secrets.token_hex(8)}"
+    swept = subprocess.Popen(
+        [sys.executable, "-I", "-S", sweeper.__file__, str(os.getpid()), str(root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
     try:
+        root.mkdir(mode=0o700)
         folders = [root / str(i) for i in range(n)]
         for folder in folders:
             folder.mkdir()
         yield folders
     finally:
+        swept.communicate(b"\n")
+        # A sweeper that was killed has left it.
         shutil.rmtree(root, ignore_errors=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurodeploy.boards.board import Board
+from neurodeploy.boards.board import Board, BoardKind
 from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.artifact import Artifact
@@ -41,15 +41,17 @@ class LavaTarget(Target):
     Options
     -------
     models : {"own", "stock"}
-        ``own``: one process per population with the contract's arithmetic. ``stock``: only
-        processes of ``lava.proc`` (Conv, Dense, DelayDense, LIF, LIFReset) between the inputs and
-        the recorders; what they cannot compute exactly is refused.
+        Which process models run. ``own``: one process per population with the contract's
+        arithmetic. ``stock``: only processes of ``lava.proc`` (Conv, Dense, DelayDense, LIF,
+        LIFReset) between the inputs and the recorders; what they cannot compute exactly is refused.
     execution : {"auto", "in-process", "worker"}
-        ``auto``: in this process on Python 3.10 with Lava, else in a worker.
-    time_limit_s, stall_limit_s : float
-        A run is given up after that many seconds, or after that many without a step done.
-    samples_side_by_side : int or None
-        Width of a batch of the own models; None chooses it by the size of the network.
+        Where Lava runs; ``auto``: in this process on Python 3.10 with Lava, else in a worker.
+    time_limit_s : float
+        A run is given up after that many seconds.
+    stall_limit_s : float
+        A run is given up after that many seconds without a step done.
+    samples_side_by_side : int or none
+        Width of a batch of the own models; none chooses it by the size of the network.
     """
 
     name: ClassVar[str] = "lava"
@@ -61,6 +63,7 @@ class LavaTarget(Target):
         "stall_limit_s": 60.0,
         "samples_side_by_side": None,
     }
+    board_kind: ClassVar[BoardKind | None] = "neurocore"
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -6,8 +6,8 @@ in its folder's ``status.json``; tracebacks go to the log.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -21,6 +21,7 @@ from neurodeploy.targets.lava.job import done_status, read_job, write_status
 from neurodeploy.targets.lava.supervision import PULSE_FILE
 
 PULSE_S = 0.2
+SWEEPER_S = 3.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,10 +32,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _live_with(parent: int, folders: Sequence[Path]) -> None:
-    while os.getppid() == parent:
-        (folders[0] / PULSE_FILE).touch()
-        time.sleep(PULSE_S)
-    shutil.rmtree(folders[0].parent, ignore_errors=True)
+    # The folder may go first.
+    with contextlib.suppress(FileNotFoundError):
+        while os.getppid() == parent:
+            (folders[0] / PULSE_FILE).touch()
+            time.sleep(PULSE_S)
+    # The sweeper, which also cleans up, is quicker unless it was killed too.
+    time.sleep(SWEEPER_S)
     os.killpg(0, signal.SIGTERM)
 
 

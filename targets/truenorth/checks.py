@@ -8,7 +8,7 @@ from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
-from neurodeploy.targets.base import Violation
+from neurodeploy.targets.base import Violation, state_bits
 from neurodeploy.targets.truenorth.basis import fewest_copies
 from neurodeploy.targets.truenorth.layers import MAX_COPIES, Decomposition, Layer, least_fan_in
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
@@ -68,7 +68,7 @@ def _population(population: Population, limits: CrossbarLimits) -> list[Violatio
                     "threshold",
                     most if most > limits.threshold_max else least,
                     f"{limits.threshold_min}..{limits.threshold_max}",
-                    "quantize with a smaller exponent",
+                    "quantize with fewer --max-fraction-bits or --threshold-bits",
                 )
             )
         if model.reset == "none":
@@ -143,6 +143,7 @@ def bound_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Vi
     found: list[Violation] = []
     for name, bounds in prove_bounds(netlist).items():
         low, high = int(bounds.v_low.min()), int(bounds.v_high.max())
+        held = state_bits(min(-limits.membrane_floor, limits.membrane_max))
         if low < limits.membrane_floor or high > limits.membrane_max:
             found.append(
                 Violation(
@@ -150,7 +151,7 @@ def bound_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Vi
                     f"worst-case membrane over T = {netlist.timesteps} steps",
                     low if low < limits.membrane_floor else high,
                     f"{limits.membrane_floor}..{limits.membrane_max}",
-                    "use fewer time steps, fewer weight bits or a smaller exponent",
+                    f"quantize with --state-bits {held}, or use fewer time steps",
                 )
             )
     return found

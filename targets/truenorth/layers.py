@@ -227,7 +227,7 @@ def _no_basis(
         f"of values {limits.weight_min}..{limits.weight_max}; axon copies an input:",
         f"none found up to {_most_copies(fan_in, limits)}",
         limits.axons // inputs,
-        "quantize to fewer weight bits or a smaller exponent",
+        "quantize with fewer --weight-bits or --max-fraction-bits",
     )
 
 

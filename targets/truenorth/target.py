@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from neurodeploy.boards.board import Board, load_board
+from neurodeploy.boards.board import Board, BoardKind, load_board
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -34,6 +34,7 @@ class TrueNorthTarget(Target):
     summary: ClassVar[str] = "crossbar cores of 256 axons x 256 neurons, run by a core simulator"
     option_defaults: ClassVar[Mapping[str, Any]] = {"fan_out": "auto"}
     default_board: ClassVar[str | None] = "truenorth"
+    board_kind: ClassVar[BoardKind | None] = "crossbar"
 
     def __init__(self) -> None:
         # check and lower of one compilation share the plan, which is most of the work.

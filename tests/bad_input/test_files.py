@@ -180,15 +180,28 @@ def test_a_pickle_in_place_of_data(refused, workshop: Path, tmp_path: Path) -> N
 
 
 def test_a_folder_in_place_of_a_file_and_the_reverse(refused) -> None:
-    assert "cannot read" in refused("quantize", "brian", "-o", "x.ndn")
-    assert "no such deployment folder" in refused("run", "net8.ndn", "--data", "digits")
-    assert "deployment.json: no such file" in refused("run", ".", "--data", "digits")
+    assert "name the .ndn file" in refused("quantize", "brian", "-o", "x.ndn")
+    assert "name the .ndn file" in refused("evaluate", "brian", "--data", "digits")
+    assert "net8.ndn: is a file" in refused("run", "net8.ndn", "--data", "digits")
+    assert "no deployment.json; run" in refused("run", ".", "--data", "digits")
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x", "x.npz", "x.NDN"])
+def test_an_output_of_another_suffix(refused, name: str) -> None:
+    for arguments in (CONVERT[:-2], ("quantize", "net.ndn")):
+        assert f"{name}: choose a name that ends in .ndn" in refused(*arguments, "-o", name)
+
+
+def test_the_spikes_go_to_an_npz_file(refused) -> None:
+    line = refused("run", "brian", "--data", "digits", "--samples", "1", "-o", "x.ndn")
+    assert "x.ndn: choose a name that ends in .npz" in line
 
 
 @pytest.mark.parametrize("place", ["nowhere/x.ndn", "net.ndn/x.ndn", "/sys/x.ndn", "brian"])
 def test_an_output_that_cannot_be_written(refused, place: str) -> None:
     for arguments in (CONVERT[:-2], ("quantize", "net.ndn")):
         assert Path(place).name in refused(*arguments, "-o", place)
+    place = str(Path(place).with_suffix(".npz")) if "x.ndn" in place else place
     assert "choose" in refused("run", "brian", "--data", "digits", "--samples", "1", "-o", place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,12 @@ def save_npz(workshop: Path, shape: tuple[int, ...] = (6, 1, 8, 8), **changes: o
 
 
 def test_weights_of_wrong_shapes(refused) -> None:
-    line = refused("convert", "nets.py:wide", "--data", "digits", "--weights", "tiny.pt", "-o", "x")
+    line = refused(
+        "convert", "nets.py:wide", "--data", "digits", "--weights", "tiny.pt", "-o", "x.ndn"
+    )
     assert "tiny.pt" in line
     assert "shape" in line
+    assert "name the factory" in line
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -34,6 +38,7 @@ def test_weights_that_are_not_finite(refused, workshop: Path, value: float) -> N
     torch.save(state, workshop / "tiny.pt")
     line = refused(*CONVERT, "--weights", "tiny.pt")
     assert "'0.weight' holds 1 NaN or infinite values" in line
+    assert line.endswith("take another checkpoint, or train again")
 
 
 @pytest.mark.parametrize("content", [{}, [1, 2], "text", {"0.weight": "text"}])
@@ -44,17 +49,22 @@ def test_weights_that_are_no_state_dict(refused, workshop: Path, content: object
 
 def test_weights_of_another_network(refused, workshop: Path) -> None:
     torch.save({"other.weight": torch.zeros(3)}, workshop / "tiny.pt")
-    assert "tiny.pt" in refused(*CONVERT, "--weights", "tiny.pt")
+    assert "missing '0.weight'" in (line := refused(*CONVERT, "--weights", "tiny.pt"))
+    assert "unexpected 'other.weight'; name the factory" in line
 
 
 def test_an_unsupported_layer_is_named(refused) -> None:
     line = refused("convert", "nets.py:unsupported", "--data", "digits", "-o", "x.ndn")
-    assert "erf" in line
+    assert "(aten.erf" in line
+    assert "nearest: ReLU; supported: " in line
+    assert len(line) < 330
     assert "nets.py" in line
 
 
 def test_images_of_another_shape(refused, workshop: Path) -> None:
-    assert "shape" in refused("convert", "nets.py:colour", "--data", "digits", "-o", "x.ndn")
+    line = refused("convert", "nets.py:colour", "--data", "digits", "-o", "x.ndn")
+    assert "input of shape (1, 8, 8)" in line
+    assert line.endswith("is --data what the network was trained on?")
     data = save_npz(workshop, (6, 1, 9, 9))
     refused(*CONVERT, "--data", data)
     assert "(1, 9, 9); the network takes (1, 8, 8)" in refused(*RUN, "--data", data)
@@ -169,6 +179,38 @@ def test_a_network_too_large_for_the_board(refused, workshop: Path) -> None:
     assert "cores" in line
     data = ("--data", "digits", "--samples", "1")
     assert "cores" in refused("energy", "spiking3.ndn", "--board", "small.toml", *data)
+
+
+@pytest.mark.parametrize(
+    ("target", "board", "kind"),
+    [
+        ("lava", "truenorth", "crossbar"),
+        ("brian2", "truenorth", "crossbar"),
+        ("truenorth", "loihi1", "neurocore"),
+    ],
+)
+def test_a_board_of_the_wrong_kind(refused, target: str, board: str, kind: str) -> None:
+    arguments = ("compile", "spiking3.ndn", "--target", target, "--board", board)
+    said = f"target {target}: board {board} has {kind} cores, expected "
+    assert said in refused(*arguments, "-o", "x")
+    assert said in refused(*arguments, "--check")
+
+
+@pytest.mark.parametrize("target", ["lava", "brian2"])
+def test_a_network_too_large_for_a_board_of_neurocores(
+    refused, workshop: Path, target: str
+) -> None:
+    from neurodeploy.boards import board as boards
+    from neurodeploy.cli import run
+
+    text = (Path(boards.__file__).parent / "loihi1.toml").read_text()
+    small = re.sub(r"(tiles_x|tiles_y|cores_per_tile) = \d+", r"\1 = 1", text)
+    (workshop / "small.toml").write_text(small)
+    arguments = ("compile", "net8.ndn", "--target", target, "--board", "small.toml")
+    line = refused(*arguments, "-o", "x")
+    assert f"target {target} refuses board loihi1: tiny: 2 cores exceed 1 of board loihi1" in line
+    assert "1 violation, listed above" in refused(*arguments, "--check", out=True)
+    assert run(["compile", "net8.ndn", "--target", target, "--board", "loihi1", "--check"]) == 0
 
 
 def test_fitting_to_a_board_without_crossbars(refused) -> None:

@@ -28,6 +28,8 @@ def tiny():
 """
 CONVERT = ("convert", "nets.py:tiny", "--data", "digits", "--calibration-samples", "40")
 
+NOTE = "note: no --weights: the network is used as the factory makes it\n"
+
 Command = Callable[..., str]
 
 
@@ -54,7 +56,8 @@ def command(
         capsys.readouterr()
         code = run(list(arguments))
         captured = capsys.readouterr()
-        assert (code, captured.err) == (status, "")
+        note = NOTE * (arguments[0] == "convert")
+        assert (code, captured.err) == (status, note)
         return captured.out
 
     return call
@@ -123,6 +126,20 @@ def test_options_of_the_method_and_the_encoding_reach_the_file(result: Any) -> N
     assert provenance["calibration"] == {"data": "digits", "split": "train", "indices": [[0, 39]]}
 
 
+def test_weights_that_were_not_given_are_recorded(
+    command: Command, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = nd.load(folder / "net6.ndn").provenance["source"]
+    assert source == {"model": "nets.py:tiny", "name": "tiny", "weights": None}
+    assert "\n    weights: none\n" in command("inspect", "net6.ndn")
+    namespace: dict[str, Any] = {}
+    exec(NETWORK, namespace)
+    torch.save(namespace["tiny"]().state_dict(), folder / "given.pt")
+    assert run([*CONVERT, "--weights", "given.pt", "-o", "given.ndn"]) == 0
+    assert capsys.readouterr().err == ""
+    assert nd.load(folder / "given.ndn").provenance["source"]["weights"] == "given.pt"
+
+
 def test_set_reaches_the_method_too(result: Any) -> None:
     made = result(*CONVERT, "--set", "percentile=98", "-o", "set.ndn")
     assert made["provenance"]["method"]["percentile"] == 98.0
@@ -142,6 +159,11 @@ def test_quantize_reports_layer_by_layer(command: Command, result: Any) -> None:
     assert all(row["weight_snr_db"] > 5 for row in report)
     shown = command("quantize", "net.ndn", "--max-fraction-bits", "0", "-o", "q.ndn")
     assert "SNR/dB" in shown
+    assert "(fraction bits: bits of the membrane below one weight step)" in shown
+    assert "lost" not in shown
+    few = command("quantize", "net.ndn", "--state-bits", "10", "-o", "q.ndn")
+    assert "bits  lost  levels" in few
+    assert "\n(lost: weight bits given up to keep the states in their width; fraction" in few
 
 
 def test_run_writes_outputs_and_spikes(command: Command, result: Any, folder: Path) -> None:
@@ -212,6 +234,18 @@ def test_verify_ends_with_1_on_a_mismatch(command: Command, result: Any, folder:
     assert "NOT exact" in out.splitlines()[-1]
 
 
+def test_verify_notes_that_a_target_is_compared_with_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    arguments = ["verify", "brian", "--data", "digits", "--samples", "1", "--against"]
+    assert run([*arguments, "brian2"]) == 0
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: the deployment was compared with a fresh compilation")
+    assert run([*arguments, "reference"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_evaluate_a_file(command: Command, result: Any) -> None:
     told = result("evaluate", "net6.ndn", "--data", "digits", "--samples", "50")
     assert told["samples"] == 50
@@ -279,6 +313,15 @@ def test_targets_and_methods(command: Command, result: Any) -> None:
     assert found["truenorth"]["available"] is True
     assert found["truenorth"]["default_board"] == "truenorth"
     assert found["brian2"]["options"]["codegen"] == "numpy"
+    help_ = found["lava"]["option_help"]["execution"]
+    assert help_["values"] == "auto|in-process|worker"
+    assert help_["meaning"].startswith("Where Lava runs")
+    assert all(
+        help_["values"] and help_["meaning"]
+        for target in found.values()
+        for help_ in target["option_help"].values()
+    )
+    assert "|".join(("auto", "copies", "splitters")) in command("targets")
     assert result("methods")["methods"]["rate"]["options"]["normalization"] == "mse"
     for name in ("targets", "methods"):
         assert command(name).splitlines()[0].split()[0] == name.rstrip("s")

@@ -282,3 +282,8 @@ def test_a_silent_layer_is_named() -> None:
 def test_options_are_checked(option: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         RateCoding(**{option: value})
+
+
+def test_a_latency_coded_input_is_refused() -> None:
+    with pytest.raises(ConversionError, match="latency-coded input has one a pixel"):
+        Converted(small(), RateCoding(8, **PLAIN), "latency")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -286,6 +287,9 @@ def test_current_input_is_work_of_the_host() -> None:
     assert (traffic.host_inputs, traffic.host_macs) == (4, 8)
     # a0 fires in all three steps of the first sample, to two cores.
     assert traffic.cores[0].packets == 6
+    report = estimate(traffic, board, network=net.name, mapping=mapping)
+    assert "(host_macs: multiply-accumulates of the first layer, done once" in render_energy(report)
+    assert "(host_macs" not in render_energy(report_of(board_dict()))
 
 
 def crossbar_traffic(cores: int = 3) -> Traffic:
@@ -317,7 +321,26 @@ def test_loihi2_knows_nothing_but_counts() -> None:
     assert (report.total_j, report.dynamic_j, report.time_s) == (None, None, None)
     assert report.lower_bound_j == 0.0
     assert "static_power.power" in report.unknown
-    assert "at least 0 J" in render_energy(report)
+    assert "at least" not in render_energy(report)
+    assert re.search(r"^energy per inference +unknown$", render_energy(report), re.MULTILINE)
+
+
+def test_the_dearest_cores_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = report_of(board_dict())
+    dearest = max(report.cores_detail, key=lambda core: core.energy_j or 0.0)
+    cheap = dataclasses.replace(
+        dearest, core=7, holds="cheap[0:1]", energy_j=(dearest.energy_j or 0.0) / 2
+    )
+    busy = dataclasses.replace(cheap, events={**cheap.events, "synops": 1e6}, holds="busy[0:1]")
+    monkeypatch.setattr("neurodeploy.report.energy.CORES_SHOWN", 2)
+    text = render_energy(dataclasses.replace(report, cores_detail=(cheap, busy, dearest)))
+    assert text.index(dearest.holds) < text.index("busy[0:1]")
+    assert "cheap[0:1]" not in text
+    assert "(1 core of less dynamic energy not shown; --json lists all)" in text
+    unpriced = tuple(dataclasses.replace(core, energy_j=None) for core in (cheap, busy, dearest))
+    text = render_energy(dataclasses.replace(report, cores_detail=unpriced))
+    assert "busy[0:1]" in text
+    assert "(1 core of fewer synops not shown" in text
 
 
 def test_more_cores_than_the_board_has() -> None:

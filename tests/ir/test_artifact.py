@@ -260,8 +260,19 @@ def test_numpy_integers_are_written_as_integers() -> None:
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="no such file"):
         load_artifact(tmp_path / "none.ndn")
-    with pytest.raises(FileFormatError, match="cannot read"):
+    with pytest.raises(FileFormatError, match=r"is a folder \(a deployment\?\); name the"):
         load_artifact(tmp_path)
+
+
+def test_an_artifact_is_shown_in_one_line() -> None:
+    netlist = case("dense_spikes").netlist
+    n, links = len(netlist.populations), len(netlist.projections)
+    start = f"({netlist.name}: integer netlist, T = {netlist.timesteps}, {n} populations)"
+    assert repr(Artifact(netlist)) == f"Artifact{start}"
+    assert repr(netlist) == (
+        f"IntegerNetlist({netlist.name}: T = {netlist.timesteps}, {n} populations, "
+        f"{links} projection{'s' * (links != 1)})"
+    )
 
 
 @given(netlists(real=True))

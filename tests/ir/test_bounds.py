@@ -152,7 +152,7 @@ def test_overflow_on_worst_case_input_only_is_refused() -> None:
         require_bounds(_growing(17))
     assert str(caught.value) == (
         f"v: worst-case state 8808720 over T = 17 steps exceeds {STATE_LIMIT} (24 bits); use fewer "
-        "time steps, fewer weight bits or a smaller exponent"
+        "time steps, or quantize with fewer --weight-bits"
     )
     assert check_bounds(prove_bounds(_growing(17))) == [("v", 17 * 518160)]
     require_bounds(_growing(17), timesteps=16)

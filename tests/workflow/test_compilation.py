@@ -100,7 +100,7 @@ def test_what_is_not_ours_is_neither_read_nor_replaced(tmp_path: Path) -> None:
         nd.load(tmp_path / "photos")
     with pytest.raises(FileFormatError, match=r"not a \.ndn file"):
         nd.load(tmp_path / "note.txt")
-    with pytest.raises(FileFormatError, match="no such file"):
+    with pytest.raises(FileFormatError, match=r"no such \.ndn file or deployment folder"):
         nd.load(tmp_path / "none")
     with pytest.raises(UsageError, match="folder with other content"):
         nd.save(nd.compile(nd.quantize(converted()), "brian2"), tmp_path / "photos")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, MaxPool
-from neurodeploy.targets.lava.supervision import SHARED_MEMORY_LIST, session_members
+from neurodeploy.targets.lava.supervision import session_members
+from neurodeploy.targets.lava.sweeper import segments
 from neurodeploy.targets.lava.target import LavaTarget
 from tests.targets.lava.networks import chain, chain_stimulus, compiled
 
@@ -30,6 +31,15 @@ pytestmark = [pytest.mark.lava, pytest.mark.usefixtures("lava_python")]
 
 SAMPLES, STEPS = 60, 500
 SOON_S = 8.0
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, logs too; short, as paths of sockets must be."""
+    with tempfile.TemporaryDirectory(prefix="nd-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
 
 
 class Victim:
@@ -51,8 +61,11 @@ class Victim:
             if int(fields[1]) == self.parent and b"neurodeploy.targets.lava.worker" in words:
                 self.leader = int(entry.name)
                 self.folder = Path(words[-2].decode())
-                listing = (self.folder / SHARED_MEMORY_LIST).read_text()
-                self.segments = [Path("/dev/shm") / name for name in listing.split()]
+                self.segments = segments(self.folder.parent)
+                # Every segment must bear the name of the job: others could not be found again.
+                maps = (entry / "maps").read_text()
+                assert "/dev/shm/ndl_" in maps
+                assert "/dev/shm/psm_" not in maps
                 self.members = session_members(self.leader)
                 return True
         return False
@@ -151,12 +164,9 @@ def test_an_interrupted_caller_ends_its_worker() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_whose_caller_was_killed_ends(number: signal.Signals, repository: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="nd-") as folder:
-        _kill_caller(number, repository, Path(folder))
-
-
-def _kill_caller(number: signal.Signals, repository: Path, temporary: Path) -> None:
+def test_a_worker_whose_caller_was_killed_ends(
+    number: signal.Signals, repository: Path, temporary: Path
+) -> None:
     script = textwrap.dedent(f"""
         from tests.targets.lava.networks import chain, chain_stimulus, compiled
         job = compiled(chain({STEPS}), samples_side_by_side=1)
@@ -166,7 +176,7 @@ def _kill_caller(number: signal.Signals, repository: Path, temporary: Path) -> N
     caller = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(repository), "TMPDIR": str(temporary)},
+        env={**os.environ, "PYTHONPATH": str(repository)},
     )
     assert caller.stdout is not None
     with caller, caller.stdout:
@@ -177,7 +187,7 @@ def _kill_caller(number: signal.Signals, repository: Path, temporary: Path) -> N
         caller.wait(5)
     assert victim.leader is not None
     deadline = time.monotonic() + SOON_S
-    while session_members(victim.leader) and time.monotonic() < deadline:
+    while any(temporary.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert session_members(victim.leader) == []
     assert [s for s in victim.segments if s.exists()] == []

@@ -106,7 +106,8 @@ CASES: dict[str, tuple[IntegerNetlist, str]] = {
     ),
     "membrane range": (
         chain([[127] * 200], exponent=5, threshold=200, timesteps=32),
-        r"a: worst-case membrane over T = 32 steps \d{7,} against -262143\.\.524287; use fewer",
+        r"a: worst-case membrane over T = 32 steps \d{7,} against -262143\.\.524287; "
+        r"quantize with --state-bits 19",
     ),
     "membrane floor": (
         chain([[-127] * 20], exponent=4, threshold=200, timesteps=32),
@@ -125,7 +126,7 @@ CASES: dict[str, tuple[IntegerNetlist, str]] = {
     "weight range": (
         FEW_LARGE,
         r"a: fan-in 30 with 3 weight levels in 512\.\.65024 .* values -255\.\.255; axon copies an "
-        r"input: none found up to 16 against 8; quantize to fewer weight bits",
+        r"input: none found up to 16 against 8; quantize with fewer --weight-bits",
     ),
     "delay": (
         netlist(
