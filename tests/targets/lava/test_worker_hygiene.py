@@ -62,13 +62,15 @@ class Victim:
                 self.leader = int(entry.name)
                 self.folder = Path(words[-2].decode())
                 self.segments = segments(self.folder.parent)
-                # Every segment must bear the name of the job: others could not be found again.
-                maps = (entry / "maps").read_text()
-                assert "/dev/shm/ndl_" in maps
-                assert "/dev/shm/psm_" not in maps
                 self.members = session_members(self.leader)
                 return True
         return False
+
+    def assert_segments_are_named(self) -> None:
+        """Every segment must bear the name of the job: others could not be found again."""
+        maps = Path(f"/proc/{self.leader}/maps").read_text()
+        assert "/dev/shm/ndl_" in maps
+        assert "/dev/shm/psm_" not in maps
 
     @property
     def children(self) -> list[int]:
@@ -95,6 +97,7 @@ def run_and(act: Callable[[Victim], None], **options: object) -> tuple[str, Vict
 
     def progress(done: int, total: int) -> None:
         if done > 50 and victim.leader is None and victim.find():
+            victim.assert_segments_are_named()
             acted[0] = time.monotonic()
             act(victim)
 
