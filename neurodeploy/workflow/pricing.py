@@ -16,6 +16,7 @@ from neurodeploy.workflow.loading import load
 from neurodeploy.workflow.stimulus import stimulus_for
 
 if TYPE_CHECKING:
+    from neurodeploy.energy.activity import Activity
     from neurodeploy.energy.estimate import EnergyReport
 
 
@@ -65,7 +66,8 @@ def estimate_energy(
         from neurodeploy.ir.analog import macs
 
         source = source_energy(macs(artifact.analog))
-    comparison = _cross_validation(artifact, stimulus) if cross_validate else None
+    if cross_validate:
+        _expect_real(artifact)
     if chosen.kind == "crossbar":
         deployment = _crossbar_deployment(thing, chosen)
         deployment.run(stimulus, record=(), progress=progress)
@@ -74,14 +76,14 @@ def estimate_energy(
             chosen,
             network=artifact.netlist.name,
             source_network=source,
-            cross_validation=comparison,
+            cross_validation=_cross_validation(artifact, stimulus) if cross_validate else None,
         )
     from neurodeploy.energy.measure import measure_traffic
     from neurodeploy.mapping.partition import partition
 
     netlist = artifact.integer
     mapping = partition(netlist, chosen)
-    traffic, _activity = measure_traffic(
+    traffic, activity = measure_traffic(
         mapping, netlist, stimulus, _recorder(artifact), progress=progress
     )
     return estimate(
@@ -90,7 +92,9 @@ def estimate_energy(
         network=netlist.name,
         mapping=mapping,
         source_network=source,
-        cross_validation=comparison,
+        cross_validation=(
+            _cross_validation(artifact, stimulus, activity) if cross_validate else None
+        ),
     )
 
 
@@ -131,15 +135,21 @@ def _recorder(artifact: Artifact, real: bool = False) -> Any:
     return lambda stimulus: run_reference(netlist, stimulus, membranes=watched)
 
 
-def _cross_validation(artifact: Artifact, stimulus: Stimulus) -> Any:
-    from neurodeploy.energy.cross_validation import cross_validate
-    from neurodeploy.energy.measure import measure_activity
-
+def _expect_real(artifact: Artifact) -> None:
     if artifact.real is None:
         raise UsageError(
             f"{artifact.netlist.name}: no real-valued netlist in the file to cross-validate with; "
             "quantize it from a converted network"
         )
-    whole = measure_activity(artifact.integer, stimulus, _recorder(artifact))
+
+
+def _cross_validation(artifact: Artifact, stimulus: Stimulus, whole: Activity | None = None) -> Any:
+    """Compare with the real-valued run; ``whole`` is the integer run's activity where known."""
+    from neurodeploy.energy.cross_validation import cross_validate
+    from neurodeploy.energy.measure import measure_activity
+
+    assert artifact.real is not None
+    if whole is None:
+        whole = measure_activity(artifact.integer, stimulus, _recorder(artifact))
     real = measure_activity(artifact.real, stimulus, _recorder(artifact, real=True))
     return cross_validate(artifact.integer, whole, artifact.real, real)

@@ -63,7 +63,6 @@ class StepCounters:
     """Steps done by every process, in a file that the caller watches."""
 
     def __init__(self, path: Path) -> None:
-        self.folder = path.parent
         self._counts: AnyArray = np.load(path, mmap_mode="r+")
 
     @staticmethod
