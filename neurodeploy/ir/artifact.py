@@ -52,7 +52,8 @@ _CODEC = Codec(
         RealNetlist,
         IntegerNetlist,
         Encoding,
-    )
+    ),
+    joined=("coding", "memory", "payload_code", "rule", "signed"),
 )
 
 

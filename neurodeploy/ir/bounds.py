@@ -105,11 +105,14 @@ def prove_bounds(
             a_low = a_low + np.minimum(low, 0)
             a_high = a_high + np.maximum(high, 0)
         if isinstance(population.model, MaxPool):
-            total = _clipped(a_high * float(T))
-            top = population.model.maximum(total[None])[0]
+            pool = population.model
+            bottom, top = (
+                pool.maximum(_clipped(total * float(T))[None])[0] for total in (a_low, a_high)
+            )
             none = np.zeros(population.shape, dtype=np.int64)
+            lowest = np.minimum(bottom, 0)
             spikes = ranges[name]
-            bounds[name] = PopulationBounds(a_low, a_high, none, none, none, top, *spikes)
+            bounds[name] = PopulationBounds(a_low, a_high, none, none, lowest, top, *spikes)
         else:
             assert isinstance(population.model, IntegerNeuron)
             bounds[name] = _integrate(population, population.model, a_low, a_high, T, ranges[name])
@@ -129,12 +132,13 @@ def _payload_ranges(netlist: IntegerNetlist) -> dict[str, tuple[int, int]]:
                 f"{waiting[0]}: max-pooling inside a cycle of max-pooling has no bound; remove the "
                 "cycle"
             )
-        # M rises by at most the largest input of one step.
-        most = 0
+        # M moves by at most the largest input of one step, and by no less than the smallest.
+        least = most = 0
         for projection in netlist.incoming[name]:
-            _, high = projection_interval(projection, *ranges[projection.pre])
-            most += int(high.max())
-        ranges[name] = (0, most)
+            low, high = projection_interval(projection, *ranges[projection.pre])
+            least += min(int(low.min()), 0)
+            most += max(int(high.max()), 0)
+        ranges[name] = (least, most)
         waiting.remove(name)
     return ranges
 
@@ -185,21 +189,34 @@ def _after_reset(
             bottom = np.where(back, np.minimum(np.maximum(low, 1 - theta_neg), 0), bottom)
             top = np.where(back, np.maximum(top, 0), top)
         return bottom, top
-    k = np.minimum(high // theta, model.payload_max)
-    rest = np.where(k < model.payload_max, theta - 1, np.maximum(high - k * theta, theta - 1))
-    top = np.where(fires, rest, high)
+    top = np.where(fires, _remainder(high, theta, model), high)
     # Soft reset leaves at least 0, so a negative lower bound stands.
     bottom = np.where(always, 0, np.minimum(low, np.where(fires, 0, low)))
     if model.negative_threshold is not None:
         theta_neg = population.spread(model.negative_threshold)
         back = low <= -theta_neg
-        k = np.minimum(-low // theta_neg, model.payload_max)
-        rest = np.where(
-            k < model.payload_max, 1 - theta_neg, np.minimum(low + k * theta_neg, 1 - theta_neg)
-        )
-        bottom = np.where(back, np.minimum(rest, 0), bottom)
-        top = np.where(back, np.maximum(top, 0), top)
+        if model.memory:
+            # With nothing to take back the membrane stays; with enough it ends below theta.
+            top = np.where(back, np.maximum(top, theta - 1), top)
+        else:
+            rest = -_remainder(-low, theta_neg, model)
+            bottom = np.where(back, np.minimum(rest, 0), bottom)
+            top = np.where(back, np.maximum(top, 0), top)
     return bottom, top
+
+
+def _remainder(v: IntArray, theta: IntArray, model: IntegerNeuron) -> IntArray:
+    """The most that a soft reset can leave of any membrane up to ``v`` >= theta."""
+    k = np.minimum(v // theta, model.payload_max)
+    left = theta - 1
+    if model.payload_code == "power_of_two":
+        # Between p and 2p thresholds only p are taken; 2p of them are taken whole.
+        exponent = np.frexp(np.maximum(k, 1).astype(np.float64))[1] - 1
+        power = np.left_shift(np.int64(1), exponent.astype(np.int64))
+        saturated = k >= model.payload_max
+        left = np.maximum(left, np.where(saturated, power // 2, power) * theta - 1)
+    unbounded = np.maximum(v - k * theta, left)
+    return np.where(k < model.payload_max, left, unbounded)
 
 
 def check_bounds(

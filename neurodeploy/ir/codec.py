@@ -32,9 +32,13 @@ class Codec:
     classes : iterable of dataclass types
         Everything a file may contain beside None, bool, int, float, str, tuples, string-keyed
         dicts and arrays. Their constructors verify what is decoded.
+    joined : iterable of str
+        Fields that joined a class later: where an older file has none, the default is what it
+        meant.
     """
 
-    def __init__(self, classes: Iterable[type]) -> None:
+    def __init__(self, classes: Iterable[type], joined: Iterable[str] = ()) -> None:
+        self._joined = set(joined)
         self._classes = {c.__name__: c for c in classes}
 
     def encode(self, value: Any) -> tuple[Json, dict[str, AnyArray]]:
@@ -107,7 +111,7 @@ class Codec:
         if cls is None:
             raise FileFormatError(f"invalid content: unknown class {name!r}")
         known = {f.name for f in dataclasses.fields(cls)}
-        if set(fields) != known:
-            odd = sorted(set(fields) ^ known)
+        odd = sorted((set(fields) ^ known) - (known & self._joined))
+        if odd:
             raise FileFormatError(f"invalid content: {name} has missing or unknown fields {odd}")
         return cls(**{k: self._decode(v, arrays) for k, v in fields.items()})

@@ -7,35 +7,66 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
-from neurodeploy.ir.netlist import IntegerNetlist, Output, RealNetlist
-from neurodeploy.ir.neurons import Neuron
+from neurodeploy.ir.netlist import IntegerNetlist, Output, Population, RealNetlist
 from neurodeploy.ir.record import RunRecord
+
+SOFTMAX_SEED = 0
 
 
 def output_trace(netlist: IntegerNetlist | RealNetlist, output: Output, run: RunRecord) -> AnyArray:
     """The running answer, undivided: ``[B, T, *shape]``.
 
-    Membrane: ``v[t] - v0``. Counts: signed spikes up to and including step t.
+    Of an integrator ``v[t]`` less its origin, otherwise signed spikes up to and including step t.
     """
-    if output.decode == "counts":
+    if not output.reads_membrane:
         return np.cumsum(run.spikes[output.population], axis=1)
-    population = netlist.by_name[output.population]
-    assert isinstance(population.model, Neuron)
-    return run.membranes[output.population] - population.spread(population.model.initial_membrane)
+    return run.membranes[output.population] - netlist.by_name[output.population].origin
 
 
 def decode_prefix(
     netlist: IntegerNetlist | RealNetlist, output: Output, trace: AnyArray, step: int
 ) -> FloatArray:
-    """Source-network units after ``step`` steps (1 .. T): ``trace[:, step - 1] / step * unit``.
+    """Source-network units after ``step`` steps (1 .. T).
 
-    ``trace`` is :func:`output_trace`; a population without unit counts in its own.
+    ``trace[:, step - 1] * unit``, divided by ``step`` where rates code; a population without unit
+    counts in its own. For ``softmax``: the share of each class among the spikes drawn so far.
+
+    Parameters
+    ----------
+    trace : array ``[B, T, *shape]``
+        Of :func:`output_trace`.
     """
     population = netlist.by_name[output.population]
-    values = trace[:, step - 1] / step
+    if output.decode == "softmax":
+        return _softmax_shares(population, trace[:, :step])
+    values = trace[:, step - 1] / (step if population.coding == "rate" else 1)
     if population.unit is not None:
         values = values * population.spread(population.unit)
     return np.asarray(values - output.offset)
+
+
+def _softmax_shares(population: Population, trace: AnyArray) -> FloatArray:
+    """Spiking softmax: one spike a step, its class drawn with softmax(v) of that step.
+
+    References
+    ----------
+    Rueckauer et al. 2017, doi 10.3389/fnins.2017.00682, section 2.2.5.
+    """
+    unit = 1.0 if population.unit is None else population.spread(population.unit)
+    membrane = (trace * unit).reshape(*trace.shape[:2], -1)
+    weight = np.exp(membrane - membrane.max(axis=2, keepdims=True))
+    below = np.cumsum(weight, axis=2)
+    # A sample's numbers depend neither on how many samples there are nor on later steps.
+    drawn = np.stack(
+        [
+            np.random.default_rng([SOFTMAX_SEED, sample]).random(membrane.shape[1])
+            for sample in range(membrane.shape[0])
+        ]
+    )
+    drawn = drawn * below[:, :, -1]
+    winner = (below <= drawn[:, :, None]).sum(axis=2)
+    counts = (winner[:, :, None] == np.arange(membrane.shape[2])).sum(axis=1)
+    return np.asarray(counts.reshape(trace.shape[0], *trace.shape[2:]) / trace.shape[1])
 
 
 def decode(netlist: IntegerNetlist | RealNetlist, output: Output, run: RunRecord) -> FloatArray:

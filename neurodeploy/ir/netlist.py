@@ -33,7 +33,8 @@ __all__ = [
     "RealProjection",
 ]
 
-Decode = Literal["membrane", "counts"]
+Decode = Literal["membrane", "counts", "softmax"]
+DECODES: tuple[Decode, ...] = ("membrane", "counts", "softmax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,9 @@ class Output:
     Parameters
     ----------
     population : str
-    decode : {"membrane", "counts"}
-        The membrane of an integrator, or signed spike counts.
+    decode : {"membrane", "counts", "softmax"}
+        The membrane of an integrator, signed spike counts, or spikes drawn on the host: in every
+        step one, its class with the probabilities softmax(v).
     offset : float
         Subtracted from every decoded value: a constant that was added to all biases so that the
         largest count is positive.
@@ -53,6 +55,11 @@ class Output:
     population: str
     decode: Decode
     offset: float = 0.0
+
+    @property
+    def reads_membrane(self) -> bool:
+        """Whether the answer comes from the membrane of an integrator."""
+        return self.decode != "counts"
 
 
 PopulationModel = TypeVar("PopulationModel")
@@ -151,14 +158,14 @@ class Netlist(Generic[P]):
             population = self.by_name.get(output.population)
             if population is None:
                 raise NetlistError(f"output: no population {output.population!r}")
-            if output.decode not in ("membrane", "counts"):
+            if output.decode not in DECODES:
                 raise NetlistError(f"output {output.population!r}: decode {output.decode!r}")
             if not math.isfinite(output.offset):
                 raise NetlistError(f"output {output.population!r}: offset {output.offset}")
             fires = not isinstance(population.model, Neuron) or population.model.fires
-            if output.decode == "membrane" and fires:
+            if output.reads_membrane and fires:
                 raise NetlistError(
-                    f"output {output.population!r}: membrane decoding needs an integrator "
+                    f"output {output.population!r}: {output.decode} decoding needs an integrator "
                     "(a population without threshold)"
                 )
             if output.decode == "counts" and not fires:
@@ -170,9 +177,11 @@ class Netlist(Generic[P]):
                 continue
             for projection in self.incoming[population.name]:
                 pre = self.by_name[projection.pre]
-                if self.emits_negative(pre) or (projection.connectivity.weight < 0).any():
+                negative = self.emits_negative(pre) or (projection.connectivity.weight < 0).any()
+                if negative and not population.model.signed:
                     raise NetlistError(
-                        f"{projection.label}: max-pooling needs unsigned input and weights >= 0"
+                        f"{projection.label}: unsigned max-pooling needs unsigned input and "
+                        "weights >= 0; declare it signed"
                     )
 
     @staticmethod
@@ -180,6 +189,8 @@ class Netlist(Generic[P]):
         """Whether the population can emit negative values."""
         if isinstance(population.model, Input):
             return population.model.low < 0
+        if isinstance(population.model, MaxPool):
+            return population.model.signed
         return isinstance(population.model, Neuron) and population.model.signed
 
     @cached_property

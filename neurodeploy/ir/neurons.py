@@ -7,12 +7,26 @@ The update of one step, with ``trunc0`` rounding toward zero (integer form)::
     s  = +k if v >= theta_pos;  -k if signed and v <= -theta_neg;  0 otherwise
     v <- v - s * theta (subtract) | 0 where s != 0 (zero) | v (none)
 
-with k = 1, or min(v // theta_pos, payload_max) for graded spikes.
+with k = 1, or min(v // theta_pos, payload_max) for graded spikes. Where payloads are powers of two,
+k is rounded down to one.
+
+A neuron with memory never takes back more than it has emitted. With m the sum of its payloads so
+far in the window, it takes back as many thresholds as bring v to 0 or above::
+
+    k_neg = min(ceil(-v / theta_pos), payload_max, m)  if v <= -theta_neg, else 0
+    v <- v - s * theta_pos;  m <- m + s
+
+so that m follows ``clip(floor((v0 + sum of input) / theta_pos), 0, ...)``, the rectified count.
+
+References
+----------
+Wang, Zhang, Chen & Qu 2022, "Signed neuron with memory", doi 10.24963/ijcai.2022/347 (memory).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -25,9 +39,15 @@ from neurodeploy.ir.geometry import Window
 
 Reset = Literal["subtract", "zero", "none"]
 RESETS: tuple[Reset, ...] = ("subtract", "zero", "none")
+PayloadCode = Literal["integer", "power_of_two"]
+PAYLOAD_CODES: tuple[PayloadCode, ...] = ("integer", "power_of_two")
+PoolRule = Literal["maximum", "winner"]
+POOL_RULES: tuple[PoolRule, ...] = ("maximum", "winner")
 MAX_INPUT_MAGNITUDE = 2**31 - 1
 # Far above every state, and far enough below 64 bits that no sum of a few of them wraps.
 MAX_QUANTITY = 2**48
+# Below everything that a pool can accumulate: what a padded cell of a signed pool counts as.
+PADDED = -(2**50)
 
 
 def _quantity(value: Any, name: str, kind: str) -> AnyArray:
@@ -83,20 +103,33 @@ class Input:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaxPool:
-    """Exact spiking max-pooling over accumulated input.
+    """Spiking max-pooling over accumulated input.
 
     ``A(t)`` is the input accumulated so far, of shape ``input_shape``; ``M(t)`` its maximum over
-    each window, 0 before the first step; the population emits ``M(t) - M(t - 1)``. Input must be
-    unsigned. Padded cells never win.
+    each window, 0 before the first step. Padded cells never win.
 
     Parameters
     ----------
     channels : int
     window : Window
+    rule : {"maximum", "winner"}
+        ``maximum``: the population emits ``M(t) - M(t - 1)``, exact at every step. ``winner``: it
+        emits the present input ``a_w(t)`` of the cell w with the largest ``A(t)``, the first in
+        C-order of equal ones (Rueckauer et al. 2017, doi 10.3389/fnins.2017.00682, section 2.2.6).
+    signed : bool
+        Whether inputs and weights may be negative. Unsigned pools start from 0 and never fall.
     """
 
     channels: int
     window: Window
+    rule: PoolRule = "maximum"
+    signed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rule not in POOL_RULES:
+            raise NetlistError(f"pooling rule {self.rule!r}; expected one of {POOL_RULES}")
+        if not isinstance(self.signed, bool):
+            raise NetlistError(f"pooling signed {self.signed!r}; expected true or false")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -109,19 +142,48 @@ class MaxPool:
         return (self.channels, *self.window.output_size)
 
     def maximum(self, accumulated: AnyArray) -> AnyArray:
-        """Maximum over each window of ``[B, *input_shape]`` (all >= 0): ``[B, *output_shape]``."""
-        padded = self.window.pad(accumulated)  # zeros never exceed an unsigned maximum
+        """Maximum over each window of ``[B, *input_shape]``: ``[B, *output_shape]``."""
         result: AnyArray | None = None
-        for _, where in self.window.taps():
-            tap = padded[where]
+        for tap in self._taps(accumulated):
             result = tap.copy() if result is None else np.maximum(result, tap)
         assert result is not None  # a window has at least one tap
         return result
 
+    def winner(self, accumulated: AnyArray, a: AnyArray) -> AnyArray:
+        """Present input of the cell with the most accumulated, ``[B, *output_shape]``."""
+        most: AnyArray | None = None
+        present: AnyArray | None = None
+        for total, now in zip(self._taps(accumulated), self.window_taps(a), strict=True):
+            if most is None or present is None:
+                most, present = total.copy(), now.copy()
+                continue
+            present = np.where(total > most, now, present)
+            most = np.maximum(most, total)
+        assert present is not None
+        return present
+
+    def window_taps(self, values: AnyArray) -> Iterator[AnyArray]:
+        """Each cell of the window over zero-padded ``[B, *input_shape]``."""
+        padded = self.window.pad(values)
+        for _, where in self.window.taps():
+            yield padded[where]
+
+    def _taps(self, accumulated: AnyArray) -> Iterator[AnyArray]:
+        yield from (
+            np.where(inside, tap, PADDED) if self.signed else tap
+            for tap, inside in zip(
+                self.window_taps(accumulated),
+                # Zeros never exceed an unsigned maximum; a signed one must not see them.
+                self.window_taps(np.ones((1, *self.input_shape), dtype=bool)),
+                strict=True,
+            )
+        )
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MaxPool):
             return NotImplemented
-        return (self.channels, self.window) == (other.channels, other.window)
+        mine = (self.channels, self.window, self.rule, self.signed)
+        return mine == (other.channels, other.window, other.rule, other.signed)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -141,6 +203,11 @@ class Neuron:
     reset : {"subtract", "zero", "none"}
     payload_max : int
         Largest magnitude of one spike; 1: binary.
+    payload_code : {"integer", "power_of_two"}
+        Which magnitudes a spike can have.
+    memory : bool
+        Whether negative spikes only take back what was emitted. Needs ``negative_threshold``, from
+        which on it happens, and soft reset.
     """
 
     threshold: AnyArray | None
@@ -149,6 +216,8 @@ class Neuron:
     negative_threshold: AnyArray | None = None
     reset: Reset = "subtract"
     payload_max: int = 1
+    payload_code: PayloadCode = "integer"
+    memory: bool = False
 
     number_kind: ClassVar[str] = "f"
 
@@ -163,6 +232,16 @@ class Neuron:
             raise NetlistError(f"payload_max {self.payload_max}; expected at least 1")
         if self.threshold is None and (self.negative_threshold is not None or self.payload_max > 1):
             raise NetlistError("a population without threshold cannot be signed or graded")
+        if self.payload_code not in PAYLOAD_CODES:
+            raise NetlistError(
+                f"payload_code {self.payload_code!r}; expected one of {', '.join(PAYLOAD_CODES)}"
+            )
+        if self.payload_code == "power_of_two" and self.payload_max & (self.payload_max - 1):
+            raise NetlistError(f"payload_max {self.payload_max} is no power of two")
+        if not isinstance(self.memory, bool):
+            raise NetlistError(f"memory {self.memory!r}; expected true or false")
+        if self.memory and (self.negative_threshold is None or self.reset != "subtract"):
+            raise NetlistError("memory needs a negative_threshold and reset 'subtract'")
         for name in ("threshold", "negative_threshold"):
             value = getattr(self, name)
             if value is not None and not (value >= self.smallest_threshold()).all():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from neurodeploy.ir.arrays import (
 from neurodeploy.ir.neurons import MaxPool, Model, Neuron
 
 MAX_NEURONS = 2**31 - 1
+Coding = Literal["rate", "sum"]
+CODINGS: tuple[Coding, ...] = ("rate", "sum")
 
 
 def is_line(text: Any) -> bool:
@@ -42,6 +44,9 @@ class Population:
         source network; scalar or per channel. None where there is no source network.
     source : str or None
         Node of the analog graph whose activation this population codes.
+    coding : {"rate", "sum"}
+        How spikes code a value: ``unit * sum(s) / T``, or ``unit * sum(s)`` (changes of the value).
+        An integrator that adds up changes is read by v itself; its bias sits in v0.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Population:
     model: Model
     unit: FloatArray | None = None
     source: str | None = None
+    coding: Coding = "rate"
 
     def __post_init__(self) -> None:
         where = f"population {self.name!r}"
@@ -61,6 +67,8 @@ class Population:
             raise NetlistError(f"{where}: {self.size} neurons; at most {MAX_NEURONS}")
         if not (self.source is None or isinstance(self.source, str)):
             raise NetlistError(f"{where}: source {self.source!r}; expected the name of a node")
+        if self.coding not in CODINGS:
+            raise NetlistError(f"{where}: coding {self.coding!r}; expected one of {CODINGS}")
         if isinstance(self.model, MaxPool) and self.model.output_shape != self.shape:
             raise NetlistError(
                 f"{where}: shape {self.shape} against pooled shape {self.model.output_shape}"
@@ -91,6 +99,13 @@ class Population:
         """Shape that incoming projections target; differs from ``shape`` for pooling only."""
         return self.model.input_shape if isinstance(self.model, MaxPool) else self.shape
 
+    @property
+    def origin(self) -> AnyArray:
+        """What the membrane of an integrator is read against, ``[*shape]``: v0, or 0."""
+        if self.coding == "sum" or not isinstance(self.model, Neuron):
+            return np.zeros(self.shape, dtype=np.int64)
+        return self.spread(self.model.initial_membrane)
+
     def spread(self, value: AnyArray) -> AnyArray:
         """A scalar or per-channel quantity as one value per neuron, of ``shape``."""
         return per_neuron(value, self.shape)
@@ -98,9 +113,9 @@ class Population:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Population):
             return NotImplemented
-        mine = (self.name, self.shape, self.source)
+        mine = (self.name, self.shape, self.source, self.coding)
         return (
-            mine == (other.name, other.shape, other.source)
+            mine == (other.name, other.shape, other.source, other.coding)
             and type(self.model) is type(other.model)
             and self.model == other.model
             and arrays_equal(self.unit, other.unit)

@@ -108,7 +108,9 @@ def _model(population: Population) -> str:
     if isinstance(model, Input):
         return f"input {model.kind} range={model.low}..{model.high}"
     if isinstance(model, MaxPool):
-        return f"maxpool {shape_text(model.input_shape)} {_window(model.window)}"
+        signed = " signed" if model.signed else ""
+        rule = "" if model.rule == "maximum" else f" {model.rule}"
+        return f"maxpool {shape_text(model.input_shape)} {_window(model.window)}{rule}{signed}"
     if not isinstance(model, Neuron):
         raise TypeError(f"{type(model).__name__} is no population model")
     parts = ["neuron"]
@@ -121,7 +123,10 @@ def _model(population: Population) -> str:
     parts += [f"bias={values_text(model.bias)}", f"initial={values_text(model.initial_membrane)}"]
     parts.append(f"reset={model.reset}")
     if model.payload_max > 1:
-        parts.append(f"payload={model.payload_max}")
+        code = "" if model.payload_code == "integer" else f" {model.payload_code}"
+        parts.append(f"payload={model.payload_max}{code}")
+    if model.memory:
+        parts.append("memory")
     whole = DECAY_ONE if isinstance(model, IntegerNeuron) else 1.0
     du, dv = getattr(model, "current_decay", whole), getattr(model, "membrane_decay", 0)
     if du != whole or dv != 0:
@@ -131,6 +136,8 @@ def _model(population: Population) -> str:
 
 def _coding(population: Population) -> str:
     text = "" if population.unit is None else f" unit={values_text(population.unit)}"
+    if population.coding != "rate":
+        text += f" coding={population.coding}"
     return text if population.source is None else f"{text} source={population.source}"
 
 

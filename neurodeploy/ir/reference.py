@@ -39,6 +39,7 @@ class _PopulationState:
         model = self.population.model
         self.u: AnyArray = np.zeros(self.full, dtype=self.number)
         self.v: AnyArray = np.zeros(self.full, dtype=self.number)
+        self.emitted: AnyArray = np.zeros(self.full, dtype=np.int64)
         if isinstance(model, MaxPool):
             self.accumulated: AnyArray = np.zeros(
                 (self.full[0], *model.input_shape), dtype=self.number
@@ -65,15 +66,21 @@ class _PopulationState:
         if model.threshold is None:
             return np.zeros(self.full, dtype=np.int64)
         theta = self.population.spread(model.threshold)
-        k = np.minimum(self.v // theta, model.payload_max).astype(np.int64)
-        spikes = np.where(self.v >= theta, k, 0)
+        k = np.where(self.v >= theta, self.v // theta, 0).astype(np.int64)
+        spikes = _payload(np.minimum(k, model.payload_max), model)
         charge = spikes * theta
         if model.negative_threshold is not None:
             theta_neg = self.population.spread(model.negative_threshold)
-            k_neg = np.minimum(-self.v // theta_neg, model.payload_max).astype(np.int64)
-            negative = np.where(self.v <= -theta_neg, k_neg, 0)
+            back = theta if model.memory else theta_neg
+            if model.memory:
+                k_neg = np.minimum(-(self.v // theta), self.emitted)
+            else:
+                k_neg = -self.v // theta_neg
+            k_neg = np.where(self.v <= -theta_neg, k_neg, 0).astype(np.int64)
+            negative = _payload(np.minimum(k_neg, model.payload_max), model)
             spikes = spikes - negative
-            charge = charge - negative * theta_neg
+            charge = charge - negative * back
+        self.emitted = self.emitted + spikes
         if model.reset == "subtract":
             self.v = self.v - charge
         elif model.reset == "zero":
@@ -82,10 +89,22 @@ class _PopulationState:
 
     def _pool(self, model: MaxPool, a: AnyArray) -> AnyArray:
         self.accumulated = self.accumulated + a
+        if model.rule == "winner":
+            self.v = model.maximum(self.accumulated)
+            return model.winner(self.accumulated, a)
         maximum = model.maximum(self.accumulated)
         change = maximum - self.v
         self.v = maximum
         return change
+
+
+def _payload(k: AnyArray, model: RealNeuron | IntegerNeuron) -> AnyArray:
+    """Magnitudes >= 0 that a spike can have, rounded down."""
+    if model.payload_code == "integer":
+        return k
+    # frexp is exact: k = mantissa * 2^exponent with the mantissa in [1/2, 1).
+    _, exponent = np.frexp(k.astype(np.float64))
+    return np.where(k > 0, np.left_shift(1, np.maximum(exponent - 1, 0)), 0)
 
 
 def run_reference(
@@ -131,7 +150,7 @@ def run_reference(
         p.name: np.zeros((batch, T, *p.shape), dtype=_emitted_dtype(p, netlist))
         for p in netlist.populations
     }
-    watched = {*membranes, *(o.population for o in netlist.outputs if o.decode == "membrane")}
+    watched = {*membranes, *(o.population for o in netlist.outputs if o.reads_membrane)}
     traces = {n: np.zeros((batch, T, *netlist.by_name[n].shape), dtype=number) for n in watched}
 
     n_steps = T + plan.max_depth

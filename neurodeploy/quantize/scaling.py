@@ -142,6 +142,8 @@ class ScaledLayer:
             negative_threshold=None if negative is None else np.maximum(units(negative), 1),
             reset=model.reset,
             payload_max=model.payload_max,
+            payload_code=model.payload_code,
+            memory=model.memory,
             current_decay=self._decay("current_decay"),
             membrane_decay=self._decay("membrane_decay"),
         )

@@ -13,6 +13,7 @@ integer netlists the numbers are integers in floating-point tensors whose format
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
 from neurodeploy.simulate.layout import vector
-from neurodeploy.simulate.products import padded_image, reduce_windows
+from neurodeploy.simulate.products import padded_image, reduce_windows, window_cells
 
 
 @dataclass(slots=True)
@@ -106,6 +107,7 @@ class NeuronKernel(Kernel):
         self.v = self.v0.expand(batch, self.n).clone()
         self.u = torch.zeros_like(self.v) if self.keep_u > 0.0 else None
         self.aside = torch.empty_like(self.v)
+        self.emitted = torch.zeros_like(self.v) if self.model.memory else None
         self.fired = torch.empty_like(self.v) if self.state != self.raster else None
         if self.active is not None:
             self.active = torch.zeros(self.v.shape, dtype=torch.int32)
@@ -146,6 +148,11 @@ class NeuronKernel(Kernel):
         if self.theta_neg is None:
             if self.model.reset == "subtract":
                 v.addcmul_(s, self.theta, value=-1)
+        elif self.emitted is not None:
+            self._take_back(v, self.emitted)
+            s.sub_(self.aside)
+            self.emitted.add_(s)
+            v.addcmul_(s, self.theta, value=-1)
         else:
             torch.neg(v, out=self.aside)
             self._crossings(self.aside, self.theta_neg, self.aside)
@@ -161,11 +168,36 @@ class NeuronKernel(Kernel):
         """``min(floor(v / theta), payload_max)`` where v >= theta, else 0."""
         if self.model.payload_max == 1:
             torch.ge(v, theta, out=out)
-        elif self.integer:
-            torch.div(v, theta, out=out).floor_().clamp_(0, self.model.payload_max)
+            return
+        if self.integer:
+            torch.div(v, theta, out=out).floor_()
         else:
             torch.div(v, theta, rounding_mode="floor", out=out)
-            out.clamp_(0, self.model.payload_max)
+        out.clamp_(0, self.model.payload_max)
+        self._coded(out)
+
+    def _take_back(self, v: torch.Tensor, emitted: torch.Tensor) -> None:
+        """``min(-floor(v / theta), payload_max, m)`` where v <= -theta_neg, else 0: to ``aside``.
+
+        Below 0 the quotient of integers is exact as above it: were it rounded up to an integer
+        -k, then v / theta + k >= -1 / theta, which is more than half the spacing of floats at k.
+        """
+        assert self.theta is not None and self.theta_neg is not None
+        back = self.aside
+        rounding = None if self.integer else "floor"
+        torch.div(v, self.theta, rounding_mode=rounding, out=back)
+        back.floor_().neg_().clamp_(max=self.model.payload_max)
+        torch.minimum(back, emitted, out=back)
+        back.mul_(v <= -self.theta_neg)
+        self._coded(back)
+
+    def _coded(self, k: torch.Tensor) -> None:
+        """Magnitudes >= 0 rounded down to what a spike can carry, in place."""
+        if self.model.payload_code == "power_of_two":
+            # frexp is exact: k = mantissa * 2^exponent with the mantissa in [1/2, 1).
+            exponent = torch.frexp(k).exponent
+            power = torch.ldexp(torch.ones_like(k), exponent - 1)
+            k.copy_(torch.where(k >= 1, power, 0))
 
 
 class MaxPoolKernel(Kernel):
@@ -190,14 +222,35 @@ class MaxPoolKernel(Kernel):
     def step(self, a: torch.Tensor, spikes: torch.Tensor) -> None:
         """One step: accumulate, pool, emit the change."""
         self.accumulated.add_(a)
-        maximum = self._maximum(self.accumulated)
-        torch.sub(maximum, self.v, out=self.v)
-        spikes.copy_(self.v)
+        before, maximum = self.v, self._maximum(self.accumulated)
+        if self.model.rule == "winner":
+            spikes.copy_(self._winner(self.accumulated, a))
+        else:
+            spikes.copy_(maximum - before)
+        self._count_active(before, maximum)
         self.v = maximum
-        self._count_active(maximum)
+
+    def _winner(self, accumulated: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        """Present input of the cell with the most accumulated, the first of equal ones."""
+        layers = [
+            window_cells(
+                padded_image(x, self.model.window, self.model.channels, fill), self.model.window
+            )
+            for x, fill in ((accumulated, self._fill), (a, 0.0))
+        ]
+        most, present = layers[0][0], layers[1][0]
+        for total, now in zip(layers[0][1:], layers[1][1:], strict=True):
+            present = torch.where(total > most, now, present)
+            most = torch.maximum(most, total)
+        return present.reshape(-1, self.n)
+
+    @property
+    def _fill(self) -> float:
+        # Zeros never exceed an unsigned maximum; nothing that is accumulated is below -infinity.
+        return -math.inf if self.model.signed else 0.0
 
     def _maximum(self, accumulated: torch.Tensor) -> torch.Tensor:
-        image = padded_image(accumulated, self.model.window, self.model.channels)
+        image = padded_image(accumulated, self.model.window, self.model.channels, self._fill)
         pooled = reduce_windows(image, self.model.window, torch.maximum)
         # A window of one cell is a view of what it pools.
         pooled = pooled.clone() if self.model.window.n_taps == 1 else pooled
@@ -207,6 +260,10 @@ class MaxPoolKernel(Kernel):
         self, drive: Drive, raster: torch.Tensor | None, trace: torch.Tensor | None, steps: int
     ) -> None:
         """All steps at once: accumulate over time, then pool, then take differences."""
+        if self.model.rule == "winner":
+            # Whose input is passed on depends on the input of the step itself.
+            Kernel.run(self, drive, raster, trace, steps)
+            return
         a = drive.varying
         if a is None:
             assert drive.constant is not None
@@ -222,14 +279,14 @@ class MaxPoolKernel(Kernel):
         if trace is not None:
             trace.copy_(maximum)
         self.v = maximum[-1]
-        if self.active is not None:
-            for t in range(steps):
-                self._count_active(maximum[t])
+        before = torch.zeros_like(maximum[0])
+        for after in maximum:
+            self._count_active(before, after)
+            before = after
 
-    def _count_active(self, maximum: torch.Tensor) -> None:
+    def _count_active(self, before: torch.Tensor, after: torch.Tensor) -> None:
         if self.active is not None:
-            # The maximum never falls: a state or an input, now or earlier, shows in it.
-            self.active.add_(maximum != 0)
+            self.active.add_((before != 0).logical_or_(after != 0))
 
 
 def build_kernel(

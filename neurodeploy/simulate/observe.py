@@ -79,7 +79,7 @@ class RecordObserver(Observer):
     ) -> None:
         super().__init__(netlist, timesteps, batch)
         wanted = self.known(netlist.by_name if record is None else record)
-        decoded = {o.population for o in netlist.outputs if o.decode == "membrane"}
+        decoded = {o.population for o in netlist.outputs if o.reads_membrane}
         watched = self.known(membranes) | decoded
         self.spikes = {n: self._zeros(n, self.number(n)) for n in wanted if n not in stimulus}
         for name, values in stimulus.items():
@@ -171,7 +171,7 @@ class SummaryObserver(Observer):
 
     def wants_trace(self, name: str) -> bool:
         """Whether membranes are kept."""
-        if self.decode.get(name) == "membrane":
+        if self.decode.get(name, "counts") != "counts":
             return True
         return name in self.rates and not _emits(self.netlist.by_name[name].model)
 
@@ -207,7 +207,7 @@ class SummaryObserver(Observer):
         population = self.netlist.by_name[name]
         assert isinstance(population.model, Neuron)
         values = to_array(trace, population.shape, self.state).swapaxes(0, 1)
-        moved = values - population.spread(population.model.initial_membrane)
+        moved = values - population.origin
         if name in self.traces:
             self.traces[name][samples] = moved
         if name in self.rates:

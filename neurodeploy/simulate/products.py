@@ -250,13 +250,29 @@ def _build_sparse(connectivity: Connectivity, scale: AnyArray, dtype: torch.dtyp
     return SparseProduct(post, pre, weight, (n_post, n_pre), dtype)
 
 
-def padded_image(x: torch.Tensor, window: Window, channels: int) -> torch.Tensor:
-    """``[N, n]`` as zero-padded images ``[N, H, W, C]``; one axis becomes H = 1."""
+def padded_image(x: torch.Tensor, window: Window, channels: int, fill: float = 0.0) -> torch.Tensor:
+    """``[N, n]`` as images ``[N, H, W, C]`` padded with ``fill``; one axis becomes H = 1."""
     image = x.reshape(-1, *_two(window.input_size, 1), channels)
     if max(map(max, window.padding)) == 0:
         return image
     before_after = [n for pair in reversed(window.padding) for n in pair]
-    return F.pad(image, (0, 0, *before_after))
+    return F.pad(image, (0, 0, *before_after), value=fill)
+
+
+def window_cells(image: torch.Tensor, window: Window) -> list[torch.Tensor]:
+    """Each cell of the window over ``[N, H, W, C]``, in C-order: ``[N, *output, C]`` each."""
+    n_axes = len(window.kernel)
+    cells = [image]
+    for axis, taps in zip(range(3 - n_axes, 3), range(n_axes), strict=True):
+        stride, size = window.stride[taps], window.output_size[taps]
+        cells = [
+            cell.narrow(axis, i * window.dilation[taps], stride * (size - 1) + 1)[
+                (slice(None),) * axis + (slice(None, None, stride),)
+            ]
+            for cell in cells
+            for i in range(window.kernel[taps])
+        ]
+    return cells
 
 
 def reduce_windows(image: torch.Tensor, window: Window, operation: object) -> torch.Tensor:

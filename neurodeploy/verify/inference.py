@@ -121,7 +121,7 @@ def infer(
     if not netlist.outputs or not samples:
         what = "samples" if netlist.outputs else "outputs"
         raise UsageError(f"{netlist.name}: no {what} to run")
-    watched = [o.population for o in netlist.outputs if o.decode == "membrane"]
+    watched = [o.population for o in netlist.outputs if o.reads_membrane]
     per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
     width = max(1, RASTER_BYTES // per_sample)
     parts: list[RunRecord] = []

@@ -93,5 +93,4 @@ def _rate(netlist: IntegerNetlist | RealNetlist, run: RunRecord, name: str) -> A
     if not is_integrator(population):
         return np.asarray(run.spikes[name].sum(axis=1))
     assert isinstance(population.model, Neuron)
-    initial = population.spread(population.model.initial_membrane)
-    return np.asarray(run.membranes[name][:, -1] - initial)
+    return np.asarray(run.membranes[name][:, -1] - population.origin)

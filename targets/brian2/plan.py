@@ -183,7 +183,7 @@ def make_plan(netlist: IntegerNetlist) -> Plan:
         _link(q, delay, _identifier(f"{objects[q.pre]}_to_{objects[q.post]}", taken), objects)
         for q, delay in zip(netlist.projections, timing.delays, strict=True)
     )
-    outputs = tuple(o.population for o in netlist.outputs if o.decode == "membrane")
+    outputs = tuple(o.population for o in netlist.outputs if o.reads_membrane)
     return Plan(netlist.name, netlist.timesteps, netlist.dt, tuple(groups), links, outputs)
 
 

@@ -256,7 +256,7 @@ def _write(run: Run, values: Mapping[str, AnyArray], batch: int, folder: Path) -
     watched = dict.fromkeys(
         [
             *run.membranes,
-            *(o.population for o in deployment.netlist.outputs if o.decode == "membrane"),
+            *(o.population for o in deployment.netlist.outputs if o.reads_membrane),
         ]
     )
     spikes = emitting if run.record is None else list(dict.fromkeys(run.record))

@@ -19,7 +19,7 @@ def model_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Vi
     """Neuron models, inputs and read-outs that crossbar cores do not have."""
     found = [v for p in netlist.populations for v in _population(p, limits)]
     for output in netlist.outputs:
-        if output.decode == "membrane":
+        if output.reads_membrane:
             found.append(
                 Violation(
                     output.population,
