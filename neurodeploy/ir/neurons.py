@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -216,8 +216,8 @@ class Neuron:
     negative_threshold: AnyArray | None = None
     reset: Reset = "subtract"
     payload_max: int = 1
-    payload_code: PayloadCode = "integer"
-    memory: bool = False
+    payload_code: PayloadCode = field(default="integer", kw_only=True)
+    memory: bool = field(default=False, kw_only=True)
 
     number_kind: ClassVar[str] = "f"
 

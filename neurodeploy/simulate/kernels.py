@@ -182,7 +182,8 @@ class NeuronKernel(Kernel):
         Below 0 the quotient of integers is exact as above it: were it rounded up to an integer
         -k, then v / theta + k >= -1 / theta, which is more than half the spacing of floats at k.
         """
-        assert self.theta is not None and self.theta_neg is not None
+        assert self.theta is not None
+        assert self.theta_neg is not None
         back = self.aside
         rounding = None if self.integer else "floor"
         torch.div(v, self.theta, rounding_mode=rounding, out=back)
