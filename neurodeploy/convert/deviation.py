@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.convert.correction import Simulate
 from neurodeploy.convert.layers import evaluate_affine
 from neurodeploy.convert.lower import LoweringOptions, lower
+from neurodeploy.convert.refinement import Simulate
 from neurodeploy.ir.analog import AnalogGraph
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.encoding import Encoding, encode
@@ -27,7 +27,7 @@ def pooling_deviation(
     options: LoweringOptions,
     netlist: RealNetlist,
     encodings: Mapping[str, Encoding],
-    samples: AnyArray,
+    samples: Mapping[str, AnyArray],
     simulate: Simulate,
 ) -> list[dict[str, Any]]:
     """Compare every rewritten maximum with the maximum of its input's spike counts.
@@ -39,9 +39,9 @@ def pooling_deviation(
         With which it became ``netlist``.
     netlist : RealNetlist
     encodings : mapping
-        By input population, of which there is one.
-    samples : array ``[N, *shape]``
-        In raw units; the first few are run.
+        By input population.
+    samples : mapping
+        By input population, in raw units ``[N, *shape]``; the first few are run.
     simulate : callable
 
     Returns
@@ -53,8 +53,11 @@ def pooling_deviation(
     rewrites = lower(graph, options).rewrites
     if not rewrites:
         return []
-    seen = samples[:MEASURED_SAMPLES]
-    run = simulate(netlist, {n: encode(e, seen, netlist.timesteps) for n, e in encodings.items()})
+    stimulus = {
+        name: encode(encoding, samples[name][:MEASURED_SAMPLES], netlist.timesteps)
+        for name, encoding in encodings.items()
+    }
+    run = simulate(netlist, stimulus)
     rows = []
     for rewrite in rewrites:
         names = {rewrite.pooled, *(term.source for term in rewrite.affine.terms)}

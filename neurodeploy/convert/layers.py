@@ -13,7 +13,7 @@ import numpy as np
 
 from neurodeploy.convert.affine import Affine, Term
 from neurodeploy.ir import neurons
-from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Conv
 
 
@@ -28,12 +28,19 @@ class InputLayer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReluLayer:
-    """``min(max(affine, 0), maximum)``; no maximum: None."""
+    """``min(max(affine, 0), maximum)``; no maximum: None.
+
+    ``slope`` ``[C]``: what is below 0 is kept, times it (leaky ReLU). ``levels``: the activation is
+    ``maximum / levels * clip(floor(affine * levels / maximum + shift), 0, levels)``.
+    """
 
     name: str
     affine: Affine
     source: str | None
     maximum: float | None = None
+    slope: FloatArray | None = None
+    levels: int | None = None
+    shift: float = 0.5
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
-from neurodeploy.convert.correction import Simulate, correct_biases, n_correction_samples
 from neurodeploy.convert.layers import ActivationGraph, InputLayer
 from neurodeploy.convert.lower import LoweringOptions, lower
+from neurodeploy.convert.refinement import Refinement, Simulate, n_refinement_samples, refine
 from neurodeploy.convert.thresholds import Calibration
 from neurodeploy.errors import ConversionError, NetlistError
 from neurodeploy.ir.analog import AnalogGraph
@@ -37,8 +38,8 @@ class ConversionMethod(Protocol):
         """Which populations the method wants."""
 
     @property
-    def bias_correction(self) -> int:
-        """Corrections of each population's biases after the netlist is built; 0: none."""
+    def refinements(self) -> tuple[Refinement, ...]:
+        """What is calibrated on real spikes once the netlist is built; none: nothing."""
 
     def __call__(
         self,
@@ -52,7 +53,7 @@ class ConversionMethod(Protocol):
 def convert_graph(
     graph: AnalogGraph,
     method: ConversionMethod,
-    samples: AnyArray,
+    samples: AnyArray | Mapping[str, AnyArray],
     encoding: Encoding,
     simulate: Simulate,
     *,
@@ -60,18 +61,18 @@ def convert_graph(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[RealNetlist, dict[str, Encoding]]:
-    """Convert an analog graph with one input.
+    """Convert an analog graph.
 
     Parameters
     ----------
     graph : AnalogGraph
     method : ConversionMethod
-    samples : array ``[N, *shape]``
-        Calibration samples in raw units.
+    samples : array ``[N, *shape]``, or mapping
+        Calibration samples in raw units; by input where there are several.
     encoding : Encoding
-        Of the input.
+        Of every input; each after the first draws from a seed of its own.
     simulate : callable
-        Runs real-valued netlists, for the correction of biases.
+        Runs real-valued netlists, for refinement.
     indices : int64 array ``[N]``, optional
         Of the samples in their data set; 0, 1, ... by default.
     seed : int
@@ -86,32 +87,31 @@ def convert_graph(
     UnsupportedLayerError, ConversionError
     """
     layers = lower(graph, method.lowering)
-    inputs = [layer for layer in layers.layers if isinstance(layer, InputLayer)]
-    if len(inputs) != 1:
-        raise ConversionError(f"{graph.name}: {len(inputs)} inputs; one is supported")
-    name = inputs[0].name
-    calibration = Calibration(layers, len(samples), seed)
-    for start in range(0, len(samples), CALIBRATION_BATCH):
-        calibration.add({name: samples[start : start + CALIBRATION_BATCH]})
+    inputs = by_population(layers, samples)
+    n_samples = min(map(len, inputs.values()))
+    calibration = Calibration(layers, n_samples, seed)
+    for start in range(0, n_samples, CALIBRATION_BATCH):
+        calibration.add({n: v[start : start + CALIBRATION_BATCH] for n, v in inputs.items()})
         if progress is not None:
-            progress(min(start + CALIBRATION_BATCH, len(samples)), len(samples))
-    encodings = {name: encoding}
+            progress(min(start + CALIBRATION_BATCH, n_samples), n_samples)
+    encodings = {n: replace(encoding, seed=encoding.seed + i) for i, n in enumerate(inputs)}
     try:
         netlist = method(layers, calibration, encodings)
     except NetlistError as error:
         reason = f"method {type(method).__name__} broke the netlist: {error}"
         raise ConversionError(reason) from error
-    if method.bias_correction:
-        seen = samples[: n_correction_samples(netlist)]
-        known = None if indices is None else indices[: len(seen)]
-        stimulus = {name: encode(encoding, seen, netlist.timesteps, known)}
-        netlist = correct_biases(
+    if method.refinements:
+        n_seen = min(n_refinement_samples(netlist), n_samples)
+        seen = {n: v[:n_seen] for n, v in inputs.items()}
+        known = None if indices is None else indices[:n_seen]
+        stimulus = {n: encode(encodings[n], v, netlist.timesteps, known) for n, v in seen.items()}
+        netlist = refine(
             netlist,
             layers,
             seen,
             stimulus,
             simulate,
-            rounds=method.bias_correction,
+            method.refinements,
             progress=progress,
         )
     return netlist, encodings

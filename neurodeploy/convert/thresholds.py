@@ -1,4 +1,4 @@
-"""Thresholds from data: what one spike of each population is worth in the source network.
+"""Ranges from data: the largest value that each channel of a population can code.
 
 References
 ----------
@@ -28,7 +28,8 @@ class Activations:
     """What calibration remembers of one layer.
 
     ``samples`` is ``[C, n]``: activations at positions drawn at random, evenly over the images;
-    ``maximum`` is over everything seen, per channel. For outputs ``samples`` is ``[n, classes]``.
+    ``maximum`` is the largest magnitude seen, per channel. For outputs ``samples`` is
+    ``[n, classes]``.
     """
 
     samples: FloatArray
@@ -62,7 +63,7 @@ class Calibration:
             return
         batch, channels = value.shape[:2]
         flat: AnyArray = value.reshape(batch, channels, -1)
-        top = flat.max(axis=(0, 2)).astype(np.float64)
+        top = np.abs(flat).max(axis=(0, 2)).astype(np.float64)
         self.maxima[layer.name] = np.maximum(self.maxima.get(layer.name, top), top)
         per_image = max(1, -(-SAMPLES_PER_CHANNEL // self.n_images))
         if flat.shape[2] > per_image:
@@ -83,12 +84,12 @@ class Calibration:
         return np.concatenate(self.parts[name], axis=0)
 
 
-def by_maximum(activations: Activations, timesteps: int, percentile: float) -> FloatArray:
+def by_maximum(activations: Activations, levels: int, percentile: float) -> FloatArray:
     """The largest activation."""
     return activations.maximum
 
 
-def by_percentile(activations: Activations, timesteps: int, percentile: float) -> FloatArray:
+def by_percentile(activations: Activations, levels: int, percentile: float) -> FloatArray:
     """A percentile of the non-zero activations: ``[C]``."""
     # Where the drawn positions were all silent, the maximum is the one activation that is known.
     return np.array(
@@ -99,23 +100,25 @@ def by_percentile(activations: Activations, timesteps: int, percentile: float) -
     )
 
 
-def by_squared_error(activations: Activations, timesteps: int, percentile: float) -> FloatArray:
-    """Thresholds of minimum squared error after T steps: ``[C]``.
+def by_squared_error(activations: Activations, levels: int, percentile: float) -> FloatArray:
+    """Ranges of minimum squared error with n levels above 0: ``[C]``.
 
-    Minimises ``|clip(floor(x T / theta + 1/2), 0, T) theta / T - x|^2`` over
-    ``theta = maximum (1 - 0.01 i)``: the rate of a soft-reset neuron that starts at theta / 2.
+    Minimises ``|clip(floor(x n / range + 1/2), 0, n) range / n - x|^2`` over
+    ``range = maximum (1 - 0.01 i)``: what a soft-reset neuron that starts at half a threshold emits
+    in n / P steps with payloads of at most P. Signed activations clip at -n too.
     """
     x = activations.samples
+    lowest = -levels if (x < 0).any() else 0
     best = activations.maximum.copy()
     least = np.full(best.shape, np.inf)
     for fraction in GRID:
-        theta = activations.maximum * fraction
-        step = np.where(theta > 0, theta / timesteps, 1.0)[:, None]
-        coded = np.clip(np.floor(x / step + 0.5), 0, timesteps) * step
+        top = activations.maximum * fraction
+        step = np.where(top > 0, top / levels, 1.0)[:, None]
+        coded = np.clip(np.floor(x / step + 0.5), lowest, levels) * step
         error = np.square(coded - x).mean(axis=1)
         better = error < least
         least = np.where(better, error, least)
-        best = np.where(better, theta, best)
+        best = np.where(better, top, best)
     return best
 
 
@@ -136,23 +139,25 @@ def check_rule(rule: str, scope: str) -> None:
         raise UnknownNameError("normalization scope", scope, ("channel", "layer"))
 
 
-def choose_thresholds(
+def choose_ranges(
     activations: Activations,
     rule: str,
     scope: str,
-    timesteps: int,
+    levels: int,
     percentile: float,
     maximum: float | None,
     where: str,
 ) -> FloatArray:
-    """Thresholds of one layer in the units of the source network: ``[C]``, all positive.
+    """Ranges of one layer in the units of the source network: ``[C]``, all positive.
 
     Parameters
     ----------
     rule : {"mse", "percentile", "max"}
     scope : {"channel", "layer"}
+    levels : int
+        Values above 0 that the code has: time steps times the largest payload.
     maximum : float or None
-        Upper clip of the activation (ReLU6): a threshold above it would not clip.
+        Upper clip of the activation (ReLU6): a range above it would not clip.
     where : str
         The layer, for messages.
 
@@ -167,9 +172,9 @@ def choose_thresholds(
         joint = Activations(
             activations.samples.reshape(1, -1), activations.maximum.max(keepdims=True)
         )
-        theta = np.repeat(THRESHOLD_RULES[rule](joint, timesteps, percentile), channels)
+        theta = np.repeat(THRESHOLD_RULES[rule](joint, levels, percentile), channels)
     else:
-        theta = THRESHOLD_RULES[rule](activations, timesteps, percentile)
+        theta = THRESHOLD_RULES[rule](activations, levels, percentile)
     active = theta > 0
     if not active.any():
         raise ConversionError(

@@ -9,15 +9,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="calibration needs torch")
 
-from neurodeploy.convert import correction  # noqa: E402
+from neurodeploy.convert import refinement  # noqa: E402
 from neurodeploy.convert.affine import population_term  # noqa: E402
-from neurodeploy.convert.correction import correct_biases  # noqa: E402
+from neurodeploy.convert.bias_correction import BiasCorrection  # noqa: E402
 from neurodeploy.convert.layers import (  # noqa: E402
     ActivationGraph,
     InputLayer,
     OutputLayer,
+    PoolLayer,
     ReluLayer,
 )
+from neurodeploy.convert.refinement import refine  # noqa: E402
 from neurodeploy.errors import ConversionError  # noqa: E402
 from neurodeploy.ir.connectivity import Conv, Dense, identity  # noqa: E402
 from neurodeploy.ir.geometry import Window  # noqa: E402
@@ -71,7 +73,8 @@ def network(bias: object = 0.0, **links) -> tuple[RealNetlist, ActivationGraph]:
 
 def corrected(netlist: RealNetlist, graph: ActivationGraph, rounds: int = 1) -> RealNetlist:
     q = np.random.default_rng(1).integers(0, 17, (10, *SHAPE))
-    return correct_biases(netlist, graph, q / 16, {"x": q}, run_reference, rounds=rounds)
+    steps = (BiasCorrection(rounds),)
+    return refine(netlist, graph, {"x": q / 16}, {"x": q}, run_reference, steps)
 
 
 def mean_error(netlist: RealNetlist, graph: ActivationGraph) -> np.ndarray:
@@ -109,7 +112,7 @@ def test_the_same_whatever_runs_at_once(monkeypatch) -> None:
         return simulate(*arguments)
 
     simulate = run_reference
-    monkeypatch.setattr(correction, "STEPS_AT_ONCE", 3 * T * 18)
+    monkeypatch.setattr(refinement, "STEPS_AT_ONCE", 3 * T * 18)
     monkeypatch.setattr("tests.convert.test_correction.run_reference", counted)
     assert corrected(netlist, graph) == whole
     # Ten samples: h by 3 (18 neurons before it), corrected and emitted; out by 4 (12 before it).
@@ -121,10 +124,10 @@ def test_misaligned_and_recurrent_netlists_are_refused() -> None:
     assert corrected(netlist, graph).projections[1].delay == 3  # a longer path: aligned still
     skip = RealProjection("x", "out", Dense(np.ones((4, 18)), SHAPE), 1)
     late = replace(netlist, projections=(*netlist.projections, skip))
-    with pytest.raises(ConversionError, match="x->out: bias correction runs populations one by"):
+    with pytest.raises(ConversionError, match="x->out: refinement runs populations one by"):
         corrected(late, graph)
     loop = RealProjection("h", "h", identity((3, 2, 2), 0.1))
-    with pytest.raises(ConversionError, match="h->h: bias correction"):
+    with pytest.raises(ConversionError, match="h->h: refinement"):
         corrected(replace(netlist, projections=(*netlist.projections, loop)), graph)
 
 
@@ -141,6 +144,9 @@ def test_fractions_of_spikes_are_not_cut_off() -> None:
             RealProjection("h", "p", identity((3, 2, 2), 0.5)),
             RealProjection("p", "out", Dense(np.ones((4, 3)), (3, 1, 1))),
         ),
+    )
+    graph = replace(
+        graph, layers=(*graph.layers[:2], PoolLayer("p", "h", pool.model, None), graph.layers[2])
     )
     with pytest.raises(ConversionError, match="p: pools fractions of spikes"):
         corrected(halved, graph)

@@ -13,7 +13,7 @@ from neurodeploy.convert.thresholds import (
     SAMPLES_PER_CHANNEL,
     Activations,
     Calibration,
-    choose_thresholds,
+    choose_ranges,
 )
 from neurodeploy.errors import ConversionError, UnknownNameError
 
@@ -34,7 +34,7 @@ def drawn(seed: int = 0, n: int = 2000) -> Activations:
 
 def choose(seen: Activations, rule: str, scope: str = "channel", T: int = 16, **options):
     given = {"percentile": 99.0, "maximum": None, "where": "conv1", **options}
-    return choose_thresholds(
+    return choose_ranges(
         seen, rule, scope, T, given["percentile"], given["maximum"], given["where"]
     )
 

@@ -1,0 +1,71 @@
+"""Calibration of biases and initial membranes by the mean error of each channel.
+
+A spike that was fired early cannot be taken back, so deep layers drift. The mean error of every
+channel moves into its bias, or into its initial membrane, where it acts once::
+
+    b_c  <- b_c  + mean(activation_c) - mean(coded_c)
+    v0_c <- v0_c + T (mean(activation_c) - mean(coded_c))
+
+References
+----------
+Li et al. 2021, "A free lunch from ANN" (SNN calibration), arXiv 2106.06984, section 4.1: light
+calibration of biases; section 4.2: of initial membranes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.convert.refinement import Trial, by_channel
+from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.netlist import Population
+from neurodeploy.ir.neurons import RealNeuron
+
+
+@dataclass(frozen=True, slots=True)
+class BiasCorrection:
+    """The mean error of each channel moves into its bias, ``rounds`` times."""
+
+    rounds: int = 1
+
+    def __call__(self, trial: Trial) -> Population:
+        """The population with corrected biases."""
+        population = trial.population
+        # Where changes are coded, a bias acts once: it sits in the initial membrane.
+        field = "bias" if population.coding == "rate" else "initial_membrane"
+        for _ in range(self.rounds):
+            error = by_channel(trial.activations) - by_channel(trial.run(population))
+            population = _shifted(population, field, error)
+        return population
+
+
+@dataclass(frozen=True, slots=True)
+class MembraneCorrection:
+    """The mean error of each channel moves into its initial membrane, ``rounds`` times."""
+
+    timesteps: int
+    rounds: int = 1
+
+    def __call__(self, trial: Trial) -> Population:
+        """The population with corrected initial membranes; an integrator stays as it is."""
+        population = trial.population
+        assert isinstance(population.model, RealNeuron)
+        # What an integrator starts from is taken off again when it is read.
+        if not population.model.fires:
+            return population
+        for _ in range(self.rounds):
+            error = by_channel(trial.activations) - by_channel(trial.run(population))
+            population = _shifted(population, "initial_membrane", error * self.timesteps)
+        return population
+
+
+def _shifted(population: Population, field: str, by: FloatArray) -> Population:
+    model = population.model
+    assert isinstance(model, RealNeuron)
+    value: AnyArray = getattr(model, field)
+    spread = by if value.ndim <= 1 else by.reshape(-1, *(1,) * (len(population.shape) - 1))
+    change: dict[str, Any] = {field: np.asarray(value + spread)}
+    return replace(population, model=replace(model, **change))

@@ -1,0 +1,48 @@
+"""Graded spikes with memory: one signed power of two, or whole number, per step.
+
+A payload carries what would take many binary spikes, so that a few steps suffice. Powers of two
+cost a shift instead of a multiplication; what they round off stays in the membrane and follows in
+the next steps. Loihi 2 carries payloads of up to 32 bits (Orchard et al. 2021,
+doi 10.1109/SiPS52927.2021.00053).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurodeploy.convert.layers import ReluLayer
+from neurodeploy.convert.layerwise import LayerwiseMethod, SpikeCode
+from neurodeploy.errors import UsageError
+from neurodeploy.ir.neurons import PAYLOAD_CODES, PayloadCode
+
+
+@dataclass(frozen=True, slots=True)
+class Graded(LayerwiseMethod):
+    """Options of graded coding, beside those of every layer-by-layer method.
+
+    Parameters
+    ----------
+    timesteps : int
+        Steps of one sample, T; 1 to 4 are usual.
+    payload : {"power_of_two", "integer"}
+        Magnitudes of a spike.
+    payload_bits : int
+        Of the largest magnitude: 2^bits, for integers 2^bits - 1.
+    """
+
+    timesteps: int = 4
+    payload: PayloadCode = "power_of_two"
+    payload_bits: int = 5
+
+    def __post_init__(self) -> None:
+        LayerwiseMethod.__post_init__(self)
+        if self.payload not in PAYLOAD_CODES:
+            raise UsageError(f"payload {self.payload!r}: expected {' or '.join(PAYLOAD_CODES)}")
+        if not 0 <= self.payload_bits <= 16:
+            raise UsageError(f"payload bits {self.payload_bits}: expected 0 to 16")
+
+    def code(self, layer: ReluLayer) -> SpikeCode:
+        """One signed payload a step, with memory."""
+        whole = self.payload == "integer"
+        payload_max = 2**self.payload_bits - (whole and self.payload_bits > 0)
+        return SpikeCode(payload_max, self.payload, memory=True)

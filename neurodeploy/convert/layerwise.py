@@ -1,0 +1,310 @@
+"""What layer-by-layer methods have in common: one population per layer, built from parts.
+
+A method is a frozen dataclass below :class:`LayerwiseMethod`. It changes what it is about and
+inherits the rest: which populations exist (``lowering``), what a neuron may emit (``code``), what a
+spike is worth (``thresholds``), the neuron itself (``neuron``), what is calibrated on the spikes
+that really arrive (``refinements``), and how the answer is read.
+
+A population codes an activation x as a rate. With theta the worth of a unit spike (in the units of
+the source network), weights in the same units times the worth of their source, the initial membrane
+theta / 2 and payloads of at most P, T steps of constant input x emit
+``clip(floor(T x / theta + 1/2), 0, T P)`` in sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from neurodeploy.convert.affine import Affine, Term
+from neurodeploy.convert.bias_correction import BiasCorrection
+from neurodeploy.convert.layers import (
+    ActivationGraph,
+    InputLayer,
+    Layer,
+    OutputLayer,
+    PoolLayer,
+    ReluLayer,
+)
+from neurodeploy.convert.lower import AveragePooling, LoweringOptions, MaxPooling
+from neurodeploy.convert.refinement import Refinement
+from neurodeploy.convert.thresholds import Activations, Calibration, check_rule, choose_ranges
+from neurodeploy.errors import ConversionError, UsageError
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.connectivity import Connectivity, Sparse, identity
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.netlist import DECODES, Decode, Output, Population, RealNetlist, RealProjection
+from neurodeploy.ir.neurons import Input, PayloadCode, RealNeuron
+
+# Head room of a counted output above the largest calibration value, and of the winner above zero.
+COUNT_MARGIN = 0.05
+# A neuron with memory takes back as soon as it is below zero; in integers that is one unit.
+BELOW_ZERO = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class SpikeCode:
+    """What one neuron may emit in one step.
+
+    Parameters
+    ----------
+    payload_max : int
+        Largest magnitude; 1: binary.
+    payload_code : {"integer", "power_of_two"}
+    memory : bool
+        Whether it takes back what it emitted too much.
+    signed : bool
+        Whether it emits negative spikes without regard to what it emitted: at ``-theta``.
+    """
+
+    payload_max: int = 1
+    payload_code: PayloadCode = "integer"
+    memory: bool = False
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerwiseMethod:
+    """Options of every layer-by-layer method.
+
+    Parameters
+    ----------
+    timesteps : int
+        Steps of one sample, T; thresholds are chosen for it.
+    normalization : {"mse", "percentile", "max"}
+        Of the thresholds: least squared error for T steps, a percentile, or the maximum of the
+        activations.
+    scope : {"channel", "layer"}
+        One threshold per channel or per layer.
+    percentile : float
+        Of the non-zero activations, for ``percentile``.
+    initial_membrane : float
+        In thresholds, [0, 1).
+    decode : {"membrane", "counts", "softmax"}
+        Read the output by the membrane of an integrator, by its spikes, or by the spikes of a
+        stochastic softmax drawn on the host.
+    max_pooling : {"exact", "winner", "identity"}
+        The accumulated maximum or the winner by accumulated count as a population kind of its own,
+        or plain neurons.
+    average_pooling : {"auto", "spiking", "fold"}
+        A population of its own, or folded into the next linear layer; ``auto`` folds global
+        pooling.
+    leaky : {"units", "imbalanced"}
+        Leaky ReLU as two rectified populations of one worth, or as one signed population with the
+        thresholds theta and theta / slope.
+    activation_units : int
+        Saturating units that stand for one smooth activation (SiLU, GELU, ...).
+    bias_correction : int
+        Rounds in which every population's mean error moves into its biases; 0: none.
+    """
+
+    timesteps: int = 32
+    normalization: str = "mse"
+    scope: str = "channel"
+    percentile: float = 99.9
+    initial_membrane: float = 0.5
+    decode: Decode = "membrane"
+    max_pooling: MaxPooling = "exact"
+    average_pooling: AveragePooling = "auto"
+    leaky: str = "units"
+    activation_units: int = 4
+    bias_correction: int = 1
+
+    default_input: ClassVar[str] = "current"
+
+    def __post_init__(self) -> None:
+        if self.timesteps < 1:
+            raise UsageError(f"timesteps {self.timesteps}: at least 1 is needed")
+        if not 0 < self.percentile <= 100:
+            raise UsageError(f"percentile {self.percentile}: expected a number in (0, 100]")
+        if not 0 <= self.initial_membrane < 1:
+            raise UsageError(
+                f"initial membrane {self.initial_membrane}: expected [0, 1) thresholds"
+            )
+        if self.bias_correction < 0:
+            raise UsageError(f"bias correction {self.bias_correction}: expected 0 or more rounds")
+        if self.decode not in DECODES:
+            raise UsageError(f"decode {self.decode!r}: expected one of {', '.join(DECODES)}")
+        check_rule(self.normalization, self.scope)
+        self.lowering  # noqa: B018 - it checks its own options
+
+    @property
+    def lowering(self) -> LoweringOptions:
+        """Which populations exist."""
+        return LoweringOptions(self.max_pooling, self.average_pooling)
+
+    @property
+    def refinements(self) -> tuple[Refinement, ...]:
+        """What is calibrated on the spikes that really arrive, in this order."""
+        return (BiasCorrection(self.bias_correction),) if self.bias_correction else ()
+
+    def code(self, layer: ReluLayer) -> SpikeCode:
+        """What the neurons of a layer may emit."""
+        return SpikeCode()
+
+    def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
+        """What a unit spike of each channel is worth: ``[C]``, in source units."""
+        payload_max = self.code(layer).payload_max
+        ranges = choose_ranges(
+            activations,
+            self.normalization,
+            self.scope,
+            self.timesteps * payload_max,
+            self.percentile,
+            layer.maximum,
+            layer.name,
+        )
+        return ranges / payload_max
+
+    def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
+        """The neuron of a layer whose unit spikes are worth ``theta``."""
+        code = self.code(layer)
+        negative: FloatArray | None = None
+        if layer.slope is not None:
+            negative = theta / layer.slope
+        elif code.memory:
+            negative = theta * BELOW_ZERO
+        elif code.signed:
+            negative = theta
+        return RealNeuron(
+            threshold=theta,
+            bias=compact(layer.affine.bias),
+            initial_membrane=theta * self.initial_membrane,
+            negative_threshold=negative,
+            payload_max=code.payload_max,
+            payload_code=code.payload_code,
+            memory=code.memory and layer.slope is None,
+        )
+
+    def __call__(
+        self,
+        graph: ActivationGraph,
+        calibration: Calibration,
+        encodings: Mapping[str, Encoding],
+    ) -> RealNetlist:
+        """Build the netlist.
+
+        Raises
+        ------
+        ConversionError
+            If calibration leaves a layer without a threshold.
+        """
+        populations: dict[str, Population] = {}
+        projections: list[RealProjection] = []
+        outputs: list[Output] = []
+        for layer in graph.layers:
+            if isinstance(layer, OutputLayer):
+                population, output = self._output(layer, calibration)
+                outputs.append(output)
+            elif isinstance(layer, InputLayer):
+                population = input_population(layer, encodings[layer.name])
+            elif isinstance(layer, PoolLayer):
+                population = pool_population(layer, populations)
+            else:
+                theta = self.thresholds(layer, calibration.activations(layer.name))
+                neuron = self.neuron(layer, theta)
+                population = Population(layer.name, layer.shape, neuron, theta, layer.source)
+            populations[layer.name] = population
+            projections.extend(projections_into(layer, populations))
+        return RealNetlist(
+            graph.name,
+            tuple(populations.values()),
+            tuple(projections),
+            tuple(outputs),
+            self.timesteps,
+        )
+
+    def _output(self, layer: OutputLayer, calibration: Calibration) -> tuple[Population, Output]:
+        if self.decode != "counts":
+            neuron = RealNeuron(None, compact(layer.affine.bias), np.zeros(()), reset="none")
+            population = Population(layer.name, layer.shape, neuron, np.ones(()), layer.source)
+            return population, Output(layer.name, self.decode)
+        values = calibration.outputs(layer.name)
+        if len(layer.shape) > 1:
+            return _counted_maps(layer, values)
+        winners = values.max(axis=1)
+        span = max(float(winners.max() - winners.min()), float(np.ptp(values)) * COUNT_MARGIN)
+        if span <= 0:
+            raise ConversionError(
+                f"{layer.name}: the output is the same for all calibration images; "
+                "counts cannot code it"
+            )
+        # A constant on all classes moves no argmax; it lifts the smallest winner above zero.
+        offset = max(0.0, COUNT_MARGIN * span - float(winners.min()))
+        theta = np.array((float(winners.max()) + offset) * (1 + COUNT_MARGIN))
+        neuron = RealNeuron(
+            threshold=theta,
+            bias=compact(layer.affine.bias + offset),
+            initial_membrane=theta * self.initial_membrane,
+        )
+        population = Population(layer.name, layer.shape, neuron, theta, layer.source)
+        return population, Output(layer.name, "counts", offset)
+
+
+def _counted_maps(layer: OutputLayer, values: FloatArray) -> tuple[Population, Output]:
+    """Maps are quantities, not classes: signed counts of one worth per channel."""
+    largest = np.abs(values).reshape(len(values), layer.shape[0], -1).max(axis=(0, 2))
+    if not largest.any():
+        raise ConversionError(f"{layer.name}: every output is zero on the calibration data")
+    theta = np.where(largest > 0, largest, largest.max())
+    neuron = RealNeuron(
+        threshold=theta,
+        bias=compact(layer.affine.bias),
+        initial_membrane=np.zeros(()),
+        negative_threshold=theta,
+    )
+    population = Population(layer.name, layer.shape, neuron, theta, layer.source)
+    return population, Output(layer.name, "counts")
+
+
+def input_population(layer: InputLayer, encoding: Encoding) -> Population:
+    """The population that a tensor enters through."""
+    if encoding.encoder == "latency":
+        raise ConversionError(
+            f"{layer.name}: the method counts spikes, a latency-coded input has one a pixel "
+            "whatever its value; use --input current, rate or poisson"
+        )
+    unit = encoding.scale * (1 if encoding.kind == "current" else encoding.levels)
+    model = Input(encoding.kind, *encoding.integer_range)
+    return Population(layer.name, layer.shape, model, np.array(unit), layer.source)
+
+
+def pool_population(layer: PoolLayer, populations: Mapping[str, Population]) -> Population:
+    """A pool of counts: a pooled channel keeps the worth of its source."""
+    pooled = populations[layer.pooled]
+    model = replace(layer.model, signed=RealNetlist.emits_negative(pooled))
+    return Population(layer.name, layer.shape, model, pooled.unit, layer.source)
+
+
+def compact(bias: FloatArray) -> FloatArray:
+    """One bias per channel where it does not vary within channels."""
+    rows = bias.reshape(bias.shape[0], -1)
+    return np.asarray(rows[:, 0]) if (rows == rows[:, :1]).all() else bias
+
+
+def projections_into(layer: Layer, populations: Mapping[str, Population]) -> list[RealProjection]:
+    """Projections with weights in the units of the source network, per presynaptic spike."""
+    if isinstance(layer, InputLayer):
+        return []
+    if isinstance(layer, PoolLayer):
+        unscaled = identity(layer.model.input_shape, np.array(1.0))
+        return [RealProjection(layer.pooled, layer.name, unscaled)]
+    return [
+        RealProjection(term.source, layer.name, in_units(term, layer.affine, populations))
+        for term in layer.affine.terms
+    ]
+
+
+def in_units(term: Term, affine: Affine, populations: Mapping[str, Population]) -> Connectivity:
+    """The map of a term, per spike of its source."""
+    unit = populations[term.source].unit
+    assert unit is not None
+    per_channel = np.broadcast_to(unit, (term.source_shape[0],)).astype(np.float64)
+    connectivity = term.connectivity
+    if connectivity is None:
+        index = np.arange(term.scale.size)
+        connectivity = Sparse(term.scale, index, index, term.source_shape, affine.shape)
+    return connectivity.scale_inputs(per_channel)

@@ -1,0 +1,285 @@
+"""Refinement: what spikes get wrong, measured and taken out, population by population.
+
+In the order of the netlist, each population runs on the spikes that the populations before it
+really emit (already refined), beside the activations that it should code; a refinement looks at
+both and changes the population. One file holds the walk, others the refinements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from neurodeploy.convert.layers import ActivationGraph, InputLayer, Layer
+from neurodeploy.errors import ConversionError
+from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
+from neurodeploy.ir.neurons import Input, MaxPool, RealNeuron
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+
+Simulate = Callable[[RealNetlist, Stimulus], RunRecord]
+"""Runs a real-valued netlist, recording all spikes and the membranes of outputs."""
+
+RASTER_BUDGET = 48 * 2**20
+"""Neuron-steps of the largest population that are held at a time."""
+STEPS_AT_ONCE = 32 * 2**20
+"""Neuron-steps of one run, which take 8 bytes and more each until they are narrowed."""
+MIN_SAMPLES, MAX_SAMPLES = 16, 256
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One population on the spikes that reach it.
+
+    Parameters
+    ----------
+    population : Population
+        A firing population or an integrator, with a unit.
+    activations : float array ``[B, *shape]``
+        What it should code, in the units of the source network.
+    run : callable
+        Runs a version of the population; returns the values that it codes, ``[B, *shape]``, in the
+        same units.
+    """
+
+    population: Population
+    activations: AnyArray
+    run: Callable[[Population], AnyArray]
+
+
+class Refinement(Protocol):
+    """A frozen dataclass that changes one population for the better."""
+
+    def __call__(self, trial: Trial) -> Population:
+        """The refined population: same name, shape and kind."""
+
+
+def n_refinement_samples(netlist: RealNetlist) -> int:
+    """How many samples the refinement of a netlist looks at."""
+    largest = max(p.size for p in netlist.populations) * netlist.timesteps
+    return int(np.clip(RASTER_BUDGET // largest, MIN_SAMPLES, MAX_SAMPLES))
+
+
+def refine(
+    netlist: RealNetlist,
+    graph: ActivationGraph,
+    samples: Mapping[str, AnyArray],
+    stimulus: Stimulus,
+    simulate: Simulate,
+    refinements: Sequence[Refinement],
+    *,
+    progress: Progress | None = None,
+) -> RealNetlist:
+    """Refine the populations of a feed-forward netlist.
+
+    Parameters
+    ----------
+    netlist : RealNetlist
+    graph : ActivationGraph
+        That it was built from, one population per layer.
+    samples : mapping
+        Input layer -> raw calibration samples ``[B, *shape]``.
+    stimulus : mapping
+        The same samples, encoded.
+    simulate : callable
+    refinements : sequence of Refinement
+        Applied to each population in this order.
+
+    Raises
+    ------
+    ConversionError
+        For recurrence, or delays that do not align branches.
+    """
+    _expect_aligned(netlist)
+    walk = _Walk(netlist, stimulus, simulate, tuple(refinements))
+    n_layers = len(graph.layers)
+    done = 0
+
+    def visit(layer: Layer, value: AnyArray) -> None:
+        nonlocal done
+        if not isinstance(layer, InputLayer):
+            walk.visit(layer.name, value)
+        done += 1
+        if progress is not None:
+            progress(done, n_layers)
+
+    graph.evaluate(samples, visit)
+    return walk.netlist
+
+
+class _Walk:
+    """The netlist so far, and the spikes of the populations that are still to be read."""
+
+    def __init__(
+        self,
+        netlist: RealNetlist,
+        stimulus: Stimulus,
+        simulate: Simulate,
+        refinements: tuple[Refinement, ...],
+    ) -> None:
+        self.netlist = netlist
+        self.simulate = simulate
+        self.refinements = refinements
+        self.emitted: dict[str, AnyArray] = {n: np.asarray(v) for n, v in stimulus.items()}
+        self.remaining = {p.name: len(netlist.outgoing[p.name]) for p in netlist.populations}
+        # Counts clip what is negative: they are not meant to equal the source network's values.
+        self.counted = {o.population for o in netlist.outputs if not o.reads_membrane}
+
+    def visit(self, name: str, activations: AnyArray) -> None:
+        """Refine one population and keep what it emits."""
+        incoming = self.netlist.incoming[name]
+        sources = {q.pre: self.emitted[q.pre] for q in incoming}
+        population = self.netlist.by_name[name]
+
+        def spikes_of(version: Population) -> RunRecord:
+            return _run_alone(self.netlist, version, incoming, sources, self.simulate)
+
+        refinable = isinstance(population.model, RealNeuron) and name not in self.counted
+        # A population without input has nothing that could be wrong.
+        if refinable and sources:
+            for refinement in self.refinements:
+                trial = Trial(population, activations, lambda p: coded_values(p, spikes_of(p)))
+                population = refinement(trial)
+            self._replace(population)
+        if self.remaining[name]:
+            self.emitted[name] = spikes_of(population).spikes[name]
+        for projection in incoming:
+            self.remaining[projection.pre] -= 1
+            if not self.remaining[projection.pre]:
+                self.emitted.pop(projection.pre)
+
+    def _replace(self, population: Population) -> None:
+        before = self.netlist.by_name[population.name]
+        populations = {p.name: p for p in self.netlist.populations} | {population.name: population}
+        projections = self.netlist.projections
+        assert before.unit is not None
+        assert population.unit is not None
+        factor = np.broadcast_to(population.unit / before.unit, population.shape[:1])
+        if (factor != 1).any():
+            projections = _rescaled(populations, projections, population.name, factor)
+        self.netlist = replace(
+            self.netlist, populations=tuple(populations.values()), projections=projections
+        )
+
+
+def _rescaled(
+    populations: dict[str, Population],
+    projections: tuple[RealProjection, ...],
+    name: str,
+    factor: FloatArray,
+) -> tuple[RealProjection, ...]:
+    """Projections for spikes of ``name`` that are now worth ``factor`` times as much."""
+    affected = [name]
+    for source in affected:
+        for projection in projections:
+            post = populations[projection.post]
+            if projection.pre != source or not isinstance(post.model, MaxPool):
+                continue
+            if sum(q.post == post.name for q in projections) > 1:
+                raise ConversionError(
+                    f"{name}: its thresholds cannot change, because {post.name} pools it with "
+                    "other populations"
+                )
+            # Counts are pooled as counts: the pool's own count is worth as much as its source's.
+            assert post.unit is not None
+            unit = np.broadcast_to(post.unit, post.shape[:1]) * factor
+            populations[post.name] = replace(post, unit=unit)
+            affected.append(post.name)
+    return tuple(
+        replace(q, connectivity=q.connectivity.scale_inputs(factor))
+        if q.pre in affected and not isinstance(populations[q.post].model, MaxPool)
+        else q
+        for q in projections
+    )
+
+
+def _expect_aligned(netlist: RealNetlist) -> None:
+    depth = netlist.schedule.depth
+    late = [
+        q.label
+        for q, delay in zip(netlist.projections, netlist.schedule.delays, strict=True)
+        if delay != depth[q.post] - depth[q.pre]
+    ]
+    if late:
+        raise ConversionError(
+            f"{late[0]}: refinement runs populations one by one, which needs a feed-forward "
+            "netlist with aligned delays; set bias_correction to 0"
+        )
+
+
+def _run_alone(
+    netlist: RealNetlist,
+    population: Population,
+    incoming: tuple[RealProjection, ...],
+    sources: Mapping[str, AnyArray],
+    simulate: Simulate,
+) -> RunRecord:
+    """Run one population on recorded spikes; windows are aligned, so delays are all 1.
+
+    Returns its spikes in few bits and, of an integrator, the last membrane alone.
+    """
+    inputs = []
+    for name, values in sources.items():
+        source = netlist.by_name[name]
+        current = isinstance(source.model, Input) and source.model.kind == "current"
+        low, high = min(int(values.min()), 0), max(int(values.max()), 1)
+        inputs.append(
+            Population(name, source.shape, Input("current" if current else "spikes", low, high))
+        )
+    outputs = tuple(o for o in netlist.outputs if o.population == population.name)
+    alone = RealNetlist(
+        population.name,
+        (*inputs, population),
+        tuple(replace(q, delay=None) for q in incoming),
+        outputs,
+        netlist.timesteps,
+    )
+    samples = len(next(iter(sources.values())))
+    width = max(1, STEPS_AT_ONCE // (netlist.timesteps * max(p.size for p in alone.populations)))
+    spikes, membranes = [], []
+    for first in range(0, samples, width):
+        part = {n: v[first : first + width].astype(np.int64) for n, v in sources.items()}
+        run = simulate(alone, part)
+        if population.name in run.spikes:
+            spikes.append(_narrow(run.spikes[population.name], population.name))
+        if population.name in run.membranes:
+            membranes.append(run.membranes[population.name][:, -1:])
+    return RunRecord(
+        netlist.timesteps,
+        {population.name: np.concatenate(spikes)} if spikes else {},
+        {population.name: np.concatenate(membranes)} if membranes else {},
+    )
+
+
+def coded_values(population: Population, run: RunRecord) -> FloatArray:
+    """What a population coded, ``[B, *shape]``, in the units of the source network."""
+    model = population.model
+    assert isinstance(model, RealNeuron)
+    if model.fires:
+        total = run.spikes[population.name].sum(axis=1, dtype=np.int64)
+    else:
+        total = run.membranes[population.name][:, -1] - population.origin
+    steps = run.timesteps if population.coding == "rate" else 1
+    unit = 1.0 if population.unit is None else population.spread(population.unit)
+    return np.asarray(total * unit / steps)
+
+
+def by_channel(values: AnyArray) -> FloatArray:
+    """Mean over samples and positions of ``[B, C, ...]``: ``[C]``."""
+    return np.asarray(
+        values.reshape(values.shape[0], values.shape[1], -1).mean(axis=(0, 2), dtype=np.float64)
+    )
+
+
+def _narrow(raster: AnyArray, where: str) -> AnyArray:
+    low, high = raster.min(initial=0), raster.max(initial=0)
+    narrow = raster.astype(np.int8 if low >= -128 and high < 128 else np.int64)
+    if raster.dtype.kind == "f" and (narrow != raster).any():
+        raise ConversionError(
+            f"{where}: pools fractions of spikes, which cannot be replayed; set "
+            "bias_correction to 0"
+        )
+    return narrow

@@ -1,0 +1,72 @@
+"""Thresholds chosen on the spikes that really arrive.
+
+The thresholds of :mod:`neurodeploy.convert.thresholds` are best for a constant input. Spikes come
+unevenly; each channel tries shares of its threshold on the spikes that reach it, and takes the one
+of least squared error against the activations of the source network. What one spike is worth moves
+along, so the layers behind are rescaled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurodeploy.convert.bias_correction import BiasCorrection
+from neurodeploy.convert.refinement import Trial
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.netlist import Population
+from neurodeploy.ir.neurons import RealNeuron
+
+SHARES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4)
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdSearch:
+    """Least squared error among shares of the threshold, per channel, each bias-corrected."""
+
+    shares: tuple[float, ...] = SHARES
+
+    def __call__(self, trial: Trial) -> Population:
+        """The population with the best threshold of each channel."""
+        population = trial.population
+        model = population.model
+        assert isinstance(model, RealNeuron)
+        if not model.fires:
+            return population
+        channels = population.shape[0]
+        best: FloatArray = np.ones(channels)
+        least: FloatArray = np.full(channels, np.inf)
+        correct = BiasCorrection(1)
+        for share in self.shares:
+            version = correct(
+                replace(trial, population=scaled(population, np.full(channels, share)))
+            )
+            difference = trial.run(version) - trial.activations
+            error = np.square(difference).reshape(len(difference), channels, -1).mean(axis=(0, 2))
+            better = error < least
+            best, least = np.where(better, share, best), np.where(better, error, least)
+        return scaled(population, best)
+
+
+def scaled(population: Population, factor: FloatArray) -> Population:
+    """The population with thresholds, initial membranes and unit times ``factor`` ``[C]``."""
+    model = population.model
+    assert isinstance(model, RealNeuron)
+    assert model.threshold is not None
+    assert population.unit is not None
+
+    def times(value: FloatArray) -> FloatArray:
+        wide = value.ndim == len(population.shape) > 1
+        return np.asarray(
+            value * (factor.reshape(-1, *(1,) * (len(population.shape) - 1)) if wide else factor)
+        )
+
+    negative = model.negative_threshold
+    neuron = replace(
+        model,
+        threshold=times(model.threshold),
+        initial_membrane=times(model.initial_membrane),
+        negative_threshold=None if negative is None else times(negative),
+    )
+    return replace(population, model=neuron, unit=times(population.unit))
