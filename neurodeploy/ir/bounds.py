@@ -180,6 +180,7 @@ def _after_reset(
         return low, high
     theta = population.spread(model.threshold)
     fires, always = high >= theta, low >= theta
+    owed = _owed(high, theta, model)
     if model.reset == "zero":
         top = np.where(fires, np.maximum(np.minimum(high, theta - 1), 0), high)
         bottom = np.where(always, 0, np.where(fires, np.minimum(low, 0), low))
@@ -190,18 +191,20 @@ def _after_reset(
             top = np.where(back, np.maximum(top, 0), top)
         return bottom, top
     top = np.where(fires, _remainder(high, theta, model), high)
-    # Soft reset leaves at least 0, so a negative lower bound stands.
-    bottom = np.where(always, 0, np.minimum(low, np.where(fires, 0, low)))
+    # Soft reset leaves at least -owed, so a lower bound below that stands.
+    bottom = np.where(always, -owed, np.minimum(low, np.where(fires, -owed, low)))
     if model.negative_threshold is not None:
         theta_neg = population.spread(model.negative_threshold)
         back = low <= -theta_neg
         if model.memory:
-            # With nothing to take back the membrane stays; with enough it ends below theta.
-            top = np.where(back, np.maximum(top, theta - 1), top)
+            # With nothing to take back the membrane stays; with enough it ends below theta, of
+            # powers of two that much above.
+            over = theta - 1 + _owed(-low, theta, model)
+            top = np.where(back, np.maximum(top, over), top)
         else:
             rest = -_remainder(-low, theta_neg, model)
-            bottom = np.where(back, np.minimum(rest, 0), bottom)
-            top = np.where(back, np.maximum(top, 0), top)
+            bottom = np.where(back, np.minimum(rest, np.minimum(bottom, 0)), bottom)
+            top = np.where(back, np.maximum(top, _owed(-low, theta_neg, model)), top)
     return bottom, top
 
 
@@ -210,13 +213,26 @@ def _remainder(v: IntArray, theta: IntArray, model: IntegerNeuron) -> IntArray:
     k = np.minimum(v // theta, model.payload_max)
     left = theta - 1
     if model.payload_code == "power_of_two":
-        # Between p and 2p thresholds only p are taken; 2p of them are taken whole.
-        exponent = np.frexp(np.maximum(k, 1).astype(np.float64))[1] - 1
-        power = np.left_shift(np.int64(1), exponent.astype(np.int64))
-        saturated = k >= model.payload_max
-        left = np.maximum(left, np.where(saturated, power // 2, power) * theta - 1)
+        # Below 3p / 2 thresholds only p are taken.
+        left = np.maximum(left, (_power(k) // 2) * theta + theta - 1)
     unbounded = np.maximum(v - k * theta, left)
     return np.where(k < model.payload_max, left, unbounded)
+
+
+def _power(k: IntArray) -> IntArray:
+    """The largest power of two up to ``k``, at least 1."""
+    exponent = np.frexp(np.maximum(k, 1).astype(np.float64))[1] - 1
+    return np.asarray(np.left_shift(np.int64(1), exponent.astype(np.int64)))
+
+
+def _owed(v: IntArray, theta: IntArray, model: IntegerNeuron) -> IntArray:
+    """The most that a spike of any membrane up to ``v`` exceeds it: of powers of two only."""
+    if model.payload_code == "integer" or model.reset != "subtract":
+        return np.zeros_like(v)
+    # From 3p / 2 thresholds on, 2p are taken.
+    k = np.minimum(np.maximum(v, 0) // theta, model.payload_max)
+    power = _power(k)
+    return np.asarray(np.maximum(power // 2, 1) * theta)
 
 
 def check_bounds(

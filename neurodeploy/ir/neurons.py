@@ -8,12 +8,14 @@ The update of one step, with ``trunc0`` rounding toward zero (integer form)::
     v <- v - s * theta (subtract) | 0 where s != 0 (zero) | v (none)
 
 with k = 1, or min(v // theta_pos, payload_max) for graded spikes. Where payloads are powers of two,
-k is rounded down to one.
+k becomes the nearest one, the larger of two: 3 becomes 4, 5 becomes 4, 6 becomes 8. What is
+emitted too much stays in v with the other sign.
 
 A neuron with memory never takes back more than it has emitted. With m the sum of its payloads so
 far in the window, it takes back as many thresholds as bring v to 0 or above::
 
     k_neg = min(ceil(-v / theta_pos), payload_max, m)  if v <= -theta_neg, else 0
+    (of powers of two, the nearest one; half of it where that exceeds m)
     v <- v - s * theta_pos;  m <- m + s
 
 so that m follows ``clip(floor((v0 + sum of input) / theta_pos), 0, ...)``, the rectified count.

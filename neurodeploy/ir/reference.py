@@ -78,6 +78,8 @@ class _PopulationState:
                 k_neg = -self.v // theta_neg
             k_neg = np.where(self.v <= -theta_neg, k_neg, 0).astype(np.int64)
             negative = _payload(np.minimum(k_neg, model.payload_max), model)
+            if model.memory:
+                negative = np.where(negative > self.emitted, negative // 2, negative)
             spikes = spikes - negative
             charge = charge - negative * back
         self.emitted = self.emitted + spikes
@@ -99,12 +101,13 @@ class _PopulationState:
 
 
 def _payload(k: AnyArray, model: RealNeuron | IntegerNeuron) -> AnyArray:
-    """Magnitudes >= 0 that a spike can have, rounded down."""
+    """Magnitudes that a spike can have, nearest to ``0 <= k <= payload_max``."""
     if model.payload_code == "integer":
         return k
     # frexp is exact: k = mantissa * 2^exponent with the mantissa in [1/2, 1).
-    _, exponent = np.frexp(k.astype(np.float64))
-    return np.where(k > 0, np.left_shift(1, np.maximum(exponent - 1, 0)), 0)
+    mantissa, exponent = np.frexp(k.astype(np.float64))
+    above = (mantissa >= 0.75).astype(np.int64)
+    return np.where(k > 0, np.left_shift(1, np.maximum(exponent - 1 + above, 0)), 0)
 
 
 def run_reference(

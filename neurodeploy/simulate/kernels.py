@@ -191,13 +191,15 @@ class NeuronKernel(Kernel):
         torch.minimum(back, emitted, out=back)
         back.mul_(v <= -self.theta_neg)
         self._coded(back)
+        if self.model.payload_code == "power_of_two":
+            back.copy_(torch.where(back > emitted, back / 2, back))
 
     def _coded(self, k: torch.Tensor) -> None:
-        """Magnitudes >= 0 rounded down to what a spike can carry, in place."""
+        """Magnitudes >= 0 as the nearest that a spike can carry, in place."""
         if self.model.payload_code == "power_of_two":
             # frexp is exact: k = mantissa * 2^exponent with the mantissa in [1/2, 1).
-            exponent = torch.frexp(k).exponent
-            power = torch.ldexp(torch.ones_like(k), exponent - 1)
+            mantissa, exponent = torch.frexp(k)
+            power = torch.ldexp(torch.ones_like(k), exponent - (mantissa < 0.75).int())
             k.copy_(torch.where(k >= 1, power, 0))
 
 
