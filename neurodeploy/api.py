@@ -14,7 +14,7 @@ from neurodeploy.workflow.compilation import check, compile, quantize
 from neurodeploy.workflow.conversion import convert
 from neurodeploy.workflow.loading import load
 from neurodeploy.workflow.pricing import estimate_energy
-from neurodeploy.workflow.stimulus import stimulus_for
+from neurodeploy.workflow.stimulus import source_samples, stimulus_for
 
 if TYPE_CHECKING:
     from neurodeploy.verify.accuracy import Evaluation
@@ -59,7 +59,8 @@ def verify(
     names = against.split(",") if isinstance(against, str) else list(against)
     stimulus, dataset = stimulus_for(deployment.artifact, data, samples)
     names = [n.strip() for n in names if n.strip()]
-    return verify_deployment(deployment, names, stimulus, dataset.x, **callbacks)
+    given = source_samples(deployment.artifact, dataset)
+    return verify_deployment(deployment, names, stimulus, given, **callbacks)
 
 
 def evaluate(
@@ -83,7 +84,8 @@ def evaluate(
 
     artifact = net if isinstance(net, Artifact) else load_artifact(net)
     stimulus, dataset = stimulus_for(artifact, data, samples)
-    return evaluate_artifact(artifact, stimulus, dataset.x, dataset.y, progress=progress)
+    given = source_samples(artifact, dataset)
+    return evaluate_artifact(artifact, stimulus, given, dataset.y, progress=progress)
 
 
 def save(thing: Artifact | Deployment, path: str | Path) -> None:

@@ -39,6 +39,11 @@ def method_options() -> list[click.Option]:
     return field_options(classes, leave_out=EXPLICIT)
 
 
+def holds_weights(model: str) -> bool:
+    """Whether a MODEL is a file with its own weights, rather than a factory."""
+    return model.endswith((".pt2", ".onnx"))
+
+
 def chosen_options(
     method: str, given: dict[str, str | None], settings: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -138,8 +143,10 @@ def convert(
 ) -> None:
     """Convert a trained network to a real-valued spiking netlist.
 
-    MODEL is file.py:factory or package.module:factory; the factory is called without arguments and
-    gives a torch.nn.Module. The data calibrate the thresholds, from their training split.
+    MODEL is file.py:factory or package.module:factory, whose factory is called without arguments
+    and gives a torch.nn.Module; or a file that holds its weights: FILE.pt2 (torch.export.save) or
+    FILE.onnx. The data calibrate the thresholds, from their training split; a network with several
+    inputs takes an .npz file with one array for each.
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
@@ -166,7 +173,7 @@ def convert(
             **options,
         )
     api.save(recorded(artifact, context), output)
-    if weights is None:
+    if weights is None and not holds_weights(model):
         click.echo("note: no --weights: the network is used as the factory makes it", err=True)
     if as_json:
         click.echo(to_json(summarize_artifact(artifact)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurodeploy.cli.convert import chosen_options, conversion_options
+from neurodeploy.cli.convert import chosen_options, conversion_options, holds_weights
 from neurodeploy.cli.options import data_option, json_option, samples_option
 from neurodeploy.cli.quantize import weight_widths
 from neurodeploy.errors import UsageError
@@ -53,15 +53,15 @@ def evaluate(
 ) -> None:
     """Accuracy of a netlist, and of every prefix of its run, beside its source network.
 
-    With a MODEL (file.py:factory, as in 'convert') and --timesteps, the network is converted anew
-    for every number of time steps.
+    With a MODEL (file.py:factory, FILE.pt2 or FILE.onnx) and --timesteps, the network is converted
+    anew for every number of time steps.
     """
     from neurodeploy.report.evaluation import render_evaluations
     from neurodeploy.report.text import to_json
     from neurodeploy.verify.accuracy import evaluation_json
 
     if timesteps is None:
-        if ":" in source and not Path(source).exists():
+        if holds_weights(source) or (":" in source and not Path(source).exists()):
             raise UsageError(
                 f"evaluate {source}: a model needs --timesteps, as in --timesteps 8,16,32"
             )

@@ -115,3 +115,22 @@ def convert_graph(
             progress=progress,
         )
     return netlist, encodings
+
+
+def by_population(
+    layers: ActivationGraph, samples: AnyArray | Mapping[str, AnyArray]
+) -> dict[str, AnyArray]:
+    """Samples by input population, from those by input of the source network (or of its only one).
+
+    Raises
+    ------
+    ConversionError
+        If the samples are for other inputs.
+    """
+    inputs = [layer for layer in layers.layers if isinstance(layer, InputLayer)]
+    named = samples if isinstance(samples, Mapping) else {inputs[0].source: samples}
+    if {layer.source for layer in inputs} != set(named):
+        raise ConversionError(
+            f"samples for inputs {sorted(named)}; the network takes {[i.source for i in inputs]}"
+        )
+    return {layer.name: named[layer.source] for layer in inputs}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,8 @@ class Dataset:
         x is a multiple of 1 / levels (255: images of 8 bits); None if it is not.
     indices : array, int64, shape (N,)
         Position of each sample in its split.
+    named : mapping of str to array, float32, shape (N, *sample)
+        The inputs of samples that have several, the first of which is ``x``; empty otherwise.
     """
 
     spec: str
@@ -82,12 +84,25 @@ class Dataset:
     value_range: tuple[float, float]
     levels: int | None
     indices: npt.NDArray[np.int64]
+    named: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "x", _read_only(self.x, np.float32))
         object.__setattr__(self, "indices", _read_only(self.indices, np.int64))
         if self.y is not None:
             object.__setattr__(self, "y", _read_only(self.y, np.int64))
+        if self.named:
+            named = {name: _read_only(v, np.float32) for name, v in self.named.items()}
+            object.__setattr__(self, "named", named)
+            object.__setattr__(self, "x", next(iter(named.values())))
+            differing = {name: len(v) for name, v in named.items()}
+            if len(set(differing.values())) != 1:
+                raise DataError(f"{self.spec}: inputs differ in number of samples: {differing}")
+            if self.norm is not None:
+                raise DataError(
+                    f"{self.spec}: a normalization is for samples with one input; make it a part "
+                    "of the network"
+                )
         counts = {len(self.x), len(self.indices), len(self.x if self.y is None else self.y)}
         if len(counts) != 1:
             raise DataError(f"{self.spec}: samples, labels and indices differ in number: {counts}")
@@ -105,6 +120,33 @@ class Dataset:
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one sample, channels first."""
         return self.x.shape[1:]
+
+    def inputs_for(self, names: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the samples by the names of a network's inputs.
+
+        Several inputs are told apart by their names, or by their places where the data call them
+        x0, x1, ...
+
+        Raises
+        ------
+        DataError
+            If the network has other inputs than the data.
+        """
+        own = list(self.named)
+        if not own and len(names) == 1:
+            return {names[0]: self.x}
+        if set(own) == set(names):
+            return {name: self.named[name] for name in names}
+        if len(own) == len(names) and set(own) == {f"x{i}" for i in range(len(own))}:
+            return {name: self.named[f"x{i}"] for i, name in enumerate(names)}
+        raise DataError(
+            f"{self.spec}: holds {', '.join(own) or 'x'}, the network takes {', '.join(names)}; "
+            + (
+                "save one array x"
+                if len(names) == 1
+                else "save an .npz file with one array for each of them, or x0, x1, ..."
+            )
+        )
 
     def first(self, n: int) -> Dataset:
         """Return the first ``n`` samples.
@@ -134,6 +176,7 @@ class Dataset:
             x=self.x[chosen],
             y=None if self.y is None else self.y[chosen],
             indices=self.indices[chosen],
+            named={name: values[chosen] for name, values in self.named.items()},
         )
 
 

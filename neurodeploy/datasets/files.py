@@ -153,10 +153,11 @@ def read_digits() -> tuple[Bytes, Bytes]:
 
 def read_npz(
     path: Path, value_range: tuple[float, float]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64] | None]:
-    """Read ``x`` float ``[N, *sample]`` and, if it is there, ``y`` ``[N]`` from an .npz file.
+) -> tuple[dict[str, npt.NDArray[np.float32]], npt.NDArray[np.int64] | None]:
+    """Read samples and, if it is there, ``y`` ``[N]`` from an .npz file; nothing is unpickled.
 
-    Nothing is ever unpickled.
+    The samples are ``x`` float ``[N, *sample]``; without an ``x``, each array but ``y`` is an
+    input of a network that takes several.
 
     Raises
     ------
@@ -168,41 +169,54 @@ def read_npz(
     try:
         # Opened here: np.load leaves a file that is not a zip archive open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("x", "y") if name in archive.files}
             names = archive.files
+            wanted = ("x", "y") if "x" in names else names
+            arrays = {name: archive[name] for name in wanted if name in names}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FileFormatError(f"{path}: truncated or not an .npz file ({error})") from error
     except (ValueError, AttributeError, TypeError) as error:
         raise FileFormatError(
             f"{path}: not an .npz file of plain arrays (pickled objects are never loaded)"
         ) from error
-    if "x" not in arrays:
-        raise DataError(f"{path}: no array x, only {', '.join(names) or 'nothing'}; save x and y")
-    x = _checked_samples(path, arrays["x"], value_range)
-    return x, _checked_targets(path, arrays["y"], len(x)) if "y" in arrays else None
+    inputs = {name: values for name, values in arrays.items() if name != "y"}
+    if "x" not in inputs and (
+        len(inputs) < 2 or any(values.dtype.kind != "f" for values in inputs.values())
+    ):
+        raise DataError(
+            f"{path}: no array x, only {', '.join(names) or 'nothing'}; save x and y (or floats "
+            "for each input of a network with several)"
+        )
+    samples = {name: _checked_samples(path, name, v, value_range) for name, v in inputs.items()}
+    counts = {name: len(values) for name, values in samples.items()}
+    if len(set(counts.values())) != 1:
+        raise DataError(f"{path}: inputs differ in number of samples: {counts}")
+    n_samples = next(iter(counts.values()))
+    return samples, _checked_targets(path, arrays["y"], n_samples) if "y" in arrays else None
 
 
 def _checked_samples(
-    path: Path, x: AnyArray, value_range: tuple[float, float]
+    path: Path, name: str, x: AnyArray, value_range: tuple[float, float]
 ) -> npt.NDArray[np.float32]:
     low, high = value_range
     if x.dtype.kind in "ui":
         raise DataError(
-            f"{path}: x is {x.dtype}, floats are needed; save x / 255 (for images of 8 bits) as "
-            "float32"
+            f"{path}: {name} is {x.dtype}, floats are needed; save {name} / 255 (for images of 8 "
+            "bits) as float32"
         )
     if x.dtype.kind != "f":
-        raise DataError(f"{path}: x is {x.dtype}, float32 is needed")
+        raise DataError(f"{path}: {name} is {x.dtype}, float32 is needed")
     if x.ndim < 2 or not x.size:
-        raise DataError(f"{path}: x has shape {x.shape}, (N, channels, ...) with N >= 1 is needed")
+        raise DataError(
+            f"{path}: {name} has shape {x.shape}, (N, channels, ...) with N >= 1 is needed"
+        )
     finite = np.isfinite(x)
     if not finite.all():
         sample = int(np.argmin(finite.reshape(len(x), -1).all(axis=1)))
-        raise DataError(f"{path}: x holds NaN or infinite values, first in sample {sample}")
+        raise DataError(f"{path}: {name} holds NaN or infinite values, first in sample {sample}")
     if x.min() < low or x.max() > high:
         raise DataError(
-            f"{path}: x lies in [{x.min():g}, {x.max():g}], outside [{low:g}, {high:g}]; rescale "
-            "it or declare its range with #range=LOW,HIGH"
+            f"{path}: {name} lies in [{x.min():g}, {x.max():g}], outside [{low:g}, {high:g}]; "
+            "rescale it or declare its range with #range=LOW,HIGH"
         )
     return x.astype(np.float32)
 

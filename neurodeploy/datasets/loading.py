@@ -27,7 +27,7 @@ def load_dataset(spec: str, default_split: Literal["train", "test"] = "test") ->
     spec : str
         ``KIND:PATH[@train|test][#first=N][#norm=imagenet|MEANS/STDS]`` with KIND ``digits`` (no
         path), ``mnist`` or ``cifar10``, or ``FILE.npz`` with x ``[N, *sample]`` in [0, 1] (else
-        ``#range=LOW,HIGH``) and y ``[N]``.
+        ``#range=LOW,HIGH``) and y ``[N]``; without x, arrays named after a network's inputs.
     default_split : {"train", "test"}
         For a text that names none: calibration reads the one, evaluation the other.
 
@@ -81,7 +81,8 @@ def _images(spec: DataSpec, split: str) -> Dataset:
 
 def _npz(spec: DataSpec) -> Dataset:
     value_range = spec.value_range or UNIT_RANGE
-    x, y = files.read_npz(existing_path(spec), value_range)
+    inputs, y = files.read_npz(existing_path(spec), value_range)
+    x = next(iter(inputs.values()))
     n = _count(spec, len(x))
     return Dataset(
         spec=spec.text,
@@ -93,6 +94,7 @@ def _npz(spec: DataSpec) -> Dataset:
         value_range=value_range,
         levels=None,
         indices=np.arange(n),
+        named={} if "x" in inputs else {name: values[:n] for name, values in inputs.items()},
     )
 
 

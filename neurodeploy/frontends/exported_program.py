@@ -44,8 +44,8 @@ class ExportedProgram:
         Placeholder name -> parameter, buffer or constant.
     mutated : dict
         Placeholder name -> name of a buffer that the module changes in every call.
-    input : str
-        Placeholder name of the network's input.
+    inputs : tuple of str
+        Placeholder names of the network's inputs.
     outputs : tuple
         The nodes (or plain values) that the module returns.
     """
@@ -54,7 +54,7 @@ class ExportedProgram:
     nodes: tuple[fx.Node, ...]
     constants: dict[str, torch.Tensor]
     mutated: dict[str, str]
-    input: str
+    inputs: tuple[str, ...]
     outputs: tuple[Any, ...]
 
 
@@ -65,8 +65,8 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     return f"{type(error).__name__}: {text[:limit]}"
 
 
-def export(module: nn.Module, shape: Shape) -> ExportedProgram:
-    """Export ``module``, in the mode it is in, for samples of ``shape``.
+def export(module: nn.Module, *shapes: Shape) -> ExportedProgram:
+    """Export ``module``, in the mode it is in, for samples of the given shapes, one per input.
 
     Raises
     ------
@@ -79,13 +79,13 @@ def export(module: nn.Module, shape: Shape) -> ExportedProgram:
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise UsageError(f"{name} is {tensor.dtype}, expected torch.float32; call .float()")
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    example = torch.zeros(BATCH, *shape, device=device)
+    example = tuple(torch.zeros(BATCH, *shape, device=device) for shape in shapes)
     with _quiet(), _whole_stacks(), torch.no_grad():
         try:
-            program = _functional(torch.export.export(module, (example,)))
+            program = _functional(torch.export.export(module, example))
         except Exception as error:
             program = _export_traced(module, example, error)
-    return _collect(program)
+    return _collect(program, len(example))
 
 
 def _functional(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
@@ -109,26 +109,30 @@ def _is_functional(target: Any) -> bool:
     )
 
 
-def _export_traced(module: nn.Module, example: torch.Tensor, first: Exception) -> Any:
+def _export_traced(module: nn.Module, example: tuple[torch.Tensor, ...], first: Exception) -> Any:
     """Trace with torch.fx, which ignores what torch.export cannot follow, and export the trace."""
     try:
-        copy.deepcopy(module)(example.clone())
+        copy.deepcopy(module)(*(tensor.clone() for tensor in example))
     except Exception as error:
         raise ConversionError(
-            f"the module does not run on an input of shape {tuple(example.shape[1:])}"
+            f"the module does not run on an input of shape {_shapes(example)}"
             f"{_raised_at(error)}: {one_line(error)}; is --data what the network was trained on?"
         ) from error
     try:
         tracer = fx.Tracer()
         tracer.record_stack_traces = True
         traced = fx.GraphModule(module, tracer.trace(module))
-        return _functional(torch.export.export(traced, (example,)))
+        return _functional(torch.export.export(traced, example))
     except Exception as error:
         raise ConversionError(
             f"the module cannot be traced{_raised_at(first)}: torch.export gave {one_line(first)};"
             f" torch.fx gave {one_line(error)}; branches on values of activations and Python"
             " numbers taken from them are not converted"
         ) from error
+
+
+def _shapes(example: tuple[torch.Tensor, ...]) -> str:
+    return " and ".join(str(tuple(tensor.shape[1:])) for tensor in example)
 
 
 @contextlib.contextmanager
@@ -169,7 +173,7 @@ def _whole_stacks() -> Iterator[None]:
         setattr(fx.proxy.TracerBase, name, original)
 
 
-def _collect(program: Any) -> ExportedProgram:
+def _collect(program: Any, n_inputs: int) -> ExportedProgram:
     signature = program.graph_signature
     stored = dict(program.state_dict) | dict(program.constants)
     lifted = {
@@ -187,16 +191,16 @@ def _collect(program: Any) -> ExportedProgram:
         if node not in needed:
             needed.add(node)
             stack.extend(node.all_input_nodes)
-    if len(signature.user_inputs) != 1:
+    if len(signature.user_inputs) != n_inputs:
         raise ConversionError(
-            f"the module takes {len(signature.user_inputs)} inputs, expected one tensor"
+            f"the module takes {len(signature.user_inputs)} inputs, the data have {n_inputs}"
         )
     return ExportedProgram(
         graph_module=program.graph_module,
         nodes=tuple(node for node in program.graph.nodes if node in needed),
         constants={name: stored[target] for name, target in lifted.items()},
         mutated={name: target for name, target in lifted.items() if target in changed},
-        input=signature.user_inputs[0],
+        inputs=tuple(signature.user_inputs),
         outputs=outputs,
     )
 

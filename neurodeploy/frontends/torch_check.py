@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,13 @@ from neurodeploy.ir.analog_batches import checked_batch
 from neurodeploy.ir.analog_torch import evaluate
 from neurodeploy.ir.arrays import AnyArray
 
+Samples = Mapping[str, AnyArray]
+
 
 def check_analog(
     graph: AnalogGraph,
     module: nn.Module,
-    x: AnyArray,
+    x: AnyArray | Samples,
     tolerance: float = 1e-4,
     *,
     chunk: int = 256,
@@ -34,8 +36,8 @@ def check_analog(
         From :func:`~neurodeploy.frontends.torch_frontend.analog_from_torch`.
     module : nn.Module
         Called with the normalized input where the graph normalizes its input.
-    x : array of shape (N, *input shape)
-        Samples as the graph takes them.
+    x : array of shape (N, *input shape), or mapping
+        Samples as the graph takes them; by input name where it has several.
     tolerance : float
         Largest deviation allowed, relative to the largest magnitude of the output.
     chunk : int
@@ -55,15 +57,14 @@ def check_analog(
         If ``x`` does not fit the graph.
     """
     inputs, n_samples = checked_batch(graph, x)
-    (samples,) = inputs.values()
     if not n_samples:
         raise ConversionError(f"{graph.name}: no samples to compare with the torch module")
     worst = 0.0
     for start in range(0, n_samples, chunk):
-        part = samples[start : start + chunk]
+        part = {name: values[start : start + chunk] for name, values in inputs.items()}
         got = evaluate(graph, part)
         for name, expected in zip(graph.outputs, _outputs(graph, module, part), strict=True):
-            deviation = _deviation(got[name], expected)
+            deviation = deviation_of(got[name], expected)
             if not deviation <= tolerance:
                 where = _first_difference(graph, module, part, tolerance)
                 raise ConversionError(
@@ -74,7 +75,7 @@ def check_analog(
     return worst
 
 
-def _deviation(got: AnyArray, expected: AnyArray) -> float:
+def deviation_of(got: AnyArray, expected: AnyArray) -> float:
     """Largest difference over largest magnitude; NaN where either holds NaN."""
     if got.shape != expected.shape:
         return float("nan")
@@ -82,23 +83,25 @@ def _deviation(got: AnyArray, expected: AnyArray) -> float:
     return difference / max(float(np.abs(expected).max()), 1e-30) if difference else 0.0
 
 
-def _module_input(graph: AnalogGraph, x: AnyArray) -> torch.Tensor:
-    normalize = [node.name for node in graph.nodes if isinstance(node.op, Normalize)]
-    name = normalize[0] if normalize else graph.inputs[0]
-    return torch.tensor(evaluate(graph, x, (name,))[name])
+def _module_input(graph: AnalogGraph, x: Samples) -> list[torch.Tensor]:
+    """What the module is called with, in the order of its inputs."""
+    normalized = {n.inputs[0]: n.name for n in graph.nodes if isinstance(n.op, Normalize)}
+    names = [normalized.get(name, name) for name in graph.inputs]
+    values = evaluate(graph, x, names)
+    return [torch.tensor(values[name]) for name in names]
 
 
-def _outputs(graph: AnalogGraph, module: nn.Module, x: AnyArray) -> list[AnyArray]:
+def _outputs(graph: AnalogGraph, module: nn.Module, x: Samples) -> list[AnyArray]:
     """Different outputs of the module, flattened as the front end flattens them."""
     batch = _module_input(graph, x)
-    device = next((p.device for p in module.parameters()), batch.device)
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
         with torch.no_grad():
-            result = module(batch.to(device))
+            result = module(*(tensor.to(device) for tensor in batch))
     except Exception as error:
         raise ConversionError(
-            f"{graph.name}: the torch module does not run on {len(batch)} samples of shape"
-            f" {tuple(batch.shape[1:])}: {one_line(error)}"
+            f"{graph.name}: the torch module does not run on {len(batch[0])} samples of shape"
+            f" {' and '.join(str(tuple(b.shape[1:])) for b in batch)}: {one_line(error)}"
         ) from error
     outputs = [tensor.cpu().numpy() for tensor in torch.utils._pytree.tree_leaves(result)]
     if len(outputs) != len(graph.outputs):
@@ -125,23 +128,23 @@ class _Recorder(fx.Interpreter):
         return value
 
 
-def _first_difference(graph: AnalogGraph, module: nn.Module, x: AnyArray, tolerance: float) -> str:
+def _first_difference(graph: AnalogGraph, module: nn.Module, x: Samples, tolerance: float) -> str:
     """Say at which node the graph starts to differ from the exported program."""
     normalize = any(isinstance(node.op, Normalize) for node in graph.nodes)
     channels = graph.node(graph.inputs[0]).shape[0]
     unit = ((0.0,) * channels, (1.0,) * channels) if normalize else None
     try:
-        lowered = lower(module, graph.node(graph.inputs[0]).shape, graph.name, unit)
+        lowered = lower(module, {n: graph.node(n).shape for n in graph.inputs}, graph.name, unit)
     except NeurodeployError as error:
         return f"the module cannot be traced again: {error}"
-    batch = np.resize(x, (BATCH, *x.shape[1:]))
+    batch = {name: np.resize(v, (BATCH, *v.shape[1:])) for name, v in x.items()}
     wanted = list(dict.fromkeys(lowered.origin.values()))
     known = {node.name for node in graph.nodes}
     ours = evaluate(graph, batch, [name for name in wanted if name in known])
     for name, expected in _recorded(lowered, _module_input(graph, batch)):
         if name not in known:
             return f"the first node that differs is {name!r}: the graph does not have it"
-        deviation = _deviation(ours[name], expected)
+        deviation = deviation_of(ours[name], expected)
         if not deviation <= tolerance:
             source = graph.node(name).source
             place = f" ({source})" if source else ""
@@ -152,17 +155,18 @@ def _first_difference(graph: AnalogGraph, module: nn.Module, x: AnyArray, tolera
     )
 
 
-def _recorded(lowered: Lowered, batch: torch.Tensor) -> Iterator[tuple[str, AnyArray]]:
+def _recorded(lowered: Lowered, batch: list[torch.Tensor]) -> Iterator[tuple[str, AnyArray]]:
     """Values of the exported program by the name of the analog node, in order."""
     program = lowered.program
     recorder = _Recorder(program.graph_module, lowered.origin)
+    given = dict(zip(program.inputs, batch, strict=True))
     arguments = [
-        batch if node.name == program.input else program.constants[node.name]
+        given[node.name] if node.name in given else program.constants[node.name]
         for node in program.graph_module.graph.nodes
         if node.op == "placeholder"
     ]
     with torch.no_grad():
         recorder.run(*arguments)
     for node, name in lowered.origin.items():
-        if node != program.input:
+        if node not in given:
             yield name, recorder.values[node]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class Lowered:
 
 def analog_from_torch(
     module: nn.Module,
-    example_shape: Shape,
+    example_shape: Shape | Mapping[str, Shape],
     name: str = "network",
     normalization: Normalization | None = None,
 ) -> AnalogGraph:
@@ -83,9 +84,10 @@ def analog_from_torch(
     Parameters
     ----------
     module : nn.Module
-        Takes one float32 tensor of shape (N, *example_shape).
-    example_shape : tuple of int
-        Shape of one sample, channels first.
+        Takes one float32 tensor of shape (N, *example_shape), or one per entry of the mapping.
+    example_shape : tuple of int or mapping
+        Shape of one sample, channels first; of a module with several inputs by their names, in
+        the order of its parameters. They name the inputs of the graph, a single one is ``input``.
     name : str
         Name of the graph.
     normalization : (mean, std), optional
@@ -106,32 +108,43 @@ def analog_from_torch(
 
 def lower(
     module: nn.Module,
-    example_shape: Shape,
+    example_shape: Shape | Mapping[str, Shape],
     name: str = "network",
     normalization: Normalization | None = None,
 ) -> Lowered:
     """Do the same as :func:`analog_from_torch` and tell where every node came from."""
-    program = export(module, example_shape)
+    shapes = example_shape if isinstance(example_shape, Mapping) else {"input": example_shape}
+    program = export(module, *shapes.values())
     builder = GraphBuilder()
-    first = builder.add("input", Input(example_shape), (), None)
+    given = [builder.add(key, Input(shape), (), None) for key, shape in shapes.items()]
+    names = tuple(shapes)
     if normalization is not None:
         mean, std = normalization
-        first = builder.add("normalize", Normalize(mean, std), (first,), None)  # type: ignore[arg-type]
+        given = [
+            builder.add("normalize", Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
+            for ref in given
+        ]
+    first = dict(zip(program.inputs, given, strict=True))
     values: dict[fx.Node, Any] = {}
     sites: dict[str, Site] = {}
     for node in program.nodes:
         site = _site(node, builder)
         before = len(builder.nodes)
-        values[node] = first if node.name == program.input else _value(node, site, program, values)
+        values[node] = (
+            first[node.name] if node.name in first else _value(node, site, program, values)
+        )
         sites.update((made.name, site) for made in builder.nodes[before:])
         if isinstance(values[node], Ref):
             _expect_batch(site, values[node])
     outputs = tuple(_output(out, values) for out in program.outputs)
     if len(set(outputs)) != len(outputs):
         raise ConversionError("the module returns the same activations twice")
-    nodes = _reachable(builder.nodes, outputs)
+    nodes = reachable(builder.nodes, outputs)
+    unused = [key for key in names if key not in {made.name for made in nodes}]
+    if unused:
+        raise ConversionError(f"no output of the module depends on its input {unused[0]!r}")
     _expect_softmax_last(nodes, sites)
-    graph = AnalogGraph(name, nodes, ("input",), outputs)
+    graph = AnalogGraph(name, nodes, names, outputs)
     kept = {made.name for made in nodes}
     origin = {
         node.name: value.name
@@ -139,6 +152,16 @@ def lower(
         if isinstance(value, Ref) and value.name in kept
     }
     return Lowered(graph, program, origin)
+
+
+def input_names(module: nn.Module) -> tuple[str, ...]:
+    """Names of the tensors that a module must be given: what its ``forward`` has no default for."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return tuple(
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    )
 
 
 def _site(node: fx.Node, builder: GraphBuilder) -> Site:
@@ -249,7 +272,7 @@ def _output(out: Any, values: dict[fx.Node, Any]) -> str:
     return value.name
 
 
-def _reachable(nodes: Sequence[AnalogNode], outputs: Sequence[str]) -> tuple[AnalogNode, ...]:
+def reachable(nodes: Sequence[AnalogNode], outputs: Sequence[str]) -> tuple[AnalogNode, ...]:
     """Leave out nodes on which no output depends."""
     needed = set(outputs)
     kept = []

@@ -27,7 +27,7 @@ def render_evaluations(evaluations: Sequence[Evaluation]) -> str:
             _share(e.accuracy),
             _share(e.agreement),
             f"{e.spikes_per_inference:.1f}",
-            percent(e.tie_share),
+            _share(e.tie_share),
         )
         for e in evaluations
     ]
@@ -37,6 +37,14 @@ def render_evaluations(evaluations: Sequence[Evaluation]) -> str:
         shown = [(t, percent(last.prefix_accuracy[t])) for t in shown_prefixes(last.timesteps)]
         title = f"had the run of T = {last.timesteps} ended at step"
         parts.append(render_table((title, "accuracy"), shown))
+    # Where a class is the answer, a difference of the outputs tells little.
+    if last.output_rmse and last.agreement is None:
+        columns = ("output: RMSE in its units", *(f"T = {e.timesteps}" for e in evaluations))
+        rmse = [
+            (name, *(f"{e.output_rmse[name]:.4g}" for e in evaluations))
+            for name in last.output_rmse
+        ]
+        parts.append(render_table(columns, rmse))
     if last.layer_correlation:
         rows_ = [
             (name, *(_correlation(e.layer_correlation.get(name)) for e in evaluations))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.decoding import classify, decode_prefix
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.verify.agreement import (
@@ -33,16 +34,20 @@ class Evaluation:
     samples, timesteps : int
     source_accuracy, accuracy : float or None
         Top-1 of the source network and of the spiking one after T steps; None without labels.
+        What speaks of classes is None or empty where there is not one output of several values.
     prefix_accuracy : mapping
         Steps t = 1 .. T -> accuracy if the run had ended there.
     agreement : float or None
         Share of samples on which both give the same class; None without a source network.
     spikes_per_inference : float
         Of all populations but the inputs.
-    tie_share : float
+    tie_share : float or None
         Samples whose largest output is not unique.
     layer_correlation : mapping
         Population -> correlation of rates with activations.
+    output_rmse : mapping
+        Output population -> root mean squared difference from the source network's output, in its
+        units; empty without a source network.
     """
 
     samples: int
@@ -52,14 +57,15 @@ class Evaluation:
     prefix_accuracy: Mapping[int, float]
     agreement: float | None
     spikes_per_inference: float
-    tie_share: float
+    tie_share: float | None
     layer_correlation: Mapping[str, float | None]
+    output_rmse: Mapping[str, float] = field(default_factory=dict)
 
 
 def evaluate_artifact(
     net: Artifact,
     stimulus: Stimulus,
-    x: AnyArray,
+    x: AnyArray | Mapping[str, AnyArray],
     labels: IntArray | None,
     *,
     progress: Progress | None = None,
@@ -71,31 +77,33 @@ def evaluate_artifact(
     net : Artifact
         Real-valued or integer.
     stimulus : mapping
-    x : array ``[B, *shape]``
+    x : array ``[B, *shape]``, or mapping by input of the source network
         The samples that it encodes, raw.
     labels : array ``[B]`` or None
 
     Raises
     ------
     UsageError
-        If the network does not have exactly one output.
+        If the network has no output.
     """
     netlist = net.netlist
-    if len(netlist.outputs) != 1:
-        raise UsageError(
-            f"{netlist.name}: {len(netlist.outputs)} outputs; accuracy needs exactly one"
-        )
-    output = netlist.outputs[0]
+    if not netlist.outputs:
+        raise UsageError(f"{netlist.name}: has no output to evaluate")
+    outputs = {o.population: o for o in netlist.outputs}
     coded = coding_populations(netlist) if net.analog is not None else {}
     hidden = [n for n in coded if not is_integrator(netlist.by_name[n])]
     summary = summarize(netlist, stimulus, rates=hidden, progress=progress)
-    trace = summary.traces[output.population]
     T, batch = summary.timesteps, summary.samples
-    decided = classify(decode_prefix(netlist, output, trace, T))
+    answers = {
+        name: decode_prefix(netlist, output, summary.traces[name], T)
+        for name, output in outputs.items()
+    }
+    only = next(iter(outputs)) if classifies(netlist) else None
+    decided = None if only is None else classify(answers[only])
     prefixes: dict[int, float] = {}
-    if labels is not None:
+    if labels is not None and only is not None:
         for t in range(1, T + 1):
-            at = classify(decode_prefix(netlist, output, trace, t)).labels
+            at = classify(decode_prefix(netlist, outputs[only], summary.traces[only], t)).labels
             prefixes[t] = float((at == labels).mean())
     spikes = sum(
         int(summary.spikes_per_sample[p.name].sum())
@@ -104,21 +112,23 @@ def evaluate_artifact(
     )
     source_accuracy = agreement = None
     correlations: dict[str, float | None] = {}
+    differences: dict[str, float] = {}
     if net.analog is not None:
         nodes = sorted({*coded.values(), *net.analog.outputs})
         activations = evaluate_source(net.analog, x, nodes)
-        theirs = classify(activations[net.analog.outputs[0]]).labels
-        agreement = float((decided.labels == theirs).mean())
-        if labels is not None:
-            source_accuracy = float((theirs == labels).mean())
+        if decided is not None:
+            theirs = classify(activations[net.analog.outputs[0]]).labels
+            agreement = float((decided.labels == theirs).mean())
+            if labels is not None:
+                source_accuracy = float((theirs == labels).mean())
         for name in hidden:
             rates = decoded_rates(netlist.by_name[name], summary.rates[name], T)
             correlations[name] = correlation(rates, activations[coded[name]])
-        if output.population in coded:
-            answer = decode_prefix(netlist, output, trace, T)
-            correlations[output.population] = correlation(
-                answer, activations[coded[output.population]]
-            )
+        for name, answer in answers.items():
+            if name in coded:
+                expected = activations[coded[name]]
+                correlations[name] = correlation(answer, expected)
+                differences[name] = float(np.sqrt(np.square(answer - expected).mean()))
     return Evaluation(
         batch,
         T,
@@ -127,9 +137,16 @@ def evaluate_artifact(
         prefixes,
         agreement,
         spikes / batch,
-        float(decided.tied.mean()),
+        None if decided is None else float(decided.tied.mean()),
         correlations,
+        differences,
     )
+
+
+def classifies(netlist: RealNetlist | IntegerNetlist) -> bool:
+    """Whether the answer is a class: one output, a vector of several values."""
+    shapes = [netlist.by_name[o.population].shape for o in netlist.outputs]
+    return len(shapes) == 1 and len(shapes[0]) == 1 and shapes[0][0] > 1
 
 
 def evaluation_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -144,6 +161,7 @@ def evaluation_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         "agreement": {str(e.timesteps): e.agreement for e in evaluations},
         "spikes_per_inference": {str(e.timesteps): e.spikes_per_inference for e in evaluations},
         "tie_share": last.tie_share,
+        "output_rmse": {str(e.timesteps): dict(e.output_rmse) for e in evaluations},
         "layer_correlation": {str(e.timesteps): dict(e.layer_correlation) for e in evaluations},
         "prefix_accuracy_by_timesteps": {
             str(e.timesteps): {str(t): a for t, a in e.prefix_accuracy.items()} for e in evaluations

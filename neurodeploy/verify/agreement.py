@@ -31,7 +31,9 @@ class Agreement:
         return {"top1": self.top1, "layer_correlation": dict(self.correlation)}
 
 
-def evaluate_source(graph: AnalogGraph, x: AnyArray, keep: list[str]) -> dict[str, AnyArray]:
+def evaluate_source(
+    graph: AnalogGraph, x: AnyArray | Mapping[str, AnyArray], keep: list[str]
+) -> dict[str, AnyArray]:
     """Activations of the source network: with torch where it is installed, else in NumPy."""
     from importlib.util import find_spec
 

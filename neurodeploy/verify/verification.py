@@ -109,7 +109,7 @@ def verify_deployment(
     deployment: Deployment,
     against: Sequence[str],
     stimulus: Stimulus,
-    x: AnyArray | None = None,
+    x: AnyArray | Mapping[str, AnyArray] | None = None,
     *,
     executors: ExecutorFactory | None = None,
     stage: Callable[[str], None] = lambda _: None,
@@ -124,7 +124,7 @@ def verify_deployment(
         Executors, see :func:`neurodeploy.verify.executors.executor_names`.
     stimulus : mapping
         What every executor receives.
-    x : array ``[B, *shape]``, optional
+    x : array ``[B, *shape]``, or mapping by input, optional
         The samples it was encoded from, for the agreement with the source network.
     executors : callable, optional
         Makes an executor of the deployment's netlist by name.
@@ -170,7 +170,8 @@ def verify_deployment(
                 located = _locate(netlist, name, deployment, executor, part, deployed, other)
                 divergences[name] = replace(located, sample=located.sample + first.start)
         if source is not None and x is not None:
-            source.add(deployed, x[first])
+            given = {n: v[first] for n, v in x.items()} if isinstance(x, Mapping) else x[first]
+            source.add(deployed, given)
     return Verification(
         samples,
         netlist.timesteps,
@@ -234,12 +235,12 @@ class _SourceComparison:
         self.same: list[AnyArray] = []
 
     @classmethod
-    def of(cls, deployment: Deployment, x: AnyArray | None) -> _SourceComparison | None:
+    def of(cls, deployment: Deployment, x: object) -> _SourceComparison | None:
         """None where there is no source network or there are no samples to give it."""
         graph = deployment.artifact.analog
         return None if graph is None or x is None else cls(deployment.netlist, graph)
 
-    def add(self, run: RunRecord, x: AnyArray) -> None:
+    def add(self, run: RunRecord, x: AnyArray | Mapping[str, AnyArray]) -> None:
         """Compare a run with the activations for the same samples."""
         activations = evaluate_source(self.graph, x, sorted(set(self.coded.values())))
         for name, node in self.coded.items():

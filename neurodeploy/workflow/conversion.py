@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,18 +11,18 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.datasets import Dataset, load_dataset
-from neurodeploy.errors import DataError, TargetUnavailableError, UnknownNameError, UsageError
+from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.encoding import EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.ir.record import Progress
+from neurodeploy.workflow.sources import load_source
 
 if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT_LEVELS = 255
 CALIBRATION_SAMPLES = 512
-CHECKED_SAMPLES = 32
 INPUTS = (*get_args(EncoderName), "spikes")
 """What ``input`` can be; ``spikes`` is another word for ``rate``."""
 
@@ -49,7 +48,8 @@ def convert(
     Parameters
     ----------
     model : str or torch.nn.Module
-        ``file.py:factory`` or ``module:factory``, or the module itself.
+        ``file.py:factory`` or ``module:factory``, a program saved by torch.export (``FILE.pt2``),
+        an ONNX file (``FILE.onnx``), or the module itself.
     data : str or Dataset
         Calibration data, its training split. A normalization in it becomes part of the network.
     weights : path, optional
@@ -77,8 +77,8 @@ def convert(
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
     dataset = _calibration_data(data, calibration_samples)
-    module, source = _module(model, weights)
-    graph = _analog(module, dataset, name or source["name"])
+    network, source = load_source(model, weights)
+    graph = network.analog(dataset, name or source["name"])
     _check_classes(graph, dataset)
     encoding = _encoding(dataset, input, input_levels, seed)
     from neurodeploy.convert.deviation import pooling_deviation
@@ -88,7 +88,7 @@ def convert(
     netlist, encodings = convert_graph(
         graph,
         chosen,
-        dataset.x,
+        dataset.inputs_for(graph.inputs),
         encoding,
         run_engine,
         indices=dataset.indices,
@@ -109,7 +109,8 @@ def convert(
             "indices": _ranges(dataset.indices),
         },
     }
-    deviation = pooling_deviation(graph, chosen.lowering, netlist, encodings, dataset.x, run_engine)
+    samples = dataset.inputs_for(tuple(encodings))
+    deviation = pooling_deviation(graph, chosen.lowering, netlist, encodings, samples, run_engine)
     if deviation:
         provenance["max_pooling_deviation"] = deviation
     return Artifact(netlist, encodings, graph, None, provenance)
@@ -138,47 +139,6 @@ def _calibration_data(data: str | Dataset, n: int) -> Dataset:
     if n < 1:
         raise UsageError(f"calibration samples {n}: at least 1 is needed")
     return dataset.first(min(n, len(dataset)))
-
-
-def _module(model: str | nn.Module, weights: str | Path | None) -> tuple[nn.Module, dict[str, Any]]:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise TargetUnavailableError(
-            "convert needs torch, which is not installed in this environment; "
-            "pip install 'neurodeploy[torch]', or convert elsewhere and bring the .ndn file"
-        ) from error
-    if not isinstance(model, str):
-        if weights is not None:
-            raise UsageError("weights: load them into the module that is given instead")
-        return model, {"model": type(model).__name__, "name": type(model).__name__}
-    from neurodeploy.frontends.torch_loader import load_torch
-
-    module = load_torch(model, weights)
-    source: dict[str, Any] = {
-        "model": without_folders(model),
-        "name": model.rpartition(":")[2],
-        "weights": None,
-    }
-    if weights is not None:
-        digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-        source |= {"weights": Path(weights).name, "weights_sha256": digest}
-    return module, source
-
-
-def _analog(module: nn.Module, dataset: Dataset, name: str) -> Any:
-    from neurodeploy.frontends.torch_check import check_analog
-    from neurodeploy.frontends.torch_frontend import analog_from_torch
-
-    norm = dataset.norm
-    channels = dataset.sample_shape[0]
-    normalization = None
-    if norm is not None:
-        repeat = channels if len(norm.mean) == 1 else 1
-        normalization = (norm.mean * repeat, norm.std * repeat)
-    graph = analog_from_torch(module, dataset.sample_shape, name, normalization)
-    check_analog(graph, module, dataset.x[:CHECKED_SAMPLES])
-    return graph
 
 
 def _check_classes(graph: Any, dataset: Dataset) -> None:

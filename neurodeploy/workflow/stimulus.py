@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from neurodeploy.datasets import Dataset, load_dataset
 from neurodeploy.errors import DataError, UsageError
+from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.encoding import encode
 from neurodeploy.ir.record import Stimulus
@@ -35,25 +36,40 @@ def stimulus_for(
     Raises
     ------
     DataError
-        If shape, range or normalization differ from what the network was converted for.
+        If inputs, shape, range or normalization differ from what the network was converted for.
     UsageError
-        If the network does not have exactly one encoded input.
+        If the network has no encoded input.
     """
     dataset = load_dataset(data, "test") if isinstance(data, str) else data
     if samples is not None:
         dataset = dataset.first(samples)
     if not len(dataset):
         raise DataError(f"{dataset.spec}: no samples; at least 1 is needed")
-    if len(net.encodings) != 1:
+    if not net.encodings:
         raise UsageError(
-            f"{net.netlist.name}: has {len(net.encodings)} encoded inputs, data feed exactly 1; "
-            "give integers to Deployment.run() instead"
+            f"{net.netlist.name}: has no encoded input; give integers to Deployment.run() instead"
         )
-    ((name, encoding),) = net.encodings.items()
+    stimulus = {
+        name: _encoded(net, name, values, dataset)
+        for name, values in dataset.inputs_for(tuple(net.encodings)).items()
+    }
+    return stimulus, dataset
+
+
+def source_samples(net: Artifact, dataset: Dataset) -> AnyArray | dict[str, AnyArray]:
+    """Samples as the source network takes them: by input name where it has several."""
+    if net.analog is None or not dataset.named:
+        return dataset.x
+    return dict(dataset.inputs_for(net.analog.inputs))
+
+
+def _encoded(net: Artifact, name: str, samples: AnyArray, dataset: Dataset) -> IntArray:
+    encoding = net.encodings[name]
     population = net.netlist.by_name[name]
-    if dataset.sample_shape != population.shape:
+    which = f" of {name}" if len(net.encodings) > 1 else ""
+    if samples.shape[1:] != population.shape:
         raise DataError(
-            f"{dataset.spec}: samples of shape {dataset.sample_shape}; the network takes "
+            f"{dataset.spec}: samples{which} of shape {samples.shape[1:]}; the network takes "
             f"{population.shape}"
         )
     given = None if dataset.norm is None else (dataset.norm.mean, dataset.norm.std)
@@ -70,8 +86,7 @@ def stimulus_for(
         raise DataError(
             f"{dataset.spec}: normalization {_text(given)}; the network was converted {known}"
         )
-    raster = encode(encoding, dataset.x, net.netlist.timesteps, dataset.indices)
-    return {name: raster}, dataset
+    return encode(encoding, samples, net.netlist.timesteps, dataset.indices)
 
 
 def _by_channel(norm: _Norm | None, channels: int) -> _Norm | None:

@@ -15,7 +15,6 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.api import stimulus_for
 from neurodeploy.cli import run
-from neurodeploy.errors import UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.decoding import classify
@@ -116,10 +115,11 @@ def test_ties_go_to_the_lowest_index() -> None:
     assert decided.tied.tolist() == [True, True, False, True]
 
 
-def test_two_outputs_are_refused() -> None:
+def test_two_outputs_have_no_class() -> None:
     net = relay((Output("out", "counts"), Output("more", "counts")))
-    with pytest.raises(UsageError, match="relay: 2 outputs; accuracy needs exactly one"):
-        evaluate_artifact(net, RASTERS, np.zeros((3, 3)), None)
+    result = evaluate_artifact(net, RASTERS, np.zeros((3, 3)), np.zeros(3, np.int64))
+    assert (result.accuracy, result.agreement, result.tie_share) == (None, None, None)
+    assert result.prefix_accuracy == {}
 
 
 def test_the_largest_fall_along_the_prefixes() -> None:
@@ -189,6 +189,7 @@ def test_the_json_of_one_evaluation() -> None:
         "prefix_accuracy": {"1": 0.5, "2": 0.5},
         "agreement": {"2": 0.8},
         "spikes_per_inference": {"2": 12.5},
+        "output_rmse": {"2": {}},
         "tie_share": 0.25,
         "layer_correlation": {"2": {"a": 0.5, "b": None}},
         "prefix_accuracy_by_timesteps": {"2": {"1": 0.5, "2": 0.5}},

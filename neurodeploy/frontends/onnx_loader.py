@@ -1,0 +1,195 @@
+"""ONNX files, read without executing anything and without leaving their folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from neurodeploy.errors import FileFormatError, TargetUnavailableError, UsageError
+from neurodeploy.ir.arrays import AnyArray
+
+BATCH = 7
+"""Samples where the file leaves their number open: one that no reshape contains by chance."""
+
+_MIN_OPSET = 7
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxNetwork:
+    """A checked ONNX model with its weights.
+
+    Parameters
+    ----------
+    path : Path
+    model : onnx.ModelProto
+        With all weights in it and without functions of its own.
+    constants : dict
+        Name -> array, of the initializers.
+    inputs, outputs : tuple of str
+        As the file names them.
+    shapes : tuple
+        Per input: its shape without the batch, None for a size that is left open.
+    batch : int
+        Samples that the network takes at a time; BATCH if the file leaves that open.
+    fixed_batch : bool
+    opset : int
+    """
+
+    path: Path
+    model: Any
+    constants: dict[str, AnyArray]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    shapes: tuple[tuple[int | None, ...], ...]
+    batch: int
+    fixed_batch: bool
+    opset: int
+
+
+def load_onnx(path: str | Path) -> OnnxNetwork:
+    """Read an ONNX file.
+
+    Weights in files beside it (external data) are read from its own folder only.
+
+    Raises
+    ------
+    TargetUnavailableError
+        If the onnx package is not installed.
+    FileFormatError
+        For a file that is missing, damaged, or names data outside its folder.
+    UsageError
+        For inputs that are not float32.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise TargetUnavailableError(
+            "an .onnx file needs the onnx package, which is not installed in this environment; "
+            "pip install 'neurodeploy[onnx]'"
+        ) from error
+    return _Reader(Path(path), onnx).network()
+
+
+class _Reader:
+    def __init__(self, path: Path, onnx: Any) -> None:
+        self.path = path
+        self.onnx = onnx
+
+    def refuse(self, reason: str) -> NoReturn:
+        raise FileFormatError(f"network {self.path} {reason}")
+
+    def network(self) -> OnnxNetwork:
+        model = self.checked(self.parsed())
+        graph = model.graph
+        opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+        if opset < _MIN_OPSET:
+            self.refuse(f"uses opset {opset}, expected {_MIN_OPSET} or later; export it again")
+        constants = {tensor.name: self.array(tensor) for tensor in graph.initializer}
+        given = [value for value in graph.input if value.name not in constants]
+        if not given:
+            self.refuse("takes no input")
+        sizes = [self.sizes(value) for value in given]
+        batches = {size[0] for size in sizes}
+        fixed = {n for n in batches if n is not None}
+        if len(fixed) > 1:
+            self.refuse(f"has inputs for {sorted(fixed)} samples at a time, expected one number")
+        return OnnxNetwork(
+            path=self.path,
+            model=model,
+            constants=constants,
+            inputs=tuple(value.name for value in given),
+            outputs=tuple(value.name for value in graph.output),
+            shapes=tuple(size[1:] for size in sizes),
+            batch=fixed.pop() if fixed else BATCH,
+            fixed_batch=bool(batches - {None}),
+            opset=opset,
+        )
+
+    def parsed(self) -> Any:
+        if not self.path.is_file():
+            self.refuse("is a folder" if self.path.is_dir() else "does not exist")
+        try:
+            model = self.onnx.load_model_from_string(self.path.read_bytes())
+        except Exception as error:
+            raise FileFormatError(
+                f"network {self.path} is truncated or not an ONNX file ({type(error).__name__});"
+                " export it again"
+            ) from error
+        if not model.graph.node:
+            self.refuse("holds no graph; is it an ONNX file?")
+        return model
+
+    def checked(self, model: Any) -> Any:
+        for tensor in model.graph.initializer:
+            if tensor.data_location == self.onnx.TensorProto.EXTERNAL:
+                self.fetch(tensor)
+        for node in (n for f in [model.graph, *model.functions] for n in f.node):
+            for attribute in node.attribute:
+                tensors = [attribute.t, *attribute.tensors]
+                if any(t.data_location == self.onnx.TensorProto.EXTERNAL for t in tensors):
+                    self.refuse(f"keeps a constant of node {node.name!r} in another file")
+        try:
+            self.onnx.checker.check_model(model)
+            if model.functions:
+                model = self.onnx.inliner.inline_local_functions(model)
+        except Exception as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            reason = lines[0][:200] if lines else type(error).__name__
+            raise FileFormatError(
+                f"network {self.path} is not valid ONNX: {reason}; export it again"
+            ) from error
+        return model
+
+    def fetch(self, tensor: Any) -> None:
+        """Read a weight from a file in the folder of the network, and from nowhere else."""
+        where = {entry.key: entry.value for entry in tensor.external_data}
+        location = where.get("location", "")
+        if not location or Path(location).name != location or location in (".", ".."):
+            self.refuse(f"keeps {tensor.name!r} in {location!r}, expected a file in its own folder")
+        file = self.path.parent / location
+        if file.is_symlink() or not file.is_file():
+            self.refuse(f"keeps {tensor.name!r} in {location!r}, which is not a file beside it")
+        try:
+            offset, length = int(where.get("offset", 0)), int(where.get("length", -1))
+        except ValueError:
+            self.refuse(f"names a place for {tensor.name!r} in {location!r} that is no number")
+        size = file.stat().st_size
+        length = size - offset if length < 0 else length
+        if offset < 0 or length < 0 or offset + length > size:
+            self.refuse(
+                f"expects {tensor.name!r} at {offset}+{length} of {location}, which has {size}"
+                " bytes; the two files do not belong together"
+            )
+        with file.open("rb") as content:
+            content.seek(offset)
+            tensor.raw_data = content.read(length)
+        del tensor.external_data[:]
+        tensor.data_location = self.onnx.TensorProto.DEFAULT
+
+    def array(self, tensor: Any) -> AnyArray:
+        try:
+            values = np.asarray(self.onnx.numpy_helper.to_array(tensor))
+        except Exception as error:
+            raise FileFormatError(
+                f"network {self.path} holds a damaged weight {tensor.name!r}; export it again"
+            ) from error
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad = int((~np.isfinite(values)).sum())
+            self.refuse(f"holds {bad} NaN or infinite values of {values.size} in {tensor.name!r}")
+        return values
+
+    def sizes(self, value: Any) -> tuple[int | None, ...]:
+        tensor = value.type.tensor_type
+        if tensor.elem_type != self.onnx.TensorProto.FLOAT:
+            kind = self.onnx.TensorProto.DataType.Name(tensor.elem_type)
+            raise UsageError(f"network {self.path}: input {value.name!r} is {kind}, expected FLOAT")
+        dims = tensor.shape.dim
+        sizes = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
+        if len(sizes) < 2 or any(n is not None and n < 1 for n in sizes):
+            self.refuse(
+                f"has an input {value.name!r} of shape {sizes}, expected (N, channels, ...)"
+            )
+        return sizes
