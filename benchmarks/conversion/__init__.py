@@ -1,0 +1,1 @@
+"""Method x T on trained networks, beside SpikingJelly and sinabs."""
