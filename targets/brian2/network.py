@@ -131,7 +131,8 @@ class _Assembly:
                 codeobj_class=self.shared["codeobj_class"],
             )
         if fires and group.signed and _reset(group, "theta_neg"):
-            made.run_on_event("negative", _reset(group, "theta_neg"), when="resets")
+            theta = "theta_pos" if group.memory else "theta_neg"
+            made.run_on_event("negative", _reset(group, theta), when="resets")
         for name, value in (
             ("theta_pos", group.threshold),
             ("theta_neg", group.negative_threshold),
@@ -154,17 +155,22 @@ class _Assembly:
         cells = self.brian2.NeuronGroup(
             # The last cell stands for the padding: nothing ever reaches it.
             self.batch * math.prod(group.input_shape) + 1,
-            "\n".join([_LIVE, "a : 1", "accumulated : 1", *(["drive : 1"] if drive else [])]),
+            "\n".join(
+                [_LIVE, "a : 1", "now : 1", "accumulated : 1", *(["drive : 1"] if drive else [])]
+            ),
             name=f"{group.object}_cells",
             namespace=self._window(group),
             **self.shared,
         )
         cells.run_regularly(
-            f"accumulated += live*(a{drive})\na = 0",
+            f"now = live*(a{drive})\naccumulated += now\na = 0",
             when="groups",
             clock=self.shared["clock"],
             codeobj_class=self.shared["codeobj_class"],
         )
+        if group.signed:
+            # Below everything that can be accumulated: padding never wins.
+            cells.accumulated[self.batch * math.prod(group.input_shape)] = -(2.0**50)
         return cells
 
     def _connect_pool(self, group: Group, made: Any, cells: Any) -> None:
@@ -173,8 +179,9 @@ class _Assembly:
         for k, tap in enumerate(group.taps):
             index = tap[None, :] + n_cells * np.arange(self.batch)[:, None]
             index = np.where(tap[None, :] == n_cells, self.batch * n_cells, index)
-            linked = self.brian2.linked_var(cells, "accumulated", index=index.reshape(-1))
-            setattr(made, f"cell_{k}", linked)
+            for name, variable in _pooled_variables(group, k).items():
+                linked = self.brian2.linked_var(cells, variable, index=index.reshape(-1))
+                setattr(made, name, linked)
 
     def _synapses(self, link: Link, source: Any, target: Any) -> Any:
         pre, post = self.by_object[link.pre], self.by_object[link.post]
@@ -256,12 +263,34 @@ def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
         lines.append("theta_pos : 1 (constant)")
         binary = group.payload_max == 1
         fired = "int(v >= theta_pos)" if binary else "clip(floor(v/theta_pos), 0, payload_max)"
+        code += _coded(group, "up", fired)
         if group.signed:
             lines.append("theta_neg : 1 (constant)")
             back = "int(v <= -theta_neg)" if binary else "clip(floor(-v/theta_neg), 0, payload_max)"
-            fired = f"({fired} - {back})"
-        code.append(f"s = live*{fired}")
+            if group.memory:
+                lines.append("m : 1")
+                owed = "clip(clip(-floor(v/theta_pos), 0, payload_max), 0, m)"
+                back = f"int(v <= -theta_neg)*{owed}"
+            code += _coded(group, "down", back)
+            if group.memory:
+                code.append("down = down*(1 - 0.5*int(down > m))")
+        code.append("s = live*(up - down)" if group.signed else "s = live*up")
+        if group.memory:
+            code.append("m += s")
     return lines, code
+
+
+def _coded(group: Group, name: str, magnitude: str) -> list[str]:
+    """Code that sets ``name`` to the magnitude nearest to a whole number >= 0 that spikes have."""
+    code = [f"{name} = {magnitude}"]
+    if group.payload_code == "power_of_two":
+        # Logarithms of whole numbers below 2^24 are further than 1e-8 from whole exponents, unless
+        # they are powers themselves.
+        code += [
+            f"below = 2.0**floor(log(clip({name}, 1, inf))/log(2.0) + 1e-9)",
+            f"{name} = int({name} >= 1)*below*(1 + int(2*{name} >= 3*below))",
+        ]
+    return code
 
 
 def _decayed(name: str, decay: int) -> str:
@@ -270,10 +299,25 @@ def _decayed(name: str, decay: int) -> str:
 
 def _pool(group: Group, driven: bool) -> tuple[list[str], list[str]]:
     assert group.taps is not None
-    names = [f"cell_{k}" for k in range(len(group.taps))]
-    lines = ["v : 1", *(f"{name} : 1 (linked)" for name in names)]
-    code = ["top = v", *(f"top = clip({name}, top, inf)" for name in names)]
+    n_taps = len(group.taps)
+    linked = [name for k in range(n_taps) for name in _pooled_variables(group, k)]
+    lines = ["v : 1", *(f"{name} : 1 (linked)" for name in linked)]
+    if group.rule == "winner":
+        code = ["top = cell_0", "present = now_0"]
+        for k in range(1, n_taps):
+            code += [
+                f"present += int(cell_{k} > top)*(now_{k} - present)",
+                f"top = clip(cell_{k}, top, inf)",
+            ]
+        return lines, [*code, "s = present", "v = top"]
+    code = ["top = cell_0", *(f"top = clip(cell_{k}, top, inf)" for k in range(1, n_taps))]
     return lines, [*code, "s = top - v", "v = top"]
+
+
+def _pooled_variables(group: Group, tap: int) -> dict[str, str]:
+    """Variables of a pooled neuron that are linked to its cells."""
+    now = {f"now_{tap}": "now"} if group.rule == "winner" else {}
+    return {f"cell_{tap}": "accumulated", **now}
 
 
 def _raster(group: Group, driven: bool) -> tuple[list[str], list[str]]:

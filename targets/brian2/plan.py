@@ -6,8 +6,8 @@ they are all that the Network is built from; a script of a user can build it too
 brian2.json::
 
     schema, name, timesteps, dt, outputs     T, seconds per step, integrators that are read
-    groups   [{name, object, kind, shape, depth, low, high, reset, payload_max,
-               current_decay, membrane_decay, input_shape}]
+    groups   [{name, object, kind, shape, depth, low, high, reset, payload_max, payload_code,
+               memory, rule, current_decay, membrane_decay, input_shape}]
     links    [{name, object, pre, post, delay}]
 
 ``object`` is the name of the NeuronGroup or Synapses in the Network, ``pre`` and ``post`` are
@@ -39,7 +39,14 @@ from neurodeploy.ir.arrays import AnyArray, IntArray, frozen
 from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.files import read_bytes
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.neurons import (
+    PAYLOAD_CODES,
+    POOL_RULES,
+    RESETS,
+    Input,
+    IntegerNeuron,
+    MaxPool,
+)
 
 JSON_FILE = "brian2.json"
 ARRAYS_FILE = "brian2.safetensors"
@@ -66,8 +73,8 @@ class Group:
         First step of the window.
     low, high : int
         Range of the emitted values.
-    reset, payload_max, current_decay, membrane_decay
-        As in :class:`neurodeploy.ir.neurons.IntegerNeuron`.
+    reset, payload_max, current_decay, membrane_decay, payload_code, memory, rule
+        As in :class:`neurodeploy.ir.neurons.IntegerNeuron` and ``MaxPool``.
     threshold, negative_threshold, bias, initial_membrane : int arrays ``[n]`` or None
     taps : int array ``[n_taps, n]`` or None
         Flat input cells of each pooled neuron; ``prod(input_shape)`` stands for a padded cell.
@@ -90,6 +97,9 @@ class Group:
     bias: IntArray | None = None
     initial_membrane: IntArray | None = None
     taps: IntArray | None = None
+    payload_code: str = "integer"
+    memory: bool = False
+    rule: str = "maximum"
 
     @property
     def size(self) -> int:
@@ -208,10 +218,10 @@ def _group(p: Population, name: str, depth: int, low: int, high: int) -> Group:
     if isinstance(model, Input):
         shared: dict[str, Any] = {"kind": model.kind, **plain}
     elif isinstance(model, MaxPool):
-        shared = {"kind": "pool", "taps": _taps(model), **plain}
+        shared = {"kind": "pool", "taps": _taps(model), "rule": model.rule, **plain}
     else:
         assert isinstance(model, IntegerNeuron)
-        shared = {k: getattr(model, k) for k in plain}
+        shared = {k: getattr(model, k) for k in (*plain, "payload_code", "memory")}
         shared["kind"] = "neuron"
         for quantity in model.quantities():
             shared[quantity] = frozen(p.spread(getattr(model, quantity)).reshape(-1))
@@ -359,6 +369,8 @@ def _verify(plan: Plan) -> None:
     for g in plan.groups:
         if g.kind not in KINDS or g.reset not in RESETS or g.depth < 0:
             raise ValueError(f"{g.object}: kind, reset or depth")
+        if g.payload_code not in PAYLOAD_CODES or g.rule not in POOL_RULES:
+            raise ValueError(f"{g.object}: payload_code or rule")
         needed = {"neuron": ("bias", "initial_membrane"), "pool": ("taps",)}.get(g.kind, ())
         if g.kind == "neuron" and g.emits:
             needed += ("threshold", *(("negative_threshold",) if g.signed else ()))

@@ -40,6 +40,8 @@ class NeuronSpec:
     payload_max: int
     current_decay: int
     membrane_decay: int
+    payload_code: Literal["integer", "power_of_two"] = "integer"
+    memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,12 @@ class WindowSpec:
 
 @dataclass(frozen=True, slots=True)
 class PoolSpec:
-    """Maximum over each window of the accumulated input."""
+    """Pooling over each window of the accumulated input."""
 
     input_shape: tuple[int, ...]
     window: WindowSpec
+    rule: Literal["maximum", "winner"] = "maximum"
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

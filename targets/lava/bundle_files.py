@@ -67,12 +67,16 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         elif isinstance(p.model, PoolSpec):
             record["pool"] = {
                 "input_shape": list(p.model.input_shape),
+                "rule": p.model.rule,
+                "signed": p.model.signed,
                 **_window_record(p.model.window),
             }
         else:
             record["neuron"] = {
                 "reset": p.model.reset,
                 "payload_max": p.model.payload_max,
+                "payload_code": p.model.payload_code,
+                "memory": p.model.memory,
                 "current_decay": p.model.current_decay,
                 "membrane_decay": p.model.membrane_decay,
             }
@@ -211,7 +215,13 @@ def _population(record: Mapping[str, Any], arrays: Mapping[str, IntArray]) -> Po
     if "input" in record:
         model = InputSpec(**record["input"])
     elif "pool" in record:
-        model = PoolSpec(tuple(record["pool"]["input_shape"]), _window(record["pool"]))
+        pool = record["pool"]
+        model = PoolSpec(
+            tuple(pool["input_shape"]),
+            _window(pool),
+            pool.get("rule", "maximum"),
+            pool.get("signed", False),
+        )
     else:
         prefix = f"population.{record['name']}."
         model = NeuronSpec(
@@ -233,6 +243,10 @@ def _verify(bundle: Bundle) -> None:
         if isinstance(p.model, NeuronSpec):
             if p.model.reset not in ("subtract", "zero", "none"):
                 raise ValueError(f"{p.name}: reset {p.model.reset!r}")
+            if p.model.payload_code not in ("integer", "power_of_two"):
+                raise ValueError(f"{p.name}: payload_code {p.model.payload_code!r}")
+            if p.model.memory and p.model.negative_threshold is None:
+                raise ValueError(f"{p.name}: memory without a negative threshold")
             for name in _QUANTITIES:
                 value = getattr(p.model, name)
                 if value is not None:
@@ -240,6 +254,8 @@ def _verify(bundle: Bundle) -> None:
             for theta in (p.model.threshold, p.model.negative_threshold):
                 if theta is not None and theta.min() < 1:
                     raise ValueError(f"{p.name}: threshold {theta.min()} below 1")
+        if isinstance(p.model, PoolSpec) and p.model.rule not in ("maximum", "winner"):
+            raise ValueError(f"{p.name}: rule {p.model.rule!r}")
     for q in bundle.projections:
         pre, post = bundle.by_name[q.pre], bundle.by_name[q.post]
         if q.kind not in KINDS or q.delay < 1:

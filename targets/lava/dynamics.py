@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.targets.lava.bundle import NeuronSpec, PoolSpec, PopulationSpec
-from neurodeploy.targets.lava.kernels import window_maximum
+from neurodeploy.targets.lava.kernels import window_maximum, window_winner
 
 _UNITY_BITS = 12
 
@@ -52,7 +52,8 @@ class NeuronState:
     """Current and membrane of one population over several lanes.
 
     ``u <- trunc0(u (4096 - du) / 4096) + a``, ``v <- trunc0(v (4096 - dv) / 4096) + u + b``,
-    then the spikes and the reset in the same step.
+    then the spikes and the reset in the same step. ``emitted`` is the sum of payloads of the
+    window, which a neuron with memory may take back.
     """
 
     def __init__(self, population: PopulationSpec, model: NeuronSpec, lanes: int) -> None:
@@ -65,6 +66,8 @@ class NeuronState:
         negative = model.negative_threshold
         self._theta_neg = None if negative is None else population.spread(negative)
         self._payload_max = model.payload_max
+        self._powers = model.payload_code == "power_of_two"
+        self._memory = model.memory
         self._reset_mode = model.reset
         self.restart()
 
@@ -72,6 +75,7 @@ class NeuronState:
         """Open a window: u = 0, v = v0."""
         self.u = np.zeros(self._shape, dtype=np.int64)
         self.v = np.broadcast_to(self._v0, self._shape).astype(np.int64)
+        self.emitted = np.zeros(self._shape if self._memory else (), dtype=np.int64)
 
     def step(self, a: IntArray) -> IntArray:
         """Integrate ``a`` and return the signed payloads, both ``[lanes, *shape]``."""
@@ -82,7 +86,11 @@ class NeuronState:
         positive = self._count(self.v, self._theta)
         charge = positive * self._theta
         spikes = positive
-        if self._theta_neg is not None:
+        if self._memory:
+            spikes = positive - self._taken_back()
+            charge = spikes * self._theta
+            self.emitted = self.emitted + spikes
+        elif self._theta_neg is not None:
             negative = self._count(-self.v, self._theta_neg)
             charge = charge - negative * self._theta_neg
             spikes = positive - negative
@@ -96,7 +104,26 @@ class NeuronState:
         reached = v >= theta
         if self._payload_max == 1:
             return reached.astype(np.int64)
-        return np.where(reached, np.minimum(v // theta, self._payload_max), 0)
+        return self._coded(np.where(reached, np.minimum(v // theta, self._payload_max), 0))
+
+    def _taken_back(self) -> IntArray:
+        assert self._theta is not None
+        theta_neg = self._theta_neg
+        assert theta_neg is not None
+        owed = np.minimum(-(self.v // self._theta), self._payload_max)
+        owed = np.where(self.v <= -theta_neg, np.minimum(owed, self.emitted), 0)
+        coded = self._coded(owed)
+        return np.where(coded > self.emitted, coded >> 1, coded)
+
+    def _coded(self, k: IntArray) -> IntArray:
+        """The magnitude nearest to ``k`` >= 0 that a spike can carry."""
+        if not self._powers:
+            return k
+        power = np.ones_like(k)
+        for exponent in range(1, self._payload_max.bit_length()):
+            # 2^e is nearest from three quarters of it on.
+            power = np.where(4 * k >= 3 << exponent, 1 << exponent, power)
+        return np.where(k > 0, power, 0)
 
 
 def _kept(x: IntArray, keep: int) -> IntArray:
@@ -112,10 +139,12 @@ def _kept(x: IntArray, keep: int) -> IntArray:
 
 
 class PoolState:
-    """Maximum of the input accumulated so far; emits its increase."""
+    """Maximum of the input accumulated so far; emits its change, or the input of the winner."""
 
     def __init__(self, population: PopulationSpec, model: PoolSpec, lanes: int) -> None:
         self._window = model.window
+        self._winner = model.rule == "winner"
+        self._signed = model.signed
         self._input_shape = (lanes, *model.input_shape)
         self._shape = (lanes, *population.shape)
         self.restart()
@@ -126,9 +155,12 @@ class PoolState:
         self.v = np.zeros(self._shape, dtype=np.int64)
 
     def step(self, a: IntArray) -> IntArray:
-        """Accumulate ``a`` ``[lanes, *input_shape]`` and return ``M(t) - M(t - 1)``."""
+        """Accumulate ``a`` ``[lanes, *input_shape]`` and return what is emitted."""
         self._accumulated += a
-        before, self.v = self.v, window_maximum(self._accumulated, self._window)
+        before = self.v
+        self.v = window_maximum(self._accumulated, self._window, self._signed)
+        if self._winner:
+            return window_winner(self._accumulated, a, self._window, self._signed)
         return self.v - before
 
 

@@ -127,10 +127,12 @@ _MAPS: dict[str, Any] = {
 }
 
 
-def patches_of(x: AnyArray, window: WindowSpec) -> AnyArray:
-    """Zero-padded windows of ``[lanes, C, *spatial]`` as a view ``[lanes, C, *out, *kernel]``."""
+def patches_of(x: AnyArray, window: WindowSpec, fill: int = 0) -> AnyArray:
+    """Padded windows of ``[lanes, C, *spatial]`` as a view ``[lanes, C, *out, *kernel]``."""
     n = len(window.kernel)
-    padded = np.pad(x, [(0, 0), (0, 0), *window.padding]) if np.any(window.padding) else x
+    padded = x
+    if np.any(window.padding):
+        padded = np.pad(x, [(0, 0), (0, 0), *window.padding], constant_values=fill)
     extent = tuple(d * (k - 1) + 1 for k, d in zip(window.kernel, window.dilation, strict=True))
     axes: Any = tuple(range(2, 2 + n))
     view: AnyArray = sliding_window_view(padded, extent, axis=axes)
@@ -140,8 +142,24 @@ def patches_of(x: AnyArray, window: WindowSpec) -> AnyArray:
     return chosen
 
 
-def window_maximum(accumulated: IntArray, window: WindowSpec) -> IntArray:
-    """Maximum over each window of ``[lanes, C, *spatial]``, all >= 0: padding never wins."""
+# Below everything that can be accumulated: what a padded cell counts as among signed ones.
+_NEVER = -(2**50)
+
+
+def window_maximum(accumulated: IntArray, window: WindowSpec, signed: bool) -> IntArray:
+    """Maximum over each window of ``[lanes, C, *spatial]``; padding never wins."""
     n = len(window.kernel)
-    maximum: IntArray = patches_of(accumulated, window).max(axis=tuple(range(-n, 0)))
+    patches = patches_of(accumulated, window, _NEVER if signed else 0)
+    maximum: IntArray = patches.max(axis=tuple(range(-n, 0)))
     return maximum
+
+
+def window_winner(accumulated: IntArray, a: IntArray, window: WindowSpec, signed: bool) -> IntArray:
+    """Entry of ``a`` where ``accumulated`` is largest in each window, the first of equal ones."""
+    n = len(window.kernel)
+    patches = patches_of(accumulated, window, _NEVER if signed else 0)
+    flat = patches.reshape(*patches.shape[:-n], -1)
+    first = flat.argmax(axis=-1)[..., None]
+    present = patches_of(a, window).reshape(flat.shape)
+    chosen: IntArray = np.take_along_axis(present, first, axis=-1)[..., 0]
+    return chosen

@@ -41,7 +41,7 @@ def _population(population: Population, depth: int) -> PopulationSpec:
     if isinstance(model, Input):
         spec = InputSpec(model.kind, model.low, model.high)
     elif isinstance(model, MaxPool):
-        spec = PoolSpec(model.input_shape, _window(model.window))
+        spec = PoolSpec(model.input_shape, _window(model.window), model.rule, model.signed)
     elif isinstance(model, IntegerNeuron):
         spec = NeuronSpec(
             model.threshold,
@@ -52,6 +52,8 @@ def _population(population: Population, depth: int) -> PopulationSpec:
             model.payload_max,
             model.current_decay,
             model.membrane_decay,
+            model.payload_code,
+            model.memory,
         )
     else:
         raise TypeError(f"{population.name}: {type(model).__name__} in an integer netlist")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from tests.conformance import (  # noqa: F401
     cases_connectivity,
     cases_inputs,
+    cases_memory,
     cases_neurons,
     cases_targets,
     cases_timing,

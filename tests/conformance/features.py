@@ -25,7 +25,7 @@ def features(netlist: IntegerNetlist) -> set[str]:
         if q.exponent.any():
             found.add("exponent")
         found.add(q.connectivity.kind)
-    if any(o.decode == "membrane" for o in netlist.outputs):
+    if any(o.reads_membrane for o in netlist.outputs):
         found.add("membrane output")
     return found
 
@@ -34,6 +34,10 @@ def _of_population(p: Population) -> Iterator[str]:
     model = p.model
     if isinstance(model, MaxPool):
         yield "max-pooling"
+        if model.signed:
+            yield "signed pooling"
+        if model.rule == "winner":
+            yield "winner pooling"
     elif isinstance(model, Input):
         yield f"{model.kind} input"
         if model.low < 0:
@@ -54,6 +58,10 @@ def _of_neuron(model: IntegerNeuron) -> Iterator[str]:
         yield "signed spikes"
     if model.payload_max > 1:
         yield "graded spikes"
+    if model.payload_code == "power_of_two":
+        yield "powers of two"
+    if model.memory:
+        yield "memory"
     if model.current_decay != 4096:
         yield "current decay"
     if model.membrane_decay:

@@ -87,6 +87,20 @@ class Cell:
         self.up = None if model.threshold is None else value(model.threshold, population, i)
         down = model.negative_threshold
         self.down = None if down is None else value(down, population, i)
+        self.sent = 0
+
+    def payload(self, k: int) -> int:
+        """The magnitude nearest to k >= 0 that a spike can have."""
+        if self.model.payload_code == "integer" or k == 0:
+            return k
+        powers = [2**e for e in range(k.bit_length() + 1)]
+        return min(powers, key=lambda p: (abs(p - k), -p))
+
+    def taken_back(self) -> int:
+        """How much a neuron with memory takes back, of what it sent."""
+        assert self.up is not None
+        k = self.payload(min(math.ceil(-self.v / self.up), self.model.payload_max, self.sent))
+        return k if k <= self.sent else k // 2
 
     def step(self, a: int) -> int:
         m = self.model
@@ -94,9 +108,13 @@ class Cell:
         self.v = toward_zero(self.v, m.membrane_decay) + self.u + self.bias
         s, theta = 0, 0
         if self.up is not None and self.v >= self.up:
-            s, theta = min(self.v // self.up, m.payload_max), self.up
+            s, theta = self.payload(min(self.v // self.up, m.payload_max)), self.up
         elif self.down is not None and self.v <= -self.down:
-            s, theta = -min(-self.v // self.down, m.payload_max), self.down
+            if m.memory:
+                s, theta = -self.taken_back(), self.up or 0
+            else:
+                s, theta = -self.payload(min(-self.v // self.down, m.payload_max)), self.down
+        self.sent += s
         if m.reset == "subtract":
             self.v -= s * theta
         elif m.reset == "zero" and s:
@@ -148,7 +166,11 @@ def run_sample(
                 emitted = []
                 for i, seen in enumerate(windows[p.name]):
                     top = max((gathered[p.name][c] for c in seen), default=0)
-                    emitted.append(top - highest[p.name][i])
+                    if p.model.rule == "winner":
+                        winner = next(c for c in seen if gathered[p.name][c] == top)
+                        emitted.append(a[winner])
+                    else:
+                        emitted.append(top - highest[p.name][i])
                     highest[p.name][i] = top
                 membranes[p.name][t] = highest[p.name]
             else:

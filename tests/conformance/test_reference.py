@@ -83,7 +83,7 @@ def test_a_case_that_differs_is_reported() -> None:
 
 
 MUTATIONS = {
-    "threshold > instead of >=": ("self.v >= theta, k, 0", "self.v > theta, k, 0"),
+    "threshold > instead of >=": ("self.v >= theta, self.v", "self.v > theta, self.v"),
     "negative threshold < instead of <=": ("self.v <= -theta_neg", "self.v < -theta_neg"),
     "current decays after the input": (
         "trunc0_decay(self.u, model.current_decay) + a",
@@ -100,12 +100,32 @@ MUTATIONS = {
     "no reset for zero": ('model.reset == "zero"', "False"),
     "soft reset for none": ('model.reset == "subtract"', 'model.reset != "zero"'),
     "one threshold per reset": ("charge = spikes * theta", "charge = np.sign(spikes) * theta"),
-    "payload not capped": ("np.minimum(self.v // theta, model.payload_max)", "(self.v // theta)"),
+    "payload not capped": ("np.minimum(k, model.payload_max)", "k"),
     "negative payload not capped": (
-        "np.minimum(-self.v // theta_neg, model.payload_max)",
-        "(-self.v // theta_neg)",
+        "np.minimum(k_neg, model.payload_max)",
+        "k_neg",
     ),
     "negative spikes count as positive": ("spikes - negative", "spikes + negative"),
+    "memory forgets what was emitted": ("self.emitted + spikes", "self.emitted"),
+    "memory takes back more than it emitted": (
+        "np.minimum(-(self.v // theta), self.emitted)",
+        "-(self.v // theta)",
+    ),
+    "memory takes back the negative threshold": (
+        "back = theta if model.memory else theta_neg",
+        "back = theta_neg",
+    ),
+    "memory takes back one too few": ("-(self.v // theta), ", "-self.v // theta, "),
+    "power of two taken back beyond memory": (
+        "np.where(negative > self.emitted, negative // 2, negative)",
+        "negative",
+    ),
+    "power of two rounded down": ("(mantissa >= 0.75)", "(mantissa >= 1.0)"),
+    "winner by the present input": (
+        "model.winner(self.accumulated, a)",
+        "model.winner(a, a)",
+    ),
+    "winner emits the maximum": ("return model.winner(self.accumulated, a)", "return self.v"),
     "pooling forgets": ("self.accumulated + a", "a"),
     "pooling emits the maximum": ("return change", "return maximum"),
     "delay ignored": ("step - delay[id(projection)] - plan", "step - 1 - plan"),
