@@ -60,14 +60,14 @@ def pooling_deviation(
     run = simulate(netlist, stimulus)
     rows = []
     for rewrite in rewrites:
-        names = {rewrite.pooled, *(term.source for term in rewrite.affine.terms)}
+        names = {t.source for t in (*rewrite.pooled.terms, *rewrite.affine.terms)}
         rates = {}
         for name in names:
             population = netlist.by_name[name]
             assert population.unit is not None
             counts = run.spikes[name].sum(axis=1)
             rates[name] = counts / run.timesteps * population.spread(population.unit)
-        pooled = rates[rewrite.pooled].reshape(-1, *rewrite.model.input_shape)
+        pooled = evaluate_affine(rewrite.pooled, rates)
         exact = rewrite.model.maximum(pooled)
         error = np.abs(evaluate_affine(rewrite.affine, rates) - exact)
         rows.append(

@@ -1,4 +1,4 @@
-"""Graded spikes with memory: one signed power of two, or whole number, per step.
+"""Graded spikes with memory: one signed whole number, or power of two, per step.
 
 A payload carries what would take many binary spikes, so that a few steps suffice. Powers of two
 cost a shift instead of a multiplication; what they round off stays in the membrane and follows in
@@ -8,12 +8,16 @@ doi 10.1109/SiPS52927.2021.00053).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from neurodeploy.convert.layers import ReluLayer
 from neurodeploy.convert.layerwise import LayerwiseMethod, SpikeCode
+from neurodeploy.convert.thresholds import Activations
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.neurons import PAYLOAD_CODES, PayloadCode
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.neurons import PAYLOAD_CODES, PayloadCode, RealNeuron
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +28,14 @@ class Graded(LayerwiseMethod):
     ----------
     timesteps : int
         Steps of one sample, T; 1 to 4 are usual.
-    payload : {"power_of_two", "integer"}
+    payload : {"integer", "power_of_two"}
         Magnitudes of a spike.
     payload_bits : int
         Of the largest magnitude: 2^bits, for integers 2^bits - 1.
     """
 
     timesteps: int = 4
-    payload: PayloadCode = "power_of_two"
+    payload: PayloadCode = "integer"
     payload_bits: int = 5
 
     def __post_init__(self) -> None:
@@ -43,6 +47,22 @@ class Graded(LayerwiseMethod):
 
     def code(self, layer: ReluLayer) -> SpikeCode:
         """One signed payload a step, with memory."""
+        if layer.levels is not None:
+            return SpikeCode(layer.levels, memory=True)
         whole = self.payload == "integer"
         payload_max = 2**self.payload_bits - (whole and self.payload_bits > 0)
         return SpikeCode(payload_max, self.payload, memory=True)
+
+    def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
+        """What a unit spike is worth; of a quantized activation, one of its levels."""
+        if layer.levels is not None:
+            assert layer.maximum is not None
+            return np.full(layer.shape[0], layer.maximum / layer.levels)
+        return LayerwiseMethod.thresholds(self, layer, activations)
+
+    def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
+        """A graded neuron; of a quantized activation, with its shift as initial membrane."""
+        neuron = LayerwiseMethod.neuron(self, layer, theta)
+        if layer.levels is None:
+            return neuron
+        return replace(neuron, initial_membrane=theta * layer.shift)

@@ -50,10 +50,10 @@ class ReluLayer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolLayer:
-    """Exact max-pooling of one population."""
+    """Max-pooling of ``affine``: populations added up element by element, without a bias."""
 
     name: str
-    pooled: str
+    affine: Affine
     model: neurons.MaxPool
     source: str | None
 
@@ -82,7 +82,7 @@ class Rewrite:
     """Max-pooling out of plain neurons: ``affine`` is the maximum of ``pooled`` over ``model``."""
 
     node: str
-    pooled: str
+    pooled: Affine
     model: neurons.MaxPool
     affine: Affine
 
@@ -118,11 +118,11 @@ class ActivationGraph:
             if isinstance(layer, InputLayer):
                 value = np.asarray(inputs[layer.name], dtype=np.float32)
             elif isinstance(layer, PoolLayer):
-                value = layer.model.maximum(values[layer.pooled])
+                value = layer.model.maximum(evaluate_affine(layer.affine, values))
             else:
                 value = evaluate_affine(layer.affine, values)
                 if isinstance(layer, ReluLayer):
-                    value = np.clip(value, 0.0, layer.maximum)
+                    value = rectified(layer, value)
             visit(layer, value)
             values[layer.name] = value
             for source in sources(layer):
@@ -142,9 +142,20 @@ def sources(layer: Layer) -> set[str]:
     """Layers that a layer takes values from."""
     if isinstance(layer, InputLayer):
         return set()
-    if isinstance(layer, PoolLayer):
-        return {layer.pooled}
     return {term.source for term in layer.affine.terms}
+
+
+def rectified(layer: ReluLayer, value: AnyArray) -> AnyArray:
+    """The activation of a layer for the values ``[B, *shape]`` of its expression."""
+    if layer.levels is not None:
+        assert layer.maximum is not None
+        step = np.float32(layer.maximum / layer.levels)
+        level = np.floor(value / step + np.float32(layer.shift))
+        return np.asarray(np.clip(level, 0, layer.levels) * step)
+    if layer.slope is not None:
+        slope = layer.slope.astype(np.float32).reshape(-1, *(1,) * (value.ndim - 2))
+        return np.asarray(np.where(value > 0, value, slope * value))
+    return np.asarray(np.clip(value, 0.0, layer.maximum))
 
 
 def evaluate_affine(affine: Affine, values: Mapping[str, AnyArray]) -> AnyArray:

@@ -29,7 +29,7 @@ from neurodeploy.convert.layers import (
     PoolLayer,
     ReluLayer,
 )
-from neurodeploy.convert.lower import AveragePooling, LoweringOptions, MaxPooling
+from neurodeploy.convert.lower import AveragePooling, Leaky, LoweringOptions, MaxPooling
 from neurodeploy.convert.refinement import Refinement
 from neurodeploy.convert.thresholds import Activations, Calibration, check_rule, choose_ranges
 from neurodeploy.errors import ConversionError, UsageError
@@ -41,6 +41,8 @@ from neurodeploy.ir.neurons import Input, PayloadCode, RealNeuron
 
 # Head room of a counted output above the largest calibration value, and of the winner above zero.
 COUNT_MARGIN = 0.05
+# Steps of the grid on which several populations are pooled together.
+POOL_LEVELS = 127
 # A neuron with memory takes back as soon as it is below zero; in integers that is one unit.
 BELOW_ZERO = 1e-6
 
@@ -109,7 +111,7 @@ class LayerwiseMethod:
     decode: Decode = "membrane"
     max_pooling: MaxPooling = "exact"
     average_pooling: AveragePooling = "auto"
-    leaky: str = "units"
+    leaky: Leaky = "units"
     activation_units: int = 4
     bias_correction: int = 1
 
@@ -134,7 +136,9 @@ class LayerwiseMethod:
     @property
     def lowering(self) -> LoweringOptions:
         """Which populations exist."""
-        return LoweringOptions(self.max_pooling, self.average_pooling)
+        return LoweringOptions(
+            self.max_pooling, self.average_pooling, self.leaky, self.activation_units
+        )
 
     @property
     def refinements(self) -> tuple[Refinement, ...]:
@@ -273,10 +277,38 @@ def input_population(layer: InputLayer, encoding: Encoding) -> Population:
 
 
 def pool_population(layer: PoolLayer, populations: Mapping[str, Population]) -> Population:
-    """A pool of counts: a pooled channel keeps the worth of its source."""
-    pooled = populations[layer.pooled]
-    model = replace(layer.model, signed=RealNetlist.emits_negative(pooled))
-    return Population(layer.name, layer.shape, model, pooled.unit, layer.source)
+    """A pool of counts; of a single population, with the worth of its source."""
+    weights, unit = pool_weights(layer, populations)
+    negative = any(
+        bool((weights[term.source] < 0).any())
+        or RealNetlist.emits_negative(populations[term.source])
+        for term in layer.affine.terms
+    )
+    model = replace(layer.model, signed=negative)
+    return Population(layer.name, layer.shape, model, unit, layer.source)
+
+
+def pool_weights(
+    layer: PoolLayer, populations: Mapping[str, Population]
+) -> tuple[dict[str, FloatArray], FloatArray]:
+    """Whole weights ``[C]`` by source, and what one pooled count of each channel is worth.
+
+    One population is pooled as it is; several are added up on a common grid of
+    :data:`POOL_LEVELS` steps.
+    """
+    channels = layer.affine.shape[0]
+    worth = {}
+    for term in layer.affine.terms:
+        unit = populations[term.source].unit
+        assert unit is not None
+        scale = term.scale.reshape(channels, -1)[:, 0]
+        worth[term.source] = scale * np.broadcast_to(unit, (channels,))
+    largest = np.max([np.abs(value) for value in worth.values()], axis=0)
+    largest = np.where(largest > 0, largest, 1.0)
+    levels = 1 if len(worth) == 1 else POOL_LEVELS
+    whole = {name: np.rint(value / largest * levels) for name, value in worth.items()}
+    shared = np.maximum(np.gcd.reduce([w.astype(np.int64) for w in whole.values()], axis=0), 1)
+    return {name: w / shared for name, w in whole.items()}, largest / levels * shared
 
 
 def compact(bias: FloatArray) -> FloatArray:
@@ -290,8 +322,12 @@ def projections_into(layer: Layer, populations: Mapping[str, Population]) -> lis
     if isinstance(layer, InputLayer):
         return []
     if isinstance(layer, PoolLayer):
-        unscaled = identity(layer.model.input_shape, np.array(1.0))
-        return [RealProjection(layer.pooled, layer.name, unscaled)]
+        weights, _ = pool_weights(layer, populations)
+        shape = layer.model.input_shape
+        return [
+            RealProjection(t.source, layer.name, identity(shape, weights[t.source]))
+            for t in layer.affine.terms
+        ]
     return [
         RealProjection(term.source, layer.name, in_units(term, layer.affine, populations))
         for term in layer.affine.terms

@@ -9,24 +9,27 @@ import numpy as np
 
 from neurodeploy.convert.affine import Affine, population_term
 from neurodeploy.convert.composition import padding
-from neurodeploy.convert.layers import ActivationGraph, InputLayer
+from neurodeploy.convert.layers import ActivationGraph, InputLayer, ReluLayer
 from neurodeploy.convert.lowering import (
     AveragePooling,
     Blocks,
+    Leaky,
     Lowering,
     LoweringOptions,
     MaxPooling,
     Operation,
     merged,
+    refuse,
 )
 from neurodeploy.convert.pooling import average, maximum
+from neurodeploy.convert.units import fitted_units
 from neurodeploy.ir import analog
 from neurodeploy.ir.analog import AnalogGraph, AnalogNode
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 
-__all__ = ["AveragePooling", "LoweringOptions", "MaxPooling", "lower"]
+__all__ = ["AveragePooling", "Leaky", "LoweringOptions", "MaxPooling", "lower"]
 
 
 def lower(graph: AnalogGraph, options: LoweringOptions) -> ActivationGraph:
@@ -123,6 +126,94 @@ def _rectify(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Block
     return tuple(lowering.populate(b, node.name, source, maximum) for b in taken[0])
 
 
+def _leaky(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    op: Any = node.op
+    result = []
+    for block, slope in zip(
+        taken[0], _by_block(op.slope.astype(np.float64), taken[0]), strict=True
+    ):
+        spread = np.broadcast_to(slope, block.shape[:1]) if slope.ndim < 2 else slope
+        if lowering.options.leaky == "imbalanced":
+            source = node.name if len(taken[0]) == 1 else None
+            layer = ReluLayer(lowering.unique(node.name), block, source, slope=spread)
+            if not (spread > 0).all():
+                raise refuse(node, "a slope of 0 in some channels; use --leaky units")
+            lowering.layers.append(layer)
+            result.append(population_term(layer.name, layer.shape))
+            continue
+        positive = lowering.rectify(block, node.name, None)
+        negative = lowering.rectify(block.scaled(np.array(-1.0)), f"{node.name}_negative", None)
+        result.append(positive.plus(negative.scaled(-spread)))
+    return tuple(result)
+
+
+def _function(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    op: Any = node.op
+    units = fitted_units(op.name, lowering.options.activation_units)
+    result = []
+    for block in taken[0]:
+        total = Affine(block.shape, (), np.full(block.shape, units.offset))
+        for k, (start, width, slope) in enumerate(
+            zip(units.start, units.width, units.slope, strict=True)
+        ):
+            limit = None if math.isinf(width) else width
+            unit = lowering.rectify(
+                block.shifted(np.array(-start)), f"{node.name}_unit{k}", None, limit
+            )
+            total = total.plus(unit.scaled(np.array(slope)))
+        result.append(total)
+    return tuple(result)
+
+
+def _quantized(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    op: Any = node.op
+    source = node.name if len(taken[0]) == 1 else None
+    result = []
+    for block in taken[0]:
+        name = lowering.unique(node.name)
+        layer = ReluLayer(name, block, source, op.maximum, levels=op.levels, shift=op.shift)
+        lowering.layers.append(layer)
+        lowering.ceiling[name] = op.maximum
+        result.append(population_term(name, layer.shape))
+    return tuple(result)
+
+
+def _conv_transpose(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    op: Any = node.op
+    block = merged(taken[0])
+    # Where every weight of the kernel leads, from a map whose synapses carry their own number.
+    window = Window(
+        node.shape[1:],
+        op.kernel,
+        op.stride,
+        tuple((p, p) for p in op.padding),
+        op.dilation,
+    )
+    numbered = np.arange(1, op.weight.size + 1, dtype=np.float64).reshape(op.weight.shape)
+    forward = Conv(numbered, node.shape[0], window, op.groups)
+    if forward.post_shape[1:] != block.shape[1:]:
+        # Output padding: the last cells of the result see no window of the convolution.
+        raise refuse(node, f"an output padding of {op.output_padding}; expected a multiple")
+    cell, value, number = forward.to_coo()
+    weight = op.weight.astype(np.float64).reshape(-1)[number.astype(np.int64) - 1]
+    layer = Sparse(weight, value, cell, block.shape, node.shape)
+    result = block.mapped(layer, node.name)
+    return (result if op.bias is None else result.shifted(op.bias),)
+
+
+def _upsample(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    op: Any = node.op
+    result = []
+    for block in taken[0]:
+        cells = np.arange(math.prod(block.shape)).reshape(block.shape)
+        for axis, factor in enumerate(op.factors):
+            cells = np.repeat(cells, factor, axis=1 + axis)
+        index = np.arange(cells.size)
+        repeat = Sparse(np.ones(cells.size), index, cells.reshape(-1), block.shape, cells.shape)
+        result.append(block.mapped(repeat, node.name))
+    return tuple(result)
+
+
 def _reshape(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     blocks = taken[0]
     if len(blocks) == 1:
@@ -179,6 +270,12 @@ _OPERATIONS: dict[type, Operation] = {
     analog.AddConstant: _add_constant,
     analog.ReLU: _rectify,
     analog.Clip: _rectify,
+    analog.LeakyReLU: _leaky,
+    analog.Function: _function,
+    analog.QuantizedReLU: _quantized,
+    analog.ConvTranspose1d: _conv_transpose,
+    analog.ConvTranspose2d: _conv_transpose,
+    analog.Upsample: _upsample,
     analog.AvgPool: average,
     analog.MaxPool: maximum,
     analog.Reshape: _reshape,

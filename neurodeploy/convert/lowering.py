@@ -20,12 +20,14 @@ from neurodeploy.convert.layers import (
     Rewrite,
     sources,
 )
-from neurodeploy.errors import UnknownNameError, UnsupportedLayerError
+from neurodeploy.convert.units import MAX_UNITS
+from neurodeploy.errors import UnknownNameError, UnsupportedLayerError, UsageError
 from neurodeploy.ir import analog
 from neurodeploy.ir.analog import AnalogGraph, AnalogNode
 from neurodeploy.ir.connectivity import Sparse
 
-MaxPooling = Literal["exact", "identity"]
+MaxPooling = Literal["exact", "winner", "identity"]
+Leaky = Literal["units", "imbalanced"]
 AveragePooling = Literal["auto", "spiking", "fold"]
 
 # A tensor is a row of channel blocks: concatenation needs no synapses, and the layers that take
@@ -39,16 +41,22 @@ class LoweringOptions:
 
     Parameters
     ----------
-    max_pooling : {"exact", "identity"}
-        The accumulated maximum as a population kind of its own, or ``max(a, b) = b + relu(a - b)``
-        out of plain neurons.
+    max_pooling : {"exact", "winner", "identity"}
+        The accumulated maximum, or the winner by accumulated count, as a population kind of its
+        own, or ``max(a, b) = b + relu(a - b)`` out of plain neurons.
     average_pooling : {"auto", "spiking", "fold"}
         A population of its own, or folded into the next linear layer; ``auto`` folds global
         pooling, where the fold costs few synapses and saves a layer of rate coding.
+    leaky : {"units", "imbalanced"}
+        Leaky ReLU as two rectified populations, ``relu(x) - slope relu(-x)``, or as one signed one.
+    activation_units : int
+        Saturating units that stand for one smooth activation.
     """
 
     max_pooling: MaxPooling = "exact"
     average_pooling: AveragePooling = "auto"
+    leaky: Leaky = "units"
+    activation_units: int = 4
 
     def __post_init__(self) -> None:
         if self.max_pooling not in get_args(MaxPooling):
@@ -57,6 +65,10 @@ class LoweringOptions:
             raise UnknownNameError(
                 "average pooling", self.average_pooling, get_args(AveragePooling)
             )
+        if self.leaky not in get_args(Leaky):
+            raise UnknownNameError("leaky", self.leaky, get_args(Leaky))
+        if not 2 <= self.activation_units <= MAX_UNITS:
+            raise UsageError(f"activation units {self.activation_units}: expected 2 to {MAX_UNITS}")
 
 
 class Lowering:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,28 +57,47 @@ def _pool_window(op: Any, shape: tuple[int, ...], dilation: tuple[int, ...]) -> 
 
 
 def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    """Max-pooling of rectified input: a population of its own, or a tree of plain neurons."""
+    """Max-pooling: a population of its own, or a tree of plain neurons."""
     op: Any = node.op
     rectifier = _commuting_rectifier(lowering, node)
     pooled = []
     for block in taken[0]:
-        rectified = lowering.is_non_negative(block)
-        population = _maximum_operand(lowering, block, node, None if rectified else rectifier)
-        operand = population.terms[0].source
-        model = neurons.MaxPool(block.shape[0], _pool_window(op, block.shape, op.dilation))
+        rectified = lowering.is_non_negative(block) or _is_sum(block)
+        operand = _maximum_operand(lowering, block, node, None if rectified else rectifier)
+        window = _pool_window(op, block.shape, op.dilation)
         if lowering.options.max_pooling == "identity":
-            affine = _maximum_by_identity(lowering, population, model.window, node)
+            model = neurons.MaxPool(block.shape[0], window)
+            affine = _maximum_by_identity(lowering, operand, window, node)
             lowering.rewrites.append(Rewrite(node.name, operand, model, affine))
             pooled.append(affine)
             continue
+        rule: neurons.PoolRule = "winner" if lowering.options.max_pooling == "winner" else "maximum"
+        signed = not lowering.is_non_negative(replace(operand, bias=np.zeros(operand.shape)))
+        model = neurons.MaxPool(block.shape[0], window, rule, signed)
         # Rectified before the pooling, the pool codes what comes after the activation.
         codes = node.name if rectified or rectifier is None else rectifier.name
-        source = codes if len(taken[0]) == 1 else None
-        layer = PoolLayer(lowering.unique(node.name), operand, model, source)
+        constant = operand.bias.reshape(block.shape[0], -1)[:, 0]
+        source = codes if len(taken[0]) == 1 and not constant.any() else None
+        bare = replace(operand, bias=np.zeros(operand.shape))
+        layer = PoolLayer(lowering.unique(node.name), bare, model, source)
         lowering.layers.append(layer)
-        lowering.ceiling[layer.name] = lowering.ceiling[operand]
-        pooled.append(population_term(layer.name, layer.shape))
+        if not signed:
+            lowering.ceiling[layer.name] = max(
+                lowering.ceiling[term.source] for term in operand.terms
+            )
+        pooled.append(population_term(layer.name, layer.shape).shifted(constant))
     return tuple(pooled)
+
+
+def _is_sum(block: Affine) -> bool:
+    """Whether it adds up populations element by element, each channel with one weight."""
+    rows = block.bias.reshape(block.shape[0], -1)
+    return bool((rows == rows[:, :1]).all()) and all(
+        term.connectivity is None
+        and term.source_shape == block.shape
+        and bool((np.ptp(term.scale.reshape(block.shape[0], -1), axis=1) == 0).all())
+        for term in block.terms
+    )
 
 
 def _commuting_rectifier(lowering: Lowering, node: AnalogNode) -> AnalogNode | None:
@@ -98,13 +118,13 @@ def _maximum_operand(
         # max and ReLU commute, so rectifying first changes nothing that is used.
         limit = rectifier.op.maximum if isinstance(rectifier.op, analog.Clip) else None
         return lowering.rectify(block, name, None, limit)
+    if _is_sum(block):
+        return block
     if not lowering.is_non_negative(block):
         raise refuse(
             node,
             "its input may be negative and a spike cannot; put the activation before the pooling",
         )
-    if lowering.is_rectified(block) and block.terms[0].source_shape == block.shape:
-        return block
     whole = len(lowering.tensors[node.inputs[0]]) == 1
     return lowering.rectify(block, name, node.inputs[0] if whole else None)
 

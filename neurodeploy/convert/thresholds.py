@@ -176,6 +176,9 @@ def choose_ranges(
     else:
         theta = THRESHOLD_RULES[rule](activations, levels, percentile)
     active = theta > 0
+    if not active.any() and maximum is not None:
+        # A saturating layer has a range even where calibration never reached it.
+        return np.full(channels, maximum)
     if not active.any():
         raise ConversionError(
             f"{where}: every activation is zero on the calibration images; use more or other images"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.frontends.lowering import Ref, Site, lowers
-from neurodeploy.ir.analog import Add, AddConstant, Scale
+from neurodeploy.ir.analog import Add, AddConstant, Function, Scale
 from neurodeploy.ir.arrays import AnyArray
 
 
@@ -83,8 +83,18 @@ def _lower_neg(site: Site, x: Any) -> Ref:
 def _lower_mul(site: Site, x: Any, other: Any) -> Ref:
     data, factor = (x, other) if isinstance(x, Ref) else (other, x)
     if isinstance(factor, Ref):
-        site.refuse("product of two activations")
+        return _product(site, site.data(data), factor)
     return _scaled(site, site.data(data), site.constant(factor))
+
+
+def _product(site: Site, a: Ref, b: Ref) -> Ref:
+    """``x * sigmoid(x)`` is SiLU and ``x * hardsigmoid(x)`` hard-swish; nothing else spikes."""
+    whole = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
+    for x, gate in ((a, b), (b, a)):
+        node = site.builder.node(gate)
+        if isinstance(node.op, Function) and node.op.name in whole and node.inputs == (x.name,):
+            return site.emit(Function(whole[node.op.name]), x)
+    return site.refuse("product of two activations")
 
 
 @lowers("div")

@@ -7,7 +7,18 @@ from typing import Any
 import torch
 
 from neurodeploy.frontends.lowering import Ref, Site, Unconverted, lowers
-from neurodeploy.ir.analog import BatchNorm, Clip, Conv1d, Conv2d, Linear, ReLU, Reshape, Softmax
+from neurodeploy.ir.analog import (
+    BatchNorm,
+    Clip,
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Linear,
+    ReLU,
+    Reshape,
+    Softmax,
+)
 from neurodeploy.ir.arrays import AnyArray
 
 
@@ -79,6 +90,32 @@ def _lower_conv(
         groups,
     )
     return site.emit(conv, site.data(x))
+
+
+@lowers("conv_transpose1d", "conv_transpose2d", label="conv-transpose1d/2d")
+def _lower_conv_transpose(
+    site: Site,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+) -> Ref:
+    kernel = site.constant(weight, "weight")
+    rank = kernel.ndim - 2
+    op = (ConvTranspose1d, ConvTranspose2d)[rank - 1](
+        kernel,
+        site.optional_constant(bias, "bias"),
+        _per_dimension(stride, rank),
+        _per_dimension(padding, rank),
+        _per_dimension(output_padding, rank),
+        _per_dimension(dilation, rank),
+        groups,
+    )
+    return site.emit(op, site.data(x))
 
 
 def _per_dimension(value: Any, rank: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from neurodeploy.frontends.lowering import Ref, Site, lowers
-from neurodeploy.ir.analog import Concat, Pad, Reshape, Slice
+from neurodeploy.ir.analog import Concat, Pad, Reshape, Slice, Upsample
 
 
 @lowers(
@@ -166,3 +166,12 @@ def _lower_pad(site: Site, x: Any, pad: Any, mode: str = "constant", value: Any 
             ref = _take(site, ref, dim, max(-before, 0), length + min(after, 0))
     grown = tuple((max(before, 0), max(after, 0)) for before, after in amounts[1:])
     return site.emit(Pad(grown), ref) if any(map(any, grown)) else ref
+
+
+@lowers("upsample_nearest1d", "upsample_nearest2d", label="nearest upsampling")
+def _lower_upsample(site: Site, x: Any, **_: Any) -> Ref:
+    ref = site.data(x)
+    pairs = list(zip(site.shape[2:], ref.shape[1:], strict=True))
+    if any(after % before for after, before in pairs):
+        site.refuse(f"upsampling from {ref.shape[1:]} to {site.shape[2:]}, expected whole factors")
+    return site.emit(Upsample(tuple(after // before for after, before in pairs)), ref)

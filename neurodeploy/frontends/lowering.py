@@ -24,15 +24,11 @@ LOWERINGS: dict[str, Lower] = {}
 _LABELS: set[str] = set()
 _NEAREST: dict[str, str] = {
     **dict.fromkeys(
-        (
-            *("_prelu_kernel", "celu", "elu", "erf", "exp", "gelu", "hardsigmoid", "hardswish"),
-            *("leaky_relu", "mish", "prelu", "rrelu", "rrelu_with_noise", "selu", "sigmoid"),
-            *("silu", "softplus", "tanh"),
-        ),
+        (*("celu", "erf", "exp", "mish", "rrelu", "rrelu_with_noise", "selu"),),
         "ReLU",
     ),
     **dict.fromkeys(("group_norm", "instance_norm", "layer_norm"), "batch norm"),
-    **dict.fromkeys(("conv3d", "conv_transpose1d", "conv_transpose2d"), "conv1d/2d"),
+    **dict.fromkeys(("conv3d", "conv_transpose3d"), "conv1d/2d"),
     **dict.fromkeys(("avg_pool3d", "lp_pool2d"), "average pooling"),
     "max_pool3d": "max-pooling",
 }

@@ -13,6 +13,7 @@ from torch import fx, nn
 
 from neurodeploy.errors import ConversionError, NetlistError
 from neurodeploy.frontends import (  # noqa: F401  (importing them fills the table)
+    lower_activations,
     lower_arithmetic,
     lower_layers,
     lower_pooling,

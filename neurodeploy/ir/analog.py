@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from neurodeploy.errors import NetlistError
+from neurodeploy.ir.analog_functions import Function, LeakyReLU, QuantizedReLU
 from neurodeploy.ir.analog_layers import (
     AvgPool,
     BatchNorm,
@@ -22,6 +23,7 @@ from neurodeploy.ir.analog_layers import (
     Normalize,
 )
 from neurodeploy.ir.analog_op import Op, Shape
+from neurodeploy.ir.analog_resampling import ConvTranspose1d, ConvTranspose2d, Upsample
 from neurodeploy.ir.analog_shaping import (
     Add,
     AddConstant,
@@ -48,18 +50,24 @@ __all__ = [
     "Concat",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "Function",
     "Input",
+    "LeakyReLU",
     "Linear",
     "MaxPool",
     "Normalize",
     "Op",
     "Pad",
+    "QuantizedReLU",
     "ReLU",
     "Reshape",
     "Scale",
     "Shape",
     "Slice",
     "Softmax",
+    "Upsample",
     "interpret",
     "macs",
 ]
@@ -72,9 +80,15 @@ OPS: dict[str, type[Op]] = {
         Linear,
         Conv1d,
         Conv2d,
+        ConvTranspose1d,
+        ConvTranspose2d,
+        Upsample,
         BatchNorm,
         ReLU,
         Clip,
+        LeakyReLU,
+        Function,
+        QuantizedReLU,
         AvgPool,
         MaxPool,
         Reshape,

@@ -18,19 +18,27 @@ from neurodeploy.ir.analog import (
     Concat,
     Conv1d,
     Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Function,
+    LeakyReLU,
     Linear,
     MaxPool,
     Normalize,
     Pad,
+    QuantizedReLU,
     ReLU,
     Reshape,
     Scale,
     Slice,
     Softmax,
+    Upsample,
     interpret,
 )
 from neurodeploy.ir.analog_batches import checked_batch, joined
+from neurodeploy.ir.analog_functions import FUNCTIONS
 from neurodeploy.ir.analog_layers import Convolution, Pooling
+from neurodeploy.ir.analog_resampling import TransposedConvolution
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.geometry import Window
 
@@ -105,6 +113,46 @@ def _conv(op: Convolution, x: AnyArray) -> AnyArray:
     return y if op.bias is None else y + _along(op.bias, y.ndim)
 
 
+def _conv_transpose(op: TransposedConvolution, x: AnyArray) -> AnyArray:
+    shape = op.output_shape((x.shape[1:],))
+    n, cells = len(x), x.shape[2:]
+    # Every input cell adds its kernel into a canvas, of which the padding is cut off.
+    canvas = np.zeros(
+        (
+            n,
+            shape[0],
+            *(
+                (size - 1) * s + d * (k - 1) + 1 + o
+                for size, k, s, d, o in zip(
+                    cells, op.kernel, op.stride, op.dilation, op.output_padding, strict=True
+                )
+            ),
+        ),
+        np.float32,
+    )
+    grouped = x.reshape(n, op.groups, -1, *cells)
+    weight = op.weight.reshape(op.groups, -1, *op.weight.shape[1:])
+    for tap in np.ndindex(*op.kernel):
+        cell: Any = (..., *tap)
+        part = np.einsum("ngi...,gio->ngo...", grouped, weight[cell])
+        where: Any = (slice(None),) * 2 + tuple(
+            slice(t * d, t * d + (size - 1) * s + 1, s)
+            for t, d, size, s in zip(tap, op.dilation, cells, op.stride, strict=True)
+        )
+        canvas[where] += part.reshape(n, shape[0], *cells)
+    inner: Any = (slice(None),) * 2 + tuple(
+        slice(p, p + size) for p, size in zip(op.padding, shape[1:], strict=True)
+    )
+    y: AnyArray = canvas[inner]
+    return y if op.bias is None else y + _along(op.bias, y.ndim)
+
+
+def _upsample(op: Upsample, x: AnyArray) -> AnyArray:
+    for axis, factor in enumerate(op.factors):
+        x = np.repeat(x, factor, axis=2 + axis)
+    return x
+
+
 def _batch_norm(op: BatchNorm, x: AnyArray) -> AnyArray:
     scale, shift = (_along(v.astype(np.float32), x.ndim) for v in op.scale_shift())
     return x * scale + shift
@@ -164,6 +212,12 @@ _EVALUATE: dict[type, _Evaluate] = {
     Conv1d: _conv,
     Conv2d: _conv,
     BatchNorm: _batch_norm,
+    ConvTranspose1d: _conv_transpose,
+    ConvTranspose2d: _conv_transpose,
+    Upsample: _upsample,
+    LeakyReLU: lambda op, x: np.where(x > 0, x, x * _along(op.slope, x.ndim)),
+    Function: lambda op, x: FUNCTIONS[op.name].value(x.astype(np.float64)).astype(np.float32),
+    QuantizedReLU: lambda op, x: op.quantized(x),
     ReLU: lambda op, x: np.maximum(x, 0),
     Clip: lambda op, x: np.clip(x, 0, np.float32(op.maximum)),
     AvgPool: _avg_pool,

@@ -18,20 +18,27 @@ from neurodeploy.ir.analog import (
     Concat,
     Conv1d,
     Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Function,
     Input,
+    LeakyReLU,
     Linear,
     MaxPool,
     Normalize,
     Pad,
+    QuantizedReLU,
     ReLU,
     Reshape,
     Scale,
     Slice,
     Softmax,
+    Upsample,
     interpret,
 )
 from neurodeploy.ir.analog_batches import checked_batch, joined
 from neurodeploy.ir.analog_layers import Convolution
+from neurodeploy.ir.analog_resampling import TransposedConvolution
 from neurodeploy.ir.arrays import AnyArray
 
 _Layer = Callable[..., torch.Tensor]
@@ -122,6 +129,48 @@ def _conv(op: Convolution) -> _Layer:
     return layer
 
 
+def _conv_transpose(op: TransposedConvolution) -> _Layer:
+    weight, bias = _tensor(op.weight), _optional(op.bias)
+    convolve: Callable[..., torch.Tensor] = (F.conv_transpose1d, F.conv_transpose2d)[op.rank - 1]
+    return lambda x: convolve(
+        x, weight, bias, op.stride, op.padding, op.output_padding, op.groups, op.dilation
+    )
+
+
+def _upsample(op: Upsample) -> _Layer:
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        for axis, factor in enumerate(op.factors):
+            x = x.repeat_interleave(factor, dim=2 + axis)
+        return x
+
+    return layer
+
+
+def _leaky_relu(op: LeakyReLU) -> _Layer:
+    return lambda x: torch.where(x > 0, x, x * _tensor(op.slope, x.ndim - 2))
+
+
+def _quantized_relu(op: QuantizedReLU) -> _Layer:
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        step = torch.tensor(op.maximum / op.levels, dtype=torch.float32)
+        return (x / step + op.shift).floor().clamp(0, op.levels) * step
+
+    return layer
+
+
+_FUNCTIONS: dict[str, _Layer] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "hardswish": F.hardswish,
+    "softplus": F.softplus,
+    "elu": F.elu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "hardsigmoid": F.hardsigmoid,
+}
+
+
 def _batch_norm(op: BatchNorm) -> _Layer:
     mean, var, weight, bias = map(_optional, (op.mean, op.var, op.weight, op.bias))
     return lambda x: F.batch_norm(x, mean, var, weight, bias, training=False, eps=op.eps)
@@ -171,6 +220,12 @@ _BUILD: dict[type, Callable[..., _Layer]] = {
     Conv1d: _conv,
     Conv2d: _conv,
     BatchNorm: _batch_norm,
+    ConvTranspose1d: _conv_transpose,
+    ConvTranspose2d: _conv_transpose,
+    Upsample: _upsample,
+    LeakyReLU: _leaky_relu,
+    Function: lambda op: _FUNCTIONS[op.name],
+    QuantizedReLU: _quantized_relu,
     ReLU: lambda op: F.relu,
     Clip: lambda op: lambda x: x.clamp(0, op.maximum),
     AvgPool: _avg_pool,

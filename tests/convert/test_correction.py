@@ -146,7 +146,12 @@ def test_fractions_of_spikes_are_not_cut_off() -> None:
         ),
     )
     graph = replace(
-        graph, layers=(*graph.layers[:2], PoolLayer("p", "h", pool.model, None), graph.layers[2])
+        graph,
+        layers=(
+            *graph.layers[:2],
+            PoolLayer("p", population_term("h", (3, 2, 2)), pool.model, None),
+            graph.layers[2],
+        ),
     )
     with pytest.raises(ConversionError, match="p: pools fractions of spikes"):
         corrected(halved, graph)

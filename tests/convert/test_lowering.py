@@ -183,7 +183,9 @@ def test_the_identity_rewrite_is_recorded_and_joins_its_taps() -> None:
 
 def test_max_pooling_of_what_may_be_negative_is_refused_by_name_and_line() -> None:
     forms = {
-        "linear": sequence(lambda: nn.MaxPool2d(2), lambda: nn.Conv2d(3, 2, 1)),
+        "linear": sequence(
+            lambda: nn.Conv2d(3, 2, 1), lambda: nn.MaxPool2d(2), lambda: nn.Conv2d(2, 2, 1)
+        ),
         "also an output": function(
             lambda m, x: (F.relu(F.max_pool2d(m.a(x), 2)), F.max_pool2d(m.a(x), 2)),
             a=lambda: nn.Conv2d(3, 2, 1),
@@ -201,15 +203,63 @@ def test_max_pooling_of_what_may_be_negative_is_refused_by_name_and_line() -> No
             lower(graph_of(module, shape), LoweringOptions())
 
 
-def test_a_shared_maximum_that_is_an_output_too_is_refused() -> None:
+def test_a_maximum_of_the_input_is_pooled_by_itself() -> None:
     nodes = (
         AnalogNode("x", analog.Input((1, 4, 4)), (), (1, 4, 4)),
         AnalogNode("max", analog.MaxPool((2, 2), (2, 2)), ("x",), (1, 2, 2)),
         AnalogNode("relu", analog.ReLU(), ("max",), (1, 2, 2)),
     )
-    lower(AnalogGraph("net", nodes, ("x",), ("relu",)), LoweringOptions())
-    with pytest.raises(UnsupportedLayerError, match="max: max_pool"):
-        lower(AnalogGraph("net", nodes, ("x",), ("relu", "max")), LoweringOptions())
+    for outputs in (("relu",), ("relu", "max")):
+        layers = lower(AnalogGraph("net", nodes, ("x",), outputs), LoweringOptions()).layers
+        pools = [layer for layer in layers if isinstance(layer, PoolLayer)]
+        assert [pool.affine.terms[0].source for pool in pools] == ["x"]
+
+
+ACTIVATIONS = {
+    "leaky": lambda: nn.LeakyReLU(0.2),
+    "prelu": lambda: nn.PReLU(4),
+    "leaky, pooled": lambda: nn.Sequential(nn.LeakyReLU(0.1), nn.MaxPool2d(3, 2, 1)),
+    "upsampled": lambda: nn.Sequential(nn.ReLU(), nn.Upsample(scale_factor=2)),
+    "transposed": lambda: nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, groups=2)),
+    "transposed, dilated": lambda: nn.Sequential(
+        nn.ReLU(), nn.ConvTranspose2d(4, 4, 2, 3, 0, 2, dilation=2)
+    ),
+    "normalized after": lambda: nn.Sequential(nn.LeakyReLU(0.1), nn.BatchNorm2d(4)),
+}
+SMOOTH = {
+    "silu": nn.SiLU,
+    "silu, pooled": lambda: nn.Sequential(nn.SiLU(), nn.MaxPool2d(2)),
+    "gelu": nn.GELU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "hard-swish": nn.Hardswish,
+}
+
+
+def _error(inner: nn.Module, **options: object) -> float:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), inner, nn.Conv2d(4, 2, 3)).eval()
+    graph = graph_of(module, (3, 10, 10))
+    x = np.random.default_rng(0).normal(size=(4, 3, 10, 10)).astype(np.float32)
+    layers = lower(graph, LoweringOptions(**options))
+    seen = {}
+    layers.evaluate({layers.layers[0].name: x}, lambda layer, v: seen.update({layer.name: v}))
+    with torch.no_grad():
+        return float(np.abs(seen["output"] - module(torch.tensor(x)).numpy()).max())
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_lines_and_resampling_are_lowered_exactly(name: str) -> None:
+    assert _error(ACTIVATIONS[name]()) < 1e-5
+    if "leaky" in name or name == "prelu":
+        assert _error(ACTIVATIONS[name](), leaky="imbalanced") < 1e-5
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_smooth_activations_come_nearer_with_more_units(name: str) -> None:
+    errors = [_error(SMOOTH[name](), activation_units=n) for n in (2, 4, 8)]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.05
 
 
 def test_unknown_choices() -> None:

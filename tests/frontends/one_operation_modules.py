@@ -139,6 +139,32 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "hardtanh(0, 6)": (lambda: calls(lambda s, x: F.hardtanh(x * 20, 0, 6)), C2),
     "maximum with 0": (lambda: calls(lambda s, x: torch.maximum(x, torch.zeros(()))), C2),
     "threshold": (lambda: nn.Threshold(0, 0), C2),
+    "leaky relu": (lambda: nn.LeakyReLU(0.1, inplace=True), C2),
+    "leaky relu, functional": (lambda: calls(lambda s, x: F.leaky_relu(x, 0.3)), C2),
+    "leaky relu of slope 0": (lambda: nn.LeakyReLU(0), C2),
+    "prelu": (nn.PReLU, C2),
+    "prelu by channel": (lambda: nn.PReLU(4), C2),
+    "silu": (lambda: nn.SiLU(inplace=True), C2),
+    "silu spelled out": (lambda: calls(lambda s, x: torch.sigmoid(x) * x), C2),
+    "gelu": (nn.GELU, C2),
+    "gelu tanh": (lambda: nn.GELU(approximate="tanh"), C2),
+    "sigmoid": (lambda: calls(lambda s, x: x.sigmoid()), C2),
+    "tanh": (lambda: calls(lambda s, x: x.tanh()), C2),
+    "hard-swish": (nn.Hardswish, C2),
+    "hard-swish spelled out": (lambda: calls(lambda s, x: x * F.hardsigmoid(x)), C2),
+    "hard-sigmoid": (nn.Hardsigmoid, C2),
+    "softplus": (nn.Softplus, C2),
+    "elu": (nn.ELU, C2),
+    "transposed convolution": (lambda: nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, groups=2), C2),
+    "transposed convolution, dilated": (
+        lambda: nn.ConvTranspose2d(4, 2, (2, 3), (3, 2), 0, (2, 1), dilation=2, bias=False),
+        C2,
+    ),
+    "upsampling": (lambda: nn.Upsample(scale_factor=2), C2),
+    "upsampling to a size": (
+        lambda: calls(lambda s, x: F.interpolate(x, size=(x.shape[2] * 3, x.shape[3]))),
+        C2,
+    ),
     "average pooling": (lambda: nn.AvgPool2d(2), C2),
     "average pooling ceil_mode": (lambda: nn.AvgPool2d(2, ceil_mode=True), C2),
     "average pooling ceil_mode, padded": (lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True), C2),
@@ -248,12 +274,15 @@ def _function(function: Callable[..., Any], shape: tuple[int, ...], *says: str) 
 
 
 REFUSED: dict[str, Refused] = {
-    "silu": _layer(nn.SiLU, C2, "aten.silu", "'inner'"),
-    "leaky relu": _layer(nn.LeakyReLU, C2, "aten.leaky_relu"),
-    "gelu": _layer(nn.GELU, C2, "aten.gelu"),
-    "sigmoid": _function(lambda s, x: torch.sigmoid(x), C2, "aten.sigmoid"),
-    "tanh": _function(lambda s, x: x.tanh(), C2, "aten.tanh"),
-    "prelu": _layer(nn.PReLU, C2, "prelu"),
+    "mish": _layer(nn.Mish, C2, "aten.mish"),
+    "elu of another scale": _layer(lambda: nn.ELU(0.5), C2, "aten.elu", "0.5"),
+    "softplus of another scale": _layer(lambda: nn.Softplus(2), C2, "aten.softplus", "beta 2"),
+    "growing below zero": _layer(lambda: nn.LeakyReLU(1.5), C2, "aten.leaky_relu", "1.5"),
+    "gate by another": _function(lambda s, x: x * torch.sigmoid(x + 1), C2, "product"),
+    "bilinear upsampling": _layer(
+        lambda: nn.Upsample(scale_factor=2, mode="bilinear"), C2, "upsample_bilinear2d"
+    ),
+    "upsampling by a fraction": _layer(lambda: nn.Upsample(size=(9, 9)), C2, "whole factors"),
     "circular padding": _layer(
         lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), C2, "aten.pad", "'circular'"
     ),
@@ -312,7 +341,6 @@ REFUSED: dict[str, Refused] = {
     "slice of the batch": _function(lambda s, x: x[1:], C2, "batch"),
     "flip": _function(lambda s, x: x.flip(1), C2, "aten.flip"),
     "repeat": _function(lambda s, x: x.repeat(1, 2, 1, 1), C2, "repeated"),
-    "transposed convolution": _layer(lambda: nn.ConvTranspose2d(4, 4, 2), C2, "conv_transpose2d"),
     "conv3d": _function(
         lambda s, x: F.conv3d(x[:, None], torch.ones(1, 1, 1, 1, 1)), C2, "aten.conv3d"
     ),
@@ -321,7 +349,6 @@ REFUSED: dict[str, Refused] = {
         lambda s, x: F.linear(x, torch.ones(3, 7)), C2, "expected a vector"
     ),
     "conversion to double": _function(lambda s, x: x.double().relu(), C2, "torch.float64"),
-    "upsampling": _layer(lambda: nn.Upsample(scale_factor=2), C2, "aten.upsample"),
     "attention": _function(lambda s, x: F.scaled_dot_product_attention(x, x, x), C2, "attention"),
     "buffer that adapts": Refused(Adapts, C2, ("'visits' changes in every call",)),
 }

@@ -41,19 +41,26 @@ def every_op() -> AnalogGraph:
             ("normalize",),
         ),
         ("bn", ag.BatchNorm(_weights(4), np.ones(4), None, _weights(4), 1e-3), ("conv",)),
-        ("relu", ag.ReLU(), ("bn",)),
+        ("leaky", ag.LeakyReLU([0.1, 0.2, 0.0, 0.3]), ("bn",)),
+        ("relu", ag.ReLU(), ("leaky",)),
         ("slice", ag.Slice(((1, 3, 1), (0, 5, 2), (0, 6, 1))), ("relu",)),
         ("pad", ag.Pad(((1, 1), (2, 0), (0, 0))), ("slice",)),
         ("add", ag.Add(), ("relu", "pad")),
         ("concat", ag.Concat(), ("relu", "add", "pad")),
         ("scale", ag.Scale(2.5), ("concat",)),
         ("shift", ag.AddConstant(_weights(12)), ("scale",)),
-        ("clip", ag.Clip(6), ("shift",)),
+        ("function", ag.Function("silu"), ("shift",)),
+        ("quantized", ag.QuantizedReLU(4.0, 8, 0.25), ("function",)),
+        ("clip", ag.Clip(6), ("quantized",)),
         ("avg", ag.AvgPool((2, 3), (1, 2), (0, 1), True, False), ("clip",)),
         ("max", ag.MaxPool((2, 2), (1, 1), (1, 0), False, (1, 2)), ("avg",)),
-        ("flat", ag.Reshape((12, 10)), ("max",)),
+        ("deconv2d", ag.ConvTranspose2d(_weights(12, 3, 1, 1), None, groups=4), ("max",)),
+        ("flat", ag.Reshape((12, 10)), ("deconv2d",)),
         ("conv1d", ag.Conv1d(_weights(3, 12, 2), None, 2, (0, 1)), ("flat",)),
-        ("flat2", ag.Reshape((15,)), ("conv1d",)),
+        ("deconv1d", ag.ConvTranspose1d(_weights(3, 3, 2), _weights(3), 1, 1, 0, 2), ("conv1d",)),
+        ("up", ag.Upsample((2,)), ("deconv1d",)),
+        ("half", ag.Slice(((0, 3, 1), (0, 10, 2))), ("up",)),
+        ("flat2", ag.Reshape((15,)), ("half",)),
         ("linear", ag.Linear(_weights(4, 15), _weights(4)), ("flat2",)),
         ("softmax", ag.Softmax(log=True), ("linear",)),
     ]
@@ -195,7 +202,7 @@ def test_navigation_and_costs() -> None:
     with pytest.raises(NetlistError, match="no node is called 'none'"):
         graph.node("none")
     costs = {name: n for name, n in macs(graph).items() if n}
-    assert costs == {"conv": 5 * 6 * 4 * 9, "conv1d": 5 * 3 * 12 * 2, "linear": 60}
+    assert costs == {"conv": 5 * 6 * 4 * 9, "conv1d": 5 * 3 * 12 * 2, "linear": 60, "deconv2d": 360, "deconv1d": 90}
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
