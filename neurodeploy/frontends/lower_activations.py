@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from neurodeploy.frontends.lowering import Ref, Site, lowers
-from neurodeploy.ir.analog import Function, LeakyReLU, ReLU
+from neurodeploy.ir.analog import (
+    AddConstant,
+    Clip,
+    Function,
+    LeakyReLU,
+    QuantizedReLU,
+    ReLU,
+    Scale,
+)
 
 
 @lowers("leaky_relu", label="LeakyReLU")
@@ -70,3 +80,24 @@ def _lower_elu(
     if (alpha, scale, input_scale) != (1, 1, 1):
         site.refuse(f"ELU with alpha {alpha}, scale {scale}, expected 1")
     return site.emit(Function("elu"), site.data(x))
+
+
+@lowers("floor", label="clip-floor (QCFS)")
+def _lower_floor(site: Site, x: Any) -> Ref:
+    """``floor(clip(y, 0, M) a + shift)`` is a quantized activation of y, in whole levels."""
+    node = site.builder.node(site.data(x))
+    shift, scale = 0.0, 1.0
+    if isinstance(node.op, AddConstant) and node.op.value.ndim == 0:
+        shift = float(node.op.value)
+        node = site.builder.node(site.builder.result(node.inputs[0]))
+    if isinstance(node.op, Scale) and node.op.value.ndim == 0:
+        scale = float(node.op.value)
+        node = site.builder.node(site.builder.result(node.inputs[0]))
+    if not isinstance(node.op, Clip) or scale <= 0 or not 0 <= shift < 1:
+        site.refuse("rounding outside of floor(clamp(x, 0, m) * levels + 1/2)")
+    levels = round(node.op.maximum * scale)
+    if levels < 1 or abs(node.op.maximum * scale - levels) > 1e-4 * levels:
+        site.refuse(f"rounding to {node.op.maximum * scale:g} levels, expected a whole number")
+    quantized = QuantizedReLU(node.op.maximum, levels, shift)
+    value = site.emit(quantized, site.builder.result(node.inputs[0]))
+    return site.emit(Scale(np.asarray(levels / node.op.maximum, np.float32)), value)
