@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from neurodeploy.convert.affine import Affine, Term
-from neurodeploy.convert.bias_correction import BiasCorrection
+from neurodeploy.convert.bias_correction import BiasCorrection, MembraneCorrection
 from neurodeploy.convert.layers import (
     ActivationGraph,
     InputLayer,
@@ -31,6 +31,7 @@ from neurodeploy.convert.layers import (
 )
 from neurodeploy.convert.lower import AveragePooling, Leaky, LoweringOptions, MaxPooling
 from neurodeploy.convert.refinement import Refinement
+from neurodeploy.convert.threshold_search import ThresholdSearch
 from neurodeploy.convert.thresholds import Activations, Calibration, check_rule, choose_ranges
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.ir.arrays import FloatArray
@@ -76,9 +77,9 @@ class LayerwiseMethod:
     ----------
     timesteps : int
         Steps of one sample, T; thresholds are chosen for it.
-    normalization : {"mse", "percentile", "max"}
-        Of the thresholds: least squared error for T steps, a percentile, or the maximum of the
-        activations.
+    normalization : {"mse", "percentile", "max", "balance"}
+        Of the thresholds: least squared error for T steps, a percentile or the maximum of the
+        activations, or local threshold balancing.
     scope : {"channel", "layer"}
         One threshold per channel or per layer.
     percentile : float
@@ -101,6 +102,10 @@ class LayerwiseMethod:
         Saturating units that stand for one smooth activation (SiLU, GELU, ...).
     bias_correction : int
         Rounds in which every population's mean error moves into its biases; 0: none.
+    membrane_correction : int
+        Rounds in which every population's mean error moves into its initial membranes; 0: none.
+    threshold_search : bool
+        Try shares of every threshold on the spikes that really arrive, and take the best.
     """
 
     timesteps: int = 32
@@ -114,6 +119,8 @@ class LayerwiseMethod:
     leaky: Leaky = "units"
     activation_units: int = 4
     bias_correction: int = 1
+    membrane_correction: int = 0
+    threshold_search: bool = False
 
     default_input: ClassVar[str] = "current"
 
@@ -126,8 +133,11 @@ class LayerwiseMethod:
             raise UsageError(
                 f"initial membrane {self.initial_membrane}: expected [0, 1) thresholds"
             )
-        if self.bias_correction < 0:
-            raise UsageError(f"bias correction {self.bias_correction}: expected 0 or more rounds")
+        for name in ("bias_correction", "membrane_correction"):
+            if getattr(self, name) < 0:
+                raise UsageError(
+                    f"{name.replace('_', ' ')} {getattr(self, name)}: expected 0 or more rounds"
+                )
         if self.decode not in DECODES:
             raise UsageError(f"decode {self.decode!r}: expected one of {', '.join(DECODES)}")
         check_rule(self.normalization, self.scope)
@@ -143,7 +153,14 @@ class LayerwiseMethod:
     @property
     def refinements(self) -> tuple[Refinement, ...]:
         """What is calibrated on the spikes that really arrive, in this order."""
-        return (BiasCorrection(self.bias_correction),) if self.bias_correction else ()
+        steps: list[Refinement] = []
+        if self.threshold_search:
+            steps.append(ThresholdSearch())
+        if self.membrane_correction:
+            steps.append(MembraneCorrection(self.timesteps, self.membrane_correction))
+        if self.bias_correction:
+            steps.append(BiasCorrection(self.bias_correction))
+        return tuple(steps)
 
     def code(self, layer: ReluLayer) -> SpikeCode:
         """What the neurons of a layer may emit."""
@@ -162,6 +179,14 @@ class LayerwiseMethod:
             layer.name,
         )
         return ranges / payload_max
+
+    def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
+        """What a unit spike of every rectified layer is worth, by name."""
+        return {
+            layer.name: self.thresholds(layer, calibration.activations(layer.name))
+            for layer in graph.layers
+            if isinstance(layer, ReluLayer)
+        }
 
     def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
         """The neuron of a layer whose unit spikes are worth ``theta``."""
@@ -196,6 +221,7 @@ class LayerwiseMethod:
         ConversionError
             If calibration leaves a layer without a threshold.
         """
+        worths = self.worths(graph, calibration)
         populations: dict[str, Population] = {}
         projections: list[RealProjection] = []
         outputs: list[Output] = []
@@ -208,7 +234,7 @@ class LayerwiseMethod:
             elif isinstance(layer, PoolLayer):
                 population = pool_population(layer, populations)
             else:
-                theta = self.thresholds(layer, calibration.activations(layer.name))
+                theta = worths[layer.name]
                 neuron = self.neuron(layer, theta)
                 population = Population(layer.name, layer.shape, neuron, theta, layer.source)
             populations[layer.name] = population

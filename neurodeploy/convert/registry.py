@@ -12,6 +12,34 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
             "neurodeploy.convert.rate:RateCoding",
             "rate coding, soft reset, data-based thresholds (Rueckauer 2017, Bu 2022)",
         ),
+        "ternary": Entry(
+            "neurodeploy.convert.ternary:Ternary",
+            "TerMapping: a second threshold takes back over-firing (Yu 2022)",
+        ),
+        "augmented": Entry(
+            "neurodeploy.convert.augmented:Augmented",
+            "AugMapping: a spike carries how often the threshold was crossed (Yu 2022)",
+        ),
+        "calibrated": Entry(
+            "neurodeploy.convert.calibrated:Calibrated",
+            "thresholds, initial membranes and biases calibrated on real spikes (Li 2021)",
+        ),
+        "local-threshold": Entry(
+            "neurodeploy.convert.local_threshold:LocalThreshold",
+            "thresholds that grow by what they clip (Bu 2024)",
+        ),
+        "channel-norm": Entry(
+            "neurodeploy.convert.channel_norm:ChannelNorm",
+            "channel-wise thresholds, imbalanced signed neurons for leaky ReLU (Kim 2020)",
+        ),
+        "ecc": Entry(
+            "neurodeploy.convert.ecc:ExplicitCurrentControl",
+            "explicit current control: shared scales on branches, half thresholds (Wu 2022)",
+        ),
+        "cao": Entry(
+            "neurodeploy.convert.cao:Cao",
+            "networks without biases and max-pooling, Poisson input, counts (Cao 2015)",
+        ),
         "signed-memory": Entry(
             "neurodeploy.convert.signed_memory:SignedMemory",
             "signed spikes that take back what was fired too early (Wang 2022)",

@@ -20,6 +20,7 @@ from neurodeploy.errors import ConversionError, UnknownNameError
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 
 SAMPLES_PER_CHANNEL = 16_384
+BALANCE_BATCHES, BALANCE_PASSES = 16, 20
 GRID = 1.0 - 0.01 * np.arange(96)
 
 
@@ -122,12 +123,31 @@ def by_squared_error(activations: Activations, levels: int, percentile: float) -
     return best
 
 
+def by_balance(activations: Activations, levels: int, percentile: float) -> FloatArray:
+    """Local threshold balancing: ``theta_c <- theta_c + 2 mean(relu(x - theta_c))`` by batches.
+
+    References
+    ----------
+    Bu et al. 2024, "Inference-scale complexity in ANN-SNN conversion", arXiv 2409.03368.
+    """
+    theta = np.zeros(activations.maximum.shape)
+    batches = np.array_split(activations.samples, BALANCE_BATCHES, axis=1)
+    for _ in range(BALANCE_PASSES):
+        for batch in batches:
+            if batch.size:
+                theta = theta + 2 * np.maximum(batch - theta[:, None], 0).mean(axis=1)
+    # Between two batches a step may lead beyond everything that was ever seen.
+    theta = np.minimum(theta, activations.maximum)
+    return np.where(theta > 0, theta, activations.maximum)
+
+
 Rule = Callable[[Activations, int, float], FloatArray]
 
 THRESHOLD_RULES: dict[str, Rule] = {
     "mse": by_squared_error,
     "percentile": by_percentile,
     "max": by_maximum,
+    "balance": by_balance,
 }
 
 
@@ -152,7 +172,7 @@ def choose_ranges(
 
     Parameters
     ----------
-    rule : {"mse", "percentile", "max"}
+    rule : {"mse", "percentile", "max", "balance"}
     scope : {"channel", "layer"}
     levels : int
         Values above 0 that the code has: time steps times the largest payload.

@@ -1,0 +1,71 @@
+"""Conversion of networks tailored to spikes.
+
+The network takes absolute values after preprocessing, has ReLU, no biases and average pooling; its
+weights are copied, Poisson spikes go in, spikes are counted, and a spike resets the membrane.
+
+References
+----------
+Cao, Chen & Khosla 2015, "Spiking deep convolutional neural networks for energy-efficient object
+recognition", doi 10.1007/s11263-014-0788-3, sections 3.1 and 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from neurodeploy.convert.layers import ActivationGraph, InputLayer, PoolLayer, ReluLayer
+from neurodeploy.convert.lowering import AveragePooling
+from neurodeploy.convert.rate import RateCoding
+from neurodeploy.convert.thresholds import Calibration
+from neurodeploy.errors import ConversionError
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.netlist import Decode, RealNetlist
+from neurodeploy.ir.neurons import Reset
+
+
+@dataclass(frozen=True, slots=True)
+class Cao(RateCoding):
+    """Options of rate coding."""
+
+    timesteps: int = 128
+    normalization: str = "percentile"
+    scope: str = "layer"
+    initial_membrane: float = 0.0
+    decode: Decode = "counts"
+    average_pooling: AveragePooling = "spiking"
+    bias_correction: int = 0
+    reset: Reset = "zero"
+
+    default_input: ClassVar[str] = "poisson"
+
+    def __call__(
+        self,
+        graph: ActivationGraph,
+        calibration: Calibration,
+        encodings: Mapping[str, Encoding],
+    ) -> RealNetlist:
+        """Build the netlist.
+
+        Raises
+        ------
+        ConversionError
+            Naming the layer that is not in the tailored form.
+        """
+        for layer in graph.layers:
+            if isinstance(layer, PoolLayer):
+                raise ConversionError(
+                    f"{layer.name}: max-pooling is not in the tailored form of the cao method; "
+                    "train with average pooling, or use another method"
+                )
+            if isinstance(layer, ReluLayer) and (layer.slope is not None or layer.levels):
+                raise ConversionError(
+                    f"{layer.name}: its activation is not ReLU, which the cao method needs"
+                )
+            if not isinstance(layer, InputLayer | PoolLayer) and layer.affine.bias.any():
+                raise ConversionError(
+                    f"{layer.name}: a bias (or a batch normalization that shifts) is not in the "
+                    "tailored form of the cao method; train without, or use another method"
+                )
+        return RateCoding.__call__(self, graph, calibration, encodings)

@@ -1,0 +1,50 @@
+"""Explicit current control.
+
+Current normalization: ``W <- kappa W lambda_(l-1) / lambda_l``, ``b <- kappa b / lambda_l`` with the
+threshold kappa. That is our netlist in other units, kappa being the fixed-point scale that
+quantization chooses. Thresholding for residual elimination: v0 = theta / 2. Batch norms are
+folded with the epsilon of training. Average pooling spikes. Branches of an addition share lambda.
+
+References
+----------
+Wu et al. 2022, "A little energy goes a long way", doi 10.3389/fnins.2022.759900.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+
+from neurodeploy.convert.layers import ActivationGraph, ReluLayer, sources
+from neurodeploy.convert.layerwise import LayerwiseMethod
+from neurodeploy.convert.lowering import AveragePooling
+from neurodeploy.convert.thresholds import Calibration
+from neurodeploy.ir.arrays import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ExplicitCurrentControl(LayerwiseMethod):
+    """Options of every layer-by-layer method."""
+
+    timesteps: int = 256
+    normalization: str = "max"
+    scope: str = "layer"
+    average_pooling: AveragePooling = "spiking"
+    bias_correction: int = 0
+
+    def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
+        """Worths by layer; those of branches that are added are the largest of them."""
+        found = LayerwiseMethod.worths(self, graph, calibration)
+        together = nx.Graph()
+        together.add_nodes_from(found)
+        for layer in graph.layers:
+            branches = sorted(sources(layer) & set(found))
+            if len(branches) > 1 and isinstance(layer, ReluLayer):
+                nx.add_path(together, branches)
+        for group in nx.connected_components(together):
+            largest = max(float(found[name].max()) for name in group)
+            for name in group:
+                found[name] = np.full(found[name].shape, largest)
+        return found
