@@ -9,7 +9,7 @@ channel moves into its bias, or into its initial membrane, where it acts once::
 References
 ----------
 Li et al. 2021, "A free lunch from ANN" (SNN calibration), arXiv 2106.06984, section 4.1: light
-calibration of biases; section 4.2: of initial membranes.
+calibration of biases; section 4.2: of initial membranes (by neuron there, by channel here).
 """
 
 from __future__ import annotations

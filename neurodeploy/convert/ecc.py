@@ -1,7 +1,7 @@
 """Explicit current control.
 
-Current normalization: ``W <- kappa W lambda_(l-1) / lambda_l``, ``b <- kappa b / lambda_l`` with the
-threshold kappa. That is our netlist in other units, kappa being the fixed-point scale that
+Current normalization: ``W <- kappa W lambda_(l-1) / lambda_l``, ``b <- kappa b / lambda_l``, with
+the threshold kappa. That is our netlist in other units, kappa being the fixed-point scale that
 quantization chooses. Thresholding for residual elimination: v0 = theta / 2. Batch norms are
 folded with the epsilon of training. Average pooling spikes. Branches of an addition share lambda.
 

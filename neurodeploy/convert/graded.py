@@ -30,27 +30,29 @@ class Graded(LayerwiseMethod):
         Steps of one sample, T; 1 to 4 are usual.
     payload : {"integer", "power_of_two"}
         Magnitudes of a spike.
-    payload_bits : int
-        Of the largest magnitude: 2^bits, for integers 2^bits - 1.
+    levels : int
+        Values above zero that a whole run can code: a spike carries up to levels / T, rounded up.
+        What a state may become grows with them, and so may cost weight bits.
     """
 
     timesteps: int = 4
     payload: PayloadCode = "integer"
-    payload_bits: int = 5
+    levels: int = 128
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)
         if self.payload not in PAYLOAD_CODES:
             raise UsageError(f"payload {self.payload!r}: expected {' or '.join(PAYLOAD_CODES)}")
-        if not 0 <= self.payload_bits <= 16:
-            raise UsageError(f"payload bits {self.payload_bits}: expected 0 to 16")
+        if not 1 <= self.levels <= 2**16:
+            raise UsageError(f"levels {self.levels}: expected 1 to 65536")
 
     def code(self, layer: ReluLayer) -> SpikeCode:
         """One signed payload a step, with memory."""
         if layer.levels is not None:
             return SpikeCode(layer.levels, memory=True)
-        whole = self.payload == "integer"
-        payload_max = 2**self.payload_bits - (whole and self.payload_bits > 0)
+        payload_max = -(-self.levels // self.timesteps)
+        if self.payload == "power_of_two":
+            payload_max = 1 << (payload_max - 1).bit_length()
         return SpikeCode(payload_max, self.payload, memory=True)
 
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:

@@ -14,13 +14,19 @@ theta / 2 and payloads of at most P, T steps of constant input x emit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from neurodeploy.convert.affine import Affine, Term
 from neurodeploy.convert.bias_correction import BiasCorrection, MembraneCorrection
+from neurodeploy.convert.counted_pooling import (
+    commensurate,
+    pool_levels,
+    pool_population,
+    pool_weights,
+)
 from neurodeploy.convert.layers import (
     ActivationGraph,
     InputLayer,
@@ -42,8 +48,6 @@ from neurodeploy.ir.neurons import Input, PayloadCode, RealNeuron
 
 # Head room of a counted output above the largest calibration value, and of the winner above zero.
 COUNT_MARGIN = 0.05
-# Steps of the grid on which several populations are pooled together.
-POOL_LEVELS = 127
 # A neuron with memory takes back as soon as it is below zero; in integers that is one unit.
 BELOW_ZERO = 1e-6
 
@@ -182,11 +186,18 @@ class LayerwiseMethod:
 
     def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
         """What a unit spike of every rectified layer is worth, by name."""
-        return {
-            layer.name: self.thresholds(layer, calibration.activations(layer.name))
-            for layer in graph.layers
-            if isinstance(layer, ReluLayer)
+        layers = {layer.name: layer for layer in graph.layers if isinstance(layer, ReluLayer)}
+        found = {
+            name: self.thresholds(layer, calibration.activations(name))
+            for name, layer in layers.items()
         }
+        for pool in graph.layers:
+            if isinstance(pool, PoolLayer) and len(pool.affine.terms) > 1:
+                payload_max = max(
+                    self.code(layers[t.source]).payload_max for t in pool.affine.terms
+                )
+                commensurate(pool, found, layers, pool_levels(payload_max))
+        return found
 
     def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
         """The neuron of a layer whose unit spikes are worth ``theta``."""
@@ -300,41 +311,6 @@ def input_population(layer: InputLayer, encoding: Encoding) -> Population:
     unit = encoding.scale * (1 if encoding.kind == "current" else encoding.levels)
     model = Input(encoding.kind, *encoding.integer_range)
     return Population(layer.name, layer.shape, model, np.array(unit), layer.source)
-
-
-def pool_population(layer: PoolLayer, populations: Mapping[str, Population]) -> Population:
-    """A pool of counts; of a single population, with the worth of its source."""
-    weights, unit = pool_weights(layer, populations)
-    negative = any(
-        bool((weights[term.source] < 0).any())
-        or RealNetlist.emits_negative(populations[term.source])
-        for term in layer.affine.terms
-    )
-    model = replace(layer.model, signed=negative)
-    return Population(layer.name, layer.shape, model, unit, layer.source)
-
-
-def pool_weights(
-    layer: PoolLayer, populations: Mapping[str, Population]
-) -> tuple[dict[str, FloatArray], FloatArray]:
-    """Whole weights ``[C]`` by source, and what one pooled count of each channel is worth.
-
-    One population is pooled as it is; several are added up on a common grid of
-    :data:`POOL_LEVELS` steps.
-    """
-    channels = layer.affine.shape[0]
-    worth = {}
-    for term in layer.affine.terms:
-        unit = populations[term.source].unit
-        assert unit is not None
-        scale = term.scale.reshape(channels, -1)[:, 0]
-        worth[term.source] = scale * np.broadcast_to(unit, (channels,))
-    largest = np.max([np.abs(value) for value in worth.values()], axis=0)
-    largest = np.where(largest > 0, largest, 1.0)
-    levels = 1 if len(worth) == 1 else POOL_LEVELS
-    whole = {name: np.rint(value / largest * levels) for name, value in worth.items()}
-    shared = np.maximum(np.gcd.reduce([w.astype(np.int64) for w in whole.values()], axis=0), 1)
-    return {name: w / shared for name, w in whole.items()}, largest / levels * shared
 
 
 def compact(bias: FloatArray) -> FloatArray:

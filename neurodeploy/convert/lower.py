@@ -193,7 +193,7 @@ def _conv_transpose(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -
     forward = Conv(numbered, node.shape[0], window, op.groups)
     if forward.post_shape[1:] != block.shape[1:]:
         # Output padding: the last cells of the result see no window of the convolution.
-        raise refuse(node, f"an output padding of {op.output_padding}; expected a multiple")
+        raise refuse(node, f"an output padding of {op.output_padding}; use one below the stride")
     cell, value, number = forward.to_coo()
     weight = op.weight.astype(np.float64).reshape(-1)[number.astype(np.int64) - 1]
     layer = Sparse(weight, value, cell, block.shape, node.shape)

@@ -138,12 +138,13 @@ def _maximum_by_identity(
     area = math.prod(window.input_size)
     out_shape = (channels, *window.output_size)
     candidates = []
-    for _, where in window.taps():
-        cell = cells[where].reshape(-1)
-        real = np.flatnonzero(cell >= 0)
+    taps = np.stack([cells[where].reshape(-1) for _, where in window.taps()])
+    # A padded cell must not win: another cell of its window stands in for it.
+    real = np.take_along_axis(taps, (taps >= 0).argmax(axis=0)[None], axis=0)
+    for cell in np.where(taps >= 0, taps, real):
         offset = np.arange(channels)[:, None]
-        post = (offset * cell.size + real).reshape(-1)
-        pre = (offset * area + cell[real]).reshape(-1)
+        post = (offset * cell.size + np.arange(cell.size)).reshape(-1)
+        pre = (offset * area + cell).reshape(-1)
         pick = Sparse(np.ones(post.size), post, pre, population.shape, out_shape)
         candidates.append(population.mapped(pick, node.name))
     while len(candidates) > 1:

@@ -1,8 +1,8 @@
 """TerMapping: spikes of three values, balanced thresholds below the largest activation.
 
-A second threshold takes back what was fired too much. What has not been emitted cannot be taken
-back, as a rectified rate is never negative; the published text states no such limit, but a
-double-threshold neuron without it would transmit what the rectifier cuts off.
+A second threshold at -theta takes back what was fired too much. What has not been emitted cannot be
+taken back: without that limit a double threshold computes clip(x, -1, 1), not a rectifier. The text
+of the paper was not at hand; its abstract and this argument were.
 
 References
 ----------
@@ -34,7 +34,7 @@ class Ternary(LayerwiseMethod):
 
     initial_membrane: float = 0.0
     bias_correction: int = 0
-    take_back: float = 0.5
+    take_back: float = 1.0
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)

@@ -253,6 +253,7 @@ def test_lines_and_resampling_are_lowered_exactly(name: str) -> None:
     assert _error(ACTIVATIONS[name]()) < 1e-5
     if "leaky" in name or name == "prelu":
         assert _error(ACTIVATIONS[name](), leaky="imbalanced") < 1e-5
+    assert _error(ACTIVATIONS[name](), max_pooling="identity") < 1e-5
 
 
 @pytest.mark.parametrize("name", SMOOTH)

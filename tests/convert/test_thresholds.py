@@ -109,7 +109,7 @@ def test_a_clip_bounds_the_threshold() -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(UnknownNameError, match="unknown normalization 'mean'; known: max, mse, p"):
+    with pytest.raises(UnknownNameError, match="unknown normalization 'mean'; known: balance, max"):
         choose(drawn(), "mean")
     with pytest.raises(UnknownNameError, match="unknown normalization scope 'network'"):
         choose(drawn(), "mse", "network")
