@@ -46,6 +46,7 @@ def evaluate(row: Row, timesteps: int, samples: int, bits: int) -> Evaluation:
         f"{SHARED}/models/zoo.py:{row.model}",
         data,
         weights=SHARED / f"models/{row.model}.pt",
+        method="rate",
         timesteps=timesteps,
     )
     return nd.evaluate(nd.quantize(converted, bits), data, samples)

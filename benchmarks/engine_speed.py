@@ -55,6 +55,7 @@ def main() -> int:
         f"{zoo}:lenet_mnist",
         f"mnist:{data}",
         weights=options.shared / "models" / "lenet_mnist.pt",
+        method="rate",
         timesteps=options.timesteps,
     )
     integer = nd.quantize(real, 8)

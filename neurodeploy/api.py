@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.datasets import Dataset
+from neurodeploy.errors import UsageError
 from neurodeploy.ir.artifact import Artifact, load_artifact, save_artifact
 from neurodeploy.ir.record import Progress
 from neurodeploy.targets.base import Deployment, load_deployment
@@ -17,6 +18,7 @@ from neurodeploy.workflow.pricing import estimate_energy
 from neurodeploy.workflow.stimulus import source_samples, stimulus_for
 
 if TYPE_CHECKING:
+    from neurodeploy.diagnosis.diagnosis import Diagnosis
     from neurodeploy.verify.accuracy import Evaluation
     from neurodeploy.verify.verification import Verification
 
@@ -24,6 +26,7 @@ __all__ = [
     "check",
     "compile",
     "convert",
+    "diagnose",
     "estimate_energy",
     "evaluate",
     "load",
@@ -86,6 +89,47 @@ def evaluate(
     stimulus, dataset = stimulus_for(artifact, data, samples)
     given = source_samples(artifact, dataset)
     return evaluate_artifact(artifact, stimulus, given, dataset.y, progress=progress)
+
+
+def diagnose(
+    net: Artifact | str | Path,
+    data: str | Dataset,
+    samples: int | None = None,
+    *,
+    others: Sequence[Artifact] = (),
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Say, layer by layer, where a converted network loses, and what to change.
+
+    Parameters
+    ----------
+    net : Artifact or path
+        As :func:`convert` or :func:`quantize` made it.
+    data : str or Dataset
+        Its test split unless it says otherwise.
+    samples : int, optional
+        The first so many; all by default.
+    others : sequence of Artifact
+        The same network converted for other numbers of steps, for the accuracy by T.
+
+    Raises
+    ------
+    UsageError
+        If the network holds no source network, or two are for the same T.
+    """
+    from dataclasses import replace
+
+    from neurodeploy.diagnosis.diagnosis import diagnose_artifact
+
+    artifact = net if isinstance(net, Artifact) else load_artifact(net)
+    steps = [a.netlist.timesteps for a in (artifact, *others)]
+    if len(set(steps)) < len(steps):
+        raise UsageError(f"diagnose: two networks are for the same T among {steps}")
+    stimulus, dataset = stimulus_for(artifact, data, samples)
+    given = source_samples(artifact, dataset)
+    diagnosis = diagnose_artifact(artifact, stimulus, given, dataset.y, progress=progress)
+    curve = [*diagnosis.evaluations, *(evaluate(other, data, samples) for other in others)]
+    return replace(diagnosis, evaluations=tuple(sorted(curve, key=lambda e: e.timesteps)))
 
 
 def save(thing: Artifact | Deployment, path: str | Path) -> None:

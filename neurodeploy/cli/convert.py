@@ -49,9 +49,16 @@ def chosen_options(
 ) -> dict[str, Any]:
     """The options of a method, from its own options and ``--set key=value``."""
     from neurodeploy.convert.registry import METHODS
+    from neurodeploy.workflow.choice import AUTO_METHODS
 
     texts = {**given, **key_values(settings, "--set")}
-    return field_values(METHODS.get(method), texts)
+    if method != "auto":
+        return field_values(METHODS.get(method), texts)
+    # Every code that auto may choose has these options, or refuses them by name.
+    hints = {
+        k: v for name in AUTO_METHODS for k, v in field_values(METHODS.get(name), texts).items()
+    }
+    return {k: v for k, v in hints.items() if v is not None}
 
 
 def conversion_options(command: click.decorators.FC) -> click.decorators.FC:
@@ -60,27 +67,36 @@ def conversion_options(command: click.decorators.FC) -> click.decorators.FC:
         (
             click.option(
                 "--method",
-                default="rate",
+                default="auto",
                 show_default=True,
                 metavar="NAME",
-                help="See 'neurodeploy methods'.",
+                help="See 'neurodeploy methods'; 'auto' takes the shortest run within --max-loss.",
             ),
             click.option(
                 "--input",
                 "input_",
-                default="current",
-                show_default=True,
-                metavar="current|spikes|rate|poisson|latency",
+                metavar="current|spikes|rate|poisson|latency|delta",
                 help="How a sample enters: as a constant current, or as spikes ('spikes' is "
-                "'rate', evenly spaced).",
+                "'rate', evenly spaced).  [default: the method's, mostly current]",
             ),
             click.option(
                 "--decode",
-                default="membrane",
-                show_default=True,
-                metavar="membrane|counts",
-                help="How the answer is read.",
+                metavar="membrane|counts|softmax",
+                help="How the answer is read.  [default: the method's, mostly membrane]",
             ),
+            click.option(
+                "--target", metavar="NAME", help="auto: the target that has to run the result."
+            ),
+            click.option(
+                "--board", metavar="NAME", help="auto: the board that has to hold the result."
+            ),
+            click.option(
+                "--max-loss",
+                type=float,
+                metavar="POINTS",
+                help="auto: accuracy that may be lost.  [default: 1]",
+            ),
+            click.option("--max-timesteps", type=int, metavar="T", help="auto: the longest run."),
             click.option(
                 "--calibration-samples",
                 type=int,
@@ -117,7 +133,9 @@ def conversion_options(command: click.decorators.FC) -> click.decorators.FC:
 @click.argument("model", metavar="MODEL")
 @click.option("--weights", metavar="FILE", help="State dict saved by torch.save.")
 @data_option()
-@click.option("--timesteps", type=int, default=32, show_default=True, metavar="T")
+@click.option(
+    "--timesteps", type=int, metavar="T", help="Steps of one sample.  [default: the method's]"
+)
 @conversion_options
 @output_option(what="The netlist, a .ndn file.")
 @json_option
@@ -128,10 +146,14 @@ def convert(
     model: str,
     weights: str | None,
     data: str,
-    timesteps: int,
+    timesteps: int | None,
     method: str,
-    input_: str,
-    decode: str,
+    input_: str | None,
+    decode: str | None,
+    target: str | None,
+    board: str | None,
+    max_loss: float | None,
+    max_timesteps: int | None,
     calibration_samples: int,
     input_levels: int | None,
     seed: int,
@@ -165,6 +187,10 @@ def convert(
             timesteps=timesteps,
             input=input_,
             decode=decode,
+            target=target,
+            board=board,
+            max_loss=max_loss,
+            max_timesteps=max_timesteps,
             calibration_samples=calibration_samples,
             input_levels=input_levels,
             seed=seed,
@@ -175,6 +201,8 @@ def convert(
     api.save(recorded(artifact, context), output)
     if weights is None and not holds_weights(model):
         click.echo("note: no --weights: the network is used as the factory makes it", err=True)
+    if "auto" in artifact.provenance and not as_json:
+        click.echo(artifact.provenance["auto"]["reason"])
     if as_json:
         click.echo(to_json(summarize_artifact(artifact)))
     else:

@@ -65,7 +65,7 @@ def evaluate(
             raise UsageError(
                 f"evaluate {source}: a model needs --timesteps, as in --timesteps 8,16,32"
             )
-        _refuse_conversion(context)
+        refuse_conversion(context, "evaluate")
         evaluations = [_evaluate_file(Path(source), data, samples)]
     else:
         if Path(source).suffix == ".ndn" and ":" not in source:
@@ -73,11 +73,11 @@ def evaluate(
                 f"evaluate {source}: a .ndn file is evaluated as it was converted; leave "
                 "--timesteps out, or name the model (file.py:factory)"
             )
-        convert = _converter(source, weights, calibration_data or data, calibration_data is None)
-        options = _conversion(conversion)
+        convert = converter(source, weights, calibration_data or data, calibration_data is None)
+        options = conversion_of(conversion)
         evaluations = [
             _evaluate_conversion(convert, t, options, weight_bits, data, samples)
-            for t in _timesteps(timesteps)
+            for t in parsed_timesteps(timesteps)
         ]
     if as_json:
         click.echo(to_json(evaluation_json(evaluations)))
@@ -93,22 +93,33 @@ def _evaluate_file(path: Path, data: str, samples: int | None) -> Evaluation:
         return api.evaluate(path, data, samples, progress=advance)
 
 
-def _refuse_conversion(context: click.Context) -> None:
-    """Options that only a conversion reads must not pass unheard."""
-    heard = {"source", "data", "samples", "as_json", "timesteps"}
+def refuse_conversion(context: click.Context, command: str, heard: tuple[str, ...] = ()) -> None:
+    """Options that only a conversion reads must not pass unheard.
+
+    Raises
+    ------
+    UsageError
+        Naming the option, unless it is in ``heard`` or one that every ``.ndn`` file takes.
+    """
+    known = {"source", "data", "samples", "as_json", "debug", *heard}
     for parameter in context.command.params:
         name = parameter.name or ""
         given = context.get_parameter_source(name)
-        if given is click.core.ParameterSource.COMMANDLINE and name not in heard:
-            if name == "debug":
-                continue
+        if given is click.core.ParameterSource.COMMANDLINE and name not in known:
             raise UsageError(
-                f"evaluate: {parameter.opts[-1]} is for a model with --timesteps; a .ndn file is "
-                "evaluated as it was converted"
+                f"{command}: {parameter.opts[-1]} is for a model; a .ndn file is "
+                f"{command}d as it was converted"
             )
 
 
-def _timesteps(text: str) -> list[int]:
+def parsed_timesteps(text: str) -> list[int]:
+    """Read ``8,16,32``.
+
+    Raises
+    ------
+    UsageError
+        For anything else, or a number given twice.
+    """
     try:
         steps = [int(part) for part in text.split(",")]
     except ValueError:
@@ -118,18 +129,22 @@ def _timesteps(text: str) -> list[int]:
     return steps
 
 
-def _conversion(given: dict[str, Any]) -> dict[str, Any]:
+def conversion_of(given: dict[str, Any]) -> dict[str, Any]:
     """Keyword arguments of the API from the options of the command."""
-    own = ("method", "decode", "calibration_samples", "input_levels", "seed", "name")
+    own = (
+        *("method", "decode", "calibration_samples", "input_levels", "seed", "name"),
+        *("target", "board", "max_loss", "max_timesteps"),
+    )
     options = {key: given.pop(key) for key in own}
     options["input"] = given.pop("input_")
     settings = given.pop("settings")
     return {**options, **chosen_options(options["method"], given, settings)}
 
 
-def _converter(
+def converter(
     model: str, weights: str | None, calibration: str, derive: bool
 ) -> Callable[..., Any]:
+    """The conversion of a model; ``derive``: on the training split of a data set's text."""
     from neurodeploy import api
     from neurodeploy.datasets.spec import training_text
 

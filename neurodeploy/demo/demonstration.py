@@ -130,6 +130,7 @@ def _outcome(
     real = api.convert(
         network,
         training,
+        method="rate",
         timesteps=TIMESTEPS,
         input=variant.input,
         decode=variant.decode,

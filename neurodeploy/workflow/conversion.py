@@ -10,19 +10,25 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from neurodeploy import __version__
+from neurodeploy.boards.board import Board
 from neurodeploy.datasets import Dataset, load_dataset
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.encoding import EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.ir.record import Progress
+from neurodeploy.workflow.choice import AUTO_METHODS, JUDGED_SAMPLES, MAX_LOSS, Budget, choose
 from neurodeploy.workflow.sources import load_source
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from neurodeploy.ir.analog import AnalogGraph
+
 DEFAULT_LEVELS = 255
 CALIBRATION_SAMPLES = 512
+AUTO = "auto"
+MIN_JUDGED_SAMPLES = 64
 INPUTS = (*get_args(EncoderName), "spikes")
 """What ``input`` can be; ``spikes`` is another word for ``rate``."""
 
@@ -32,14 +38,18 @@ def convert(
     data: str | Dataset,
     *,
     weights: str | Path | None = None,
-    method: str = "rate",
-    timesteps: int = 32,
-    input: str = "current",
-    decode: str = "membrane",
+    method: str = AUTO,
+    timesteps: int | None = None,
+    input: str | None = None,
+    decode: str | None = None,
     calibration_samples: int = CALIBRATION_SAMPLES,
     input_levels: int | None = None,
     seed: int = 0,
     name: str | None = None,
+    target: str | None = None,
+    board: str | Board | None = None,
+    max_loss: float | None = None,
+    max_timesteps: int | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Artifact:
@@ -55,16 +65,25 @@ def convert(
     weights : path, optional
         A state dict saved by torch.
     method : str
-        See ``neurodeploy methods``.
-    timesteps : int
-        T.
-    input : {"current", "rate", "poisson", "latency"} or "spikes" (the same as "rate")
-    decode : {"membrane", "counts"}
+        See ``neurodeploy methods``. ``auto`` takes the shortest run that meets the budget of
+        ``max_loss`` and ``max_timesteps`` on further training samples.
+    timesteps : int, optional
+        T; the method's own by default.
+    input : {"current", "rate", "poisson", "latency", "delta"} or "spikes" (the same as "rate")
+        The method's own by default.
+    decode : {"membrane", "counts", "softmax"}, optional
+        The method's own by default.
     calibration_samples : int
         The first so many training samples.
     input_levels : int, optional
         Levels of the encoded input; those of the data set by default, else 255.
     seed : int
+    target, board : optional
+        ``auto``: what has to run and hold the result.
+    max_loss : float, optional
+        ``auto``: points of accuracy that may be lost, 1 by default.
+    max_timesteps : int, optional
+        ``auto``: the longest run.
     **options
         Further fields of the method.
 
@@ -73,14 +92,80 @@ def convert(
     NeurodeployError
         One line for everything that does not fit.
     """
-    chosen = _method(method, timesteps=timesteps, decode=decode, **options)
+    budget = _budget(method, target, board, max_loss, max_timesteps)
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
-    dataset = _calibration_data(data, calibration_samples)
+    given = {"timesteps": timesteps, "decode": decode, **options}
+    given = {k: v for k, v in given.items() if v is not None}
+    # What is wrong with the options is told before anything takes long.
+    for candidate in (method,) if budget is None else AUTO_METHODS:
+        _method(candidate, **given)
+    whole, dataset = _calibration_data(data, calibration_samples)
     network, source = load_source(model, weights)
     graph = network.analog(dataset, name or source["name"])
     _check_classes(graph, dataset)
-    encoding = _encoding(dataset, input, input_levels, seed)
+    provenance = {
+        "neurodeploy": __version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "numpy": np.__version__,
+        "torch": _torch_version(),
+        "source": source,
+        "seed": seed,
+        "calibration": {
+            "data": without_folders(dataset.spec),
+            "split": dataset.split,
+            "indices": _ranges(dataset.indices),
+        },
+    }
+
+    def converted(method: str, steps: int | None, advance: Progress | None) -> Artifact:
+        own = given if steps is None else {**given, "timesteps": steps}
+        chosen = _method(method, **own)
+        encoder = input if input is not None else str(getattr(chosen, "default_input", "current"))
+        encoding = _encoding(dataset, encoder, input_levels, seed)
+        named = {**provenance, "method": {"name": method, **dataclasses.asdict(chosen)}}
+        return _converted(graph, chosen, dataset, encoding, seed, named, advance)
+
+    if budget is None:
+        return converted(method, None, progress)
+    artifact, choice = choose(converted, _judge(whole, dataset), budget, timesteps, progress)
+    return dataclasses.replace(
+        artifact, provenance={**artifact.provenance, "auto": choice.to_json(budget)}
+    )
+
+
+def _budget(
+    method: str,
+    target: str | None,
+    board: str | Board | None,
+    max_loss: float | None,
+    max_timesteps: int | None,
+) -> Budget | None:
+    """The budget of ``auto``; None for other methods, which take none."""
+    if method == AUTO:
+        loss = MAX_LOSS if max_loss is None else max_loss
+        return Budget(target, board, loss, max_timesteps)
+    given = {
+        "target": target,
+        "board": board,
+        "max_loss": max_loss,
+        "max_timesteps": max_timesteps,
+    }
+    for key, value in given.items():
+        if value is not None:
+            raise UsageError(f"{key} {value}: is for --method auto, got {method}; leave it out")
+    return None
+
+
+def _converted(
+    graph: AnalogGraph,
+    chosen: Any,
+    dataset: Dataset,
+    encoding: Encoding,
+    seed: int,
+    provenance: dict[str, Any],
+    progress: Progress | None,
+) -> Artifact:
     from neurodeploy.convert.deviation import pooling_deviation
     from neurodeploy.convert.method import convert_graph
     from neurodeploy.simulate import run_engine
@@ -95,25 +180,20 @@ def convert(
         seed=seed,
         progress=progress,
     )
-    provenance = {
-        "neurodeploy": __version__,
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "numpy": np.__version__,
-        "torch": _torch_version(),
-        "source": source,
-        "method": {"name": method, **dataclasses.asdict(chosen)},
-        "seed": seed,
-        "calibration": {
-            "data": without_folders(dataset.spec),
-            "split": dataset.split,
-            "indices": _ranges(dataset.indices),
-        },
-    }
     samples = dataset.inputs_for(tuple(encodings))
     deviation = pooling_deviation(graph, chosen.lowering, netlist, encodings, samples, run_engine)
     if deviation:
-        provenance["max_pooling_deviation"] = deviation
+        provenance = {**provenance, "max_pooling_deviation": deviation}
     return Artifact(netlist, encodings, graph, None, provenance)
+
+
+def _judge(whole: Dataset, calibration: Dataset) -> Dataset:
+    """Training samples after those of calibration; the same ones where there are no others."""
+    first = len(calibration)
+    last = min(len(whole), first + JUDGED_SAMPLES)
+    if last - first < MIN_JUDGED_SAMPLES:
+        return calibration.first(min(len(calibration), JUDGED_SAMPLES))
+    return whole.subset(range(first, last))
 
 
 def _method(name: str, **options: Any) -> Any:
@@ -129,7 +209,8 @@ def _method(name: str, **options: Any) -> Any:
     return method(**options)
 
 
-def _calibration_data(data: str | Dataset, n: int) -> Dataset:
+def _calibration_data(data: str | Dataset, n: int) -> tuple[Dataset, Dataset]:
+    """The training split, and the first ``n`` samples of it."""
     dataset = load_dataset(data, "train") if isinstance(data, str) else data
     if dataset.split == "test":
         raise DataError(
@@ -138,7 +219,7 @@ def _calibration_data(data: str | Dataset, n: int) -> Dataset:
         )
     if n < 1:
         raise UsageError(f"calibration samples {n}: at least 1 is needed")
-    return dataset.first(min(n, len(dataset)))
+    return dataset, dataset.first(min(n, len(dataset)))
 
 
 def _check_classes(graph: Any, dataset: Dataset) -> None:

@@ -66,13 +66,33 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     exec(NETWORKS, namespace)
     torch.save(namespace["tiny"]().state_dict(), folder / "tiny.pt")
     few = ("--calibration-samples", "40")
-    convert = ("convert", "nets.py:tiny", "--data", "digits", "--timesteps", "4", *few)
+    convert = (
+        "convert",
+        "nets.py:tiny",
+        "--data",
+        "digits",
+        "--method",
+        "rate",
+        "--timesteps",
+        "4",
+        *few,
+    )
     in_folder(folder, *convert, "--weights", "tiny.pt", "-o", "net.ndn")
     in_folder(folder, "quantize", "net.ndn", "-o", "net8.ndn")
     for factory, name in (("crossbar", "spiking"), ("large", "large")):
         in_folder(
             folder,
-            *("convert", f"nets.py:{factory}", "--data", "digits", "--timesteps", "4", *few),
+            *(
+                "convert",
+                f"nets.py:{factory}",
+                "--data",
+                "digits",
+                "--method",
+                "rate",
+                "--timesteps",
+                "4",
+                *few,
+            ),
             *("--input", "spikes", "--decode", "counts", "-o", f"{name}.ndn"),
         )
         in_folder(folder, "quantize", f"{name}.ndn", "--weight-bits", "3", "-o", f"{name}3.ndn")

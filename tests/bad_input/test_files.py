@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 torch = pytest.importorskip("torch", reason="the networks of these tests are made with torch")
 
-CONVERT = ("convert", "nets.py:tiny", "--data", "digits", "-o", "x.ndn")
+CONVERT = ("convert", "nets.py:tiny", "--data", "digits", "--method", "rate", "-o", "x.ndn")
 
 
 def truncate(path: Path, share: float) -> None:

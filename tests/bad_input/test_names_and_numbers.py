@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-CONVERT = ("convert", "nets.py:tiny", "--weights", "tiny.pt", "--data", "digits", "-o", "x.ndn")
+CONVERT = (
+    "convert",
+    "nets.py:tiny",
+    "--weights",
+    "tiny.pt",
+    "--data",
+    "digits",
+    "--method",
+    "rate",
+    "-o",
+    "x.ndn",
+)
 EVALUATE = ("evaluate", "nets.py:tiny", "--weights", "tiny.pt", "--data", "digits")
 
 
@@ -30,7 +41,7 @@ EVALUATE = ("evaluate", "nets.py:tiny", "--weights", "tiny.pt", "--data", "digit
         ((*CONVERT, "--input", "curent"), "poisson, rate, spikes; did you mean 'current'"),
         (("boards", "nets.py"), "nets.py: unknown board or not a TOML file"),
         (("energy", "missing", "--board", "loihi1", "--data", "digits"), "deployment folder"),
-        ((*CONVERT, "--normalization", "median"), "known: max, mse, percentile"),
+        ((*CONVERT, "--normalization", "median"), "known: balance, max, mse, percentile"),
         ((*CONVERT, "--scope", "neuron"), "neuron"),
         ((*CONVERT, "--reset", "soft"), "reset 'soft'"),
         ((*CONVERT, "--decode", "first"), "decode 'first'"),
@@ -52,9 +63,18 @@ EVALUATE = ("evaluate", "nets.py:tiny", "--weights", "tiny.pt", "--data", "digit
             "max_synapses='a'",
         ),
         (("quantize", "net.ndn", "--weight-bits", "conf1=4", "-o", "x.ndn"), "unknown layer"),
-        (("convert", "nets.py:tini", "--data", "digits", "-o", "x.ndn"), "did you mean 'tiny'"),
-        (("convert", "nots.py:tiny", "--data", "digits", "-o", "x.ndn"), "nots.py"),
-        (("convert", "nets.py", "--data", "digits", "-o", "x.ndn"), "file.py:factory"),
+        (
+            ("convert", "nets.py:tini", "--data", "digits", "--method", "rate", "-o", "x.ndn"),
+            "did you mean 'tiny'",
+        ),
+        (
+            ("convert", "nots.py:tiny", "--data", "digits", "--method", "rate", "-o", "x.ndn"),
+            "nots.py",
+        ),
+        (
+            ("convert", "nets.py", "--data", "digits", "--method", "rate", "-o", "x.ndn"),
+            "file.py:factory",
+        ),
     ],
 )
 def test_an_unknown_name(refused, arguments: tuple[str, ...], words: str) -> None:

@@ -15,7 +15,7 @@ Refused = Callable[..., str]
 
 
 def convert(model: str) -> tuple[str, ...]:
-    return ("convert", model, "--data", "digits", "-o", "x.ndn")
+    return ("convert", model, "--data", "digits", "--method", "rate", "-o", "x.ndn")
 
 
 @pytest.mark.parametrize("ending", ["pt2", "onnx"])
@@ -46,7 +46,7 @@ def test_weights_beside_a_file_that_has_its_own(refused: Refused) -> None:
 def test_inputs_that_the_network_does_not_have(refused: Refused, workshop: Path) -> None:
     x = np.zeros((4, 1, 8, 8), np.float32)
     np.savez(workshop / "two.npz", left=x, right=x)
-    arguments = ("convert", "nets.py:tiny", "--data", "two.npz", "-o", "x.ndn")
+    arguments = ("convert", "nets.py:tiny", "--data", "two.npz", "--method", "rate", "-o", "x.ndn")
     assert "holds left, right, the network takes input" in refused(*arguments)
     assert "holds left, right, the network takes input" in refused(
         "run", "brian", "--data", "two.npz"

@@ -26,7 +26,16 @@ def tiny():
         nn.Linear(12, 10),
     )
 """
-CONVERT = ("convert", "nets.py:tiny", "--data", "digits", "--calibration-samples", "40")
+CONVERT = (
+    "convert",
+    "nets.py:tiny",
+    "--method",
+    "rate",
+    "--data",
+    "digits",
+    "--calibration-samples",
+    "40",
+)
 
 NOTE = "note: no --weights: the network is used as the factory makes it\n"
 
@@ -117,13 +126,41 @@ def test_options_of_the_method_and_the_encoding_reach_the_file(result: Any) -> N
         "decode": "counts",
         "max_pooling": "identity",
         "average_pooling": "auto",
+        "leaky": "units",
+        "activation_units": 4,
         "bias_correction": 2,
+        "membrane_correction": 0,
+        "threshold_search": False,
     }
     (encoding,) = made["encodings"].values()
     assert (encoding["encoder"], encoding["levels"], encoding["seed"]) == ("poisson", 32, 5)
     assert (made["name"], made["timesteps"], provenance["seed"]) == ("other", 6, 5)
     assert made["outputs"][0]["decode"] == "counts"
     assert provenance["calibration"] == {"data": "digits", "split": "train", "indices": [[0, 39]]}
+
+
+def test_auto_takes_the_shortest_run_within_the_budget_and_says_why(
+    result: Any, command: Command, folder: Path
+) -> None:
+    few = ("convert", "nets.py:tiny", "--data", "digits", "--calibration-samples", "40")
+    made = result(*few, "--max-loss", "5", "-o", "auto.ndn")
+    told = made["provenance"]["auto"]
+    assert told["met"]
+    assert told["judged_samples"] == 256
+    assert (made["provenance"]["method"]["name"], made["timesteps"]) == ("graded", 1)
+    binary = result(*few, "--max-loss", "30", "--board", "loihi1", "-o", "binary.ndn")
+    told = binary["provenance"]["auto"]
+    assert binary["provenance"]["method"]["name"] == "rate"
+    assert [t["refused"] is None for t in told["tried"]][:3] == [False] * 3
+    short = result(*few, "--max-loss", "0", "--max-timesteps", "1", "-o", "short.ndn")
+    told = short["provenance"]["auto"]
+    assert told["met"] or "allow more --max-timesteps" in told["reason"]
+
+
+def test_a_budget_is_for_auto(folder: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(folder)
+    assert run([*CONVERT, "--max-loss", "1", "-o", "x.ndn"]) == 2
+    assert "max_loss 1.0: is for --method auto, got rate" in capsys.readouterr().err
 
 
 def test_weights_that_were_not_given_are_recorded(
@@ -265,6 +302,7 @@ def test_evaluate_converts_anew_for_every_number_of_steps(result: Any, folder: P
     told = result(
         *("evaluate", "nets.py:tiny", "--weights", "tiny.pt", "--data", "digits#first=60"),
         *("--timesteps", "2,8", "--weight-bits", "6,output=4", "--calibration-samples", "40"),
+        *("--method", "rate"),
     )
     assert told["samples"] == 60
     assert set(told["accuracy"]) == {"2", "8"}

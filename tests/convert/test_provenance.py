@@ -57,7 +57,7 @@ def dataset(split: str | None = "train", spoil: slice | None = None, **fields) -
 
 def convert(data: Dataset | None = None, **options):
     given = {"timesteps": 8, "calibration_samples": 20, **options}
-    return nd.convert(network(), data or dataset(), **given)
+    return nd.convert(network(), data or dataset(), **{"method": "rate", **given})
 
 
 def test_indices_and_split_are_recorded() -> None:
@@ -80,7 +80,7 @@ def test_nothing_but_the_recorded_images_is_read() -> None:
 def test_the_real_digits_are_calibrated_on_their_training_split(tmp_path) -> None:
     from neurodeploy.datasets import load_dataset
 
-    artifact = nd.convert(network(10), "digits", timesteps=4, calibration_samples=30)
+    artifact = nd.convert(network(10), "digits", method="rate", timesteps=4, calibration_samples=30)
     recorded = artifact.provenance["calibration"]
     assert recorded["split"] == "train"
     train, test = load_dataset("digits", "train"), load_dataset("digits", "test")

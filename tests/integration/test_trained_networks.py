@@ -36,7 +36,7 @@ def converted(shared_dir: Path, name: str, model: str | None = None, **options: 
         weights=models / f"{name}.pt",
         timesteps=T,
         calibration_samples=CALIBRATION,
-        **options,
+        **{"method": "rate", **options},
     )
 
 

@@ -202,7 +202,13 @@ def test_navigation_and_costs() -> None:
     with pytest.raises(NetlistError, match="no node is called 'none'"):
         graph.node("none")
     costs = {name: n for name, n in macs(graph).items() if n}
-    assert costs == {"conv": 5 * 6 * 4 * 9, "conv1d": 5 * 3 * 12 * 2, "linear": 60, "deconv2d": 360, "deconv1d": 90}
+    assert costs == {
+        "conv": 5 * 6 * 4 * 9,
+        "conv1d": 5 * 3 * 12 * 2,
+        "linear": 60,
+        "deconv2d": 360,
+        "deconv1d": 90,
+    }
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])

@@ -45,7 +45,13 @@ def main() -> None:
             loss.backward()
             optimizer.step()
     net = nd.convert(
-        network.eval(), training, timesteps=16, input="spikes", decode="counts", name="digits"
+        network.eval(),
+        training,
+        method="rate",
+        timesteps=16,
+        input="spikes",
+        decode="counts",
+        name="digits",
     )
     WHERE.parent.mkdir(exist_ok=True)
     nd.save(net, WHERE)

@@ -25,11 +25,12 @@ RANKS = {
     "targets": 7,
     "verify": 8,
     "fitting": 8,
-    "report": 9,
-    "workflow": 10,
-    "api": 11,
-    "demo": 12,
-    "cli": 13,
+    "diagnosis": 9,
+    "report": 10,
+    "workflow": 11,
+    "api": 12,
+    "demo": 13,
+    "cli": 14,
 }
 FORBIDDEN_TO_TARGETS = ("neurodeploy.ir.reference", "neurodeploy.simulate")
 HEAVY = {"torch", "lava", "brian2", "networkx"}

@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def net(data: str) -> Any:
-    return api.quantize(api.convert(Two().eval(), data, timesteps=24), 8)
+    return api.quantize(api.convert(Two().eval(), data, method="rate", timesteps=24), 8)
 
 
 def test_inputs_are_found_by_name(net: Any) -> None:
@@ -90,7 +90,7 @@ def test_brian2_agrees(net: Any, data: str) -> None:
 
 def test_inputs_by_place(tmp_path: Path) -> None:
     text = saved(tmp_path, x1=TOUCH, x0=IMAGE)
-    net = api.convert(Two().eval(), text, timesteps=4, input="poisson")
+    net = api.convert(Two().eval(), text, method="rate", timesteps=4, input="poisson")
     assert list(net.encodings) == ["image", "touch"]
     first, second = net.encodings.values()
     assert first.seed != second.seed, "two inputs that draw the same numbers would be correlated"
@@ -111,14 +111,14 @@ def test_inputs_by_place(tmp_path: Path) -> None:
 )
 def test_other_data(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        api.convert(Two().eval(), saved(tmp_path, **arrays), timesteps=4)
+        api.convert(Two().eval(), saved(tmp_path, **arrays), method="rate", timesteps=4)
     assert "\n" not in str(caught.value)
 
 
 def test_a_network_with_one_input_takes_one(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
     with pytest.raises(DataError, match="the network takes input; save one array x"):
-        api.convert(module, saved(tmp_path, image=IMAGE, touch=TOUCH), timesteps=4)
+        api.convert(module, saved(tmp_path, image=IMAGE, touch=TOUCH), method="rate", timesteps=4)
 
 
 class Deaf(Two):
@@ -128,4 +128,4 @@ class Deaf(Two):
 
 def test_an_input_that_nothing_depends_on(data: str) -> None:
     with pytest.raises(ConversionError, match=r"no output of the module depends on .*'touch'"):
-        api.convert(Deaf().eval(), data, timesteps=4)
+        api.convert(Deaf().eval(), data, method="rate", timesteps=4)

@@ -37,8 +37,8 @@ def test_an_exported_program_converts_as_its_module(
 ) -> None:
     path = tmp_path / "net.pt2"
     torch.export.save(torch.export.export(module, (torch.zeros(1, *SHAPE),)), path)
-    ours = api.convert(str(path), data, timesteps=8)
-    theirs = api.convert(module, data, timesteps=8, name="net")
+    ours = api.convert(str(path), data, method="rate", timesteps=8)
+    theirs = api.convert(module, data, method="rate", timesteps=8, name="net")
     assert ours.netlist == theirs.netlist
     assert ours.provenance["source"]["model"] == "net.pt2"
     assert len(ours.provenance["source"]["model_sha256"]) == 64
@@ -73,7 +73,7 @@ def test_an_onnx_file_on_the_command_line(
     arguments = [str(path), "--data", data, "--timesteps", "8"]
     assert run(["convert", *arguments, "-o", str(out)]) == 0
     assert "no --weights" not in capsys.readouterr().err
-    direct = api.convert(module, data, timesteps=8)
+    direct = api.convert(module, data, method="rate", timesteps=8)
     stimulus, _ = api.stimulus_for(direct, data)
     assert api.evaluate(out, data).spikes_per_inference == pytest.approx(
         api.evaluate(direct, data).spikes_per_inference

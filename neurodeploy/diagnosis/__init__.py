@@ -1,0 +1,1 @@
+"""Where a converted network loses its accuracy: layer by layer, and by cause."""

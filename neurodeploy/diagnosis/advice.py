@@ -1,0 +1,62 @@
+"""What to change, by rule, from what each layer loses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neurodeploy.diagnosis.layer import LayerDiagnosis
+
+MATTERS = 0.05
+"""Share of an error below which it is not worth a word."""
+MANY_SILENCED = 0.05
+NAMED_LAYERS = 3
+
+REMEDIES = {
+    "clipping": "activations exceed the range of the code: larger thresholds (--normalization max, "
+    "or a higher --percentile)",
+    "quantization": "spikes are too coarse: more time steps, or graded spikes (--method graded)",
+    "unevenness": "spikes come at the wrong time: spikes that can be taken back (--method "
+    "signed-memory or graded), more time steps, or --bias-correction",
+}
+
+
+def worst_layer(layers: Sequence[LayerDiagnosis]) -> LayerDiagnosis | None:
+    """The layer that adds most to the errors that reach it; None where none adds anything."""
+    losing = [layer for layer in layers if layer.lost]
+    return max(losing, key=lambda layer: layer.lost or 0.0) if losing else None
+
+
+def main_cause(layer: LayerDiagnosis) -> str | None:
+    """The largest of the causes that lie in a layer itself."""
+    known = {cause: share for cause, share in layer.new.items() if share}
+    return max(known, key=lambda cause: known[cause]) if known else None
+
+
+def advise(layers: Sequence[LayerDiagnosis]) -> list[str]:
+    """Sentences, the layer that loses most first; none where nothing stands out."""
+    found: dict[str, list[LayerDiagnosis]] = {}
+    for layer in sorted(layers, key=lambda layer: layer.lost or 0.0, reverse=True):
+        cause = main_cause(layer)
+        if cause is not None and (layer.new[cause] or 0.0) >= MATTERS:
+            found.setdefault(cause, []).append(layer)
+    advice = [_sentence(cause, hit) for cause, hit in found.items()]
+    silenced = [layer for layer in layers if (layer.silenced or 0.0) >= MANY_SILENCED]
+    if silenced:
+        advice.append(
+            f"{_names(silenced)}: neurons never fire though their activations are worth a spike: "
+            "more or other calibration data, or thresholds by channel (--scope channel)"
+        )
+    return advice
+
+
+def _sentence(cause: str, layers: list[LayerDiagnosis]) -> str:
+    if cause == "own_weight_bits":
+        widths = ",".join(f"{layer.name}=8" for layer in layers[:NAMED_LAYERS])
+        return f"{_names(layers)}: integer weights are too coarse: --weight-bits {widths}"
+    return f"{_names(layers)}: {REMEDIES[cause]}"
+
+
+def _names(layers: Sequence[LayerDiagnosis]) -> str:
+    more = len(layers) - NAMED_LAYERS
+    named = ", ".join(layer.name for layer in layers[:NAMED_LAYERS])
+    return named if more <= 0 else f"{named} and {more} more"

@@ -1,0 +1,117 @@
+"""The ideal code: what a population would emit in all for a value, were time no matter.
+
+A neuron whose membrane would end at w if it never fired emits, in sum over its window::
+
+    clip(floor(w / theta), 0, T payload_max)                        without negative spikes, or
+                                                                    with memory
+    -min(floor(-w / theta_neg), T payload_max)  where w < 0         signed without memory
+
+An activation x stands for the constant input that codes it: ``w = v0 + x T / unit theta``, with
+theta_neg in the place of theta below 0, where a spike is worth as much and takes theta_neg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.netlist import (
+    IntegerNetlist,
+    IntegerProjection,
+    Population,
+    RealNetlist,
+)
+from neurodeploy.ir.neurons import MaxPool, Neuron
+
+
+def worth(population: Population, timesteps: int) -> FloatArray:
+    """What one payload adds to the coded value, ``[*shape]``."""
+    assert population.unit is not None
+    steps = timesteps if population.coding == "rate" else 1
+    return np.asarray(population.spread(population.unit) / steps)
+
+
+def reach(population: Population, timesteps: int) -> tuple[AnyArray, AnyArray]:
+    """Least and largest value that a firing population can code, ``[*shape]``."""
+    model = population.model
+    assert isinstance(model, Neuron)
+    top = worth(population, timesteps) * (timesteps * model.payload_max)
+    return (-top if _goes_below_zero(model) else np.zeros_like(top)), top
+
+
+def ideal_sum(population: Population, membrane: AnyArray, timesteps: int) -> AnyArray:
+    """Sum of payloads of a firing population for membranes ``[B, *shape]`` before any reset."""
+    model = population.model
+    assert isinstance(model, Neuron)
+    assert model.threshold is not None
+    top = timesteps * model.payload_max
+    emitted = membrane // population.spread(model.threshold)
+    if not _goes_below_zero(model):
+        return np.asarray(np.clip(emitted, 0, top))
+    assert model.negative_threshold is not None
+    below = -(-membrane // population.spread(model.negative_threshold))
+    return np.asarray(np.clip(np.where(membrane < 0, below, emitted), -top, top))
+
+
+def membrane_of(population: Population, values: AnyArray, timesteps: int) -> FloatArray:
+    """The membrane before any reset that stands for coded values ``[B, *shape]``."""
+    model = population.model
+    assert isinstance(model, Neuron)
+    assert model.threshold is not None
+    charge = population.spread(model.threshold)
+    if _goes_below_zero(model):
+        assert model.negative_threshold is not None
+        charge = np.where(values < 0, population.spread(model.negative_threshold), charge)
+    v0 = population.spread(model.initial_membrane)
+    return np.asarray(v0 + values / worth(population, timesteps) * charge)
+
+
+def ideal_values(population: Population, values: AnyArray, timesteps: int) -> FloatArray:
+    """The ideal code of values ``[B, *shape]``, in their units."""
+    emitted = ideal_sum(population, membrane_of(population, values, timesteps), timesteps)
+    return np.asarray(emitted * worth(population, timesteps))
+
+
+def values_of_input(population: Population, accumulated: AnyArray, timesteps: int) -> FloatArray:
+    """The ideal code of accumulated input, in the units of the source network.
+
+    An integrator and a pool code it as it is: they have neither a range nor steps.
+    """
+    model = population.model
+    if isinstance(model, MaxPool):
+        total = model.maximum(accumulated)
+    elif isinstance(model, Neuron) and model.fires:
+        total = ideal_sum(population, accumulated, timesteps)
+    else:
+        total = accumulated - population.origin
+    return np.asarray(total * worth(population, timesteps))
+
+
+def accumulate(
+    netlist: RealNetlist | IntegerNetlist, name: str, sums: Mapping[str, AnyArray]
+) -> AnyArray:
+    """Input of a population over its window, v0 and biases included: ``[B, *input_shape]``.
+
+    Parameters
+    ----------
+    sums : mapping
+        Population -> payloads added up over the window, ``[B, *shape]``.
+    """
+    population = netlist.by_name[name]
+    total: AnyArray = np.zeros(population.input_shape, dtype=np.int64)
+    if isinstance(population.model, Neuron):
+        bias = population.spread(population.model.bias)
+        total = population.spread(population.model.initial_membrane) + netlist.timesteps * bias
+    for projection in netlist.incoming[name]:
+        if isinstance(projection, IntegerProjection):
+            total = total + projection.synaptic_input(sums[projection.pre])
+        else:
+            given = sums[projection.pre].astype(np.float64)
+            total = total + projection.connectivity.apply(given)
+    return total
+
+
+def _goes_below_zero(model: Neuron) -> bool:
+    return model.signed and not model.memory
