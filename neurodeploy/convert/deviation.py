@@ -61,12 +61,16 @@ def pooling_deviation(
     rows = []
     for rewrite in rewrites:
         names = {t.source for t in (*rewrite.pooled.terms, *rewrite.affine.terms)}
+        if not names <= set(netlist.by_name):
+            # A layer of several populations (digits) decides at once: nothing can overshoot.
+            continue
         rates = {}
         for name in names:
             population = netlist.by_name[name]
             assert population.unit is not None
             counts = run.spikes[name].sum(axis=1)
-            rates[name] = counts / run.timesteps * population.spread(population.unit)
+            steps = run.timesteps if population.coding == "rate" else 1
+            rates[name] = counts / steps * population.spread(population.unit)
         pooled = evaluate_affine(rewrite.pooled, rates)
         exact = rewrite.model.maximum(pooled)
         error = np.abs(evaluate_affine(rewrite.affine, rates) - exact)

@@ -31,8 +31,9 @@ class Graded(LayerwiseMethod):
     payload : {"integer", "power_of_two"}
         Magnitudes of a spike.
     levels : int
-        Values above zero that a whole run can code: a spike carries up to levels / T, rounded up.
-        What a state may become grows with them, and so may cost weight bits.
+        Values above zero that a whole run can code, over all units of an activation: a spike
+        carries up to levels / T, rounded up. What a state may become grows with them, and so may
+        cost weight bits.
     """
 
     timesteps: int = 4
@@ -50,7 +51,8 @@ class Graded(LayerwiseMethod):
         """One signed payload a step, with memory."""
         if layer.levels is not None:
             return SpikeCode(layer.levels, memory=True)
-        payload_max = -(-self.levels // self.timesteps)
+        # The units of a smooth activation share its range, and add up in the next layer's bounds.
+        payload_max = -(-self.levels // (layer.units * self.timesteps))
         if self.payload == "power_of_two":
             payload_max = 1 << (payload_max - 1).bit_length()
         return SpikeCode(payload_max, self.payload, memory=True)

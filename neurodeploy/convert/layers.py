@@ -31,7 +31,8 @@ class ReluLayer:
     """``min(max(affine, 0), maximum)``; no maximum: None.
 
     ``slope`` ``[C]``: what is below 0 is kept, times it (leaky ReLU). ``levels``: the activation is
-    ``maximum / levels * clip(floor(affine * levels / maximum + shift), 0, levels)``.
+    ``maximum / levels * clip(floor(affine * levels / maximum + shift), 0, levels)``. ``units``: how
+    many such layers make up one smooth activation.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ReluLayer:
     slope: FloatArray | None = None
     levels: int | None = None
     shift: float = 0.5
+    units: int = 1
 
     @property
     def shape(self) -> tuple[int, ...]:

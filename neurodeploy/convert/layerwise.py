@@ -42,7 +42,7 @@ from neurodeploy.convert.thresholds import Activations, Calibration, check_rule,
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.connectivity import Connectivity, Sparse, identity
-from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.encoding import EncoderName, Encoding
 from neurodeploy.ir.netlist import DECODES, Decode, Output, Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import Input, PayloadCode, RealNeuron
 
@@ -121,12 +121,13 @@ class LayerwiseMethod:
     max_pooling: MaxPooling = "exact"
     average_pooling: AveragePooling = "auto"
     leaky: Leaky = "units"
-    activation_units: int = 4
+    activation_units: int = 6
     bias_correction: int = 1
     membrane_correction: int = 0
     threshold_search: bool = False
 
     default_input: ClassVar[str] = "current"
+    encoders: ClassVar[tuple[EncoderName, ...]] = ("current", "rate", "poisson")
 
     def __post_init__(self) -> None:
         if self.timesteps < 1:
@@ -241,7 +242,7 @@ class LayerwiseMethod:
                 population, output = self._output(layer, calibration)
                 outputs.append(output)
             elif isinstance(layer, InputLayer):
-                population = input_population(layer, encodings[layer.name])
+                population = input_population(layer, encodings[layer.name], self.encoders)
             elif isinstance(layer, PoolLayer):
                 population = pool_population(layer, populations)
             else:
@@ -301,16 +302,17 @@ def _counted_maps(layer: OutputLayer, values: FloatArray) -> tuple[Population, O
     return population, Output(layer.name, "counts")
 
 
-def input_population(layer: InputLayer, encoding: Encoding) -> Population:
-    """The population that a tensor enters through."""
-    if encoding.encoder == "latency":
+def input_population(
+    layer: InputLayer, encoding: Encoding, encoders: tuple[EncoderName, ...]
+) -> Population:
+    """The population that a tensor enters through, by one of the encoders that a method takes."""
+    if encoding.encoder not in encoders:
         raise ConversionError(
-            f"{layer.name}: the method counts spikes, a latency-coded input has one a pixel "
-            "whatever its value; use --input current, rate or poisson"
+            f"{layer.name}: this method cannot read an input coded by {encoding.encoder!r}; use "
+            f"--input {' or '.join(encoders)}"
         )
-    unit = encoding.scale * (1 if encoding.kind == "current" else encoding.levels)
     model = Input(encoding.kind, *encoding.integer_range)
-    return Population(layer.name, layer.shape, model, np.array(unit), layer.source)
+    return Population(layer.name, layer.shape, model, np.array(encoding.unit), layer.source)
 
 
 def compact(bias: FloatArray) -> FloatArray:

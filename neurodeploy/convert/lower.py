@@ -157,9 +157,12 @@ def _function(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Bloc
             zip(units.start, units.width, units.slope, strict=True)
         ):
             limit = None if math.isinf(width) else width
-            unit = lowering.rectify(
-                block.shifted(np.array(-start)), f"{node.name}_unit{k}", None, limit
-            )
+            name = lowering.unique(f"{node.name}_unit{k}")
+            shifted = block.shifted(np.array(-start))
+            layer = ReluLayer(name, shifted, None, limit, units=len(units.start))
+            lowering.layers.append(layer)
+            lowering.ceiling[name] = width
+            unit = population_term(name, layer.shape)
             total = total.plus(unit.scaled(np.array(slope)))
         result.append(total)
     return tuple(result)

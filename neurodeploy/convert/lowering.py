@@ -51,12 +51,16 @@ class LoweringOptions:
         Leaky ReLU as two rectified populations, ``relu(x) - slope relu(-x)``, or as one signed one.
     activation_units : int
         Saturating units that stand for one smooth activation.
+    spiking_maximum : bool
+        Whether the result of ``identity`` pooling is a population of its own: convolutions behind
+        it keep their shared weights.
     """
 
     max_pooling: MaxPooling = "exact"
     average_pooling: AveragePooling = "auto"
     leaky: Leaky = "units"
-    activation_units: int = 4
+    activation_units: int = 6
+    spiking_maximum: bool = False
 
     def __post_init__(self) -> None:
         if self.max_pooling not in get_args(MaxPooling):

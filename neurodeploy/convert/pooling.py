@@ -69,6 +69,15 @@ def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
             model = neurons.MaxPool(block.shape[0], window)
             affine = _maximum_by_identity(lowering, operand, window, node)
             lowering.rewrites.append(Rewrite(node.name, operand, model, affine))
+            if lowering.options.spiking_maximum:
+                if not lowering.is_non_negative(operand):
+                    raise refuse(
+                        node,
+                        "its input may be negative, and this method codes what is not; pool "
+                        "rectified activations, or use another method (graded)",
+                    )
+                source = node.name if len(taken[0]) == 1 else None
+                affine = lowering.rectify(affine, node.name, source)
             pooled.append(affine)
             continue
         rule: neurons.PoolRule = "winner" if lowering.options.max_pooling == "winner" else "maximum"

@@ -40,6 +40,14 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
             "neurodeploy.convert.cao:Cao",
             "networks without biases and max-pooling, Poisson input, counts (Cao 2015)",
         ),
+        "amos": Entry(
+            "neurodeploy.convert.amos:Amos",
+            "activations as binary digits, one image a step (Stoeckl & Maass 2019, 2021)",
+        ),
+        "sigma-delta": Entry(
+            "neurodeploy.convert.sigma_delta:SigmaDelta",
+            "graded changes of quantized activations (O'Connor & Welling 2016, Loihi 2)",
+        ),
         "signed-memory": Entry(
             "neurodeploy.convert.signed_memory:SignedMemory",
             "signed spikes that take back what was fired too early (Wang 2022)",

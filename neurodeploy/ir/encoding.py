@@ -14,7 +14,9 @@ import numpy as np
 from neurodeploy.errors import DataError, NetlistError, UnknownNameError
 from neurodeploy.ir.arrays import AnyArray, IntArray, whole
 
-EncoderName = Literal["current", "rate", "poisson", "latency"]
+EncoderName = Literal["current", "rate", "poisson", "latency", "delta"]
+UNARY = ("rate", "poisson", "latency")
+"""Encoders whose emissions are 0 or 1."""
 MAX_LEVELS = 65535
 
 
@@ -24,11 +26,12 @@ class Encoding:
 
     Parameters
     ----------
-    encoder : {"current", "rate", "poisson", "latency"}
+    encoder : {"current", "rate", "poisson", "latency", "delta"}
         ``current``: q in every step. ``rate``: deterministic integrate-and-fire with threshold
         ``levels`` and initial membrane half of it. ``poisson``: one Bernoulli trial per step with
         probability q / levels, from ``seed`` and the index of the sample. ``latency``: one spike
-        in step round((1 - q / levels) (T - 1)), none for q = 0.
+        in step round((1 - q / levels) (T - 1)), none for q = 0. ``delta``: q in the first step,
+        then its changes, of which a still image has none.
     levels : int
         q of the largest magnitude.
     low, high : float
@@ -78,8 +81,16 @@ class Encoding:
         return "current" if self.encoder == "current" else "spikes"
 
     @property
+    def unit(self) -> float:
+        """What one emission per step (of ``delta``: one emission) is worth in the raw samples."""
+        return self.scale * (self.levels if self.encoder in UNARY else 1)
+
+    @property
     def integer_range(self) -> tuple[int, int]:
         """Range of the emitted integers."""
+        if self.encoder == "delta":
+            low, high = self.level_range
+            return low - high, high - low
         if self.kind == "spikes":
             return 0, 1
         return self.level_range
@@ -130,7 +141,8 @@ def encode(
     Returns
     -------
     int64 array
-        ``[B, *shape]`` for ``current``, else a raster ``[B, T, *shape]`` of 0 and 1.
+        ``[B, *shape]`` for ``current``, else a raster ``[B, T, *shape]``, of 0 and 1 but for
+        ``delta``.
 
     Raises
     ------
@@ -140,7 +152,7 @@ def encode(
     q = quantize_samples(encoding, x)
     if encoding.kind == "current":
         return q
-    if q.size and q.min() < 0:
+    if encoding.encoder in UNARY and q.size and q.min() < 0:
         raise DataError(
             f"encoder {encoding.encoder!r} takes samples >= 0, got {q.min()} levels; "
             "use --input current"
@@ -173,10 +185,47 @@ def _latency(encoding: Encoding, q: IntArray, timesteps: int, indices: IntArray)
     return np.asarray((steps == when[:, None]) & (q > 0)[:, None], dtype=np.int64)
 
 
+def _delta(encoding: Encoding, q: IntArray, timesteps: int, indices: IntArray) -> IntArray:
+    raster = np.zeros((q.shape[0], timesteps, *q.shape[1:]), dtype=np.int64)
+    raster[:, 0] = q
+    return raster
+
+
+def encode_frames(encoding: Encoding, frames: AnyArray, steps_per_frame: int = 1) -> IntArray:
+    """Encode videos as changes: the first frame, then what differs from frame to frame.
+
+    Parameters
+    ----------
+    encoding : Encoding
+        ``delta``.
+    frames : array ``[B, F, *shape]``
+    steps_per_frame : int
+        Steps for which a frame stands; its changes come in the first of them.
+
+    Returns
+    -------
+    int64 array ``[B, F * steps_per_frame, *shape]``
+
+    Raises
+    ------
+    DataError
+        For another encoder, or values that it does not take.
+    """
+    if encoding.encoder != "delta":
+        raise DataError(f"encoder {encoding.encoder!r} codes single images; frames need 'delta'")
+    if steps_per_frame < 1:
+        raise DataError(f"{steps_per_frame} steps per frame; at least 1 is needed")
+    q = quantize_samples(encoding, frames)
+    raster = np.zeros((q.shape[0], q.shape[1] * steps_per_frame, *q.shape[2:]), dtype=np.int64)
+    raster[:, ::steps_per_frame] = np.diff(q, axis=1, prepend=0)
+    return raster
+
+
 RASTERS: dict[str, Callable[[Encoding, IntArray, int, IntArray], IntArray]] = {
     "rate": _rate,
     "poisson": _poisson,
     "latency": _latency,
+    "delta": _delta,
 }
 
 

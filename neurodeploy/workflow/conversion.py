@@ -14,7 +14,7 @@ from neurodeploy.boards.board import Board
 from neurodeploy.datasets import Dataset, load_dataset
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.ir.artifact import Artifact
-from neurodeploy.ir.encoding import EncoderName, Encoding, checked_encoder
+from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.ir.record import Progress
 from neurodeploy.workflow.choice import AUTO_METHODS, JUDGED_SAMPLES, MAX_LOSS, Budget, choose
@@ -240,7 +240,7 @@ def _encoding(dataset: Dataset, name: str, levels: int | None, seed: int) -> Enc
     encoder = checked_encoder("rate" if name == "spikes" else name)
     chosen = levels if levels is not None else dataset.levels or DEFAULT_LEVELS
     low, high = dataset.value_range
-    if encoder != "current" and low < 0:
+    if encoder in UNARY and low < 0:
         raise UsageError(
             f"input {name!r} takes values >= 0, the data ranges from {low:g}; use --input current"
         )

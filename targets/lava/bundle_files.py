@@ -245,8 +245,9 @@ def _verify(bundle: Bundle) -> None:
                 raise ValueError(f"{p.name}: reset {p.model.reset!r}")
             if p.model.payload_code not in ("integer", "power_of_two"):
                 raise ValueError(f"{p.name}: payload_code {p.model.payload_code!r}")
-            if p.model.memory and p.model.negative_threshold is None:
-                raise ValueError(f"{p.name}: memory without a negative threshold")
+            takes_back = p.model.negative_threshold is not None and p.model.reset == "subtract"
+            if p.model.memory and not takes_back:
+                raise ValueError(f"{p.name}: memory without a negative threshold or soft reset")
             for name in _QUANTITIES:
                 value = getattr(p.model, name)
                 if value is not None:

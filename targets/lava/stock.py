@@ -65,6 +65,8 @@ def _population_violations(population: Population) -> Iterator[Violation]:
         yield Violation(name, "reset", model.reset, "zero", f"reset to zero or {OWN}")
     if model.signed:
         yield Violation(name, "signed spikes", remedy=OWN)
+    if model.memory:
+        yield Violation(name, "memory of emitted spikes", remedy=OWN)
     if model.payload_max > 1:
         yield Violation(name, "graded spikes", model.payload_max, 1, OWN)
     if model.threshold is not None and model.threshold.max() > THRESHOLD_LIMIT:

@@ -83,6 +83,14 @@ def _population(population: Population, limits: CrossbarLimits) -> list[Violatio
                 remedy="convert with unsigned neurons",
             )
         )
+    if model.memory:
+        found.append(
+            Violation(
+                name,
+                "memory: a crossbar neuron keeps no count of what it emitted",
+                remedy="convert with unsigned neurons",
+            )
+        )
     if model.payload_max > 1:
         found.append(
             Violation(

@@ -127,7 +127,7 @@ def test_options_of_the_method_and_the_encoding_reach_the_file(result: Any) -> N
         "max_pooling": "identity",
         "average_pooling": "auto",
         "leaky": "units",
-        "activation_units": 4,
+        "activation_units": 6,
         "bias_correction": 2,
         "membrane_correction": 0,
         "threshold_search": False,

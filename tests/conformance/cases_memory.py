@@ -123,6 +123,25 @@ def _pool_of_input(low: int) -> Build:
     return build
 
 
+def _pool_in_cycle(rule: str, delay: int) -> Build:
+    """A signed pool that feeds the neurons it pools."""
+
+    def build(rng: Rng) -> tuple[IntegerNetlist, Stimulus]:
+        x = spikes("x", (8,), -1, 1)
+        shape = (2, *_OVERLAPPING.input_size)
+        hidden = neuron("h", shape, 60, negative=1, memory=True, payload_max=2)
+        layers = [x, hidden, _pool("pool", 2, _OVERLAPPING, rule, True), integrator("out", (3,))]
+        links = [
+            project("x", "h", dense_to(rng, (8,), shape)),
+            project("h", "pool", identity(shape)),
+            project("pool", "h", sparse(rng, layers[2].shape, shape), delay),
+            project("pool", "out", dense(rng, 3, layers[2].shape)),
+        ]
+        return net("pool in cycle", layers, links, ["out"]), raster(rng, x, rate=0.1)
+
+    return build
+
+
 def _changes(rng: Rng) -> tuple[IntegerNetlist, Stimulus]:
     """Sigma-delta: changes of a value, an integrator that is read by v itself."""
     x = spikes("x", (6,), -40, 40)
@@ -173,5 +192,8 @@ add("pool_of_memory", _pooled(_OVERLAPPING, "maximum", True, negative=1, memory=
 add("pool_of_two_populations", _pool_of_two)
 add("pool_of_current_input", _pool_of_input(0), tune=False)
 add("pool_of_signed_input", _pool_of_input(-90), tune=False)
+for _rule in ("maximum", "winner"):
+    for _d in (1, 3):
+        add(f"pool_{_rule}_in_cycle_delay_{_d}", _pool_in_cycle(_rule, _d))
 add("changes_summed", _changes, tune=False)
 add("softmax_output", _softmax)

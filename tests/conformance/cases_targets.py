@@ -98,3 +98,8 @@ for _seed in range(12):
     for _kind in ("feedforward", "recurrent"):
         _build = functools.partial(random_netlist, _kind == "recurrent")
         add(f"random_{_kind}_{_seed}", _build, tune=False)
+
+for _seed in range(8):
+    for _kind in ("feedforward", "recurrent"):
+        _build = functools.partial(random_netlist, _kind == "recurrent", extended=True)
+        add(f"random_extended_{_kind}_{_seed}", _build, tune=False)

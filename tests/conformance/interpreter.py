@@ -167,8 +167,9 @@ def run_sample(
                 for i, seen in enumerate(windows[p.name]):
                     top = max((gathered[p.name][c] for c in seen), default=0)
                     if p.model.rule == "winner":
-                        winner = next(c for c in seen if gathered[p.name][c] == top)
-                        emitted.append(a[winner])
+                        # A window over nothing but padding has no winner.
+                        first = (a[c] for c in seen if gathered[p.name][c] == top)
+                        emitted.append(next(first, 0))
                     else:
                         emitted.append(top - highest[p.name][i])
                     highest[p.name][i] = top

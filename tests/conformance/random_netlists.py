@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from neurodeploy.errors import CapacityError
 from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
-from neurodeploy.ir.connectivity import Connectivity, identity
+from neurodeploy.ir.connectivity import Connectivity, Sparse, identity
+from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import MaxPool
+from neurodeploy.ir.neurons import POOL_RULES, IntegerNeuron, MaxPool
 from neurodeploy.ir.record import Stimulus
 from neurodeploy.ir.reference import run_reference
 from tests.conformance.netlists import (
@@ -37,24 +42,28 @@ from tests.conformance.netlists import (
 Shape = tuple[int, ...]
 
 
-def random_netlist(recurrent: bool, rng: Rng) -> tuple[IntegerNetlist, Stimulus]:
+def random_netlist(
+    recurrent: bool, rng: Rng, *, extended: bool = False
+) -> tuple[IntegerNetlist, Stimulus]:
     """A netlist of one or two inputs, three to six hidden populations and two readouts.
 
     Draws are repeated until the bounds are proved and every population spikes at a sensible rate.
+    ``extended`` ones also draw memory, powers of two, winner pools, and signed pools that have
+    weights, several sources and a place in cycles.
     """
     while True:
-        netlist, stimulus = _draw(rng, recurrent)
+        netlist, stimulus = _draw(rng, recurrent, extended)
         try:
             netlist = tuned(netlist, stimulus)
-        except UntunableError:
+            proved = not check_bounds(prove_bounds(netlist), STATE_LIMIT)
+        except (UntunableError, CapacityError):  # the latter: a cycle of nothing but pools
             continue
         measured = rates(netlist, run_reference(netlist, stimulus)).values()
-        proved = not check_bounds(prove_bounds(netlist), STATE_LIMIT)
         if proved and min(measured) >= LEAST_RATE and max(measured) <= MOST_RATE:
             return netlist, stimulus
 
 
-def _draw(rng: Rng, recurrent: bool) -> tuple[IntegerNetlist, Stimulus]:
+def _draw(rng: Rng, recurrent: bool, extended: bool) -> tuple[IntegerNetlist, Stimulus]:
     populations: list[Population] = []
     stimulus: dict[str, Any] = {}
     for i in range(int(rng.integers(1, 3))):
@@ -66,17 +75,17 @@ def _draw(rng: Rng, recurrent: bool) -> tuple[IntegerNetlist, Stimulus]:
         sources = [populations[-1]]
         if len(populations) > 1 and rng.random() < 0.5:
             sources.append(populations[int(rng.integers(len(populations) - 1))])
-        post, first = _layer(rng, f"h{i}", sources[0])
+        post, first = _layer(rng, f"h{i}", sources[0], extended)
         links.append(first)
-        if not _pools(post):
+        if _takes_any_input(post):
             links += [_link(rng, s, post) for s in sources[1:]]
         populations.append(post)
     hidden = [p for p in populations if computes_spikes(p)]
-    neurons = [p for p in hidden if not _pools(p)]
-    if recurrent and neurons:
+    loops = [p for p in hidden if _takes_any_input(p)]
+    if recurrent and loops:
         for _ in range(int(rng.integers(1, 3))):
-            later, earlier = sorted(rng.integers(len(neurons), size=2))[::-1]
-            links.append(_link(rng, neurons[later], neurons[earlier]))
+            later, earlier = sorted(rng.integers(len(loops), size=2))[::-1]
+            links.append(_link(rng, loops[later], loops[earlier]))
     last = hidden[-1]
     populations += [integrator("sum", (3,), bias=int(rng.integers(-5, 6))), neuron("out", (3,))]
     links.append(project(last.name, "sum", dense(rng, 3, last.shape)))
@@ -84,8 +93,8 @@ def _draw(rng: Rng, recurrent: bool) -> tuple[IntegerNetlist, Stimulus]:
     return net("random", populations, links, ["sum", "out"]), stimulus
 
 
-def _pools(population: Population) -> bool:
-    return isinstance(population.model, MaxPool)
+def _takes_any_input(population: Population) -> bool:
+    return not isinstance(population.model, MaxPool) or population.model.signed
 
 
 def _shape(rng: Rng) -> Shape:
@@ -116,24 +125,41 @@ def _window(rng: Rng, size: Shape) -> Any:
     return window(size, kernel, stride, padding, dilation)
 
 
-def _layer(rng: Rng, name: str, pre: Population) -> tuple[Population, IntegerProjection]:
+def _layer(
+    rng: Rng, name: str, pre: Population, extended: bool
+) -> tuple[Population, IntegerProjection]:
     if len(pre.shape) > 1:
         where = _window(rng, pre.shape[1:])
-        kind = rng.choice(["conv", "conv", "sumpool", "maxpool", "flat"])
+        more = ["maxpool", "maxpool"] if extended else []
+        kind = rng.choice(["conv", "conv", "sumpool", "maxpool", "flat", *more])
         channels = pre.shape[0]
+        if kind == "maxpool" and extended:
+            return _extended_pool(rng, name, pre, where)
         if kind == "maxpool" and not IntegerNetlist.emits_negative(pre):
             post = pool(name, channels, where)
             return post, project(pre.name, name, identity(pre.shape), _delay(rng))
         if kind == "sumpool":
             pooled = sumpool(channels, where, rng.integers(-20, 40, channels).tolist())
-            return _neurons(rng, name, pooled.post_shape), _finish(rng, pre, name, pooled)
+            return _neurons(rng, name, pooled.post_shape, extended), _finish(rng, pre, name, pooled)
         if kind == "conv":
             groups = channels if rng.random() < 0.3 else 1
             out = groups * int(rng.integers(1, 4))
             link = conv(rng, out, channels, where, groups)
-            return _neurons(rng, name, link.post_shape), _finish(rng, pre, name, link)
+            return _neurons(rng, name, link.post_shape, extended), _finish(rng, pre, name, link)
     flat = dense(rng, int(rng.integers(4, 9)), pre.shape)
-    return _neurons(rng, name, flat.post_shape), _finish(rng, pre, name, flat)
+    return _neurons(rng, name, flat.post_shape, extended), _finish(rng, pre, name, flat)
+
+
+def _extended_pool(
+    rng: Rng, name: str, pre: Population, where: Window
+) -> tuple[Population, IntegerProjection]:
+    signed = IntegerNetlist.emits_negative(pre) or rng.random() < 0.5
+    model = MaxPool(pre.shape[0], where, rng.choice(POOL_RULES), signed)
+    cells = np.arange(pre.size)
+    weight = rng.integers(-3 if signed else 1, 4, pre.size)
+    link = Sparse(weight, cells, cells, pre.shape, pre.shape)
+    post = Population(name, model.output_shape, model)
+    return post, project(pre.name, name, link, _delay(rng))
 
 
 def _delay(rng: Rng) -> int | None:
@@ -153,7 +179,7 @@ def _finish(rng: Rng, pre: Population, post: str, link: Connectivity) -> Integer
 
 
 def _link(rng: Rng, pre: Population, post: Population) -> IntegerProjection:
-    return _finish(rng, pre, post.name, sparse(rng, pre.shape, post.shape, 0.4))
+    return _finish(rng, pre, post.name, sparse(rng, pre.shape, post.input_shape, 0.4))
 
 
 def _quantity(rng: Rng, shape: Shape, low: int, high: int) -> Any:
@@ -162,9 +188,9 @@ def _quantity(rng: Rng, shape: Shape, low: int, high: int) -> Any:
     return rng.integers(low, high, size)
 
 
-def _neurons(rng: Rng, name: str, shape: Shape) -> Population:
+def _neurons(rng: Rng, name: str, shape: Shape, extended: bool) -> Population:
     signed = rng.random() < 0.35
-    return neuron(
+    drawn = neuron(
         name,
         shape,
         _quantity(rng, shape, 40, 200),
@@ -176,3 +202,16 @@ def _neurons(rng: Rng, name: str, shape: Shape) -> Population:
         current_decay=int(rng.choice([4096, 4096, 4096, 2500, 777])),
         membrane_decay=int(rng.choice([0, 0, 0, 60, 999])),
     )
+    return _extended_neurons(rng, drawn) if extended else drawn
+
+
+def _extended_neurons(rng: Rng, drawn: Population) -> Population:
+    model = drawn.model
+    assert isinstance(model, IntegerNeuron)
+    if rng.random() < 0.5:
+        back = _quantity(rng, drawn.shape, 1, int(rng.choice([2, 80])))
+        model = replace(model, memory=True, reset="subtract", negative_threshold=back)
+    if rng.random() < 0.4:
+        payload_max = int(rng.choice([1, 2, 8, 64]))
+        model = replace(model, payload_code="power_of_two", payload_max=payload_max)
+    return replace(drawn, model=model)

@@ -121,6 +121,8 @@ MUTATIONS = {
         "negative",
     ),
     "power of two rounded down": ("(mantissa >= 0.75)", "(mantissa >= 1.0)"),
+    "power of two rounded up": ("(mantissa >= 0.75)", "(mantissa > 0.5)"),
+    "power of two down from the middle": ("(mantissa >= 0.75)", "(mantissa > 0.75)"),
     "winner by the present input": (
         "model.winner(self.accumulated, a)",
         "model.winner(a, a)",

@@ -10,7 +10,7 @@ import pytest
 from neurodeploy.errors import CapacityError
 from neurodeploy.ir.connectivity import Conv, Dense, identity
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
-from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.ir.neurons import Input, MaxPool, PoolRule
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.targets.lava.stock import bias_parts, stock_violations
 from neurodeploy.targets.lava.target import Run, run_all
@@ -95,6 +95,11 @@ def test_stock_networks_equal_the_reference_and_are_stock() -> None:
         ({"initial_membrane": 5}, "a: initial membrane 5 against 0"),
         ({"negative_threshold": 9}, "a: signed spikes"),
         ({"payload_max": 3}, "a: graded spikes 3 against 1"),
+        ({"payload_max": 4, "payload_code": "power_of_two"}, "a: graded spikes 4 against 1"),
+        (
+            {"negative_threshold": 1, "memory": True, "reset": "subtract"},
+            "a: memory of emitted spikes",
+        ),
         ({"membrane_decay": 10}, "a: leak dv 10 against 0"),
         ({"current_decay": 4095}, "a: current decay du 4095 against 4096"),
         ({"bias": 4097}, "a: bias 4097 against 4095"),
@@ -106,6 +111,16 @@ def test_neurons_that_stock_lif_is_not(fields: dict[str, object], reason: str) -
     assert any(v.startswith(reason) for v in found), found
     with pytest.raises(CapacityError, match="target lava refuses a: "):
         compiled(stock_chain(**fields), models="stock")
+
+
+@pytest.mark.parametrize("rule", ["maximum", "winner"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_pools_have_no_stock_process(rule: PoolRule, signed: bool) -> None:
+    netlist = stock_chain()
+    pool = MaxPool(1, window((2,), (2,), (2,), ((0, 0),), (1,)), rule, signed)
+    populations = (*netlist.populations, Population("pool", pool.output_shape, pool))
+    found = [str(v) for v in stock_violations(replace(netlist, populations=populations))]
+    assert "pool: max-pooling has no stock process; use models=own or average" in found
 
 
 def test_state_bound_is_that_of_lif() -> None:

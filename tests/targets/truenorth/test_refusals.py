@@ -37,25 +37,25 @@ def with_input(kind: Any, low: int, high: int) -> IntegerNetlist:
     return netlist([first, *net.populations[1:]], list(net.projections))
 
 
-def integrator() -> IntegerNetlist:
+def integrator(decode: Any = "membrane", coding: Any = "rate") -> IntegerNetlist:
     net = chain([[1]])
     zero = np.int64(0)
-    out = Population("out", (1,), IntegerNeuron(None, zero, zero))  # type: ignore[arg-type]
+    out = Population("out", (1,), IntegerNeuron(None, zero, zero), coding=coding)  # type: ignore[arg-type]
     return IntegerNetlist(
         "n",
         (*net.populations[:2], out),
         net.projections,
-        (Output("out", "membrane"),),
+        (Output("out", decode),),
         8,
     )
 
 
-def pooled() -> IntegerNetlist:
+def pooled(**options: Any) -> IntegerNetlist:
     window = Window((4,), (2,), (2,), ((0, 0),), (1,))
     return netlist(
         [
             spike_input("in", 1, 4),
-            Population("pool", (1, 2), MaxPool(1, window)),
+            Population("pool", (1, 2), MaxPool(1, window, **options)),
             neurons("out", (1, 2)),
         ],
         [
@@ -97,6 +97,18 @@ CASES: dict[str, tuple[IntegerNetlist, str]] = {
     "max-pooling": (pooled(), r"pool: accumulated max-pooling.*average pooling"),
     "graded": (chain([[1]], payload_max=3), r"a: graded spikes, payload up to 3 against 1"),
     "signed": (chain([[1]], negative_threshold=4), r"a: signed spikes"),
+    "memory": (
+        chain([[1]], negative_threshold=1, memory=True),
+        r"a: memory: .* keeps no count .*; convert with unsigned neurons",
+    ),
+    "powers of two": (
+        chain([[1]], payload_max=4, payload_code="power_of_two"),
+        r"a: graded spikes, payload up to 4 against 1",
+    ),
+    "signed pooling": (pooled(signed=True), r"pool: accumulated max-pooling"),
+    "winner pooling": (pooled(rule="winner"), r"pool: accumulated max-pooling"),
+    "softmax": (integrator("softmax"), r"out: membrane decoding: .*--decode counts"),
+    "summed integrator": (integrator(coding="sum"), r"out: membrane decoding: "),
     "current decay": (chain([[1]], current_decay=400), r"a: current decay .* 400 against 4096"),
     "leak": (chain([[1]], membrane_decay=9), r"a: membrane decay .* 9 against 0"),
     "no reset": (chain([[1]], reset="none"), r"a: no reset none against subtract or zero"),
