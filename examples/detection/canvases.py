@@ -89,7 +89,10 @@ def resized(digit: Floats, longest: int) -> Floats:
     left = np.clip(columns.astype(int), 0, max(digit.shape[1] - 2, 0))
     down = (rows - top)[:, None]
     right = (columns - left)[None]
-    below, beside = np.minimum(top + 1, digit.shape[0] - 1), np.minimum(left + 1, digit.shape[1] - 1)
+    below, beside = (
+        np.minimum(top + 1, digit.shape[0] - 1),
+        np.minimum(left + 1, digit.shape[1] - 1),
+    )
     upper = digit[top][:, left] * (1 - right) + digit[top][:, beside] * right
     lower = digit[below][:, left] * (1 - right) + digit[below][:, beside] * right
     return np.asarray(upper * (1 - down) + lower * down, np.float32)

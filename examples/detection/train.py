@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from boxes import ANCHOR, detect, mean_average_precision
 from canvases import CELL, GRID, Canvases, cell_of, digits, draw
-from detector import CHANNELS, LEAKY_SLOPE, detector
+from detector import LEAKY_SLOPE, detector
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,7 +33,7 @@ EMPTY_WEIGHT = 0.5
 
 
 def targets(canvases: Canvases) -> tuple[Tensor, Tensor]:
-    """What the maps should say ``[N, 5, 8, 8]`` (the fifth: an object's centre is here), classes."""
+    """What the maps should say ``[N, 5, 8, 8]`` (the fifth: a centre is here), and classes."""
     n = len(canvases.x)
     maps = np.zeros((n, 5, GRID, GRID), np.float32)
     classes = np.zeros((n, GRID, GRID), np.int64)
@@ -72,12 +72,9 @@ def train(canvases: Canvases, slope: float, steps: int, seed: int) -> nn.Sequent
     """Train for so many batches; the learning rate rises and falls once."""
     torch.manual_seed(seed)
     network = detector(slope)
-    assert network(torch.zeros(1, 1, 64, 64)).shape[1] == CHANNELS
     x = torch.from_numpy(canvases.x)
     wanted, classes = targets(canvases)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     order = torch.empty(0, dtype=torch.int64)
     network.train()

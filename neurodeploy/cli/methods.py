@@ -8,13 +8,18 @@ from neurodeploy.cli.options import json_option
 
 
 @click.command()
+@click.argument("name", required=False)
 @json_option
-def methods(as_json: bool) -> None:
-    """List the conversion methods and their options."""
+def methods(name: str | None, as_json: bool) -> None:
+    """List the conversion methods; of NAME, its options."""
+    from neurodeploy.convert.registry import METHODS
     from neurodeploy.report.registered import list_methods, render_methods
     from neurodeploy.report.text import to_json
 
     found = list_methods()
+    if name is not None:
+        METHODS.get(name)
+        found = [m for m in found if m.name == name]
     if as_json:
         click.echo(to_json({"methods": {m.name: m.to_dict() for m in found}}))
     else:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -39,7 +39,7 @@ from neurodeploy.convert.thresholds import Calibration, check_rule, choose_range
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.connectivity import identity
-from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.encoding import EncoderName, Encoding
 from neurodeploy.ir.netlist import Decode, Output, Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import RealNeuron
 
@@ -76,7 +76,9 @@ class Amos:
     decode: Decode = "membrane"
     activation_units: int = 6
 
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "binary"
     default_input: ClassVar[str] = "current"
+    encoders: ClassVar[tuple[EncoderName, ...]] = ("current",)
 
     def __post_init__(self) -> None:
         if self.timesteps != 1:
@@ -118,7 +120,7 @@ class Amos:
         outputs: list[Output] = []
         for layer in graph.layers:
             if isinstance(layer, InputLayer):
-                coded[layer.name] = (input_population(layer, encodings[layer.name], ("current",)),)
+                coded[layer.name] = (input_population(layer, encodings[layer.name], self.encoders),)
                 continue
             if isinstance(layer, OutputLayer):
                 neuron = RealNeuron(None, compact(layer.affine.bias), np.zeros(()), reset="none")

@@ -12,6 +12,7 @@ Yu et al. 2022, doi 10.1109/TNNLS.2020.3043415 (AugMapping).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from neurodeploy.convert.layers import ReluLayer
 from neurodeploy.convert.layerwise import SpikeCode
@@ -33,6 +34,8 @@ class Augmented(Ternary):
 
     timesteps: int = 8
     coefficient: int = 4
+
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "graded"
 
     def __post_init__(self) -> None:
         Ternary.__post_init__(self)

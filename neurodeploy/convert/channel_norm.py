@@ -11,6 +11,7 @@ Kim et al. 2020, "Spiking-YOLO", doi 10.1609/aaai.v34i07.6787, equations 5 to 8.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from neurodeploy.convert.layerwise import LayerwiseMethod
 from neurodeploy.convert.lowering import Leaky
@@ -22,3 +23,5 @@ class ChannelNorm(LayerwiseMethod):
 
     normalization: str = "percentile"
     leaky: Leaky = "imbalanced"
+
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "signed"

@@ -9,6 +9,7 @@ doi 10.1109/SiPS52927.2021.00053).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -39,6 +40,8 @@ class Graded(LayerwiseMethod):
     timesteps: int = 4
     payload: PayloadCode = "integer"
     levels: int = 128
+
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "graded"
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -126,6 +126,7 @@ class LayerwiseMethod:
     membrane_correction: int = 0
     threshold_search: bool = False
 
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "binary"
     default_input: ClassVar[str] = "current"
     encoders: ClassVar[tuple[EncoderName, ...]] = ("current", "rate", "poisson")
 

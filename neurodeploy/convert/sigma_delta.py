@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -57,6 +57,8 @@ class SigmaDelta(LayerwiseMethod):
 
     default_input: ClassVar[str] = "delta"
     encoders: ClassVar[tuple[EncoderName, ...]] = ("delta",)
+
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "graded"
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)

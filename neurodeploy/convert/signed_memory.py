@@ -13,6 +13,7 @@ Wang, Zhang, Chen & Qu 2022, "Signed neuron with memory", doi 10.24963/ijcai.202
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 from neurodeploy.convert.layers import ReluLayer
 from neurodeploy.convert.layerwise import LayerwiseMethod, SpikeCode
@@ -32,6 +33,8 @@ class SignedMemory(LayerwiseMethod):
     """
 
     take_back: float = 0.0
+
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "signed"
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)

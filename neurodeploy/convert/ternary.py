@@ -12,6 +12,7 @@ Yu et al. 2022, doi 10.1109/TNNLS.2020.3043415 (TerMapping).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 from neurodeploy.convert.layers import ReluLayer
 from neurodeploy.convert.layerwise import LayerwiseMethod, SpikeCode
@@ -35,6 +36,8 @@ class Ternary(LayerwiseMethod):
     initial_membrane: float = 0.0
     bias_correction: int = 0
     take_back: float = 1.0
+
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "signed"
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)

@@ -29,6 +29,10 @@ class Registered:
         Options whose docstring tells the values that they take and what they mean.
     default_board : str or None
         Of a target.
+    spikes : str or None
+        What the neurons of a method emit.
+    crossbar : bool
+        Whether a method can take spikes and send binary ones only.
     """
 
     name: str
@@ -37,6 +41,13 @@ class Registered:
     options: Mapping[str, Any]
     default_board: str | None = None
     documented: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    spikes: str | None = None
+    crossbar: bool = False
+
+    @property
+    def runs_on(self) -> str:
+        """Targets that run what a method makes."""
+        return "lava, brian2, truenorth" if self.crossbar else "lava, brian2"
 
     def values(self, option: str) -> str:
         """The values that an option takes, as its documentation or its default tells."""
@@ -62,6 +73,7 @@ class Registered:
                 for key in self.options
             },
             "default_board": self.default_board,
+            "spikes": self.spikes,
         }
 
 
@@ -105,7 +117,11 @@ def list_methods() -> list[Registered]:
             continue
         defaults = {f.name: None if f.default is dataclasses.MISSING else f.default for f in fields}
         documented = documented_entries(method)
-        found.append(Registered(name, entry.summary, None, defaults, documented=documented))
+        spikes = getattr(method, "emits", None)
+        crossbar = spikes == "binary" and "rate" in getattr(method, "encoders", ())
+        found.append(
+            Registered(name, entry.summary, None, defaults, None, documented, spikes, crossbar)
+        )
     return found
 
 
@@ -122,10 +138,18 @@ def render_targets(targets: Sequence[Registered]) -> str:
 
 
 def render_methods(methods: Sequence[Registered]) -> str:
-    """One line per method, then the options."""
-    rows = [(m.name, m.summary) for m in methods]
-    table = render_table(("method", "what it is"), rows)
-    return "\n\n".join([table, *_options_and_reasons(methods, "method", "convert --KEY VALUE")])
+    """One line per method; of a single one also the options."""
+    rows = [(m.name, m.spikes, m.runs_on, m.summary) for m in methods]
+    table = render_table(("method", "spikes", "runs on", "what it is"), rows)
+    table += (
+        "\n\nauto, the default, tries graded, signed-memory and rate and takes the shortest run "
+        "within --max-loss.\nA crossbar also needs --input spikes, --decode counts and "
+        "--max-pooling identity."
+    )
+    if len(methods) == 1:
+        return "\n\n".join([table, *_options_and_reasons(methods, "method", "convert --KEY VALUE")])
+    reasons = [f"{m.name}: {m.unavailable}" for m in methods if m.unavailable is not None]
+    return "\n\n".join([table, *reasons, "The options of one method: neurodeploy methods NAME"])
 
 
 def _options_and_reasons(entries: Sequence[Registered], kind: str, how: str) -> list[str]:

@@ -65,7 +65,7 @@ def _payload_delay(delay: int, **options: object) -> Build:
 
 
 _OVERLAPPING = window((5, 4), (3, 2), (2, 1), ((1, 1), (1, 0)))
-_DILATED = window((7, 6), (2, 2), (1, 2), ((0, 1), (1, 0)), (3, 2))
+_DILATED = window((7, 6), (2, 2), (1, 2), ((0, 1), (1, 0)), (2, 2))
 
 
 def _pool(name: str, channels: int, where: Window, rule: str, signed: bool) -> Population:

@@ -154,6 +154,9 @@ def _extended_pool(
     rng: Rng, name: str, pre: Population, where: Window
 ) -> tuple[Population, IntegerProjection]:
     signed = IntegerNetlist.emits_negative(pre) or rng.random() < 0.5
+    if signed:
+        # A signed window of nothing but padding has no maximum.
+        where = replace(where, padding=((0, 0),) * len(where.kernel))
     model = MaxPool(pre.shape[0], where, rng.choice(POOL_RULES), signed)
     cells = np.arange(pre.size)
     weight = rng.integers(-3 if signed else 1, 4, pre.size)

@@ -285,5 +285,5 @@ def test_options_are_checked(option: str, value: object, message: str) -> None:
 
 
 def test_a_latency_coded_input_is_refused() -> None:
-    with pytest.raises(ConversionError, match="latency-coded input has one a pixel"):
+    with pytest.raises(ConversionError, match="cannot read an input coded by 'latency'"):
         Converted(small(), RateCoding(8, **PLAIN), "latency")

@@ -139,7 +139,7 @@ def test_spikes_cannot_be_negative(encoder: str) -> None:
 
 def test_encoder_names() -> None:
     assert checked_encoder("rate") == "rate"
-    with pytest.raises(UnknownNameError, match="known: current, latency, poisson, rate"):
+    with pytest.raises(UnknownNameError, match="known: current, delta, latency, poisson, rate"):
         checked_encoder("raet")
 
 
