@@ -67,7 +67,9 @@ class _Assembly:
                 self._connect_pool(group, made, cells)
                 objects.append(cells)
         for link in self.plan.links:
-            objects.append(self._synapses(link, sources[link.pre], targets[link.post]))
+            # Weights that were all rounded to zero leave nothing, which Brian2 cannot connect.
+            if link.source.size:
+                objects.append(self._synapses(link, sources[link.pre], targets[link.post]))
         for group in self.plan.groups:
             made = sources[group.object]
             if group.name in spikes and group.kind in ("neuron", "pool") and group.emits:
