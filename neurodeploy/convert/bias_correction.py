@@ -36,9 +36,11 @@ class BiasCorrection:
         population = trial.population
         # Where changes are coded, a bias acts once: it sits in the initial membrane.
         field = "bias" if population.coding == "rate" else "initial_membrane"
+        assert isinstance(population.model, RealNeuron)
+        times = _steps_of_bias(population.model) if field == "bias" else population.divisor(1)
         for _ in range(self.rounds):
             error = by_channel(trial.activations) - by_channel(trial.run(population))
-            population = _shifted(population, field, error)
+            population = _shifted(population, field, error * times)
         return population
 
 
@@ -58,8 +60,16 @@ class MembraneCorrection:
             return population
         for _ in range(self.rounds):
             error = by_channel(trial.activations) - by_channel(trial.run(population))
-            population = _shifted(population, "initial_membrane", error * self.timesteps)
+            population = _shifted(
+                population, "initial_membrane", error * population.divisor(self.timesteps)
+            )
         return population
+
+
+def _steps_of_bias(model: RealNeuron) -> float:
+    """Steps of the window for each step in which a bias acts."""
+    gains = model.input_gain
+    return len(gains) / sum(gains) if gains else 1.0
 
 
 def _shifted(population: Population, field: str, by: FloatArray) -> Population:

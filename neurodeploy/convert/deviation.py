@@ -68,9 +68,8 @@ def pooling_deviation(
         for name in names:
             population = netlist.by_name[name]
             assert population.unit is not None
-            counts = run.spikes[name].sum(axis=1)
-            steps = run.timesteps if population.coding == "rate" else 1
-            rates[name] = counts / steps * population.spread(population.unit)
+            counts = population.summed(run.spikes[name]) / population.divisor(run.timesteps)
+            rates[name] = counts * population.spread(population.unit)
         pooled = evaluate_affine(rewrite.pooled, rates)
         exact = rewrite.model.maximum(pooled)
         error = np.abs(evaluate_affine(rewrite.affine, rates) - exact)

@@ -145,7 +145,9 @@ class _Walk:
                 population = refinement(trial)
             self._replace(population)
         if self.remaining[name]:
-            self.emitted[name] = spikes_of(population).spikes[name]
+            emitted = spikes_of(population).spikes[name]
+            # What it drives opens its window when the first of these can arrive.
+            self.emitted[name] = np.roll(emitted, -population.lag, axis=1)
         for projection in incoming:
             self.remaining[projection.pre] -= 1
             if not self.remaining[projection.pre]:
@@ -201,7 +203,7 @@ def _expect_aligned(netlist: RealNetlist) -> None:
     late = [
         q.label
         for q, delay in zip(netlist.projections, netlist.schedule.delays, strict=True)
-        if delay != depth[q.post] - depth[q.pre]
+        if delay != depth[q.post] - depth[q.pre] - netlist.by_name[q.pre].lag
     ]
     if late:
         raise ConversionError(
@@ -259,10 +261,10 @@ def coded_values(population: Population, run: RunRecord) -> FloatArray:
     model = population.model
     assert isinstance(model, RealNeuron)
     if model.fires:
-        total = run.spikes[population.name].sum(axis=1, dtype=np.int64)
+        total = population.summed(run.spikes[population.name])
     else:
         total = run.membranes[population.name][:, -1] - population.origin
-    steps = run.timesteps if population.coding == "rate" else 1
+    steps = population.divisor(run.timesteps)
     unit = 1.0 if population.unit is None else population.spread(population.unit)
     return np.asarray(total * unit / steps)
 

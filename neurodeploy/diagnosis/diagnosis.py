@@ -213,6 +213,12 @@ def _netlists(net: Artifact) -> tuple[RealNetlist, IntegerNetlist | None]:
 
 def _expect_aligned(netlist: RealNetlist) -> None:
     depth = netlist.schedule.depth
+    for population in netlist.populations:
+        if population.n_gains:
+            raise UsageError(
+                f"{population.name}: its steps count differently (phases, or differences); "
+                "diagnose compares codes of equal steps, as the other methods give them"
+            )
     for projection, delay in zip(netlist.projections, netlist.schedule.delays, strict=True):
         if delay != depth[projection.post] - depth[projection.pre]:
             raise UsageError(

@@ -53,7 +53,7 @@ _CODEC = Codec(
         IntegerNetlist,
         Encoding,
     ),
-    joined=("coding", "memory", "payload_code", "rule", "signed"),
+    joined=("coding", "firing_gain", "input_gain", "memory", "payload_code", "rule", "signed"),
 )
 
 

@@ -30,9 +30,9 @@ _HUGE = 2**44
 class PopulationBounds:
     """Intervals per neuron, each an int64 array of the population's shape.
 
-    ``a``: synaptic input of one step (for pooling: of ``input_shape``). ``u``: current. ``v``:
-    membrane after integration, before the reset. ``spike_low``, ``spike_high``: payload range of
-    the population.
+    ``a``: synaptic input of one step (for pooling: of ``input_shape``). ``u``: current, times the
+    gain of its step. ``v``: membrane after integration, before the reset. ``spike_low``,
+    ``spike_high``: payload range of the population.
     """
 
     a_low: IntArray
@@ -156,29 +156,31 @@ def _integrate(
     u_low = u_high = np.zeros(population.shape, dtype=np.int64)
     low, high = v0, v0
     extremes = [u_low, u_high, v0, v0]
-    for _ in range(T):
+    for t in range(T):
+        g, h = model.gains(t)
         u_low = _clipped(trunc0_decay(u_low, model.current_decay) + a_low)
         u_high = _clipped(trunc0_decay(u_high, model.current_decay) + a_high)
-        low = _clipped(trunc0_decay(low, model.membrane_decay) + u_low + bias)
-        high = _clipped(trunc0_decay(high, model.membrane_decay) + u_high + bias)
+        low = _clipped(trunc0_decay(low, model.membrane_decay) + _clipped((u_low + bias) * g))
+        high = _clipped(trunc0_decay(high, model.membrane_decay) + _clipped((u_high + bias) * g))
         extremes = [
-            np.minimum(extremes[0], u_low),
-            np.maximum(extremes[1], u_high),
+            np.minimum(extremes[0], _clipped(u_low * g)),
+            np.maximum(extremes[1], _clipped(u_high * g)),
             np.minimum(extremes[2], low),
             np.maximum(extremes[3], high),
         ]
-        low, high = _after_reset(population, model, low, high)
+        if h:
+            low, high = _after_reset(population, model, low, high, h)
     u_least, u_most, v_least, v_most = extremes
     return PopulationBounds(a_low, a_high, u_least, u_most, v_least, v_most, *payload)
 
 
 def _after_reset(
-    population: Population, model: IntegerNeuron, low: IntArray, high: IntArray
+    population: Population, model: IntegerNeuron, low: IntArray, high: IntArray, gain: int
 ) -> tuple[IntArray, IntArray]:
-    """Interval after the reset of any v in [low, high]."""
+    """Interval after the reset of any v in [low, high], at thresholds ``gain`` times as large."""
     if model.threshold is None or model.reset == "none":
         return low, high
-    theta = population.spread(model.threshold)
+    theta = population.spread(model.threshold) * gain
     fires, always = high >= theta, low >= theta
     owed = _owed(high, theta, model)
     if model.reset == "zero":
@@ -194,7 +196,7 @@ def _after_reset(
     # Soft reset leaves at least -owed, so a lower bound below that stands.
     bottom = np.where(always, -owed, np.minimum(low, np.where(fires, -owed, low)))
     if model.negative_threshold is not None:
-        theta_neg = population.spread(model.negative_threshold)
+        theta_neg = population.spread(model.negative_threshold) * gain
         back = low <= -theta_neg
         if model.memory:
             # With nothing to take back the membrane stays; with enough it ends below theta, of

@@ -28,8 +28,9 @@ def decode_prefix(
 ) -> FloatArray:
     """Source-network units after ``step`` steps (1 .. T).
 
-    ``trace[:, step - 1] * unit``, divided by ``step`` where rates code; a population without unit
-    counts in its own. For ``softmax``: the share of each class among the spikes drawn so far.
+    ``trace[:, step - 1] * unit``, divided by ``step`` where rates code, by the first gain where
+    changes have gains; a population without unit counts in its own. For ``softmax``: the share of
+    each class among the spikes drawn so far.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def decode_prefix(
     population = netlist.by_name[output.population]
     if output.decode == "softmax":
         return _softmax_shares(population, trace[:, :step])
-    values = trace[:, step - 1] / (step if population.coding == "rate" else 1)
+    values = trace[:, step - 1] / population.divisor(step)
     if population.unit is not None:
         values = values * population.spread(population.unit)
     return np.asarray(values - output.offset)

@@ -218,6 +218,7 @@ class Netlist(Generic[P]):
         return schedule(
             [p.name for p in self.populations],
             [(q.pre, q.post, q.delay) for q in self.projections],
+            {p.name: p.lag for p in self.populations if p.lag},
         )
 
     @property
@@ -231,11 +232,17 @@ class Netlist(Generic[P]):
         Raises
         ------
         NetlistError
-            If it is below 1.
+            If it is below 1, or not the number of steps that a population has gains for.
         """
         T = self.timesteps if timesteps is None else timesteps
         if T < 1:
             raise NetlistError(f"{self.name}: timesteps {T}; expected at least 1")
+        for population in self.populations:
+            if population.n_gains not in (0, T):
+                raise NetlistError(
+                    f"{population.name}: its gains are for {population.n_gains} steps, not for "
+                    f"{T}; convert again for T = {T}"
+                )
         return T
 
     @property

@@ -20,9 +20,21 @@ far in the window, it takes back as many thresholds as bring v to 0 or above::
 
 so that m follows ``clip(floor((v0 + sum of input) / theta_pos), 0, ...)``, the rectified count.
 
+Gains make steps count differently. With g[t] and h[t] the gains of input and firing in step t of
+the window (both 1 where none are given)::
+
+    v <- v + g[t] (a[t] + b);  theta_pos and theta_neg are h[t] times as large;  m <- m + h[t] s
+    (of a neuron with memory, m // h[t] limits what it takes back)
+
+and where h[t] is 0 nothing fires. A neuron that begins with such steps emits nothing in them, so
+that the windows of those it drives open that much later (:mod:`neurodeploy.ir.schedule`).
+
 References
 ----------
 Wang, Zhang, Chen & Qu 2022, "Signed neuron with memory", doi 10.24963/ijcai.2022/347 (memory).
+Li, Zhao & Zeng 2022, doi 10.3389/fnins.2022.991851 (phases of accumulating and of firing); Huang
+et al. 2025, "Differential coding for training-free ANN-to-SNN conversion", arXiv 2503.00301 (steps
+that count 1 / t).
 """
 
 from __future__ import annotations
@@ -50,6 +62,7 @@ MAX_INPUT_MAGNITUDE = 2**31 - 1
 MAX_QUANTITY = 2**48
 # Below everything that a pool can accumulate: what a padded cell of a signed pool counts as.
 PADDED = -(2**50)
+MAX_GAIN = 2**20
 
 
 def _quantity(value: Any, name: str, kind: str) -> AnyArray:
@@ -215,6 +228,9 @@ class Neuron:
     memory : bool
         Whether negative spikes only take back what was emitted. Needs ``negative_threshold``, from
         which on it happens, and soft reset.
+    input_gain, firing_gain : tuple of int
+        g and h of every step of the window, at least 0; empty: 1. Need soft reset (or no
+        threshold), no leak and no current memory; an integrator has no ``firing_gain``.
     """
 
     threshold: AnyArray | None
@@ -225,6 +241,8 @@ class Neuron:
     payload_max: int = 1
     payload_code: PayloadCode = field(default="integer", kw_only=True)
     memory: bool = field(default=False, kw_only=True)
+    input_gain: tuple[int, ...] = field(default=(), kw_only=True)
+    firing_gain: tuple[int, ...] = field(default=(), kw_only=True)
 
     number_kind: ClassVar[str] = "f"
 
@@ -255,6 +273,46 @@ class Neuron:
                 raise NetlistError(
                     f"{name} {value.min()} is below the smallest legal {self.smallest_threshold()}"
                 )
+        self._verify_gains()
+
+    def _verify_gains(self) -> None:
+        for name in ("input_gain", "firing_gain"):
+            gains = tuple(whole(g, f"{name} of a step") for g in getattr(self, name))
+            object.__setattr__(self, name, gains)
+            if gains and not 0 <= min(gains) <= max(gains) <= MAX_GAIN:
+                raise NetlistError(f"{name} outside 0..{MAX_GAIN}")
+        if self.input_gain and self.firing_gain and len(self.input_gain) != len(self.firing_gain):
+            raise NetlistError(
+                f"{len(self.input_gain)} gains of input and {len(self.firing_gain)} of firing"
+            )
+        if self.firing_gain and self.threshold is None:
+            raise NetlistError("an integrator has no firing_gain")
+        if self.firing_gain and not any(self.firing_gain):
+            raise NetlistError("firing_gain 0 in every step: it would never fire")
+        if self.has_gains and self.fires and self.reset != "subtract":
+            raise NetlistError(f"gains need reset 'subtract', not {self.reset!r}")
+
+    @property
+    def has_gains(self) -> bool:
+        """Whether steps count differently."""
+        return bool(self.input_gain or self.firing_gain)
+
+    @property
+    def n_gains(self) -> int:
+        """Steps that gains are given for; 0: any number."""
+        return len(self.input_gain or self.firing_gain)
+
+    def gains(self, t: int) -> tuple[int, int]:
+        """G and h of step ``t`` of the window."""
+        return (
+            self.input_gain[t] if self.input_gain else 1,
+            self.firing_gain[t] if self.firing_gain else 1,
+        )
+
+    @property
+    def lag(self) -> int:
+        """Steps at the beginning of the window in which it cannot fire."""
+        return next((t for t, h in enumerate(self.firing_gain) if h), 0)
 
     @classmethod
     def smallest_threshold(cls) -> float:
@@ -309,6 +367,8 @@ class RealNeuron(Neuron):
         for name in ("current_decay", "membrane_decay"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise NetlistError(f"{name} {getattr(self, name)} is outside [0, 1]")
+        if self.has_gains and (self.current_decay, self.membrane_decay) != (1.0, 0.0):
+            raise NetlistError("gains allow neither leak nor current memory")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -332,6 +392,8 @@ class IntegerNeuron(Neuron):
             object.__setattr__(self, name, whole(getattr(self, name), name))
             if not 0 <= getattr(self, name) <= DECAY_ONE:
                 raise NetlistError(f"{name} {getattr(self, name)} is outside 0..{DECAY_ONE}")
+        if self.has_gains and (self.current_decay, self.membrane_decay) != (DECAY_ONE, 0):
+            raise NetlistError("gains allow neither leak nor current memory")
 
 
 Model = Input | MaxPool | RealNeuron | IntegerNeuron

@@ -46,7 +46,8 @@ class Population:
         Node of the analog graph whose activation this population codes.
     coding : {"rate", "sum"}
         How spikes code a value: ``unit * sum(s) / T``, or ``unit * sum(s)`` (changes of the value).
-        An integrator that adds up changes is read by v itself; its bias sits in v0.
+        An integrator that adds up changes is read by v itself; its bias sits in v0. Where steps
+        have gains, changes count ``h[t] / h[0]`` and v is read in ``g[0]``.
     """
 
     name: str
@@ -69,6 +70,8 @@ class Population:
             raise NetlistError(f"{where}: source {self.source!r}; expected the name of a node")
         if self.coding not in CODINGS:
             raise NetlistError(f"{where}: coding {self.coding!r}; expected one of {CODINGS}")
+        if self.coding == "sum" and self._changing_gains and not self._changing_gains[0]:
+            raise NetlistError(f"{where}: changes are counted in the first gain, which is 0")
         if isinstance(self.model, MaxPool) and self.model.output_shape != self.shape:
             raise NetlistError(
                 f"{where}: shape {self.shape} against pooled shape {self.model.output_shape}"
@@ -98,6 +101,37 @@ class Population:
     def input_shape(self) -> tuple[int, ...]:
         """Shape that incoming projections target; differs from ``shape`` for pooling only."""
         return self.model.input_shape if isinstance(self.model, MaxPool) else self.shape
+
+    @property
+    def lag(self) -> int:
+        """Steps at the beginning of the window in which nothing can be emitted."""
+        return self.model.lag if isinstance(self.model, Neuron) else 0
+
+    @property
+    def n_gains(self) -> int:
+        """Steps that gains are given for; 0: any number."""
+        return self.model.n_gains if isinstance(self.model, Neuron) else 0
+
+    def divisor(self, timesteps: int) -> int:
+        """What a sum over ``timesteps`` steps is divided by to be in units of the value."""
+        if self.coding == "rate":
+            return timesteps
+        return self._changing_gains[0] if self._changing_gains else 1
+
+    def summed(self, spikes: AnyArray) -> AnyArray:
+        """Payloads ``[B, T, *shape]`` added up as the coding counts them: ``[B, *shape]``."""
+        number = np.int64 if spikes.dtype.kind in "iu" else np.float64
+        if self.coding == "rate" or not self._changing_gains:
+            return np.asarray(spikes.sum(axis=1, dtype=number))
+        gains = np.array(self._changing_gains[: spikes.shape[1]], dtype=np.int64)
+        return np.asarray(np.tensordot(spikes.astype(number), gains, axes=(1, 0)))
+
+    @property
+    def _changing_gains(self) -> tuple[int, ...]:
+        """Of the spikes; of an integrator, of its input."""
+        if not isinstance(self.model, Neuron):
+            return ()
+        return self.model.firing_gain if self.model.fires else self.model.input_gain
 
     @property
     def origin(self) -> AnyArray:

@@ -127,6 +127,10 @@ def _model(population: Population) -> str:
         parts.append(f"payload={model.payload_max}{code}")
     if model.memory:
         parts.append("memory")
+    for name in ("input_gain", "firing_gain"):
+        gains = getattr(model, name)
+        if gains:
+            parts.append(f"{name}={','.join(map(str, gains))}")
     whole = DECAY_ONE if isinstance(model, IntegerNeuron) else 1.0
     du, dv = getattr(model, "current_decay", whole), getattr(model, "membrane_decay", 0)
     if du != whole or dv != 0:

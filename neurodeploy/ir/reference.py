@@ -40,6 +40,7 @@ class _PopulationState:
         self.u: AnyArray = np.zeros(self.full, dtype=self.number)
         self.v: AnyArray = np.zeros(self.full, dtype=self.number)
         self.emitted: AnyArray = np.zeros(self.full, dtype=np.int64)
+        self.t = 0
         if isinstance(model, MaxPool):
             self.accumulated: AnyArray = np.zeros(
                 (self.full[0], *model.input_shape), dtype=self.number
@@ -59,30 +60,32 @@ class _PopulationState:
         else:
             self.u = self.u * (1.0 - model.current_decay) + a
             self.v = self.v * (1.0 - model.membrane_decay)
-        self.v = self.v + self.u + self.population.spread(model.bias)
-        return self._fire(model)
+        g, h = model.gains(self.t)
+        self.t += 1
+        self.v = self.v + (self.u + self.population.spread(model.bias)) * g
+        return self._fire(model, h)
 
-    def _fire(self, model: RealNeuron | IntegerNeuron) -> AnyArray:
-        if model.threshold is None:
+    def _fire(self, model: RealNeuron | IntegerNeuron, h: int) -> AnyArray:
+        if model.threshold is None or h == 0:
             return np.zeros(self.full, dtype=np.int64)
-        theta = self.population.spread(model.threshold)
+        theta = self.population.spread(model.threshold) * h
         k = np.where(self.v >= theta, self.v // theta, 0).astype(np.int64)
         spikes = _payload(np.minimum(k, model.payload_max), model)
         charge = spikes * theta
         if model.negative_threshold is not None:
-            theta_neg = self.population.spread(model.negative_threshold)
+            theta_neg = self.population.spread(model.negative_threshold) * h
             back = theta if model.memory else theta_neg
             if model.memory:
-                k_neg = np.minimum(-(self.v // theta), self.emitted)
+                k_neg = np.minimum(-(self.v // theta), self.emitted // h)
             else:
                 k_neg = -self.v // theta_neg
             k_neg = np.where(self.v <= -theta_neg, k_neg, 0).astype(np.int64)
             negative = _payload(np.minimum(k_neg, model.payload_max), model)
             if model.memory:
-                negative = np.where(negative > self.emitted, negative // 2, negative)
+                negative = np.where(negative > self.emitted // h, negative // 2, negative)
             spikes = spikes - negative
             charge = charge - negative * back
-        self.emitted = self.emitted + spikes
+        self.emitted = self.emitted + spikes * h
         if model.reset == "subtract":
             self.v = self.v - charge
         elif model.reset == "zero":

@@ -34,21 +34,29 @@ class Schedule:
         return max(self.depth.values())
 
 
-def schedule(names: Sequence[str], edges: Sequence[tuple[str, str, int | None]]) -> Schedule:
+def schedule(
+    names: Sequence[str],
+    edges: Sequence[tuple[str, str, int | None]],
+    lags: Mapping[str, int] | None = None,
+) -> Schedule:
     """Compute depths and delays.
 
     The depth of a population is the longest path from an input with every projection at its
     minimum delay (1, or the delay given); a strongly connected component has one depth and its
     inner projections do not count. Delays left open become ``depth(post) - depth(pre)``, and 1
-    inside a component.
+    inside a component. A population with a lag emits nothing in the first steps of its window: what
+    it drives opens that much later, and open delays are that much shorter.
 
     Parameters
     ----------
     names : sequence of str
     edges : sequence of (pre, post, delay or None)
+    lags : mapping of name to steps, optional
+        Of those that have one.
     """
     import networkx as nx
 
+    lag = lags or {}
     graph = nx.DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from((pre, post) for pre, post, _ in edges)
@@ -58,7 +66,7 @@ def schedule(names: Sequence[str], edges: Sequence[tuple[str, str, int | None]])
     incoming: dict[int, list[tuple[int, int]]] = {c: [] for c in condensed}
     for pre, post, delay in edges:
         if component[pre] != component[post]:
-            incoming[component[post]].append((component[pre], delay or 1))
+            incoming[component[post]].append((component[pre], lag.get(pre, 0) + (delay or 1)))
     position = {name: i for i, name in enumerate(names)}
     first = {c: min(position[m] for m in condensed.nodes[c]["members"]) for c in condensed}
     depth_of: dict[int, int] = {}
@@ -69,7 +77,7 @@ def schedule(names: Sequence[str], edges: Sequence[tuple[str, str, int | None]])
 
     depth = {name: depth_of[component[name]] for name in names}
     delays = tuple(
-        delay if delay is not None else max(1, depth[post] - depth[pre])
+        delay if delay is not None else max(1, depth[post] - depth[pre] - lag.get(pre, 0))
         for pre, post, delay in edges
     )
     cyclic = frozenset(

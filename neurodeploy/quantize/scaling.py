@@ -73,9 +73,11 @@ class ScaledLayer:
         theta = None if model.threshold is None else _smallest(model.threshold, population)
         # A channel whose weights are tiny beside its bias or threshold does not need their full
         # resolution, and must not cost the other channels theirs.
-        reach = timesteps * _largest(model.bias, population)
+        steps = sum(model.input_gain) if model.input_gain else timesteps
+        reach = steps * _largest(model.bias, population)
         if theta is not None:
-            reach = np.maximum(reach, _largest(model.threshold, population))
+            highest = max(model.firing_gain, default=1)
+            reach = np.maximum(reach, _largest(model.threshold, population) * highest)
         least = reach / 2.0 ** (state_bits - 1 - HEAD_ROOM_BITS)
         fallback = np.maximum(
             np.ones(population.shape[0]) if theta is None else theta / 2 ** (bits - 1), least
@@ -144,6 +146,8 @@ class ScaledLayer:
             payload_max=model.payload_max,
             payload_code=model.payload_code,
             memory=model.memory,
+            input_gain=model.input_gain,
+            firing_gain=model.firing_gain,
             current_decay=self._decay("current_decay"),
             membrane_decay=self._decay("membrane_decay"),
         )

@@ -106,6 +106,7 @@ class NeuronKernel(Kernel):
         """Open the window of a batch."""
         self.v = self.v0.expand(batch, self.n).clone()
         self.u = torch.zeros_like(self.v) if self.keep_u > 0.0 else None
+        self.t = 0
         self.aside = torch.empty_like(self.v)
         self.emitted = torch.zeros_like(self.v) if self.model.memory else None
         self.fired = torch.empty_like(self.v) if self.state != self.raster else None
@@ -114,18 +115,27 @@ class NeuronKernel(Kernel):
 
     def step(self, a: torch.Tensor, spikes: torch.Tensor) -> None:
         """One step; see the module's equations."""
+        g, h = self.model.gains(self.t)
+        self.t += 1
         if self.active is not None:
-            self._count_active(a)
+            self._count_active(a, g)
         v = self.v
         if self.u is not None:
             a = self._decay(self.u, self.keep_u).add_(a)
         if self.keep_v < 1.0:
             self._decay(v, self.keep_v)
-        v.add_(a)
+        v.add_(a, alpha=g)
         if self.bias is not None:
-            v.add_(self.bias)
-        if self.theta is not None:
-            self._fire(spikes)
+            v.add_(self.bias, alpha=g)
+        if self.theta is None:
+            return
+        if h == 0:
+            spikes.zero_()
+        elif h == 1:
+            self._fire(spikes, self.theta, self.theta_neg, 1)
+        else:
+            theta_neg = None if self.theta_neg is None else self.theta_neg * h
+            self._fire(spikes, self.theta * h, theta_neg, h)
 
     def _decay(self, x: torch.Tensor, keep: float) -> torch.Tensor:
         if keep == 1.0:
@@ -133,31 +143,36 @@ class NeuronKernel(Kernel):
         x.mul_(keep)
         return x.trunc_() if self.integer else x
 
-    def _count_active(self, a: torch.Tensor) -> None:
+    def _count_active(self, a: torch.Tensor, gain: int) -> None:
         assert self.active is not None
-        busy = (self.v != 0).logical_or_(a != 0).logical_or_(self.biased)
+        busy = (self.v != 0).logical_or_(self.biased)
+        if gain:
+            busy.logical_or_(a != 0)
         if self.u is not None:
             busy.logical_or_(self.u != 0)
         self.active.add_(busy)
 
-    def _fire(self, spikes: torch.Tensor) -> None:
-        assert self.theta is not None
+    def _fire(
+        self, spikes: torch.Tensor, theta: torch.Tensor, theta_neg: torch.Tensor | None, gain: int
+    ) -> None:
+        """Emit and reset, at thresholds that hold the gain of the step already."""
         v = self.v
         s = spikes if self.fired is None else self.fired
-        self._crossings(v, self.theta, s)
-        if self.theta_neg is None:
+        self._crossings(v, theta, s)
+        if theta_neg is None:
             if self.model.reset == "subtract":
-                v.addcmul_(s, self.theta, value=-1)
+                v.addcmul_(s, theta, value=-1)
         elif self.emitted is not None:
-            self._take_back(v, self.emitted)
+            owned = self.emitted if gain == 1 else torch.div(self.emitted, gain).floor_()
+            self._take_back(v, theta, theta_neg, owned)
             s.sub_(self.aside)
-            self.emitted.add_(s)
-            v.addcmul_(s, self.theta, value=-1)
+            self.emitted.add_(s, alpha=gain)
+            v.addcmul_(s, theta, value=-1)
         else:
             torch.neg(v, out=self.aside)
-            self._crossings(self.aside, self.theta_neg, self.aside)
+            self._crossings(self.aside, theta_neg, self.aside)
             if self.model.reset == "subtract":
-                v.addcmul_(s, self.theta, value=-1).addcmul_(self.aside, self.theta_neg)
+                v.addcmul_(s, theta, value=-1).addcmul_(self.aside, theta_neg)
             s.sub_(self.aside)
         if self.model.reset == "zero":
             v.mul_(torch.eq(s, 0, out=self.aside))
@@ -176,20 +191,20 @@ class NeuronKernel(Kernel):
         out.clamp_(0, self.model.payload_max)
         self._coded(out)
 
-    def _take_back(self, v: torch.Tensor, emitted: torch.Tensor) -> None:
+    def _take_back(
+        self, v: torch.Tensor, theta: torch.Tensor, theta_neg: torch.Tensor, emitted: torch.Tensor
+    ) -> None:
         """``min(-floor(v / theta), payload_max, m)`` where v <= -theta_neg, else 0: to ``aside``.
 
         Below 0 the quotient of integers is exact as above it: were it rounded up to an integer
         -k, then v / theta + k >= -1 / theta, which is more than half the spacing of floats at k.
         """
-        assert self.theta is not None
-        assert self.theta_neg is not None
         back = self.aside
         rounding = None if self.integer else "floor"
-        torch.div(v, self.theta, rounding_mode=rounding, out=back)
+        torch.div(v, theta, rounding_mode=rounding, out=back)
         back.floor_().neg_().clamp_(max=self.model.payload_max)
         torch.minimum(back, emitted, out=back)
-        back.mul_(v <= -self.theta_neg)
+        back.mul_(v <= -theta_neg)
         self._coded(back)
         if self.model.payload_code == "power_of_two":
             back.copy_(torch.where(back > emitted, back / 2, back))

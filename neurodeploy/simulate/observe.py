@@ -157,7 +157,9 @@ class SummaryObserver(Observer):
             return np.zeros(shape, dtype=np.int64)
         # Rates of every layer over a whole data set take most of the memory. No narrower than 32
         # bits: NumPy divides those in half precision.
-        narrow = self.T * _largest(population.model) < 2**31
+        model = population.model
+        gain = max(model.firing_gain, default=1) if isinstance(model, Neuron) else 1
+        narrow = self.T * _largest(model) * gain < 2**31
         return np.zeros(shape, dtype=np.int32 if narrow else np.int64)
 
     def _traces(self, name: str, counts: bool) -> AnyArray:
@@ -191,10 +193,18 @@ class SummaryObserver(Observer):
         self.spikes[name] += to_array(spikes.sum(0, dtype=torch.float64), shape, torch.int64)
         self.payload[name] += to_array(total.sum(0), shape, self.number(name))
         if name in self.rates:
-            self.rates[name][samples] = to_array(total, shape, self.number(name))
+            self.rates[name][samples] = self._coded(name, total, raster)
         if self.decode.get(name) == "counts":
             counts = to_array(raster, shape, self.number(name)).swapaxes(0, 1)
             self.traces[name][samples] = np.cumsum(counts, axis=1)
+
+    def _coded(self, name: str, total: torch.Tensor, raster: torch.Tensor) -> AnyArray:
+        """Payloads added up as the coding of the population counts them."""
+        population = self.netlist.by_name[name]
+        if population.coding == "rate" or not population.n_gains:
+            return to_array(total, population.shape, self.number(name))
+        spikes = to_array(raster, population.shape, self.number(name)).swapaxes(0, 1)
+        return population.summed(spikes)
 
     def _sum_format(self, model: object, raster: torch.dtype) -> torch.dtype:
         """A format that holds the sum of a raster over time."""

@@ -123,10 +123,10 @@ def _state_format(
     largest, limit, narrow = proved.magnitude, FLOAT64_INTEGERS, True
     if isinstance(model, IntegerNeuron):
         # The bias joins the membrane or the input in one of several places.
-        largest += int(np.abs(model.bias).max())
+        largest += int(np.abs(model.bias).max()) * max(model.input_gain, default=1)
         for threshold in (model.threshold, model.negative_threshold):
             if threshold is not None:
-                largest = max(largest, int(threshold.max()))
+                largest = max(largest, int(threshold.max()) * max(model.firing_gain, default=1))
         if {model.current_decay, model.membrane_decay} - {0, DECAY_ONE}:
             # x (4096 - d) / 4096 has 12 more bits before it is truncated.
             limit, narrow = FLOAT64_INTEGERS // DECAY_ONE, False

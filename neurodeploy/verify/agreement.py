@@ -58,8 +58,7 @@ def coding_populations(netlist: IntegerNetlist | RealNetlist) -> dict[str, str]:
 def decoded_rates(population: Population, total: AnyArray, timesteps: int) -> FloatArray:
     """Rates in the units of the source network from summed spikes (or the final membrane)."""
     assert population.unit is not None
-    steps = timesteps if population.coding == "rate" else 1
-    return np.asarray(total / steps * population.spread(population.unit))
+    return np.asarray(total / population.divisor(timesteps) * population.spread(population.unit))
 
 
 class Correlation:

@@ -91,6 +91,6 @@ def _summary(
 def _rate(netlist: IntegerNetlist | RealNetlist, run: RunRecord, name: str) -> AnyArray:
     population = netlist.by_name[name]
     if not is_integrator(population):
-        return np.asarray(run.spikes[name].sum(axis=1))
+        return population.summed(run.spikes[name])
     assert isinstance(population.model, Neuron)
     return np.asarray(run.membranes[name][:, -1] - population.origin)

@@ -250,8 +250,9 @@ class _SourceComparison:
                     theirs = classify(activations[node]).labels
                     self.same.append(classify(rates).labels == theirs)
             else:
-                total = run.spikes[name].sum(axis=1, dtype=np.int64)
-                rates = decoded_rates(self.netlist.by_name[name], total, run.timesteps)
+                population = self.netlist.by_name[name]
+                total = population.summed(run.spikes[name])
+                rates = decoded_rates(population, total, run.timesteps)
             self.correlations[name].add(rates, activations[node])
 
     def agreement(self) -> Agreement:

@@ -146,7 +146,12 @@ class _Assembly:
         return made
 
     def _window(self, group: Group) -> dict[str, Any]:
+        gains = {
+            name: self.brian2.TimedArray(np.array([0.0] * group.depth + list(values)), self.dt)
+            for name, values in _gains(group)
+        }
         return {
+            **gains,
             "window_start": group.depth,
             "window_stop": group.depth + self.plan.timesteps,
             "payload_max": group.payload_max,
@@ -247,6 +252,11 @@ def _side_by_side(index: IntArray, size: int, batch: int) -> AnyArray:
     return (index.astype(np.int32)[None, :] + offsets).reshape(-1)
 
 
+def _gains(group: Group) -> list[tuple[str, tuple[int, ...]]]:
+    both = (("input_gain", group.input_gain), ("firing_gain", group.firing_gain))
+    return [(name, values) for name, values in both if values]
+
+
 def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
     lines = ["a : 1", "v : 1", "b : 1 (constant)", *(["drive : 1"] if driven else [])]
     arriving = "a + drive" if driven else "a"
@@ -255,8 +265,9 @@ def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
         lines.append("u : 1")
         code.append(f"u = live*({_decayed('u', group.current_decay)} + {arriving})")
         arriving = "u"
+    times = "".join(f"*{name}(t)" for name, _ in _gains(group) if name == "input_gain")
     if group.membrane_decay == 0:
-        code.append(f"v += live*({arriving} + b)")
+        code.append(f"v += live*({arriving} + b){times}")
     else:
         after = f"{_decayed('v', group.membrane_decay)} + {arriving} + b"
         code.append(f"v = live*({after}) + (1 - live)*v")
@@ -264,21 +275,27 @@ def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
     if group.emits:
         lines.append("theta_pos : 1 (constant)")
         binary = group.payload_max == 1
-        fired = "int(v >= theta_pos)" if binary else "clip(floor(v/theta_pos), 0, payload_max)"
+        up, down, allowed = "theta_pos", "theta_neg", ""
+        if group.firing_gain:
+            # Where the gain is 0 nothing fires; nothing is divided by it either.
+            code += ["h = clip(firing_gain(t), 1, inf)", "up_at = theta_pos*h"]
+            up, down, allowed = "up_at", "(theta_neg*h)", "int(firing_gain(t) > 0)*"
+        fired = f"int(v >= {up})" if binary else f"clip(floor(v/{up}), 0, payload_max)"
         code += _coded(group, "up", fired)
         if group.signed:
             lines.append("theta_neg : 1 (constant)")
-            back = "int(v <= -theta_neg)" if binary else "clip(floor(-v/theta_neg), 0, payload_max)"
+            back = f"int(v <= -{down})" if binary else f"clip(floor(-v/{down}), 0, payload_max)"
             if group.memory:
                 lines.append("m : 1")
-                owed = "clip(clip(-floor(v/theta_pos), 0, payload_max), 0, m)"
-                back = f"int(v <= -theta_neg)*{owed}"
+                code.append("owned = 1.0*floor(m/h)" if group.firing_gain else "owned = m")
+                owed = f"clip(clip(-floor(v/{up}), 0, payload_max), 0, owned)"
+                back = f"int(v <= -{down})*{owed}"
             code += _coded(group, "down", back)
-            if group.memory:
-                code.append("down = down*(1 - 0.5*int(down > m))")
-        code.append("s = live*(up - down)" if group.signed else "s = live*up")
+            if group.memory and group.payload_code == "power_of_two":
+                code.append("down = down*(1 - 0.5*int(down > owned))")
+        code.append(f"s = live*{allowed}" + ("(up - down)" if group.signed else "up"))
         if group.memory:
-            code.append("m += s")
+            code.append("m += s*h" if group.firing_gain else "m += s")
     return lines, code
 
 
@@ -333,7 +350,8 @@ def _nothing(group: Group, driven: bool) -> tuple[list[str], list[str]]:
 def _reset(group: Group, theta: str) -> str:
     if group.kind != "neuron":
         return ""
-    return {"subtract": f"v -= s*{theta}", "zero": "v = 0", "none": ""}[group.reset]
+    taken = f"v -= s*{theta}*firing_gain(t)" if group.firing_gain else f"v -= s*{theta}"
+    return {"subtract": taken, "zero": "v = 0", "none": ""}[group.reset]
 
 
 def feed(brian2: Any, network: Any, plan: Plan, stimulus: Mapping[str, IntArray]) -> None:

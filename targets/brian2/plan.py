@@ -7,7 +7,7 @@ brian2.json::
 
     schema, name, timesteps, dt, outputs     T, seconds per step, integrators that are read
     groups   [{name, object, kind, shape, depth, low, high, reset, payload_max, payload_code,
-               memory, rule, current_decay, membrane_decay, input_shape}]
+               memory, rule, current_decay, membrane_decay, input_gain, firing_gain, input_shape}]
     links    [{name, object, pre, post, delay}]
 
 ``object`` is the name of the NeuronGroup or Synapses in the Network, ``pre`` and ``post`` are
@@ -55,6 +55,7 @@ GROUP_ARRAYS = ("threshold", "negative_threshold", "bias", "initial_membrane", "
 LINK_ARRAYS = ("source", "target", "weight")
 Kind = Literal["current", "spikes", "neuron", "pool"]
 KINDS: tuple[Kind, ...] = ("current", "spikes", "neuron", "pool")
+_GAINS = ("input_gain", "firing_gain")
 _Record = TypeVar("_Record")
 
 
@@ -73,7 +74,7 @@ class Group:
         First step of the window.
     low, high : int
         Range of the emitted values.
-    reset, payload_max, current_decay, membrane_decay, payload_code, memory, rule
+    reset, payload_max, current_decay, membrane_decay, payload_code, memory, rule, gains
         As in :class:`neurodeploy.ir.neurons.IntegerNeuron` and ``MaxPool``.
     threshold, negative_threshold, bias, initial_membrane : int arrays ``[n]`` or None
     taps : int array ``[n_taps, n]`` or None
@@ -100,6 +101,8 @@ class Group:
     payload_code: str = "integer"
     memory: bool = False
     rule: str = "maximum"
+    input_gain: tuple[int, ...] = ()
+    firing_gain: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -221,7 +224,7 @@ def _group(p: Population, name: str, depth: int, low: int, high: int) -> Group:
         shared = {"kind": "pool", "taps": _taps(model), "rule": model.rule, **plain}
     else:
         assert isinstance(model, IntegerNeuron)
-        shared = {k: getattr(model, k) for k in (*plain, "payload_code", "memory")}
+        shared = {k: getattr(model, k) for k in (*plain, "payload_code", "memory", *_GAINS)}
         shared["kind"] = "neuron"
         for quantity in model.quantities():
             shared[quantity] = frozen(p.spread(getattr(model, quantity)).reshape(-1))
@@ -371,6 +374,9 @@ def _verify(plan: Plan) -> None:
             raise ValueError(f"{g.object}: kind, reset or depth")
         if g.payload_code not in PAYLOAD_CODES or g.rule not in POOL_RULES:
             raise ValueError(f"{g.object}: payload_code or rule")
+        for gains in (g.input_gain, g.firing_gain):
+            if gains and not (len(gains) == plan.timesteps and min(gains) >= 0):
+                raise ValueError(f"{g.object}: gains of steps")
         needed = {"neuron": ("bias", "initial_membrane"), "pool": ("taps",)}.get(g.kind, ())
         if g.kind == "neuron" and g.emits:
             needed += ("threshold", *(("negative_threshold",) if g.signed else ()))

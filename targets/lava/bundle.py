@@ -42,6 +42,8 @@ class NeuronSpec:
     membrane_decay: int
     payload_code: Literal["integer", "power_of_two"] = "integer"
     memory: bool = False
+    input_gain: tuple[int, ...] = ()
+    firing_gain: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ SCHEMA = 1
 STRUCTURE_FILE = "lava.json"
 ARRAYS_FILE = "lava.safetensors"
 
+_GAINS = ("input_gain", "firing_gain")
 _QUANTITIES = ("threshold", "negative_threshold", "bias", "initial_membrane")
 
 
@@ -77,6 +78,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
                 "payload_max": p.model.payload_max,
                 "payload_code": p.model.payload_code,
                 "memory": p.model.memory,
+                "input_gain": list(p.model.input_gain),
+                "firing_gain": list(p.model.firing_gain),
                 "current_decay": p.model.current_decay,
                 "membrane_decay": p.model.membrane_decay,
             }
@@ -229,7 +232,7 @@ def _population(record: Mapping[str, Any], arrays: Mapping[str, IntArray]) -> Po
             negative_threshold=arrays.get(prefix + "negative_threshold"),
             bias=arrays[prefix + "bias"],
             initial_membrane=arrays[prefix + "initial_membrane"],
-            **record["neuron"],
+            **(record["neuron"] | {k: tuple(record["neuron"].get(k, ())) for k in _GAINS}),
         )
     return PopulationSpec(record["name"], tuple(record["shape"]), int(record["depth"]), model)
 
@@ -248,6 +251,9 @@ def _verify(bundle: Bundle) -> None:
             takes_back = p.model.negative_threshold is not None and p.model.reset == "subtract"
             if p.model.memory and not takes_back:
                 raise ValueError(f"{p.name}: memory without a negative threshold or soft reset")
+            for gains in (p.model.input_gain, p.model.firing_gain):
+                if gains and not (len(gains) == bundle.timesteps and min(gains) >= 0):
+                    raise ValueError(f"{p.name}: gains {gains}")
             for name in _QUANTITIES:
                 value = getattr(p.model, name)
                 if value is not None:

@@ -53,7 +53,8 @@ class NeuronState:
 
     ``u <- trunc0(u (4096 - du) / 4096) + a``, ``v <- trunc0(v (4096 - dv) / 4096) + u + b``,
     then the spikes and the reset in the same step. ``emitted`` is the sum of payloads of the
-    window, which a neuron with memory may take back.
+    window, which a neuron with memory may take back. With gains, step t adds ``g[t] (a + b)`` and
+    compares with ``h[t]`` thresholds.
     """
 
     def __init__(self, population: PopulationSpec, model: NeuronSpec, lanes: int) -> None:
@@ -69,6 +70,8 @@ class NeuronState:
         self._powers = model.payload_code == "power_of_two"
         self._memory = model.memory
         self._reset_mode = model.reset
+        self._input_gain = model.input_gain
+        self._firing_gain = model.firing_gain
         self.restart()
 
     def restart(self) -> None:
@@ -76,24 +79,31 @@ class NeuronState:
         self.u = np.zeros(self._shape, dtype=np.int64)
         self.v = np.broadcast_to(self._v0, self._shape).astype(np.int64)
         self.emitted = np.zeros(self._shape if self._memory else (), dtype=np.int64)
+        self._t = 0
 
     def step(self, a: IntArray) -> IntArray:
         """Integrate ``a`` and return the signed payloads, both ``[lanes, *shape]``."""
+        g = self._input_gain[self._t] if self._input_gain else 1
+        h = self._firing_gain[self._t] if self._firing_gain else 1
+        self._t += 1
         self.u = _kept(self.u, self._keep_u) + a
-        self.v = _kept(self.v, self._keep_v) + self.u + self._bias
-        if self._theta is None:
+        self.v = _kept(self.v, self._keep_v) + (self.u + self._bias) * g
+        if self._theta is None or h == 0:
             return np.zeros(self._shape, dtype=np.int64)
-        positive = self._count(self.v, self._theta)
-        charge = positive * self._theta
+        theta = self._theta * h
+        positive = self._count(self.v, theta)
+        charge = positive * theta
         spikes = positive
-        if self._memory:
-            spikes = positive - self._taken_back()
-            charge = spikes * self._theta
-            self.emitted = self.emitted + spikes
-        elif self._theta_neg is not None:
-            negative = self._count(-self.v, self._theta_neg)
-            charge = charge - negative * self._theta_neg
-            spikes = positive - negative
+        if self._theta_neg is not None:
+            theta_neg = self._theta_neg * h
+            if self._memory:
+                spikes = positive - self._taken_back(theta, theta_neg, self.emitted // h)
+                charge = spikes * theta
+                self.emitted = self.emitted + spikes * h
+            else:
+                negative = self._count(-self.v, theta_neg)
+                charge = charge - negative * theta_neg
+                spikes = positive - negative
         if self._reset_mode == "subtract":
             self.v = self.v - charge
         elif self._reset_mode == "zero":
@@ -106,14 +116,11 @@ class NeuronState:
             return reached.astype(np.int64)
         return self._coded(np.where(reached, np.minimum(v // theta, self._payload_max), 0))
 
-    def _taken_back(self) -> IntArray:
-        assert self._theta is not None
-        theta_neg = self._theta_neg
-        assert theta_neg is not None
-        owed = np.minimum(-(self.v // self._theta), self._payload_max)
-        owed = np.where(self.v <= -theta_neg, np.minimum(owed, self.emitted), 0)
+    def _taken_back(self, theta: IntArray, theta_neg: IntArray, emitted: IntArray) -> IntArray:
+        owed = np.minimum(-(self.v // theta), self._payload_max)
+        owed = np.where(self.v <= -theta_neg, np.minimum(owed, emitted), 0)
         coded = self._coded(owed)
-        return np.where(coded > self.emitted, coded >> 1, coded)
+        return np.where(coded > emitted, coded >> 1, coded)
 
     def _coded(self, k: IntArray) -> IntArray:
         """The magnitude nearest to ``k`` >= 0 that a spike can carry."""

@@ -54,6 +54,8 @@ def _population(population: Population, depth: int) -> PopulationSpec:
             model.membrane_decay,
             model.payload_code,
             model.memory,
+            model.input_gain,
+            model.firing_gain,
         )
     else:
         raise TypeError(f"{population.name}: {type(model).__name__} in an integer netlist")

@@ -65,6 +65,8 @@ def _population_violations(population: Population) -> Iterator[Violation]:
         yield Violation(name, "reset", model.reset, "zero", f"reset to zero or {OWN}")
     if model.signed:
         yield Violation(name, "signed spikes", remedy=OWN)
+    if model.has_gains:
+        yield Violation(name, "gains of steps", remedy=OWN)
     if model.memory:
         yield Violation(name, "memory of emitted spikes", remedy=OWN)
     if model.payload_max > 1:

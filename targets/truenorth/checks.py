@@ -83,6 +83,14 @@ def _population(population: Population, limits: CrossbarLimits) -> list[Violatio
                 remedy="convert with unsigned neurons",
             )
         )
+    if model.has_gains:
+        found.append(
+            Violation(
+                name,
+                "gains of steps: a crossbar neuron treats all steps alike",
+                remedy="convert with another method",
+            )
+        )
     if model.memory:
         found.append(
             Violation(

@@ -9,6 +9,7 @@ from __future__ import annotations
 # Importing registers the cases.
 from tests.conformance import (  # noqa: F401
     cases_connectivity,
+    cases_gains,
     cases_inputs,
     cases_memory,
     cases_neurons,

@@ -62,6 +62,10 @@ def _of_neuron(model: IntegerNeuron) -> Iterator[str]:
         yield "powers of two"
     if model.memory:
         yield "memory"
+    if model.input_gain:
+        yield "gains of input"
+    if model.firing_gain:
+        yield "gains of firing"
     if model.current_decay != 4096:
         yield "current decay"
     if model.membrane_decay:

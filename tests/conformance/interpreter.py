@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,15 @@ def toward_zero(x: int, decay: int) -> int:
     return scaled if x >= 0 else -scaled
 
 
+def silent_steps(population: Population) -> int:
+    """Steps of the window before the first in which it may fire."""
+    gains = population.model.firing_gain if isinstance(population.model, IntegerNeuron) else ()
+    return len(list(itertools.takewhile(lambda h: h == 0, gains)))
+
+
 def depths(netlist: IntegerNetlist) -> dict[str, int]:
     """Longest path from the inputs, projections inside a component not counted."""
+    silent = {p.name: silent_steps(p) for p in netlist.populations}
     names = [p.name for p in netlist.populations]
     reach = {n: {n} for n in names}
     for _ in names:
@@ -36,7 +44,8 @@ def depths(netlist: IntegerNetlist) -> dict[str, int]:
     for _ in names:  # no path is longer than there are populations
         for q in netlist.projections:
             if q.pre not in reach[q.post]:
-                depth[q.post] = max(depth[q.post], depth[q.pre] + (q.delay or 1))
+                first = depth[q.pre] + silent[q.pre] + (q.delay or 1)
+                depth[q.post] = max(depth[q.post], first)
         for a, b in itertools.permutations(names, 2):
             if a in reach[b] and b in reach[a]:
                 depth[a] = depth[b] = max(depth[a], depth[b])
@@ -88,6 +97,7 @@ class Cell:
         down = model.negative_threshold
         self.down = None if down is None else value(down, population, i)
         self.sent = 0
+        self.t = 0
 
     def payload(self, k: int) -> int:
         """The magnitude nearest to k >= 0 that a spike can have."""
@@ -96,25 +106,31 @@ class Cell:
         powers = [2**e for e in range(k.bit_length() + 1)]
         return min(powers, key=lambda p: (abs(p - k), -p))
 
-    def taken_back(self) -> int:
+    def taken_back(self, up: int, h: int) -> int:
         """How much a neuron with memory takes back, of what it sent."""
-        assert self.up is not None
-        k = self.payload(min(math.ceil(-self.v / self.up), self.model.payload_max, self.sent))
-        return k if k <= self.sent else k // 2
+        sent = self.sent // h
+        k = self.payload(min(math.ceil(Fraction(-self.v, up)), self.model.payload_max, sent))
+        return k if k <= sent else k // 2
 
     def step(self, a: int) -> int:
         m = self.model
         self.u = toward_zero(self.u, m.current_decay) + a
-        self.v = toward_zero(self.v, m.membrane_decay) + self.u + self.bias
+        g = m.input_gain[self.t] if m.input_gain else 1
+        h = m.firing_gain[self.t] if m.firing_gain else 1
+        self.t += 1
+        self.v = toward_zero(self.v, m.membrane_decay) + g * (self.u + self.bias)
         s, theta = 0, 0
-        if self.up is not None and self.v >= self.up:
-            s, theta = self.payload(min(self.v // self.up, m.payload_max)), self.up
-        elif self.down is not None and self.v <= -self.down:
+        if self.up is None or h == 0:
+            return 0
+        up, down = h * self.up, None if self.down is None else h * self.down
+        if self.v >= up:
+            s, theta = self.payload(min(self.v // up, m.payload_max)), up
+        elif down is not None and self.v <= -down:
             if m.memory:
-                s, theta = -self.taken_back(), self.up or 0
+                s, theta = -self.taken_back(up, h), up
             else:
-                s, theta = -self.payload(min(-self.v // self.down, m.payload_max)), self.down
-        self.sent += s
+                s, theta = -self.payload(min(-self.v // down, m.payload_max)), down
+        self.sent += s * h
         if m.reset == "subtract":
             self.v -= s * theta
         elif m.reset == "zero" and s:
@@ -135,7 +151,8 @@ def run_sample(
         for post, pre, w in zip(*(x.tolist() for x in q.connectivity.to_coo()), strict=True):
             e = int(q.exponent) if q.exponent.ndim == 0 else int(q.exponent[post // channel])
             synapses[pre].append((post, w * 2**e))
-        delay = q.delay or max(1, depth[q.post] - depth[q.pre])
+        silent = silent_steps(netlist.by_name[q.pre])
+        delay = q.delay or max(1, depth[q.post] - depth[q.pre] - silent)
         fan_out.append((q.pre, q.post, delay, synapses))
 
     arriving: dict[tuple[str, int], dict[int, int]] = defaultdict(lambda: defaultdict(int))

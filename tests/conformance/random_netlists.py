@@ -19,6 +19,7 @@ from tests.conformance.netlists import (
     LEAST_RATE,
     MOST_RATE,
     Rng,
+    T,
     UntunableError,
     computes_spikes,
     conv,
@@ -217,4 +218,11 @@ def _extended_neurons(rng: Rng, drawn: Population) -> Population:
     if rng.random() < 0.4:
         payload_max = int(rng.choice([1, 2, 8, 64]))
         model = replace(model, payload_code="power_of_two", payload_max=payload_max)
+    plain = (model.current_decay, model.membrane_decay, model.reset) == (4096, 0, "subtract")
+    if plain and rng.random() < 0.4:
+        gains = rng.integers(0, 4, (2, T))
+        gains[:, -1] = 1
+        names = ("input_gain", "firing_gain")
+        kept = {n: tuple(row.tolist()) for n, row in zip(names, gains, strict=True)}
+        model = replace(model, **kept)
     return replace(drawn, model=model)

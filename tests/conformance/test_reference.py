@@ -90,11 +90,20 @@ MUTATIONS = {
         "trunc0_decay(self.u + a, model.current_decay)",
     ),
     "leak after the input": (
-        "self.v = self.v + self.u + self.population.spread(model.bias)",
-        "self.v = trunc0_decay(self.v + self.u, getattr(model, 'membrane_decay', 0))"
-        " + self.population.spread(model.bias)",
+        "self.v = self.v + (self.u + self.population.spread(model.bias)) * g",
+        "self.v = trunc0_decay(self.v + self.u * g, getattr(model, 'membrane_decay', 0))"
+        " + self.population.spread(model.bias) * g",
     ),
-    "no bias": ("+ self.u + self.population.spread(model.bias)", "+ self.u"),
+    "no bias": ("(self.u + self.population.spread(model.bias))", "self.u"),
+    "gain of the input ignored": ("* g", "* 1"),
+    "gain of the thresholds ignored": ("spread(model.threshold) * h", "spread(model.threshold)"),
+    "gain of the negative thresholds ignored": (
+        "spread(model.negative_threshold) * h",
+        "spread(model.negative_threshold)",
+    ),
+    "memory counts all steps alike": ("spikes * h", "spikes"),
+    "memory is taken back without gain": ("self.emitted // h)", "self.emitted)"),
+    "gain of the step before": ("model.gains(self.t)", "model.gains(max(self.t - 1, 0))"),
     "no initial membrane": ("self.v += self.population.spread(model.initial_membrane)", "pass"),
     "zero reset for soft": ('model.reset == "subtract"', "False"),
     "no reset for zero": ('model.reset == "zero"', "False"),
@@ -108,7 +117,7 @@ MUTATIONS = {
     "negative spikes count as positive": ("spikes - negative", "spikes + negative"),
     "memory forgets what was emitted": ("self.emitted + spikes", "self.emitted"),
     "memory takes back more than it emitted": (
-        "np.minimum(-(self.v // theta), self.emitted)",
+        "np.minimum(-(self.v // theta), self.emitted // h)",
         "-(self.v // theta)",
     ),
     "memory takes back the negative threshold": (
@@ -117,7 +126,7 @@ MUTATIONS = {
     ),
     "memory takes back one too few": ("-(self.v // theta), ", "-self.v // theta, "),
     "power of two taken back beyond memory": (
-        "np.where(negative > self.emitted, negative // 2, negative)",
+        "np.where(negative > self.emitted // h, negative // 2, negative)",
         "negative",
     ),
     "power of two rounded down": ("(mantissa >= 0.75)", "(mantissa >= 1.0)"),
