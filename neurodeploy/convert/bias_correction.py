@@ -37,7 +37,12 @@ class BiasCorrection:
         # Where changes are coded, a bias acts once: it sits in the initial membrane.
         field = "bias" if population.coding == "rate" else "initial_membrane"
         assert isinstance(population.model, RealNeuron)
-        times = _steps_of_bias(population.model) if field == "bias" else population.divisor(1)
+        times = _per_value(population)
+        if field == "bias":
+            gains = population.model.input_gain
+            times = times * (len(gains) / sum(gains) if gains else 1.0)
+        else:
+            times = times * population.divisor(1)
         for _ in range(self.rounds):
             error = by_channel(trial.activations) - by_channel(trial.run(population))
             population = _shifted(population, field, error * times)
@@ -60,16 +65,21 @@ class MembraneCorrection:
             return population
         for _ in range(self.rounds):
             error = by_channel(trial.activations) - by_channel(trial.run(population))
-            population = _shifted(
-                population, "initial_membrane", error * population.divisor(self.timesteps)
-            )
+            times = _per_value(population) * population.divisor(self.timesteps)
+            population = _shifted(population, "initial_membrane", error * times)
         return population
 
 
-def _steps_of_bias(model: RealNeuron) -> float:
-    """Steps of the window for each step in which a bias acts."""
-    gains = model.input_gain
-    return len(gains) / sum(gains) if gains else 1.0
+def _per_value(population: Population) -> FloatArray:
+    """What the membrane of a whole run gains for each unit of the coded value: ``[]`` or ``[C]``.
+
+    1 where a spike is worth its threshold; a code of phases counts half of its steps alone.
+    """
+    model = population.model
+    assert isinstance(model, RealNeuron)
+    assert population.unit is not None
+    charge = np.ones(()) if model.threshold is None else model.threshold
+    return np.asarray(charge / population.unit)
 
 
 def _shifted(population: Population, field: str, by: FloatArray) -> Population:

@@ -52,6 +52,14 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
             "neurodeploy.convert.signed_memory:SignedMemory",
             "signed spikes that take back what was fired too early (Wang 2022)",
         ),
+        "bistable": Entry(
+            "neurodeploy.convert.bistable:Bistable",
+            "layers accumulate and fire in turns: no spike comes too early (Li & Zeng 2022)",
+        ),
+        "differential": Entry(
+            "neurodeploy.convert.differential:Differential",
+            "a spike of step t corrects the value by 1 / t (Huang 2025)",
+        ),
         "graded": Entry(
             "neurodeploy.convert.graded:Graded",
             "one signed power of two or whole number a step, with memory; 1 to 4 steps",

@@ -17,19 +17,16 @@ doi 10.1109/SiPS52927.2021.00053 (graded spikes of Loihi 2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
 
 import numpy as np
 
-from neurodeploy.convert.layers import ActivationGraph, ReluLayer
-from neurodeploy.convert.layerwise import LayerwiseMethod, SpikeCode
-from neurodeploy.convert.thresholds import Activations, Calibration, choose_ranges
-from neurodeploy.errors import ConversionError, UsageError
+from neurodeploy.convert.change_coding import ChangeCoding
+from neurodeploy.convert.layers import ReluLayer
+from neurodeploy.convert.layerwise import SpikeCode
+from neurodeploy.convert.thresholds import Activations, choose_ranges
+from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
-from neurodeploy.ir.encoding import EncoderName, Encoding
-from neurodeploy.ir.netlist import Population, RealNetlist
 from neurodeploy.ir.neurons import RealNeuron
 
 # Room of a payload above the largest activation of calibration.
@@ -37,7 +34,7 @@ HEAD_ROOM = 2
 
 
 @dataclass(frozen=True, slots=True)
-class SigmaDelta(LayerwiseMethod):
+class SigmaDelta(ChangeCoding):
     """Options of sigma-delta coding, beside those of every layer-by-layer method.
 
     Parameters
@@ -55,19 +52,12 @@ class SigmaDelta(LayerwiseMethod):
     levels: int = 64
     hysteresis: float = 0.0
 
-    default_input: ClassVar[str] = "delta"
-    encoders: ClassVar[tuple[EncoderName, ...]] = ("delta",)
-
-    emits: ClassVar[Literal["binary", "signed", "graded"]] = "graded"
-
     def __post_init__(self) -> None:
-        LayerwiseMethod.__post_init__(self)
+        ChangeCoding.__post_init__(self)
         if not 1 <= self.levels <= 2**12:
             raise UsageError(f"levels {self.levels}: expected 1 to 4096")
         if not 0 <= self.hysteresis < 1:
             raise UsageError(f"hysteresis {self.hysteresis}: expected a share in [0, 1)")
-        if self.decode != "membrane":
-            raise UsageError(f"decode {self.decode!r}: changes are read by the membrane they fill")
 
     def code(self, layer: ReluLayer) -> SpikeCode:
         """Signed changes with memory."""
@@ -93,59 +83,9 @@ class SigmaDelta(LayerwiseMethod):
         )
         return ranges / self.levels
 
-    def __call__(
-        self,
-        graph: ActivationGraph,
-        calibration: Calibration,
-        encodings: Mapping[str, Encoding],
-    ) -> RealNetlist:
-        """Build the netlist.
-
-        Raises
-        ------
-        ConversionError
-            If calibration leaves a layer without a threshold, the input is no ``delta``, or an
-            activation saturates and there are several steps.
-        """
-        for layer in graph.layers:
-            saturates = isinstance(layer, ReluLayer) and layer.maximum is not None
-            if saturates and self.timesteps > 1:
-                raise ConversionError(
-                    f"{layer.name}: its activation saturates, and changes over {self.timesteps} "
-                    "steps may add up beyond that; use --timesteps 1, or another method"
-                )
-        netlist = LayerwiseMethod.__call__(self, graph, calibration, encodings)
-        shifts = {
-            layer.name: layer.shift
-            for layer in graph.layers
-            if isinstance(layer, ReluLayer) and layer.levels is not None
-        }
-        populations = tuple(
-            self._summing(p, shifts.get(p.name, self.initial_membrane)) for p in netlist.populations
-        )
-        return replace(netlist, populations=populations)
-
-    def _summing(self, population: Population, shift: float) -> Population:
-        """A population whose payloads add up to its value."""
-        model = population.model
-        if not isinstance(model, RealNeuron):
-            return replace(population, coding="sum")
-        start = _added(model.bias, _scaled_threshold(model, shift), population)
-        negative = model.negative_threshold
-        if negative is not None and self.hysteresis:
-            assert model.threshold is not None
-            negative = model.threshold * self.hysteresis
-        neuron = replace(
-            model, bias=np.zeros(()), initial_membrane=start, negative_threshold=negative
-        )
-        return replace(population, model=neuron, coding="sum")
-
-
-def _scaled_threshold(model: RealNeuron, share: float) -> FloatArray:
-    return np.zeros(()) if model.threshold is None else model.threshold * share
-
-
-def _added(bias: FloatArray, start: FloatArray, population: Population) -> FloatArray:
-    if bias.ndim <= 1 and start.ndim <= 1:
-        return np.asarray(bias + start)
-    return np.asarray(population.spread(bias) + population.spread(start))
+    def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
+        """A neuron that takes back from its hysteresis on."""
+        neuron = ChangeCoding.neuron(self, layer, theta)
+        if not self.hysteresis:
+            return neuron
+        return replace(neuron, negative_threshold=theta * self.hysteresis)

@@ -120,11 +120,11 @@ class Population:
 
     def summed(self, spikes: AnyArray) -> AnyArray:
         """Payloads ``[B, T, *shape]`` added up as the coding counts them: ``[B, *shape]``."""
-        number = np.int64 if spikes.dtype.kind in "iu" else np.float64
-        if self.coding == "rate" or not self._changing_gains:
-            return np.asarray(spikes.sum(axis=1, dtype=number))
-        gains = np.array(self._changing_gains[: spikes.shape[1]], dtype=np.int64)
-        return np.asarray(np.tensordot(spikes.astype(number), gains, axes=(1, 0)))
+        wide = spikes.astype(np.int64 if spikes.dtype.kind in "iu" else np.float64)
+        if self.coding == "sum" and self._changing_gains:
+            gains = np.array(self._changing_gains[: spikes.shape[1]])
+            wide *= gains.reshape(1, -1, *(1,) * len(self.shape))
+        return np.asarray(wide.sum(axis=1))
 
     @property
     def _changing_gains(self) -> tuple[int, ...]:

@@ -48,9 +48,9 @@ class Watch(reference._PopulationState):
         Watch.seen.setdefault(name, []).append((a, self.u, self.before, emitted))
         return emitted
 
-    def _fire(self, model: object) -> np.ndarray:
+    def _fire(self, model: object, h: int) -> np.ndarray:
         self.before = self.v
-        return super()._fire(model)  # type: ignore[arg-type]
+        return super()._fire(model, h)  # type: ignore[arg-type]
 
     def _pool(self, model: object, a: np.ndarray) -> np.ndarray:
         change = super()._pool(model, a)  # type: ignore[arg-type]

@@ -1,0 +1,92 @@
+"""What codes of changes have in common: payloads add up to a value, the bias enters once.
+
+A neuron starts at ``v0 = bias + rounding``, and what arrives changes the sum; an integrator is read
+by v itself. A still image is sent once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from neurodeploy.convert.layers import ActivationGraph, ReluLayer
+from neurodeploy.convert.layerwise import LayerwiseMethod
+from neurodeploy.convert.thresholds import Calibration
+from neurodeploy.errors import ConversionError, UsageError
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.encoding import EncoderName, Encoding
+from neurodeploy.ir.netlist import Population, RealNetlist
+from neurodeploy.ir.neurons import RealNeuron
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeCoding(LayerwiseMethod):
+    """Options of every code of changes: those of every layer-by-layer method."""
+
+    default_input: ClassVar[str] = "delta"
+    encoders: ClassVar[tuple[EncoderName, ...]] = ("delta",)
+
+    emits: ClassVar[Literal["binary", "signed", "graded"]] = "graded"
+
+    def __post_init__(self) -> None:
+        LayerwiseMethod.__post_init__(self)
+        if self.decode != "membrane":
+            raise UsageError(f"decode {self.decode!r}: changes are read by the membrane they fill")
+
+    def __call__(
+        self,
+        graph: ActivationGraph,
+        calibration: Calibration,
+        encodings: Mapping[str, Encoding],
+    ) -> RealNetlist:
+        """Build the netlist.
+
+        Raises
+        ------
+        ConversionError
+            If calibration leaves a layer without a threshold, the input is no ``delta``, or an
+            activation saturates and there are several steps.
+        """
+        for layer in graph.layers:
+            saturates = isinstance(layer, ReluLayer) and layer.maximum is not None
+            if saturates and self.timesteps > 1:
+                raise ConversionError(
+                    f"{layer.name}: its activation saturates, and changes over {self.timesteps} "
+                    "steps may add up beyond that; use --timesteps 1, or another method"
+                )
+        netlist = LayerwiseMethod.__call__(self, graph, calibration, encodings)
+        shifts = {
+            layer.name: layer.shift
+            for layer in graph.layers
+            if isinstance(layer, ReluLayer) and layer.levels is not None
+        }
+        populations = tuple(
+            self._summing(p, shifts.get(p.name, self.initial_membrane)) for p in netlist.populations
+        )
+        return replace(netlist, populations=populations)
+
+    def rounding(self, share: float) -> float:
+        """What a share of the last threshold is in thresholds."""
+        return share
+
+    def _summing(self, population: Population, shift: float) -> Population:
+        """A population whose payloads add up to its value."""
+        model = population.model
+        if not isinstance(model, RealNeuron):
+            return replace(population, coding="sum")
+        start = _added(model.bias, _scaled_threshold(model, self.rounding(shift)), population)
+        neuron = replace(model, bias=np.zeros(()), initial_membrane=start)
+        return replace(population, model=neuron, coding="sum")
+
+
+def _scaled_threshold(model: RealNeuron, share: float) -> FloatArray:
+    return np.zeros(()) if model.threshold is None else model.threshold * share
+
+
+def _added(bias: FloatArray, start: FloatArray, population: Population) -> FloatArray:
+    if bias.ndim <= 1 and start.ndim <= 1:
+        return np.asarray(bias + start)
+    return np.asarray(population.spread(bias) + population.spread(start))

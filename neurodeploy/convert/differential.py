@@ -1,0 +1,134 @@
+"""Differential coding: a later spike corrects the value by less.
+
+A spike of step t is worth theta / t, so that values are ``theta sum_t s[t] / t``: the first steps
+give the rough value, the later ones refine it, and what does not change costs nothing. A neuron
+adds up what arrives with the same weights::
+
+    v <- v + g[t] a[t],   s = +-2^j nearest to v / (g[t] theta),   v <- v - g[t] s theta
+
+with v0 = g[1] bias, g[t] = G / t, here in whole numbers (``halved``: the powers of two below them):
+the code is what the gains say, so their rounding costs nothing. The bias enters once, in v0, and a
+still image is sent once. Negative spikes take back no more than was emitted, which rectifies.
+
+References
+----------
+Huang et al. 2025, "Differential coding for training-free ANN-to-SNN conversion", arXiv 2503.00301;
+its neuron with several thresholds is a payload of powers of two here. That ``v + t (...)`` of the
+paper and the gains above are the same follows from dividing its membrane by t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from neurodeploy.convert.change_coding import ChangeCoding
+from neurodeploy.convert.layers import ActivationGraph, ReluLayer
+from neurodeploy.convert.layerwise import SpikeCode
+from neurodeploy.convert.lower import LoweringOptions
+from neurodeploy.convert.thresholds import Activations, Calibration, choose_ranges
+from neurodeploy.errors import UsageError
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.netlist import Population, RealNetlist
+from neurodeploy.ir.neurons import RealNeuron
+
+Gain = Literal["harmonic", "halved"]
+# Gains are G / t rounded: finer ones cost bits of the state and gain nothing.
+STEPS_PER_GAIN = 4
+MAX_THRESHOLDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Differential(ChangeCoding):
+    """Options of differential coding, beside those of every layer-by-layer method.
+
+    Parameters
+    ----------
+    timesteps : int
+        Steps of one sample, T.
+    thresholds_per_neuron : int
+        Powers of two that a spike can carry, n: payloads up to 2^(n - 1).
+    gain : {"harmonic", "halved"}
+        What step t is worth: 1 / t, or the power of two from there down.
+    """
+
+    timesteps: int = 4
+    thresholds_per_neuron: int = 4
+    gain: Gain = "harmonic"
+
+    def __post_init__(self) -> None:
+        ChangeCoding.__post_init__(self)
+        if not 1 <= self.thresholds_per_neuron <= MAX_THRESHOLDS:
+            raise UsageError(
+                f"thresholds per neuron {self.thresholds_per_neuron}: expected 1 to "
+                f"{MAX_THRESHOLDS}"
+            )
+        if self.gain not in ("harmonic", "halved"):
+            raise UsageError(f"gain {self.gain!r}: expected harmonic or halved")
+
+    @property
+    def lowering(self) -> LoweringOptions:
+        """Differences cannot be pooled as counts: maxima become plain neurons, averages fold."""
+        return LoweringOptions("identity", "fold", "units", self.activation_units, True)
+
+    @property
+    def gains(self) -> tuple[int, ...]:
+        """G of every step."""
+        steps = range(1, self.timesteps + 1)
+        if self.gain == "halved":
+            first = 1 << (self.timesteps.bit_length() - 1)
+            return tuple(first >> (t.bit_length() - 1) for t in steps)
+        first = 1 if self.timesteps == 1 else STEPS_PER_GAIN * self.timesteps
+        return tuple(round(first / t) for t in steps)
+
+    def code(self, layer: ReluLayer) -> SpikeCode:
+        """Signed powers of two with memory."""
+        return SpikeCode(1 << (self.thresholds_per_neuron - 1), "power_of_two", memory=True)
+
+    def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
+        """What a unit spike of the first step is worth."""
+        largest = self.code(layer).payload_max
+        ranges = choose_ranges(
+            activations,
+            self.normalization,
+            self.scope,
+            largest * self.timesteps,
+            self.percentile,
+            layer.maximum,
+            layer.name,
+        )
+        return ranges / largest
+
+    def __call__(
+        self,
+        graph: ActivationGraph,
+        calibration: Calibration,
+        encodings: Mapping[str, Encoding],
+    ) -> RealNetlist:
+        """Build the netlist.
+
+        Raises
+        ------
+        ConversionError
+            As every code of changes.
+        """
+        netlist = ChangeCoding.__call__(self, graph, calibration, encodings)
+        return replace(netlist, populations=tuple(self._with_gains(p) for p in netlist.populations))
+
+    def rounding(self, share: float) -> float:
+        """What a share of the last threshold is in thetas."""
+        return share * self.gains[-1] / self.gains[0]
+
+    def _with_gains(self, population: Population) -> Population:
+        model = population.model
+        if not isinstance(model, RealNeuron):
+            return population
+        neuron = replace(
+            model,
+            initial_membrane=model.initial_membrane * self.gains[0],
+            input_gain=self.gains,
+            firing_gain=self.gains if model.fires else (),
+        )
+        return replace(population, model=neuron)
