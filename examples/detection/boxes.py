@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 ANCHOR = 20.0
 CELL = 8
-N_CLASSES = 10
-CHANNELS = 5 + N_CLASSES
+CHANNELS = 5 + 10
 MIN_SCORE = 0.01
 NMS_IOU = 0.45
 # exp() of a wrong map must not overflow; e^3 anchors are wider than any canvas.

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from boxes import CELL
 
 from neurodeploy.datasets import Dataset, load_dataset
 
 SIDE = 64
-GRID = 8
-CELL = SIDE // GRID
 SMALLEST, LARGEST = 14, 28
 MOST_DIGITS = 4
 SCRAPS = 5

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import numpy as np
+import numpy.typing as npt
+import torch
+from boxes import CHANNELS
 from torch import nn
 
 WIDTHS = (16, 32, 64, 64, 64)
 POOLED = 3
-CHANNELS = 15
 LEAKY_SLOPE = 0.1
+BATCH = 100
 
 
 def detector(slope: float) -> nn.Sequential:
@@ -37,3 +41,9 @@ def leaky_detector() -> nn.Sequential:
 
 def relu_detector() -> nn.Sequential:
     return detector(0.0)
+
+
+def maps_of(network: nn.Module, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Raw maps of the source network in evaluation mode: ``[N, 15, 8, 8]``."""
+    with torch.no_grad():
+        return np.concatenate([network(part).numpy() for part in torch.from_numpy(x).split(BATCH)])

@@ -17,15 +17,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from boxes import ANCHOR, detect, mean_average_precision
-from canvases import CELL, GRID, Canvases, cell_of, digits, draw
-from detector import LEAKY_SLOPE, detector
+from arguments import positive
+from boxes import ANCHOR, CELL, detect, mean_average_precision
+from canvases import SIDE, Canvases, cell_of, digits, draw
+from detector import LEAKY_SLOPE, detector, maps_of
 from torch import Tensor, nn
 from torch.nn import functional
 
 from neurodeploy.errors import NeurodeployError
 
+GRID = SIDE // CELL
 BATCH = 32
+REPORTS = 10
 LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 1e-4
 BOX_WEIGHT = 2.0
@@ -78,7 +81,8 @@ def train(canvases: Canvases, slope: float, steps: int, seed: int) -> nn.Sequent
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     order = torch.empty(0, dtype=torch.int64)
     network.train()
-    for step in range(steps):
+    started = time.perf_counter()
+    for step in range(1, steps + 1):
         if len(order) < BATCH:
             order = torch.randperm(len(x))
         chosen, order = order[:BATCH], order[BATCH:]
@@ -87,15 +91,11 @@ def train(canvases: Canvases, slope: float, steps: int, seed: int) -> nn.Sequent
         loss.backward()
         optimizer.step()
         schedule.step()
-        if (step + 1) % 250 == 0:
-            print(f"step {step + 1} of {steps}: loss {loss.item():.3f}", file=sys.stderr)
+        if step * REPORTS // steps > (step - 1) * REPORTS // steps:
+            left = (time.perf_counter() - started) * (steps - step) / step
+            told = f"step {step} of {steps}: loss {loss.item():.3f}, {left:.0f} s left"
+            print(told, file=sys.stderr)
     return network.eval()
-
-
-def maps_of(network: nn.Module, x: np.ndarray) -> np.ndarray:
-    """Raw maps of the source network: ``[N, 15, 8, 8]``."""
-    with torch.no_grad():
-        return np.concatenate([network(part).numpy() for part in torch.from_numpy(x).split(100)])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -103,29 +103,38 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--mnist", help="folder of MNIST's four files; scikit-learn's digits else")
     parser.add_argument("--slope", type=float, default=LEAKY_SLOPE, choices=(0.0, LEAKY_SLOPE))
-    parser.add_argument("--steps", type=int, default=2500, help="batches of 32 canvases")
-    parser.add_argument("--canvases", type=int, default=10000, help="to train on")
-    parser.add_argument("--test-canvases", type=int, default=500)
-    parser.add_argument("--calibration-canvases", type=int, default=512)
-    parser.add_argument("--threads", type=int, default=2)
+    for option, default, meaning in (
+        ("--steps", 2500, f"batches of {BATCH} canvases"),
+        ("--canvases", 10000, "to train on"),
+        ("--test-canvases", 500, "of digits kept apart"),
+        ("--calibration-canvases", 512, "the first so many of those to train on"),
+        ("--threads", 2, "of the processor"),
+    ):
+        parser.add_argument(option, type=positive, default=default, help=f"{meaning} (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
-    if not 1 <= given.calibration_canvases <= given.canvases or given.canvases < BATCH:
-        parser.error(f"--canvases: at least {BATCH} and --calibration-canvases are needed")
+    if given.seed < 0:
+        parser.error(f"--seed {given.seed}: 0 or more is needed")
+    fewest = max(BATCH, given.calibration_canvases)
+    if given.canvases < fewest:
+        parser.error(f"--canvases {given.canvases}: at least {fewest} are needed")
     torch.set_num_threads(given.threads)
+    print(f"drawing {given.canvases + given.test_canvases} canvases", file=sys.stderr)
     try:
+        given.output.mkdir(parents=True, exist_ok=True)
         training = draw(digits(given.mnist, "train"), given.canvases, given.seed)
         test = draw(digits(given.mnist, "test"), given.test_canvases, given.seed + 1)
     except NeurodeployError as error:
         sys.exit(f"train.py: {error}")
+    except OSError as error:
+        sys.exit(f"train.py: {error.filename}: {error.strerror}; choose another --output")
     started = time.perf_counter()
     network = train(training, given.slope, given.steps, given.seed)
     seconds = time.perf_counter() - started
     score = mean_average_precision(detect(maps_of(network, test.x)), test.boxes)
-    given.output.mkdir(parents=True, exist_ok=True)
     torch.save(network.state_dict(), given.output / "detector.pt")
-    n = given.calibration_canvases
-    np.savez_compressed(given.output / "calibration.npz", x=training.x[:n])
+    calibration = training.x[: given.calibration_canvases]
+    np.savez_compressed(given.output / "calibration.npz", x=calibration)
     np.savez_compressed(given.output / "test.npz", x=test.x, boxes=test.boxes)
     facts = {"slope": given.slope, "steps": given.steps, "seed": given.seed, "map": score}
     (given.output / "detector.json").write_text(json.dumps(facts) + "\n")

@@ -149,19 +149,119 @@ def test_train_and_evaluate_shortened(
     train.main(["-o", str(folder), *short])
     assert "mAP@0.5 on 2 test canvases" in capsys.readouterr().out
 
-    few = ["--timesteps", "4", "--calibration-samples", "8", "--threads", "1", "--json"]
-    evaluate.main(["--folder", str(folder), "--method", method, *few])
-    report = json.loads(capsys.readouterr().out)
+    run = ["--run", f"{method}=4", "--run", "graded=1,2", "--calibration-samples", "8"]
+    evaluate.main(["--folder", str(folder), *run, "--threads", "1", "--json"])
+    printed = capsys.readouterr()
+    assert "[6/6] graded counts T=2 ...\n" in printed.err
+    report = json.loads(printed.out)
+    assert report["images"] == 2
     assert 0 <= report["source_map"] <= 1
-    runs = [(r["method"], r["decode"], r["timesteps"]) for r in report["rows"]]
-    assert runs == [(method, "membrane", 4), (method, "counts", 4)]
+    expected = [(method, d, 4) for d in ("membrane", "counts")]
+    expected += [("graded", d, T) for d in ("membrane", "counts") for T in (1, 2)]
+    assert [(r["method"], r["decode"], r["timesteps"]) for r in report["rows"]] == expected
     assert all(r["spikes_per_image"] > 0 for r in report["rows"])
 
 
-def test_a_missing_folder_is_one_line(example: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def evaluate(example: Path) -> ModuleType:
     pytest.importorskip("torch", reason="the example evaluates with torch")
     import evaluate
 
-    with pytest.raises(SystemExit, match=r"run train\.py -o") as refused:
-        evaluate.main(["--folder", str(tmp_path / "none")])
+    return evaluate
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("decode", "limit"), [("membrane", 0.1), ("counts", 0.4)])
+def test_maps_come_back_in_the_units_of_the_source_network(
+    tmp_path: Path, evaluate: ModuleType, decode: str, limit: float
+) -> None:
+    """The error of eight steps, against how the maps vary about the mean of their channel."""
+    import torch
+    from detector import leaky_detector, maps_of
+
+    import neurodeploy as nd
+
+    torch.manual_seed(0)
+    network = leaky_detector().eval()
+    for parameter in network.parameters():
+        # As they start, the maps are little more than their biases.
+        if parameter.ndim == 4:
+            torch.nn.init.kaiming_normal_(parameter, a=0.1)
+    x = np.random.default_rng(0).integers(0, 256, (4, 1, 64, 64)).astype(np.float32) / 255
+    data = str(tmp_path / "x.npz")
+    np.savez(data, x=x)
+    wanted = maps_of(network, x[:3])
+
+    net = nd.convert(network, data, method="graded", timesteps=8, decode=decode)
+    maps, spikes = evaluate.answer(nd.quantize(net, 8), data, 3)
+    assert maps.shape == (3, 15, 8, 8)
+    assert spikes > 0
+    varying = wanted - wanted.mean(axis=(0, 2, 3), keepdims=True)
+    assert np.sqrt(np.square(maps - wanted).mean()) < limit * varying.std()
+
+
+def row(evaluate: ModuleType, method: str, timesteps: int, share: float):
+    return evaluate.Row(method, "membrane", timesteps, share, share, 1000.0, 1.0)
+
+
+def test_the_table_names_the_shortest_run_that_reaches_the_goal(evaluate: ModuleType) -> None:
+    rows = [row(evaluate, "graded", T, share) for T, share in ((8, 0.99), (2, 0.5), (4, 0.98))]
+    rows.append(row(evaluate, "rate", 8, 0.9799))
+    assert evaluate.least_timesteps(rows) == {"graded membrane": 4, "rate membrane": None}
+    source = evaluate.Source(Path(), "", 1, np.zeros((0, 6), np.float32), 1.0)
+    printed = evaluate.table(source, rows).splitlines()
+    assert printed[2].split() == ["graded", "membrane", "8", "0.9900", "99.0%", "1,000", "1.0"]
+    assert printed[-1].endswith(
+        "98% of the source: graded membrane: T = 4; rate membrane: none of these"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--folder", "none"], r"none/detector\.json: not there; run train\.py -o none first"),
+        (["--folder", "none", "--run", "graded"], r"--run graded: expected a method and whole"),
+        (["--folder", "none", "--run", "graded=4,x"], r"--run graded=4,x: expected a method"),
+    ],
+)
+def test_what_evaluate_cannot_use_is_one_line(
+    evaluate: ModuleType, arguments: list[str], told: str
+) -> None:
+    with pytest.raises(SystemExit, match=told) as refused:
+        evaluate.main(arguments)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--steps", "0"], "argument --steps: 0: a whole number above zero is needed"),
+        (["--seed", "-1"], "--seed -1: 0 or more is needed"),
+        (["--canvases", "511"], "--canvases 511: at least 512 are needed"),
+    ],
+)
+def test_what_train_cannot_use_is_told_before_it_takes_long(
+    example: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    told: str,
+) -> None:
+    pytest.importorskip("torch", reason="the example trains with torch")
+    import train
+
+    with pytest.raises(SystemExit, match="2"):
+        train.main(["-o", str(tmp_path / "out"), *arguments])
+    assert capsys.readouterr().err.splitlines()[-1].endswith(told)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_file_in_place_of_the_folder_is_one_line(example: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the example trains with torch")
+    import train
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match=r"file: File exists; choose another --output") as refused:
+        train.main(["-o", str(tmp_path / "file")])
     assert "\n" not in str(refused.value)
