@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from neurodeploy.frontends.lowering import Ref, Site, lowers
-from neurodeploy.ir.analog import (
-    AddConstant,
-    Clip,
-    Function,
-    LeakyReLU,
-    QuantizedReLU,
-    ReLU,
-    Scale,
-)
+from neurodeploy.frontends import curves, rounding
+from neurodeploy.frontends.lowering import Deferred, Ref, Site, lowers
+from neurodeploy.ir.analog import Function, LeakyReLU, ReLU
 
 
 @lowers("leaky_relu", label="LeakyReLU")
@@ -46,14 +37,14 @@ def _lower_gelu(site: Site, x: Any, approximate: str = "none") -> Ref:
     return site.emit(Function(name), site.data(x))
 
 
-@lowers("sigmoid", label="sigmoid")
-def _lower_sigmoid(site: Site, x: Any) -> Ref:
-    return site.emit(Function("sigmoid"), site.data(x))
+@lowers("sigmoid", label="sigmoid", deferred=True)
+def _lower_sigmoid(site: Site, x: Any) -> Ref | Deferred:
+    return curves.function(site, x if isinstance(x, Deferred) else site.data(x), "sigmoid")
 
 
-@lowers("tanh", label="tanh")
-def _lower_tanh(site: Site, x: Any) -> Ref:
-    return site.emit(Function("tanh"), site.data(x))
+@lowers("tanh", label="tanh", deferred=True)
+def _lower_tanh(site: Site, x: Any) -> Ref | Deferred:
+    return curves.function(site, x if isinstance(x, Deferred) else site.data(x), "tanh")
 
 
 @lowers("hardswish", label="hard-swish")
@@ -83,21 +74,5 @@ def _lower_elu(
 
 
 @lowers("floor", label="clip-floor (QCFS)")
-def _lower_floor(site: Site, x: Any) -> Ref:
-    """``floor(clip(y, 0, M) a + shift)`` is a quantized activation of y, in whole levels."""
-    node = site.builder.node(site.data(x))
-    shift, scale = 0.0, 1.0
-    if isinstance(node.op, AddConstant) and node.op.value.ndim == 0:
-        shift = float(node.op.value)
-        node = site.builder.node(site.builder.result(node.inputs[0]))
-    if isinstance(node.op, Scale) and node.op.value.ndim == 0:
-        scale = float(node.op.value)
-        node = site.builder.node(site.builder.result(node.inputs[0]))
-    if not isinstance(node.op, Clip) or scale <= 0 or not 0 <= shift < 1:
-        site.refuse("rounding outside of floor(clamp(x, 0, m) * levels + 1/2)")
-    levels = round(node.op.maximum * scale)
-    if levels < 1 or abs(node.op.maximum * scale - levels) > 1e-4 * levels:
-        site.refuse(f"rounding to {node.op.maximum * scale:g} levels, expected a whole number")
-    quantized = QuantizedReLU(node.op.maximum, levels, shift)
-    value = site.emit(quantized, site.builder.result(node.inputs[0]))
-    return site.emit(Scale(np.asarray(levels / node.op.maximum, np.float32)), value)
+def _lower_floor(site: Site, x: Any) -> Ref | Deferred:
+    return rounding.floor(site, site.data(x))

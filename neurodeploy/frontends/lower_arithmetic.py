@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.frontends.lowering import Ref, Site, lowers
-from neurodeploy.ir.analog import Add, AddConstant, Function, Scale
+from neurodeploy.frontends import curves
+from neurodeploy.frontends.lowering import Deferred, Ref, Site, lowers
+from neurodeploy.ir.analog import Add, AddConstant, Scale
 from neurodeploy.ir.arrays import AnyArray
 
 
@@ -31,7 +32,9 @@ def _scaled(site: Site, x: Ref, constant: AnyArray) -> Ref:
     value = _fitted(site, x, constant)
     if value.ndim > 1:
         site.refuse("multiplication with a constant that differs within a channel")
-    return x if value.ndim == 0 and value == 1 else site.emit(Scale(value), x)
+    if value.ndim == 0 and value == 1:
+        return x
+    return curves.cancelled(site, x, value) or site.emit(Scale(value), x)
 
 
 def _shifted(site: Site, x: Ref, constant: AnyArray) -> Ref:
@@ -59,8 +62,15 @@ def _sum(site: Site, x: Any, other: Any, x_factor: float, other_factor: float) -
     return _shifted(site, _scaled(site, data, np.asarray(factor, np.float32)), constant)
 
 
-@lowers("add", label="add")
-def _lower_add(site: Site, x: Any, other: Any, alpha: float = 1) -> Ref:
+@lowers("add", label="add", deferred=True)
+def _lower_add(site: Site, x: Any, other: Any, alpha: float = 1) -> Ref | Deferred:
+    for value, constant in ((x, other), (other, x)):
+        if isinstance(value, Deferred):
+            if alpha != 1:
+                value.refuse()
+            if isinstance(constant, Ref | Deferred):
+                return curves.total(site, x, other)
+            return curves.shifted(site, value, site.constant(constant))
     return _sum(site, x, other, 1, alpha)
 
 
@@ -79,31 +89,38 @@ def _lower_neg(site: Site, x: Any) -> Ref:
     return _scaled(site, site.data(x), np.asarray(-1, np.float32))
 
 
-@lowers("mul", label="constant arithmetic")
-def _lower_mul(site: Site, x: Any, other: Any) -> Ref:
-    data, factor = (x, other) if isinstance(x, Ref) else (other, x)
-    if isinstance(factor, Ref):
-        return _product(site, site.data(data), factor)
-    return _scaled(site, site.data(data), site.constant(factor))
+@lowers("mul", label="constant arithmetic", deferred=True)
+def _lower_mul(site: Site, x: Any, other: Any) -> Ref | Deferred:
+    data, factor = (x, other) if isinstance(x, Ref | Deferred) else (other, x)
+    if isinstance(factor, Ref | Deferred):
+        return curves.product(site, data, factor)
+    return _multiplied(site, data, site.constant(factor))
 
 
-def _product(site: Site, a: Ref, b: Ref) -> Ref:
-    """``x * sigmoid(x)`` is SiLU and ``x * hardsigmoid(x)`` hard-swish; nothing else spikes."""
-    whole = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
-    for x, gate in ((a, b), (b, a)):
-        node = site.builder.node(gate)
-        if isinstance(node.op, Function) and node.op.name in whole and node.inputs == (x.name,):
-            return site.emit(Function(whole[node.op.name]), x)
-    return site.refuse("product of two activations")
+def _multiplied(site: Site, x: Any, constant: AnyArray) -> Ref | Deferred:
+    if isinstance(x, Deferred):
+        return curves.scaled(site, x, constant)
+    return _scaled(site, site.data(x), constant)
 
 
-@lowers("div")
-def _lower_div(site: Site, x: Any, other: Any, rounding_mode: str | None = None) -> Ref:
+@lowers("pow", deferred=True)
+def _lower_pow(site: Site, x: Any, exponent: Any) -> Ref | Deferred:
+    data = x if isinstance(x, Deferred) else site.data(x)
+    return curves.power(site, data, site.constant(exponent, "exponent"))
+
+
+@lowers("erf")
+def _lower_erf(site: Site, x: Any) -> Ref | Deferred:
+    return curves.erf(site, site.data(x))
+
+
+@lowers("div", deferred=True)
+def _lower_div(site: Site, x: Any, other: Any, rounding_mode: str | None = None) -> Ref | Deferred:
     if rounding_mode is not None:
         site.refuse(f"division with rounding mode {rounding_mode!r}")
-    if isinstance(other, Ref):
+    if isinstance(other, Ref | Deferred):
         site.refuse("division by an activation")
     divisor = site.constant(other).astype(np.float64)
     if (divisor == 0).any():
         site.refuse("division by 0")
-    return _scaled(site, site.data(x), (1 / divisor).astype(np.float32))
+    return _multiplied(site, x, (1 / divisor).astype(np.float32))

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from neurodeploy.frontends.lowering import Ref, Site, Unconverted, lowers
+from neurodeploy.frontends import rounding
+from neurodeploy.frontends.lowering import Deferred, Ref, Site, Unconverted, lowers
 from neurodeploy.ir.analog import (
     BatchNorm,
-    Clip,
     Conv1d,
     Conv2d,
     ConvTranspose1d,
@@ -118,6 +118,19 @@ def _lower_conv_transpose(
     return site.emit(op, site.data(x))
 
 
+@lowers("convolution")
+def _lower_either_convolution(
+    site: Site, x: Any, transposed: bool, output_padding: Any, **rest: Any
+) -> Ref:
+    """What decomposed programs have in place of all convolutions."""
+    shape = site.constant(rest["weight"], "weight").shape
+    if len(shape) not in (3, 4):
+        site.refuse(f"a convolution with weights of shape {shape}, expected 1 or 2 dimensions")
+    if transposed:
+        return _lower_conv_transpose(site, x, output_padding=output_padding, **rest)
+    return _lower_conv(site, x, **rest)
+
+
 def _per_dimension(value: Any, rank: int) -> tuple[int, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     return values * rank if len(values) == 1 else values
@@ -177,17 +190,17 @@ def _lower_relu(site: Site, x: Any) -> Ref:
     return site.emit(ReLU(), site.data(x))
 
 
-@lowers("relu6")
+@lowers("relu6", deferred=True)
 def _lower_relu6(site: Site, x: Any) -> Ref:
-    return site.emit(Clip(6.0), site.data(x))
+    return _clamp(site, x, 0.0, 6.0)
 
 
-@lowers("hardtanh", label="ReLU6")
+@lowers("hardtanh", label="ReLU6", deferred=True)
 def _lower_hardtanh(site: Site, x: Any, min_val: float, max_val: float) -> Ref:
     return _clamp(site, x, min_val, max_val)
 
 
-@lowers("clamp", "clamp_min")
+@lowers("clamp", "clamp_min", deferred=True)
 def _lower_clamp(site: Site, x: Any, min: Any = None, max: Any = None) -> Ref:
     return _clamp(site, x, min, max)
 
@@ -197,9 +210,13 @@ def _clamp(site: Site, x: Any, low: Any, high: Any) -> Ref:
     if any(v is not None and v.size != 1 for v in bounds):
         site.refuse("clamp with bounds that differ between elements")
     minimum, maximum = (None if v is None else float(v.reshape(())) for v in bounds)
+    if minimum is None and maximum is not None:
+        return rounding.minimum(site, site.data(x), maximum)
     if minimum != 0 or (maximum is not None and maximum <= 0):
         site.refuse(f"clamp to [{minimum}, {maximum}], expected a lower bound of 0")
-    return site.emit(ReLU() if maximum is None else Clip(maximum), site.data(x))
+    if maximum is None:
+        return site.emit(ReLU(), site.data(x))
+    return rounding.clip(site, x if isinstance(x, Deferred) else site.data(x), maximum)
 
 
 @lowers("threshold")
@@ -215,6 +232,20 @@ def _lower_maximum(site: Site, x: Any, other: Any) -> Ref:
     if (site.constant(constant) != 0).any() or site.shape[1:] != site.data(data).shape:
         site.refuse("maximum with a constant other than 0")
     return site.emit(ReLU(), data)
+
+
+@lowers("minimum")
+def _lower_minimum(site: Site, x: Any, other: Any) -> Ref:
+    data, constant = (x, other) if isinstance(x, Ref) else (other, x)
+    bound = site.constant(constant)
+    if bound.size != 1 or site.shape[1:] != site.data(data).shape:
+        site.refuse("minimum with a constant that differs between elements")
+    return rounding.minimum(site, data, float(bound.reshape(())))
+
+
+@lowers("clamp_max")
+def _lower_clamp_max(site: Site, x: Any, max: Any) -> Ref:
+    return _lower_minimum(site, x, max)
 
 
 def _softmax(site: Site, x: Any, dim: int, log: bool) -> Ref:

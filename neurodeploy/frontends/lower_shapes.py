@@ -168,10 +168,39 @@ def _lower_pad(site: Site, x: Any, pad: Any, mode: str = "constant", value: Any 
     return site.emit(Pad(grown), ref) if any(map(any, grown)) else ref
 
 
-@lowers("upsample_nearest1d", "upsample_nearest2d", label="nearest upsampling")
-def _lower_upsample(site: Site, x: Any, **_: Any) -> Ref:
+@lowers(
+    "reflection_pad1d",
+    "reflection_pad2d",
+    "replication_pad1d",
+    "replication_pad2d",
+    "_pad_circular",
+)
+def _refuse_padding(site: Site, **_: Any) -> Ref:
+    site.refuse("padding with other values than zeros; use padding_mode='zeros'")
+
+
+@lowers(
+    "upsample_nearest1d",
+    "upsample_nearest2d",
+    "_upsample_nearest_exact1d",
+    "_upsample_nearest_exact2d",
+    label="nearest upsampling",
+)
+def _lower_upsample(site: Site, x: Any, **given: Any) -> Ref:
     ref = site.data(x)
     pairs = list(zip(site.shape[2:], ref.shape[1:], strict=True))
-    if any(after % before for after, before in pairs):
-        site.refuse(f"upsampling from {ref.shape[1:]} to {site.shape[2:]}, expected whole factors")
-    return site.emit(Upsample(tuple(after // before for after, before in pairs)), ref)
+    factors = tuple(after // before for after, before in pairs)
+    scales = [n for name in given if name.startswith("scale") for n in _as_list(given[name])]
+    # By a factor of 2.2 two elements become four as well, but three of the first.
+    if any(after % before for after, before in pairs) or (scales and scales != list(factors)):
+        by = f" by {tuple(scales)}" if scales else ""
+        site.refuse(
+            f"upsampling from {ref.shape[1:]} to {site.shape[2:]}{by}, expected whole factors"
+        )
+    return ref if set(factors) == {1} else site.emit(Upsample(factors), ref)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ Lower = Callable[..., Any]
 _Lower = TypeVar("_Lower", bound=Lower)
 
 LOWERINGS: dict[str, Lower] = {}
+TAKES_DEFERRED: set[str] = set()
+"""Operators whose lowering knows what to do with :class:`Deferred` operands."""
 _LABELS: set[str] = set()
 _NEAREST: dict[str, str] = {
     **dict.fromkeys(
@@ -31,11 +33,14 @@ _NEAREST: dict[str, str] = {
     **dict.fromkeys(("conv3d", "conv_transpose3d"), "conv1d/2d"),
     **dict.fromkeys(("avg_pool3d", "lp_pool2d"), "average pooling"),
     "max_pool3d": "max-pooling",
+    "round": "clip-floor (QCFS)",
 }
 """Operators that networks often use, and what to use instead."""
 
 
-def lowers(*operators: str, label: str | None = None) -> Callable[[_Lower], _Lower]:
+def lowers(
+    *operators: str, label: str | None = None, deferred: bool = False
+) -> Callable[[_Lower], _Lower]:
     """Enter a function into the table for the given operators (``aten.`` is left out).
 
     The function is called with a :class:`Site` and the operator's arguments by their schema
@@ -49,11 +54,15 @@ def lowers(*operators: str, label: str | None = None) -> Callable[[_Lower], _Low
         Operator names without namespace and overload.
     label : str, optional
         What users read in the list of supported operations.
+    deferred : bool
+        Whether operands can be :class:`Deferred`; elsewhere those are refused.
     """
 
     def enter(function: _Lower) -> _Lower:
         for operator in operators:
             LOWERINGS[f"aten.{operator}"] = function
+            if deferred:
+                TAKES_DEFERRED.add(f"aten.{operator}")
         if label is not None:
             _LABELS.add(label)
         return function
@@ -96,6 +105,47 @@ class Unconverted:
     """A result that exists but cannot be used, such as the indices of max-pooling."""
 
     what: str
+
+
+class Place(Protocol):
+    """What the lowerings of torch and of ONNX share of their call sites."""
+
+    @property
+    def builder(self) -> GraphBuilder:
+        """The graph that is being built."""
+
+    def emit(self, op: Op, *inputs: Ref) -> Ref:
+        """Append an analog node that takes ``inputs``."""
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise UnsupportedLayerError that names the site."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A function of an activation that is no operation before more is known of its use.
+
+    Parameters
+    ----------
+    base : Ref
+        The activation that it is computed from, of the same shape.
+    site : Place
+        Where it came up.
+    reason : str
+        What the site is refused for if the value is needed as it is.
+    """
+
+    base: Ref
+    site: Place
+    reason: str
+
+    def refuse(self) -> NoReturn:
+        """Refuse the site where the value came up."""
+        self.site.refuse(self.reason)
+
+    def takes(self, constant: AnyArray) -> bool:
+        """Whether a constant is one number that does not add dimensions."""
+        return constant.size == 1 and constant.ndim <= len(self.base.shape) + 1
 
 
 class GraphBuilder:
@@ -183,6 +233,8 @@ class Site:
         """Return ``value`` if it is an activation, refuse the call otherwise."""
         if isinstance(value, Ref):
             return value
+        if isinstance(value, Deferred):
+            value.refuse()
         return self.refuse(f"its {what} does not depend on the network's input")
 
     def constant(self, value: Any, what: str = "operand") -> AnyArray:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurodeploy.frontends.lowering import Ref
+from neurodeploy.frontends import curves
+from neurodeploy.frontends.lowering import Deferred, Ref
 from neurodeploy.frontends.onnx_lowering import OnnxSite, lowers_onnx
 from neurodeploy.ir.analog import Add, AddConstant, Scale
 from neurodeploy.ir.arrays import AnyArray
 
 
-def _fitted(site: OnnxSite, x: Ref, constant: AnyArray) -> AnyArray:
+def fitted(site: OnnxSite, x: Ref, constant: AnyArray) -> AnyArray:
     """Reduce a broadcast constant to a scalar, one value per channel, or one per element."""
     if constant.ndim > len(x.shape):
         if constant.ndim > len(x.shape) + 1 or (constant != constant[:1]).any():
@@ -29,14 +30,17 @@ def _fitted(site: OnnxSite, x: Ref, constant: AnyArray) -> AnyArray:
 
 def scaled(site: OnnxSite, x: Ref, constant: AnyArray) -> Ref:
     """Multiply an activation with a constant, if need be by nothing at all."""
-    value = _fitted(site, x, constant)
+    value = fitted(site, x, constant)
     if value.ndim > 1:
         site.refuse("multiplication with a constant that differs within a channel")
-    return x if value.ndim == 0 and value == 1 else site.emit(Scale(value), x)
+    if value.ndim == 0 and value == 1:
+        return x
+    return curves.cancelled(site, x, value) or site.emit(Scale(value), x)
 
 
-def _shifted(site: OnnxSite, x: Ref, constant: AnyArray) -> Ref:
-    value = _fitted(site, x, constant)
+def shifted(site: OnnxSite, x: Ref, constant: AnyArray) -> Ref:
+    """Add a constant to an activation."""
+    value = fitted(site, x, constant)
     return x if value.ndim == 0 and value == 0 else site.emit(AddConstant(value), x)
 
 
@@ -51,12 +55,19 @@ def _sum(site: OnnxSite, sign: float) -> Ref:
             return scaled(site, a, np.asarray(1 + sign, np.float32))
         return site.emit(Add(), a, scaled(site, b, factor))
     if isinstance(a, Ref):
-        return _shifted(site, a, site.array(1) * factor)
-    return _shifted(site, scaled(site, site.data(1), factor), site.array(0))
+        return shifted(site, a, site.array(1) * factor)
+    return shifted(site, scaled(site, site.data(1), factor), site.array(0))
 
 
-@lowers_onnx("Add")
-def _lower_add(site: OnnxSite) -> Ref:
+@lowers_onnx("Add", deferred=True)
+def _lower_add(site: OnnxSite) -> Ref | Deferred:
+    a, b = site.values[:2]
+    varying = [value for value in (a, b) if isinstance(value, Ref | Deferred)]
+    unsettled = [value for value in varying if isinstance(value, Deferred)]
+    if unsettled and len(varying) == 2:
+        return curves.total(site, *varying)
+    if unsettled:
+        return curves.shifted(site, unsettled[0], site.array(0 if varying[0] is b else 1))
     return _sum(site, 1.0)
 
 
@@ -78,9 +89,31 @@ def _lower_neg(site: OnnxSite) -> Ref:
     return scaled(site, site.data(), np.asarray(-1, np.float32))
 
 
-@lowers_onnx("Div")
-def _lower_div(site: OnnxSite) -> Ref:
+@lowers_onnx("Mul", deferred=True)
+def _lower_mul(site: OnnxSite) -> Ref | Deferred:
+    a, b = site.values[:2]
+    if isinstance(a, Ref | Deferred) and isinstance(b, Ref | Deferred):
+        return curves.product(site, a, b)
+    first = int(not isinstance(a, Ref | Deferred))
+    return _multiplied(site, site.varying(first), site.array(1 - first))
+
+
+def _multiplied(site: OnnxSite, x: Ref | Deferred, constant: AnyArray) -> Ref | Deferred:
+    if isinstance(x, Deferred):
+        return curves.scaled(site, x, constant)
+    return scaled(site, x, constant)
+
+
+@lowers_onnx("Div", deferred=True)
+def _lower_div(site: OnnxSite) -> Ref | Deferred:
+    if isinstance(site.values[1], Ref | Deferred):
+        site.refuse("division by an activation")
     divisor = site.array(1).astype(np.float64)
     if (divisor == 0).any():
         site.refuse("division by 0")
-    return scaled(site, site.data(), (1 / divisor).astype(np.float32))
+    return _multiplied(site, site.varying(), (1 / divisor).astype(np.float32))
+
+
+@lowers_onnx("Pow", deferred=True)
+def _lower_pow(site: OnnxSite) -> Ref | Deferred:
+    return curves.power(site, site.varying(), site.array(1))

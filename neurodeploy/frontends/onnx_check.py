@@ -67,10 +67,12 @@ def _run(network: OnnxNetwork, feeds: dict[str, AnyArray], n_samples: int) -> li
     """Outputs for all samples, as many at a time as the network takes."""
     from onnx.reference import ReferenceEvaluator
 
+    from neurodeploy.frontends.onnx_transposed import ConvTranspose
+
     width = network.batch if network.fixed_batch else n_samples
     parts: list[list[Any]] = []
     try:
-        evaluator = ReferenceEvaluator(network.model)
+        evaluator = ReferenceEvaluator(network.model, new_ops=[ConvTranspose])
         for start in range(0, n_samples, width):
             batch = {k: np.resize(v[start:], (width, *v.shape[1:])) for k, v in feeds.items()}
             parts.append(list(evaluator.run(list(network.outputs), batch)))

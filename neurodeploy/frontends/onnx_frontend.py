@@ -12,11 +12,17 @@ from neurodeploy.frontends import (  # noqa: F401  (importing them fills the tab
     onnx_activations,
     onnx_arithmetic,
     onnx_layers,
+    onnx_resampling,
     onnx_shapes,
 )
-from neurodeploy.frontends.lowering import GraphBuilder, Ref
+from neurodeploy.frontends.lowering import Deferred, GraphBuilder, Ref
 from neurodeploy.frontends.onnx_loader import OnnxNetwork
-from neurodeploy.frontends.onnx_lowering import ONNX_LOWERINGS, OnnxSite, Value
+from neurodeploy.frontends.onnx_lowering import (
+    ONNX_LOWERINGS,
+    ONNX_TAKES_DEFERRED,
+    OnnxSite,
+    Value,
+)
 from neurodeploy.frontends.torch_frontend import Normalization, reachable
 from neurodeploy.ir.analog import AnalogGraph, Input, Normalize, Shape, Softmax
 from neurodeploy.ir.arrays import AnyArray
@@ -143,11 +149,14 @@ def _lower(
     results: Any
     if node.op_type == "Shape":
         results = _shape(site)
-    elif not any(isinstance(value, Ref) for value in taken):
+    elif not any(isinstance(value, Ref | Deferred) for value in taken):
         results = _folded(node, site, network)
     elif node.op_type not in ONNX_LOWERINGS:
         site.refuse("not converted")
     else:
+        for value in taken:
+            if isinstance(value, Deferred) and node.op_type not in ONNX_TAKES_DEFERRED:
+                value.refuse()
         try:
             results = ONNX_LOWERINGS[node.op_type](site)
         except NetlistError as error:
@@ -173,6 +182,7 @@ def _shape(site: OnnxSite) -> AnyArray:
     value = site.values[0]
     if value is None:
         site.refuse("has no input")
+    value = value.base if isinstance(value, Deferred) else value
     shape = (site.batch, *value.shape) if isinstance(value, Ref) else value.shape
     stop = site.get("end", None)
     return np.array(shape, np.int64)[site.get("start", 0) : stop]
@@ -210,6 +220,8 @@ def _folded(node: Any, site: OnnxSite, network: OnnxNetwork) -> tuple[AnyArray, 
 
 def _output(name: str, values: Mapping[str, Value]) -> str:
     value = values.get(name)
+    if isinstance(value, Deferred):
+        value.refuse()
     if not isinstance(value, Ref):
         raise ConversionError(f"output {name!r} is a constant or not converted")
     return value.name

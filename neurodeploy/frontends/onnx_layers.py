@@ -21,14 +21,16 @@ from neurodeploy.ir.analog import (
 _Sizes = tuple[int, ...]
 
 
-def _spatial(site: OnnxSite, x: Ref) -> int:
+def spatial_dimensions(site: OnnxSite, x: Ref) -> int:
+    """Number of spatial dimensions, 1 or 2."""
     rank = len(x.shape) - 1
     if rank not in (1, 2):
         site.refuse(f"an input of shape {x.shape}, expected 1 or 2 spatial dimensions")
     return rank
 
 
-def _window(site: OnnxSite, name: str, rank: int, default: int) -> tuple[int, ...]:
+def window(site: OnnxSite, name: str, rank: int, default: int) -> tuple[int, ...]:
+    """Integers of an attribute that has one for every spatial dimension."""
     return tuple(int(n) for n in site.get(name, [default] * rank))
 
 
@@ -60,11 +62,11 @@ def _pads(
 @lowers_onnx("Conv")
 def _lower_conv(site: OnnxSite) -> Ref:
     x, weight = site.data(), site.array(1)
-    rank = _spatial(site, x)
+    rank = spatial_dimensions(site, x)
     if weight.ndim != rank + 2:
         site.refuse(f"a weight of shape {weight.shape} for an input of shape {x.shape}")
-    stride = _window(site, "strides", rank, 1)
-    dilation = _window(site, "dilations", rank, 1)
+    stride = window(site, "strides", rank, 1)
+    dilation = window(site, "dilations", rank, 1)
     pairs = _pads(site, x, weight.shape[2:], stride, dilation)
     conv: type[Conv1d] | type[Conv2d] = Conv1d if rank == 1 else Conv2d
     padding = tuple(n for pair in pairs for n in pair)
@@ -105,10 +107,10 @@ def _lower_batch_norm(site: OnnxSite) -> Ref:
 def _pool(site: OnnxSite, dilations: bool) -> tuple[Ref, _Sizes, _Sizes, _Sizes, _Sizes]:
     """Input, kernel, stride, symmetric padding and dilation; other paddings are refused."""
     x = site.data()
-    rank = _spatial(site, x)
-    kernel = _window(site, "kernel_shape", rank, 1)
-    stride = _window(site, "strides", rank, 1)
-    dilation = _window(site, "dilations", rank, 1)
+    rank = spatial_dimensions(site, x)
+    kernel = window(site, "kernel_shape", rank, 1)
+    stride = window(site, "strides", rank, 1)
+    dilation = window(site, "dilations", rank, 1)
     if not dilations and dilation != (1,) * rank:
         site.refuse(f"dilations {dilation}")
     pairs = _pads(site, x, kernel, stride, dilation)
@@ -152,7 +154,7 @@ def _lower_global_max_pool(site: OnnxSite) -> Ref:
 
 def _global(site: OnnxSite, pool: type[AvgPool] | type[MaxPool]) -> Ref:
     x = site.data()
-    _spatial(site, x)
+    spatial_dimensions(site, x)
     op: Op = pool(x.shape[1:], x.shape[1:])
     return site.emit(op, x)
 
@@ -164,7 +166,7 @@ def _lower_reduce_mean(site: OnnxSite) -> Ref:
     axes = {n % rank for n in site.ints(1, "axes") or range(rank)}
     if axes & {0, 1}:
         site.refuse(f"a mean over axes {sorted(axes)}, expected spatial ones (2, 3)")
-    _spatial(site, x)
+    spatial_dimensions(site, x)
     kernel = tuple(n if i + 2 in axes else 1 for i, n in enumerate(x.shape[1:]))
     pooled = site.emit(AvgPool(kernel, kernel), x)
     if site.get("keepdims", 1):

@@ -15,26 +15,30 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from neurodeploy.errors import UnsupportedLayerError
-from neurodeploy.frontends.lowering import GraphBuilder, Ref
+from neurodeploy.frontends.lowering import Deferred, GraphBuilder, Ref
 from neurodeploy.ir.analog import Op
 from neurodeploy.ir.arrays import AnyArray
 
 _Lower = TypeVar("_Lower", bound=Callable[..., Any])
 
 ONNX_LOWERINGS: dict[str, Callable[..., Any]] = {}
-Value = Ref | np.ndarray[Any, Any] | None
-"""An activation, a constant, or an input that is left out."""
+ONNX_TAKES_DEFERRED: set[str] = set()
+"""Operators whose lowering knows what to do with a Deferred input."""
+Value = Ref | Deferred | np.ndarray[Any, Any] | None
+"""An activation, what may become one, a constant, or an input that is left out."""
 
 
-def lowers_onnx(*operators: str) -> Callable[[_Lower], _Lower]:
+def lowers_onnx(*operators: str, deferred: bool = False) -> Callable[[_Lower], _Lower]:
     """Enter a function into the table for the given operators.
 
     It is called with an :class:`OnnxSite`, from which it takes inputs and attributes, and returns
-    a Ref or a tuple of them.
+    a Ref or a tuple of them. Only with ``deferred`` its inputs, and its result, can be Deferred.
     """
 
     def enter(function: _Lower) -> _Lower:
         ONNX_LOWERINGS.update(dict.fromkeys(operators, function))
+        if deferred:
+            ONNX_TAKES_DEFERRED.update(operators)
         return function
 
     return enter
@@ -95,7 +99,14 @@ class OnnxSite:
         value = self.values[i] if self.given(i) else None
         if isinstance(value, Ref):
             return value
+        if isinstance(value, Deferred):
+            value.refuse()
         return self.refuse(f"its input {i} does not depend on the network's input")
+
+    def varying(self, i: int = 0) -> Ref | Deferred:
+        """Like :meth:`data`, for operators that are entered with ``deferred``."""
+        value = self.values[i] if self.given(i) else None
+        return value if isinstance(value, Deferred) else self.data(i)
 
     def array(self, i: int) -> AnyArray:
         """Return input ``i`` if it is a constant, refuse the node otherwise."""

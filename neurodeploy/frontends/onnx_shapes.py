@@ -79,7 +79,12 @@ def _lower_concat(site: OnnxSite) -> Ref:
     refs = [value for value in site.values if isinstance(value, Ref)]
     rank = len(refs[0].shape) + 1
     if site.get("axis", 1) % rank != 1:
-        site.refuse(f"concatenation along axis {site.get('axis', 1)}, expected the channels (1)")
+        first = site.builder.node(refs[0])
+        wraps = any(ref.name in first.inputs for ref in refs)
+        site.refuse(
+            f"concatenation along axis {site.get('axis', 1)}, expected the channels (1)"
+            + ("; circular padding is exported like this, use zeros" if wraps else "")
+        )
     if len(refs) == len(site.values):
         return refs[0] if len(refs) == 1 else site.emit(Concat(), *refs)
     at = next(i for i, value in enumerate(site.values) if value is refs[0])

@@ -208,7 +208,7 @@ class _Program:
             values[name] = graph.get_attr(attribute)
 
     def node(self, graph: fx.Graph, values: dict[str, fx.Node], node: Mapping[str, Any]) -> None:
-        target = self.operator(str(node["target"]), outputs := node["outputs"])
+        target = self.operator(str(node["target"]), outputs := node["outputs"], node)
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for item in node["inputs"]:
@@ -228,7 +228,7 @@ class _Program:
         for i, name in enumerate(names):
             values[name] = graph.call_function(operator.getitem, (made, i))
 
-    def operator(self, target: str, outputs: Any) -> Any:
+    def operator(self, target: str, outputs: Any, node: Mapping[str, Any]) -> Any:
         match = _OPERATOR.fullmatch(target)
         if match is None:
             self.refuse(f"uses {target[:80]}, expected operators of torch.ops.aten only")
@@ -237,9 +237,12 @@ class _Program:
             instead = nearest(f"aten.{name}")
             remedy = "" if instead is None else f"; nearest: {instead}"
             where = next((n for out in outputs for n in self.results(out)), name)
+            layers = _metadata(node.get("metadata") or {}).get("nn_module_stack") or {"": ("", "")}
+            path = [path for path, _ in layers.values()][-1]
+            module = f", module {path[:80]!r}" if path else ""
             raise UnsupportedLayerError(
-                f"program {self.path}: node {where!r} (aten.{match[1]}): not converted{remedy};"
-                f" supported: {supported()}"
+                f"program {self.path}: node {where!r} (aten.{match[1]}{module}): not converted"
+                f"{remedy}; supported: {supported()}"
             )
         packet = getattr(torch.ops.aten, match[1], None)
         if packet is None or match[2] not in packet.overloads():

@@ -28,6 +28,8 @@ from neurodeploy.frontends.exported_program import (
 )
 from neurodeploy.frontends.lowering import (
     LOWERINGS,
+    TAKES_DEFERRED,
+    Deferred,
     GraphBuilder,
     Mutated,
     Ref,
@@ -206,12 +208,15 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
     for value in used:
         if isinstance(value, Unconverted):
             site.refuse(f"{value.what} are not converted")
-    varies = any(isinstance(value, Ref) for value in used)
+    varies = any(isinstance(value, Ref | Deferred) for value in used)
     if site.operator in _SHAPE_ONLY or not varies:
         return _folded(node, site, values)
     lowering = LOWERINGS.get(site.operator)
     if lowering is None:
         site.refuse("not converted")
+    for value in used:
+        if isinstance(value, Deferred) and site.operator not in TAKES_DEFERRED:
+            value.refuse()
     try:
         return lowering(site, **_bound(node.target, args, kwargs))
     except NetlistError as error:
@@ -234,7 +239,7 @@ def _folded(node: fx.Node, site: Site, values: dict[fx.Node, Any]) -> Any:
         value = values[source]
         if isinstance(value, Mutated):
             site.refuse(f"buffer {value.buffer!r} changes in every call")
-        if isinstance(value, Ref):
+        if isinstance(value, Ref | Deferred):
             return torch.zeros(tuple(source.meta["val"].shape))
         return value
 
@@ -267,6 +272,8 @@ def _expect_batch(site: Site, ref: Ref) -> None:
 
 def _output(out: Any, values: dict[fx.Node, Any]) -> str:
     value = values[out] if isinstance(out, fx.Node) else out
+    if isinstance(value, Deferred):
+        value.refuse()
     if not isinstance(value, Ref):
         what = value.what if isinstance(value, Unconverted) else "a constant"
         raise ConversionError(f"the module returns {what}, expected activations")

@@ -152,6 +152,48 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "tanh": (lambda: calls(lambda s, x: x.tanh()), C2),
     "hard-swish": (nn.Hardswish, C2),
     "hard-swish spelled out": (lambda: calls(lambda s, x: x * F.hardsigmoid(x)), C2),
+    "hard-swish of relu6": (lambda: calls(lambda s, x: x * F.relu6(x + 3) / 6), C2),
+    "hard-swish, gate first": (lambda: calls(lambda s, x: (1 / 6 * F.relu6(3 + x)) * x), C2),
+    "gelu spelled out": (
+        lambda: calls(lambda s, x: 0.5 * x * (1 + torch.erf(x / 2**0.5))),
+        C2,
+    ),
+    "gelu tanh spelled out": (
+        lambda: calls(lambda s, x: x * 0.5 * (1 + torch.tanh(0.7978846 * (x + 0.044715 * x**3)))),
+        C2,
+    ),
+    "gelu tanh with products": (
+        lambda: calls(
+            lambda s, x: x * 0.5 * (torch.tanh(0.7978846 * x + 0.0356774 * x * x * x) + 1)
+        ),
+        C2,
+    ),
+    "levels, floor before clamp": (
+        lambda: calls(lambda s, x: torch.floor(x * 8 + 0.5).clamp(0, 4) / 8),
+        C2,
+    ),
+    "levels, scaled floor before clamp": (
+        lambda: calls(lambda s, x: 0.5 * (torch.floor(x / 0.5 * 8) / 8).clamp(0, 1)),
+        C2,
+    ),
+    "levels, clamped twice": (
+        lambda: calls(lambda s, x: (x.clamp(0, 0.5) * 16 + 0.5).floor().clamp(0, 8) / 16),
+        C2,
+    ),
+    "hard-swish in two clamps": (
+        lambda: calls(lambda s, x: (x + 3).clamp(min=0).clamp(max=6) * x / 6),
+        C2,
+    ),
+    "minimum of a relu": (
+        lambda: calls(lambda s, x: torch.minimum(F.relu(x), torch.tensor(0.5))),
+        C2,
+    ),
+    "clamp_max of a relu": (lambda: calls(lambda s, x: torch.clamp_max(x.relu(), 0.25)), C2),
+    "clamp with no lower bound": (lambda: calls(lambda s, x: F.relu6(x).clamp_max(0.5)), C2),
+    "levels after a relu": (
+        lambda: calls(lambda s, x: F.relu6(torch.floor(8 * (F.relu(x) + 0.0625)))),
+        C2,
+    ),
     "hard-sigmoid": (nn.Hardsigmoid, C2),
     "softplus": (nn.Softplus, C2),
     "elu": (nn.ELU, C2),
@@ -161,6 +203,8 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         C2,
     ),
     "upsampling": (lambda: nn.Upsample(scale_factor=2), C2),
+    "upsampling exact": (lambda: nn.Upsample(scale_factor=(3, 1), mode="nearest-exact"), C2),
+    "upsampling by 1": (lambda: nn.Sequential(nn.Upsample(scale_factor=1), nn.ReLU()), C2),
     "upsampling to a size": (
         lambda: calls(lambda s, x: F.interpolate(x, size=(x.shape[2] * 3, x.shape[3]))),
         C2,
@@ -283,6 +327,28 @@ REFUSED: dict[str, Refused] = {
         lambda: nn.Upsample(scale_factor=2, mode="bilinear"), C2, "upsample_bilinear2d"
     ),
     "upsampling by a fraction": _layer(lambda: nn.Upsample(size=(9, 9)), C2, "whole factors"),
+    "upsampling by 2.2": _layer(lambda: nn.Upsample(scale_factor=(1.12, 1)), C2, "by (1.12, 1.0)"),
+    "error function": _function(lambda s, x: torch.erf(x), C2, "aten.erf", "outside of a GELU"),
+    "half a gelu": _function(lambda s, x: x * torch.erf(x), C2, "aten.mul", "product of two"),
+    "square": _function(lambda s, x: (x**2) / 3, C2, "aten.div", "to the power of 2"),
+    "minimum alone": _function(
+        lambda s, x: torch.minimum(x, torch.ones(())), C2, "aten.minimum", "min(relu(x), m)"
+    ),
+    "rounding to even": _function(lambda s, x: x.round(), C2, "aten.round", "nearest: clip-floor"),
+    "floor alone": _function(lambda s, x: torch.floor(x), C2, "aten.floor", "rounding outside"),
+    "floor before relu": _function(lambda s, x: F.relu(torch.floor(x)), C2, "rounding outside"),
+    "floor times -1": _function(
+        lambda s, x: (torch.floor(x) * -1).clamp(0, 3), C2, "rounding outside"
+    ),
+    "floor to half a level": _function(
+        lambda s, x: torch.floor(x * 4).clamp(0, 2.5), C2, "2.5 levels"
+    ),
+    "floor with another offset": _function(
+        lambda s, x: torch.floor(x * 4 + 1.5).clamp(0, 2) + torch.floor(x - 1), C2, "rounding"
+    ),
+    "reflection of an operator": _function(
+        lambda s, x: torch.ops.aten.reflection_pad2d(x, [1, 1, 1, 1]), C2, "other values than zeros"
+    ),
     "circular padding": _layer(
         lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), C2, "aten.pad", "'circular'"
     ),

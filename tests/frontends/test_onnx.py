@@ -10,52 +10,21 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="ONNX files are read with the onnx package")
 pytest.importorskip("torch", reason="analog graphs are evaluated with torch")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper  # noqa: E402
 
 from neurodeploy.errors import DataError, FileFormatError, UnsupportedLayerError  # noqa: E402
 from neurodeploy.frontends.onnx_check import check_onnx  # noqa: E402
 from neurodeploy.frontends.onnx_frontend import analog_from_onnx  # noqa: E402
 from neurodeploy.frontends.onnx_loader import load_onnx  # noqa: E402
-
-SHAPE = (2, 7, 6)
-RNG = np.random.default_rng(0)
-
-
-def weight(*shape: int) -> Any:
-    return RNG.normal(size=shape).astype(np.float32)
-
-
-def ints(*values: int) -> Any:
-    return np.array(values, np.int64)
-
-
-def written(
-    folder: Path,
-    nodes: list[Any],
-    constants: dict[str, Any],
-    shape: tuple[int, ...] = SHAPE,
-    batch: int | str = "n",
-    outputs: tuple[str, ...] = ("y",),
-    opset: int = 17,
-) -> Path:
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *shape])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, []) for name in outputs],
-        [numpy_helper.from_array(v, k) for k, v in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-    path = folder / "net.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path
-
-
-def node(operator: str, *inputs: str, **attributes: Any) -> Any:
-    return helper.make_node(
-        operator, ["x", *inputs], ["y"], name=f"/block/{operator}", **attributes
-    )
-
+from tests.frontends.onnx_files import (  # noqa: E402
+    RNG,
+    SHAPE,
+    ints,
+    node,
+    scales,
+    weight,
+    written,
+)
 
 CASES: dict[str, tuple[Any, dict[str, Any], tuple[int, ...]]] = {
     "conv": (node("Conv", "w", "b"), {"w": weight(4, 2, 3, 3), "b": weight(4)}, SHAPE),
@@ -124,6 +93,54 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[int, ...]]] = {
     "softmax": (node("Softmax", axis=1), {}, (6,)),
     "log softmax": (node("LogSoftmax", axis=-1), {}, (6,)),
     "dropout": (node("Dropout"), {}, SHAPE),
+    "conv transpose": (
+        node("ConvTranspose", "w", "b", strides=[2, 3], pads=[1, 0, 1, 0], output_padding=[1, 2]),
+        {"w": weight(2, 4, 3, 3), "b": weight(4)},
+        SHAPE,
+    ),
+    "conv transpose, more cut before": (
+        node("ConvTranspose", "w", strides=[2, 2], pads=[1, 0, 0, 1]),
+        {"w": weight(2, 3, 3, 4)},
+        SHAPE,
+    ),
+    "conv transpose to a shape": (
+        node("ConvTranspose", "w", strides=[2, 2], output_shape=[14, 13]),
+        {"w": weight(2, 3, 3, 4)},
+        SHAPE,
+    ),
+    "conv transpose same upper": (
+        node("ConvTranspose", "w", strides=[2, 2], auto_pad="SAME_UPPER"),
+        {"w": weight(2, 3, 3, 3)},
+        SHAPE,
+    ),
+    "conv transpose 1d": (
+        node("ConvTranspose", "w", group=2, dilations=[2], pads=[1, 1]),
+        {"w": weight(2, 3, 3)},
+        (2, 9),
+    ),
+    "resize half pixel": (node("Resize", "", "s"), {"s": scales(2, 3)}, SHAPE),
+    "resize asymmetric": (
+        node("Resize", "", "s", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        {"s": scales(3, 1)},
+        SHAPE,
+    ),
+    "resize by corners": (
+        node("Resize", "", "s", coordinate_transformation_mode="align_corners"),
+        {"s": scales(2, 2)},
+        SHAPE,
+    ),
+    "leaky relu": (node("LeakyRelu", alpha=0.2), {}, SHAPE),
+    "leaky relu by default": (node("LeakyRelu"), {}, SHAPE),
+    "prelu": (node("PRelu", "a"), {"a": np.float32([[[0.1]], [[0.3]]])}, SHAPE),
+    "prelu of one slope": (node("PRelu", "a"), {"a": np.float32([0.25])}, SHAPE),
+    "sigmoid": (node("Sigmoid"), {}, SHAPE),
+    "tanh": (node("Tanh"), {}, SHAPE),
+    "hard-swish": (node("HardSwish"), {}, SHAPE),
+    "hard-sigmoid": (node("HardSigmoid", alpha=1 / 6), {}, SHAPE),
+    "hard-sigmoid by default": (node("HardSigmoid"), {}, SHAPE),
+    "hard-sigmoid, steep": (node("HardSigmoid", alpha=2.0, beta=0.25), {}, SHAPE),
+    "elu": (node("Elu"), {}, SHAPE),
+    "softplus": (node("Softplus"), {}, SHAPE),
 }
 
 
@@ -166,12 +183,61 @@ def test_shape_chains_shared_weights_and_two_outputs(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "unknown": (node("Erf"), {}, r"'/block/Erf' \(Erf\): not converted.*supported: Add, "),
+    "unknown": (node("Selu"), {}, r"'/block/Selu' \(Selu\): not converted.*supported: Add, "),
     "misspelt": (node("LpPool", kernel_shape=[2, 2]), {}, "nearest: MaxPool"),
     "transpose": (node("Transpose", perm=[0, 2, 1, 3]), {}, "reorders the data"),
     "batch": (node("Reshape", "s"), {"s": ints(-1)}, "the batch is mixed"),
     "padding": (node("Pad", "p", mode="reflect"), {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, "reflect"),
     "softmax": (node("Softmax", axis=3), {}, "expected the channels"),
+    "edge padding": (node("Pad", "p", mode="edge"), {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, "'edge'"),
+    "leaky": (node("LeakyRelu", alpha=-0.1), {}, r"'/block/LeakyRelu' .*slope of -0.1"),
+    "slopes": (
+        node("PRelu", "a"),
+        {"a": np.full((7, 6), 0.5, np.float32) * (np.arange(6) > 2)},
+        "within a channel",
+    ),
+    "elu": (node("Elu", alpha=2.0), {}, r"'/block/Elu' \(Elu\): ELU with alpha 2"),
+    "erf": (node("Erf"), {}, r"'/block/Erf' \(Erf\): erf outside of a GELU"),
+    "maximum": (node("Max", "c"), {"c": np.float32(1).reshape(())}, "a maximum with 1, expected 0"),
+    "minimum": (node("Min", "c"), {"c": np.float32(1).reshape(())}, r"min\(relu\(x\), m\)"),
+    "cubes and a longer shape": (
+        node("Pow", "c"),
+        {"c": np.full((1,) * 5, 3, np.float32)},
+        "differ",
+    ),
+    "minimum of itself": (node("Min", "x"), {}, "one activation and one constant"),
+    "pow": (node("Pow", "c"), {"c": np.float32(2).reshape(())}, "to the power of 2"),
+    "powers": (node("Pow", "c"), {"c": np.float32([2] * 6)}, "differ between elements"),
+    "floor": (node("Floor"), {}, r"'/block/Floor' \(Floor\): rounding outside"),
+    "linear resize": (node("Resize", "", "s", mode="linear"), {"s": scales(2, 2)}, "'linear'"),
+    "fraction": (node("Resize", "", "s"), {"s": scales(2, 1.5)}, r"by \(2, 1.5\), expected whole"),
+    "shrinking": (node("Resize", "", "", "n"), {"n": ints(7, 2, 7, 3)}, r"by \(1, 0.5\)"),
+    "channels": (node("Resize", "", "", "n"), {"n": ints(7, 4, 7, 6)}, "of the channels"),
+    "corners": (
+        node("Resize", "", "s", coordinate_transformation_mode="align_corners"),
+        {"s": scales(3, 3)},
+        "'align_corners' with 'round_prefer_floor', by which",
+    ),
+    "half pixel floor": (
+        node("Resize", "", "s", nearest_mode="floor"),
+        {"s": scales(2, 2)},
+        "'half_pixel' with 'floor', by which",
+    ),
+    "crop": (
+        node("Resize", "r", "s", coordinate_transformation_mode="tf_crop_and_resize"),
+        {"s": scales(2, 2), "r": np.zeros(8, np.float32)},
+        "'tf_crop_and_resize'",
+    ),
+    "output padding": (
+        node("ConvTranspose", "w", output_padding=[1, 0]),
+        {"w": weight(2, 3, 3, 3)},
+        r"output_padding \(1, 0\)",
+    ),
+    "output shape": (
+        node("ConvTranspose", "w", output_shape=[40, 40]),
+        {"w": weight(2, 3, 3, 3)},
+        "larger than the result",
+    ),
     "division": (node("Div", "c"), {"c": np.zeros(1, np.float32)}, "division by 0"),
 }
 

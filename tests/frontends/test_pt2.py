@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -135,7 +136,7 @@ def _with_expressions(value: Any, code: str) -> Any:
     ("target", "error", "message"),
     [
         ("torch.ops.aten.from_file.default", UnsupportedLayerError, "not converted"),
-        ("torch.ops.aten.erf.default", UnsupportedLayerError, r"\(aten.erf\): not converted"),
+        ("torch.ops.aten.selu.default", UnsupportedLayerError, r"\(aten.selu\): not converted"),
         ("torch.os.system", FileFormatError, "torch.ops.aten only"),
         ("torch.ops.aten.relu.nothing", FileFormatError, "does not have"),
     ],
@@ -148,6 +149,56 @@ def test_other_operators(
 
     with pytest.raises(error, match=message):
         load_pt2(rewritten(save(tmp_path), change))
+
+
+class Layers(nn.Module):
+    """Layers that are taken apart in a decomposed program."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(1, 4, 3, 2, 1)
+        self.act = nn.Hardswish()
+        self.line = nn.Conv1d(4, 3, 1)
+        self.up = nn.ConvTranspose2d(4, 2, 3, 2, 1, 1)
+        self.bound = nn.ReLU6()
+
+    def forward(self, x: Any) -> Any:
+        y = self.act(self.conv(x)) * 2
+        return self.bound(self.up(y)), nn.functional.silu(self.line(y.flatten(2)))
+
+
+def _decomposed(folder: Path, module: nn.Module) -> Path:
+    program = torch.export.export(module.eval(), (torch.zeros(1, *SHAPE),))
+    with warnings.catch_warnings():
+        # Of torch about itself.
+        warnings.simplefilter("ignore", FutureWarning)
+        program = program.run_decompositions()
+    torch.export.save(program, folder / "net.pt2")
+    return folder / "net.pt2"
+
+
+def test_decomposed_layers_are_recognized(tmp_path: Path) -> None:
+    module = Layers()
+    program = load_pt2(_decomposed(tmp_path, module))
+    graph = analog_from_torch(program, SHAPE)
+    kinds = [getattr(node.op, "name", node.op.kind) for node in graph.nodes]
+    assert {"conv2d", "hardswish", "conv1d", "conv_transpose2d", "clip", "silu"} <= set(kinds)
+    x = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
+    assert check_analog(graph, module, x) < 1e-6
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("write", [save, _decomposed])
+def test_paddings_other_than_zeros_name_the_layer(
+    tmp_path: Path, mode: str, write: Callable[[Path, nn.Module], Path]
+) -> None:
+    module = nn.Sequential(nn.ReLU(), nn.Conv2d(1, 4, 3, padding=1, padding_mode=mode))
+    with pytest.raises(
+        UnsupportedLayerError, match=r"node '\w+' \(aten\.\w+, module '1'"
+    ) as caught:
+        analog_from_torch(load_pt2(write(tmp_path, module)), SHAPE)
+    assert "\n" not in str(caught.value)
 
 
 def test_names_cannot_smuggle_source_text(tmp_path: Path) -> None:
