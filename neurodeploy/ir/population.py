@@ -120,7 +120,7 @@ class Population:
 
     def summed(self, spikes: AnyArray) -> AnyArray:
         """Payloads ``[B, T, *shape]`` added up as the coding counts them: ``[B, *shape]``."""
-        wide = spikes.astype(np.int64 if spikes.dtype.kind in "iu" else np.float64)
+        wide: AnyArray = spikes.astype(np.int64 if spikes.dtype.kind in "iu" else np.float64)
         if self.coding == "sum" and self._changing_gains:
             gains = np.array(self._changing_gains[: spikes.shape[1]])
             wide *= gains.reshape(1, -1, *(1,) * len(self.shape))
