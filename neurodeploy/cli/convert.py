@@ -173,7 +173,7 @@ def convert(
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.cli.record import recorded
-    from neurodeploy.report.netlist import render_written, summarize_artifact
+    from neurodeploy.report.netlist import render_written, silence_lines, summarize_artifact
     from neurodeploy.report.text import to_json
 
     expect_output(output, ".ndn")
@@ -201,6 +201,8 @@ def convert(
     api.save(recorded(artifact, context), output)
     if weights is None and not holds_weights(model):
         click.echo("note: no --weights: the network is used as the factory makes it", err=True)
+    for line in silence_lines(artifact.provenance):
+        click.echo(f"warning: {line}", err=True)
     if "auto" in artifact.provenance and not as_json:
         click.echo(artifact.provenance["auto"]["reason"])
     if as_json:

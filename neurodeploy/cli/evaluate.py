@@ -147,11 +147,19 @@ def converter(
     """The conversion of a model; ``derive``: on the training split of a data set's text."""
     from neurodeploy import api
     from neurodeploy.datasets.spec import training_text
+    from neurodeploy.report.netlist import silence_lines
 
     text = training_text(calibration) if derive else calibration
+    told: set[str] = set()
 
     def convert(**options: Any) -> Any:
-        return api.convert(model, text, weights=weights, **options)
+        net = api.convert(model, text, weights=weights, **options)
+        # The calibration images are the same for every T.
+        for line in silence_lines(net.provenance):
+            if line not in told:
+                click.echo(f"warning: {line}", err=True)
+        told.update(silence_lines(net.provenance))
+        return net
 
     return convert
 

@@ -160,3 +160,9 @@ def _from_source(
         return Dense(layer.weight, source_shape)
     post, pre, weight = layer.to_coo()
     return Sparse(weight, post, pre, source_shape, layer.post_shape)
+
+
+def compact(bias: FloatArray) -> FloatArray:
+    """One bias per channel where it does not vary within channels."""
+    rows = bias.reshape(bias.shape[0], -1)
+    return np.asarray(rows[:, 0]) if (rows == rows[:, :1]).all() else bias

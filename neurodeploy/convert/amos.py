@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from neurodeploy.convert.affine import Affine
+from neurodeploy.convert.affine import Affine, compact
 from neurodeploy.convert.layers import (
     ActivationGraph,
     InputLayer,
@@ -32,8 +32,9 @@ from neurodeploy.convert.layers import (
     PoolLayer,
     ReluLayer,
 )
-from neurodeploy.convert.layerwise import compact, in_units, input_population
+from neurodeploy.convert.layerwise import in_units, input_population
 from neurodeploy.convert.lower import LoweringOptions
+from neurodeploy.convert.option_types import check_option_types
 from neurodeploy.convert.refinement import Refinement
 from neurodeploy.convert.thresholds import Calibration, check_rule, choose_ranges
 from neurodeploy.errors import ConversionError, UsageError
@@ -81,6 +82,7 @@ class Amos:
     encoders: ClassVar[tuple[EncoderName, ...]] = ("current",)
 
     def __post_init__(self) -> None:
+        check_option_types(self)
         if self.timesteps != 1:
             raise UsageError(f"timesteps {self.timesteps}: amos takes 1; more --digits are finer")
         if not 1 <= self.digits <= MAX_DIGITS:

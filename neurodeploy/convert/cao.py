@@ -20,7 +20,7 @@ from neurodeploy.convert.lowering import AveragePooling
 from neurodeploy.convert.rate import RateCoding
 from neurodeploy.convert.thresholds import Calibration
 from neurodeploy.errors import ConversionError
-from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.encoding import EncoderName, Encoding
 from neurodeploy.ir.netlist import Decode, RealNetlist
 from neurodeploy.ir.neurons import Reset
 
@@ -39,6 +39,7 @@ class Cao(RateCoding):
     reset: Reset = "zero"
 
     default_input: ClassVar[str] = "poisson"
+    encoders: ClassVar[tuple[EncoderName, ...]] = ("poisson", "rate")
 
     def __call__(
         self,
@@ -53,13 +54,18 @@ class Cao(RateCoding):
         ConversionError
             Naming the layer that is not in the tailored form.
         """
+        for rewrite in graph.rewrites:
+            raise ConversionError(
+                f"{rewrite.node}: max-pooling is not in the tailored form of the cao method; "
+                "train with average pooling, or use another method"
+            )
         for layer in graph.layers:
             if isinstance(layer, PoolLayer):
                 raise ConversionError(
                     f"{layer.name}: max-pooling is not in the tailored form of the cao method; "
                     "train with average pooling, or use another method"
                 )
-            if isinstance(layer, ReluLayer) and (layer.slope is not None or layer.levels):
+            if isinstance(layer, ReluLayer) and _is_other_than_relu(layer):
                 raise ConversionError(
                     f"{layer.name}: its activation is not ReLU, which the cao method needs"
                 )
@@ -69,3 +75,8 @@ class Cao(RateCoding):
                     "tailored form of the cao method; train without, or use another method"
                 )
         return RateCoding.__call__(self, graph, calibration, encodings)
+
+
+def _is_other_than_relu(layer: ReluLayer) -> bool:
+    parts = layer.part_of is not None or layer.slope is not None or layer.levels is not None
+    return parts or layer.maximum is not None

@@ -35,6 +35,16 @@ class ChangeCoding(LayerwiseMethod):
         LayerwiseMethod.__post_init__(self)
         if self.decode != "membrane":
             raise UsageError(f"decode {self.decode!r}: changes are read by the membrane they fill")
+        if self.leaky != "units":
+            raise UsageError(
+                f"leaky {self.leaky!r}: a neuron that takes back cannot send negative values too; "
+                "changes of a leaky activation need 'units'"
+            )
+        if self.max_pooling == "winner":
+            raise UsageError(
+                "max pooling 'winner': the changes of the winner do not add up to the maximum "
+                "once another one wins; use 'exact' or 'identity'"
+            )
 
     def __call__(
         self,

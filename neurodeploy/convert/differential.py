@@ -26,7 +26,7 @@ from typing import Literal
 from neurodeploy.convert.change_coding import ChangeCoding
 from neurodeploy.convert.layers import ActivationGraph, ReluLayer
 from neurodeploy.convert.layerwise import SpikeCode
-from neurodeploy.convert.lower import LoweringOptions
+from neurodeploy.convert.lower import AveragePooling, LoweringOptions, MaxPooling
 from neurodeploy.convert.thresholds import Activations, Calibration, choose_ranges
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
@@ -55,6 +55,8 @@ class Differential(ChangeCoding):
     """
 
     timesteps: int = 4
+    max_pooling: MaxPooling = "identity"
+    average_pooling: AveragePooling = "fold"
     thresholds_per_neuron: int = 4
     gain: Gain = "harmonic"
 
@@ -71,6 +73,12 @@ class Differential(ChangeCoding):
     @property
     def lowering(self) -> LoweringOptions:
         """Differences cannot be pooled as counts: maxima become plain neurons, averages fold."""
+        for option, value, only in (
+            ("max pooling", self.max_pooling, "identity"),
+            ("average pooling", self.average_pooling, "fold"),
+        ):
+            if value != only:
+                raise UsageError(f"{option} {value!r}: differential coding takes {only!r} alone")
         return LoweringOptions("identity", "fold", "units", self.activation_units, True)
 
     @property

@@ -32,7 +32,8 @@ class ReluLayer:
 
     ``slope`` ``[C]``: what is below 0 is kept, times it (leaky ReLU). ``levels``: the activation is
     ``maximum / levels * clip(floor(affine * levels / maximum + shift), 0, levels)``. ``units``: how
-    many such layers make up one smooth activation.
+    many such layers make up one smooth activation. ``part_of``: what several layers make up
+    together, smooth or leaky; a part may be silent where the whole is not.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ReluLayer:
     levels: int | None = None
     shift: float = 0.5
     units: int = 1
+    part_of: str | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -19,8 +19,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from neurodeploy.convert.affine import Affine, Term
+from neurodeploy.convert.affine import Affine, Term, compact
 from neurodeploy.convert.bias_correction import BiasCorrection, MembraneCorrection
+from neurodeploy.convert.counted_output import counted_classes, counted_maps
 from neurodeploy.convert.counted_pooling import (
     commensurate,
     pool_levels,
@@ -36,6 +37,7 @@ from neurodeploy.convert.layers import (
     ReluLayer,
 )
 from neurodeploy.convert.lower import AveragePooling, Leaky, LoweringOptions, MaxPooling
+from neurodeploy.convert.option_types import check_option_types
 from neurodeploy.convert.refinement import Refinement
 from neurodeploy.convert.threshold_search import ThresholdSearch
 from neurodeploy.convert.thresholds import Activations, Calibration, check_rule, choose_ranges
@@ -46,8 +48,6 @@ from neurodeploy.ir.encoding import EncoderName, Encoding
 from neurodeploy.ir.netlist import DECODES, Decode, Output, Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import Input, PayloadCode, RealNeuron
 
-# Head room of a counted output above the largest calibration value, and of the winner above zero.
-COUNT_MARGIN = 0.05
 # A neuron with memory takes back as soon as it is below zero; in integers that is one unit.
 BELOW_ZERO = 1e-6
 
@@ -131,6 +131,7 @@ class LayerwiseMethod:
     encoders: ClassVar[tuple[EncoderName, ...]] = ("current", "rate", "poisson")
 
     def __post_init__(self) -> None:
+        check_option_types(self)
         if self.timesteps < 1:
             raise UsageError(f"timesteps {self.timesteps}: at least 1 is needed")
         if not 0 < self.percentile <= 100:
@@ -261,46 +262,20 @@ class LayerwiseMethod:
         )
 
     def _output(self, layer: OutputLayer, calibration: Calibration) -> tuple[Population, Output]:
+        if self.decode == "softmax" and len(layer.shape) > 1:
+            raise ConversionError(
+                f"{layer.name}: softmax draws a class, but the output is a map of shape "
+                f"{layer.shape}; use --decode membrane or counts"
+            )
         if self.decode != "counts":
             neuron = RealNeuron(None, compact(layer.affine.bias), np.zeros(()), reset="none")
             population = Population(layer.name, layer.shape, neuron, np.ones(()), layer.source)
             return population, Output(layer.name, self.decode)
         values = calibration.outputs(layer.name)
         if len(layer.shape) > 1:
-            return _counted_maps(layer, values)
-        winners = values.max(axis=1)
-        span = max(float(winners.max() - winners.min()), float(np.ptp(values)) * COUNT_MARGIN)
-        if span <= 0:
-            raise ConversionError(
-                f"{layer.name}: the output is the same for all calibration images; "
-                "counts cannot code it"
-            )
-        # A constant on all classes moves no argmax; it lifts the smallest winner above zero.
-        offset = max(0.0, COUNT_MARGIN * span - float(winners.min()))
-        theta = np.array((float(winners.max()) + offset) * (1 + COUNT_MARGIN))
-        neuron = RealNeuron(
-            threshold=theta,
-            bias=compact(layer.affine.bias + offset),
-            initial_membrane=theta * self.initial_membrane,
-        )
-        population = Population(layer.name, layer.shape, neuron, theta, layer.source)
-        return population, Output(layer.name, "counts", offset)
-
-
-def _counted_maps(layer: OutputLayer, values: FloatArray) -> tuple[Population, Output]:
-    """Maps are quantities, not classes: signed counts of one worth per channel."""
-    largest = np.abs(values).reshape(len(values), layer.shape[0], -1).max(axis=(0, 2))
-    if not largest.any():
-        raise ConversionError(f"{layer.name}: every output is zero on the calibration data")
-    theta = np.where(largest > 0, largest, largest.max())
-    neuron = RealNeuron(
-        threshold=theta,
-        bias=compact(layer.affine.bias),
-        initial_membrane=np.zeros(()),
-        negative_threshold=theta,
-    )
-    population = Population(layer.name, layer.shape, neuron, theta, layer.source)
-    return population, Output(layer.name, "counts")
+            code = self.code(ReluLayer(layer.name, layer.affine, layer.source))
+            return counted_maps(layer, values, code, self.timesteps)
+        return counted_classes(layer, values, self.initial_membrane)
 
 
 def input_population(
@@ -314,12 +289,6 @@ def input_population(
         )
     model = Input(encoding.kind, *encoding.integer_range)
     return Population(layer.name, layer.shape, model, np.array(encoding.unit), layer.source)
-
-
-def compact(bias: FloatArray) -> FloatArray:
-    """One bias per channel where it does not vary within channels."""
-    rows = bias.reshape(bias.shape[0], -1)
-    return np.asarray(rows[:, 0]) if (rows == rows[:, :1]).all() else bias
 
 
 def projections_into(layer: Layer, populations: Mapping[str, Population]) -> list[RealProjection]:

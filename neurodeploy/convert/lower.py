@@ -129,9 +129,8 @@ def _rectify(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Block
 def _leaky(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
     result = []
-    for block, slope in zip(
-        taken[0], _by_block(op.slope.astype(np.float64), taken[0]), strict=True
-    ):
+    slopes = _by_block(op.slope.astype(np.float64), taken[0])
+    for i, (block, slope) in enumerate(zip(taken[0], slopes, strict=True)):
         spread = np.broadcast_to(slope, block.shape[:1]) if slope.ndim < 2 else slope
         if lowering.options.leaky == "imbalanced":
             source = node.name if len(taken[0]) == 1 else None
@@ -141,8 +140,10 @@ def _leaky(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
             lowering.layers.append(layer)
             result.append(population_term(layer.name, layer.shape))
             continue
-        positive = lowering.rectify(block, node.name, None)
-        negative = lowering.rectify(block.scaled(np.array(-1.0)), f"{node.name}_negative", None)
+        whole = f"{node.name}#{i}"
+        mirrored = block.scaled(np.array(-1.0))
+        positive = lowering.rectify(block, node.name, None, part_of=whole)
+        negative = lowering.rectify(mirrored, f"{node.name}_negative", None, part_of=whole)
         result.append(positive.plus(negative.scaled(-spread)))
     return tuple(result)
 
@@ -151,7 +152,8 @@ def _function(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Bloc
     op: Any = node.op
     units = fitted_units(op.name, lowering.options.activation_units)
     result = []
-    for block in taken[0]:
+    for i, block in enumerate(taken[0]):
+        whole = f"{node.name}#{i}"
         total = Affine(block.shape, (), np.full(block.shape, units.offset))
         for k, (start, width, slope) in enumerate(
             zip(units.start, units.width, units.slope, strict=True)
@@ -159,7 +161,7 @@ def _function(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Bloc
             limit = None if math.isinf(width) else width
             name = lowering.unique(f"{node.name}_unit{k}")
             shifted = block.shifted(np.array(-start))
-            layer = ReluLayer(name, shifted, None, limit, units=len(units.start))
+            layer = ReluLayer(name, shifted, None, limit, units=len(units.start), part_of=whole)
             lowering.layers.append(layer)
             lowering.ceiling[name] = width
             unit = population_term(name, layer.shape)

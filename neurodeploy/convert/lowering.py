@@ -123,10 +123,15 @@ class Lowering:
         return self.rectify(affine, name, source, maximum)
 
     def rectify(
-        self, affine: Affine, name: str, source: str | None, maximum: float | None = None
+        self,
+        affine: Affine,
+        name: str,
+        source: str | None,
+        maximum: float | None = None,
+        part_of: str | None = None,
     ) -> Affine:
         """A rectifying population of ``affine``, in any case."""
-        layer = ReluLayer(self.unique(name), affine, source, maximum)
+        layer = ReluLayer(self.unique(name), affine, source, maximum, part_of=part_of)
         self.layers.append(layer)
         self.ceiling[layer.name] = math.inf if maximum is None else maximum
         return population_term(layer.name, layer.shape)

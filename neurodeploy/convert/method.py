@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 from neurodeploy.convert.layers import ActivationGraph, InputLayer
 from neurodeploy.convert.lower import LoweringOptions, lower
 from neurodeploy.convert.refinement import Refinement, Simulate, n_refinement_samples, refine
+from neurodeploy.convert.silence import SilentChannels, silent_channels
 from neurodeploy.convert.thresholds import Calibration
 from neurodeploy.errors import ConversionError, NetlistError
 from neurodeploy.ir.analog import AnalogGraph
@@ -60,7 +61,7 @@ def convert_graph(
     indices: IntArray | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[RealNetlist, dict[str, Encoding]]:
+) -> tuple[RealNetlist, dict[str, Encoding], tuple[SilentChannels, ...]]:
     """Convert an analog graph.
 
     Parameters
@@ -80,7 +81,7 @@ def convert_graph(
 
     Returns
     -------
-    netlist, encodings by input population
+    netlist, encodings by input population, channels that calibration left silent
 
     Raises
     ------
@@ -114,7 +115,7 @@ def convert_graph(
             method.refinements,
             progress=progress,
         )
-    return netlist, encodings
+    return netlist, encodings, silent_channels(layers, calibration.maxima)
 
 
 def by_population(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from neurodeploy.convert.layers import ReluLayer
 from neurodeploy.convert.layerwise import LayerwiseMethod
+from neurodeploy.convert.thresholds import Activations, choose_ranges
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.neurons import RESETS, RealNeuron, Reset
@@ -26,14 +27,37 @@ class RateCoding(LayerwiseMethod):
     ----------
     reset : {"subtract", "zero"}
         Of the membrane after a spike.
+    levels : int
+        Spikes that the range of a channel takes, at most T; 0: T. Fewer are coarser and cost less:
+        ``theta = range T / levels``.
     """
 
     reset: Reset = "subtract"
+    levels: int = 0
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)
         if self.reset not in RESETS or self.reset == "none":
             raise UsageError(f"reset {self.reset!r}: expected 'subtract' or 'zero'")
+        if not 0 <= self.levels <= self.timesteps:
+            raise UsageError(
+                f"levels {self.levels}: expected 1 to T = {self.timesteps} spikes, or 0 for T"
+            )
+
+    def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
+        """What a unit spike is worth, with fewer of them where so many levels are enough."""
+        if not self.levels:
+            return LayerwiseMethod.thresholds(self, layer, activations)
+        ranges = choose_ranges(
+            activations,
+            self.normalization,
+            self.scope,
+            self.levels,
+            self.percentile,
+            layer.maximum,
+            layer.name,
+        )
+        return ranges * self.timesteps / self.levels
 
     def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
         """A binary neuron with the chosen reset."""

@@ -125,8 +125,14 @@ class _Walk:
         self.refinements = refinements
         self.emitted: dict[str, AnyArray] = {n: np.asarray(v) for n, v in stimulus.items()}
         self.remaining = {p.name: len(netlist.outgoing[p.name]) for p in netlist.populations}
-        # Counts clip what is negative: they are not meant to equal the source network's values.
-        self.counted = {o.population for o in netlist.outputs if not o.reads_membrane}
+        # Counts of classes clip what is negative: they are not meant to equal the source network's
+        # values. Maps are counted with both signs.
+        self.counted = {
+            o.population
+            for o in netlist.outputs
+            if not o.reads_membrane
+            and not RealNetlist.emits_negative(netlist.by_name[o.population])
+        }
 
     def visit(self, name: str, activations: AnyArray) -> None:
         """Refine one population and keep what it emits."""

@@ -38,7 +38,8 @@ class ThresholdSearch:
         best: FloatArray = np.ones(channels)
         least: FloatArray = np.full(channels, np.inf)
         correct = BiasCorrection(1)
-        for share in self.shares:
+        # Nearest to 1 first, which ties keep: a silent channel errs alike with every threshold.
+        for share in sorted(self.shares, key=lambda s: abs(s - 1.0)):
             version = correct(
                 replace(trial, population=scaled(population, np.full(channels, share)))
             )
@@ -63,10 +64,12 @@ def scaled(population: Population, factor: FloatArray) -> Population:
         )
 
     negative = model.negative_threshold
+    # Of a code of changes it holds the bias, which no threshold moves.
+    start = model.initial_membrane
     neuron = replace(
         model,
         threshold=times(model.threshold),
-        initial_membrane=times(model.initial_membrane),
+        initial_membrane=times(start) if population.coding == "rate" else start,
         negative_threshold=None if negative is None else times(negative),
     )
     return replace(population, model=neuron, unit=times(population.unit))

@@ -15,7 +15,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from neurodeploy.convert.layers import ActivationGraph, InputLayer, Layer, OutputLayer, PoolLayer
+from neurodeploy.convert.layers import (
+    ActivationGraph,
+    InputLayer,
+    Layer,
+    OutputLayer,
+    PoolLayer,
+    ReluLayer,
+)
 from neurodeploy.errors import ConversionError, UnknownNameError
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 
@@ -29,12 +36,14 @@ class Activations:
     """What calibration remembers of one layer.
 
     ``samples`` is ``[C, n]``: activations at positions drawn at random, evenly over the images;
-    ``maximum`` is the largest magnitude seen, per channel. For outputs ``samples`` is
-    ``[n, classes]``.
+    ``maximum`` is the largest magnitude seen, per channel. ``reserve`` ``[C]`` is the range that a
+    channel takes where it was silent, or None: silence is an error then. For outputs ``samples``
+    is ``[n, classes]``.
     """
 
     samples: FloatArray
     maximum: FloatArray
+    reserve: FloatArray | None = None
 
 
 @dataclass(slots=True)
@@ -78,7 +87,31 @@ class Calibration:
     def activations(self, name: str) -> Activations:
         """What was collected of one rectified layer."""
         samples = np.concatenate(self.parts[name], axis=1).astype(np.float64)
-        return Activations(samples, self.maxima[name])
+        return Activations(samples, self.maxima[name], self._reserve(name))
+
+    def _reserve(self, name: str) -> FloatArray | None:
+        """The range of a part of an activation that calibration did not reach: ``[C]``.
+
+        Its own where it saturates; else as much as the other parts span together, so that it codes
+        what lies as far ahead. None: the layer is no part, or the whole activation is silent.
+        """
+        layers = {x.name: x for x in self.graph.layers if isinstance(x, ReluLayer)}
+        layer = layers[name]
+        if layer.part_of is None:
+            return None
+        if layer.maximum is not None:
+            return np.full(layer.shape[0], layer.maximum)
+        others = [x for x in layers.values() if x.part_of == layer.part_of and x is not layer]
+        if not any(self.maxima[x.name].any() for x in others):
+            return None
+        span = sum(
+            (
+                self.maxima[x.name] if x.maximum is None else np.full(x.shape[0], x.maximum)
+                for x in others
+            ),
+            np.zeros(layer.shape[0]),
+        )
+        return np.where(span > 0, span, span.max())
 
     def outputs(self, name: str) -> FloatArray:
         """Values of an output layer: ``[n_images, classes]``."""
@@ -91,14 +124,20 @@ def by_maximum(activations: Activations, levels: int, percentile: float) -> Floa
 
 
 def by_percentile(activations: Activations, levels: int, percentile: float) -> FloatArray:
-    """A percentile of the non-zero activations: ``[C]``."""
-    # Where the drawn positions were all silent, the maximum is the one activation that is known.
+    """A percentile of the non-zero activations: ``[C]``; with negative ones, the larger side's."""
     return np.array(
         [
-            np.percentile(row[row > 0], percentile) if (row > 0).any() else top
+            max(_percentile_above_zero(side, percentile) for side in (row, -row))
+            # Where the drawn positions were all silent, the maximum is all that is known.
+            or top
             for row, top in zip(activations.samples, activations.maximum, strict=True)
         ]
     )
+
+
+def _percentile_above_zero(values: FloatArray, percentile: float) -> float:
+    above = values[values > 0]
+    return float(np.percentile(above, percentile)) if above.size else 0.0
 
 
 def by_squared_error(activations: Activations, levels: int, percentile: float) -> FloatArray:
@@ -124,14 +163,14 @@ def by_squared_error(activations: Activations, levels: int, percentile: float) -
 
 
 def by_balance(activations: Activations, levels: int, percentile: float) -> FloatArray:
-    """Local threshold balancing: ``theta_c <- theta_c + 2 mean(relu(x - theta_c))`` by batches.
+    """Local threshold balancing: ``theta_c <- theta_c + 2 mean(relu(|x| - theta_c))`` by batches.
 
     References
     ----------
     Bu et al. 2024, "Inference-scale complexity in ANN-SNN conversion", arXiv 2409.03368.
     """
     theta = np.zeros(activations.maximum.shape)
-    batches = np.array_split(activations.samples, BALANCE_BATCHES, axis=1)
+    batches = np.array_split(np.abs(activations.samples), BALANCE_BATCHES, axis=1)
     for _ in range(BALANCE_PASSES):
         for batch in batches:
             if batch.size:
@@ -184,18 +223,22 @@ def choose_ranges(
     Raises
     ------
     ConversionError
-        If the layer is silent on all calibration images.
+        If the layer is silent on all calibration images, and no part of an activation that is not.
     """
     check_rule(rule, scope)
     channels = activations.maximum.size
+    reserve = activations.reserve
     if scope == "layer":
         joint = Activations(
             activations.samples.reshape(1, -1), activations.maximum.max(keepdims=True)
         )
         theta = np.repeat(THRESHOLD_RULES[rule](joint, levels, percentile), channels)
+        reserve = None if reserve is None else np.full(channels, reserve.max())
     else:
         theta = THRESHOLD_RULES[rule](activations, levels, percentile)
     active = theta > 0
+    if reserve is not None:
+        return np.where(active, theta if maximum is None else np.minimum(theta, maximum), reserve)
     if not active.any() and maximum is not None:
         # A saturating layer has a range even where calibration never reached it.
         return np.full(channels, maximum)

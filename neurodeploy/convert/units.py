@@ -59,8 +59,11 @@ def fitted_units(function: str, n_units: int) -> Units:
     n_points = n_units + 1 - smooth.slope
     curved = np.abs(np.gradient(np.gradient(target))) * _WEIGHT
     mass = np.cumsum(np.sqrt(curved))
-    points = np.interp(np.linspace(0.02, 0.98, n_points) * mass[-1], mass, _GRID)
-    points = np.sort(points + 1e-3 * np.arange(n_points))
+    if smooth.kinks:
+        points = _around(smooth.kinks, n_points)
+    else:
+        points = np.interp(np.linspace(0.02, 0.98, n_points) * mass[-1], mass, _GRID)
+        points = np.sort(points + 1e-3 * np.arange(n_points))
     best, least = points, _fit(points, target, smooth.left, smooth.slope)[1]
     for step in _SWEEPS:
         improved = True
@@ -84,6 +87,16 @@ def fitted_units(function: str, n_units: int) -> Units:
         tuple(map(float, widths)),
         tuple(map(float, slopes)),
     )
+
+
+def _around(kinks: tuple[float, ...], n_points: int) -> FloatArray:
+    """The kinks, and further points in the middle of the widest gaps."""
+    points = list(kinks[:n_points])
+    while len(points) < n_points:
+        ends = sorted((1 - REACH, *points, REACH - 1))
+        gap = int(np.argmax(np.diff(ends)))
+        points.append((ends[gap] + ends[gap + 1]) / 2)
+    return np.array(sorted(points))
 
 
 def _fit(points: AnyArray, target: AnyArray, left: float, slope: int) -> tuple[FloatArray, float]:

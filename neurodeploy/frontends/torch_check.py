@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from neurodeploy.errors import ConversionError, NeurodeployError
+from neurodeploy.errors import ConversionError, DataError, NeurodeployError
 from neurodeploy.frontends.exported_program import BATCH, one_line
 from neurodeploy.frontends.torch_frontend import Lowered, lower
 from neurodeploy.ir.analog import AnalogGraph, Normalize
@@ -54,11 +54,18 @@ def check_analog(
         If an output deviates by more, or is not finite; the message names the first node of the
         graph that differs.
     DataError
-        If ``x`` does not fit the graph.
+        If ``x`` does not fit the graph, or is not finite.
     """
     inputs, n_samples = checked_batch(graph, x)
     if not n_samples:
         raise ConversionError(f"{graph.name}: no samples to compare with the torch module")
+    for name, values in inputs.items():
+        bad = np.flatnonzero(~np.isfinite(values.reshape(n_samples, -1)).all(axis=1))
+        if bad.size:
+            raise DataError(
+                f"{graph.name}: data of input {name!r} hold NaN or infinite values in {bad.size} "
+                f"of {n_samples} samples, first in sample {bad[0]}; remove them"
+            )
     worst = 0.0
     for start in range(0, n_samples, chunk):
         part = {name: values[start : start + chunk] for name, values in inputs.items()}
@@ -66,6 +73,7 @@ def check_analog(
         for name, expected in zip(graph.outputs, _outputs(graph, module, part), strict=True):
             deviation = deviation_of(got[name], expected)
             if not deviation <= tolerance:
+                _require_finite(graph, part)
                 where = _first_difference(graph, module, part, tolerance)
                 raise ConversionError(
                     f"{graph.name}: output {name!r} differs from the torch module by"
@@ -75,11 +83,27 @@ def check_analog(
     return worst
 
 
+def _require_finite(graph: AnalogGraph, x: Samples) -> None:
+    """Refuse activations that leave single precision, by the first node that does."""
+    names = [node.name for node in graph.nodes]
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = evaluate(graph, x, names)
+    for name in names:
+        if not np.isfinite(values[name]).all():
+            source = graph.node(name).source
+            raise ConversionError(
+                f"{name}: NaN or infinite activations on the calibration data"
+                f"{f' ({source})' if source else ''}: they exceed single precision; scale the "
+                "weights down or train again"
+            )
+
+
 def deviation_of(got: AnyArray, expected: AnyArray) -> float:
     """Largest difference over largest magnitude; NaN where either holds NaN."""
     if got.shape != expected.shape:
         return float("nan")
-    difference = float(np.abs(got - expected).max())
+    with np.errstate(invalid="ignore"):  # of infinite values; the NaN is the answer
+        difference = float(np.abs(got - expected).max())
     return difference / max(float(np.abs(expected).max()), 1e-30) if difference else 0.0
 
 

@@ -38,11 +38,15 @@ def _gelu_tanh(x: AnyArray) -> AnyArray:
 
 @dataclass(frozen=True, slots=True)
 class Smooth:
-    """A smooth activation: constant far to the left, of slope 0 or 1 far to the right."""
+    """A smooth activation: constant far to the left, of slope 0 or 1 far to the right.
+
+    ``kinks``: of one that consists of straight pieces, where they meet.
+    """
 
     value: Callable[[AnyArray], AnyArray]
     left: float
     slope: int
+    kinks: tuple[float, ...] = ()
 
 
 FUNCTIONS: dict[str, Smooth] = {
@@ -54,7 +58,7 @@ FUNCTIONS: dict[str, Smooth] = {
     "elu": Smooth(lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), -1.0, 1),
     "sigmoid": Smooth(_sigmoid, 0.0, 0),
     "tanh": Smooth(np.tanh, -1.0, 0),
-    "hardsigmoid": Smooth(lambda x: np.clip(x + 3, 0, 6) / 6, 0.0, 0),
+    "hardsigmoid": Smooth(lambda x: np.clip(x + 3, 0, 6) / 6, 0.0, 0, (-3.0, 3.0)),
 }
 """By name; values in double precision."""
 

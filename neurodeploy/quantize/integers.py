@@ -118,7 +118,19 @@ class Quantization:
         report = [
             layer.report(scales[n], integer, bounds[n].magnitude) for n, layer in layers.items()
         ]
+        for row in report:
+            self._require_weights(row)
         return integer, report
+
+    def _require_weights(self, row: Mapping[str, Any]) -> None:
+        """Refuse a layer that has weights, none of which are left."""
+        snr = row["weight_snr_db"]
+        if snr is not None and snr <= 0:
+            raise QuantizationError(
+                f"{row['layer']}: all weights round to 0 (SNR 0 dB, more is needed): beside its "
+                f"thresholds and biases {self.state_bits} bits of state hold 0 of "
+                f"{row['weight_bits']} weight bits; use wider states or fewer time steps"
+            )
 
     def _coarsen(
         self,
@@ -138,7 +150,7 @@ class Quantization:
                 continue
             changed = True
             scales[name] = scales[name].coarser(excess)
-            left = layers[name].bits - int(layers[name].lost_bits(scales[name]).max())
+            left = layers[name].bits - int(layers[name].coarsened_bits(scales[name]).max())
             if left < MIN_BITS:
                 raise QuantizationError(
                     f"{name}: worst-case state {bound.magnitude} over T = {integer.timesteps} "

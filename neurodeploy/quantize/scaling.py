@@ -111,12 +111,33 @@ class ScaledLayer:
         whole = np.floor(theta / unit + 1e-9)
         return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
 
-    def lost_bits(self, scale: Scale) -> IntArray:
-        """Bits that the weights of each channel lost, ``[C]``: those of its widest branch."""
+    def coarsened_bits(self, scale: Scale) -> IntArray:
+        """Bits that each channel gave up for a width, ``[C]``: those of its widest branch."""
         spare = np.zeros(scale.loss.shape, dtype=np.int64)
         for exponent in self.grid.exponents:
             spare = np.maximum(spare, exponent)
         return np.asarray(np.maximum(scale.loss - scale.fraction - spare, 0))
+
+    def lost_bits(self, scale: Scale) -> IntArray:
+        """Bits that the weights of each channel lose, ``[C]``: those of its widest branch.
+
+        What was given up for a width, and what a unit that the threshold or the bias asks for
+        leaves unused: a channel whose weights all round to 0 has lost all of them.
+        """
+        channels = scale.loss.shape
+        lost = np.full(channels, self.bits)
+        silent = np.ones(channels, dtype=bool)
+        top = 2 ** (self.bits - 1) - 1
+        for projection, exponent in zip(self.projections, self.grid.exponents, strict=True):
+            full = rows_of(projection.connectivity).largest / top
+            used = full > 0
+            step = self.grid.unit * np.exp2(exponent)
+            unused = np.rint(np.log2(np.where(used, step / np.where(used, full, 1.0), 1.0)))
+            given_up = np.maximum(scale.loss - scale.fraction - exponent, 0)
+            here = np.maximum(unused, 0).astype(np.int64) + given_up
+            lost = np.where(used, np.minimum(lost, here), lost)
+            silent &= ~used
+        return np.asarray(np.where(silent, 0, lost))
 
     def integer_population(self, scale: Scale) -> Population:
         """The population with everything in membrane units.

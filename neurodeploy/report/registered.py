@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ class Registered:
         What the neurons of a method emit.
     crossbar : bool
         Whether a method can take spikes and send binary ones only.
+    citation : str or None
+        Of a method: its first DOI or arXiv number.
     """
 
     name: str
@@ -43,11 +46,14 @@ class Registered:
     documented: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     spikes: str | None = None
     crossbar: bool = False
+    citation: str | None = None
 
     @property
-    def runs_on(self) -> str:
-        """Targets that run what a method makes."""
-        return "lava, brian2, truenorth" if self.crossbar else "lava, brian2"
+    def targets(self) -> tuple[str, ...]:
+        """Targets that run what a method makes; none of a target."""
+        if self.spikes is None:
+            return ()
+        return ("lava", "brian2", "truenorth") if self.crossbar else ("lava", "brian2")
 
     def values(self, option: str) -> str:
         """The values that an option takes, as its documentation or its default tells."""
@@ -74,6 +80,8 @@ class Registered:
             },
             "default_board": self.default_board,
             "spikes": self.spikes,
+            "targets": list(self.targets),
+            "citation": self.citation,
         }
 
 
@@ -120,9 +128,26 @@ def list_methods() -> list[Registered]:
         spikes = getattr(method, "emits", None)
         crossbar = spikes == "binary" and "rate" in getattr(method, "encoders", ())
         found.append(
-            Registered(name, entry.summary, None, defaults, None, documented, spikes, crossbar)
+            Registered(
+                name,
+                entry.summary,
+                None,
+                defaults,
+                None,
+                documented,
+                spikes,
+                crossbar,
+                _citation(method),
+            )
         )
     return found
+
+
+def _citation(method: type) -> str | None:
+    """The first publication that the module of a method names."""
+    text = sys.modules[method.__module__].__doc__ or ""
+    found = re.search(r"doi 10\.\d{4,}/[^\s;,)]+|arXiv \d{4}\.\d{4,5}", text)
+    return None if found is None else found[0].rstrip(".")
 
 
 def render_targets(targets: Sequence[Registered]) -> str:
@@ -139,7 +164,7 @@ def render_targets(targets: Sequence[Registered]) -> str:
 
 def render_methods(methods: Sequence[Registered]) -> str:
     """One line per method; of a single one also the options."""
-    rows = [(m.name, m.spikes, m.runs_on, m.summary) for m in methods]
+    rows = [(m.name, m.spikes, ", ".join(m.targets), m.summary) for m in methods]
     table = render_table(("method", "spikes", "runs on", "what it is"), rows)
     table += (
         "\n\nauto, the default, tries graded, signed-memory and rate and takes the shortest run "

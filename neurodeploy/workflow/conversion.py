@@ -170,7 +170,7 @@ def _converted(
     from neurodeploy.convert.method import convert_graph
     from neurodeploy.simulate import run_engine
 
-    netlist, encodings = convert_graph(
+    netlist, encodings, silent = convert_graph(
         graph,
         chosen,
         dataset.inputs_for(graph.inputs),
@@ -180,6 +180,8 @@ def _converted(
         seed=seed,
         progress=progress,
     )
+    if silent:
+        provenance = {**provenance, "silent_channels": [dataclasses.asdict(row) for row in silent]}
     samples = dataset.inputs_for(tuple(encodings))
     deviation = pooling_deviation(graph, chosen.lowering, netlist, encodings, samples, run_engine)
     if deviation:

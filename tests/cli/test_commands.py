@@ -122,6 +122,7 @@ def test_options_of_the_method_and_the_encoding_reach_the_file(result: Any) -> N
         "scope": "layer",
         "percentile": 99.0,
         "reset": "zero",
+        "levels": 0,
         "initial_membrane": 0.25,
         "decode": "counts",
         "max_pooling": "identity",

@@ -72,24 +72,7 @@ def test_a_silent_layer_is_named(method: str) -> None:
     assert line.startswith("relu_1: every activation is zero on the calibration images")
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param(
-            name,
-            marks=[
-                pytest.mark.xfail(
-                    strict=True,
-                    reason="no share of the threshold of a silent channel is better than another, "
-                    "and the search takes the first, 0.6",
-                )
-            ]
-            if name == "calibrated"
-            else [],
-        )
-        for name in NAMES
-    ],
-)
+@pytest.mark.parametrize("method", NAMES)
 def test_a_silent_channel_takes_no_more_than_its_layer(method: str) -> None:
     """Its threshold is the largest of the layer, and the network still converts."""
     module = network()
@@ -104,11 +87,6 @@ def test_a_silent_channel_takes_no_more_than_its_layer(method: str) -> None:
             assert theta[2] == theta.max()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the threshold of such a channel is a guess, and neither a warning nor the record of "
-    "the conversion tells",
-)
 def test_a_silent_channel_is_told() -> None:
     module = network()
     with torch.no_grad():
@@ -117,11 +95,6 @@ def test_a_silent_channel_is_told() -> None:
     assert "relu_1" in str({k: v for k, v in told.items() if k not in ("source", "method")})
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a unit of a smooth activation, and the negative side of a leaky one, are refused as "
-    "silent layers where calibration does not reach them; they only need some threshold",
-)
 @pytest.mark.parametrize("activation", [nn.SiLU, nn.GELU, nn.Softplus, nn.LeakyReLU])
 def test_activations_that_use_a_part_of_their_range_convert(activation: type[nn.Module]) -> None:
     convert(network(activation()))
@@ -215,12 +188,6 @@ def test_images_that_are_not_numbers_are_refused(where: int) -> None:
     refused(network(), x)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the comparison with the module comes first, and blames the module for the NaN: 'no "
-    "node differs by itself: the module depends on the batch size, ...'",
-)
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_images_that_are_not_finite_are_blamed(value: float) -> None:
     x = X.copy()
@@ -230,12 +197,6 @@ def test_images_that_are_not_finite_are_blamed(value: float) -> None:
     assert "images" in line or "calibration" in line or "data" in line
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="activations beyond single precision end in the comparison with the module, with a "
-    "NumPy warning; neither the layer nor the overflow is named",
-)
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_activations_that_overflow_are_named() -> None:
     module = network()
     with torch.no_grad():
@@ -259,10 +220,6 @@ def test_states_that_overflow_are_named() -> None:
     assert line.endswith("use fewer time steps, wider states or an input of fewer levels")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="with 12 bits of state all weights of relu_1 round to 0 and its report says lost_bits 0",
-)
 def test_weights_that_all_vanish_are_named() -> None:
     module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).eval()
     with pytest.raises(QuantizationError, match=r"^relu_1: "):
@@ -277,21 +234,11 @@ def test_calibration_without_variety_is_named() -> None:
     assert line.startswith("output: the output is the same for all calibration images")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="softmax shares of a map are drawn over all of its cells together: no error, relative "
-    "error 0.99",
-)
 def test_maps_are_not_read_by_softmax() -> None:
     module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 1)).eval()
     assert "softmax" in refused(module, decode="softmax")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the winner's own changes do not add up to the maximum once the winner changes: "
-    "relative error 0.33 on video",
-)
 def test_changes_are_not_pooled_by_winner() -> None:
     module = network(nn.ReLU(), nn.MaxPool2d(1))
     assert "winner" in refused(module, method="sigma-delta", timesteps=4, max_pooling="winner")

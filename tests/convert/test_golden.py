@@ -58,7 +58,7 @@ def converted(decode: str) -> RealNetlist:
     samples = (np.arange(8 * 16) * 7 % 16 / 16).reshape(8, 1, 4, 4).astype(np.float32)
     method = RateCoding(16, "max", decode=decode, bias_correction=0)
     encoding = Encoding("current", 16, 0.0, 1.0, (0.5,), (0.25,))
-    netlist, _ = convert_graph(source_network(), method, samples, encoding, run_reference)
+    netlist, _, _ = convert_graph(source_network(), method, samples, encoding, run_reference)
     return netlist
 
 

@@ -75,7 +75,9 @@ class Converted:
         self.x = data(low=low)
         self.graph = analog_from_torch(module.eval(), SHAPE, "net")
         encoding = Encoding(encoder, LEVELS, low, 1.0)
-        self.netlist, encodings = convert_graph(self.graph, method, self.x, encoding, run_reference)
+        self.netlist, encodings, _ = convert_graph(
+            self.graph, method, self.x, encoding, run_reference
+        )
         ((self.entry, _),) = encodings.items()
         self.encoding = encoding
 

@@ -207,7 +207,7 @@ def test_check_finds_dependence_on_the_batch_size() -> None:
 def test_check_refuses_nan_wrong_data_and_no_data() -> None:
     module = nn.ReLU()
     graph = analog_from_torch(module, SHAPE)
-    with pytest.raises(ConversionError, match="differs from the torch module by nan"):
+    with pytest.raises(DataError, match="NaN or infinite values in 1 of 1 samples, first in s"):
         check_analog(graph, module, np.full((1, *SHAPE), np.nan, np.float32))
     with pytest.raises(DataError, match=r"shape \(1, 6, 6\), expected \(samples, 2, 6, 6\)"):
         check_analog(graph, module, _x()[:1, 0])
