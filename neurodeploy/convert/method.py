@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
-from neurodeploy.convert.layers import ActivationGraph, InputLayer
+from neurodeploy.convert.layers import ActivationGraph, InputLayer, OutputLayer
 from neurodeploy.convert.lower import LoweringOptions, lower
 from neurodeploy.convert.refinement import Refinement, Simulate, n_refinement_samples, refine
 from neurodeploy.convert.silence import SilentChannels, silent_channels
@@ -101,6 +101,7 @@ def convert_graph(
     except NetlistError as error:
         reason = f"method {type(method).__name__} broke the netlist: {error}"
         raise ConversionError(reason) from error
+    netlist = _with_means(netlist, layers, calibration)
     if method.refinements:
         n_seen = min(n_refinement_samples(netlist), n_samples)
         seen = {n: v[:n_seen] for n, v in inputs.items()}
@@ -116,6 +117,20 @@ def convert_graph(
             progress=progress,
         )
     return netlist, encodings, silent_channels(layers, calibration.maxima)
+
+
+def _with_means(
+    netlist: RealNetlist, layers: ActivationGraph, calibration: Calibration
+) -> RealNetlist:
+    """The netlist whose populations know the mean of the layer that they code alone."""
+    known = {layer.name: layer for layer in layers.layers if not isinstance(layer, OutputLayer)}
+    populations = tuple(
+        replace(p, mean=calibration.mean(p.name))
+        if p.name in known and p.shape == known[p.name].shape
+        else p
+        for p in netlist.populations
+    )
+    return replace(netlist, populations=populations)
 
 
 def by_population(

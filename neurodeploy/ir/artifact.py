@@ -53,7 +53,16 @@ _CODEC = Codec(
         IntegerNetlist,
         Encoding,
     ),
-    joined=("coding", "firing_gain", "input_gain", "memory", "payload_code", "rule", "signed"),
+    joined=(
+        "coding",
+        "firing_gain",
+        "input_gain",
+        "mean",
+        "memory",
+        "payload_code",
+        "rule",
+        "signed",
+    ),
 )
 
 

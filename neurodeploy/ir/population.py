@@ -48,6 +48,8 @@ class Population:
         How spikes code a value: ``unit * sum(s) / T``, or ``unit * sum(s)`` (changes of the value).
         An integrator that adds up changes is read by v itself; its bias sits in v0. Where steps
         have gains, changes count ``h[t] / h[0]`` and v is read in ``g[0]``.
+    mean : float32 array ``[*shape]`` or None
+        Mean value on the calibration data, in the units of the source network.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Population:
     unit: FloatArray | None = None
     source: str | None = None
     coding: Coding = "rate"
+    mean: FloatArray | None = None
 
     def __post_init__(self) -> None:
         where = f"population {self.name!r}"
@@ -85,6 +88,11 @@ class Population:
             if not (np.isfinite(unit).all() and (unit > 0).all()):
                 raise NetlistError(f"{where}: unit must be finite and positive")
             object.__setattr__(self, "unit", unit)
+        if self.mean is not None:
+            mean = frozen(self.mean, np.float32)
+            if mean.shape != self.shape or not np.isfinite(mean).all():
+                raise NetlistError(f"{where}: mean must be finite and of shape {self.shape}")
+            object.__setattr__(self, "mean", mean)
 
     def _check_spread(self, value: AnyArray, what: str) -> None:
         try:
@@ -153,6 +161,7 @@ class Population:
             and type(self.model) is type(other.model)
             and self.model == other.model
             and arrays_equal(self.unit, other.unit)
+            and arrays_equal(self.mean, other.mean)
         )
 
     __hash__ = None  # type: ignore[assignment]

@@ -47,6 +47,9 @@ class Quantization:
         Widths of thresholds (unsigned) and of biases and initial membranes (signed).
     max_fraction_bits : int
         Most fractional bits that thresholds and biases get below one weight unit.
+    bias_correction : bool
+        Whether biases take back what rounding the weights changes on average, on the calibration
+        data of the conversion.
     """
 
     weight_bits: int = 8
@@ -55,6 +58,7 @@ class Quantization:
     threshold_bits: int = 23
     bias_bits: int = 24
     max_fraction_bits: int = 6
+    bias_correction: bool = True
 
     def __post_init__(self) -> None:
         widths = ("weight_bits", "state_bits", "threshold_bits", "bias_bits", "max_fraction_bits")
@@ -105,6 +109,7 @@ class Quantization:
                 timesteps=netlist.timesteps,
                 state_bits=self.state_bits,
                 max_fraction_bits=self.max_fraction_bits,
+                sources=netlist.by_name if self.bias_correction else {},
             )
             for p in netlist.populations
             if isinstance(p.model, RealNeuron)
@@ -198,22 +203,23 @@ class Quantization:
 def _assemble(
     netlist: RealNetlist, layers: Mapping[str, ScaledLayer], scales: Mapping[str, Scale]
 ) -> IntegerNetlist:
-    populations = tuple(
-        layers[p.name].integer_population(scales[p.name]) if p.name in layers else p
-        for p in netlist.populations
-    )
+    populations: list[Population] = []
     projections: list[IntegerProjection] = []
     for population in netlist.populations:
         if population.name in layers:
-            layer = layers[population.name]
-            projections.extend(layer.integer_projections(scales[population.name]))
-        elif isinstance(population.model, MaxPool):
+            layer, scale = layers[population.name], scales[population.name]
+            rounded = layer.integer_projections(scale)
+            projections.extend(rounded)
+            populations.append(layer.integer_population(scale, rounded))
+            continue
+        populations.append(population)
+        if isinstance(population.model, MaxPool):
             projections.extend(_counted(p) for p in netlist.incoming[population.name])
         else:
             assert isinstance(population.model, Input)
     return IntegerNetlist(
         netlist.name,
-        populations,
+        tuple(populations),
         tuple(projections),
         netlist.outputs,
         netlist.timesteps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from neurodeploy.ir.netlist import (
 )
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
 from neurodeploy.quantize.grids import Grid, choose_grid, round_to_grid, rows_of
+from neurodeploy.quantize.rounding_error import corrected, lost_on_average
 
 # Fractional bits are added until the smallest threshold has this many units: rounding a bias or an
 # initial membrane then moves a rate by less than 0.1 %.
@@ -56,6 +58,8 @@ class ScaledLayer:
     bits: int
     grid: Grid
     wanted: Scale
+    timesteps: int
+    sources: Mapping[str, Population]
 
     @classmethod
     def of(
@@ -67,8 +71,12 @@ class ScaledLayer:
         timesteps: int,
         state_bits: int,
         max_fraction_bits: int,
+        sources: Mapping[str, Population],
     ) -> ScaledLayer:
-        """Choose the grid, and the scale that is wanted before any width is checked."""
+        """Choose the grid, and the scale that is wanted before any width is checked.
+
+        ``sources``: the populations whose means correct biases; none: biases stay.
+        """
         model = _model(population)
         theta = None if model.threshold is None else _smallest(model.threshold, population)
         # A channel whose weights are tiny beside its bias or threshold does not need their full
@@ -95,7 +103,8 @@ class ScaledLayer:
             fraction = min(max(wanted, 0), max_fraction_bits)
         spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
         loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
-        return cls(population, projections, bits, grid, Scale(fraction, loss))
+        scale = Scale(fraction, loss)
+        return cls(population, projections, bits, grid, scale, timesteps, sources)
 
     def unit(self, scale: Scale) -> FloatArray:
         """Real value of one membrane unit, ``[C]``: the threshold is a whole number of them.
@@ -139,16 +148,16 @@ class ScaledLayer:
             silent &= ~used
         return np.asarray(np.where(silent, 0, lost))
 
-    def integer_population(self, scale: Scale) -> Population:
-        """The population with everything in membrane units.
+    def integer_population(self, scale: Scale, rounded: Sequence[IntegerProjection]) -> Population:
+        """The population with everything in membrane units, biases corrected for its weights.
 
         Raises
         ------
         QuantizationError
             If a decay is too small, or too near 1, to be told from none.
         """
-        model = _model(self.population)
         unit = self.unit(scale)
+        model = _model(self._corrected(unit, rounded))
         spread = unit.reshape(-1, *(1,) * (len(self.population.shape) - 1))
 
         def units(value: FloatArray) -> IntArray:
@@ -177,6 +186,13 @@ class ScaledLayer:
             # An integrator is read in membrane units; what one was worth, times its real value.
             worth = np.broadcast_to(worth, unit.shape) * unit
         return replace(self.population, model=neuron, unit=worth)
+
+    def _corrected(self, unit: FloatArray, rounded: Sequence[IntegerProjection]) -> Population:
+        if not self.sources or not self.projections:
+            return self.population
+        steps = self.timesteps
+        lost = lost_on_average(self.projections, rounded, unit, self.sources, steps)
+        return self.population if lost is None else corrected(self.population, lost, steps)
 
     def _decay(self, name: str) -> int:
         """A decay in 1/4096; one that is not 0 or 1 must not become so."""

@@ -1,0 +1,81 @@
+"""What rounded weights change on average, and how a bias takes it back.
+
+With W the real weights, ``q`` the rounded ones on their step ``d``, and m the mean that the source
+emits over a run (from the calibration data), the sum over a run changes by::
+
+    D = (W - q d) . m        m = mean divisor / unit
+
+per output neuron, averaged over the positions of a channel. Where a bias acts in every step it
+gains ``D / T`` (where steps have gains, over their sum); of a code of changes it sits in the
+initial membrane, which gains D.
+
+References
+----------
+Nagel et al. 2019, "Data-free quantization through weight equalization and bias correction",
+arXiv 1906.04721, section 4.2; the means come from calibration here, not from batch norms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.netlist import IntegerProjection, Population, RealProjection
+from neurodeploy.ir.neurons import RealNeuron
+
+
+def lost_on_average(
+    real: Sequence[RealProjection],
+    rounded: Sequence[IntegerProjection],
+    unit: FloatArray,
+    sources: Mapping[str, Population],
+    timesteps: int,
+) -> FloatArray | None:
+    """D of one population, in its real membrane units: ``[*post_shape]``.
+
+    Parameters
+    ----------
+    real, rounded : sequences
+        The same projections into one population.
+    unit : array ``[C]``
+        Real value of one integer membrane unit.
+    sources : mapping
+        Real-valued populations by name.
+    timesteps : int
+        T.
+
+    Returns
+    -------
+    array, or None
+        None where the mean of a source is not known: correcting some branches and not others
+        would be worse than none.
+    """
+    total: FloatArray | None = None
+    for exact, whole in zip(real, rounded, strict=True):
+        source = sources[exact.pre]
+        if source.mean is None or source.unit is None:
+            return None
+        emitted = source.mean * (source.divisor(timesteps) / source.spread(source.unit))
+        spread = (-1, *(1,) * (len(exact.connectivity.post_shape) - 1))
+        kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
+        step = (unit * np.exp2(whole.exponent)).reshape(spread)
+        lost = exact.connectivity.apply(emitted[None])[0] - kept.apply(emitted[None])[0] * step
+        total = lost if total is None else total + lost
+    return total
+
+
+def corrected(population: Population, lost: FloatArray, timesteps: int) -> Population:
+    """The real-valued population that gains D: by channel, unless its biases differ within one."""
+    model = population.model
+    assert isinstance(model, RealNeuron)
+    field = "bias" if population.coding == "rate" else "initial_membrane"
+    value: FloatArray = getattr(model, field)
+    if field == "bias":
+        lost = lost / (sum(model.input_gain) if model.input_gain else timesteps)
+    if value.ndim <= 1:
+        lost = lost.reshape(lost.shape[0], -1).mean(axis=1)
+    change: dict[str, FloatArray] = {field: np.asarray(value + lost)}
+    return replace(population, model=replace(model, **change))  # type: ignore[arg-type]
