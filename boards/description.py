@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from neurodeploy.boards.board import (
+    COUNTED,
     EVENTS,
     STATIC_POWER,
+    SYNOPS_BY_KIND,
+    BarrierEntry,
     Board,
     BoardKind,
     EventCost,
-    Grid,
     SynapseFormat,
 )
 from neurodeploy.boards.constant import BASES, Basis, Constant, Quantity, constant_fault
+from neurodeploy.boards.grid import Grid
 from neurodeploy.errors import BoardError
 
 NEUROCORE_LIMITS: tuple[str, ...] = (
@@ -83,6 +86,8 @@ _TOP = (
     STATIC_POWER,
 )
 _Table = dict[str, Any]
+BARRIER_TABLE = "barrier_by_tiles"
+TIMINGS = ("tick", "barrier", BARRIER_TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +174,14 @@ def parse(data: object, origin: str) -> Board:
     kind = top["kind"]
     if kind not in LIMITS:
         raise reader.fail("kind", f"{kind!r}; expected one of {', '.join(LIMITS)}")
-    timing = reader.table(top.get("timing", {}), "timing", ("tick", "barrier"))
+    timing = reader.table(top.get("timing", {}), "timing", TIMINGS)
     if len(timing) > 1:
-        raise reader.fail("timing", "both tick and barrier; a step is as long as one of them says")
+        both = " and ".join(name for name in TIMINGS if name in timing)
+        raise reader.fail("timing", f"both {both}; a step is as long as one of them says")
     static = reader.table(top.get(STATIC_POWER, {}), STATIC_POWER, ("per", "power"))
     per = static.get("per", "chip")
-    if per not in ("core", "chip"):
-        raise reader.fail(f"{STATIC_POWER}.per", f"{per!r}; expected 'core' or 'chip'")
+    if per not in ("core", "chip", "board"):
+        raise reader.fail(f"{STATIC_POWER}.per", f"{per!r}; expected 'core', 'chip' or 'board'")
     return Board(
         name=reader.text(top, "name", ""),
         description=reader.text(top, "description", ""),
@@ -185,18 +191,62 @@ def parse(data: object, origin: str) -> Board:
         events=_events(reader, top.get("events", {})),
         synapses=_synapses(reader, top.get("synapses"), kind),
         tick=reader.constant(timing.get("tick"), "timing.tick", "time"),
-        barrier=reader.constant(timing.get("barrier"), "timing.barrier", "time"),
+        barrier=_barrier(reader, timing),
         static_power=reader.constant(static.get("power"), f"{STATIC_POWER}.power", "power"),
         static_power_per=per,
     )
 
 
 def _grid(reader: _Reader, value: object) -> Grid:
-    sizes = ("chips", "tiles_x", "tiles_y", "cores_per_tile")
-    keys = (*sizes, "basis", "source")
-    table = reader.table(value, "grid", keys, keys)
+    sizes = ("tiles_x", "tiles_y", "cores_per_tile")
+    keys = ("chips", "chips_x", "chips_y", *sizes, "basis", "source")
+    table = reader.table(value, "grid", keys, (*sizes, "basis", "source"))
     counts = {name: reader.whole(table, name, "grid", 1) for name in sizes}
-    return Grid(**counts, basis=reader.basis(table, "grid"), source=reader.source(table, "grid"))
+    chips_x, chips_y = _chips(reader, table)
+    basis, source = reader.basis(table, "grid"), reader.source(table, "grid")
+    return Grid(chips_x, chips_y, **counts, basis=basis, source=source)
+
+
+def _chips(reader: _Reader, table: _Table) -> tuple[int, int]:
+    arranged = [name for name in ("chips_x", "chips_y") if name in table]
+    if not arranged:
+        if "chips" not in table:
+            raise reader.fail("grid.chips", "missing; add it, or chips_x and chips_y")
+        return reader.whole(table, "chips", "grid", 1), 1
+    if len(arranged) == 1:
+        other = "chips_y" if arranged == ["chips_x"] else "chips_x"
+        raise reader.fail(f"grid.{other}", f"missing; {arranged[0]} needs it")
+    chips_x, chips_y = (reader.whole(table, name, "grid", 1) for name in arranged)
+    if "chips" in table:
+        chips = reader.whole(table, "chips", "grid", 1)
+        if chips != chips_x * chips_y:
+            raise reader.fail(
+                "grid.chips", f"{chips} is not {chips_x} x {chips_y} (chips_x x chips_y); drop it"
+            )
+    return chips_x, chips_y
+
+
+def _barrier(reader: _Reader, timing: _Table) -> Constant | tuple[BarrierEntry, ...] | None:
+    if BARRIER_TABLE not in timing:
+        return reader.constant(timing.get("barrier"), "timing.barrier", "time")
+    key, rows = f"timing.{BARRIER_TABLE}", timing[BARRIER_TABLE]
+    if not isinstance(rows, list) or not rows:
+        raise reader.fail(key, f"got {rows!r}; expected a list of tables, one at least")
+    entries: list[BarrierEntry] = []
+    for index, row in enumerate(rows):
+        place = f"{key}[{index}]"
+        table = reader.table(row, place, ("tiles", "value", "unit", "basis", "source"), ("tiles",))
+        tiles = reader.whole(table, "tiles", place, 1)
+        if not entries and tiles != 1:
+            raise reader.fail(f"{place}.tiles", f"{tiles}; the first entry has to start at 1")
+        if entries and tiles <= entries[-1].tiles:
+            raise reader.fail(
+                f"{place}.tiles",
+                f"{tiles} overlaps the entry from {entries[-1].tiles}; list them in rising order",
+            )
+        time = {k: v for k, v in row.items() if k != "tiles"} or None
+        entries.append(BarrierEntry(tiles, reader.constant(time, place, "time")))
+    return tuple(entries)
 
 
 def _limits(reader: _Reader, value: object, kind: str) -> dict[str, Constant]:
@@ -218,13 +268,15 @@ def _synapses(reader: _Reader, value: object, kind: str) -> SynapseFormat | None
     if kind != "neurocore":
         raise reader.fail("synapses", f"a {kind} board has no synapse memory; remove the table")
     names = tuple(f.name for f in dataclasses.fields(SynapseFormat))
-    table = reader.table(value, "synapses", names, names)
+    needed = tuple(n for n in names if n != "channels_per_axon")
+    table = {"channels_per_axon": 1, **reader.table(value, "synapses", names, needed)}
     least = {
         "index_bits": 0,
         "delay_bits": 0,
         "block_synapses": 1,
         "block_overhead_bits": 0,
         "word_bits": 1,
+        "channels_per_axon": 1,
     }
     shared = table["shared_convolution"]
     if not isinstance(shared, bool):
@@ -238,8 +290,17 @@ def _synapses(reader: _Reader, value: object, kind: str) -> SynapseFormat | None
 
 
 def _events(reader: _Reader, value: object) -> dict[str, EventCost]:
-    table = reader.table(value, "events", EVENTS)
-    costs = {name: _event(reader, name, table.get(name, {})) for name in EVENTS}
+    table = reader.table(value, "events", COUNTED)
+    by_kind = [name for name in SYNOPS_BY_KIND if name in table]
+    if by_kind and "synops" in table:
+        raise reader.fail(
+            f"events.{by_kind[0]}", "overlaps events.synops; price synops whole or by kind"
+        )
+    told = [name for name in EVENTS if name != "synops" or not by_kind]
+    told += SYNOPS_BY_KIND if by_kind else ()
+    told += [name for name in COUNTED if name in table and name not in told]
+    told.sort(key=COUNTED.index)
+    costs = {name: _event(reader, name, table.get(name, {}), told) for name in told}
     for name, cost in costs.items():
         if cost.included_in is None or cost.included_in == STATIC_POWER:
             continue
@@ -251,7 +312,7 @@ def _events(reader: _Reader, value: object) -> dict[str, EventCost]:
     return costs
 
 
-def _event(reader: _Reader, name: str, value: object) -> EventCost:
+def _event(reader: _Reader, name: str, value: object, told: Collection[str]) -> EventCost:
     key = f"events.{name}"
     table = reader.table(value, key, ("energy", "latency", "included_in", "source"))
     latency = reader.constant(table.get("latency"), f"{key}.latency", "time")
@@ -262,10 +323,10 @@ def _event(reader: _Reader, name: str, value: object) -> EventCost:
     if "energy" in table:
         raise reader.fail(key, "has both energy and included_in; keep one")
     container = table["included_in"]
-    if container == name or container not in (*EVENTS, STATIC_POWER):
+    if container == name or container not in (*told, STATIC_POWER):
         raise reader.fail(
             f"{key}.included_in",
-            f"{container!r}; expected another event or {STATIC_POWER!r}",
+            f"{container!r}; expected another event of this board or {STATIC_POWER!r}",
         )
     return EventCost(None, latency, container, reader.source(table, key))
 
@@ -276,17 +337,13 @@ def describe(board: Board) -> dict[str, Any]:
         "name": board.name,
         "description": board.description,
         "kind": board.kind,
-        "grid": dataclasses.asdict(board.grid),
+        "grid": _describe_grid(board.grid),
         "limits": {name: dataclasses.asdict(limit) for name, limit in board.limits.items()},
         "events": {
             name: {k: v for k, v in dataclasses.asdict(cost).items() if v is not None}
             for name, cost in board.events.items()
         },
-        "timing": {
-            name: dataclasses.asdict(value)
-            for name, value in (("tick", board.tick), ("barrier", board.barrier))
-            if value is not None
-        },
+        "timing": _describe_timing(board),
         STATIC_POWER: {"per": board.static_power_per},
     }
     if board.synapses is not None:
@@ -294,3 +351,21 @@ def describe(board: Board) -> dict[str, Any]:
     if board.static_power is not None:
         description[STATIC_POWER]["power"] = dataclasses.asdict(board.static_power)
     return description
+
+
+def _describe_grid(grid: Grid) -> _Table:
+    table = dataclasses.asdict(grid)
+    if grid.chips_y > 1:
+        return table
+    # A row of chips is told by their number alone.
+    return {"chips": grid.chips} | {k: v for k, v in table.items() if not k.startswith("chips_")}
+
+
+def _describe_timing(board: Board) -> _Table:
+    if board.tick is not None:
+        return {"tick": dataclasses.asdict(board.tick)}
+    if isinstance(board.barrier, tuple):
+        times = [{} if e.time is None else dataclasses.asdict(e.time) for e in board.barrier]
+        rows = zip(board.barrier, times, strict=True)
+        return {BARRIER_TABLE: [{"tiles": entry.tiles, **time} for entry, time in rows]}
+    return {} if board.barrier is None else {"barrier": dataclasses.asdict(board.barrier)}

@@ -3,12 +3,19 @@
 Per inference, with T + max depth steps::
 
     time    = steps * tick,  or  (seconds of the busiest core + steps * barrier)
-    dynamic = sum over events of count * energy
-    static  = static power * time * (cores or chips in use, as the board says)
+    dynamic = sum over priced events of count * energy
+    static  = static power * time * (cores or chips in use, or once, as the board says)
     total   = static + dynamic
 
-A constant that is missing makes the figures that need it unknown (None); ``lower_bound`` is the sum
-of what is known. An event that did not happen needs no constant.
+For a board that tells all events apart, without static power, a step costs::
+
+    E = sum over kinds of synops * e_synop(kind) + N * e_access + active * e_update
+        + spikes * e_spike + packets * (e_out + e_in) + hops_x * e_x + hops_y * e_y
+        + chip crossings * e_crossing
+
+the energy of SANA-FE (Boyle et al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971) where there is
+one chip. A constant that is missing makes the figures that need it unknown (None);
+``lower_bound`` is the sum of what is known. An event that did not happen needs no constant.
 """
 
 from __future__ import annotations
@@ -17,12 +24,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neurodeploy.boards.board import EVENTS, STATIC_POWER, Board
+from neurodeploy.boards.board import COUNTED, EVENTS, STATIC_POWER, SYNOPS_BY_KIND, Board
 from neurodeploy.energy.cross_validation import LayerComparison
 from neurodeploy.energy.operations import SourceEnergy
 from neurodeploy.energy.timing import unknown_latencies
 from neurodeploy.energy.traffic import CoreTraffic, Traffic
-from neurodeploy.errors import CapacityError
+from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.mapping.allocation import Mapping as CoreMapping
 
 
@@ -75,8 +82,10 @@ class EnergyReport:
     lower_bound_j : float
         Sum of everything known.
     time_s : float or None
+    time_lower_bound_s : float
+        Sum of the times that are known; ``time_s`` where that is known.
     events : mapping of event to float
-        Per inference.
+        Per inference: :data:`neurodeploy.boards.board.EVENTS`, and what else the board tells apart.
     energy_by_event_j : mapping of event to float or None
         Of the events that the board prices by themselves; None: unknown.
     included_in : mapping of event to str
@@ -102,6 +111,7 @@ class EnergyReport:
     total_j: float | None
     lower_bound_j: float
     time_s: float | None
+    time_lower_bound_s: float
     events: Mapping[str, float]
     energy_by_event_j: Mapping[str, float | None]
     included_in: Mapping[str, str]
@@ -123,7 +133,7 @@ class EnergyReport:
                 {
                     "chip": chip,
                     "cores": len(cores),
-                    "events": {name: sum(c.events[name] for c in cores) for name in EVENTS},
+                    "events": {name: sum(c.events[name] for c in cores) for name in self.events},
                     "energy_j": sum(known) if len(known) == len(energies) else None,
                 }
             )
@@ -146,6 +156,7 @@ class EnergyReport:
                 "lower_bound": self.lower_bound_j,
             },
             "time_per_inference_s": self.time_s,
+            "time_lower_bound_s": self.time_lower_bound_s,
             "events": {**self.events, **self.host},
             "energy_by_event_j": dict(self.energy_by_event_j),
             "included_in": dict(self.included_in),
@@ -188,6 +199,8 @@ def estimate(
     ------
     CapacityError
         If the traffic has more cores than the board.
+    UsageError
+        If the board prices synops by kind and the traffic does not tell the kinds.
     """
     if len(traffic.cores) > board.grid.n_cores:
         raise CapacityError(
@@ -196,27 +209,27 @@ def estimate(
         )
     samples = traffic.samples
     counts = traffic.events()
-    prices = {name: _price(board, name) for name in EVENTS}
-    needed = [n for n in EVENTS if counts[n] and prices[n] is None and not _included(board, n)]
+    _check_kinds(counts, board, network)
+    priced = board.priced()
+    reported = [name for name in COUNTED if name in EVENTS or name in board.events]
+    needed = [name for name in priced if counts[name] and board.energy(name) is None]
     unknown = [f"events.{name}.energy" for name in needed]
-    by_event = {
-        name: _cost(counts[name], prices[name], samples)
-        for name in EVENTS
-        if not _included(board, name)
-    }
+    by_event = {name: _cost(counts[name], board.energy(name), samples) for name in priced}
     known = sum(energy for energy in by_event.values() if energy is not None)
     dynamic = None if needed else known
 
-    time = _time(traffic, board)
+    time, least_time = _time(traffic, board)
     if time is None:
         unknown += unknown_latencies(board) or ["time of the busiest core (not measured)"]
     chips = len({core.chip for core in traffic.cores})
-    units = chips if board.static_power_per == "chip" else len(traffic.cores)
+    units = {"core": len(traffic.cores), "chip": chips, "board": 1}[board.static_power_per]
     static = None
+    least_static = 0.0
     if board.static_power is None:
         unknown.append(f"{STATIC_POWER}.power")
-    elif time is not None:
-        static = board.static_power.si * units * time
+    else:
+        least_static = board.static_power.si * units * least_time
+        static = None if time is None else least_static
     total = None if static is None or dynamic is None else static + dynamic
     return EnergyReport(
         network=network,
@@ -228,17 +241,19 @@ def estimate(
         static_j=static,
         dynamic_j=dynamic,
         total_j=total,
-        lower_bound_j=known + (static or 0.0),
+        lower_bound_j=known + least_static,
         time_s=time,
-        events={name: counts[name] / samples for name in EVENTS},
+        time_lower_bound_s=least_time,
+        events={name: counts[name] / samples for name in reported},
         energy_by_event_j=by_event,
-        included_in={n: c for n in EVENTS if (c := board.events[n].included_in) is not None},
+        included_in={n: c for n in reported if (c := board.container(n)) is not None},
         host={
             "host_inputs": traffic.host_inputs / samples,
             "host_macs": traffic.host_macs / samples,
         },
         cores_detail=tuple(
-            _core(k, core, board, samples, mapping) for k, core in enumerate(traffic.cores)
+            _core(k, core, board, samples, reported, mapping)
+            for k, core in enumerate(traffic.cores)
         ),
         unknown=tuple(unknown),
         assumptions=(*(mapping.assumptions if mapping is not None else ()), *assumptions),
@@ -247,13 +262,16 @@ def estimate(
     )
 
 
-def _price(board: Board, event: str) -> float | None:
-    energy = board.events[event].energy
-    return None if energy is None else energy.si
-
-
-def _included(board: Board, event: str) -> bool:
-    return board.events[event].included_in is not None
+def _check_kinds(counts: Mapping[str, int], board: Board, network: str) -> None:
+    if "synops" in board.events:
+        return
+    told = sum(counts[name] for name in SYNOPS_BY_KIND)
+    if told != counts["synops"]:
+        raise UsageError(
+            f"{network}: board {board.name} prices synops by kind, and {counts['synops'] - told} "
+            f"of {counts['synops']} have none; choose a board of the kind the network was "
+            "compiled for"
+        )
 
 
 def _cost(count: int, price: float | None, samples: int) -> float | None:
@@ -262,23 +280,28 @@ def _cost(count: int, price: float | None, samples: int) -> float | None:
     return count * price / samples
 
 
-def _time(traffic: Traffic, board: Board) -> float | None:
+def _time(traffic: Traffic, board: Board) -> tuple[float | None, float]:
+    """Seconds per inference, None if unknown, and the part of it that is known."""
     if board.tick is not None:
-        return board.tick.si * traffic.steps_per_sample
-    if board.barrier is None or traffic.busy_s is None:
-        return None
-    return traffic.busy_s / traffic.samples + board.barrier.si * traffic.steps_per_sample
+        time = board.tick.si * traffic.steps_per_sample
+        return time, time
+    barrier = board.barrier_at(len({(core.chip, core.x, core.y) for core in traffic.cores}))
+    busy_s = (traffic.busy_s or 0.0) / traffic.samples
+    barriers_s = 0.0 if barrier is None else barrier.si * traffic.steps_per_sample
+    known = barrier is not None and traffic.busy_s is not None
+    return (busy_s + barriers_s if known else None), busy_s + barriers_s
 
 
 def _core(
-    number: int, core: CoreTraffic, board: Board, samples: int, mapping: CoreMapping | None
+    number: int,
+    core: CoreTraffic,
+    board: Board,
+    samples: int,
+    reported: Sequence[str],
+    mapping: CoreMapping | None,
 ) -> CoreEnergy:
     counts = core.events()
-    costs = [
-        _cost(counts[name], _price(board, name), samples)
-        for name in EVENTS
-        if not _included(board, name)
-    ]
+    costs = [_cost(counts[name], board.energy(name), samples) for name in board.priced()]
     known = [cost for cost in costs if cost is not None]
     return CoreEnergy(
         number,
@@ -287,7 +310,7 @@ def _core(
         core.y,
         core.holds,
         core.neurons,
-        {name: count / samples for name, count in counts.items()},
+        {name: counts[name] / samples for name in reported},
         sum(known) if len(known) == len(costs) else None,
         {} if mapping is None else mapping.cores[number].utilization(board),
     )

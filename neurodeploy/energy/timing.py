@@ -2,35 +2,45 @@
 
 For every step of every sample::
 
-    busy(core) = max(updates(core) + sent(core), received(core))
-    updates    = active * latency(active update) + inactive * latency(inactive update)
+    busy(core) = max(neurons(core) + sent(core), received(core))
+    neurons    = N * latency(access) + active * latency(active update)
+                 + inactive * latency(inactive update) + spikes * latency(spike)
     sent       = packets sent * latency(packet)
-    received   = synops * latency(synop)
-    step       = max over cores of busy + barrier
+    received   = packets received * latency(packet received) + synops * latency(synop)
+    step       = max over cores of busy + barrier(tiles in use)
 
 the "simple" timing of SANA-FE (Boyle et al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971): the
-two halves of a core overlap, flights over the mesh hide behind them. A spike's synops fall into the
-step in which it arrives; samples follow each other, so what arrives after the last step counts in
-the first.
+two halves of a core overlap, flights over the mesh hide behind them. Terms that a board does not
+tell apart are 0, their time stands in the term that contains them. A step ends when all its spikes
+are delivered, so a spike's packets and synops fall into the step that sends it; delays pass in the
+dendrites of the receiver. A packet of the host is sent at the core that receives it.
 """
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.boards.board import Board
+from neurodeploy.boards.board import COUNTED, SYNAPSE_KINDS, SYNOPS_BY_KIND, Board
 from neurodeploy.energy.activity import active_updates, first_arrivals
-from neurodeploy.energy.traffic import reaches_of, sum_held
-from neurodeploy.ir.arrays import IntArray
+from neurodeploy.energy.traffic import reaches_of, sum_held, synapse_kinds
+from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.reach import merge
 
-_LATENCIES = ("synops", "neuron_updates_active", "neuron_updates_inactive", "packets")
+_NEURON_HALF = (
+    "neuron_accesses",
+    "neuron_updates_active",
+    "neuron_updates_inactive",
+    "spikes",
+    "packets",
+)
+_RECEIVING_HALF = ("packets_received", "synops", *SYNOPS_BY_KIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +49,87 @@ class StepLoads:
 
     Parameters
     ----------
-    synops, active, packets : array
-        ``packets``: sent by the core; those of the host are not among them.
     neurons : array ``[n_cores]``
+    active, spikes, packets : array
+        ``packets``: sent by the core; those of the host at the core that receives them.
+    received : array
+        Packets that reach the core, those of the host as well.
+    synops_by_kind : mapping of kind to array
+    tiles : int
+        Tiles in use.
     """
 
-    synops: IntArray
-    active: IntArray
-    packets: IntArray
     neurons: IntArray
+    active: IntArray
+    spikes: IntArray
+    packets: IntArray
+    received: IntArray
+    synops_by_kind: abc.Mapping[str, IntArray]
+    tiles: int
+
+    @property
+    def synops(self) -> IntArray:
+        """Synops of all kinds."""
+        total: IntArray = np.sum(list(self.synops_by_kind.values()), axis=0)
+        return total
+
+    def count(self, event: str) -> IntArray:
+        """The load of one event that takes time."""
+        match event:
+            case "neuron_accesses":
+                return np.broadcast_to(self.neurons, self.active.shape)
+            case "neuron_updates_active":
+                return self.active
+            case "neuron_updates_inactive":
+                return self.neurons - self.active
+            case "spikes":
+                return self.spikes
+            case "packets":
+                return self.packets
+            case "packets_received":
+                return self.received
+            case "synops":
+                return self.synops
+            case _:
+                return self.synops_by_kind[event.removeprefix("synops_")]
 
 
 def step_loads(mapping: Mapping, netlist: IntegerNetlist, record: RunRecord) -> StepLoads:
     """Count the events of every step of a run with all spikes and membranes recorded."""
     T, plan = record.timesteps, netlist.schedule
     samples = next(iter(record.spikes.values())).shape[0]
-    n_steps = T + plan.max_depth
-    shape = (samples, n_steps, mapping.n_cores)
-    synops, active, packets = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    shape = (samples, T + plan.max_depth, mapping.n_cores)
+    active, fired, packets, received = (np.zeros(shape, dtype=np.int64) for _ in range(4))
+    synops = {kind: np.zeros(shape, dtype=np.int64) for kind in SYNAPSE_KINDS}
     for name in mapping.first:
         cores = _span(mapping, name)
         window = slice(plan.depth[name], plan.depth[name] + T)
-        population = netlist.by_name[name]
+        population, tiling = netlist.by_name[name], mapping.tilings[name]
         updates = active_updates(population, record).astype(np.int64)
-        active[:, window, cores] = mapping.tilings[name].sum_by_tile(updates)
+        active[:, window, cores] = tiling.sum_by_tile(updates)
+        fired[:, window, cores] = tiling.sum_by_tile((record.spikes[name] != 0).astype(np.int64))
         if isinstance(population.model, MaxPool):
             since = first_arrivals(netlist, population, record)
             steps = np.arange(T).reshape(-1, *(1,) * len(population.input_shape))
             held = (steps >= since[:, None]).astype(np.int64)
             active[:, window, cores] += sum_held(mapping, netlist, name, held)
-    delays: dict[tuple[str, str], list[int]] = {}
-    for projection, delay in zip(netlist.projections, plan.delays, strict=True):
-        delays.setdefault((projection.pre, projection.post), []).append(delay)
+    kinds = synapse_kinds(netlist)
     for pre, post, reaches in reaches_of(mapping, netlist):
         spikes = (record.spikes[pre] != 0).astype(np.int64)
-        for part, delay in zip(reaches, delays[pre, post], strict=True):
-            arriving = part.synops(spikes)
-            steps = (plan.depth[pre] + delay + np.arange(T)) % n_steps
-            for t, step in enumerate(steps):
-                synops[:, step, _span(mapping, post)] += arriving[:, t]
+        window, targets = slice(plan.depth[pre], plan.depth[pre] + T), _span(mapping, post)
+        for part, kind in zip(reaches, kinds[pre, post], strict=True):
+            synops[kind][:, window, targets] += part.synops(spikes)
+        arriving = merge(reaches)
+        reaching = arriving.packets(spikes)
+        received[:, window, targets] += reaching
         if pre in mapping.first:
-            sent = spikes * merge(reaches).destinations()
-            window = slice(plan.depth[pre], plan.depth[pre] + T)
+            sent = spikes * arriving.destinations()
             packets[:, window, _span(mapping, pre)] += mapping.tilings[pre].sum_by_tile(sent)
+        else:
+            packets[:, window, targets] += reaching
     neurons = np.array([core.neurons for core in mapping.cores], dtype=np.int64)
-    return StepLoads(synops, active, packets, neurons)
+    tiles = len({(core.chip, core.x, core.y) for core in mapping.cores})
+    return StepLoads(neurons, active, fired, packets, received, synops, tiles)
 
 
 def _span(mapping: Mapping, name: str) -> slice:
@@ -96,7 +142,9 @@ def unknown_latencies(board: Board) -> list[str]:
     if board.tick is not None:
         return []
     missing = [
-        f"events.{name}.latency" for name in _LATENCIES if board.events[name].latency is None
+        f"events.{name}.latency"
+        for name in COUNTED
+        if name in (*_NEURON_HALF, *_RECEIVING_HALF) and board.latency(name) is None
     ]
     return missing + ([] if board.barrier is not None else ["timing.barrier"])
 
@@ -106,13 +154,20 @@ def busy_seconds(loads: StepLoads, board: Board) -> float | None:
 
     The barrier is not included.
     """
-    seconds: list[float] = []
-    for name in _LATENCIES:
-        latency = board.events[name].latency
-        if latency is None:
-            return None
-        seconds.append(latency.si)
-    synop, active, inactive, packet = seconds
-    updates = loads.active * active + (loads.neurons - loads.active) * inactive
-    busy = np.maximum(updates + loads.packets * packet, loads.synops * synop)
-    return float(busy.max(axis=2).sum())
+    busy = busy_by_core(loads, board)
+    return None if busy is None else float(busy.max(axis=2).sum())
+
+
+def busy_by_core(loads: StepLoads, board: Board) -> FloatArray | None:
+    """Working time of every core in every step, ``[B, steps, n_cores]``; None if unknown."""
+    halves = []
+    for events in (_NEURON_HALF, _RECEIVING_HALF):
+        total: FloatArray = np.zeros(loads.active.shape)
+        for event in events:
+            latency = board.latency(event)
+            if latency is None:
+                return None
+            if latency:
+                total += loads.count(event) * latency
+        halves.append(total)
+    return np.maximum(*halves)

@@ -3,14 +3,18 @@
 Definitions, summed over all samples and all T + max depth steps of each:
 
 - ``synops``: a spike times its synapses on the core (weights of zero are stored, and count);
+  ``synops_dense``, ``synops_sparse``, ``synops_convolution`` are its parts by the kind of
+  connectivity (:func:`synapse_kind`);
 - ``neuron_updates_active``, ``neuron_updates_inactive``: every neuron of a core is updated in every
   step of a sample, inside its window or not; which updates are active says
-  :mod:`neurodeploy.energy.activity`;
+  :mod:`neurodeploy.energy.activity`; ``neuron_accesses`` is their sum;
 - ``spikes``: emissions of neurons on the core, of any payload;
 - ``packets``: one per spike and destination core, at the core that sends it; packets that the host
   injects (``spikes`` inputs) stand at the core that receives them;
-- ``hops_x``, ``hops_y``: packets times the Manhattan distance between tiles, at the core that
-  sends; packets of the host have none.
+- ``packets_received``: the same packets at the cores that receive them;
+- ``hops_x``, ``hops_y``: packets times the Manhattan distance between tiles over the joint grid of
+  all chips, ``chip_crossings``: packets times the chip borders on that way
+  (:class:`neurodeploy.boards.grid.Grid`), at the core that sends; packets of the host have none.
 
 The host's own work is told apart and never priced: ``host_inputs`` counts injected spikes and the
 biases written once per sample for ``current`` inputs, ``host_macs`` the multiply-accumulates that
@@ -24,9 +28,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurodeploy.boards.board import EVENTS
+from neurodeploy.boards.board import COUNTED
 from neurodeploy.energy.activity import Activity, PopulationActivity
 from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.connectivity import Connectivity, Dense, Sparse
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
 from neurodeploy.ir.neurons import Input, MaxPool
 from neurodeploy.mapping.allocation import Mapping
@@ -47,6 +52,8 @@ class CoreTraffic:
         What lies on it, for reports.
     neurons : int
     synops, neuron_updates_active, neuron_updates_inactive, spikes, packets, hops_x, hops_y : int
+    chip_crossings, synops_dense, synops_sparse, synops_convolution, packets_received : int
+        Targets that do not tell synops by kind leave the kinds at 0.
     """
 
     chip: int
@@ -61,10 +68,20 @@ class CoreTraffic:
     packets: int = 0
     hops_x: int = 0
     hops_y: int = 0
+    chip_crossings: int = 0
+    synops_dense: int = 0
+    synops_sparse: int = 0
+    synops_convolution: int = 0
+    packets_received: int = 0
+
+    @property
+    def neuron_accesses(self) -> int:
+        """Updates of neurons, active or not."""
+        return self.neuron_updates_active + self.neuron_updates_inactive
 
     def events(self) -> dict[str, int]:
-        """Counts by the names of :data:`neurodeploy.boards.board.EVENTS`."""
-        return {name: getattr(self, name) for name in EVENTS}
+        """Counts by the names of :data:`neurodeploy.boards.board.COUNTED`."""
+        return {name: getattr(self, name) for name in COUNTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,7 @@ class Traffic:
 
     def events(self) -> dict[str, int]:
         """Counts over all cores."""
-        return {name: sum(getattr(core, name) for core in self.cores) for name in EVENTS}
+        return {name: sum(getattr(core, name) for core in self.cores) for name in COUNTED}
 
     def with_busy_time(self, busy_s: float | None) -> Traffic:
         """The same with the time that the busiest core takes."""
@@ -102,7 +119,8 @@ class Traffic:
 def count_traffic(mapping: Mapping, netlist: IntegerNetlist, activity: Activity) -> Traffic:
     """Events of every core of a mapping, in closed form per projection."""
     n = mapping.n_cores
-    counts: dict[str, IntArray] = {name: np.zeros(n, dtype=np.int64) for name in EVENTS}
+    stored = [name for name in COUNTED if name != "neuron_accesses"]
+    counts: dict[str, IntArray] = {name: np.zeros(n, dtype=np.int64) for name in stored}
     steps = activity.timesteps + netlist.schedule.max_depth
     neurons = np.array([core.neurons for core in mapping.cores], dtype=np.int64)
     for name in mapping.first:
@@ -115,22 +133,28 @@ def count_traffic(mapping: Mapping, netlist: IntegerNetlist, activity: Activity)
         )
     updates = neurons * steps * activity.samples
     counts["neuron_updates_inactive"] = updates - counts["neuron_updates_active"]
-    positions = mapping.positions()
+    grid, positions = mapping.board.grid, mapping.positions()
+    kinds = synapse_kinds(netlist)
     for pre, post, reaches in reaches_of(mapping, netlist):
         spikes = activity.populations[pre].spikes
         targets = mapping.cores_of(post)
-        for part in reaches:
-            counts["synops"][targets] += part.synops(spikes)
+        for part, kind in zip(reaches, kinds[pre, post], strict=True):
+            synops = part.synops(spikes)
+            counts["synops"][targets] += synops
+            counts[f"synops_{kind}"][targets] += synops
         arriving = merge(reaches)
+        received = arriving.packets(spikes)
+        counts["packets_received"][targets] += received
         if pre not in mapping.first:
-            counts["packets"][targets] += arriving.packets(spikes)
+            counts["packets"][targets] += received
             continue
         sources = mapping.cores_of(pre)
-        between = arriving.packets_between(spikes, mapping.tilings[pre])
-        counts["packets"][sources] += between.sum(axis=1)
-        for axis, name in enumerate(("hops_x", "hops_y")):
-            distance = np.abs(positions[sources, axis][:, None] - positions[targets, axis][None])
-            counts[name][sources] += (between * distance).sum(axis=1)
+        flow = arriving.flow(spikes, mapping.tilings[pre])
+        senders, receivers = sources.start + flow.source, targets.start + flow.target
+        np.add.at(counts["packets"], senders, flow.packets)
+        way = grid.hops_between(positions[senders], positions[receivers])
+        for name, hops in zip(("hops_x", "hops_y", "chip_crossings"), way, strict=True):
+            np.add.at(counts[name], senders, flow.packets * hops)
     host_inputs, host_macs = host_work(netlist, activity)
     cores_traffic = tuple(
         CoreTraffic(
@@ -139,11 +163,28 @@ def count_traffic(mapping: Mapping, netlist: IntegerNetlist, activity: Activity)
             core.y,
             ", ".join(str(s) for s in core.slices),
             core.neurons,
-            **{name: int(counts[name][k]) for name in EVENTS},
+            **{name: int(counts[name][k]) for name in stored},
         )
         for k, core in enumerate(mapping.cores)
     )
     return Traffic(cores_traffic, activity.samples, steps, host_inputs, host_macs)
+
+
+def synapse_kind(connectivity: Connectivity) -> str:
+    """How a neurocore stores these synapses: one of the board's SYNAPSE_KINDS."""
+    if isinstance(connectivity, Dense):
+        return "dense"
+    return "sparse" if isinstance(connectivity, Sparse) else "convolution"
+
+
+def synapse_kinds(netlist: IntegerNetlist) -> dict[tuple[str, str], list[str]]:
+    """Kinds of the on-chip projections by source and target, in the order of the netlist."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for projection in netlist.projections:
+        if on_chip(netlist, projection):
+            kind = synapse_kind(projection.connectivity)
+            kinds.setdefault((projection.pre, projection.post), []).append(kind)
+    return kinds
 
 
 def reaches_of(mapping: Mapping, netlist: IntegerNetlist) -> Iterator[tuple[str, str, list[Reach]]]:

@@ -138,11 +138,9 @@ class Mapping:
         return range(first, first + self.tilings[population].n_tiles)
 
     def positions(self) -> IntArray:
-        """``(x, y)`` of every core on the board, chips side by side: int64 ``[n_cores, 2]``."""
-        width = self.board.grid.tiles_x
-        return np.array(
-            [(core.chip * width + core.x, core.y) for core in self.cores], dtype=np.int64
-        ).reshape(-1, 2)
+        """``(x, y)`` of every core in the joint grid of all chips: int64 ``[n_cores, 2]``."""
+        places = np.array([(core.chip, core.x, core.y) for core in self.cores], dtype=np.int64)
+        return self.board.grid.joint(*places.reshape(-1, 3).T)
 
     def layers(self) -> list[LayerUtilization]:
         """Utilization by population."""

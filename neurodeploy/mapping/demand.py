@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,11 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, MaxPool
 from neurodeploy.mapping.reach import (
     AxisReach,
+    AxonSharing,
     ProductReach,
     Reach,
-    product_axes,
+    further_axes,
+    product_axis,
     reach,
     sparse_reach,
 )
@@ -72,64 +75,92 @@ class Demand:
     def __init__(self, netlist: IntegerNetlist, population: Population, board: Board) -> None:
         self.population = population
         self._board = board
+        storage = board.synapses
+        self._channels = 1 if storage is None else storage.channels_per_axon
         self._incoming = [q for q in netlist.incoming[population.name] if on_chip(netlist, q)]
         self._outgoing = [q for q in netlist.outgoing[population.name] if q.post != population.name]
-        self._axes: dict[tuple[int, int, Intervals], AxisReach] = {}
-        self._prefix = np.zeros(tuple(n + 1 for n in population.shape), dtype=np.int64)
+        self._axes: dict[tuple[int, int, int], AxisReach] = {}
+        self._cuts: dict[tuple[int, int], tuple[Intervals, Intervals]] = {}
+        self._sparse = any(isinstance(q.connectivity, Sparse) for q in self._incoming)
+        self._blocks: list[int | None] = [None] * len(self._incoming)
+        self._leaving: list[Reach] = []
 
-    def set_destinations(self, tilings: Mapping[str, Tiling], netlist: IntegerNetlist) -> None:
-        """Take the cuts of the targets into account, as far as they are known."""
-        total = np.zeros(self.population.shape, dtype=np.int64)
+    def set_neighbours(self, tilings: Mapping[str, Tiling], netlist: IntegerNetlist) -> None:
+        """Take the cuts of sources and targets into account, as far as they are known."""
+        self._blocks = [
+            tilings[q.pre].tile[0] if q.pre in tilings else None for q in self._incoming
+        ]
+        self._leaving = []
         for projection in self._outgoing:
             if projection.post in tilings:
                 post = netlist.by_name[projection.post]
-                total += projection_reach(projection, post, tilings[post.name]).destinations()
-        for axis in range(total.ndim):
-            total = np.cumsum(total, axis=axis)
-        self._prefix[tuple(slice(1, None) for _ in total.shape)] = total
+                self._leaving.append(projection_reach(projection, post, tilings[post.name]))
 
     def usage(self, tiling: Tiling) -> Usage:
         """Resources of every box of ``tiling``."""
-        population = self.population
-        cuts = [tiling.intervals(i) for i in range(len(population.shape))]
-        held = [held_intervals(population, i, cut) for i, cut in enumerate(cuts)]
+        cuts, held = self._cut(tiling)
         neurons = outer([lengths(cut) for cut in cuts])
-        if isinstance(population.model, MaxPool):
+        if isinstance(self.population.model, MaxPool):
             neurons = neurons + outer([lengths(cut) for cut in held])
         memory = np.zeros(tiling.n_tiles, dtype=np.int64)
         axons_in = np.zeros(tiling.n_tiles, dtype=np.int64)
-        axons_out = self._output_axons(cuts)
+        own = AxonSharing(self._channels, tiling.tile[0])
+        axons_out = np.zeros(tiling.n_tiles, dtype=np.int64)
+        for leaving in self._leaving:
+            axons_out += leaving.output_axons(tiling, own)
         for index, projection in enumerate(self._incoming):
-            part = self._reach(index, projection, held)
-            axons_in += part.sources()
+            part = self._reach(index, projection, tiling, held)
+            recurrent = projection.pre == projection.post
+            axons_in += part.input_axons(own if recurrent else self._sharing(index))
             if self._board.synapses is not None:
                 memory += part.memory_bits(self._board.synapses, projection.weight_bits)
-            if projection.pre == projection.post:
-                axons_out += tiling.sum_by_tile(part.destinations())
+            if recurrent:
+                axons_out += part.output_axons(tiling, own)
         found = (neurons, memory, axons_in, axons_out)
         return Usage(dict(zip(RESOURCES, found, strict=True)))
 
-    def _reach(self, index: int, projection: IntegerProjection, cuts: Sequence[Intervals]) -> Reach:
+    def may_fit(self, tiling: Tiling) -> bool:
+        """False where the largest box certainly exceeds a limit; cheap for products of axes."""
+        cuts, held = self._cut(tiling)
+        neurons = math.prod(int(lengths(cut).max()) for cut in cuts)
+        if isinstance(self.population.model, MaxPool):
+            neurons += math.prod(int(lengths(cut).max()) for cut in held)
+        if neurons > self._board.require_limit("neurons"):
+            return False
+        limit = self._board.limit("input_axons")
+        if limit is None or self._sparse:
+            return True
+        axons = 0
+        for index, projection in enumerate(self._incoming):
+            part = self._reach(index, projection, tiling, held)
+            assert isinstance(part, ProductReach)
+            axons += part.most_input_axons(self._sharing(index))
+        return axons <= limit
+
+    def _sharing(self, index: int) -> AxonSharing:
+        return AxonSharing(self._channels, self._blocks[index])
+
+    def _cut(self, tiling: Tiling) -> tuple[list[Intervals], list[Intervals]]:
+        found = []
+        for axis, tile in enumerate(tiling.tile):
+            if (axis, tile) not in self._cuts:
+                cut = tiling.intervals(axis)
+                self._cuts[axis, tile] = cut, held_intervals(self.population, axis, cut)
+            found.append(self._cuts[axis, tile])
+        return [cut for cut, _ in found], [held for _, held in found]
+
+    def _reach(
+        self, index: int, projection: IntegerProjection, tiling: Tiling, held: Sequence[Intervals]
+    ) -> Reach:
         connectivity = projection.connectivity
         if isinstance(connectivity, Sparse):
-            return sparse_reach(connectivity, cuts)
-        missing = [i for i, cut in enumerate(cuts) if (index, i, cut) not in self._axes]
-        if missing or len(cuts) != len(connectivity.pre_shape):
-            axes = product_axes(connectivity, cuts)
-            if len(cuts) != len(axes):
-                return ProductReach(axes)
-            for i in missing:
-                self._axes[index, i, cuts[i]] = axes[i]
-        return ProductReach(tuple(self._axes[index, i, cut] for i, cut in enumerate(cuts)))
-
-    def _output_axons(self, cuts: Sequence[Intervals]) -> IntArray:
-        # Differences of the summed-area table along each axis give the sums over all boxes.
-        total = self._prefix
-        for axis, cut in enumerate(cuts):
-            stops = [b for _, b in cut]
-            starts = [a for a, _ in cut]
-            total = total.take(stops, axis=axis) - total.take(starts, axis=axis)
-        return total.reshape(-1)
+            return sparse_reach(connectivity, held)
+        axes = []
+        for axis, tile in enumerate(tiling.tile):
+            if (index, axis, tile) not in self._axes:
+                self._axes[index, axis, tile] = product_axis(connectivity, axis, held[axis])
+            axes.append(self._axes[index, axis, tile])
+        return ProductReach((*axes, *further_axes(connectivity)))
 
 
 def projection_reach(projection: IntegerProjection, post: Population, tiling: Tiling) -> Reach:

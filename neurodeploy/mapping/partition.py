@@ -67,7 +67,7 @@ def partition(netlist: IntegerNetlist, board: Board) -> CoreMapping:
             continue
         first[name] = len(cores)
         demand = Demand(netlist, netlist.by_name[name], board)
-        demand.set_destinations(tilings, netlist)
+        demand.set_neighbours(tilings, netlist)
         usage = demand.usage(tilings[name]).by_resource
         for tile, ranges in enumerate(tilings[name].boxes()):
             used = {resource: int(usage[resource][tile]) for resource in RESOURCES}
@@ -119,7 +119,7 @@ def _cut_all(netlist: IntegerNetlist, board: Board) -> dict[str, Tiling]:
         before = dict(tilings)
         for population in populations:
             demand = demands[population.name]
-            demand.set_destinations(tilings, netlist)
+            demand.set_neighbours(tilings, netlist)
             current = tilings.get(population.name)
             if current is None or demand.usage(current).excess(board) is not None:
                 least = 1 if current is None else current.n_tiles + 1
@@ -134,6 +134,8 @@ def _cut(population: Population, demand: Demand, board: Board, least: int) -> Ti
     for group in _candidates(population, limit, least):
         best: tuple[int, Tiling] | None = None
         for tiling in group:
+            if not demand.may_fit(tiling):
+                continue
             usage = demand.usage(tiling)
             if usage.excess(board) is None:
                 axons = int(usage.by_resource["input_axons"].sum())

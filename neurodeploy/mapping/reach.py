@@ -7,7 +7,9 @@ matrix products, however many synapses there are. Listed synapses are counted on
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +24,47 @@ from neurodeploy.mapping.tiling import Intervals, Tiling, lengths, outer
 
 Histogram = tuple[tuple[int, int], ...]
 """Pairs (synapses along one axis, how many stored axons have that many), ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class AxonSharing:
+    """Which source neurons share an axon: channels of one position with the same destinations.
+
+    Parameters
+    ----------
+    channels : int
+        At most so many share one; 1: none do.
+    block : int or None
+        Channels on one core of the source, which alone can share; None: not known yet.
+    """
+
+    channels: int = 1
+    block: int | None = None
+
+    def starts(self, reached: IntArray) -> IntArray:
+        """First channel of every axon, of ``reached`` ``[n_intervals, n_channels]``."""
+        n = reached.shape[1]
+        block = n if self.block is None else self.block
+        differs = np.ones(n, dtype=bool)
+        differs[1:] = (reached[:, 1:] != reached[:, :-1]).any(axis=0)
+        differs[::block] = True
+        # Chunks begin anew wherever the destinations or the core change.
+        since = np.arange(n) - np.maximum.accumulate(np.where(differs, np.arange(n), 0))
+        return np.flatnonzero(differs | (since % self.channels == 0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flow:
+    """Packets from boxes of a source to boxes of a target, those that are not 0.
+
+    Parameters
+    ----------
+    source, target, packets : int64 ``[n_pairs]``
+    """
+
+    source: IntArray
+    target: IntArray
+    packets: IntArray
 
 
 class Reach(ABC):
@@ -39,12 +82,16 @@ class Reach(ABC):
         """Packets that reach each box: ``[..., *pre_shape]`` to ``[..., n_tiles]``."""
 
     @abstractmethod
-    def packets_between(self, spikes: IntArray, source: Tiling) -> IntArray:
-        """Packets from box to box of ``spikes`` ``pre_shape``: ``[source.n_tiles, n_tiles]``."""
+    def flow(self, spikes: IntArray | None, source: Tiling) -> Flow:
+        """Packets from box to box of ``spikes`` ``pre_shape``; None: one spike of every neuron."""
 
     @abstractmethod
-    def sources(self) -> IntArray:
-        """Source neurons with a synapse into each box (input axons): ``[n_tiles]``."""
+    def input_axons(self, sharing: AxonSharing) -> IntArray:
+        """Axons that enter each box: ``[n_tiles]``."""
+
+    @abstractmethod
+    def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
+        """Axons that leave each box of the source, one for every box they reach."""
 
     @abstractmethod
     def destinations(self) -> IntArray:
@@ -99,9 +146,18 @@ def channel_axis(channels_in: int, channels_out: int, groups: int, cut: Interval
 def window_axis(window: Window, i: int, cut: Intervals) -> AxisReach:
     """Factor of spatial axis ``i`` of a window."""
     size, n_out = window.input_size[i], window.output_size[i]
-    tap = np.arange(window.kernel[i]) * window.dilation[i]
-    position = np.arange(size)[:, None] + window.padding[i][0] - tap[None, :]
-    output, rest = np.divmod(position, window.stride[i])
+    shape = (window.kernel[i], window.stride[i], window.dilation[i], window.padding[i][0])
+    return _window_axis(size, n_out, *shape, cut)
+
+
+# Layers of one network, and both axes of square images, ask for the same few.
+@functools.lru_cache(maxsize=2048)
+def _window_axis(
+    size: int, n_out: int, kernel: int, stride: int, dilation: int, before: int, cut: Intervals
+) -> AxisReach:
+    tap = np.arange(kernel) * dilation
+    position = np.arange(size)[:, None] + before - tap[None, :]
+    output, rest = np.divmod(position, stride)
     output = np.where((rest == 0) & (output >= 0) & (output < n_out), output, -1)
     counts = np.zeros((len(cut), size), dtype=np.int64)
     stored: list[Histogram] = []
@@ -113,16 +169,6 @@ def window_axis(window: Window, i: int, cut: Intervals) -> AxisReach:
         # Kernel cells met fix the offsets too, so equal rows are one stored kernel, shifted.
         shared.append(_histogram(np.unique(met, axis=0).sum(axis=1)))
     return AxisReach(counts, tuple(stored), tuple(shared))
-
-
-def dense_axes(connectivity: Dense, cut: Intervals) -> tuple[AxisReach, ...]:
-    """Factors of a dense map: everything reaches every box with its number of neurons."""
-    first, *others = connectivity.pre_shape
-    sizes = np.repeat(lengths(cut)[:, None], first, axis=1)
-    return (
-        _plain_axis(sizes),
-        *(_plain_axis(np.ones((1, n), dtype=np.int64)) for n in others),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,25 +195,57 @@ class ProductReach(Reach):
         """Packets that reach each box."""
         return _contract([_reached(axis) for axis in self.axes], spikes)
 
-    def packets_between(self, spikes: IntArray, source: Tiling) -> IntArray:
-        """Packets from box to box."""
-        grids: list[tuple[int, int]] = []
+    def flow(self, spikes: IntArray | None, source: Tiling) -> Flow:
+        """Packets from box to box: only pairs of intervals that meet enter the product."""
+        pairs: list[tuple[IntArray, IntArray]] = []
         factors: list[IntArray] = []
         for i, axis in enumerate(self.axes):
             reached = _reached(axis)
-            member = np.zeros((source.grid[i], reached.shape[1]), dtype=np.int64)
-            for row, (a, b) in enumerate(source.intervals(i)):
-                member[row, a:b] = 1
-            grids.append((member.shape[0], reached.shape[0]))
-            factors.append((member[:, None] * reached[None]).reshape(-1, reached.shape[1]))
-        mixed = _contract(factors, spikes).reshape([n for pair in grids for n in pair])
-        n = len(grids)
-        order = [*range(0, 2 * n, 2), *range(1, 2 * n, 2)]
-        return mixed.transpose(order).reshape(source.n_tiles, self.n_tiles)
+            starts = np.arange(0, reached.shape[1], source.tile[i])
+            met = np.add.reduceat(reached, starts, axis=1)
+            target, held = np.nonzero(met)
+            pairs.append((held, target))
+            if spikes is None:
+                factors.append(met[target, held])
+            else:
+                owner = np.arange(reached.shape[1]) // source.tile[i]
+                factors.append(reached[target] * (owner[None, :] == held[:, None]))
+        if any(held.size == 0 for held, _ in pairs):
+            none = np.zeros(0, dtype=np.int64)
+            return Flow(none, none, none)
+        packets = outer(factors) if spikes is None else _contract(factors, spikes)
+        source_box = _flat_index([held for held, _ in pairs], source.grid)
+        target_box = _flat_index([target for _, target in pairs], self._grid)
+        sent = packets > 0
+        return Flow(source_box[sent], target_box[sent], packets[sent])
 
-    def sources(self) -> IntArray:
-        """Source neurons with a synapse into each box."""
-        return outer([_reached(axis).sum(axis=1) for axis in self.axes])
+    @property
+    def _grid(self) -> tuple[int, ...]:
+        return tuple(axis.counts.shape[0] for axis in self.axes)
+
+    def input_axons(self, sharing: AxonSharing) -> IntArray:
+        """Axons that enter each box."""
+        return outer(self._met(sharing))
+
+    def most_input_axons(self, sharing: AxonSharing) -> int:
+        """Of the box with the most, where the axes have their most in the same box."""
+        return math.prod(int(met.max()) for met in self._met(sharing))
+
+    def _met(self, sharing: AxonSharing) -> list[IntArray]:
+        channels, *others = (_reached(axis) for axis in self.axes)
+        axons = np.maximum.reduceat(channels, sharing.starts(channels), axis=1)
+        return [axons.sum(axis=1), *(reached.sum(axis=1) for reached in others)]
+
+    def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
+        """Axons that leave each box of the source."""
+        channels, *others = (_reached(axis) for axis in self.axes)
+        starts = sharing.starts(channels)
+        leaving = np.maximum.reduceat(channels, starts, axis=1).sum(axis=0)
+        block = starts // source.tile[0]
+        found = [np.bincount(block, weights=leaving, minlength=source.grid[0]).astype(np.int64)]
+        for reached, n, tile in zip(others, source.shape[1:], source.tile[1:], strict=True):
+            found.append(np.add.reduceat(reached.sum(axis=0), np.arange(0, n, tile)))
+        return outer(found)
 
     def destinations(self) -> IntArray:
         """Boxes that each source neuron reaches."""
@@ -176,14 +254,17 @@ class ProductReach(Reach):
     def memory_bits(self, storage: SynapseFormat, weight_bits: int) -> IntArray:
         """Synapse memory of each box."""
         share = storage.shared_convolution
-        histograms = [axis.shared if share else axis.stored for axis in self.axes]
-        known: dict[tuple[Histogram, ...], int] = {}
-        bits = np.empty(self.n_tiles, dtype=np.int64)
-        for tile, box in enumerate(itertools.product(*histograms)):
-            if box not in known:
-                known[box] = _box_bits(box, storage, weight_bits)
-            bits[tile] = known[box]
-        return bits
+        kinds: list[list[Histogram]] = []
+        which: list[IntArray] = []
+        for axis in self.axes:
+            histograms = axis.shared if share else axis.stored
+            # Inner boxes are alike: only borders differ.
+            number = {h: k for k, h in enumerate(dict.fromkeys(histograms))}
+            kinds.append(list(number))
+            which.append(np.array([number[h] for h in histograms], dtype=np.int64))
+        bits = [_box_bits(box, storage, weight_bits) for box in itertools.product(*kinds)]
+        of_kind = np.array(bits, dtype=np.int64).reshape([len(k) for k in kinds])
+        return of_kind[np.ix_(*which)].reshape(-1)
 
     def pairs(self) -> tuple[IntArray, IntArray]:
         """All pairs (source neuron, box) with a synapse."""
@@ -192,6 +273,14 @@ class ProductReach(Reach):
             reached = np.kron(reached, _reached(axis))
         tile, pre = np.nonzero(reached)
         return pre, tile
+
+
+def _flat_index(coordinates: Sequence[IntArray], grid: tuple[int, ...]) -> IntArray:
+    """Flat box numbers of all combinations of one coordinate list per axis."""
+    flat: IntArray = np.zeros(1, dtype=np.int64)
+    for values, n in zip(coordinates, grid, strict=True):
+        flat = (flat[:, None] * n + values[None, :]).reshape(-1)
+    return flat
 
 
 def _reached(axis: AxisReach) -> IntArray:
@@ -255,15 +344,24 @@ class ListedReach(Reach):
             total[:, found] = np.add.reduceat(values, starts, axis=1)
         return total.reshape(*lead, self.n_tiles)
 
-    def packets_between(self, spikes: IntArray, source: Tiling) -> IntArray:
+    def flow(self, spikes: IntArray | None, source: Tiling) -> Flow:
         """Packets from box to box."""
-        total = np.zeros((source.n_tiles, self.n_tiles), dtype=np.int64)
-        np.add.at(total, (source.tile_of()[self.pre], self.tile), spikes.reshape(-1)[self.pre])
-        return total
+        sent = np.ones_like(self.pre) if spikes is None else spikes.reshape(-1)[self.pre]
+        key = source.tile_of()[self.pre] * self.n_tiles + self.tile
+        found, place = np.unique(key, return_inverse=True)
+        packets = np.zeros(found.size, dtype=np.int64)
+        np.add.at(packets, place, sent)
+        kept = packets > 0
+        found = found[kept]
+        return Flow(found // self.n_tiles, found % self.n_tiles, packets[kept])
 
-    def sources(self) -> IntArray:
-        """Source neurons with a synapse into each box."""
+    def input_axons(self, sharing: AxonSharing) -> IntArray:
+        """Axons that enter each box; listed synapses share none."""
         return np.bincount(self.tile, minlength=self.n_tiles).astype(np.int64)
+
+    def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
+        """Axons that leave each box of the source; listed synapses share none."""
+        return np.bincount(source.tile_of()[self.pre], minlength=source.n_tiles).astype(np.int64)
 
     def destinations(self) -> IntArray:
         """Boxes that each source neuron reaches."""
@@ -325,17 +423,34 @@ def reach(connectivity: Connectivity, cuts: Sequence[Intervals]) -> Reach:
 
 def product_axes(connectivity: Connectivity, cuts: Sequence[Intervals]) -> tuple[AxisReach, ...]:
     """Factors of a dense, convolutional or pooling map."""
+    axes = (product_axis(connectivity, i, cut) for i, cut in enumerate(cuts))
+    return (*axes, *further_axes(connectivity))
+
+
+def product_axis(connectivity: Connectivity, i: int, cut: Intervals) -> AxisReach:
+    """Factor of the axis ``i`` along which the target is cut."""
     if isinstance(connectivity, Dense):
-        return dense_axes(connectivity, cuts[0])
+        # Everything reaches every box, with its number of neurons.
+        return _plain_axis(np.repeat(lengths(cut)[:, None], connectivity.pre_shape[0], axis=1))
     if isinstance(connectivity, SumPool):
-        connectivity = connectivity.as_depthwise()
+        channels = len(connectivity.weight)
+        if i == 0:
+            return channel_axis(channels, channels, channels, cut)
+        return window_axis(connectivity.window, i - 1, cut)
     if not isinstance(connectivity, Conv):
         raise TypeError(f"no closed form for {type(connectivity).__name__}")
-    channels = channel_axis(
-        connectivity.channels_in, connectivity.post_shape[0], connectivity.groups, cuts[0]
-    )
-    spatial = (window_axis(connectivity.window, i, cut) for i, cut in enumerate(cuts[1:]))
-    return (channels, *spatial)
+    if i == 0:
+        channels = connectivity.post_shape[0]
+        return channel_axis(connectivity.channels_in, channels, connectivity.groups, cut)
+    return window_axis(connectivity.window, i - 1, cut)
+
+
+def further_axes(connectivity: Connectivity) -> tuple[AxisReach, ...]:
+    """Factors of source axes that the target does not have: of dense maps alone."""
+    if not isinstance(connectivity, Dense):
+        return ()
+    others = connectivity.pre_shape[1:]
+    return tuple(_plain_axis(np.ones((1, n), dtype=np.int64)) for n in others)
 
 
 def merge(parts: Sequence[Reach]) -> Reach:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from neurodeploy.boards.board import STATIC_POWER, Board
 from neurodeploy.boards.constant import Constant
-from neurodeploy.boards.description import LIMITS
+from neurodeploy.boards.description import BARRIER_TABLE, LIMITS
 from neurodeploy.report.text import render_table
 
 Row = tuple[str, str, str, str]
@@ -32,7 +32,8 @@ def render_board(board: Board) -> str:
     grid = board.grid
     parts = [
         f"{board.name}: {board.description}",
-        f"{grid.chips} x {grid.tiles_x} x {grid.tiles_y} tiles x {grid.cores_per_tile} = "
+        f"{grid.chips_x} x {grid.chips_y} chips x {grid.tiles_x} x {grid.tiles_y} tiles x "
+        f"{grid.cores_per_tile} = "
         f"{grid.n_cores} cores of kind {board.kind} ({grid.basis}: {grid.source})",
         render_table(("constant", "value", "basis", "source"), list(board_rows(board))),
     ]
@@ -61,6 +62,9 @@ def board_rows(board: Board) -> Iterator[Row]:
             yield _row(f"events.{name}.latency", cost.latency)
     if board.tick is not None:
         yield _row("timing.tick", board.tick)
+    elif isinstance(board.barrier, tuple):
+        for entry in board.barrier:
+            yield _row(f"timing.{BARRIER_TABLE} (from {entry.tiles} tiles)", entry.time)
     else:
         yield _row("timing.barrier", board.barrier)
     yield _row(f"{STATIC_POWER}.power (per {board.static_power_per})", board.static_power)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from neurodeploy.boards.board import EVENTS, Board, SynapseFormat, board_names, load_board
@@ -13,8 +14,8 @@ from neurodeploy.boards.constant import UNITS, Constant
 from neurodeploy.errors import BoardError, UnknownNameError
 
 
-def test_three_boards_come_with_the_package() -> None:
-    assert board_names() == ["loihi1", "loihi2", "truenorth"]
+def test_the_boards_that_come_with_the_package() -> None:
+    assert board_names() == ["loihi1", "loihi2", "sanafe-loihi", "truenorth"]
 
 
 @pytest.mark.parametrize("name", board_names())
@@ -177,6 +178,9 @@ BAD: list[tuple[str, Any, str]] = [
     ("grid.tiles_x", 0, r"grid\.tiles_x: 0 is below 1"),
     ("grid.tiles_y", 2.0, r"grid\.tiles_y: got 2\.0; expected a whole number"),
     ("grid.chips", None, r"grid\.chips: missing"),
+    ("grid.chips", 0, r"grid\.chips: 0 is below 1"),
+    ("grid.chips_x", 2, r"grid\.chips_y: missing; chips_x needs it"),
+    ("grid.chips_y", 2, r"grid\.chips_x: missing; chips_y needs it"),
     ("limits.neurons", None, r"limits\.neurons: missing"),
     ("limits.neurons.value", 0, r"limits\.neurons: 0 is below 1"),
     ("limits.neurons.value", 1.5, r"limits\.neurons: value 1\.5 is not a whole number"),
@@ -184,7 +188,11 @@ BAD: list[tuple[str, Any, str]] = [
     ("name", "", "name: got ''; expected a text"),
     ("synapses.word_bits", 0, r"synapses\.word_bits: 0 is below 1"),
     ("synapses.shared_convolution", 1, "expected true or false"),
-    ("static_power.per", "board", r"static_power\.per: 'board'"),
+    ("synapses.channels_per_axon", 0, r"synapses\.channels_per_axon: 0 is below 1"),
+    ("events.synops_dense", {}, r"events\.synops_dense: overlaps events\.synops; price synops"),
+    ("events.spikes.included_in", "neuron_accesses", r"'neuron_accesses'; expected another event"),
+    ("timing.barrier_by_tiles", [], "timing: both barrier and barrier_by_tiles"),
+    ("static_power.per", "rack", r"static_power\.per: 'rack'; expected 'core', 'chip' or 'board'"),
     ("static_power.power", {"value": 1, "unit": "pJ"}, r"static_power\.power\.basis: missing"),
     (
         "timing.tick",
@@ -201,6 +209,97 @@ def test_bad_board_names_file_key_and_reason(path: str, value: Any, message: str
     _set(path, value)(data)
     with pytest.raises(BoardError, match=rf"^mine\.toml: .*{message}") as caught:
         Board.from_dict(data, "mine.toml")
+    assert "\n" not in str(caught.value)
+
+
+TIME = {"value": 1, "unit": "us", "basis": "assumed", "source": "a test"}
+BAD_BARRIERS: list[tuple[Any, str]] = [
+    ([], r"timing\.barrier_by_tiles: got \[\]; expected a list of tables"),
+    (TIME, r"timing\.barrier_by_tiles: got \{.*; expected a list of tables"),
+    ([TIME], r"timing\.barrier_by_tiles\[0\]\.tiles: missing"),
+    ([{"tiles": 2, **TIME}], r"barrier_by_tiles\[0\]\.tiles: 2; the first entry has to start at 1"),
+    (
+        [{"tiles": 1, **TIME}, {"tiles": 1, **TIME}],
+        r"barrier_by_tiles\[1\]\.tiles: 1 overlaps the entry from 1",
+    ),
+    ([{"tiles": 1, **TIME, "value": -1}], r"barrier_by_tiles\[0\]: negative time -1"),
+    ([{"tiles": 1, **TIME, "cores": 4}], r"barrier_by_tiles\[0\]\.cores: unknown key"),
+]
+
+
+@pytest.mark.parametrize(("rows", "message"), BAD_BARRIERS)
+def test_bad_barriers_by_tiles(rows: Any, message: str) -> None:
+    data = load_board("loihi1").to_dict()
+    data["timing"] = {"barrier_by_tiles": rows}
+    with pytest.raises(BoardError, match=rf"^mine\.toml: .*{message}") as caught:
+        Board.from_dict(data, "mine.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_barriers_by_tiles_hold_from_their_entry_on_and_may_be_unknown() -> None:
+    data = load_board("loihi1").to_dict()
+    data["timing"] = {"barrier_by_tiles": [{"tiles": 1, **TIME}, {"tiles": 3}]}
+    board = Board.from_dict(data)
+    assert [board.barrier_at(n) is not None for n in (1, 2, 3, 100)] == [True, True, False, False]
+    assert Board.from_dict(board.to_dict()) == board
+    times = [load_board("sanafe-loihi").barrier_at(n) for n in (1, 2, 3, 4, 28, 29, 32)]
+    assert [t.si for t in times if t is not None] == pytest.approx(
+        [0.6e-6, 1e-6, 1e-6, 1.4e-6, 1.4e-6, 1.8e-6, 1.8e-6]
+    )
+
+
+def test_chips_in_two_directions() -> None:
+    data = load_board("loihi1").to_dict()
+    data["grid"] |= {"chips": 6, "chips_x": 3, "chips_y": 2, "tiles_x": 2, "tiles_y": 4}
+    board = Board.from_dict(data)
+    grid = board.grid
+    assert (grid.chips, grid.width, grid.height, grid.n_cores) == (6, 6, 8, 6 * 32)
+    assert Board.from_dict(board.to_dict()) == board
+    # Chip 1 lies south of chip 0, chip 2 east of it; tiles of neighbours continue each other.
+    assert grid.positions(np.array([0, 31, 32, 64])).tolist() == [[0, 0], [1, 3], [0, 4], [2, 0]]
+    way = grid.hops(0, np.array([31, 32, 64, 191]))
+    assert (way.x.tolist(), way.y.tolist()) == ([1, 0, 2, 5], [3, 4, 0, 7])
+    assert way.crossings.tolist() == [0, 1, 1, 3]
+    data["grid"]["chips"] = 5
+    with pytest.raises(BoardError, match=r"grid\.chips: 5 is not 3 x 2"):
+        Board.from_dict(data, "mine.toml")
+
+
+MINE = """
+name = "mine"
+extends = "loihi1"
+
+[grid]
+chips = 4
+tiles_x = 8
+tiles_y = 4
+cores_per_tile = 4
+basis = "assumed"
+source = "a test"
+
+[limits]
+neurons = { value = 512, basis = "assumed", source = "davies2018" }
+"""
+
+
+def test_a_board_can_extend_one_that_comes_with_the_package(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(MINE)
+    mine, loihi = load_board(tmp_path / "mine.toml"), load_board("loihi1")
+    assert (mine.name, mine.description) == ("mine", loihi.description)
+    assert (mine.grid.chips, mine.grid.n_cores) == (4, 512)
+    # Limits entry by entry, with the sources of both; events as a whole.
+    assert mine.require_limit("neurons") == 512
+    assert "table 2" in mine.limits["neurons"].source
+    assert mine.limits["input_axons"] == loihi.limits["input_axons"]
+    assert mine.events == loihi.events
+
+
+@pytest.mark.parametrize("base", ['"loihi9"', "3", '"mine"', '["loihi1"]'])
+def test_a_board_that_extends_nothing_known(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE.replace('"loihi1"', base))
+    with pytest.raises(BoardError, match=r"mine\.toml: extends: .* known: loihi1, ") as caught:
+        load_board(path)
     assert "\n" not in str(caught.value)
 
 

@@ -18,7 +18,7 @@ from neurodeploy.energy.measure import measure_activity, measure_traffic
 from neurodeploy.energy.operations import source_energy
 from neurodeploy.energy.timing import step_loads
 from neurodeploy.energy.traffic import CoreTraffic, Traffic
-from neurodeploy.errors import CapacityError
+from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Dense, Sparse
 from neurodeploy.ir.netlist import (
@@ -95,11 +95,14 @@ HAND = {
     # Core 0 lies at (0, 0), core 1 at (0, 1), core 2 at (1, 0).
     "hops_x": 3,
     "hops_y": 3,
+    "chip_crossings": 0,
 }
 DYNAMIC_PJ = 18 * 23.6 + 15 * 81 + 15 * 52 + 9 * 1.7 + 3 * 3.0 + 3 * 4.0
-# Busiest core per step, in ns: idle; core 0 (active + inactive + 2 packets); core 0 (2 active +
-# 4 packets); cores 1 and 2 (2 active), twice.
-BUSY_NS = 2 * 5.3 + (8.4 + 5.3 + 2 * 2.1) + (2 * 8.4 + 4 * 2.1) + 2 * 8.4 + 2 * 8.4
+# The neuron half of core 0 in steps 0, 1 and 2: idle and a packet of the host; one active, two
+# packets of the host and two of a; both active and four packets of a. Then 2 active on cores 1, 2.
+BUSY_NS = (
+    (2 * 5.3 + 2.1) + (8.4 + 5.3 + 2 * 2.1 + 2 * 2.1) + (2 * 8.4 + 4 * 2.1) + 2 * 8.4 + 2 * 8.4
+)
 
 
 def test_events_to_the_digit() -> None:
@@ -128,21 +131,24 @@ def test_loads_of_every_step() -> None:
     board = Board.from_dict(board_dict())
     mapping = partition(NET, board)
     loads = step_loads(mapping, NET, execute(NET)({"in": RASTER}))
-    # Input of t = 0, 1 arrives in steps 1, 2; a fires there, and b receives one step later.
-    assert loads.synops[0].T.tolist() == [[0, 2, 4, 0, 0], [0, 0, 2, 4, 0], [0, 0, 2, 4, 0]]
+    # Spikes of the input at t = 0, 1 are delivered in steps 0, 1; they make a active, and fire, in
+    # steps 1, 2, and those spikes are delivered to b there.
+    assert loads.synops[0].T.tolist() == [[2, 4, 0, 0, 0], [0, 2, 4, 0, 0], [0, 2, 4, 0, 0]]
     assert loads.active[0].T.tolist() == [[0, 1, 2, 0, 0], [0, 0, 2, 2, 2], [0, 0, 2, 2, 2]]
-    assert loads.packets[0].T.tolist() == [[0, 2, 4, 0, 0], [0] * 5, [0] * 5]
+    assert loads.packets[0].T.tolist() == [[1, 4, 4, 0, 0], [0] * 5, [0] * 5]
+    assert loads.received[0].T.tolist() == [[1, 2, 0, 0, 0], [0, 1, 2, 0, 0], [0, 1, 2, 0, 0]]
+    assert loads.tiles == 3
 
 
 def test_a_core_is_as_slow_as_its_slower_half() -> None:
     data = board_dict()
     data["events"]["synops"]["latency"]["value"] = 100
     report = report_of(data)
-    busy_ns = 2 * 5.3 + 200 + 400 + 400 + 2 * 8.4
+    busy_ns = 200 + 400 + 400 + 2 * 8.4 + 2 * 8.4
     assert report.time_s == pytest.approx((busy_ns + 5 * 465) * 1e-9, rel=1e-12)
 
 
-def test_what_arrives_after_the_last_step_counts_in_the_next_sample() -> None:
+def test_spikes_are_delivered_in_the_step_that_sends_them_whatever_their_delay() -> None:
     late = dataclasses.replace(NET.projections[1], delay=1)
     back = IntegerProjection("b", "a", Dense(np.ones((2, 4), dtype=np.int64), (4,)), 4)
     net = dataclasses.replace(NET, projections=(NET.projections[0], late, back))
@@ -150,12 +156,12 @@ def test_what_arrives_after_the_last_step_counts_in_the_next_sample() -> None:
     mapping = partition(net, board)
     record = execute(net)({"in": RASTER})
     loads = step_loads(mapping, net, record)
-    steps = net.schedule.depth["b"] + np.arange(3) + 4
     fired = (record.spikes["b"][0] != 0).sum(axis=1)
     assert fired.sum() > 0
     expected = np.zeros(net.n_steps, dtype=np.int64)
-    expected[(net.schedule.depth["in"] + np.arange(3) + 1) % net.n_steps] += 2 * RASTER[0].sum(1)
-    np.add.at(expected, steps % net.n_steps, 2 * fired)
+    for name, sent in (("in", RASTER[0].sum(1)), ("b", fired)):
+        start = net.schedule.depth[name]
+        expected[start : start + 3] += 2 * sent
     assert loads.synops[0, :, mapping.first["a"]].tolist() == expected.tolist()
 
 
@@ -194,7 +200,7 @@ def static_power(per: str) -> dict[str, Any]:
     return {"per": per, "power": power}
 
 
-@pytest.mark.parametrize(("per", "units"), [("chip", 1), ("core", 3)])
+@pytest.mark.parametrize(("per", "units"), [("board", 1), ("chip", 1), ("core", 3)])
 def test_static_energy_is_power_times_time(per: str, units: int) -> None:
     report = report_of(board_dict(static_power=static_power(per)))
     assert report.time_s is not None
@@ -206,9 +212,27 @@ def test_static_energy_is_power_times_time(per: str, units: int) -> None:
     assert "at least" not in render_energy(report)
 
 
+def priced_crossings() -> dict[str, Any]:
+    """Two chips of one column each, and a price of going from one to the other."""
+    data = board_dict(static_power=static_power("chip"))
+    data["grid"] |= {"chips": 2, "tiles_x": 1}
+    cost = {"value": 7.0, "unit": "pJ", "basis": "assumed", "source": "a test"}
+    data["events"]["chip_crossings"] = {"energy": cost}
+    return data
+
+
+def test_crossings_between_chips_cost_on_top_of_hops() -> None:
+    one, two = report_of(board_dict()), report_of(priced_crossings())
+    assert two.chips == 2
+    assert two.events == {**one.events, "chip_crossings": 3}
+    assert two.energy_by_event_j["chip_crossings"] == pytest.approx(3 * 7e-12, rel=1e-12)
+    assert two.dynamic_j == pytest.approx((one.dynamic_j or 0) + 3 * 7e-12, rel=1e-12)
+    assert [core.events["chip_crossings"] for core in two.cores_detail] == [3, 0, 0]
+
+
 @pytest.mark.parametrize("event", [e for e in EVENTS if e != "spikes"])
 def test_a_deleted_energy_makes_the_total_unknown(event: str) -> None:
-    data = board_dict(static_power=static_power("chip"))
+    data = priced_crossings()
     whole = report_of(data)
     del data["events"][event]["energy"]
     report = report_of(data)
@@ -232,9 +256,14 @@ def test_a_deleted_inclusion_makes_the_total_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["timing.barrier", "events.synops.latency", "events.packets.latency"]
+    ("key", "known_ns"),
+    [
+        ("timing.barrier", BUSY_NS),
+        ("events.synops.latency", 5 * 465),
+        ("events.packets.latency", 5 * 465),
+    ],
 )
-def test_a_deleted_time_makes_time_static_and_total_unknown(key: str) -> None:
+def test_a_deleted_time_makes_time_static_and_total_unknown(key: str, known_ns: float) -> None:
     data = board_dict(static_power=static_power("chip"))
     table = data
     *folders, last = key.split(".")
@@ -244,7 +273,101 @@ def test_a_deleted_time_makes_time_static_and_total_unknown(key: str) -> None:
     report = report_of(data)
     assert (report.time_s, report.static_j, report.total_j) == (None, None, None)
     assert report.unknown == (key,)
-    assert report.lower_bound_j == report.dynamic_j
+    # What is known of the time still draws its static power.
+    assert report.time_lower_bound_s == pytest.approx(known_ns * 1e-9, rel=1e-12)
+    assert report.lower_bound_j == pytest.approx(
+        (report.dynamic_j or 0) + 2e-3 * known_ns * 1e-9, rel=1e-12
+    )
+    assert total_text(report).startswith("at least ")
+
+
+def test_static_power_of_a_board_is_paid_once_and_that_of_a_chip_for_each_in_use() -> None:
+    data = priced_crossings()
+    for per, units in (("board", 1), ("chip", 2), ("core", 3)):
+        report = report_of(data | {"static_power": static_power(per)})
+        assert report.static_j == pytest.approx(2e-3 * units * (report.time_s or 0), rel=1e-12)
+
+
+def test_crossings_of_unknown_cost_make_the_total_a_bound_where_they_happen() -> None:
+    data = priced_crossings()
+    del data["events"]["chip_crossings"]
+    report = report_of(data)
+    assert report.unknown == ("events.chip_crossings.energy",)
+    assert report.total_j is None
+    data["grid"] |= {"chips": 1, "tiles_x": 2}
+    assert report_of(data).total_j is not None
+
+
+# Constants of a board that tells everything apart, in pJ and ns.
+FINE = {
+    "synops_dense": (35.5, 3.8),
+    "synops_sparse": (33.6, 4.7),
+    "synops_convolution": (24.0, 3.1),
+    "neuron_accesses": (51.2, 6.0),
+    "neuron_updates_active": (21.6, 3.7),
+    "spikes": (69.3, 30),
+    "packets": (111, 5.1),
+    "hops_x": (3.0, 4.1),
+    "hops_y": (4.2, 6.5),
+}
+
+
+def test_sanafe_loihi_tells_everything_apart_to_the_digit() -> None:
+    data = load_board("sanafe-loihi").to_dict()
+    data["grid"] |= {"tiles_x": 2, "tiles_y": 2, "cores_per_tile": 1}
+    data["limits"]["neurons"]["value"] = 2
+    # The listed synapse, a0 to b0 with delay 2, adds 2 synops on core 1.
+    one = Sparse(np.array([1]), np.array([0]), np.array([0]), (2,), (4,))
+    extra = IntegerProjection("a", "b", one, 2)
+    net = dataclasses.replace(NET, projections=(*NET.projections, extra))
+    board = Board.from_dict(data)
+    mapping = partition(net, board)
+    traffic, activity = measure_traffic(mapping, net, {"in": RASTER}, execute(net))
+    report = estimate(traffic, board, network=net.name, mapping=mapping)
+    spikes = int(activity.populations["b"].spikes.sum())
+    active = 3 + int(activity.populations["b"].active.sum())
+    counts = {
+        "synops_dense": 18,
+        "synops_sparse": 2,
+        "synops_convolution": 0,
+        "neuron_accesses": 6 * net.n_steps,
+        "neuron_updates_active": active,
+        "spikes": 3 + spikes,
+        "packets": 9,
+        "hops_x": 3,
+        "hops_y": 3,
+    }
+    assert {event: report.events[event] for event in counts} == counts
+    assert report.events["synops"] == 20
+    assert report.events["packets_received"] == 9
+    expected = {event: counts[event] * FINE[event][0] * 1e-12 for event in counts}
+    assert report.energy_by_event_j == pytest.approx({**expected, "chip_crossings": 0.0}, rel=1e-12)
+    assert report.dynamic_j == pytest.approx(sum(expected.values()), rel=1e-12)
+    assert report.unknown == ("static_power.power",)
+    assert report.included_in == {
+        "synops": "synops by kind",
+        "neuron_updates_inactive": "neuron_accesses",
+        "packets_received": "packets",
+    }
+    loads = step_loads(mapping, net, execute(net)({"in": RASTER}))
+    busy = np.zeros(net.n_steps)
+    for k in range(3):
+        ns = {
+            event: loads.count(event)[0, :, k] * FINE[event][1]
+            for event in FINE
+            if "hop" not in event
+        }
+        into = sum(v for e, v in ns.items() if "synops" in e) + loads.received[0, :, k] * 16
+        busy = np.maximum(
+            busy, np.maximum(into, sum(v for e, v in ns.items() if "synops" not in e))
+        )
+    # Three tiles in use: the barrier of two tiles and more.
+    assert report.time_s == pytest.approx((busy.sum() + net.n_steps * 1000) * 1e-9, rel=1e-12)
+
+
+def test_a_board_that_prices_synops_by_kind_needs_to_be_told_the_kind() -> None:
+    with pytest.raises(UsageError, match="sanafe-loihi prices synops by kind, and 3000 of 3000"):
+        estimate(crossbar_traffic(), load_board("sanafe-loihi"), network="crossbar")
 
 
 def test_an_event_that_did_not_happen_needs_no_constant() -> None:
@@ -309,7 +432,11 @@ def test_crossbar_cores_from_a_target() -> None:
     assert report.dynamic_j == pytest.approx(3 * 100 * 1.49e-12, rel=1e-12)
     assert report.total_j == pytest.approx((report.static_j or 0) + (report.dynamic_j or 0))
     assert report.unknown == ()
-    assert report.energy_by_event_j.keys() == {"synops"}
+    # One chip: what a packet between chips costs is unknown, and not needed.
+    assert report.energy_by_event_j == {
+        "synops": pytest.approx(report.dynamic_j, rel=1e-12),
+        "chip_crossings": 0.0,
+    }
     assert report.included_in["neuron_updates_active"] == "static_power"
 
 

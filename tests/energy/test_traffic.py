@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from neurodeploy.boards.board import EVENTS
+from neurodeploy.boards.board import COUNTED
 from neurodeploy.energy.activity import activity_from_record, membranes_needed
 from neurodeploy.energy.measure import measure_activity, measure_traffic
 from neurodeploy.energy.timing import busy_seconds, step_loads
 from neurodeploy.energy.traffic import count_traffic
 from neurodeploy.errors import DataError
-from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Sparse
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
@@ -22,7 +23,15 @@ from neurodeploy.mapping.partition import partition
 from tests.conformance.cases import CASES, case
 from tests.mapping.expanded import Expanded, small_board
 
-BOARD = small_board(neurons=12)
+BOARD = small_board(
+    # Nearly every core on a tile of its own, and every fourth tile on the next chip.
+    grid={"chips_x": 100, "chips_y": 3, "tiles_x": 2, "tiles_y": 2, "cores_per_tile": 1},
+    neurons=12,
+)
+
+
+# They take no time of a core.
+ON_THE_WAY = ("hops_x", "hops_y", "chip_crossings")
 
 
 def run(netlist: IntegerNetlist, stimulus: Stimulus) -> RunRecord:
@@ -37,25 +46,38 @@ def test_events_equal_those_of_the_written_out_synapses(name: str) -> None:
     traffic = count_traffic(mapping, netlist, activity_from_record(netlist, record))
     assert [core.events() for core in traffic.cores] == Expanded(netlist, mapping).events(record)
     loads = step_loads(mapping, netlist, record)
-    for event, counted in (("synops", loads.synops), ("neuron_updates_active", loads.active)):
+    for event in (e for e in COUNTED if e not in ON_THE_WAY):
         total = [getattr(core, event) for core in traffic.cores]
-        assert counted.sum(axis=(0, 1)).tolist() == total
-    inputs = {p.name for p in netlist.inputs}
-    written = Expanded(netlist, mapping)
-    reached: dict[tuple[str, str], IntArray] = {}
-    for projection, fan_out in zip(netlist.projections, written.fan_out, strict=True):
-        if projection.pre in inputs and fan_out is not None:
-            pair = (projection.pre, projection.post)
-            reached[pair] = reached.get(pair, np.zeros_like(fan_out)) | (fan_out > 0)
-    injected = np.zeros(mapping.n_cores, dtype=np.int64)
-    for (pre, _), cores in reached.items():
-        injected += (record.spikes[pre] != 0).sum((0, 1)).reshape(-1) @ cores
-    sent = np.array([core.packets for core in traffic.cores]) - injected
-    assert loads.packets.sum(axis=(0, 1)).tolist() == sent.tolist()
+        assert loads.count(event).sum(axis=(0, 1)).tolist() == total, event
+
+
+def test_every_step_has_its_own_events() -> None:
+    # What a run cut after t steps counts more than one cut after t - 1 is what step t counts.
+    for name in ("random_recurrent_3", "delays_parallel_projections"):
+        netlist, stimulus = case(name).netlist, case(name).stimulus
+        mapping = partition(netlist, BOARD)
+        record = run(netlist, stimulus)
+        loads = step_loads(mapping, netlist, record)
+        depth = netlist.schedule.depth
+        steps = loads.active.shape[1]
+        written = Expanded(netlist, mapping)
+        for t in range(steps):
+            only = {
+                p: np.where(
+                    (np.arange(record.timesteps) == t - depth[p]).reshape(-1, *[1] * (s.ndim - 2)),
+                    s,
+                    0,
+                )
+                for p, s in record.spikes.items()
+            }
+            found = written.events(dataclasses.replace(record, spikes=only))
+            for event in ("synops", "spikes", "packets", "packets_received"):
+                expected = [core[event] for core in found]
+                assert loads.count(event)[:, t].sum(axis=0).tolist() == expected, (name, t, event)
 
 
 def test_the_cases_use_several_cores_and_every_event() -> None:
-    seen = dict.fromkeys(EVENTS, 0)
+    seen = dict.fromkeys(COUNTED, 0)
     cores = []
     for name in CASES:
         netlist = case(name).netlist

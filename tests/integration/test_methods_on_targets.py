@@ -35,7 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "augmented": {"timesteps": 5, "take_back": 0.5},
     "rate": {"timesteps": 10, "max_pooling": "winner", "reset": "zero"},
     "calibrated": {"timesteps": 8},
-    "ternary": {"timesteps": 12, "take_back": 0.25},
+    "ternary": {"timesteps": 12, "take_back": 0.1},
     "signed-memory": {"timesteps": 8},
     "local-threshold": {"timesteps": 8},
     "channel-norm": {"timesteps": 20},

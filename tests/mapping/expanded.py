@@ -6,19 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.boards.board import EVENTS, Board, load_board
+from neurodeploy.boards.board import COUNTED, Board, load_board
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.connectivity import SumPool
+from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.record import RunRecord
-from neurodeploy.mapping.allocation import Mapping
+from neurodeploy.mapping.allocation import CoreAllocation, Mapping
+
+KINDS = {Dense: "dense", Conv: "convolution", SumPool: "convolution", Sparse: "sparse"}
 
 
-def small_board(chips: int = 1000, **limits: int) -> Board:
-    """Loihi 1 with other limits and many chips."""
+def small_board(chips: int = 1000, grid: dict[str, int] | None = None, **limits: int) -> Board:
+    """Loihi 1 with other limits and many chips, or with another ``grid``."""
     data = load_board("loihi1").to_dict()
     data["grid"]["chips"] = chips
+    if grid is not None:
+        del data["grid"]["chips"]
+        data["grid"] |= grid
     data["limits"] |= {
         name: {"value": value, "basis": "assumed", "source": "a test"}
         for name, value in limits.items()
@@ -101,7 +106,7 @@ class Expanded:
     def events(self, record: RunRecord) -> list[dict[str, int]]:
         """Events per core of a run."""
         n, T = self.mapping.n_cores, record.timesteps
-        found = [dict.fromkeys(EVENTS, 0) for _ in range(n)]
+        found = [dict.fromkeys(COUNTED, 0) for _ in range(n)]
         samples = next(iter(record.spikes.values())).shape[0]
         spiked = {p: (s != 0).reshape(samples, T, -1).sum((0, 1)) for p, s in record.spikes.items()}
         where = self.mapping.cores
@@ -111,31 +116,55 @@ class Expanded:
                 found[core]["spikes"] += int(spiked[name][outputs].sum())
                 busy = int(active[outputs].sum()) + self._held_active(name, outputs, record)
                 updates = where[core].neurons * samples * self.netlist.n_steps
+                found[core]["neuron_accesses"] += updates
                 found[core]["neuron_updates_active"] += busy
                 found[core]["neuron_updates_inactive"] += updates - busy
         routes: dict[tuple[str, str], AnyArray] = {}
         for projection, counts in zip(self.netlist.projections, self.fan_out, strict=True):
             if counts is None:
                 continue
+            kind = f"synops_{KINDS[type(projection.connectivity)]}"
             for core in range(n):
-                found[core]["synops"] += int(spiked[projection.pre] @ counts[:, core])
+                for event in ("synops", kind):
+                    found[core][event] += int(spiked[projection.pre] @ counts[:, core])
             pair = (projection.pre, projection.post)
             routes[pair] = routes.get(pair, np.zeros_like(counts)) + counts
         for (pre, _), counts in routes.items():
             if pre not in self.neurons:
                 for core in range(n):
-                    found[core]["packets"] += int(spiked[pre] @ (counts[:, core] > 0))
+                    for event in ("packets", "packets_received"):
+                        found[core][event] += int(spiked[pre] @ (counts[:, core] > 0))
                 continue
             for source, outputs in self.neurons[pre]:
                 for core in range(n):
                     sent = int(spiked[pre][outputs] @ (counts[outputs, core] > 0))
-                    a, b = where[source], where[core]
-                    width = self.mapping.board.grid.tiles_x
-                    dx = abs(a.chip * width + a.x - b.chip * width - b.x)
                     found[source]["packets"] += sent
-                    found[source]["hops_x"] += sent * dx
-                    found[source]["hops_y"] += sent * abs(a.y - b.y)
+                    found[core]["packets_received"] += sent
+                    for event, times in self._walk(where[source], where[core]).items():
+                        found[source][event] += sent * times
         return found
+
+    def _walk(self, start: CoreAllocation, end: CoreAllocation) -> dict[str, int]:
+        """Hops of one packet, taken one after the other: first east or west, then north or south.
+
+        Chips fill the board column by column, and so do tiles a chip.
+        """
+        grid = self.mapping.board.grid
+        on_board = [(cx, cy) for cx in range(grid.chips_x) for cy in range(grid.chips_y)]
+
+        def coordinates(core: CoreAllocation) -> list[int]:
+            cx, cy = on_board[core.chip]
+            return [cx * grid.tiles_x + core.x, cy * grid.tiles_y + core.y]
+
+        here, there = coordinates(start), coordinates(end)
+        walked = dict.fromkeys(("hops_x", "hops_y", "chip_crossings"), 0)
+        for axis, event, size in ((0, "hops_x", grid.tiles_x), (1, "hops_y", grid.tiles_y)):
+            while here[axis] != there[axis]:
+                chip = here[axis] // size
+                here[axis] += 1 if there[axis] > here[axis] else -1
+                walked[event] += 1
+                walked["chip_crossings"] += here[axis] // size != chip
+        return walked
 
     def _active(self, name: str, record: RunRecord) -> AnyArray:
         population = self.netlist.by_name[name]

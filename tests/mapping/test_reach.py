@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from neurodeploy.boards.board import SynapseFormat
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
-from neurodeploy.mapping.reach import merge, reach
+from neurodeploy.mapping.reach import AxonSharing, merge, reach
 from neurodeploy.mapping.tiling import Tiling
 
 WORDS = SynapseFormat(10, 0, 4, 10, 64, False, "assumed", "a test")
@@ -59,6 +59,29 @@ def _tiling(draw: Any, shape: tuple[int, ...]) -> Tiling:
     return Tiling(shape, tuple(draw.draw(st.integers(1, n)) for n in shape))
 
 
+def shared_axons(
+    connectivity: Connectivity, fan_out: Any, source: Tiling, channels: int
+) -> tuple[Any, Any]:
+    """Axons into every target box and out of every source box, neuron by neuron."""
+    owner, reached = source.tile_of(), fan_out > 0
+    entering, leaving = np.zeros(reached.shape[1], int), np.zeros(source.n_tiles, int)
+    n_channels = connectivity.pre_shape[0]
+    positions = reached.shape[0] // n_channels
+    for position in range(positions):
+        run, last = 0, None
+        for channel in range(n_channels):
+            i = channel * positions + position
+            # A new axon where the core or the destinations change, or where one is full.
+            shared = (
+                last is not None and owner[last] == owner[i] and (reached[last] == reached[i]).all()
+            )
+            run, last = (run + 1 if shared else 0), i
+            if run % channels == 0 or isinstance(connectivity, Sparse):
+                entering += reached[i]
+                leaving[owner[i]] += reached[i].sum()
+    return entering, leaving
+
+
 @settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_reach_counts_every_synapse(data: Any) -> None:
@@ -75,13 +98,25 @@ def test_reach_counts_every_synapse(data: Any) -> None:
     assert found.n_tiles == tiling.n_tiles
     np.testing.assert_array_equal(found.synops(spikes), flat @ fan_out)
     np.testing.assert_array_equal(found.packets(spikes), flat @ (fan_out > 0))
-    np.testing.assert_array_equal(found.sources(), (fan_out > 0).sum(axis=0))
     np.testing.assert_array_equal(
         found.destinations(), (fan_out > 0).sum(axis=1).reshape(connectivity.pre_shape)
     )
     between = np.zeros((source.n_tiles, tiling.n_tiles), dtype=np.int64)
     np.add.at(between, source.tile_of(), flat[0, 0][:, None] * (fan_out > 0))
-    np.testing.assert_array_equal(found.packets_between(spikes[0, 0], source), between)
+    for given_spikes, expected in ((spikes[0, 0], between), (None, None)):
+        if expected is None:
+            expected = np.zeros_like(between)
+            np.add.at(expected, source.tile_of(), (fan_out > 0).astype(np.int64))
+        flow = found.flow(given_spikes, source)
+        dense = np.zeros_like(between)
+        dense[flow.source, flow.target] = flow.packets
+        np.testing.assert_array_equal(dense, expected)
+        assert np.unique(flow.source * tiling.n_tiles + flow.target).size == flow.source.size
+    for channels in (1, 2):
+        sharing = AxonSharing(channels, source.tile[0])
+        entering, leaving = shared_axons(connectivity, fan_out, source, channels)
+        np.testing.assert_array_equal(found.input_axons(sharing), entering)
+        np.testing.assert_array_equal(found.output_axons(source, sharing), leaving)
     stored = [[WORDS.bits_per_axon(int(n), 5) for n in column] for column in fan_out.T]
     np.testing.assert_array_equal(found.memory_bits(WORDS, 5), np.sum(stored, axis=1))
     # A shared kernel never takes more than the expanded one, nor less than one axon.
@@ -104,7 +139,7 @@ def test_shared_kernel_is_stored_once_per_border_pattern() -> None:
 def test_a_cell_held_by_two_cores_is_reached_twice() -> None:
     identity = Sparse(np.ones(4, dtype=np.int64), np.arange(4), np.arange(4), (1, 4), (1, 4))
     found = reach(identity, [((0, 1),), ((0, 3), (2, 4))])
-    assert found.sources().tolist() == [3, 2]
+    assert found.input_axons(AxonSharing()).tolist() == [3, 2]
     assert found.destinations().tolist() == [[1, 1, 2, 1]]
     assert found.synops(np.array([[0, 0, 7, 1]])).tolist() == [7, 8]
 
