@@ -26,7 +26,7 @@ import numpy as np
 from neurodeploy.boards.board import COUNTED, SYNAPSE_KINDS, SYNOPS_BY_KIND, Board
 from neurodeploy.energy.activity import active_updates, first_arrivals
 from neurodeploy.energy.traffic import reaches_of, sum_held, synapse_kinds
-from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import RunRecord
@@ -45,7 +45,10 @@ _RECEIVING_HALF = ("packets_received", "synops", *SYNOPS_BY_KIND)
 
 @dataclass(frozen=True, slots=True)
 class StepLoads:
-    """Events per sample, step and core: int64 ``[B, T + max depth, n_cores]`` each.
+    """Events per sample, step and core: ``[B, T + max depth, n_cores]`` each.
+
+    int64 where a run was counted, float where they are expectations
+    (:mod:`neurodeploy.energy.analytic`).
 
     Parameters
     ----------
@@ -59,21 +62,21 @@ class StepLoads:
         Tiles in use.
     """
 
-    neurons: IntArray
-    active: IntArray
-    spikes: IntArray
-    packets: IntArray
-    received: IntArray
-    synops_by_kind: abc.Mapping[str, IntArray]
+    neurons: AnyArray
+    active: AnyArray
+    spikes: AnyArray
+    packets: AnyArray
+    received: AnyArray
+    synops_by_kind: abc.Mapping[str, AnyArray]
     tiles: int
 
     @property
-    def synops(self) -> IntArray:
+    def synops(self) -> AnyArray:
         """Synops of all kinds."""
-        total: IntArray = np.sum(list(self.synops_by_kind.values()), axis=0)
+        total: AnyArray = np.sum(list(self.synops_by_kind.values()), axis=0)
         return total
 
-    def count(self, event: str) -> IntArray:
+    def count(self, event: str) -> AnyArray:
         """The load of one event that takes time."""
         match event:
             case "neuron_accesses":

@@ -1,0 +1,1 @@
+"""Predictions against published deployments, on assumptions frozen in points.toml."""
