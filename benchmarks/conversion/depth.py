@@ -3,10 +3,10 @@
     python -m benchmarks.conversion.depth
 
 ResNet-32 as on CIFAR (3 stages of 5 blocks, 16 to 64 channels, shortcuts that subsample and pad),
-on digits of scikit-learn enlarged to 16 x 16. With random weights its batch norms have seen the data;
-trained, it has learned them for a minute or two. Both are converted anew for each T and method; the
-table gives the correlation of every layer's coded values with the source network's activations:
-the least of all layers, and the last one's.
+on the digits of scikit-learn enlarged to 16 x 16. With random weights, its batch norms have seen
+the data; trained, it has learned them for a minute or two. Both are converted anew for each T and
+method; the table gives the correlation of every layer's coded values with the source network's
+activations: the least of all layers, and the last one's.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import numpy as np
 
 from neurodeploy.errors import QuantizationError
 from neurodeploy.ir.arrays import FloatArray, IntArray
-from neurodeploy.ir.connectivity import Connectivity, Sparse
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
@@ -21,7 +20,8 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
-from neurodeploy.quantize.grids import Grid, choose_grid, round_to_grid, rows_of
+from neurodeploy.quantize.grids import Grid, choose_grid, rows_of
+from neurodeploy.quantize.rounding import round_weights
 from neurodeploy.quantize.rounding_error import corrected, lost_on_average
 
 # Fractional bits are added until the smallest threshold has this many units: rounding a bias or an
@@ -223,7 +223,7 @@ class ScaledLayer:
                     "branches into this population differ too much in scale; use fewer fraction "
                     "bits"
                 )
-            weight = _on_grid(projection.connectivity, unit * np.exp2(shift), self.bits)
+            weight = round_weights(projection.connectivity, unit * np.exp2(shift), self.bits)
             common = shift[0] if (shift == shift[0]).all() else shift
             result.append(
                 IntegerProjection(
@@ -288,12 +288,3 @@ def _largest(values: FloatArray | None, population: Population) -> FloatArray:
     """The largest magnitude of each channel, ``[C]``."""
     full = population.spread(np.asarray(values)).reshape(population.shape[0], -1)
     return np.asarray(np.abs(full).max(axis=1), dtype=np.float64)
-
-
-def _on_grid(connectivity: Connectivity, step: FloatArray, bits: int) -> IntArray:
-    if isinstance(connectivity, Sparse):
-        area = math.prod(connectivity.shape_out[1:])
-        per_weight = step[connectivity.post // area]
-    else:
-        per_weight = step.reshape(-1, *(1,) * (connectivity.weight.ndim - 1))
-    return round_to_grid(connectivity.weight, per_weight, bits)
