@@ -31,7 +31,6 @@ from neurodeploy.energy.traffic import (
     Traffic,
     active_by_tile,
     count_traffic,
-    reaches_of,
     synapse_kinds,
 )
 from neurodeploy.errors import UnknownNameError, UsageError
@@ -40,6 +39,7 @@ from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, Population, RealNetlist
 from neurodeploy.ir.neurons import Input, MaxPool, Neuron
 from neurodeploy.mapping.allocation import Mapping as CoreMapping
+from neurodeploy.mapping.flows import reaches_of
 from neurodeploy.mapping.reach import merge
 
 

@@ -25,12 +25,13 @@ import numpy as np
 
 from neurodeploy.boards.board import COUNTED, SYNAPSE_KINDS, SYNOPS_BY_KIND, Board
 from neurodeploy.energy.activity import active_updates, first_arrivals
-from neurodeploy.energy.traffic import reaches_of, sum_held, synapse_kinds
+from neurodeploy.energy.traffic import sum_held, synapse_kinds
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.mapping.allocation import Mapping
+from neurodeploy.mapping.flows import reaches_of
 from neurodeploy.mapping.reach import merge
 
 _NEURON_HALF = (

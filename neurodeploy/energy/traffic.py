@@ -23,7 +23,6 @@ made those biases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,11 +31,12 @@ from neurodeploy.boards.board import COUNTED
 from neurodeploy.energy.activity import Activity, PopulationActivity
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Connectivity, Dense, Sparse
-from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
+from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input, MaxPool
 from neurodeploy.mapping.allocation import Mapping
-from neurodeploy.mapping.demand import on_chip, projection_reach
-from neurodeploy.mapping.reach import Reach, merge
+from neurodeploy.mapping.demand import on_chip
+from neurodeploy.mapping.flows import reaches_of
+from neurodeploy.mapping.reach import merge
 from neurodeploy.mapping.tiling import held_intervals
 
 
@@ -185,17 +185,6 @@ def synapse_kinds(netlist: IntegerNetlist) -> dict[tuple[str, str], list[str]]:
             kind = synapse_kind(projection.connectivity)
             kinds.setdefault((projection.pre, projection.post), []).append(kind)
     return kinds
-
-
-def reaches_of(mapping: Mapping, netlist: IntegerNetlist) -> Iterator[tuple[str, str, list[Reach]]]:
-    """Source, target and reaches of all on-chip projections, those of a pair together."""
-    pairs: dict[tuple[str, str], list[IntegerProjection]] = {}
-    for projection in netlist.projections:
-        if on_chip(netlist, projection):
-            pairs.setdefault((projection.pre, projection.post), []).append(projection)
-    for (pre, post), projections in pairs.items():
-        target, tiling = netlist.by_name[post], mapping.tilings[post]
-        yield pre, post, [projection_reach(q, target, tiling) for q in projections]
 
 
 def active_by_tile(

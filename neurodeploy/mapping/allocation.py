@@ -11,6 +11,7 @@ import numpy as np
 
 from neurodeploy.boards.board import Board
 from neurodeploy.ir.arrays import IntArray
+from neurodeploy.mapping.bounds import LayerBound
 from neurodeploy.mapping.tiling import Interval, Tiling
 
 
@@ -85,9 +86,11 @@ class LayerUtilization:
     population : str
     cores : int
     lower_bound : int
-        Cores that its neurons alone would fill.
+        Cores that it takes at least, by all limits (:mod:`neurodeploy.mapping.bounds`).
+    bounds : mapping
+        The same by each limit alone, None where unknown.
     binding : str
-        The resource that is used most.
+        The resource that its fullest core uses most.
     shares : mapping
         Mean use over limit of its cores by resource, None where unknown.
     """
@@ -95,8 +98,38 @@ class LayerUtilization:
     population: str
     cores: int
     lower_bound: int
+    bounds: abc.Mapping[str, int | None]
     binding: str
     shares: abc.Mapping[str, float | None]
+
+    @property
+    def advice(self) -> str:
+        """What would take fewer cores, in one line."""
+        if self.cores == 1:
+            return "nothing: it takes one core"
+        above = self.cores - self.lower_bound
+        least = "at its lower bound" if above == 0 else f"{above} above its lower bound"
+        return f"{least}; {_REMEDIES[self.binding]} would help"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "population": self.population,
+            "cores": self.cores,
+            "lower_bound": self.lower_bound,
+            "bounds": dict(self.bounds),
+            "binding": self.binding,
+            "utilization": dict(self.shares),
+            "advice": self.advice,
+        }
+
+
+_REMEDIES: dict[str, str] = {
+    "neurons": "more neurons a core",
+    "synapse_memory_bits": "fewer weight bits or more synapse memory a core",
+    "input_axons": "a smaller fan-in, channels that share an axon, or more input axons a core",
+    "output_axons": "fewer cores in the layers that it feeds, or more output axons a core",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +144,7 @@ class Mapping:
         Core k of this mapping; box i of a population lies on core ``first[population] + i``.
     tilings : mapping of population to Tiling
     first : mapping of population to int
+    bounds : mapping of population to LayerBound
     assumptions : tuple of str
         What the numbers rest on, for reports.
     """
@@ -120,6 +154,7 @@ class Mapping:
     cores: tuple[CoreAllocation, ...]
     tilings: abc.Mapping[str, Tiling]
     first: abc.Mapping[str, int]
+    bounds: abc.Mapping[str, LayerBound]
     assumptions: tuple[str, ...]
 
     @property
@@ -131,6 +166,11 @@ class Mapping:
     def n_chips(self) -> int:
         """Chips in use."""
         return len({core.chip for core in self.cores})
+
+    @property
+    def lower_bound(self) -> int:
+        """Cores that all populations take at least."""
+        return sum(bound.cores for bound in self.bounds.values())
 
     def cores_of(self, population: str) -> range:
         """Numbers of the cores that hold a population."""
@@ -149,15 +189,21 @@ class Mapping:
     def _layer(self, name: str) -> LayerUtilization:
         cores = [self.cores[k] for k in self.cores_of(name)]
         shares: dict[str, float | None] = {}
+        fullest: dict[str, float] = {}
         for resource in cores[0].usage():
             limit = self.board.limit(resource)
-            total = sum(core.usage()[resource] for core in cores)
-            shares[resource] = None if limit is None else total / (limit * len(cores))
-        known = {resource: share for resource, share in shares.items() if share is not None}
-        n_neurons = math.prod(self.tilings[name].shape)
-        lower_bound = -(-n_neurons // self.board.require_limit("neurons"))
+            used = [core.usage()[resource] for core in cores]
+            shares[resource] = None if limit is None else sum(used) / (limit * len(cores))
+            if limit is not None:
+                fullest[resource] = max(used) / limit
+        bound = self.bounds[name]
         return LayerUtilization(
-            name, len(cores), lower_bound, max(known, key=known.__getitem__), shares
+            name,
+            len(cores),
+            bound.cores,
+            bound.by_resource,
+            max(fullest, key=fullest.__getitem__),
+            shares,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -181,15 +227,7 @@ class Mapping:
                 }
                 for k, core in enumerate(self.cores)
             ],
-            "layers": [
-                {
-                    "population": layer.population,
-                    "cores": layer.cores,
-                    "lower_bound": layer.lower_bound,
-                    "binding": layer.binding,
-                    "utilization": dict(layer.shares),
-                }
-                for layer in self.layers()
-            ],
+            "lower_bound": self.lower_bound,
+            "layers": [layer.to_dict() for layer in self.layers()],
             "assumptions": list(self.assumptions),
         }

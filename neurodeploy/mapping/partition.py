@@ -17,16 +17,18 @@ A limit that the board file leaves unknown is not checked; the mapping says so.
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from neurodeploy.boards.board import Board
 from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, MaxPool
 from neurodeploy.mapping.allocation import CoreAllocation, PopulationSlice
 from neurodeploy.mapping.allocation import Mapping as CoreMapping
+from neurodeploy.mapping.bounds import channel_limits, layer_bounds
 from neurodeploy.mapping.demand import RESOURCE_WORDS, RESOURCES, Demand, on_chip
 from neurodeploy.mapping.tiling import Tiling, tile_sizes
 
@@ -38,12 +40,21 @@ REMEDIES: dict[str, str] = {
 }
 
 
-def partition(netlist: IntegerNetlist, board: Board) -> CoreMapping:
-    """Cut a netlist into cores of a neurocore board and place them in row-column order.
+def partition(
+    netlist: IntegerNetlist, board: Board, least: Mapping[str, int] | None = None
+) -> CoreMapping:
+    """Cut a netlist into cores of a neurocore board and lay them in row-column order.
 
     Boxes of a population are chosen with the fewest cores and, among those, the fewest input
     axons. Cores are numbered in the order of execution, so that populations that talk to each
     other lie near each other; core k lies on the tile ``board.grid.tile_of(k)``.
+
+    Parameters
+    ----------
+    netlist : IntegerNetlist
+    board : Board
+    least : mapping of population to int, optional
+        Cores that a population gets at least, to spread its work.
 
     Raises
     ------
@@ -53,13 +64,28 @@ def partition(netlist: IntegerNetlist, board: Board) -> CoreMapping:
     UsageError
         For a board of another kind.
     """
+    check_board(netlist, board)
+    return mapping_of(netlist, board, _cut_all(netlist, board, least or {}))
+
+
+def check_board(netlist: IntegerNetlist, board: Board) -> None:
+    """Raise what :func:`partition` raises for the kind of board, and for widths and delays."""
     if board.kind != "neurocore":
         raise UsageError(
             f"board {board.name}: {board.kind} cores are filled by 'neurodeploy compile'; "
             "partition takes neurocore boards"
         )
     _check_projections(netlist, board)
-    tilings = _cut_all(netlist, board)
+
+
+def mapping_of(netlist: IntegerNetlist, board: Board, tilings: Mapping[str, Tiling]) -> CoreMapping:
+    """Mapping with populations cut as told, in row-column order; limits are not checked.
+
+    Raises
+    ------
+    CapacityError
+        If the board has too few cores.
+    """
     cores: list[CoreAllocation] = []
     first: dict[str, int] = {}
     for name in netlist.schedule.order:
@@ -69,24 +95,19 @@ def partition(netlist: IntegerNetlist, board: Board) -> CoreMapping:
         demand = Demand(netlist, netlist.by_name[name], board)
         demand.set_neighbours(tilings, netlist)
         usage = demand.usage(tilings[name]).by_resource
-        for tile, ranges in enumerate(tilings[name].boxes()):
-            used = {resource: int(usage[resource][tile]) for resource in RESOURCES}
+        columns = [usage[resource].tolist() for resource in RESOURCES]
+        for ranges, *used in zip(tilings[name].boxes(), *columns, strict=True):
             chip, x, y = board.grid.tile_of(len(cores))
-            cores.append(
-                CoreAllocation(
-                    chip,
-                    x,
-                    y,
-                    (PopulationSlice(name, ranges),),
-                    neurons=used["neurons"],
-                    synapse_memory_bits=used["synapse_memory_bits"],
-                    axons_in=used["input_axons"],
-                    axons_out=used["output_axons"],
-                )
-            )
+            cores.append(CoreAllocation(chip, x, y, (PopulationSlice(name, ranges),), *used))
     _check_cores(netlist, board, tilings, len(cores))
     return CoreMapping(
-        board, netlist.name, tuple(cores), tilings, first, _assumptions(netlist, board)
+        board,
+        netlist.name,
+        tuple(cores),
+        dict(tilings),
+        first,
+        layer_bounds(netlist, board),
+        _assumptions(netlist, board),
     )
 
 
@@ -105,13 +126,17 @@ def _check_projections(netlist: IntegerNetlist, board: Board) -> None:
                 )
 
 
-def _cut_all(netlist: IntegerNetlist, board: Board) -> dict[str, Tiling]:
+def _cut_all(netlist: IntegerNetlist, board: Board, least: Mapping[str, int]) -> dict[str, Tiling]:
     populations = [
         netlist.by_name[name]
         for name in reversed(netlist.schedule.order)
         if not isinstance(netlist.by_name[name].model, Input)
     ]
     demands = {p.name: Demand(netlist, p, board) for p in populations}
+    most = {
+        p.name: np.minimum.reduce(list(channel_limits(netlist, p, board).values()))
+        for p in populations
+    }
     tilings: dict[str, Tiling] = {}
     # Finer targets need more output axons of their sources, and inside a cycle a target is cut
     # after its source: repeat until nothing changes. Cuts only become finer, so this ends.
@@ -122,16 +147,20 @@ def _cut_all(netlist: IntegerNetlist, board: Board) -> dict[str, Tiling]:
             demand.set_neighbours(tilings, netlist)
             current = tilings.get(population.name)
             if current is None or demand.usage(current).excess(board) is not None:
-                least = 1 if current is None else current.n_tiles + 1
-                tilings[population.name] = _cut(population, demand, board, least)
+                fewest = least.get(population.name, 1)
+                if current is not None:
+                    fewest = current.n_tiles + 1
+                tilings[population.name] = _cut(
+                    population, demand, board, fewest, most[population.name]
+                )
         if tilings == before:
             return tilings
 
 
-def _cut(population: Population, demand: Demand, board: Board, least: int) -> Tiling:
-    limit = board.require_limit("neurons")
-    least = max(least, -(-population.size // limit))
-    for group in _candidates(population, limit, least):
+def _cut(
+    population: Population, demand: Demand, board: Board, least: int, most: IntArray
+) -> Tiling:
+    for group in _candidates(population, least, most):
         best: tuple[int, Tiling] | None = None
         for tiling in group:
             if not demand.may_fit(tiling):
@@ -153,19 +182,28 @@ def _cut(population: Population, demand: Demand, board: Board, least: int) -> Ti
     )
 
 
-def _candidates(population: Population, limit: int, least: int) -> Iterator[list[Tiling]]:
-    """Cuts by rising number of cores; cuts of equally many stand together."""
-    sizes = [tile_sizes(n) for n in population.shape]
-    tilings = [
-        Tiling(population.shape, tile)
-        for tile in itertools.product(*sizes)
-        if math.prod(tile) <= limit
+def _candidates(population: Population, least: int, most: IntArray) -> Iterator[list[Tiling]]:
+    """Cuts by rising number of cores; cuts of equally many stand together.
+
+    ``most``: channels that a box may have, by its other lengths (:func:`channel_limits`).
+    """
+    shape = population.shape
+    sizes = [
+        np.array([t for t in tile_sizes(n) if axis == 0 or t <= most.shape[axis - 1]])
+        for axis, n in enumerate(shape)
     ]
-    single = Tiling(population.shape, (1,) * len(population.shape))
-    chosen = [t for t in tilings if t.n_tiles >= least] or [single]
-    chosen.sort(key=lambda t: (t.n_tiles, t.tile))
-    for _, group in itertools.groupby(chosen, key=lambda t: t.n_tiles):
-        yield list(group)
+    tile = np.stack(np.meshgrid(*sizes, indexing="ij"), axis=-1).reshape(-1, len(shape))
+    fits = tile[:, 0] <= most[tuple(tile[:, 1:].T - 1)]
+    parts = (-(-np.array(shape) // tile)).prod(axis=1)
+    chosen = fits & (parts >= least)
+    if not chosen.any():
+        yield [Tiling(shape, (1,) * len(shape))]
+        return
+    tile, parts = tile[chosen], parts[chosen]
+    order = np.lexsort((*tile.T[::-1], parts))
+    starts = np.flatnonzero(np.diff(parts[order], prepend=-1))
+    for group in np.split(tile[order], starts[1:]):
+        yield [Tiling(shape, tuple(row)) for row in group.tolist()]
 
 
 def _check_cores(

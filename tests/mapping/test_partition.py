@@ -247,13 +247,17 @@ def test_mapping_as_json() -> None:
         [{"population": "l1", "ranges": [[0, 3]]}],
     ]
     assert data["cores"][0]["utilization"]["neurons"] == 1.0
+    assert data["lower_bound"] == 3
     assert data["layers"][0] | {"utilization": None} == {
         "population": "l0",
         "cores": 2,
         "lower_bound": 2,
+        "bounds": {"neurons": 2, "synapse_memory_bits": 1, "input_axons": 1, "output_axons": 1},
         "binding": "neurons",
         "utilization": None,
+        "advice": "at its lower bound; more neurons a core would help",
     }
+    assert data["layers"][1]["advice"] == "nothing: it takes one core"
 
 
 def test_partition_is_deterministic() -> None:

@@ -1,0 +1,214 @@
+"""Placement files: how a netlist is cut and where its cores lie, as JSON.
+
+::
+
+    {"neurodeploy_placement": 1, "network": "lenet", "board": "loihi1",
+     "populations": [{"name": "conv1", "shape": [6, 28, 28], "box": [6, 4, 28],
+                      "cores": [[chip, x, y], ...]}, ...]}
+
+``box``: the largest box of the population along each axis; boxes follow each other in C order, and
+so do their cores. A file says nothing of weights: it fits every netlist of the same shape.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.boards.board import Board
+from neurodeploy.errors import FileFormatError
+from neurodeploy.ir.files import read_bytes, write_bytes_whole
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.neurons import Input
+from neurodeploy.mapping.allocation import Mapping
+from neurodeploy.mapping.demand import RESOURCE_WORDS, RESOURCES
+from neurodeploy.mapping.partition import check_board, mapping_of
+from neurodeploy.mapping.tiling import Tiling
+
+_KEY = "neurodeploy_placement"
+_VERSION = 1
+_AGAIN = "save a new one with --save-placement"
+
+
+def save_placement(mapping: Mapping, path: str | Path) -> None:
+    """Write a mapping to a placement file.
+
+    Raises
+    ------
+    UsageError
+        If the path cannot be written.
+    """
+    populations = [
+        {
+            "name": name,
+            "shape": list(tiling.shape),
+            "box": list(tiling.tile),
+            "cores": [
+                [core.chip, core.x, core.y]
+                for core in (mapping.cores[k] for k in mapping.cores_of(name))
+            ],
+        }
+        for name, tiling in ((name, mapping.tilings[name]) for name in mapping.first)
+    ]
+    head = {_KEY: _VERSION, "network": mapping.network, "board": mapping.board.name}
+    lines = ",\n".join(json.dumps(population) for population in populations)
+    text = f'{json.dumps(head)[:-1]}, "populations": [\n{lines}\n]}}\n'
+    write_bytes_whole(Path(path), text.encode())
+
+
+def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> Mapping:
+    """Read a placement file for a netlist and a board.
+
+    Raises
+    ------
+    FileFormatError
+        In one line, if the file is none or does not fit: population or core, what it has against
+        what the netlist or the board has, and the remedy.
+    CapacityError, UsageError
+        As :func:`neurodeploy.mapping.partition.partition`.
+    """
+    path = Path(path)
+    check_board(netlist, board)
+    entries = _entries(path, board)
+    tilings: dict[str, Tiling] = {}
+    expected = [p for p in netlist.populations if not isinstance(p.model, Input)]
+    names = {p.name for p in expected}
+    for name in entries:
+        if name not in names:
+            raise _misfit(path, name, "a population that", f"{netlist.name} does not have")
+    for population in expected:
+        entry = entries.get(population.name)
+        if entry is None:
+            raise _misfit(path, population.name, "missing; the file has", _listed(entries))
+        shape = list(population.shape)
+        if entry["shape"] != shape:
+            raise _misfit(path, population.name, f"shape {entry['shape']}, expected", str(shape))
+        box = entry["box"]
+        if len(box) != len(shape) or any(not 1 <= b <= n for b, n in zip(box, shape, strict=False)):
+            raise _misfit(
+                path, population.name, f"box {box}, expected", f"1 to {shape} along each axis"
+            )
+        tiling = Tiling(population.shape, tuple(box))
+        if len(entry["cores"]) != tiling.n_tiles:
+            raise _misfit(
+                path,
+                population.name,
+                f"{len(entry['cores'])} cores, expected",
+                f"{tiling.n_tiles} for boxes of {box} of {shape}",
+            )
+        tilings[population.name] = tiling
+    mapping = mapping_of(netlist, board, tilings)
+    places = [tuple(place) for name in mapping.first for place in entries[name]["cores"]]
+    placed = replace(
+        mapping,
+        cores=tuple(
+            replace(core, chip=chip, x=x, y=y)
+            for core, (chip, x, y) in zip(mapping.cores, places, strict=True)
+        ),
+    )
+    _check_places(path, placed)
+    _check_limits(path, placed)
+    return placed
+
+
+def _entries(path: Path, board: Board) -> dict[str, dict[str, Any]]:
+    """The populations of a file, with everything of the right type."""
+    try:
+        data = json.loads(read_bytes(path, "a placement file (JSON)"))
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise FileFormatError(f"{path}: not a placement file: {reason}; {_AGAIN}") from error
+    if not isinstance(data, dict) or _KEY not in data:
+        raise FileFormatError(f"{path}: not a placement file: no key {_KEY!r}; {_AGAIN}")
+    if data[_KEY] != _VERSION:
+        raise FileFormatError(
+            f"{path}: {_KEY} {data[_KEY]!r}, this version reads {_VERSION}; {_AGAIN}"
+        )
+    if data.get("board") != board.name:
+        raise FileFormatError(
+            f"{path}: made for board {data.get('board')!r}, not {board.name!r}; name that board or "
+            f"{_AGAIN}"
+        )
+    populations = data.get("populations")
+    if not isinstance(populations, list):
+        raise FileFormatError(f"{path}: populations: expected a list; {_AGAIN}")
+    found: dict[str, dict[str, Any]] = {}
+    for number, entry in enumerate(populations):
+        where = f"{path}: populations[{number}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise FileFormatError(f"{where}: expected a table with a name; {_AGAIN}")
+        name = entry["name"]
+        for key in ("shape", "box"):
+            if not _whole_list(entry.get(key)):
+                raise _misfit(path, name, f"{key} {entry.get(key)!r}, expected", "whole numbers")
+        cores = entry.get("cores")
+        if not isinstance(cores, list):
+            raise _misfit(path, name, f"cores {cores!r}, expected", "a list")
+        for k, place in enumerate(cores):
+            if not _whole_list(place) or len(place) != 3:
+                raise _misfit(path, f"{name}, core {k}", f"{place!r}, expected", "[chip, x, y]")
+        if name in found:
+            raise _misfit(path, name, "listed", "twice")
+        found[name] = entry
+    return found
+
+
+def _whole_list(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(v, int) and not isinstance(v, bool) for v in value
+    )
+
+
+def _check_places(path: Path, mapping: Mapping) -> None:
+    """Every core on a tile that exists, no tile with more cores than it has."""
+    grid = mapping.board.grid
+    taken: Counter[tuple[int, int, int]] = Counter()
+    for core in mapping.cores:
+        where = f"{core.slices[0]}"
+        for what, value, end in (
+            ("chip", core.chip, grid.chips),
+            ("x", core.x, grid.tiles_x),
+            ("y", core.y, grid.tiles_y),
+        ):
+            if not 0 <= value < end:
+                raise _misfit(
+                    path,
+                    where,
+                    f"{what} {value}, board {mapping.board.name} has",
+                    f"0 to {end - 1}",
+                )
+        place = core.chip, core.x, core.y
+        taken[place] += 1
+        if taken[place] > grid.cores_per_tile:
+            raise _misfit(
+                path,
+                where,
+                f"core {taken[place]} on tile {list(place)}, a tile of {mapping.board.name} has",
+                str(grid.cores_per_tile),
+            )
+
+
+def _check_limits(path: Path, mapping: Mapping) -> None:
+    for core in mapping.cores:
+        for resource in RESOURCES:
+            limit, used = mapping.board.limit(resource), core.usage()[resource]
+            if limit is not None and used > limit:
+                raise _misfit(
+                    path,
+                    str(core.slices[0]),
+                    f"{used} {RESOURCE_WORDS[resource]}, a core of {mapping.board.name} has",
+                    str(limit),
+                )
+
+
+def _misfit(path: Path, where: str, got: str, expected: str) -> FileFormatError:
+    return FileFormatError(f"{path}: {where}: {got} {expected}; {_AGAIN}")
+
+
+def _listed(entries: dict[str, dict[str, Any]]) -> str:
+    shown = list(entries)[:6]
+    more = len(entries) - len(shown)
+    return (", ".join(shown) or "none") + f" and {more} more" * bool(more)
