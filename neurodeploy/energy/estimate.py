@@ -30,7 +30,9 @@ from neurodeploy.energy.operations import SourceEnergy
 from neurodeploy.energy.timing import unknown_latencies
 from neurodeploy.energy.traffic import CoreTraffic, Traffic
 from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.mapping.allocation import LayerUtilization
 from neurodeploy.mapping.allocation import Mapping as CoreMapping
+from neurodeploy.mapping.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,10 @@ class EnergyReport:
     assumptions : tuple of str
     source_network : SourceEnergy or None
     cross_validation : tuple of LayerComparison or None
+    layers : tuple of LayerUtilization
+        How populations fill their cores, where the mapping tells it.
+    placement : mapping or None
+        Figures of the placement (:meth:`neurodeploy.mapping.placement.Placement.to_dict`).
     """
 
     network: str
@@ -121,6 +127,8 @@ class EnergyReport:
     assumptions: tuple[str, ...] = ()
     source_network: SourceEnergy | None = None
     cross_validation: tuple[LayerComparison, ...] | None = None
+    layers: tuple[LayerUtilization, ...] = ()
+    placement: Mapping[str, Any] | None = None
 
     def chips_detail(self) -> list[dict[str, Any]]:
         """Events, cores and dynamic energy per chip."""
@@ -166,6 +174,8 @@ class EnergyReport:
             "assumptions": list(self.assumptions),
             "source_network": None if source is None else source.to_dict(),
             "cross_validation": None if layers is None else [layer.to_dict() for layer in layers],
+            "layers": [layer.to_dict() for layer in self.layers],
+            "placement": None if self.placement is None else dict(self.placement),
         }
 
 
@@ -178,6 +188,7 @@ def estimate(
     assumptions: Sequence[str] = (),
     source_network: SourceEnergy | None = None,
     cross_validation: Sequence[LayerComparison] | None = None,
+    placement: Placement | None = None,
 ) -> EnergyReport:
     """Price the events of a run.
 
@@ -192,7 +203,7 @@ def estimate(
         For utilization and assumptions of neurocore boards.
     assumptions : sequence of str
         What else the numbers rest on.
-    source_network, cross_validation : optional
+    source_network, cross_validation, placement : optional
         Shown beside the estimate.
 
     Raises
@@ -259,6 +270,8 @@ def estimate(
         assumptions=(*(mapping.assumptions if mapping is not None else ()), *assumptions),
         source_network=source_network,
         cross_validation=None if cross_validation is None else tuple(cross_validation),
+        layers=() if mapping is None else tuple(mapping.layers()),
+        placement=None if placement is None else placement.to_dict(samples),
     )
 
 

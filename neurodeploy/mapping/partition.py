@@ -41,7 +41,11 @@ REMEDIES: dict[str, str] = {
 
 
 def partition(
-    netlist: IntegerNetlist, board: Board, least: Mapping[str, int] | None = None
+    netlist: IntegerNetlist,
+    board: Board,
+    least: Mapping[str, int] | None = None,
+    *,
+    by_channels: bool = False,
 ) -> CoreMapping:
     """Cut a netlist into cores of a neurocore board and lay them in row-column order.
 
@@ -55,6 +59,9 @@ def partition(
     board : Board
     least : mapping of population to int, optional
         Cores that a population gets at least, to spread its work.
+    by_channels : bool
+        Of equally many boxes prefer those of few channels and many positions, which are busy more
+        evenly, to those with the fewest input axons.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def partition(
         For a board of another kind.
     """
     check_board(netlist, board)
-    return mapping_of(netlist, board, _cut_all(netlist, board, least or {}))
+    return mapping_of(netlist, board, _cut_all(netlist, board, least or {}, by_channels))
 
 
 def check_board(netlist: IntegerNetlist, board: Board) -> None:
@@ -126,7 +133,9 @@ def _check_projections(netlist: IntegerNetlist, board: Board) -> None:
                 )
 
 
-def _cut_all(netlist: IntegerNetlist, board: Board, least: Mapping[str, int]) -> dict[str, Tiling]:
+def _cut_all(
+    netlist: IntegerNetlist, board: Board, least: Mapping[str, int], by_channels: bool
+) -> dict[str, Tiling]:
     populations = [
         netlist.by_name[name]
         for name in reversed(netlist.schedule.order)
@@ -151,25 +160,31 @@ def _cut_all(netlist: IntegerNetlist, board: Board, least: Mapping[str, int]) ->
                 if current is not None:
                     fewest = current.n_tiles + 1
                 tilings[population.name] = _cut(
-                    population, demand, board, fewest, most[population.name]
+                    population, demand, board, fewest, most[population.name], by_channels
                 )
         if tilings == before:
             return tilings
 
 
 def _cut(
-    population: Population, demand: Demand, board: Board, least: int, most: IntArray
+    population: Population,
+    demand: Demand,
+    board: Board,
+    least: int,
+    most: IntArray,
+    by_channels: bool,
 ) -> Tiling:
     for group in _candidates(population, least, most):
-        best: tuple[int, Tiling] | None = None
+        best: tuple[tuple[int, int], Tiling] | None = None
         for tiling in group:
             if not demand.may_fit(tiling):
                 continue
             usage = demand.usage(tiling)
             if usage.excess(board) is None:
                 axons = int(usage.by_resource["input_axons"].sum())
-                if best is None or axons < best[0]:
-                    best = axons, tiling
+                rank = (tiling.tile[0] if by_channels else 0, axons)
+                if best is None or rank < best[0]:
+                    best = rank, tiling
         if best is not None:
             return best[1]
     alone = Tiling(population.shape, (1,) * len(population.shape))

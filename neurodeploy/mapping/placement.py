@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from neurodeploy.boards.board import Board
 from neurodeploy.errors import UnknownNameError
 from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.mapping import layouts
@@ -65,19 +64,20 @@ class Candidate:
     rounds: int = 0
     out_of_time: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Figures as JSON values, without the mapping."""
+    def to_dict(self, samples: int = 1) -> dict[str, Any]:
+        """Figures as JSON values, per sample, without the mapping."""
+        cost = self.cost
         return {
             "name": self.name,
             "cores": self.mapping.n_cores,
-            "energy": self.cost.energy,
-            "energy_unit": self.cost.unit,
-            "time_s": self.cost.time_s,
-            "packets": self.cost.packets,
-            "hops": self.cost.hops,
-            "hops_per_packet": self.cost.hops_per_packet,
-            "chip_crossings": self.cost.crossings,
-            "packets_over_busiest_link": self.cost.busiest_link,
+            "energy": cost.energy / samples,
+            "energy_unit": cost.unit,
+            "time_s": None if cost.time_s is None else cost.time_s / samples,
+            "packets": cost.packets / samples,
+            "hops": cost.hops / samples,
+            "hops_per_packet": cost.hops_per_packet,
+            "chip_crossings": cost.crossings / samples,
+            "packets_over_busiest_link": cost.busiest_link / samples,
             "rounds": self.rounds,
             "out_of_time": self.out_of_time,
         }
@@ -112,14 +112,14 @@ class Placement:
         """Candidates that no other betters, by rising energy."""
         return pareto_front(self.candidates)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Figures as JSON values, without the mappings."""
+    def to_dict(self, samples: int = 1) -> dict[str, Any]:
+        """Figures as JSON values, per sample, without the mappings."""
         return {
             "objective": self.objective,
             "packets_of": "a run" if self.measured else "one spike of every neuron",
-            "chosen": self.chosen.to_dict(),
-            "candidates": [candidate.to_dict() for candidate in self.candidates],
-            "front": [candidate.to_dict() for candidate in self.front],
+            "chosen": self.chosen.to_dict(samples),
+            "candidates": [candidate.to_dict(samples) for candidate in self.candidates],
+            "front": [candidate.to_dict(samples) for candidate in self.front],
         }
 
 
@@ -277,10 +277,8 @@ def current_placement(
     mapping: Mapping,
     flows: CoreFlows,
     name: str,
-    board: Board | None = None,
     core_seconds: FloatArray | None = None,
 ) -> Placement:
     """Figures of a mapping as it lies, with nothing to choose from."""
-    chosen = mapping.board if board is None else board
-    cost = placement_cost(flows, mapping.positions(), chosen, core_seconds)
+    cost = placement_cost(flows, mapping.positions(), mapping.board, core_seconds)
     return choose([Candidate(name, mapping, cost, 0.0)], "none", measured=flows.measured)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neurodeploy.energy.estimate import CoreEnergy, EnergyReport
+from neurodeploy.report.mapping import mapping_parts
 from neurodeploy.report.text import render_table
 
 _PREFIXES: tuple[tuple[float, str], ...] = (
@@ -104,6 +105,7 @@ def render_energy(report: EnergyReport) -> str:
         f"{report.network} on {report.board}, mean of {samples}",
         render_table(("quantity", "per inference"), summary_rows(report)),
         render_table(("event", "per inference", "energy"), event_rows(report)) + _host(report),
+        *mapping_parts(report),
         _cores(report),
     ]
     if report.cross_validation is not None:

@@ -13,6 +13,7 @@ from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.targets.base import Deployment
 from neurodeploy.workflow.compilation import chosen_board
 from neurodeploy.workflow.loading import load
+from neurodeploy.workflow.placing import PlacementRequest
 from neurodeploy.workflow.stimulus import stimulus_for
 
 if TYPE_CHECKING:
@@ -27,12 +28,15 @@ def estimate_energy(
     samples: int | None = None,
     *,
     cross_validate: bool = False,
+    objective: str | None = None,
+    placement: str | Path | None = None,
+    save_placement: str | Path | None = None,
     progress: Progress | None = None,
 ) -> EnergyReport:
     """Energy, time, cores and chips per inference, from the exact spikes of a run.
 
-    Boards of neurocores get the netlist partitioned; boards of crossbar cores get it compiled, and
-    the compiled cores are counted.
+    Boards of neurocores get the netlist partitioned, and its cores placed by the packets of the
+    run; boards of crossbar cores get it compiled, and the compiled cores are counted.
 
     Parameters
     ----------
@@ -44,13 +48,22 @@ def estimate_energy(
         The first so many; all by default.
     cross_validate : bool
         Count the real-valued simulation as well.
+    objective : {"energy", "time", "pareto", "none"}, optional
+        What cores of neurocore boards are placed for: energy if not given.
+    placement : path, optional
+        A placement file to take instead.
+    save_placement : path, optional
+        Where to write the placement.
 
     Raises
     ------
     CapacityError
         If the board cannot hold the network.
+    FileFormatError
+        If the placement file does not fit the network or the board.
     UsageError
-        If no board is named and the deployment has none.
+        If no board is named and the deployment has none, for both an objective and a placement
+        file, and for any of them on a board of crossbar cores.
     """
     from neurodeploy.energy.estimate import estimate
 
@@ -68,6 +81,7 @@ def estimate_energy(
         source = source_energy(macs(artifact.analog))
     if cross_validate:
         _expect_real(artifact)
+    wanted = PlacementRequest.checked(chosen, objective, placement, save_placement)
     if chosen.kind == "crossbar":
         deployment = _crossbar_deployment(thing, chosen)
         deployment.run(stimulus, record=(), progress=progress)
@@ -79,18 +93,24 @@ def estimate_energy(
             cross_validation=_cross_validation(artifact, stimulus) if cross_validate else None,
         )
     from neurodeploy.energy.measure import measure_traffic
-    from neurodeploy.mapping.partition import partition
 
     netlist = artifact.integer
-    mapping = partition(netlist, chosen)
-    traffic, activity = measure_traffic(
-        mapping, netlist, stimulus, _recorder(artifact), progress=progress
+    mapping = wanted.start(netlist, chosen)
+    execute = _recorder(artifact)
+    traffic, activity = measure_traffic(mapping, netlist, stimulus, execute, progress=progress)
+    traffic, placed = wanted.finish(
+        traffic,
+        mapping,
+        netlist,
+        activity,
+        lambda other: measure_traffic(other, netlist, stimulus, execute)[0],
     )
     return estimate(
         traffic,
         chosen,
         network=netlist.name,
-        mapping=mapping,
+        mapping=placed.mapping,
+        placement=placed,
         source_network=source,
         cross_validation=(
             _cross_validation(artifact, stimulus, activity) if cross_validate else None

@@ -1,0 +1,190 @@
+"""Placement by what a run did: its packets, and how busy it kept every core.
+
+The time of a candidate is that of its mean step, summed over the run: of the busiest core as in
+:mod:`neurodeploy.energy.timing`, with the barrier, or of the busiest link
+(:mod:`neurodeploy.mapping.cost`). Where time counts, cuts that spread the work over more cores, and
+cuts by channels instead of patches, stand beside the one with the fewest cores: neighbouring
+pixels are busy together, the channels of a pixel less so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from neurodeploy.boards.board import COUNTED, SYNOPS_BY_KIND, Board
+from neurodeploy.energy.activity import Activity
+from neurodeploy.energy.traffic import Traffic, count_traffic
+from neurodeploy.errors import CapacityError
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.mapping.allocation import Mapping
+from neurodeploy.mapping.annealing import Budget
+from neurodeploy.mapping.flows import core_flows
+from neurodeploy.mapping.partition import partition
+from neurodeploy.mapping.placement import (
+    Candidate,
+    Placement,
+    choose,
+    current_placement,
+    objective_named,
+    place,
+)
+
+_RECEIVING = ("packets_received", "synops", *SYNOPS_BY_KIND)
+_ON_THE_WAY = ("hops_x", "hops_y", "chip_crossings")
+_MOST_CUTS = 6
+_HOT = 0.7
+_GROWTH = 1.5
+
+
+def place_by_activity(
+    mapping: Mapping,
+    netlist: IntegerNetlist,
+    activity: Activity,
+    objective: str = "energy",
+    *,
+    budget: Budget | None = None,
+    seed: int = 0,
+) -> Placement:
+    """Choose where the cores of a mapping lie, and for less time also how the netlist is cut.
+
+    Parameters
+    ----------
+    mapping : Mapping
+        Of :func:`neurodeploy.mapping.partition.partition`.
+    netlist : IntegerNetlist
+    activity : Activity
+    objective : {"energy", "time", "pareto", "none"}
+    budget : Budget, optional
+        For every cut.
+    seed : int
+
+    Raises
+    ------
+    UnknownNameError
+        For another objective.
+    """
+    wanted = objective_named(objective)
+    cuts = [mapping]
+    if wanted in ("time", "pareto"):
+        cuts += other_cuts(mapping, netlist, activity)
+    spikes = {name: counts.spikes for name, counts in activity.populations.items()}
+    candidates: list[Candidate] = []
+    for cut in cuts:
+        flows = core_flows(cut, netlist, spikes)
+        busy = core_seconds(cut, netlist, activity)
+        found = place(cut, flows, wanted, budget=budget, seed=seed, core_seconds=busy)
+        candidates += found.candidates
+    return choose(candidates, wanted, measured=True)
+
+
+def as_placed(mapping: Mapping, netlist: IntegerNetlist, activity: Activity) -> Placement:
+    """Figures of a mapping whose places are given."""
+    spikes = {name: counts.spikes for name, counts in activity.populations.items()}
+    flows = core_flows(mapping, netlist, spikes)
+    return current_placement(mapping, flows, "as given", core_seconds(mapping, netlist, activity))
+
+
+def placed_traffic(
+    traffic: Traffic,
+    mapping: Mapping,
+    placement: Placement,
+    netlist: IntegerNetlist,
+    activity: Activity,
+    measure: Callable[[Mapping], Traffic],
+) -> Traffic:
+    """Events under the chosen placement, from those of the mapping that it started from.
+
+    ``measure`` counts a run again, for a mapping that is cut otherwise: its steps take other times.
+    """
+    chosen = placement.mapping
+    if chosen.tilings != mapping.tilings:
+        return measure(chosen)
+    return count_traffic(chosen, netlist, activity).with_busy_time(traffic.busy_s)
+
+
+def core_seconds(
+    mapping: Mapping, netlist: IntegerNetlist, activity: Activity
+) -> FloatArray | None:
+    """Working time of every core over a run, barriers included; None if unknown.
+
+    By means over steps: of the two halves of a core the one that is longer on average.
+    """
+    board = mapping.board
+    if board.tick is not None:
+        return None
+    traffic = count_traffic(mapping, netlist, activity)
+    sending: FloatArray = np.zeros(mapping.n_cores)
+    receiving: FloatArray = np.zeros(mapping.n_cores)
+    for event in COUNTED:
+        if event in _ON_THE_WAY:
+            continue
+        latency = board.latency(event)
+        if latency is None:
+            return None
+        if latency:
+            counts = np.array([getattr(core, event) for core in traffic.cores], dtype=np.float64)
+            half = receiving if event in _RECEIVING else sending
+            half += counts * latency
+    busy: FloatArray = np.maximum(sending, receiving)
+    tiles = len({(core.chip, core.x, core.y) for core in mapping.cores})
+    return busy + _barriers(board, tiles) * traffic.steps_per_sample * traffic.samples
+
+
+def _barriers(board: Board, tiles: int) -> float:
+    barrier = board.barrier_at(tiles)
+    return 0.0 if barrier is None else barrier.si
+
+
+def other_cuts(mapping: Mapping, netlist: IntegerNetlist, activity: Activity) -> Iterator[Mapping]:
+    """Cuts with less time per step than the ones before them: by channels, and over more cores."""
+    busy = core_seconds(mapping, netlist, activity)
+    if busy is None:
+        return
+    least = float(busy.max())
+    board = mapping.board
+    for by_channels in (False, True):
+        current = mapping
+        if by_channels:
+            current = partition(netlist, board, by_channels=True)
+            busy = core_seconds(current, netlist, activity)
+            assert busy is not None
+            if busy.max() < least:
+                least = float(busy.max())
+                yield current
+        for _ in range(_MOST_CUTS):
+            finer = _spread(current, netlist, activity, by_channels)
+            if finer is None:
+                break
+            current = finer
+            busy = core_seconds(current, netlist, activity)
+            assert busy is not None
+            if busy.max() < least:
+                least = float(busy.max())
+                yield current
+
+
+def _spread(
+    mapping: Mapping, netlist: IntegerNetlist, activity: Activity, by_channels: bool
+) -> Mapping | None:
+    """The mapping with its busiest populations on more cores; None if there are none left."""
+    busy = core_seconds(mapping, netlist, activity)
+    assert busy is not None
+    fewest: dict[str, int] = {}
+    for name, tiling in mapping.tilings.items():
+        cores = mapping.cores_of(name)
+        fewest[name] = tiling.n_tiles
+        if busy[cores.start : cores.stop].max() > _HOT * busy.max():
+            neurons = int(np.prod(tiling.shape))
+            fewest[name] = min(neurons, int(tiling.n_tiles * _GROWTH) + 1)
+    if fewest == {name: tiling.n_tiles for name, tiling in mapping.tilings.items()}:
+        return None
+    if sum(fewest.values()) > mapping.board.grid.n_cores:
+        return None
+    try:
+        return partition(netlist, mapping.board, fewest, by_channels=by_channels)
+    except CapacityError:
+        # Uneven cuts can take more cores than asked for.
+        return None

@@ -1,0 +1,116 @@
+"""Placement by the activity of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from neurodeploy.energy.activity import Activity, PopulationActivity
+from neurodeploy.energy.placing import as_placed, core_seconds, place_by_activity, placed_traffic
+from neurodeploy.energy.traffic import Traffic, count_traffic
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.neurons import Input
+from neurodeploy.mapping.annealing import Budget
+from neurodeploy.mapping.partition import partition
+from tests.mapping.boards import board, grid
+from tests.mapping.layered import layered
+
+NET = layered()
+BOARD = board(grid((1, 1), (12, 12)), neurons=128)
+SHORT = Budget(100, None)
+
+
+def uneven(netlist: IntegerNetlist, seed: int = 0, samples: int = 3) -> Activity:
+    """Spikes in one corner of the image, far more than elsewhere."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for population in netlist.populations:
+        spikes = rng.poisson(0.2, population.shape)
+        if len(population.shape) == 3:
+            height, width = population.shape[1:]
+            spikes[:, : height // 3, : width // 3] += rng.poisson(
+                6.0, (population.shape[0], height // 3, width // 3)
+            )
+        spikes = spikes.astype(np.int64)
+        active = np.zeros_like(spikes) if isinstance(population.model, Input) else spikes + 1
+        found[population.name] = PopulationActivity(spikes, active)
+    return Activity(found, samples, netlist.timesteps)
+
+
+ACTIVITY = uneven(NET)
+MAPPING = partition(NET, BOARD)
+
+
+def test_busy_seconds_are_written_out() -> None:
+    traffic = count_traffic(MAPPING, NET, ACTIVITY)
+    found = core_seconds(MAPPING, NET, ACTIVITY)
+    assert found is not None
+    # Loihi 1: updates 8.4 and 5.3 ns, packets 2.1 ns, synops 3.5 ns, a barrier of 465 ns.
+    steps = traffic.steps_per_sample * traffic.samples
+    for core, seconds in zip(traffic.cores, found, strict=True):
+        sending = core.neuron_updates_active * 8.4 + core.neuron_updates_inactive * 5.3
+        sending += core.packets * 2.1
+        expected = max(sending, core.synops * 3.5) * 1e-9 + steps * 465e-9
+        assert seconds == pytest.approx(expected, rel=1e-12)
+
+
+def test_unknown_latencies_leave_the_time_to_the_links() -> None:
+    events = dict(BOARD.events)
+    events["synops"] = dataclasses.replace(events["synops"], latency=None)
+    silent = dataclasses.replace(BOARD, events=events)
+    mapping = partition(NET, silent)
+    assert core_seconds(mapping, NET, ACTIVITY) is None
+    placement = place_by_activity(mapping, NET, ACTIVITY, "time", budget=SHORT)
+    assert placement.chosen.cost.time_s == pytest.approx(placement.chosen.cost.busiest_link * 5e-9)
+    assert {c.mapping.n_cores for c in placement.candidates} == {mapping.n_cores}
+
+
+def test_energy_changes_places_only_and_time_cuts_too() -> None:
+    frugal = place_by_activity(MAPPING, NET, ACTIVITY, "energy", budget=SHORT)
+    quick = place_by_activity(MAPPING, NET, ACTIVITY, "time", budget=SHORT)
+    assert frugal.mapping.tilings == MAPPING.tilings
+    assert frugal.measured
+    assert quick.mapping.n_cores > MAPPING.n_cores
+    assert quick.chosen.cost.key[1] < 0.7 * frugal.chosen.cost.key[1]
+    busy = core_seconds(quick.mapping, NET, ACTIVITY)
+    assert busy is not None
+    assert busy.max() == pytest.approx(quick.chosen.cost.time_s, rel=1e-12)
+    front = place_by_activity(MAPPING, NET, ACTIVITY, "pareto", budget=SHORT).front
+    assert len({c.mapping.n_cores for c in front}) > 1
+    assert front[0].cost.energy <= frugal.chosen.cost.energy
+    for candidate in quick.candidates:
+        assert not candidate.cost.dominates(quick.chosen.cost)
+
+
+def test_a_full_board_is_cut_no_finer() -> None:
+    full = board(grid((1, 1), (MAPPING.n_cores, 1)), neurons=128)
+    placement = place_by_activity(partition(NET, full), NET, ACTIVITY, "time", budget=SHORT)
+    assert {c.mapping.n_cores for c in placement.candidates} == {MAPPING.n_cores}
+
+
+def test_events_follow_the_chosen_mapping() -> None:
+    before = count_traffic(MAPPING, NET, ACTIVITY).with_busy_time(0.5)
+    again: list[int] = []
+
+    def measure(mapping: object) -> Traffic:
+        again.append(1)
+        return before
+
+    frugal = place_by_activity(MAPPING, NET, ACTIVITY, "energy", budget=SHORT)
+    after = placed_traffic(before, MAPPING, frugal, NET, ACTIVITY, measure)
+    assert not again
+    assert after.busy_s == 0.5
+    was, now = before.events(), after.events()
+    moved = {"hops_x", "hops_y", "chip_crossings"}
+    assert {k: v for k, v in was.items() if k not in moved} == {
+        k: v for k, v in now.items() if k not in moved
+    }
+    assert now["hops_x"] + now["hops_y"] == frugal.chosen.cost.hops
+    assert now["hops_x"] + now["hops_y"] < was["hops_x"] + was["hops_y"]
+    given = as_placed(frugal.mapping, NET, ACTIVITY)
+    assert given.chosen.cost == frugal.chosen.cost
+    quick = place_by_activity(MAPPING, NET, ACTIVITY, "time", budget=SHORT)
+    assert placed_traffic(before, MAPPING, quick, NET, ACTIVITY, measure) is before
+    assert again
