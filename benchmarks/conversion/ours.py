@@ -30,13 +30,22 @@ SPIKE_INPUT: tuple[tuple[str, dict[str, Any]], ...] = (
     ("signed-memory", {"input": "rate"}),
 )
 
+# Fewer levels than steps: what the fewest spikes can say.
+SPARSE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("local-threshold", {"levels": 1}),
+    ("local-threshold", {"levels": 2}),
+    ("rate", {"levels": 2, "normalization": "max", "initial_membrane": 0.35}),
+)
+
 
 def our_cases(
     network: str, methods: Sequence[str], timesteps: Sequence[int], images: int, bits: int
 ) -> list[Case]:
-    """Every method with its defaults, then those with spikes as input."""
+    """Every method with its defaults, then few levels, then spikes as input."""
     chosen = [(m, dict[str, Any]()) for m in methods]
-    chosen += [(m, options) for m, options in SPIKE_INPUT if "rate" in methods and m in methods]
+    chosen += [
+        (m, options) for m, options in (*SPARSE, *SPIKE_INPUT) if "rate" in methods and m in methods
+    ]
     return [
         Case(network, method, T, images, {**options, "weight_bits": bits})
         for method, options in chosen
