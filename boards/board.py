@@ -94,7 +94,8 @@ class SynapseFormat:
 
     ``shared_convolution``: axons of equal fan-out pattern can point to one stored kernel.
     ``channels_per_axon``: how many channels of one position an input axon can serve, each with
-    synapses of its own (1: every source neuron takes an axon).
+    synapses of its own (1: every source neuron takes an axon). ``shared_axon_slots``: entries of
+    the table of output axons that such an axon takes; an axon of one neuron takes one.
     """
 
     index_bits: int
@@ -106,6 +107,7 @@ class SynapseFormat:
     basis: Basis
     source: str
     channels_per_axon: int = 1
+    shared_axon_slots: int = 1
 
     def bits_per_axon(self, n_synapses: int, weight_bits: int) -> int:
         """Bits of synapse memory of one axon with ``n_synapses`` synapses."""
@@ -206,7 +208,18 @@ class Board:
         """Synchronization time of a step with ``tiles`` tiles in use; None if unknown."""
         if self.barrier is None or isinstance(self.barrier, Constant):
             return self.barrier
-        return max((e for e in self.barrier if e.tiles <= tiles), key=lambda e: e.tiles).time
+        return self._entry(self.barrier, tiles).time
+
+    def barrier_key(self, tiles: int) -> str:
+        """Where :meth:`barrier_at` stands in the board file."""
+        if not isinstance(self.barrier, tuple):
+            return "timing.barrier"
+        first = self._entry(self.barrier, tiles).tiles
+        return f"timing.barrier_by_tiles (from {first} tile{'s' * (first != 1)})"
+
+    @staticmethod
+    def _entry(barrier: tuple[BarrierEntry, ...], tiles: int) -> BarrierEntry:
+        return max((e for e in barrier if e.tiles <= tiles), key=lambda e: e.tiles)
 
     def to_dict(self) -> dict[str, Any]:
         """The board as JSON values, of the same form as its TOML file."""

@@ -268,15 +268,16 @@ def _synapses(reader: _Reader, value: object, kind: str) -> SynapseFormat | None
     if kind != "neurocore":
         raise reader.fail("synapses", f"a {kind} board has no synapse memory; remove the table")
     names = tuple(f.name for f in dataclasses.fields(SynapseFormat))
-    needed = tuple(n for n in names if n != "channels_per_axon")
-    table = {"channels_per_axon": 1, **reader.table(value, "synapses", names, needed)}
+    alone = {"channels_per_axon": 1, "shared_axon_slots": 1}
+    needed = tuple(n for n in names if n not in alone)
+    table = alone | reader.table(value, "synapses", names, needed)
     least = {
         "index_bits": 0,
         "delay_bits": 0,
         "block_synapses": 1,
         "block_overhead_bits": 0,
         "word_bits": 1,
-        "channels_per_axon": 1,
+        **alone,
     }
     shared = table["shared_convolution"]
     if not isinstance(shared, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from neurodeploy.boards.board import Board
@@ -50,7 +51,8 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
         if isinstance(netlist.by_name[name].model, RealNeuron)
     }
     while True:
-        chosen = replace(wanted, layer_bits=dict(bits))
+        fraction = _fraction_bits(board, wanted, bits.values())
+        chosen = replace(wanted, layer_bits=dict(bits), max_fraction_bits=fraction)
         integer, _ = chosen(netlist)
         violations = target.check(integer, board, options)
         if not violations:
@@ -72,3 +74,17 @@ def _state_bits(board: Board) -> int:
     """Width, sign included, of the states that a crossbar's membrane holds on both sides."""
     top = 2 ** (board.require_limit("membrane_bits") - 1) - 1
     return state_bits(int(min(top, -board.require_limit("membrane_floor"))))
+
+
+def _fraction_bits(board: Board, wanted: Quantization, bits: Iterable[int]) -> int:
+    """Most fractional bits with which the sums of fitted levels stay values of an axon.
+
+    A value beyond them takes further axon copies, all for the resolution of a threshold; on uniform
+    grids it often takes none, as small levels have their own values then.
+    """
+    fitted = [wanted.largest_weight(b) for b in bits if wanted.fitted(b)]
+    if not fitted:
+        return wanted.max_fraction_bits
+    values = min(board.require_limit("weight_max"), -board.require_limit("weight_min"))
+    most = max(0, int(values // max(fitted)).bit_length() - 1)
+    return min(wanted.max_fraction_bits, most)

@@ -1,11 +1,13 @@
 """Activity: what every neuron did in a run, summed over samples and steps.
 
-An update of a neuron is *active* if its state was or is not zero, or it has a bias, or it fires::
+An update of a neuron is *active* if it has a state, an input or a bias, or fires::
 
-    active[t] = v[t - 1] != 0 or v[t] != 0 or s[t] != 0 or b != 0        v[-1] = v0
+    active[t] = v[t - 1] != 0 or v[t] != 0 or a spike reached it or b != 0 or s[t] != 0
 
-All others are inactive: nothing happened, or inputs cancelled exactly on a membrane at rest. An
-accumulator of max-pooling is active from the first spike that reaches it.
+with v[-1] = v0 and what the host writes for ``current`` inputs in b. All others are inactive:
+nothing happened. An input that cancels exactly is an input all the same, as in SANA-FE (Boyle et
+al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971). An accumulator of max-pooling is active from
+the first spike that reaches it, and throughout if the host writes it a bias.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurodeploy.energy.arrivals import arrivals, host_bias
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population, RealNetlist
 from neurodeploy.ir.neurons import Input, MaxPool, Neuron
@@ -91,7 +94,7 @@ def activity_from_record(netlist: IntegerNetlist | RealNetlist, record: RunRecor
         if isinstance(population.model, Input):
             found[population.name] = PopulationActivity(spikes, np.zeros_like(spikes))
             continue
-        active = active_updates(population, record).sum(axis=(0, 1), dtype=np.int64)
+        active = active_updates(netlist, population, record).sum(axis=(0, 1), dtype=np.int64)
         held = None
         if isinstance(population.model, MaxPool):
             since = first_arrivals(netlist, population, record)
@@ -100,48 +103,32 @@ def activity_from_record(netlist: IntegerNetlist | RealNetlist, record: RunRecor
     return Activity(found, samples, record.timesteps)
 
 
-def active_updates(population: Population, record: RunRecord) -> AnyArray:
+def active_updates(
+    netlist: IntegerNetlist | RealNetlist, population: Population, record: RunRecord
+) -> AnyArray:
     """Which updates of a population are active: bool ``[B, T, *shape]``."""
     membrane = _of(record.membranes, population, "membranes") != 0
     active: AnyArray = membrane | (_of(record.spikes, population, "spikes") != 0)
     active[:, 1:] |= membrane[:, :-1]
     if isinstance(population.model, Neuron):
         active[:, 0] |= population.spread(population.model.initial_membrane) != 0
-        active |= population.spread(population.model.bias) != 0
+        bias = population.spread(population.model.bias) + host_bias(netlist, population, record)
+        active |= (bias != 0)[:, None]
+        active |= arrivals(netlist, population, record)
     return active
 
 
 def first_arrivals(
     netlist: IntegerNetlist | RealNetlist, population: Population, record: RunRecord
 ) -> IntArray:
-    """First step of the window in which a spike reaches each accumulator of a pool.
+    """First step of the window in which each accumulator of a pool has an input.
 
-    int64 ``[B, *input_shape]``; T where none does.
+    int64 ``[B, *input_shape]``; T where it never has one.
     """
-    T = record.timesteps
-    plan = netlist.schedule
-    samples = record.membranes[population.name].shape[0]
-    size = int(np.prod(population.input_shape))
-    first = np.full((samples, size), T, dtype=np.int64)
-    for projection, delay in zip(netlist.projections, plan.delays, strict=True):
-        if projection.post != population.name:
-            continue
-        offset = plan.depth[projection.pre] + delay - plan.depth[population.name]
-        emitted = record.spikes[projection.pre].reshape(samples, T, -1) != 0
-        # What arrives before the window opens or after it closes is dropped.
-        emitted = emitted[:, max(0, -offset) : max(0, T - offset)]
-        if not emitted.shape[1]:
-            continue
-        when = emitted.argmax(axis=1) + max(0, -offset) + offset
-        when = np.where(emitted.any(axis=1), when, T)
-        post, pre, weight = projection.connectivity.to_coo()
-        order = np.argsort(post[weight != 0], kind="stable")
-        post, pre = post[weight != 0][order], pre[weight != 0][order]
-        cells, starts = np.unique(post, return_index=True)
-        if cells.size:
-            earliest = np.minimum.reduceat(when[:, pre], starts, axis=1)
-            first[:, cells] = np.minimum(first[:, cells], earliest)
-    return first.reshape(samples, *population.input_shape)
+    arriving = arrivals(netlist, population, record)
+    first = np.where(arriving.any(axis=1), arriving.argmax(axis=1), record.timesteps)
+    first[host_bias(netlist, population, record) != 0] = 0
+    return first
 
 
 def _of(arrays: Mapping[str, AnyArray], population: Population, what: str) -> AnyArray:

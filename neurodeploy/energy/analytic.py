@@ -127,18 +127,21 @@ def rates_from_activations(
     Spikes of larger payload are fewer: for them, and where layers behind fire irregularly, the
     rates are estimates.
 
+    What conversion put between two nodes (half of a leaky activation, a part of a smooth one) has
+    no source: its mean on the calibration data stands in.
+
     Parameters
     ----------
     netlist : IntegerNetlist or RealNetlist
     activations : mapping of node to array ``[B, *shape]``
-        Of the source network, for the ``source`` of every population that can emit, as
+        Of the source network, for the ``source`` of every population that has one, as
         :func:`neurodeploy.ir.analog_numpy.evaluate` gives them.
 
     Raises
     ------
     UsageError
-        If a population has no source or unit, codes changes of its value, or its source is not
-        among the activations.
+        If a population has neither source nor mean, or no unit, codes changes of its value, or its
+        source is not among the activations.
     """
     rates: dict[str, FloatArray] = {}
     for population in netlist.populations:
@@ -251,8 +254,11 @@ def _coded(population: Population, activations: Mapping[str, FloatArray]) -> Flo
             f"{where}: its spikes code changes, which activations do not tell; run some samples "
             "and take their rates"
         )
-    if population.source is None or population.unit is None:
+    if population.unit is None or (population.source is None and population.mean is None):
         raise UsageError(f"{where}: no source network is known; give its rate")
+    if population.source is None:
+        assert population.mean is not None
+        return np.asarray(population.mean[None] / population.spread(population.unit))
     if population.source not in activations:
         raise UsageError(f"{where}: no activations of {population.source!r}; give them")
     values = np.asarray(activations[population.source], dtype=np.float64)

@@ -4,8 +4,10 @@ Per inference, with T + max depth steps::
 
     time    = steps * tick,  or  (seconds of the busiest core + steps * barrier)
     dynamic = sum over priced events of count * energy
-    static  = static power * time * (cores or chips in use, or once, as the board says)
+    idle    = static power * (cores or chips in use, or once, as the board says)
+    static  = idle * time
     total   = static + dynamic
+    running = total / time
 
 For a board that tells all events apart, without static power, a step costs::
 
@@ -69,6 +71,27 @@ class CoreEnergy:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimateError:
+    """Counts from rates against those of an exact run of the same samples, before placement.
+
+    Parameters
+    ----------
+    samples : int
+        That were run.
+    relative : mapping of str to float or None
+        ``spikes``, ``synops``, ``packets``, ``dynamic_energy`` and ``time``: estimate over exact
+        figure, minus 1; None where the exact one is 0 or unknown.
+    """
+
+    samples: int
+    relative: Mapping[str, float | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"samples": self.samples, "relative": dict(self.relative)}
+
+
+@dataclass(frozen=True, slots=True)
 class EnergyReport:
     """Energy and time per inference of a network on a board.
 
@@ -83,6 +106,8 @@ class EnergyReport:
         None: unknown.
     lower_bound_j : float
         Sum of everything known.
+    idle_w : float or None
+        Power while nothing happens, of the cores or chips in use or of the board.
     time_s : float or None
     time_lower_bound_s : float
         Sum of the times that are known; ``time_s`` where that is known.
@@ -104,6 +129,8 @@ class EnergyReport:
         How populations fill their cores, where the mapping tells it.
     placement : mapping or None
         Figures of the placement (:meth:`neurodeploy.mapping.placement.Placement.to_dict`).
+    estimate_error : EstimateError or None
+        Where the counts come from rates instead of a run: how far off such counts are.
     """
 
     network: str
@@ -116,6 +143,7 @@ class EnergyReport:
     dynamic_j: float | None
     total_j: float | None
     lower_bound_j: float
+    idle_w: float | None
     time_s: float | None
     time_lower_bound_s: float
     events: Mapping[str, float]
@@ -129,6 +157,14 @@ class EnergyReport:
     cross_validation: tuple[LayerComparison, ...] | None = None
     layers: tuple[LayerUtilization, ...] = ()
     placement: Mapping[str, Any] | None = None
+    estimate_error: EstimateError | None = None
+
+    @property
+    def running_w(self) -> float | None:
+        """Mean power during an inference; None: unknown."""
+        if self.total_j is None or not self.time_s:
+            return None
+        return self.total_j / self.time_s
 
     def chips_detail(self) -> list[dict[str, Any]]:
         """Events, cores and dynamic energy per chip."""
@@ -150,6 +186,7 @@ class EnergyReport:
     def to_dict(self) -> dict[str, Any]:
         """JSON values; an unknown figure is None."""
         source, layers = self.source_network, self.cross_validation
+        error = self.estimate_error
         return {
             "network": self.network,
             "board": self.board,
@@ -163,6 +200,7 @@ class EnergyReport:
                 "total": self.total_j,
                 "lower_bound": self.lower_bound_j,
             },
+            "power_w": {"idle": self.idle_w, "running": self.running_w},
             "time_per_inference_s": self.time_s,
             "time_lower_bound_s": self.time_lower_bound_s,
             "events": {**self.events, **self.host},
@@ -176,6 +214,7 @@ class EnergyReport:
             "cross_validation": None if layers is None else [layer.to_dict() for layer in layers],
             "layers": [layer.to_dict() for layer in self.layers],
             "placement": None if self.placement is None else dict(self.placement),
+            "estimate_error": None if error is None else error.to_dict(),
         }
 
 
@@ -231,15 +270,17 @@ def estimate(
 
     time, least_time = _time(traffic, board)
     if time is None:
-        unknown += unknown_latencies(board) or ["time of the busiest core (not measured)"]
+        missing = unknown_latencies(board, _tiles(traffic))
+        unknown += missing or ["time of the busiest core (not measured)"]
     chips = len({core.chip for core in traffic.cores})
     units = {"core": len(traffic.cores), "chip": chips, "board": 1}[board.static_power_per]
+    idle = None if board.static_power is None else board.static_power.si * units
     static = None
     least_static = 0.0
-    if board.static_power is None:
+    if idle is None:
         unknown.append(f"{STATIC_POWER}.power")
     else:
-        least_static = board.static_power.si * units * least_time
+        least_static = idle * least_time
         static = None if time is None else least_static
     total = None if static is None or dynamic is None else static + dynamic
     return EnergyReport(
@@ -253,6 +294,7 @@ def estimate(
         dynamic_j=dynamic,
         total_j=total,
         lower_bound_j=known + least_static,
+        idle_w=idle,
         time_s=time,
         time_lower_bound_s=least_time,
         events={name: counts[name] / samples for name in reported},
@@ -298,11 +340,15 @@ def _time(traffic: Traffic, board: Board) -> tuple[float | None, float]:
     if board.tick is not None:
         time = board.tick.si * traffic.steps_per_sample
         return time, time
-    barrier = board.barrier_at(len({(core.chip, core.x, core.y) for core in traffic.cores}))
+    barrier = board.barrier_at(_tiles(traffic))
     busy_s = (traffic.busy_s or 0.0) / traffic.samples
     barriers_s = 0.0 if barrier is None else barrier.si * traffic.steps_per_sample
     known = barrier is not None and traffic.busy_s is not None
     return (busy_s + barriers_s if known else None), busy_s + barriers_s
+
+
+def _tiles(traffic: Traffic) -> int:
+    return len({(core.chip, core.x, core.y) for core in traffic.cores})
 
 
 def _core(

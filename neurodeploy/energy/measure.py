@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from neurodeploy.energy.activity import Activity, activity_from_record
 from neurodeploy.energy.timing import busy_seconds, step_loads
@@ -64,16 +64,38 @@ def measure_traffic(
     progress: Progress | None = None,
 ) -> tuple[Traffic, Activity]:
     """Events of every core, with the time of the busiest one where steps have no fixed length."""
+    (traffic,), activity = measure_on_each(
+        [mapping], netlist, stimulus, execute, chunk=chunk, progress=progress
+    )
+    return traffic, activity
+
+
+def measure_on_each(
+    mappings: Sequence[Mapping],
+    netlist: IntegerNetlist,
+    stimulus: Stimulus,
+    execute: Execute,
+    *,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[Traffic], Activity]:
+    """:func:`measure_traffic` of several mappings of one netlist, from one run."""
     total: Activity | None = None
-    busy: float | None = 0.0 if mapping.board.tick is None else None
+    busy: list[float | None] = [0.0 if m.board.tick is None else None for m in mappings]
     for part in _records(netlist, stimulus, execute, chunk, progress):
         found = activity_from_record(netlist, part)
         total = found if total is None else total + found
-        if busy is not None:
-            more = busy_seconds(step_loads(mapping, netlist, part), mapping.board)
-            busy = None if more is None else busy + more
+        for k, mapping in enumerate(mappings):
+            so_far = busy[k]
+            if so_far is not None:
+                more = busy_seconds(step_loads(mapping, netlist, part), mapping.board)
+                busy[k] = None if more is None else so_far + more
     assert total is not None  # _records refuses an empty stimulus
-    return count_traffic(mapping, netlist, total).with_busy_time(busy), total
+    traffics = [
+        count_traffic(mapping, netlist, total).with_busy_time(seconds)
+        for mapping, seconds in zip(mappings, busy, strict=True)
+    ]
+    return traffics, total
 
 
 def _records(

@@ -2,14 +2,17 @@
 
 The time of a candidate is that of its mean step, summed over the run: of the busiest core as in
 :mod:`neurodeploy.energy.timing`, with the barrier, or of the busiest link
-(:mod:`neurodeploy.mapping.cost`). Where time counts, cuts that spread the work over more cores, and
-cuts by channels instead of patches, stand beside the one with the fewest cores: neighbouring
-pixels are busy together, the channels of a pixel less so.
+(:mod:`neurodeploy.mapping.cost`). Beside the cut with the fewest cores stands one with fewer
+packets, as far as the chips in use have cores for it; and where time counts, cuts that spread the
+work over more cores, and cuts by channels instead of patches: neighbouring pixels are busy
+together, the channels of a pixel less so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import abc
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,12 +20,12 @@ from neurodeploy.boards.board import COUNTED, SYNOPS_BY_KIND, Board
 from neurodeploy.energy.activity import Activity
 from neurodeploy.energy.traffic import Traffic, count_traffic
 from neurodeploy.errors import CapacityError
-from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.annealing import Budget
-from neurodeploy.mapping.flows import core_flows
-from neurodeploy.mapping.partition import partition
+from neurodeploy.mapping.flows import CoreFlows, core_flows
+from neurodeploy.mapping.partition import Preference, partition
 from neurodeploy.mapping.placement import (
     Candidate,
     Placement,
@@ -34,7 +37,8 @@ from neurodeploy.mapping.placement import (
 
 _RECEIVING = ("packets_received", "synops", *SYNOPS_BY_KIND)
 _ON_THE_WAY = ("hops_x", "hops_y", "chip_crossings")
-_MOST_CUTS = 6
+_MOST_CUTS = 7
+_SLACKS = (1.0, 1.5, 2.0, 3.0)
 _HOT = 0.7
 _GROWTH = 1.5
 
@@ -48,7 +52,7 @@ def place_by_activity(
     budget: Budget | None = None,
     seed: int = 0,
 ) -> Placement:
-    """Choose where the cores of a mapping lie, and for less time also how the netlist is cut.
+    """Choose where the cores of a mapping lie and, for what it gains, how the netlist is cut.
 
     Parameters
     ----------
@@ -67,10 +71,12 @@ def place_by_activity(
         For another objective.
     """
     wanted = objective_named(objective)
-    cuts = [mapping]
-    if wanted in ("time", "pareto"):
-        cuts += other_cuts(mapping, netlist, activity)
     spikes = {name: counts.spikes for name, counts in activity.populations.items()}
+    cuts = [mapping]
+    if wanted != "none":
+        cuts += cuts_of_fewer_packets(mapping, netlist, spikes)
+    if wanted in ("time", "pareto"):
+        cuts += cuts_of_less_time(mapping, netlist, activity)
     candidates: list[Candidate] = []
     for cut in cuts:
         flows = core_flows(cut, netlist, spikes)
@@ -138,40 +144,67 @@ def _barriers(board: Board, tiles: int) -> float:
     return 0.0 if barrier is None else barrier.si
 
 
-def other_cuts(mapping: Mapping, netlist: IntegerNetlist, activity: Activity) -> Iterator[Mapping]:
-    """Cuts with less time per step than the ones before them: by channels, and over more cores."""
-    busy = core_seconds(mapping, netlist, activity)
-    if busy is None:
-        return
-    least = float(busy.max())
+def cuts_of_fewer_packets(
+    mapping: Mapping, netlist: IntegerNetlist, spikes: abc.Mapping[str, IntArray]
+) -> list[Mapping]:
+    """The cut with the fewest packets, on as many chips; none if the mapping has no more.
+
+    Where static power is paid by the core, only among those with as few cores.
+    """
     board = mapping.board
-    for by_channels in (False, True):
-        current = mapping
-        if by_channels:
-            current = partition(netlist, board, by_channels=True)
-            busy = core_seconds(current, netlist, activity)
-            assert busy is not None
-            if busy.max() < least:
-                least = float(busy.max())
-                yield current
+    room = mapping.n_chips * board.grid.cores_per_chip
+    by_core = board.static_power is not None and board.static_power_per == "core"
+    best, fewest = None, core_flows(mapping, netlist, spikes)
+    for slack in (1.0,) if by_core else _SLACKS:
+        try:
+            cut = partition(netlist, board, Preference(slack=slack, spikes=spikes))
+        except CapacityError:
+            # More cores than the board has.
+            break
+        if cut.n_cores > room or (by_core and cut.n_cores > mapping.n_cores):
+            break
+        flows = core_flows(cut, netlist, spikes)
+        if _packets(flows) < _packets(fewest):
+            best, fewest = cut, flows
+    return [] if best is None else [best]
+
+
+def _packets(flows: CoreFlows) -> int:
+    return flows.total + int(flows.from_host.sum())
+
+
+def cuts_of_less_time(
+    mapping: Mapping, netlist: IntegerNetlist, activity: Activity
+) -> list[Mapping]:
+    """Cuts into ever more cores, of three kinds, each with less time per step than the one before.
+
+    With the fewest input axons, with the fewest packets, and by channels.
+    """
+    found: list[Mapping] = []
+    first = core_seconds(mapping, netlist, activity)
+    if first is None:
+        return found
+    spikes = {name: counts.spikes for name, counts in activity.populations.items()}
+    for kind in (Preference(), Preference(slack=1.5, spikes=spikes), Preference(by_channels=True)):
+        current: Mapping | None = partition(netlist, mapping.board, kind)
+        least = float(first.max())
         for _ in range(_MOST_CUTS):
-            finer = _spread(current, netlist, activity, by_channels)
-            if finer is None:
+            assert current is not None
+            seconds = core_seconds(current, netlist, activity)
+            assert seconds is not None
+            if seconds.max() < least:
+                least = float(seconds.max())
+                found.append(current)
+            current = _spread(current, netlist, seconds, kind)
+            if current is None:
                 break
-            current = finer
-            busy = core_seconds(current, netlist, activity)
-            assert busy is not None
-            if busy.max() < least:
-                least = float(busy.max())
-                yield current
+    return found
 
 
 def _spread(
-    mapping: Mapping, netlist: IntegerNetlist, activity: Activity, by_channels: bool
+    mapping: Mapping, netlist: IntegerNetlist, busy: FloatArray, kind: Preference
 ) -> Mapping | None:
     """The mapping with its busiest populations on more cores; None if there are none left."""
-    busy = core_seconds(mapping, netlist, activity)
-    assert busy is not None
     fewest: dict[str, int] = {}
     for name, tiling in mapping.tilings.items():
         cores = mapping.cores_of(name)
@@ -184,7 +217,7 @@ def _spread(
     if sum(fewest.values()) > mapping.board.grid.n_cores:
         return None
     try:
-        return partition(netlist, mapping.board, fewest, by_channels=by_channels)
+        return partition(netlist, mapping.board, replace(kind, least=fewest))
     except CapacityError:
         # Uneven cuts can take more cores than asked for.
         return None

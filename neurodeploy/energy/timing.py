@@ -109,7 +109,7 @@ def step_loads(mapping: Mapping, netlist: IntegerNetlist, record: RunRecord) -> 
         cores = _span(mapping, name)
         window = slice(plan.depth[name], plan.depth[name] + T)
         population, tiling = netlist.by_name[name], mapping.tilings[name]
-        updates = active_updates(population, record).astype(np.int64)
+        updates = active_updates(netlist, population, record).astype(np.int64)
         active[:, window, cores] = tiling.sum_by_tile(updates)
         fired[:, window, cores] = tiling.sum_by_tile((record.spikes[name] != 0).astype(np.int64))
         if isinstance(population.model, MaxPool):
@@ -141,8 +141,8 @@ def _span(mapping: Mapping, name: str) -> slice:
     return slice(cores.start, cores.stop)
 
 
-def unknown_latencies(board: Board) -> list[str]:
-    """Constants that the time of a step needs and the board does not give."""
+def unknown_latencies(board: Board, tiles: int) -> list[str]:
+    """Constants that the time of a step on ``tiles`` tiles needs and the board does not give."""
     if board.tick is not None:
         return []
     missing = [
@@ -150,7 +150,8 @@ def unknown_latencies(board: Board) -> list[str]:
         for name in COUNTED
         if name in (*_NEURON_HALF, *_RECEIVING_HALF) and board.latency(name) is None
     ]
-    return missing + ([] if board.barrier is not None else ["timing.barrier"])
+    known = board.barrier_at(tiles) is not None
+    return missing + ([] if known else [board.barrier_key(tiles)])
 
 
 def busy_seconds(loads: StepLoads, board: Board) -> float | None:

@@ -18,7 +18,7 @@ from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.mapping.flows import CoreFlows
 from neurodeploy.mapping.region import Region
 
-_FEWEST, _MOST, _MOVES = 150, 3000, 10_000_000
+_FEWEST, _MOST, _PER_CORE, _MOVES = 150, 3000, 30, 10_000_000
 
 
 class Metric(Protocol):
@@ -72,7 +72,7 @@ class Budget:
         """Rounds to run at most."""
         if self.rounds is not None:
             return self.rounds
-        return max(_FEWEST, min(_MOST, _MOVES // max(1, n_cores)))
+        return max(_FEWEST, min(_MOST, _PER_CORE * n_cores, _MOVES // max(1, n_cores)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Demand:
         self._board = board
         storage = board.synapses
         self._channels = 1 if storage is None else storage.channels_per_axon
+        self._slots = 1 if storage is None or self._channels == 1 else storage.shared_axon_slots
         self._incoming = [q for q in netlist.incoming[population.name] if on_chip(netlist, q)]
         self._outgoing = [q for q in netlist.outgoing[population.name] if q.post != population.name]
         self._axes: dict[tuple[int, int, int], AxisReach] = {}
@@ -104,7 +105,7 @@ class Demand:
             neurons = neurons + outer([lengths(cut) for cut in held])
         memory = np.zeros(tiling.n_tiles, dtype=np.int64)
         axons_in = np.zeros(tiling.n_tiles, dtype=np.int64)
-        own = AxonSharing(self._channels, tiling.tile[0])
+        own = AxonSharing(self._channels, tiling.tile[0], self._slots)
         axons_out = np.zeros(tiling.n_tiles, dtype=np.int64)
         for leaving in self._leaving:
             axons_out += leaving.output_axons(tiling, own)
@@ -118,6 +119,15 @@ class Demand:
                 axons_out += part.output_axons(tiling, own)
         found = (neurons, memory, axons_in, axons_out)
         return Usage(dict(zip(RESOURCES, found, strict=True)))
+
+    def packets(self, tiling: Tiling, spikes: Mapping[str, IntArray]) -> int:
+        """Packets that reach the boxes of ``tiling``, counted by projection."""
+        _, held = self._cut(tiling)
+        total = 0
+        for index, projection in enumerate(self._incoming):
+            part = self._reach(index, projection, tiling, held)
+            total += int(part.packets(spikes[projection.pre]).sum())
+        return total
 
     def may_fit(self, tiling: Tiling) -> bool:
         """False where the largest box certainly exceeds a limit; cheap for products of axes."""
@@ -138,7 +148,7 @@ class Demand:
         return axons <= limit
 
     def _sharing(self, index: int) -> AxonSharing:
-        return AxonSharing(self._channels, self._blocks[index])
+        return AxonSharing(self._channels, self._blocks[index], self._slots)
 
     def _cut(self, tiling: Tiling) -> tuple[list[Intervals], list[Intervals]]:
         found = []

@@ -4,7 +4,8 @@ Assumptions, on the safe side where a chip could do better:
 
 - one population per core; a core holds one box of it;
 - an input axon per source neuron and projection, an output axon per source neuron, projection and
-  destination core (axons that serve several channels of a pixel are not used);
+  destination core; where the board says so, one axon serves channels of one position that lie on
+  one core and reach the same cores;
 - synapse memory by the board's format, at each projection's own weight width; kernels of
   convolutions and pools are stored once per core and pattern where the board shares them,
   everything else is stored synapse by synapse;
@@ -18,6 +19,7 @@ A limit that the board file leaves unknown is not checked; the mapping says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,28 +42,47 @@ REMEDIES: dict[str, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Which of the cuts that fit to take.
+
+    Parameters
+    ----------
+    least : mapping of population to int
+        Cores that a population gets at least, to spread its work.
+    slack : float
+        Cuts into so many times the fewest boxes count as well.
+    spikes : mapping of population to int64 ``shape`` or None
+        How often every neuron fired: the cut with the fewest packets. None: with the fewest input
+        axons, which are the packets if every neuron fires alike.
+    by_channels : bool
+        Before all that, boxes of few channels and many positions: they are busy more evenly.
+    """
+
+    least: Mapping[str, int] = field(default_factory=dict)
+    slack: float = 1.0
+    spikes: Mapping[str, IntArray] | None = None
+    by_channels: bool = False
+
+
+FEWEST_CORES = Preference()
+
+
 def partition(
-    netlist: IntegerNetlist,
-    board: Board,
-    least: Mapping[str, int] | None = None,
-    *,
-    by_channels: bool = False,
+    netlist: IntegerNetlist, board: Board, preference: Preference = FEWEST_CORES
 ) -> CoreMapping:
     """Cut a netlist into cores of a neurocore board and lay them in row-column order.
 
     Boxes of a population are chosen with the fewest cores and, among those, the fewest input
-    axons. Cores are numbered in the order of execution, so that populations that talk to each
-    other lie near each other; core k lies on the tile ``board.grid.tile_of(k)``.
+    axons, if no other preference is given. Cores are numbered in the order of execution, so that
+    populations that talk to each other lie near each other; core k lies on the tile
+    ``board.grid.tile_of(k)``.
 
     Parameters
     ----------
     netlist : IntegerNetlist
     board : Board
-    least : mapping of population to int, optional
-        Cores that a population gets at least, to spread its work.
-    by_channels : bool
-        Of equally many boxes prefer those of few channels and many positions, which are busy more
-        evenly, to those with the fewest input axons.
+    preference : Preference
 
     Raises
     ------
@@ -72,7 +93,7 @@ def partition(
         For a board of another kind.
     """
     check_board(netlist, board)
-    return mapping_of(netlist, board, _cut_all(netlist, board, least or {}, by_channels))
+    return mapping_of(netlist, board, _cut_all(netlist, board, preference))
 
 
 def check_board(netlist: IntegerNetlist, board: Board) -> None:
@@ -133,9 +154,7 @@ def _check_projections(netlist: IntegerNetlist, board: Board) -> None:
                 )
 
 
-def _cut_all(
-    netlist: IntegerNetlist, board: Board, least: Mapping[str, int], by_channels: bool
-) -> dict[str, Tiling]:
+def _cut_all(netlist: IntegerNetlist, board: Board, preference: Preference) -> dict[str, Tiling]:
     populations = [
         netlist.by_name[name]
         for name in reversed(netlist.schedule.order)
@@ -156,11 +175,11 @@ def _cut_all(
             demand.set_neighbours(tilings, netlist)
             current = tilings.get(population.name)
             if current is None or demand.usage(current).excess(board) is not None:
-                fewest = least.get(population.name, 1)
+                fewest = preference.least.get(population.name, 1)
                 if current is not None:
                     fewest = current.n_tiles + 1
                 tilings[population.name] = _cut(
-                    population, demand, board, fewest, most[population.name], by_channels
+                    population, demand, board, fewest, most[population.name], preference
                 )
         if tilings == before:
             return tilings
@@ -172,28 +191,37 @@ def _cut(
     board: Board,
     least: int,
     most: IntArray,
-    by_channels: bool,
+    preference: Preference,
 ) -> Tiling:
+    best: tuple[tuple[int, int], Tiling] | None = None
+    allowed = 0
     for group in _candidates(population, least, most):
-        best: tuple[tuple[int, int], Tiling] | None = None
+        if best is not None and group[0].n_tiles > allowed:
+            break
         for tiling in group:
             if not demand.may_fit(tiling):
                 continue
             usage = demand.usage(tiling)
-            if usage.excess(board) is None:
-                axons = int(usage.by_resource["input_axons"].sum())
-                rank = (tiling.tile[0] if by_channels else 0, axons)
-                if best is None or rank < best[0]:
-                    best = rank, tiling
-        if best is not None:
-            return best[1]
+            if usage.excess(board) is not None:
+                continue
+            if preference.spikes is None:
+                packets = int(usage.by_resource["input_axons"].sum())
+            else:
+                packets = demand.packets(tiling, preference.spikes)
+            rank = (tiling.tile[0] if preference.by_channels else 0, packets)
+            if best is None:
+                allowed = int(tiling.n_tiles * preference.slack)
+            if best is None or rank < best[0]:
+                best = rank, tiling
+    if best is not None:
+        return best[1]
     alone = Tiling(population.shape, (1,) * len(population.shape))
     excess = demand.usage(alone).excess(board)
     assert excess is not None  # the single neurons were the last candidate
-    resource, used, allowed = excess
+    resource, used, limit = excess
     raise CapacityError(
         f"{population.name}: a single neuron needs {used} {RESOURCE_WORDS[resource]}, a core of "
-        f"board {board.name} has {allowed}; {REMEDIES[resource]}"
+        f"board {board.name} has {limit}; {REMEDIES[resource]}"
     )
 
 
@@ -235,8 +263,10 @@ def _check_cores(
 
 
 def _assumptions(netlist: IntegerNetlist, board: Board) -> tuple[str, ...]:
-    notes = ["one population per core; an axon per source neuron and projection"]
     storage = board.synapses
+    shared = 1 if storage is None else storage.channels_per_axon
+    axons = f"up to {shared} channels of a position" if shared > 1 else "source neuron"
+    notes = [f"one population per core; an axon per {axons} and projection"]
     if storage is None:
         notes.append("synapse memory not checked: the board gives no format")
     elif storage.shared_convolution:

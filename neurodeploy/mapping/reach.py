@@ -36,10 +36,14 @@ class AxonSharing:
         At most so many share one; 1: none do.
     block : int or None
         Channels on one core of the source, which alone can share; None: not known yet.
+    slots : int
+        Entries of the table of output axons that such an axon takes; where none are shared, an
+        axon takes one.
     """
 
     channels: int = 1
     block: int | None = None
+    slots: int = 1
 
     def starts(self, reached: IntArray) -> IntArray:
         """First channel of every axon, of ``reached`` ``[n_intervals, n_channels]``."""
@@ -91,7 +95,7 @@ class Reach(ABC):
 
     @abstractmethod
     def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
-        """Axons that leave each box of the source, one for every box they reach."""
+        """Output axons that each box of the source takes, for every box they reach."""
 
     @abstractmethod
     def destinations(self) -> IntArray:
@@ -237,7 +241,7 @@ class ProductReach(Reach):
         return [axons.sum(axis=1), *(reached.sum(axis=1) for reached in others)]
 
     def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
-        """Axons that leave each box of the source."""
+        """Output axons that each box of the source takes."""
         channels, *others = (_reached(axis) for axis in self.axes)
         starts = sharing.starts(channels)
         leaving = np.maximum.reduceat(channels, starts, axis=1).sum(axis=0)
@@ -245,7 +249,8 @@ class ProductReach(Reach):
         found = [np.bincount(block, weights=leaving, minlength=source.grid[0]).astype(np.int64)]
         for reached, n, tile in zip(others, source.shape[1:], source.tile[1:], strict=True):
             found.append(np.add.reduceat(reached.sum(axis=0), np.arange(0, n, tile)))
-        return outer(found)
+        slots = sharing.slots if starts.size < channels.shape[1] else 1
+        return slots * outer(found)
 
     def destinations(self) -> IntArray:
         """Boxes that each source neuron reaches."""
@@ -360,7 +365,7 @@ class ListedReach(Reach):
         return np.bincount(self.tile, minlength=self.n_tiles).astype(np.int64)
 
     def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
-        """Axons that leave each box of the source; listed synapses share none."""
+        """Output axons that each box of the source takes; listed synapses share none."""
         return np.bincount(source.tile_of()[self.pre], minlength=source.n_tiles).astype(np.int64)
 
     def destinations(self) -> IntArray:

@@ -26,9 +26,11 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
-from neurodeploy.quantize.scaling import Scale, ScaledLayer
+from neurodeploy.quantize.levels import UNIFORM
+from neurodeploy.quantize.scaling import FITTED_BITS, Scale, ScaledLayer
 
 MIN_BITS, MAX_BITS = 2, 8
+LEVELS = ("uniform", "fitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Quantization:
     bias_correction : bool
         Whether biases take back what rounding the weights changes on average, on the calibration
         data of the conversion.
+    levels : {"uniform", "fitted"}
+        Weights on uniform grids, or on the sums of few values that are fitted to each channel: as
+        many axon copies on a crossbar as the width's uniform grid takes, see
+        :mod:`neurodeploy.quantize.levels`. Their integers are 3 bits wider, so widths above 5
+        stay uniform.
     """
 
     weight_bits: int = 8
@@ -59,6 +66,7 @@ class Quantization:
     bias_bits: int = 24
     max_fraction_bits: int = 6
     bias_correction: bool = True
+    levels: str = "uniform"
 
     def __post_init__(self) -> None:
         widths = ("weight_bits", "state_bits", "threshold_bits", "bias_bits", "max_fraction_bits")
@@ -76,6 +84,8 @@ class Quantization:
         for name in ("threshold_bits", "bias_bits"):
             if not 2 <= getattr(self, name) <= 24:
                 raise QuantizationError(f"{name} {getattr(self, name)}; expected 2 to 24")
+        if self.levels not in LEVELS:
+            raise QuantizationError(f"levels {self.levels!r}; expected one of {', '.join(LEVELS)}")
         if not 0 <= self.max_fraction_bits <= MAX_EXPONENT:
             raise QuantizationError(
                 f"max_fraction_bits {self.max_fraction_bits}; expected 0 to {MAX_EXPONENT}"
@@ -84,6 +94,15 @@ class Quantization:
     def bits_of(self, population: str) -> int:
         """Weight width of the projections into a population."""
         return self.layer_bits.get(population, self.weight_bits)
+
+    def fitted(self, bits: int) -> bool:
+        """Whether layers of this width get fitted levels."""
+        return self.levels == "fitted" and bits in UNIFORM
+
+    def largest_weight(self, bits: int) -> int:
+        """Largest magnitude of an integer weight of this width, exponents not counted."""
+        top: int = 2 ** (bits - 1)
+        return (top << FITTED_BITS) - 1 if self.fitted(bits) else top
 
     def check_layers(self, netlist: RealNetlist) -> None:
         """Raise UnknownNameError if a width is given for what is no layer of neurons."""
@@ -110,6 +129,7 @@ class Quantization:
                 state_bits=self.state_bits,
                 max_fraction_bits=self.max_fraction_bits,
                 sources=netlist.by_name if self.bias_correction else {},
+                fitted=self.fitted(self.bits_of(p.name)),
             )
             for p in netlist.populations
             if isinstance(p.model, RealNeuron)

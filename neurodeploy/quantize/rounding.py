@@ -19,7 +19,8 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
-from neurodeploy.quantize.grids import round_to_grid
+from neurodeploy.quantize.grids import round_to_grid, rows_of
+from neurodeploy.quantize.levels import fit_levels
 
 
 def round_weights(connectivity: Connectivity, step: FloatArray, bits: int) -> IntArray:
@@ -46,6 +47,39 @@ def round_weights(connectivity: Connectivity, step: FloatArray, bits: int) -> In
         per_neuron = np.repeat(step, len(weight) // len(step))
         return balanced(kernels, per_neuron, bits).reshape(weight.shape)
     return round_to_grid(weight, step.reshape(-1, *(1,) * (weight.ndim - 1)), bits)
+
+
+def round_to_levels(
+    connectivity: Connectivity, step: FloatArray, copies: int, bits: int
+) -> IntArray:
+    """Whole weights on the levels fitted to each channel (:mod:`neurodeploy.quantize.levels`).
+
+    Parameters
+    ----------
+    connectivity : Connectivity
+        Real-valued.
+    step : array ``[C]``
+        Of every output channel.
+    copies : int
+        Width whose axon copies the levels take.
+    bits : int
+        Two's complement width of the result.
+    """
+    rows = rows_of(connectivity)
+    real, largest = rows.values / step[:, None], 2 ** (bits - 1) - 1
+    if not isinstance(connectivity, Sparse):
+        used = np.ones_like(real)
+        return fit_levels(real, used, copies, largest)[1].reshape(connectivity.weight.shape)
+    channel = connectivity.post // math.prod(connectivity.shape_out[1:])
+    order = np.argsort(channel, kind="stable")
+    counts = np.bincount(channel, minlength=step.size)
+    column = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    used = np.zeros_like(real)
+    used[channel[order], column] = 1.0
+    levels = fit_levels(real, used, copies, largest)[1]
+    weight = np.zeros(connectivity.weight.shape, dtype=np.int64)
+    weight[order] = levels[channel[order], column]
+    return weight
 
 
 def balanced(values: FloatArray, step: FloatArray, bits: int) -> IntArray:

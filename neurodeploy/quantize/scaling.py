@@ -21,7 +21,7 @@ from neurodeploy.ir.netlist import (
 )
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
 from neurodeploy.quantize.grids import Grid, choose_grid, rows_of
-from neurodeploy.quantize.rounding import round_weights
+from neurodeploy.quantize.rounding import round_to_levels, round_weights
 from neurodeploy.quantize.rounding_error import corrected, lost_on_average
 
 # Fractional bits are added until the smallest threshold has this many units: rounding a bias or an
@@ -31,6 +31,8 @@ TARGET_THRESHOLD = 512
 INTEGRATOR_FRACTION_BITS = 4
 # Bits of the state that a threshold, or a bias over all steps, leaves to the weights.
 HEAD_ROOM_BITS = 2
+# Fitted levels lie on a grid that is this much finer than the uniform grid of their copies.
+FITTED_BITS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +53,11 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledLayer:
-    """One population with its incoming projections and the grid chosen for them."""
+    """One population with its incoming projections and the grid chosen for them.
+
+    ``bits`` is the width of the integers; ``copies`` the width whose axon copies fitted levels
+    take, 0 for uniform levels.
+    """
 
     population: Population
     projections: tuple[RealProjection, ...]
@@ -60,6 +66,7 @@ class ScaledLayer:
     wanted: Scale
     timesteps: int
     sources: Mapping[str, Population]
+    copies: int = 0
 
     @classmethod
     def of(
@@ -72,11 +79,14 @@ class ScaledLayer:
         state_bits: int,
         max_fraction_bits: int,
         sources: Mapping[str, Population],
+        fitted: bool = False,
     ) -> ScaledLayer:
         """Choose the grid, and the scale that is wanted before any width is checked.
 
         ``sources``: the populations whose means correct biases; none: biases stay.
         """
+        copies = bits if fitted else 0
+        bits += FITTED_BITS if fitted else 0
         model = _model(population)
         theta = None if model.threshold is None else _smallest(model.threshold, population)
         # A channel whose weights are tiny beside its bias or threshold does not need their full
@@ -104,7 +114,7 @@ class ScaledLayer:
         spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
         loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
         scale = Scale(fraction, loss)
-        return cls(population, projections, bits, grid, scale, timesteps, sources)
+        return cls(population, projections, bits, grid, scale, timesteps, sources, copies)
 
     def unit(self, scale: Scale) -> FloatArray:
         """Real value of one membrane unit, ``[C]``: the threshold is a whole number of them.
@@ -223,7 +233,11 @@ class ScaledLayer:
                     "branches into this population differ too much in scale; use fewer fraction "
                     "bits"
                 )
-            weight = round_weights(projection.connectivity, unit * np.exp2(shift), self.bits)
+            step = unit * np.exp2(shift)
+            if self.copies:
+                weight = round_to_levels(projection.connectivity, step, self.copies, self.bits)
+            else:
+                weight = round_weights(projection.connectivity, step, self.bits)
             common = shift[0] if (shift == shift[0]).all() else shift
             result.append(
                 IntegerProjection(
@@ -260,7 +274,7 @@ class ScaledLayer:
         lost = self.lost_bits(scale)
         return {
             "layer": name,
-            "weight_bits": self.bits,
+            "weight_bits": self.copies or self.bits,
             "lost_bits": int(np.median(lost)),
             "most_lost_bits": int(lost.max()),
             "fraction_bits": scale.fraction,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from neurodeploy.boards.board import STATIC_POWER, Board
+from neurodeploy.boards.board import STATIC_POWER, Board, SynapseFormat
 from neurodeploy.boards.constant import Constant
-from neurodeploy.boards.description import BARRIER_TABLE, LIMITS
+from neurodeploy.boards.description import LIMITS
 from neurodeploy.report.text import render_table
 
 Row = tuple[str, str, str, str]
@@ -18,13 +18,14 @@ def render_boards(boards: Sequence[Board]) -> str:
         (
             board.name,
             board.kind,
+            board.grid.chips,
             board.grid.n_cores,
             "known" if board.static_power is not None else "unknown",
             board.description,
         )
         for board in boards
     ]
-    return render_table(("board", "kind", "cores", "static power", "what it is"), rows)
+    return render_table(("board", "kind", "chips", "cores", "static power", "what it is"), rows)
 
 
 def render_board(board: Board) -> str:
@@ -44,7 +45,7 @@ def render_board(board: Board) -> str:
             f"synapse memory: {storage.index_bits} index + {storage.delay_bits} delay + weight "
             f"bits per synapse, {storage.block_overhead_bits} bits per block of "
             f"{storage.block_synapses}, words of {storage.word_bits} bits, convolution kernels "
-            f"{sharing} ({storage.basis}: {storage.source})"
+            f"{sharing}, {_axons(storage)} ({storage.basis}: {storage.source})"
         )
     return "\n\n".join(parts)
 
@@ -59,15 +60,28 @@ def board_rows(board: Board) -> Iterator[Row]:
         else:
             yield f"events.{name}.energy", f"in {cost.included_in}", "", cost.source or ""
         if board.tick is None:
-            yield _row(f"events.{name}.latency", cost.latency)
+            key = f"events.{name}.latency"
+            if cost.latency is None and cost.included_in not in (None, STATIC_POWER):
+                yield key, f"in {cost.included_in}", "", cost.source or ""
+            else:
+                yield _row(key, cost.latency)
     if board.tick is not None:
         yield _row("timing.tick", board.tick)
     elif isinstance(board.barrier, tuple):
         for entry in board.barrier:
-            yield _row(f"timing.{BARRIER_TABLE} (from {entry.tiles} tiles)", entry.time)
+            yield _row(board.barrier_key(entry.tiles), entry.time)
     else:
         yield _row("timing.barrier", board.barrier)
     yield _row(f"{STATIC_POWER}.power (per {board.static_power_per})", board.static_power)
+
+
+def _axons(storage: SynapseFormat) -> str:
+    if storage.channels_per_axon == 1:
+        return "an axon per source neuron"
+    return (
+        f"an axon for up to {storage.channels_per_axon} channels of a position, which takes "
+        f"{storage.shared_axon_slots} output axons"
+    )
 
 
 def _row(key: str, constant: Constant | None) -> Row:

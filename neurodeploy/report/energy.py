@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from neurodeploy.energy.comparison import EnergyComparison
 from neurodeploy.energy.estimate import CoreEnergy, EnergyReport
 from neurodeploy.report.mapping import mapping_parts
 from neurodeploy.report.text import render_table
@@ -17,6 +18,7 @@ _PREFIXES: tuple[tuple[float, str], ...] = (
     (1e-15, "f"),
 )
 CORES_SHOWN = 20
+UNKNOWN_SHOWN = 2
 
 
 def with_prefix(value: float, unit: str) -> str:
@@ -32,13 +34,22 @@ def quantity(value: float | None, unit: str) -> str:
     return "unknown" if value is None else with_prefix(value, unit)
 
 
+def at_least(value: float | None, bound: float, unit: str) -> str:
+    """A value; ``at least X`` where only a bound is known, ``unknown`` where that is 0."""
+    if value is not None or bound == 0.0:
+        return quantity(value, unit)
+    return f"at least {with_prefix(bound, unit)}"
+
+
 def total_text(report: EnergyReport) -> str:
     """The total, ``at least X`` where a constant is unknown, ``unknown`` where all are."""
-    if report.total_j is not None:
-        return with_prefix(report.total_j, "J")
-    if report.lower_bound_j == 0.0:
-        return "unknown"
-    return f"at least {with_prefix(report.lower_bound_j, 'J')}"
+    return at_least(report.total_j, report.lower_bound_j, "J")
+
+
+def dynamic_text(report: EnergyReport) -> str:
+    """The dynamic energy, in the same way."""
+    known = sum(energy for energy in report.energy_by_event_j.values() if energy is not None)
+    return at_least(report.dynamic_j, known, "J")
 
 
 def summary_rows(report: EnergyReport) -> list[tuple[str, str]]:
@@ -46,10 +57,12 @@ def summary_rows(report: EnergyReport) -> list[tuple[str, str]]:
     return [
         ("cores in use", f"{report.cores} on {report.chips} chip{'s' * (report.chips != 1)}"),
         ("steps per inference", str(report.steps)),
-        ("time per inference", quantity(report.time_s, "s")),
+        ("time per inference", at_least(report.time_s, report.time_lower_bound_s, "s")),
         ("static energy", quantity(report.static_j, "J")),
-        ("dynamic energy", quantity(report.dynamic_j, "J")),
+        ("dynamic energy", dynamic_text(report)),
         ("energy per inference", total_text(report)),
+        ("power idle", quantity(report.idle_w, "W")),
+        ("power running", quantity(report.running_w, "W")),
     ]
 
 
@@ -98,11 +111,51 @@ def comparison_rows(report: EnergyReport) -> list[tuple[str, ...]]:
     ]
 
 
+def board_rows(comparison: EnergyComparison) -> list[tuple[str, ...]]:
+    """Board, cores, chips, time, static, dynamic and total energy, and what is missing."""
+    rows: list[tuple[str, ...]] = []
+    for name in comparison.boards:
+        report = comparison.reports.get(name)
+        if report is None:
+            rows.append((name, *["-"] * 6, f"does not hold it: {comparison.refused[name]}"))
+            continue
+        rows.append(
+            (
+                name,
+                str(report.cores),
+                str(report.chips),
+                at_least(report.time_s, report.time_lower_bound_s, "s"),
+                quantity(report.static_j, "J"),
+                dynamic_text(report),
+                total_text(report),
+                _unknown(report),
+            )
+        )
+    return rows
+
+
+def _unknown(report: EnergyReport) -> str:
+    if not report.unknown:
+        return ""
+    shown, more = report.unknown[:UNKNOWN_SHOWN], len(report.unknown) - UNKNOWN_SHOWN
+    return f"unknown: {', '.join(shown)}" + (f" and {more} more" if more > 0 else "")
+
+
+def render_comparison(comparison: EnergyComparison) -> str:
+    """One line per board, per inference."""
+    first = next(iter(comparison.reports.values()))
+    samples = f"{first.samples} sample{'s' * (first.samples != 1)}"
+    headings = ("board", "cores", "chips", "time", "static", "dynamic", "total", "note")
+    return f"{first.network}, per inference, mean of {samples}\n\n" + render_table(
+        headings, board_rows(comparison)
+    )
+
+
 def render_energy(report: EnergyReport) -> str:
     """The whole report."""
     samples = f"{report.samples} sample{'s' * (report.samples != 1)}"
     parts = [
-        f"{report.network} on {report.board}, mean of {samples}",
+        f"{report.network} on {report.board}, mean of {samples}" + _error(report),
         render_table(("quantity", "per inference"), summary_rows(report)),
         render_table(("event", "per inference", "energy"), event_rows(report)) + _host(report),
         *mapping_parts(report),
@@ -125,6 +178,22 @@ def render_energy(report: EnergyReport) -> str:
     if report.assumptions:
         parts.append("\n".join(["assumptions:", *(f"  {note}" for note in report.assumptions)]))
     return "\n\n".join(parts)
+
+
+def _error(report: EnergyReport) -> str:
+    """How far off an estimate is."""
+    error = report.estimate_error
+    if error is None:
+        return ""
+    parts = [
+        f"{name.replace('_', ' ')} {100 * off:+.1f} %"
+        for name, off in error.relative.items()
+        if off is not None
+    ]
+    return (
+        f", spikes estimated from activations\n(error of such estimates, {error.samples} samples "
+        f"run: {', '.join(parts)})"
+    )
 
 
 def _host(report: EnergyReport) -> str:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from neurodeploy.boards.board import Board
 from neurodeploy.datasets import Dataset
-from neurodeploy.errors import UsageError
+from neurodeploy.energy.comparison import EnergyComparison
+from neurodeploy.energy.estimate import EnergyReport, estimate
+from neurodeploy.energy.measure import measure_on_each, measure_traffic
+from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.record import Progress, Stimulus
+from neurodeploy.mapping.allocation import Mapping as Mapped
 from neurodeploy.targets.base import Deployment
+from neurodeploy.workflow.capacity import smallest_board
 from neurodeploy.workflow.compilation import chosen_board
+from neurodeploy.workflow.fast import error_of, estimated
 from neurodeploy.workflow.loading import load
 from neurodeploy.workflow.placing import PlacementRequest
 from neurodeploy.workflow.stimulus import stimulus_for
 
 if TYPE_CHECKING:
     from neurodeploy.energy.activity import Activity
-    from neurodeploy.energy.estimate import EnergyReport
+    from neurodeploy.energy.traffic import Traffic
 
 
+Boards = list[str] | list[Board] | list[str | Board] | tuple[str | Board, ...]
+"""Boards to compare: names, paths or boards."""
+
+
+@overload
 def estimate_energy(
     network: Deployment | Artifact | str | Path,
     board: str | Board | None,
@@ -31,8 +44,40 @@ def estimate_energy(
     objective: str | None = None,
     placement: str | Path | None = None,
     save_placement: str | Path | None = None,
+    fast: bool = False,
     progress: Progress | None = None,
-) -> EnergyReport:
+) -> EnergyReport: ...
+
+
+@overload
+def estimate_energy(
+    network: Deployment | Artifact | str | Path,
+    board: Boards,
+    data: str | Dataset,
+    samples: int | None = None,
+    *,
+    cross_validate: bool = False,
+    objective: str | None = None,
+    placement: str | Path | None = None,
+    save_placement: str | Path | None = None,
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> EnergyComparison: ...
+
+
+def estimate_energy(
+    network: Deployment | Artifact | str | Path,
+    board: str | Board | Boards | None,
+    data: str | Dataset,
+    samples: int | None = None,
+    *,
+    cross_validate: bool = False,
+    objective: str | None = None,
+    placement: str | Path | None = None,
+    save_placement: str | Path | None = None,
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> EnergyReport | EnergyComparison:
     """Energy, time, cores and chips per inference, from the exact spikes of a run.
 
     Boards of neurocores get the netlist partitioned, and its cores placed by the packets of the
@@ -41,8 +86,8 @@ def estimate_energy(
     Parameters
     ----------
     network : Deployment, Artifact or path of either
-    board : str, Board or None
-        None: the board that the deployment was compiled for.
+    board : str, Board, list of either, or None
+        None: the board that the deployment was compiled for. A list: all of them are compared.
     data : str or Dataset
     samples : int, optional
         The first so many; all by default.
@@ -51,71 +96,214 @@ def estimate_energy(
     objective : {"energy", "time", "pareto", "none"}, optional
         What cores of neurocore boards are placed for: energy if not given.
     placement : path, optional
-        A placement file to take instead.
+        A placement file to take instead, for one board.
     save_placement : path, optional
-        Where to write the placement.
+        Where to write the placement, for one board.
+    fast : bool
+        Estimate the spikes from the source network's activations instead of running all samples;
+        two samples are run, to tell the error. For boards of neurocores.
+
+    Returns
+    -------
+    EnergyReport or EnergyComparison
+        A comparison where ``board`` is a list. It names the boards that cannot hold the network
+        with the reason.
 
     Raises
     ------
     CapacityError
-        If the board cannot hold the network.
+        If the board, or every one of several, cannot hold the network; with the smallest board that
+        comes with neurodeploy and would.
     FileFormatError
         If the placement file does not fit the network or the board.
     UsageError
-        If no board is named and the deployment has none, for both an objective and a placement
-        file, and for any of them on a board of crossbar cores.
+        If no board is named and the deployment has none, or two boards have one name; for both an
+        objective and a placement file; for any of them on a board of crossbar cores alone, for
+        placement files and several boards; for ``fast`` with crossbar cores or ``cross_validate``.
     """
-    from neurodeploy.energy.estimate import estimate
-
     thing = network
     if isinstance(thing, str | Path):
         thing = load(thing)
-    artifact = thing.artifact if isinstance(thing, Deployment) else thing
-    chosen = _energy_board(thing, board)
-    stimulus, _ = stimulus_for(artifact, data, samples)
-    source = None
-    if artifact.analog is not None:
-        from neurodeploy.energy.operations import source_energy
-        from neurodeploy.ir.analog import macs
+    several = isinstance(board, list | tuple)
+    asked: Sequence[str | Board | None] = board if isinstance(board, list | tuple) else [board]
+    boards = [_energy_board(thing, name) for name in asked]
+    names = tuple(b.name for b in boards)
+    if not names:
+        raise UsageError("energy: an empty list of boards; name one at least")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"energy: two boards are called {twice!r}; give each a name of its own")
+    if several and not (placement is None and save_placement is None):
+        raise UsageError("energy: a placement file is that of one board; name one board alone")
+    requests = {
+        # One objective for all boards asks nothing of those whose cores 'compile' places.
+        b.name: PlacementRequest.checked(
+            b, None if several and b.kind == "crossbar" else objective, placement, save_placement
+        )
+        for b in boards
+    }
+    if fast:
+        _expect_estimable(boards, cross_validate)
+    pricing = _Pricing(thing, data, samples, cross_validate, requests, fast, progress)
+    reports, refused = pricing.reports(boards)
+    if not reports:
+        raise CapacityError(_refusal(pricing.artifact, boards, refused))
+    if not several:
+        return reports[names[0]]
+    return EnergyComparison(names, reports, refused)
 
-        source = source_energy(macs(artifact.analog))
-    if cross_validate:
-        _expect_real(artifact)
-    wanted = PlacementRequest.checked(chosen, objective, placement, save_placement)
-    if chosen.kind == "crossbar":
-        deployment = _crossbar_deployment(thing, chosen)
-        deployment.run(stimulus, record=(), progress=progress)
+
+def _refusal(artifact: Artifact, boards: Sequence[Board], refused: Mapping[str, str]) -> str:
+    fitting = smallest_board(artifact, {board.kind for board in boards})
+    if fitting is None:
+        remedy = "no board that comes with neurodeploy holds it"
+    else:
+        remedy = f"the smallest board that holds it is {fitting}"
+    if len(boards) == 1:
+        return f"{refused[boards[0].name]}; {remedy}"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+    return f"{artifact.netlist.name}: none of {len(boards)} boards holds it: {reasons}; {remedy}"
+
+
+class _Pricing:
+    """What the boards of one comparison share: the network, the stimulus and the run."""
+
+    def __init__(
+        self,
+        thing: Deployment | Artifact,
+        data: str | Dataset,
+        samples: int | None,
+        cross_validate: bool,
+        requests: Mapping[str, PlacementRequest],
+        fast: bool,
+        progress: Progress | None,
+    ) -> None:
+        self.thing = thing
+        self.artifact = thing.artifact if isinstance(thing, Deployment) else thing
+        self.stimulus, self.dataset = stimulus_for(self.artifact, data, samples)
+        self.requests = requests
+        self.fast = fast
+        self.progress = progress
+        self.source = None
+        if self.artifact.analog is not None:
+            from neurodeploy.energy.operations import source_energy
+            from neurodeploy.ir.analog import macs
+
+            self.source = source_energy(macs(self.artifact.analog))
+        if cross_validate:
+            _expect_real(self.artifact)
+        self.cross_validate = cross_validate
+        self._layers: Any = None
+
+    def reports(self, boards: Sequence[Board]) -> tuple[dict[str, EnergyReport], dict[str, str]]:
+        """Reports of the boards that hold the network, and why the others do not."""
+        refused: dict[str, str] = {}
+        reports: dict[str, EnergyReport] = {}
+        mappings: dict[str, Mapped] = {}
+        deployments: dict[str, Any] = {}
+        for board in boards:
+            try:
+                if board.kind == "crossbar":
+                    deployments[board.name] = _crossbar_deployment(self.thing, board)
+                else:
+                    request = self.requests[board.name]
+                    mappings[board.name] = request.start(self.artifact.integer, board)
+            except CapacityError as error:
+                refused[board.name] = str(error)
+        reports |= self._mapped(mappings)
+        for name, deployment in deployments.items():
+            reports[name] = self._compiled(deployment)
+        return {
+            board.name: reports[board.name] for board in boards if board.name in reports
+        }, refused
+
+    def _mapped(self, mappings: Mapping[str, Mapped]) -> dict[str, EnergyReport]:
+        if not mappings:
+            return {}
+        if self.fast:
+            return self._estimated(mappings)
+        netlist, execute = self.artifact.integer, _recorder(self.artifact)
+        traffics, activity = measure_on_each(
+            list(mappings.values()), netlist, self.stimulus, execute, progress=self.progress
+        )
+
+        def measure(other: Mapped) -> Traffic:
+            return measure_traffic(other, netlist, self.stimulus, execute)[0]
+
+        reports = {}
+        for (name, mapping), started in zip(mappings.items(), traffics, strict=True):
+            request = self.requests[name]
+            traffic, placed = request.finish(started, mapping, netlist, activity, measure)
+            reports[name] = estimate(
+                traffic,
+                mapping.board,
+                network=netlist.name,
+                mapping=placed.mapping,
+                placement=placed,
+                source_network=self.source,
+                cross_validation=self._compared(activity),
+            )
+        return reports
+
+    def _estimated(self, mappings: Mapping[str, Mapped]) -> dict[str, EnergyReport]:
+        """Reports from the source network's activations, with their error on a few samples."""
+        from neurodeploy.energy.analytic import expected_traffic
+
+        netlist, execute = self.artifact.integer, _recorder(self.artifact)
+        found = estimated(self.artifact, self.dataset, self.progress)
+        few = {name: x[: found.checked.samples] for name, x in self.stimulus.items()}
+        exact, _ = measure_on_each(list(mappings.values()), netlist, few, execute)
+
+        def measure(other: Mapped) -> Traffic:
+            return expected_traffic(other, netlist, found.whole)
+
+        reports = {}
+        for (name, mapping), run in zip(mappings.items(), exact, strict=True):
+            board = mapping.board
+            checked = expected_traffic(mapping, netlist, found.checked)
+            error = error_of(
+                *(estimate(t, board, network=netlist.name, mapping=mapping) for t in (checked, run))
+            )
+            request = self.requests[name]
+            traffic, placed = request.finish(
+                measure(mapping), mapping, netlist, found.whole, measure
+            )
+            report = estimate(
+                traffic,
+                board,
+                network=netlist.name,
+                mapping=placed.mapping,
+                placement=placed,
+                source_network=self.source,
+            )
+            reports[name] = replace(report, estimate_error=error)
+        return reports
+
+    def _compiled(self, deployment: Any) -> EnergyReport:
+        deployment.run(self.stimulus, record=(), progress=self.progress)
         return estimate(
             deployment.traffic(),
-            chosen,
-            network=artifact.netlist.name,
-            source_network=source,
-            cross_validation=_cross_validation(artifact, stimulus) if cross_validate else None,
+            deployment.board,
+            network=self.artifact.netlist.name,
+            source_network=self.source,
+            cross_validation=self._compared(),
         )
-    from neurodeploy.energy.measure import measure_traffic
 
-    netlist = artifact.integer
-    mapping = wanted.start(netlist, chosen)
-    execute = _recorder(artifact)
-    traffic, activity = measure_traffic(mapping, netlist, stimulus, execute, progress=progress)
-    traffic, placed = wanted.finish(
-        traffic,
-        mapping,
-        netlist,
-        activity,
-        lambda other: measure_traffic(other, netlist, stimulus, execute)[0],
-    )
-    return estimate(
-        traffic,
-        chosen,
-        network=netlist.name,
-        mapping=placed.mapping,
-        placement=placed,
-        source_network=source,
-        cross_validation=(
-            _cross_validation(artifact, stimulus, activity) if cross_validate else None
-        ),
-    )
+    def _compared(self, activity: Activity | None = None) -> Any:
+        if self.cross_validate and self._layers is None:
+            self._layers = _cross_validation(self.artifact, self.stimulus, activity)
+        return self._layers
+
+
+def _expect_estimable(boards: Sequence[Board], cross_validate: bool) -> None:
+    crossbar = [board.name for board in boards if board.kind == "crossbar"]
+    if crossbar:
+        raise UsageError(
+            f"board {crossbar[0]}: the events of crossbar cores are counted in a run of the cores; "
+            "leave --fast out"
+        )
+    if cross_validate:
+        raise UsageError("--cross-validate compares two runs, --fast makes none; leave one out")
 
 
 def _energy_board(thing: Deployment | Artifact, board: str | Board | None) -> Board:
@@ -130,8 +318,10 @@ def _crossbar_deployment(thing: Deployment | Artifact, board: Board) -> Any:
     from neurodeploy.targets.registry import TARGETS
 
     if isinstance(thing, Deployment):
-        if thing.target == "truenorth" and thing.board == board:
-            return thing
+        if thing.target == "truenorth":
+            if thing.board == board:
+                return thing
+            return TARGETS.get("truenorth")().compile(thing.artifact, board, thing.options)
         thing = thing.artifact
     return TARGETS.get("truenorth")().compile(thing, board)
 

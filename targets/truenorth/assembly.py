@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from neurodeploy.boards.board import Board
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.ir.neurons import Input, IntegerNeuron
-from neurodeploy.targets.truenorth.cores import HOST, LINEAR, NOWHERE, ZERO, Cores, HostLines
+from neurodeploy.targets.truenorth.cores import HOST, NOWHERE, ZERO, Cores, HostLines
 from neurodeploy.targets.truenorth.fanout import HOST_PLACE, Destinations, RelayCore
 from neurodeploy.targets.truenorth.plan import Plan
 from neurodeploy.targets.truenorth.readout import Readout
+from neurodeploy.targets.truenorth.units import BIAS_KEY, HOLD_KEY, RELEASE_KEY, Unit
+
+_CONSTANT = ((BIAS_KEY, "bias", 0), (HOLD_KEY, "hold", 1), (RELEASE_KEY, "release", 0))
+"""Keys of the host's own spikes, what they are for, and their ticks after the comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbering:
-    """First core of each population, and first of its splitter cores."""
+    """First core of each unit, and first of its splitter cores."""
 
     own: dict[str, int]
     relays: dict[str, int]
@@ -27,21 +30,21 @@ class _Numbering:
 
 def assemble(plan: Plan, board: Board) -> tuple[Cores, Readout]:
     """Write the cores and the map from chip neurons to populations."""
-    names = [n for n in plan.netlist.schedule.order if n in plan.packed]
-    numbering = _number(plan, names)
+    numbering = _number(plan)
     chip = _Chip(plan, numbering.n_cores, board)
-    for index, name in enumerate(names):
-        chip.write_population(name, index, numbering.own[name])
+    names = [n for n, u in plan.units.items() if u.role != "partial"]
+    for name, unit in plan.units.items():
+        index = names.index(unit.population)
+        chip.write_unit(unit, index, numbering.own[name])
         for i, core in enumerate(plan.relays.get(name, [])):
             chip.write_relay(core, index, numbering.relays[name] + i)
         _link(plan, chip, name, numbering)
-    lines, start, line_core, line_axon = _host_lines(plan, names, numbering)
-    latest = max((plan.timing.start[n] for n in names), default=0)
-    limits, T = plan.limits, plan.netlist.timesteps
+    lines, start, line_core, line_axon = _host_lines(plan, numbering)
+    limits = plan.limits
     cores = Cores(
         axons=limits.axons,
         neurons=limits.neurons,
-        ticks=T + latest,
+        ticks=plan.ticks,
         membrane_floor=limits.membrane_floor,
         membrane_max=limits.membrane_max,
         lines=lines,
@@ -54,19 +57,21 @@ def assemble(plan: Plan, board: Board) -> tuple[Cores, Readout]:
     readout = Readout(
         populations=tuple(names),
         starts=tuple(plan.timing.start[n] for n in names),
-        timesteps=T,
+        timesteps=plan.netlist.timesteps,
         population=chip.population,
         neuron=chip.neuron,
         lag=chip.lag,
+        rail=chip.rail,
+        period=plan.timing.period,
     )
     return cores, readout
 
 
-def _number(plan: Plan, names: list[str]) -> _Numbering:
+def _number(plan: Plan) -> _Numbering:
     own: dict[str, int] = {}
     relays: dict[str, int] = {}
     n = 0
-    for name in names:
+    for name in plan.units:
         own[name] = n
         n += len(plan.packed[name])
         relays[name] = n
@@ -87,6 +92,7 @@ class _Chip:
         self.leak = np.zeros(shape, dtype=np.int32)
         self.threshold = np.ones(shape, dtype=np.int32)
         self.initial = np.zeros(shape, dtype=np.int32)
+        self.floor = np.full(shape, limits.membrane_floor, dtype=np.int32)
         self.reset = np.zeros(shape, dtype=np.uint8)
         self.used = np.zeros(shape, dtype=np.uint8)
         self.dest_core = np.full(shape, NOWHERE, dtype=np.int32)
@@ -96,26 +102,18 @@ class _Chip:
         self.population = np.full(shape, -1, dtype=np.int32)
         self.neuron = np.full(shape, -1, dtype=np.int32)
         self.lag = np.zeros(shape, dtype=np.uint8)
+        self.rail = np.zeros(shape, dtype=np.int8)
 
     def arrays(self) -> dict[str, AnyArray]:
         """The arrays of :class:`Cores` that are kept as they are."""
-        names = ("axon_type", "weight", "leak", "threshold", "initial", "reset", "used", "place")
-        more = ("dest_core", "dest_axon", "dest_delay")
+        names = ("axon_type", "weight", "leak", "threshold", "initial", "floor", "reset", "used")
+        more = ("place", "dest_core", "dest_axon", "dest_delay")
         return {name: getattr(self, name) for name in (*names, *more)}
 
-    def write_population(self, name: str, index: int, first: int) -> None:
-        plan = self.plan
-        population, bar, prelude = (
-            plan.netlist.by_name[name],
-            plan.crossbars[name],
-            plan.preludes[name],
-        )
-        model = population.model
-        assert isinstance(model, IntegerNeuron)
-        assert model.threshold is not None
-        theta = np.array(population.spread(model.threshold)).reshape(-1)
-        start = np.searchsorted(bar.neuron, np.arange(population.size + 1))
-        for c, packed in enumerate(plan.packed[name], first):
+    def write_unit(self, unit: Unit, index: int, first: int) -> None:
+        bar, cells = unit.bar, unit.cells
+        start = np.searchsorted(bar.neuron, np.arange(unit.size + 1))
+        for c, packed in enumerate(self.plan.packed[unit.name], first):
             n, a = packed.neurons.size, packed.slots.size
             self.axon_type[c, :a] = bar.slot_type[packed.slots]
             axon_of = np.full(bar.slot_key.size, -1)
@@ -123,11 +121,10 @@ class _Chip:
             for place, j in enumerate(packed.neurons.tolist()):
                 self.crossbar[c, axon_of[bar.slot[start[j] : start[j + 1]]], place] = 1
             self.weight[c, :n, : bar.values.shape[1]] = bar.values[packed.neurons]
-            self.leak[c, :n] = prelude.leak[packed.neurons]
-            self.threshold[c, :n] = theta[packed.neurons]
-            self.initial[c, :n] = prelude.initial[packed.neurons]
-            self.reset[c, :n] = ZERO if model.reset == "zero" else LINEAR
-            self._claim(c, n, index, packed.neurons, 0)
+            for field in fields(cells):
+                getattr(self, field.name)[c, :n] = getattr(cells, field.name)[packed.neurons]
+            self.rail[c, :n] = unit.sign[packed.neurons]
+            self._claim(c, n, index, unit.owner[packed.neurons], 0)
 
     def write_relay(self, core: RelayCore, index: int, c: int) -> None:
         n = core.relay_axon.size
@@ -162,13 +159,13 @@ def _places(n_cores: int, board: Board) -> AnyArray:
 
 
 def _link(plan: Plan, chip: _Chip, name: str, numbering: _Numbering) -> None:
-    """The k-th copy of each neuron serves its k-th destination."""
+    """The k-th copy of each of a unit's neurons serves its k-th destination."""
     wanted, packed = plan.wanted[name], plan.packed[name]
     core = np.repeat(np.arange(len(packed)) + numbering.own[name], [p.neurons.size for p in packed])
     place = np.concatenate([np.arange(p.neurons.size) for p in packed])
     neuron = np.concatenate([p.neurons for p in packed])
     order = np.argsort(neuron, kind="stable")
-    n = plan.netlist.by_name[name].size
+    n = plan.units[name].size
     first_copy = np.searchsorted(neuron[order], np.arange(n))
     first_wish = np.searchsorted(wanted.neuron, np.arange(n))
     rank = np.arange(wanted.neuron.size) - first_wish[wanted.neuron]
@@ -192,43 +189,51 @@ def _cores_of(wanted: Destinations, name: str, numbering: _Numbering) -> IntArra
 
 
 def _host_lines(
-    plan: Plan, names: list[str], numbering: _Numbering
+    plan: Plan, numbering: _Numbering
 ) -> tuple[tuple[HostLines, ...], IntArray, IntArray, IntArray]:
-    """Blocks of lines for every input and window, and for bias axons, with their targets."""
-    T, timing, netlist = plan.netlist.timesteps, plan.timing, plan.netlist
+    """Blocks of lines for every input and window, and for the host's own spikes."""
+    timing, netlist = plan.timing, plan.netlist
+    period, T = timing.period, plan.netlist.timesteps
     firsts: dict[tuple[str, int, int], int] = {}
     blocks: list[HostLines] = []
     rows: list[IntArray] = []
     n_lines = 0
-    for name in names:
-        layer, keys, opens = plan.layers[name], plan.crossbars[name].slot_key, timing.start[name]
-        first = np.full(len(layer.sources) + 1, -1)
+    for name, unit in plan.units.items():
+        layer, keys = unit.layer, unit.bar.slot_key
+        opens, compares = timing.arrive[name], timing.start[name]
+        first = np.full(len(layer.sources) + len(_CONSTANT), -1)
         for s, source in enumerate(layer.sources):
-            population = netlist.by_name[source.pre]
-            if not isinstance(population.model, Input):
+            if not plan.is_host(source.pre):
                 continue
-            block = (source.pre, timing.travel(source.pre, name, source.delay), opens)
+            offset = timing.travel(source.pre, name, source.delay) + timing.start[source.pre]
+            block = (source.pre, offset, opens)
             if block not in firsts:
                 firsts[block] = n_lines
+                size, closes = netlist.by_name[source.pre].size, opens + (T - 1) * period + 1
                 blocks.append(
-                    HostLines(
-                        block[0], "raster", n_lines, population.size, block[1], opens, opens + T
-                    )
+                    HostLines(source.pre, "raster", n_lines, size, offset, opens, closes, period)
                 )
-                n_lines += population.size
+                n_lines += size
             first[s] = firsts[block]
-        if (keys < 0).any():
-            first[-1] = n_lines
-            blocks.append(
-                HostLines(f"{name}.bias", "constant", n_lines, 1, opens, opens, opens + T)
-            )
-            n_lines += 1
-        source_of = np.append(layer.key_source, len(layer.sources))  # key -1 is the bias
-        offset = np.append(layer.key_neuron, 0)
+        for i, (key, what, late) in enumerate(_CONSTANT):
+            if (keys == key).any():
+                first[len(layer.sources) + i] = n_lines
+                at, closes = compares + late, compares + late + (T - 1) * period + 1
+                blocks.append(
+                    HostLines(f"{name}.{what}", "constant", n_lines, 1, at, at, closes, period)
+                )
+                n_lines += 1
+        constants = len(layer.sources) + np.arange(len(_CONSTANT))
+        source_of = np.concatenate([layer.key_source, constants])
+        offset_of = np.concatenate([layer.key_neuron, np.zeros_like(constants)])
+        own = {key: layer.key_source.size + i for i, (key, _, _) in enumerate(_CONSTANT)}
+        entry = keys.copy()
+        for key, index in own.items():
+            entry[keys == key] = index
         for c, packed in enumerate(plan.packed[name], numbering.own[name]):
-            key = keys[packed.slots]
-            axon = np.flatnonzero(first[source_of[key]] >= 0)
-            line = first[source_of[key[axon]]] + offset[key[axon]]
+            wanted = entry[packed.slots]
+            axon = np.flatnonzero(first[source_of[wanted]] >= 0)
+            line = first[source_of[wanted[axon]]] + offset_of[wanted[axon]]
             rows.append(np.stack([line, np.full(axon.size, c), axon]))
     table = np.concatenate([np.zeros((3, 0), dtype=np.int64), *rows], axis=1)
     table = table[:, np.argsort(table[0], kind="stable")]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -215,14 +216,16 @@ def _search(
     if magnitude <= EXHAUSTIVE_LEVEL:
         pool = [v for v in range(-magnitude, magnitude + 1) if v]
     else:
+        # What is a value is the difference of many pairs of levels: the frequent ones first.
         ends = [0, *levels]
-        pool = sorted({a - b for a in ends for b in ends if a != b}, key=lambda v: (abs(v), v))
+        often = Counter(a - b for a in ends for b in ends if a != b)
+        pool = sorted(often, key=lambda v: (-often[v], abs(v), v))
     pool = [v for v in pool if low <= v <= high]
     origin = 2 * magnitude * sum(copies)
     required = sum(1 << (level + origin) for level in levels)
     nodes = 0
 
-    def extend(sums: int, chosen: tuple[int, ...]) -> tuple[int, ...] | None:
+    def extend(sums: int, chosen: tuple[int, ...], first: int) -> tuple[int, ...] | None:
         nonlocal nodes
         place = len(chosen)
         if nodes > SEARCH_NODES:
@@ -234,11 +237,11 @@ def _search(
         room = math.prod(m + 1 for m in copies[place:])
         if sums.bit_count() * room < len(levels) + 1:
             return None
+        # Types with equal copies are interchangeable: each set of values in one order only.
         twin = place > 0 and copies[place] == copies[place - 1]
-        for value in pool:
-            if twin and value < chosen[-1]:
-                continue  # types with equal copies are interchangeable
-            found = extend(_add(sums, value, copies[place]), (*chosen, value))
+        for index in range(first if twin else 0, len(pool)):
+            value = pool[index]
+            found = extend(_add(sums, value, copies[place]), (*chosen, value), index)
             if found is not None:
                 return found
         return None
@@ -264,7 +267,7 @@ def _search(
                     return (*chosen, value)
         return None
 
-    return extend(1 << origin, ()), nodes
+    return extend(1 << origin, (), 0), nodes
 
 
 def _add(sums: int, value: int, copies: int) -> int:

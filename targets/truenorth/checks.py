@@ -10,9 +10,15 @@ from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.targets.base import Violation, state_bits
 from neurodeploy.targets.truenorth.basis import fewest_copies
-from neurodeploy.targets.truenorth.layers import MAX_COPIES, Decomposition, Layer, least_fan_in
+from neurodeploy.targets.truenorth.layers import (
+    MAX_COPIES,
+    Decomposition,
+    FanInViolation,
+    Layer,
+    least_fan_in,
+)
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.plan import Crossbar
+from neurodeploy.targets.truenorth.units import Crossbar
 
 
 def model_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Violation]:
@@ -212,7 +218,7 @@ def _span(levels: np.ndarray) -> str:  # type: ignore[type-arg]
 
 def _fan_in(
     where: str, fan_in: int, copies: int, used: int, span: str, limits: CrossbarLimits
-) -> Violation:
+) -> FanInViolation:
     most = limits.axons // fan_in
     if most >= 2:
         remedy = f"at this fan-in up to {most} copies fit: quantize it to fewer weight bits"
@@ -222,10 +228,10 @@ def _fan_in(
         remedy = (
             f"a fan-in of at most {limits.axons // copies} fits: use a grouped or smaller layer"
         )
-    return Violation(
+    return FanInViolation(
         where,
         f"fan-in {fan_in} with up to {copies} axon copies an input (levels {span}) needs axons:",
         used,
         limits.axons,
-        remedy,
+        f'{remedy}; or compile with split="exact"',
     )

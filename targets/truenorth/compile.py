@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.targets.base import Violation
@@ -11,30 +14,67 @@ from neurodeploy.targets.truenorth.checks import (
     model_violations,
     wide_fan_in,
 )
-from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose, extract
+from neurodeploy.targets.truenorth.layers import (
+    Decomposition,
+    FanInViolation,
+    Layer,
+    decompose,
+    extract,
+)
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.plan import Plan, crossbar
+from neurodeploy.targets.truenorth.plan import Plan
 from neurodeploy.targets.truenorth.prelude import plan_preludes
-from neurodeploy.targets.truenorth.timing import Timing, plan_timing, timing_violations
+from neurodeploy.targets.truenorth.splitting import plan_splits
+from neurodeploy.targets.truenorth.timing import (
+    Timing,
+    long_ways,
+    plan_timing,
+    timing_violations,
+)
+from neurodeploy.targets.truenorth.units import Unit, quiet_unit
+
+SPLIT = ("none", "exact")
 
 
-def plan_netlist(
-    netlist: IntegerNetlist, limits: CrossbarLimits, fan_out: str
-) -> Plan | list[Violation]:
-    """Plan a netlist, or tell all violations of the stage that stopped it.
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Options of the target.
 
     Parameters
     ----------
-    netlist : IntegerNetlist
-    limits : CrossbarLimits
     fan_out : {"auto", "copies", "splitters"}
+    split : {"none", "exact"}
+    max_ticks_per_step : int
     """
+
+    fan_out: str = "auto"
+    split: str = "none"
+    max_ticks_per_step: int = 256
+
+
+def plan_netlist(
+    netlist: IntegerNetlist, limits: CrossbarLimits, choices: Choices
+) -> Plan | list[Violation]:
+    """Plan a netlist, or tell all violations of the stage that stopped it."""
     found = model_violations(netlist, limits)
     if found:
         return found
     found = bound_violations(netlist, limits)
+    plan = _plan_whole(netlist, limits, choices.fan_out, found)
+    if choices.split == "none" or isinstance(plan, Plan) or found:
+        return plan
+    if not any(isinstance(v, FanInViolation) for v in plan):
+        return plan
+    return _plan_split(netlist, limits, choices)
+
+
+def _plan_whole(
+    netlist: IntegerNetlist, limits: CrossbarLimits, fan_out: str, known: list[Violation]
+) -> Plan | list[Violation]:
+    """Plan populations that all fit: a step is a tick."""
+    found = list(known)
     layers: dict[str, Layer] = {}
-    decompositions: dict[str, Decomposition] = {}
+    parts: dict[str, Decomposition] = {}
     for population in netlist.populations:
         name = population.name
         if isinstance(population.model, Input):
@@ -48,21 +88,21 @@ def plan_netlist(
         if isinstance(decomposed, Violation):
             found.append(decomposed)
         else:
-            decompositions[name] = decomposed
-    split = _split_from_start(netlist, limits, fan_out)
-    timing = plan_timing(netlist, split)
+            parts[name] = decomposed
+    relayed = _relayed_from_start(netlist, limits, fan_out)
+    timing = plan_timing(netlist, relayed)
     found += timing_violations(netlist, timing, limits)
     if found:
         return found
-    plan = _plan(netlist, limits, timing, layers, decompositions)
+    plan = _quiet_plan(netlist, limits, timing, layers, parts)
     if isinstance(plan, list):
         return plan
     better, found = plan.place_all(fan_out)
     if better:
         # The latencies that splitters bring change biases and so axons: plan once more.
-        timing = plan_timing(netlist, split | better)
+        timing = plan_timing(netlist, relayed | better)
         found = timing_violations(netlist, timing, limits)
-        replanned = found or _plan(netlist, limits, timing, layers, decompositions)
+        replanned = found or _quiet_plan(netlist, limits, timing, layers, parts)
         if isinstance(replanned, list):
             return replanned
         plan = replanned
@@ -70,34 +110,86 @@ def plan_netlist(
     return found or plan
 
 
-def _plan(
+def _quiet_plan(
     netlist: IntegerNetlist,
     limits: CrossbarLimits,
     timing: Timing,
     layers: dict[str, Layer],
-    decompositions: dict[str, Decomposition],
+    parts: dict[str, Decomposition],
 ) -> Plan | list[Violation]:
-    preludes, found = plan_preludes(netlist, decompositions, timing, limits)
+    preludes, found = plan_preludes(netlist, parts, timing, limits)
     if found:
         return found
-    crossbars = {name: crossbar(decompositions[name], preludes[name]) for name in layers}
-    for name, layer in layers.items():
-        violation = axon_violation(layer, decompositions[name], crossbars[name], limits)
+    units: dict[str, Unit] = {}
+    for name in (n for n in netlist.schedule.order if n in layers):
+        units[name] = quiet_unit(
+            netlist.by_name[name], layers[name], parts[name], preludes[name], limits
+        )
+        violation = axon_violation(layers[name], parts[name], units[name].bar, limits)
         if violation is not None:
             found.append(violation)
-    return found or Plan(netlist, limits, timing, layers, decompositions, preludes, crossbars)
+    early = {name: int(prelude.early.sum()) for name, prelude in preludes.items()}
+    return found or Plan(netlist, limits, timing, units, layers, parts, early=early)
 
 
-def _split_from_start(
+def _plan_split(
+    netlist: IntegerNetlist, limits: CrossbarLimits, choices: Choices
+) -> Plan | list[Violation]:
+    """Plan with partial sums where they are needed: a step takes as many ticks as a burst."""
+    bounds = prove_bounds(netlist)
+    relayed = _asked_for(netlist, choices.fan_out)
+    splitting = plan_splits(netlist, bounds, limits, choices.max_ticks_per_step)
+    if isinstance(splitting, list):
+        return splitting
+    while True:
+        timing = plan_timing(netlist, relayed, splitting.bursts)
+        far = long_ways(netlist, timing, limits) - relayed
+        if far and choices.fan_out != "copies":
+            relayed |= far
+            continue
+        found = timing_violations(netlist, timing, limits)
+        if timing.period > choices.max_ticks_per_step:
+            found.append(splitting.too_slow(timing.period, choices.max_ticks_per_step))
+        if found:
+            return found
+        units = splitting.units(timing)
+        if units is None:
+            continue  # more populations have to be split, for the axons of their gates
+        if isinstance(units, list):
+            return units
+        stages = splitting.stages
+        plan = Plan(
+            netlist,
+            limits,
+            timing.with_stages(stages),
+            units,
+            splitting.layers,
+            splitting.parts,
+            splitting.splits,
+        )
+        better, found = plan.place_all(choices.fan_out)
+        if found or not better - relayed:
+            return found or plan
+        relayed |= better
+
+
+def _relayed_from_start(
     netlist: IntegerNetlist, limits: CrossbarLimits, fan_out: str
 ) -> frozenset[str]:
     """Populations that pass splitters whatever their copies: asked for, or for a long delay."""
-    emitting = {p.name for p in netlist.populations if not isinstance(p.model, Input)}
     if fan_out == "copies":
         return frozenset()
     delays = zip(netlist.projections, netlist.schedule.delays, strict=True)
-    found = {q.pre for q, d in delays if q.pre in emitting and d > limits.delay_max}
-    if fan_out == "splitters":
-        found |= {q.pre for q in netlist.projections if q.pre in emitting}
-        found -= netlist.schedule.cyclic
-    return frozenset(found)
+    long = {q.pre for q, d in delays if d > limits.delay_max}
+    return frozenset(long - _inputs(netlist)) | _asked_for(netlist, fan_out)
+
+
+def _asked_for(netlist: IntegerNetlist, fan_out: str) -> frozenset[str]:
+    if fan_out != "splitters":
+        return frozenset()
+    emitting = {q.pre for q in netlist.projections} - _inputs(netlist)
+    return frozenset(emitting - netlist.schedule.cyclic)
+
+
+def _inputs(netlist: IntegerNetlist) -> set[str]:
+    return {p.name for p in netlist.populations if isinstance(p.model, Input)}

@@ -18,7 +18,7 @@ from neurodeploy.errors import FileFormatError
 
 JSON_FILE = "cores.json"
 ARRAY_FILE = "cores.safetensors"
-SCHEMA = 1
+SCHEMA = 2
 
 NOWHERE = -1
 """Destination core of a neuron whose spikes nobody needs."""
@@ -40,13 +40,16 @@ class HostLines:
         The stimulus; for constant lines, what they are for.
     kind : {"raster", "constant"}
         ``raster``: line ``first + i`` carries row entry i of the stimulus. ``constant``: every
-        line carries a spike in every tick of the window.
+        line carries a spike in every step of the window.
     first, count : int
         Lines of the block.
     offset : int
-        A spike of stimulus step t arrives in tick ``t + offset``.
+        Tick in which spikes of stimulus step 0 arrive.
     open, close : int
         Arrivals outside ticks [open, close) are not sent.
+    period : int
+        Ticks of one step: a spike of stimulus step t arrives in tick ``t * period + offset``, and
+        constant lines carry one in every ``period``-th tick from ``open`` on.
     """
 
     name: str
@@ -56,6 +59,7 @@ class HostLines:
     offset: int
     open: int
     close: int
+    period: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +73,7 @@ class Cores:
     ticks : int
         Ticks of one sample.
     membrane_floor, membrane_max : int
-        Every membrane saturates at both.
+        The lowest floor that a neuron can have, and where every membrane saturates.
     lines : tuple of HostLines
     axon_type : uint8 ``[C, A]``
     crossbar : uint8 ``[C, A, ceil(N / 8)]``
@@ -77,6 +81,8 @@ class Cores:
     weight : int16 ``[C, N, G]``
     leak, threshold, initial : int32 ``[C, N]``
         Added every tick; fires at >=; membrane before the first tick.
+    floor : int32 ``[C, N]``
+        Each membrane saturates there.
     reset : uint8 ``[C, N]``
         0: subtract the threshold, 1: set to 0.
     used : uint8 ``[C, N]``
@@ -102,6 +108,7 @@ class Cores:
     leak: AnyArray
     threshold: AnyArray
     initial: AnyArray
+    floor: AnyArray
     reset: AnyArray
     used: AnyArray
     dest_core: AnyArray
@@ -130,6 +137,7 @@ _ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "leak": ("int32", ("C", "N")),
     "threshold": ("int32", ("C", "N")),
     "initial": ("int32", ("C", "N")),
+    "floor": ("int32", ("C", "N")),
     "reset": ("uint8", ("C", "N")),
     "used": ("uint8", ("C", "N")),
     "dest_core": ("int32", ("C", "N")),
@@ -201,6 +209,8 @@ def _problem(cores: Cores) -> str | None:
             return f"lines of {block.name!r} outside 0..{n_lines - 1}"
         if block.kind not in ("raster", "constant"):
             return f"lines of {block.name!r} of kind {block.kind!r}"
+        if block.period < 1:
+            return f"lines of {block.name!r} with period {block.period}"
     targets = [
         ("dest", cores.dest_core, cores.dest_axon),
         ("line", cores.line_core, cores.line_axon),
@@ -215,6 +225,8 @@ def _problem(cores: Cores) -> str | None:
         return "dest_delay below 1"
     if cores.axon_type.size and cores.axon_type.max() >= cores.weight.shape[2]:
         return f"axon_type outside 0..{cores.weight.shape[2] - 1}"
+    if cores.floor.size and cores.floor.min() < cores.membrane_floor:
+        return f"floor below {cores.membrane_floor}"
     if cores.reset.size and cores.reset.max() > ZERO:
         return "reset outside 0..1"
     if cores.used.size and cores.used.max() > 1:

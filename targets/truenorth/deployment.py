@@ -77,10 +77,15 @@ class TrueNorthDeployment(Deployment):
 
     @property
     def latency(self) -> Mapping[str, int]:
-        """Ticks that splitter cores add, by population; ``run`` has taken them out already."""
-        depth = self.netlist.schedule.depth
+        """Ticks that splitter cores and bursts add, by population; ``run`` has taken them out.
+
+        They count from the tick at which the contract's step begins, which takes
+        ``readout.period`` ticks; populations that are done earlier have none.
+        """
+        depth, period = self.netlist.schedule.depth, self.readout.period
         starts = zip(self.readout.populations, self.readout.starts, strict=True)
-        return {name: start - depth[name] for name, start in starts if start != depth[name]}
+        late = {name: start - depth[name] * period for name, start in starts}
+        return {name: ticks for name, ticks in late.items() if ticks > 0}
 
     def run(
         self,
@@ -145,8 +150,16 @@ class TrueNorthDeployment(Deployment):
 
     def _prepared(self) -> CoreSimulator:
         if self._simulator is None:
-            self._simulator = CoreSimulator(self.cores)
+            self._simulator = CoreSimulator(self.cores, self._positions())
         return self._simulator
+
+    def _positions(self) -> IntArray | None:
+        if self.board is None:
+            return None
+        grid, place = self.board.grid, self.cores.place.astype(np.int64)
+        chips = np.divmod(place[:, 0], grid.chips_y)
+        found: IntArray = np.concatenate([grid.joint(*place.T), np.stack(chips, axis=1)], axis=1)
+        return found
 
     @property
     def events(self) -> dict[str, IntArray]:
@@ -183,6 +196,7 @@ class TrueNorthDeployment(Deployment):
                     packets=int(events["packets"][c] + events["host_in"][c]),
                     hops_x=int(events["hops_x"][c]),
                     hops_y=int(events["hops_y"][c]),
+                    chip_crossings=int(events["chip_crossings"][c]),
                 )
             )
         host_inputs = int(events["host_in"].sum())
@@ -192,18 +206,23 @@ class TrueNorthDeployment(Deployment):
         owners = self.readout.population[core]
         index = int(owners.max(initial=-1))
         name = self.readout.populations[index] if index >= 0 else "nothing"
-        splitter = bool(self.readout.lag[core][owners >= 0].any())
-        return f"splitter of {name}" if splitter else name
+        used = owners >= 0
+        if self.readout.lag[core][used].any():
+            return f"splitter of {name}"
+        return f"partial sums of {name}" if self.readout.rail[core][used].any() else name
 
     def utilization(self) -> dict[str, Any]:
         """Cores, axons, neurons and crossings in use, and what each population got.
 
-        ``layers`` holds per population: ``cores``, ``splitter_cores``, ``core_bound`` (the least
-        that could hold these neurons, copies and axon instances), ``neurons``, ``copies``,
-        ``axons``, ``fan_in``, ``bias_axons``, ``early_spikes`` (before the window, compensated),
-        and per source its axon copies ``R`` and weight ``levels``.
+        ``layers`` holds per population: ``cores``, ``partial_cores`` among them, ``splitter_cores``
+        in addition, ``core_bound`` (the least that could hold these neurons, copies and axon
+        instances), ``neurons``, ``partial_neurons``, ``copies``, ``axons``, ``fan_in``,
+        ``bias_axons``, ``gate_axons``, ``burst`` (M; 0 where nothing is split), ``early_spikes``
+        (before the window, compensated), and per source its axon copies ``R`` and weight
+        ``levels``. ``ticks_per_step`` is the largest M, ``inference_s`` the time of one sample.
         """
         cores, limit = self.cores, 0 if self.board is None else self.board.grid.n_cores
+        tick = None if self.board is None else self.board.tick
         axons = sum(int(cores.crossing(c).any(axis=1).sum()) for c in range(cores.n_cores))
         return {
             "cores": cores.n_cores,
@@ -214,7 +233,9 @@ class TrueNorthDeployment(Deployment):
             "axons": axons,
             "axons_limit": cores.n_cores * cores.axons,
             "crossings": int(np.unpackbits(cores.crossbar).sum()),
+            "ticks_per_step": self.readout.period,
             "ticks_per_sample": cores.ticks,
+            "inference_s": None if tick is None else cores.ticks * tick.si,
             "layers": self.layers,
         }
 

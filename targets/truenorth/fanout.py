@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.targets.truenorth.layers import Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import PackedCore
 from neurodeploy.targets.truenorth.timing import Timing
+from neurodeploy.targets.truenorth.units import Unit
 
 HOST_PLACE = "host"
 
@@ -72,20 +71,21 @@ class RelayCore:
 
 
 def destinations(
-    netlist: IntegerNetlist,
+    units: Mapping[str, Unit],
     name: str,
-    layers: Mapping[str, Layer],
-    slot_keys: Mapping[str, IntArray],
+    read: bool,
     packed: Mapping[str, list[PackedCore]],
     timing: Timing,
 ) -> Destinations:
-    """Collect who listens to a population, over all packed cores that follow it."""
+    """Collect who listens to a unit, over all packed cores that follow it; ``read``: the host."""
     post: list[str] = []
     rows: list[IntArray] = []
-    for follower in dict.fromkeys(q.post for q in netlist.outgoing[name]):
-        layer, keys = layers[follower], slot_keys[follower]
-        post.append(follower)
+    for follower, unit in units.items():
+        layer, keys = unit.layer, unit.bar.slot_key
         mine = np.array([s.pre == name for s in layer.sources], dtype=bool)
+        if not mine.any():
+            continue
+        post.append(follower)
         travel = np.array(
             [
                 timing.travel(s.pre, follower, s.delay) if s.pre == name else 0
@@ -101,9 +101,9 @@ def destinations(
             neuron = layer.key_neuron[key[axon]]
             full = np.full(axon.size, len(post) - 1), np.full(axon.size, i)
             rows.append(np.stack([neuron, *full, axon, travel[source]]))
-    if any(o.population == name for o in netlist.outputs):
+    if read:
         post.append(HOST_PLACE)
-        neuron = np.arange(netlist.by_name[name].size)
+        neuron = np.arange(units[name].size)
         zero = np.zeros_like(neuron)
         rows.append(np.stack([neuron, zero + len(post) - 1, zero, zero, zero]))
     table = np.concatenate([np.zeros((5, 0), dtype=np.int64), *rows], axis=1)

@@ -27,6 +27,12 @@ MAX_BLOCK_SOURCES = 3
 """Up to so many sources, all ways of sharing axon types among them are compared."""
 
 
+class FanInViolation(Violation):
+    """Synapses that a core cannot hold, which partial sums may cure."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Presynaptic population and delay: what one axon of a core listens to."""
@@ -161,9 +167,14 @@ def decompose(layer: Layer, limits: CrossbarLimits) -> Decomposition | Violation
 def _level_sets(layer: Layer) -> list[dict[int, Levels]]:
     """Per source: neuron to its non-zero levels."""
     found: list[dict[int, set[int]]] = [defaultdict(set) for _ in layer.sources]
-    rows = np.stack([layer.key_source[layer.key], layer.post, layer.weight], axis=1)
-    for source, neuron, level in np.unique(rows, axis=0).tolist():
-        found[source][neuron].add(level)
+    if layer.post.size:
+        # Sorting one column is several times as fast as sorting rows.
+        least, span = int(layer.weight.min()), int(np.ptp(layer.weight)) + 1
+        where = layer.key_source[layer.key] * layer.n_neurons + layer.post
+        where, level = np.divmod(np.unique(where * span + layer.weight - least), span)
+        source, neuron = np.divmod(where, layer.n_neurons)
+        for s, n, w in zip(source.tolist(), neuron.tolist(), (level + least).tolist(), strict=True):
+            found[s][n].add(w)
     return [{n: frozenset(s) for n, s in neurons.items()} for neurons in found]
 
 
@@ -217,10 +228,10 @@ def _most_copies(fan_in: IntArray, limits: CrossbarLimits) -> int:
 
 def _no_basis(
     layer: Layer, sets: list[dict[int, Levels]], fan_in: IntArray, limits: CrossbarLimits
-) -> Violation:
+) -> FanInViolation:
     widest = max((s for neurons in sets for s in neurons.values()), key=len)
     inputs = int(fan_in.sum(1).max())
-    return Violation(
+    return FanInViolation(
         layer.name,
         f"fan-in {inputs} with {len(widest)} weight levels in {min(widest)}..{max(widest)} (all: "
         f"{int(layer.weight.min())}..{int(layer.weight.max())}) on {limits.axon_types} axon types "
@@ -252,10 +263,12 @@ def _assemble(
             values[neuron, types] = own
             table_of[neuron] = tables.setdefault(own, len(tables))
         mine = np.flatnonzero(np.isin(source_of, block))
-        pairs = np.stack([table_of[layer.post[mine]], layer.weight[mine]], axis=1)
-        distinct, index = np.unique(pairs, axis=0, return_inverse=True)
+        least = int(layer.weight.min(initial=0))
+        span = int(layer.weight.max(initial=0)) - least + 1
+        pairs = table_of[layer.post[mine]] * span + layer.weight[mine] - least
+        distinct, index = np.unique(pairs, return_inverse=True)
         reach = {i: digits(basis.copies, own) for own, i in tables.items()}
-        chosen = [reach[i][level] for i, level in distinct.tolist()]
+        chosen = [reach[pair // span][pair % span + least] for pair in distinct.tolist()]
         if chosen:
             k[mine, types] = np.asarray(chosen, dtype=np.int64)[index.reshape(-1)]
         for s in block:

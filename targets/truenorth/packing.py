@@ -32,6 +32,7 @@ def pack(
     max_axons: int,
     max_neurons: int,
     cut_freely: bool,
+    site: IntArray | None = None,
 ) -> list[PackedCore]:
     """Pack one population.
 
@@ -47,8 +48,15 @@ def pack(
     cut_freely : bool
         Whether a group may be cut to fill a core even where it would fit into a fresh one: its
         inputs cost nothing because the host sends them.
+    site : int64 ``[n]``, optional
+        Neurons of one site share most of their inputs and are grouped even where they differ,
+        as far as they fit a core.
     """
-    groups = _groups(neuron, slot, key, copies.size, max_axons)
+    groups = (
+        _groups(neuron, slot, key, copies.size, max_axons)
+        if site is None
+        else _site_groups(neuron, slot, site, n_slots, max_axons)
+    )
     members = [np.repeat(g, copies[g]) for g in groups]
     start = np.searchsorted(neuron, np.arange(copies.size + 1))
     need = np.zeros((n_slots, len(groups)), dtype=np.uint8)
@@ -79,10 +87,11 @@ def pack(
             listened[added] = True
             more -= need[added].sum(axis=0, dtype=np.int64)
         cores.append(np.sort(np.concatenate(inside)))
-    return [PackedCore(n, _slots_of(n, start, slot)) for n in cores]
+    return [PackedCore(n, slots_of(n, start, slot)) for n in cores]
 
 
-def _slots_of(neurons: AnyArray, start: IntArray, slot: IntArray) -> IntArray:
+def slots_of(neurons: AnyArray, start: IntArray, slot: IntArray) -> IntArray:
+    """Axon slots of some neurons, those of neuron j at ``slot[start[j] : start[j + 1]]``."""
     distinct = np.unique(neurons)
     slots: IntArray = np.unique(np.concatenate([slot[start[j] : start[j + 1]] for j in distinct]))
     return slots
@@ -105,3 +114,23 @@ def _groups(
         else:
             groups.extend(np.array([j], dtype=np.int64) for j in same)
     return groups
+
+
+def _site_groups(
+    neuron: IntArray, slot: IntArray, site: IntArray, n_slots: int, max_axons: int
+) -> list[IntArray]:
+    """Consecutive neurons of a site whose inputs fit one core, in order of the sites."""
+    start = np.searchsorted(neuron, np.arange(site.size + 1)).tolist()
+    listened = np.full(n_slots, -1)
+    groups: list[list[int]] = []
+    used, last = 0, -1
+    for j in np.argsort(site, kind="stable").tolist():
+        own = slot[start[j] : start[j + 1]]
+        more = int((listened[own] != len(groups) - 1).sum()) if groups else own.size
+        if not groups or site[j] != last or used + more > max_axons:
+            groups.append([])
+            used, more, last = 0, own.size, int(site[j])
+        groups[-1].append(j)
+        listened[own] = len(groups) - 1
+        used += more
+    return [np.array(group, dtype=np.int64) for group in groups]

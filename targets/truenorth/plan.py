@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,83 +12,36 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.targets.base import Violation
+from neurodeploy.targets.truenorth.bursts import Split, pack_finals
 from neurodeploy.targets.truenorth.fanout import Destinations, RelayCore, destinations, relay
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.packing import PackedCore, pack
-from neurodeploy.targets.truenorth.prelude import Prelude
+from neurodeploy.targets.truenorth.packing import PackedCore, pack, slots_of
 from neurodeploy.targets.truenorth.timing import Timing, cycle_of
+from neurodeploy.targets.truenorth.units import BIAS_KEY, HOLD_KEY, RELEASE_KEY, Unit
 
 FAN_OUT = ("auto", "copies", "splitters")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Crossbar:
-    """A population's neurons against all axon slots it could use, bias axons last.
-
-    Parameters
-    ----------
-    slot_key : int64 ``[slots]``
-        Input of the layer, -1 for bias axons.
-    slot_type : int64 ``[slots]``
-    neuron, slot : int64 ``[crossings]``, sorted by neuron
-    values : int64 ``[n, types]``
-    """
-
-    slot_key: IntArray
-    slot_type: IntArray
-    neuron: IntArray
-    slot: IntArray
-    values: IntArray
-
-    def axons_per_neuron(self) -> IntArray:
-        """Axons that each neuron needs for itself."""
-        return np.bincount(self.neuron, minlength=self.values.shape[0]).astype(np.int64)
-
-
-def crossbar(decomposition: Decomposition, prelude: Prelude) -> Crossbar:
-    """Add the bias axons to a decomposed layer."""
-    needy = np.flatnonzero(prelude.bias_copies)
-    n_types = decomposition.values.shape[1]
-    free = bool(needy.size and prelude.bias_type[needy].max() == n_types)
-    values = np.concatenate(
-        [decomposition.values, np.zeros((decomposition.values.shape[0], int(free)), np.int64)], 1
-    )
-    values[needy, prelude.bias_type[needy]] = prelude.bias_value[needy]
-    keys, types = [decomposition.slot_key], [decomposition.slot_type]
-    neurons, slots = [decomposition.neuron], [decomposition.slot]
-    n_slots = decomposition.slot_key.size
-    for kind in range(values.shape[1]):
-        mine = needy[prelude.bias_type[needy] == kind]
-        most = int(prelude.bias_copies[mine].max(initial=0))
-        keys.append(np.full(most, -1))
-        types.append(np.full(most, kind))
-        for copy in range(most):
-            wanting = mine[prelude.bias_copies[mine] > copy]
-            neurons.append(wanting)
-            slots.append(np.full(wanting.size, n_slots + copy))
-        n_slots += most
-    neuron, slot = np.concatenate(neurons), np.concatenate(slots)
-    order = np.lexsort((slot, neuron))
-    return Crossbar(np.concatenate(keys), np.concatenate(types), neuron[order], slot[order], values)
 
 
 @dataclass(slots=True, eq=False)
 class Plan:
     """Everything decided about a netlist.
 
-    ``packed``, ``wanted`` and ``relays`` hold, per population: its cores, the destinations its own
-    neurons serve, and its splitter cores. ``bound`` is the least number of cores that can hold
-    these neurons, copies and axon instances.
+    ``units`` are in the order of the netlist's schedule, partial neurons before final ones;
+    ``layers`` and ``parts`` are the populations' own synapses, ``splits`` those of them that are
+    cut; ``early`` counts spikes before a window. ``packed``, ``wanted`` and ``relays`` hold, per
+    unit: its cores, the destinations its own neurons serve, and its splitter cores. ``bound`` is
+    the least number of cores that can hold these neurons, copies and axon instances.
     """
 
     netlist: IntegerNetlist
     limits: CrossbarLimits
     timing: Timing
+    units: dict[str, Unit]
     layers: dict[str, Layer]
-    decompositions: dict[str, Decomposition]
-    preludes: dict[str, Prelude]
-    crossbars: dict[str, Crossbar]
+    parts: dict[str, Decomposition]
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    early: Mapping[str, int] = field(default_factory=dict)
     packed: dict[str, list[PackedCore]] = field(default_factory=dict)
     wanted: dict[str, Destinations] = field(default_factory=dict)
     relays: dict[str, list[RelayCore]] = field(default_factory=dict)
@@ -98,56 +52,66 @@ class Plan:
         """Cores in use, splitters included."""
         return sum(map(len, self.packed.values())) + sum(map(len, self.relays.values()))
 
+    @property
+    def ticks(self) -> int:
+        """Ticks of one sample: until the last window closes."""
+        latest = max((self.timing.start[u] for u in self.units), default=0)
+        return latest + (self.netlist.timesteps - 1) * self.timing.period + 1
+
+    def is_host(self, pre: str) -> bool:
+        """Whether a source is an input: the host sends its spikes."""
+        return pre not in self.units and isinstance(self.netlist.by_name[pre].model, Input)
+
     def report(self) -> list[dict[str, Any]]:
         """What every population got, as JSON values."""
-        found = []
-        for name in self.netlist.schedule.order:
-            if name not in self.packed:
-                continue
-            layer, parts, prelude = (
-                self.layers[name],
-                self.decompositions[name],
-                self.preludes[name],
-            )
-            sources = [
-                {"pre": s.pre, "delay": s.delay, "R": copies, "levels": list(levels)}
-                for s, copies, levels in zip(layer.sources, parts.copies, parts.levels, strict=True)
-            ]
-            found.append(
-                {
-                    "population": name,
-                    "cores": len(self.packed[name]),
-                    "splitter_cores": len(self.relays.get(name, [])),
-                    "core_bound": self.bound[name],
-                    "neurons": layer.n_neurons,
-                    "copies": sum(core.neurons.size for core in self.packed[name]),
-                    "axons": sum(core.slots.size for core in self.packed[name]),
-                    "fan_in": int(layer.fan_in().sum(axis=1).max(initial=0)),
-                    "sources": sources,
-                    "bias_axons": int((self.crossbars[name].slot_key < 0).sum()),
-                    "early_spikes": int(prelude.early.sum()),
-                }
-            )
-        return found
+        return [self._entry(name) for name in self.netlist.schedule.order if name in self.layers]
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        layer, parts, split = self.layers[name], self.parts[name], self.splits.get(name)
+        units = [u for u in self.units.values() if u.population == name]
+        partial = [u for u in units if u.role == "partial"]
+        sources = [
+            {"pre": s.pre, "delay": s.delay, "R": copies, "levels": list(levels)}
+            for s, copies, levels in zip(layer.sources, parts.copies, parts.levels, strict=True)
+        ]
+        bar = self.units[name].bar
+        return {
+            "population": name,
+            "cores": sum(len(self.packed[u.name]) for u in units),
+            "partial_cores": sum(len(self.packed[u.name]) for u in partial),
+            "splitter_cores": len(self.relays.get(name, [])),
+            "core_bound": sum(self.bound[u.name] for u in units),
+            "neurons": layer.n_neurons,
+            "partial_neurons": sum(u.size for u in partial),
+            "copies": sum(core.neurons.size for core in self.packed[name]),
+            "axons": sum(core.slots.size for u in units for core in self.packed[u.name]),
+            "fan_in": int(layer.fan_in().sum(axis=1).max(initial=0)),
+            "sources": sources,
+            "bias_axons": bar.count(BIAS_KEY),
+            "gate_axons": bar.count(HOLD_KEY, RELEASE_KEY),
+            "burst": 0 if split is None else split.cut.burst,
+            "early_spikes": self.early.get(name, 0),
+        }
 
     def place_all(self, fan_out: str) -> tuple[frozenset[str], list[Violation]]:
-        """Pack every population, the last first, since cores that follow decide the copies.
+        """Pack every unit, the last first, since cores that follow decide the copies.
 
-        Returns the populations that are better split (with ``fan_out="auto"``, if the timing does
-        not split them yet) and the violations.
+        Returns the populations that are better relayed (with ``fan_out="auto"``, if the timing does
+        not relay them yet) and the violations.
         """
         cycles = cycle_of(self.netlist)
         better: set[str] = set()
-        for name in reversed(self.netlist.schedule.order):
-            if isinstance(self.netlist.by_name[name].model, Input) or name in self.packed:
+        for name in reversed(list(self.units)):
+            if name in self.packed:
                 continue
-            if name in cycles:
-                violation = self._place_cycle(sorted(cycles[name]))
+            population = self.units[name].population
+            if population in cycles:
+                members = [n for n, u in self.units.items() if u.population in cycles[population]]
+                violation = self._place_cycle(members)
                 if violation is not None:
                     return frozenset(better), [violation]
                 continue
-            split = self._place(name)
-            if fan_out == "auto" and split:
+            if self._place(name) and fan_out == "auto":
                 better.add(name)
             if self.n_cores > self.limits.n_cores and not better:
                 break
@@ -155,7 +119,7 @@ class Plan:
             busiest = max(self.packed, key=lambda n: len(self.packed[n]))
             return frozenset(), [
                 Violation(
-                    busiest,
+                    self.units[busiest].population,
                     f"cores (of them {len(self.packed[busiest])} for this population; more may "
                     "follow)",
                     self.n_cores,
@@ -166,15 +130,15 @@ class Plan:
         return frozenset(better), []
 
     def _place(self, name: str) -> bool:
-        """Pack a population outside cycles; tell whether splitter cores would take fewer cores."""
+        """Pack a unit outside cycles; tell whether splitter cores would take fewer cores."""
         wanted = self._destinations(name)
-        if name in self.timing.split:
+        if name in self.timing.relayed:
             self.relays[name], wanted = relay(wanted, self.limits)
             self._keep(name, wanted, self._pack(name, wanted))
             return False
         packed = self._pack(name, wanted)
         self._keep(name, wanted, packed)
-        if len(packed) <= self._floor(name, wanted):
+        if len(packed) <= self._floor(name, wanted) or self.units[name].role == "partial":
             return False
         relays, served = relay(wanted, self.limits)
         through = self._pack(name, served)
@@ -185,14 +149,14 @@ class Plan:
     def _place_cycle(self, members: list[str]) -> Violation | None:
         """Pack a strongly connected component: copies and cores decide each other."""
         copies: dict[str, IntArray] = {
-            m: np.ones(self.netlist.by_name[m].size, dtype=np.int64) for m in members
+            m: np.ones(self.units[m].size, dtype=np.int64) for m in members
         }
         while True:
             for m in members:
                 self.packed[m] = self._pack_copies(m, copies[m])
             wanted = {m: self._destinations(m) for m in members}
             for m in members:
-                if m in self.timing.split:
+                if m in self.timing.relayed:
                     self.relays[m], wanted[m] = relay(wanted[m], self.limits)
             needed: dict[str, IntArray] = {
                 m: np.maximum(copies[m], wanted[m].counts(copies[m].size)) for m in members
@@ -220,45 +184,64 @@ class Plan:
         self.bound[name] = max(self._floor(name, wanted), -(-axons // self.limits.axons))
 
     def _floor(self, name: str, wanted: Destinations) -> int:
-        copies = np.maximum(wanted.counts(self.netlist.by_name[name].size), 1)
-        n_slots = self.crossbars[name].slot_key.size
+        copies = np.maximum(wanted.counts(self.units[name].size), 1)
+        n_slots = self.units[name].bar.slot_key.size
         return max(
             -(-int(copies.sum()) // self.limits.neurons), -(-n_slots // self.limits.axons), 1
         )
 
     def _cost(self, name: str, packed: list[PackedCore]) -> float:
         """Cores, and the share of cores before them that their inputs from the chip take."""
-        keys = self.crossbars[name].slot_key
-        on_chip = np.append(~self._from_host(name), False)  # the last entry stands for bias axons
-        inputs = sum(int(on_chip[keys[core.slots]].sum()) for core in packed)
+        unit = self.units[name]
+        on_chip = ~self._from_host(name)
+        inputs = 0
+        for core in packed:
+            key = unit.bar.slot_key[core.slots]
+            inputs += int(on_chip[key[key >= 0]].sum())
         return len(packed) + inputs / self.limits.neurons
 
     def _from_host(self, name: str) -> IntArray:
-        layer = self.layers[name]
-        host = np.array(
-            [isinstance(self.netlist.by_name[s.pre].model, Input) for s in layer.sources],
-            dtype=bool,
-        )
+        layer = self.units[name].layer
+        host = np.array([self.is_host(s.pre) for s in layer.sources], dtype=bool)
         flags: IntArray = host[layer.key_source]
         return flags
 
     def _destinations(self, name: str) -> Destinations:
-        slot_keys = {n: c.slot_key for n, c in self.crossbars.items()}
-        return destinations(self.netlist, name, self.layers, slot_keys, self.packed, self.timing)
+        read = any(o.population == name for o in self.netlist.outputs)
+        return destinations(self.units, name, read, self.packed, self.timing)
 
     def _pack(self, name: str, wanted: Destinations) -> list[PackedCore]:
-        counts = wanted.counts(self.netlist.by_name[name].size)
+        counts = wanted.counts(self.units[name].size)
         return self._pack_copies(name, np.maximum(counts, 1))
 
     def _pack_copies(self, name: str, copies: IntArray) -> list[PackedCore]:
-        bar = self.crossbars[name]
-        return pack(
-            bar.neuron,
-            bar.slot,
-            bar.slot_key,
+        unit = self.units[name]
+        return pack_unit(unit, copies, self.limits, bool(self._from_host(name).all()))
+
+
+def pack_unit(
+    unit: Unit, copies: IntArray, limits: CrossbarLimits, cut_freely: bool
+) -> list[PackedCore]:
+    """Pack one unit, see :func:`neurodeploy.targets.truenorth.packing.pack`."""
+    bar = unit.bar
+    if unit.role == "final":
+        shared = np.flatnonzero(bar.slot_key < 0)
+        start = np.searchsorted(bar.neuron, np.arange(unit.size + 1))
+        cores = pack_finals(
+            bar.axons_per_neuron() - shared.size,
             copies,
-            bar.slot_key.size,
-            self.limits.axons,
-            self.limits.neurons,
-            cut_freely=bool(self._from_host(name).all()),
+            limits.axons - shared.size,
+            limits.neurons,
         )
+        return [PackedCore(n, slots_of(n, start, bar.slot)) for n in cores]
+    return pack(
+        bar.neuron,
+        bar.slot,
+        bar.slot_key,
+        copies,
+        bar.slot_key.size,
+        limits.axons,
+        limits.neurons,
+        cut_freely,
+        unit.site,
+    )

@@ -17,7 +17,9 @@ from neurodeploy.targets.truenorth.simulator import CoreRun
 
 JSON_FILE = "populations.json"
 ARRAY_FILE = "populations.safetensors"
-SCHEMA = 1
+SCHEMA = 2
+
+_ARRAYS = {"population": "int32", "neuron": "int32", "lag": "uint8", "rail": "int8"}
 
 DISAGREE = -1
 """Recorded where the copies of one neuron differ: no crossbar neuron can emit it."""
@@ -34,10 +36,14 @@ class Readout:
         Tick at which each window opens.
     timesteps : int
         T.
+    period : int
+        Ticks of one step.
     population, neuron : int32 ``[C, N]``
         Index into ``populations`` and flat index there; -1 for unused neurons.
     lag : uint8 ``[C, N]``
         Ticks by which the neuron repeats its population: 0, or more on splitter cores.
+    rail : int8 ``[C, N]``
+        1 or -1 for neurons that hold a partial sum of ``neuron`` or minus it, else 0.
     """
 
     populations: tuple[str, ...]
@@ -46,11 +52,13 @@ class Readout:
     population: AnyArray
     neuron: AnyArray
     lag: AnyArray
+    rail: AnyArray
+    period: int = 1
 
     def cores_of(self, names: Sequence[str]) -> list[int]:
-        """Cores that hold neurons of the populations, splitter cores left out."""
+        """Cores that hold neurons of the populations themselves."""
         wanted = [self.populations.index(n) for n in names]
-        inside = np.isin(self.population, wanted) & (self.lag == 0)
+        inside = np.isin(self.population, wanted) & (self.lag == 0) & (self.rail == 0)
         return [int(c) for c in np.flatnonzero(inside.any(axis=1))]
 
     def spikes(self, name: str, n_neurons: int, runs: Sequence[CoreRun]) -> AnyArray:
@@ -75,7 +83,8 @@ class Readout:
                 for index in (once, np.setdiff1d(np.arange(neurons.size), once)):
                     new = index[~seen[neurons[index]]]
                     old = np.setdiff1d(index, new)
-                    found[..., neurons[new]] = part[..., new]
+                    # A splitter may repeat the last steps after the sample has ended.
+                    found[: part.shape[0]][..., neurons[new]] = part[..., new]
                     seen[neurons[new]] = True
                     if old.size:
                         # In case of a difference, remember it until all copies were looked at.
@@ -99,18 +108,22 @@ class Readout:
             if places.size and trace is not None:
                 owner, streams = self.neuron[core, places], runs[core].stream[places]
                 for neuron, stream in zip(owner.tolist(), streams.tolist(), strict=True):
-                    start = self.starts[self.populations.index(name)]
-                    found[..., neuron] = trace[start : start + self.timesteps, :, stream]
+                    found[..., neuron] = trace[self._steps(name, 0), :, stream]
         return found.swapaxes(0, 1)
 
     def _where(self, name: str) -> tuple[IntArray, IntArray]:
-        core, place = np.nonzero(self.population == self.populations.index(name))
+        index = self.populations.index(name)
+        core, place = np.nonzero((self.population == index) & (self.rail == 0))
         return core, place
 
     def _window(self, name: str, spikes: AnyArray, streams: AnyArray, lag: int) -> AnyArray:
-        start = self.starts[self.populations.index(name)] + lag
-        part: AnyArray = spikes[start : start + self.timesteps][..., streams]
+        part: AnyArray = spikes[self._steps(name, lag)][..., streams]
         return part
+
+    def _steps(self, name: str, lag: int) -> slice:
+        """The ticks of a population's steps."""
+        start = self.starts[self.populations.index(name)] + lag
+        return slice(start, start + self.timesteps * self.period, self.period)
 
 
 def save_readout(readout: Readout, layers: list[dict[str, Any]], folder: Path) -> None:
@@ -118,6 +131,7 @@ def save_readout(readout: Readout, layers: list[dict[str, Any]], folder: Path) -
     header = {
         "schema": SCHEMA,
         "timesteps": readout.timesteps,
+        "period": readout.period,
         "populations": [
             {"name": n, "start": s}
             for n, s in zip(readout.populations, readout.starts, strict=True)
@@ -126,7 +140,7 @@ def save_readout(readout: Readout, layers: list[dict[str, Any]], folder: Path) -
     }
     text = json.dumps(header, indent=1, sort_keys=True, allow_nan=False)
     (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
-    arrays = {"population": readout.population, "neuron": readout.neuron, "lag": readout.lag}
+    arrays = {name: getattr(readout, name) for name in _ARRAYS}
     write_arrays(folder / ARRAY_FILE, arrays)
 
 
@@ -139,12 +153,11 @@ def load_readout(folder: Path) -> tuple[Readout, list[dict[str, Any]]]:
         If it is missing or damaged.
     """
     header = read_header(folder / JSON_FILE, SCHEMA)
-    dtypes = {"population": "int32", "neuron": "int32", "lag": "uint8"}
-    arrays = read_arrays(folder / ARRAY_FILE, dtypes)
+    arrays = read_arrays(folder / ARRAY_FILE, _ARRAYS)
     try:
         names = tuple(str(p["name"]) for p in header["populations"])
         starts = tuple(int(p["start"]) for p in header["populations"])
-        timesteps = int(header["timesteps"])
+        timesteps, period = int(header["timesteps"]), int(header["period"])
         layers = [dict(entry) for entry in header["layers"]]
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{folder / JSON_FILE}: damaged; compile again") from error
@@ -152,4 +165,6 @@ def load_readout(folder: Path) -> tuple[Readout, list[dict[str, Any]]]:
         raise FileFormatError(f"{folder / ARRAY_FILE}: shapes differ; compile again")
     if arrays["population"].size and arrays["population"].max() >= len(names):
         raise FileFormatError(f"{folder / ARRAY_FILE}: unknown population; compile again")
-    return Readout(names, starts, timesteps, **arrays), layers
+    if period < 1:
+        raise FileFormatError(f"{folder / JSON_FILE}: period {period}; compile again")
+    return Readout(names, starts, timesteps, **arrays, period=period), layers

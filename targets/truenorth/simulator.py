@@ -3,14 +3,15 @@
 In tick n of a core, with x[i] = 1 where a spike reaches axon i::
 
     v <- v + sum_i x[i] * crossbar[i, j] * weight[j, type(i)] + leak[j]
-    v <- saturate(v)
+    v <- min(max(v, floor[j]), membrane_max)
     fire where v >= threshold[j]: v <- v - threshold[j] (linear) or 0 (zero)
 
 A spike of tick n with delay d reaches its axon in tick n + d; several spikes that reach one axon in
 one tick are one. Samples are independent: the host resets all membranes between them.
 
 Where cores form no cycle, a core runs all its ticks before the next one starts; neurons of a core
-with equal parameters and equal synapses are computed once.
+with equal parameters and equal synapses are computed once; ticks in which nothing can happen, no
+arrival and nobody at threshold, are passed over.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ EVENTS = (
     "packets",
     "hops_x",
     "hops_y",
-    "hops_chip",
+    "chip_crossings",
     "host_in",
     "host_out",
 )
@@ -70,6 +71,9 @@ class CoreSimulator:
     Parameters
     ----------
     cores : Cores
+    positions : int64 ``[C, 4]``, optional
+        Where each core lies on the board: x and y over all chips, x and y of its chip. Without
+        it, all lie on one chip.
 
     Raises
     ------
@@ -77,8 +81,9 @@ class CoreSimulator:
         If weights are so large that sums of 32-bit floats would not be exact.
     """
 
-    def __init__(self, cores: Cores) -> None:
+    def __init__(self, cores: Cores, positions: AnyArray | None = None) -> None:
         self.cores = cores
+        self._positions = _on_one_chip(cores) if positions is None else positions
         self._core = [_PreparedCore(cores, c) for c in range(cores.n_cores)]
         self._inbound = _inbound(cores, self._core)
         sources = [sorted({s for s, *_ in self._inbound[c]}) for c in range(cores.n_cores)]
@@ -153,7 +158,7 @@ class CoreSimulator:
             open_, close = max(block.open, 0), min(block.close, cores.ticks)
             where = slice(block.first, block.first + block.count)
             if block.kind == "constant":
-                lines[open_:close, :, where] = 1
+                lines[block.open : close : block.period, :, where] = 1
                 continue
             values = stimulus[block.name]
             if values.ndim != 3 or values.shape[2] != block.count:
@@ -161,11 +166,9 @@ class CoreSimulator:
                     f"stimulus {block.name!r} of shape {values.shape}; expected (samples, steps, "
                     f"{block.count})"
                 )
-            first = max(open_, block.offset)
-            last = min(close, block.offset + values.shape[1])
-            if last > first:
-                part = values[:, first - block.offset : last - block.offset]
-                lines[first:last, :, where] = part.swapaxes(0, 1)
+            arrival = block.offset + block.period * np.arange(values.shape[1])
+            sent = np.flatnonzero((arrival >= open_) & (arrival < close))
+            lines[arrival[sent], :, where] = values[:, sent].swapaxes(0, 1)
         return lines, batch
 
     def _from_host(self, core: int, lines: AnyArray, batch: int) -> AnyArray:
@@ -229,9 +232,16 @@ class CoreSimulator:
         events["host_out"][c] = fired[to == HOST].sum()
         sent, to = fired[to >= 0], to[to >= 0]
         events["packets"][c] = sent.sum()
-        distance = np.abs(cores.place[to].astype(np.int64) - cores.place[c])
-        for axis, name in enumerate(("hops_chip", "hops_x", "hops_y")):
-            events[name][c] = sent @ distance[:, axis]
+        x, y, *chips = np.abs(self._positions[to] - self._positions[c]).T
+        for name, hops in (("hops_x", x), ("hops_y", y), ("chip_crossings", sum(chips))):
+            events[name][c] = sent @ hops
+
+
+def _on_one_chip(cores: Cores) -> AnyArray:
+    chip, x, y = cores.place.astype(np.int64).T
+    if chip.any():
+        raise FileFormatError("cores on several chips, and no board that tells how these lie")
+    return np.stack([x, y, chip, chip], axis=1)
 
 
 class _PreparedCore:
@@ -251,7 +261,7 @@ class _PreparedCore:
             raise FileFormatError(f"core {c}: weights too large for exact sums; compile again")
         quantities = [
             a[c, self.neurons].astype(np.int32)
-            for a in (cores.leak, cores.threshold, cores.reset, cores.initial)
+            for a in (cores.leak, cores.threshold, cores.reset, cores.initial, cores.floor)
         ]
         rows = np.concatenate([matrix.astype(np.int32), np.stack(quantities)]).T
         _, first, index = np.unique(rows, axis=0, return_index=True, return_inverse=True)
@@ -259,25 +269,37 @@ class _PreparedCore:
         self.stream[self.neurons] = index.reshape(-1)
         self.n_streams = int(first.size)
         self.matrix = np.ascontiguousarray(matrix[:, first], dtype=np.float32)
-        self.leak, self.threshold, reset, self.initial = (q[first] for q in quantities)
+        self.leak, self.threshold, reset, self.initial, self.floor = (q[first] for q in quantities)
         self.zero = reset == ZERO
-        self.floor, self.top = cores.membrane_floor, cores.membrane_max
+        self.top = cores.membrane_max
 
     def integrate(self, arriving: AnyArray) -> AnyArray:
         """Synaptic sums of 0/1 arrivals ``[..., axons]``: int32 ``[..., streams]``."""
         return (arriving.astype(np.float32) @ self.matrix).astype(np.int32)
 
     def run(self, arriving: AnyArray, ticks: int, keep: bool) -> CoreRun:
-        """All ticks of a core whose arrivals are all known."""
+        """All ticks of a core whose arrivals are all known; idle ticks are passed over."""
         batch = arriving.shape[1]
         spikes = np.zeros((ticks, batch, self.n_streams), dtype=np.uint8)
         membranes = np.zeros(spikes.shape, dtype=np.int32) if keep else None
         state = _State(self, batch)
-        sums = self.integrate(arriving.reshape(ticks * batch, -1)).reshape(spikes.shape)
-        for tick in range(ticks):
-            spikes[tick] = state.step(sums[tick])
+        busy: AnyArray = np.any(arriving.reshape(ticks, -1), axis=1)
+        sums = self.integrate(arriving[busy])
+        row, idle = np.cumsum(busy) - 1, np.zeros((batch, self.n_streams), dtype=np.int32)
+        wake = [*np.flatnonzero(busy).tolist(), ticks]  # the next tick with arrivals, in order
+        passable = bool((self.leak <= 0).all()) and not keep
+        following, tick = 0, 0
+        while tick < ticks:
+            if passable and not busy[tick] and state.quiet:
+                while wake[following] < tick:
+                    following += 1
+                state.rest(wake[following] - tick)
+                tick = wake[following]
+                continue
+            spikes[tick] = state.step(sums[row[tick]] if busy[tick] else idle)
             if membranes is not None:
                 membranes[tick] = state.v
+            tick += 1
         return CoreRun(self.stream, spikes, state.active, membranes)
 
 
@@ -288,6 +310,7 @@ class _State:
         self.core = core
         self.v = np.repeat(core.initial[None], batch, axis=0)
         self.awake: AnyArray = self.v != 0
+        self.quiet = not bool((self.v >= core.threshold).any())
         self.active = np.zeros(core.n_streams, dtype=np.int64)
 
     def step(self, a: AnyArray) -> AnyArray:
@@ -295,14 +318,25 @@ class _State:
         v, core = self.v, self.core
         v += a
         v += core.leak
-        np.clip(v, core.floor, core.top, out=v)
+        np.maximum(v, core.floor, out=v)
+        np.minimum(v, core.top, out=v)
         fired: AnyArray = v >= core.threshold
         v -= fired * core.threshold
         v[fired & core.zero] = 0
+        self.quiet = not bool(fired.any()) or not bool((v >= core.threshold).any())
         awake = v != 0
         self.active += (self.awake | awake | fired | (core.leak != 0)).sum(axis=0)
         self.awake = awake
         return fired
+
+    def rest(self, ticks: int) -> None:
+        """Pass ticks without arrivals, quiet and with leaks up to 0: nobody fires."""
+        core = self.core
+        self.active += ticks * (self.awake | (core.leak != 0)).sum(axis=0)
+        if core.leak.any():
+            self.v += ticks * core.leak
+            np.maximum(self.v, core.floor, out=self.v)
+            self.awake = self.v != 0
 
 
 def _inbound(

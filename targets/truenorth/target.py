@@ -12,7 +12,7 @@ from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.targets.base import Deployment, Target, Violation, refuse
 from neurodeploy.targets.truenorth.assembly import assemble
-from neurodeploy.targets.truenorth.compile import plan_netlist
+from neurodeploy.targets.truenorth.compile import SPLIT, Choices, plan_netlist
 from neurodeploy.targets.truenorth.cores import load_cores
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
@@ -28,18 +28,28 @@ class TrueNorthTarget(Target):
     fan_out : {"auto", "copies", "splitters"}
         How a neuron reaches more than one axon: copies of it, splitter cores (one tick more), or
         per population whichever takes fewer cores.
+    split : {"none", "exact"}
+        What happens to populations with more inputs than a core has axons: refused, or computed
+        from partial sums, which takes many ticks per step.
+    max_ticks_per_step : int
+        Refuse a split that takes more.
     """
 
     name: ClassVar[str] = "truenorth"
     summary: ClassVar[str] = "crossbar cores of 256 axons x 256 neurons, run by a core simulator"
-    option_defaults: ClassVar[Mapping[str, Any]] = {"fan_out": "auto"}
+    option_defaults: ClassVar[Mapping[str, Any]] = {
+        "fan_out": "auto",
+        "split": "none",
+        "max_ticks_per_step": 256,
+    }
     default_board: ClassVar[str | None] = "truenorth"
     board_kind: ClassVar[BoardKind | None] = "crossbar"
 
     def __init__(self) -> None:
         # check and lower of one compilation share the plan, which is most of the work.
-        self._planned: tuple[IntegerNetlist, CrossbarLimits, str, Plan | list[Violation]] | None
-        self._planned = None
+        self._planned: (
+            tuple[IntegerNetlist, CrossbarLimits, Choices, Plan | list[Violation]] | None
+        ) = None
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -49,10 +59,16 @@ class TrueNorthTarget(Target):
     def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Add the defaults; refuse unknown options and values."""
         complete = super().complete_options(options)
-        if complete["fan_out"] not in FAN_OUT:
+        for option, values in (("fan_out", FAN_OUT), ("split", SPLIT)):
+            if complete[option] not in values:
+                raise UsageError(
+                    f"target truenorth: {option} {complete[option]!r}; expected one of "
+                    f"{', '.join(values)}"
+                )
+        most = complete["max_ticks_per_step"]
+        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
             raise UsageError(
-                f"target truenorth: fan_out {complete['fan_out']!r}; expected one of "
-                f"{', '.join(FAN_OUT)}"
+                f"target truenorth: max_ticks_per_step {most!r}; expected a whole number from 1"
             )
         return complete
 
@@ -90,9 +106,9 @@ class TrueNorthTarget(Target):
         self, netlist: IntegerNetlist, board: Board, options: Mapping[str, Any]
     ) -> Plan | list[Violation]:
         limits = CrossbarLimits.from_board(board)
-        fan_out = self.complete_options(options)["fan_out"]
+        choices = Choices(**self.complete_options(options))
         known = self._planned
-        if known is None or known[0] is not netlist or known[1:3] != (limits, fan_out):
-            known = (netlist, limits, fan_out, plan_netlist(netlist, limits, fan_out))
+        if known is None or known[0] is not netlist or known[1:3] != (limits, choices):
+            known = (netlist, limits, choices, plan_netlist(netlist, limits, choices))
             self._planned = known
         return known[3]

@@ -1,9 +1,14 @@
-"""When each population's window opens on the chip, and how long its spikes travel."""
+"""When each population's window opens on the chip, and how long its spikes travel.
+
+A step takes P ticks (the *period*), 1 unless a population is split. The inputs of step t reach a
+population in tick ``arrive + t P``, and it compares in tick ``start + t P``: at once, or after the
+bursts of its partial sums (:mod:`neurodeploy.targets.truenorth.bursts`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
@@ -17,46 +22,111 @@ class Timing:
 
     Parameters
     ----------
-    latency : mapping of population to int
-        Constant shift against the contract's depth.
+    depth : mapping of population to int
+        The contract's, in steps.
+    arrive : mapping of population to int
+        Tick in which the inputs of its first step arrive.
     start : mapping of population to int
-        First tick of its window: depth + latency.
-    split : frozenset of str
+        First tick of its window: when it compares for the first time.
+    relayed : frozenset of str
         Populations whose spikes pass splitter cores.
+    period : int
+        P.
     """
 
-    latency: Mapping[str, int]
+    depth: Mapping[str, int]
+    arrive: Mapping[str, int]
     start: Mapping[str, int]
-    split: frozenset[str]
+    relayed: frozenset[str]
+    period: int = 1
 
     def travel(self, pre: str, post: str, delay: int) -> int:
         """Ticks from emission to arrival for a contract delay."""
-        return delay + self.latency[post] - self.latency[pre]
+        late = delay - (self.depth[post] - self.depth[pre])
+        return self.arrive[post] + late * self.period - self.start[pre]
+
+    def with_stages(self, stages: Mapping[str, tuple[str, str]]) -> Timing:
+        """The same, with partial and final neurons as populations of their own.
+
+        Parameters
+        ----------
+        stages : mapping of population to (partial, final)
+            Names of the neurons that take its inputs, and of those that compare.
+        """
+        depth, arrive, start = dict(self.depth), dict(self.arrive), dict(self.start)
+        for name, (partial, final) in stages.items():
+            # A partial neuron fires first in the tick of its inputs; one tick to the final one.
+            depth[partial] = depth[final] = self.depth[name]
+            arrive[partial] = start[partial] = self.arrive[name]
+            arrive[final], start[final] = self.arrive[name] + 1, self.start[name]
+        return replace(self, depth=depth, arrive=arrive, start=start)
 
 
-def plan_timing(netlist: IntegerNetlist, split: frozenset[str]) -> Timing:
-    """Latencies for the given set of split populations: a splitter takes one tick more.
+def plan_timing(
+    netlist: IntegerNetlist, relayed: frozenset[str], bursts: Mapping[str, int] | None = None
+) -> Timing:
+    """Earliest windows for the given set of relayed populations: a splitter takes one tick more.
 
-    Members of a cycle share one latency.
+    Parameters
+    ----------
+    netlist : IntegerNetlist
+    relayed : frozenset of str
+    bursts : mapping of population to int, optional
+        M of the populations that are split. The period is the largest of them, or more where a
+        cycle takes longer.
     """
+    if not bursts:
+        return _windows(netlist, relayed, {}, 1)
+    period = max(2, *bursts.values())
+    # A hop takes at most a burst and two ticks, and lasts at least a step.
+    while True:
+        try:
+            return _windows(netlist, relayed, bursts, period)
+        except _TooShort:
+            period += 1
+
+
+class _TooShort(Exception):
+    """A cycle takes longer than its delays."""
+
+
+def _windows(
+    netlist: IntegerNetlist, relayed: frozenset[str], bursts: Mapping[str, int], period: int
+) -> Timing:
     plan = netlist.schedule
-    group = _cycle_groups(netlist)
-    latency: dict[str, int] = {}
+    group = cycle_groups(netlist)
     members_of: dict[int, list[str]] = {}
     for name in plan.order:
         members_of.setdefault(group[name], []).append(name)
+    arrive: dict[str, int] = {}
+    start: dict[str, int] = {}
+
+    def earliest(name: str) -> int:
+        need = plan.depth[name] if period == 1 else min(plan.depth[name], 1)
+        for pre, delay in _incoming(netlist, name):
+            if pre not in start or isinstance(netlist.by_name[pre].model, Input):
+                continue
+            late = delay - (plan.depth[name] - plan.depth[pre])
+            need = max(need, start[pre] + (2 if pre in relayed else 1) - late * period)
+        return need
+
     for members in members_of.values():
-        need = 0
-        for name in members:
-            for projection, delay in _incoming(netlist, name):
-                pre = projection
-                if pre in members or isinstance(netlist.by_name[pre].model, Input):
-                    continue
-                shortest = 2 if pre in split else 1
-                need = max(need, latency[pre] + max(0, shortest - delay))
-        latency.update(dict.fromkeys(members, need))
-    start = {name: plan.depth[name] + latency[name] for name in latency}
-    return Timing(latency, start, split)
+        if period == 1:
+            # Members of a cycle share one shift against the contract.
+            shift = max(earliest(name) - plan.depth[name] for name in members)
+            for name in members:
+                arrive[name] = start[name] = plan.depth[name] + shift
+            continue
+        for _ in range(len(members) + 1):
+            before = dict(arrive)
+            for name in members:
+                arrive[name] = max(arrive.get(name, 0), earliest(name))
+                start[name] = arrive[name] + bursts.get(name, 0)
+            if all(arrive[name] == before.get(name) for name in members):
+                break
+        else:
+            raise _TooShort
+    return Timing(plan.depth, arrive, start, relayed, period)
 
 
 def _incoming(netlist: IntegerNetlist, name: str) -> list[tuple[str, int]]:
@@ -64,7 +134,7 @@ def _incoming(netlist: IntegerNetlist, name: str) -> list[tuple[str, int]]:
     return [(q.pre, d) for q, d in zip(netlist.projections, delays, strict=True) if q.post == name]
 
 
-def _cycle_groups(netlist: IntegerNetlist) -> dict[str, int]:
+def cycle_groups(netlist: IntegerNetlist) -> dict[str, int]:
     """Strongly connected component of every population, numbered in execution order."""
     import networkx as nx
 
@@ -77,11 +147,22 @@ def _cycle_groups(netlist: IntegerNetlist) -> dict[str, int]:
 
 def cycle_of(netlist: IntegerNetlist) -> dict[str, frozenset[str]]:
     """Populations on a cycle, each with all members of its component."""
-    group = _cycle_groups(netlist)
+    group = cycle_groups(netlist)
     cyclic = netlist.schedule.cyclic
     return {
         name: frozenset(other for other in cyclic if group[other] == group[name]) for name in cyclic
     }
+
+
+def long_ways(netlist: IntegerNetlist, timing: Timing, limits: CrossbarLimits) -> frozenset[str]:
+    """Populations with a projection that takes more ticks than one hop can."""
+    delays = zip(netlist.projections, netlist.schedule.delays, strict=True)
+    return frozenset(
+        q.pre
+        for q, delay in delays
+        if not isinstance(netlist.by_name[q.pre].model, Input)
+        and timing.travel(q.pre, q.post, delay) > limits.delay_max
+    )
 
 
 def timing_violations(
@@ -109,12 +190,13 @@ def timing_violations(
             )
             continue
         ticks = timing.travel(pre, post, delay)
-        stages = 2 if pre in timing.split else 1
+        stages = 2 if pre in timing.relayed else 1
         if ticks > stages * limits.delay_max:
+            steps = f" of {timing.period} ticks a step" if timing.period > 1 else ""
             found.append(
                 Violation(
                     projection.label,
-                    "delay in ticks" + (" through a splitter" if stages > 1 else ""),
+                    "delay in ticks" + (" through a splitter" if stages > 1 else "") + steps,
                     ticks,
                     stages * limits.delay_max,
                     "shorten the skip connection" + _splitter_hint(ticks, limits, stages),

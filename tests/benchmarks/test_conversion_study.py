@@ -90,7 +90,10 @@ def test_repeated_refusals_are_shown_once() -> None:
 def test_best_peer_is_beaten_by_accuracy_with_fewer_spikes() -> None:
     names = ("sinabs", "spikingjelly")
     peers = [row(method="sinabs"), row(method="spikingjelly", accuracy=0.7, spikes=10.0)]
-    assert "NOT beaten" in against_peers([*peers, row(spikes=5000.0)], names)[0]
+    many = row(spikes=5000.0, neuron_spikes=4000.0)
+    assert "NOT beaten" in against_peers([*peers, many], names)[0]
+    (pooled,) = against_peers([*peers, row(spikes=5000.0, neuron_spikes=1100.0)], names)
+    assert "beaten by rate: 80.00 % 1100 spikes of neurons" in pooled
     (bar,) = against_peers([*peers, row(spikes=1000.0)], names)
     assert "80.00 % 1234 spikes (sinabs)" in bar
     assert "beaten by rate: 80.00 % 1000 spikes" in bar

@@ -29,6 +29,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import SumPool
+from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.record import RunRecord
@@ -195,7 +196,8 @@ def stage(
         if isinstance(p.model, MaxPool):
             seen = np.logical_or.accumulate(arriving[name])
             since = np.concatenate([np.zeros_like(seen[:1]), seen[:-1]])
-            args = in_time(name, since), in_time(name, unseen[name])
+            written_in = from_host(netlist, p, record).reshape(-1) != 0
+            args = in_time(name, since), in_time(name, unseen[name] | written_in)
             cells = _units(placement.cells[name], *args, np.zeros((steps, seen[0].size), bool))
             units[f"{name}/cells"] = Units(**(vars(cells) | {"synapse": unit.get(name, "")}))
             # What reaches the output of a pool comes from its accumulators, not from synapses.
@@ -203,7 +205,11 @@ def stage(
         else:
             assert isinstance(p.model, IntegerNeuron)
             before[0] = p.spread(p.model.initial_membrane) != 0
-            bias = bias | (total_bias(netlist, p, record) != 0)
+            total = p.spread(p.model.bias) + from_host(netlist, p, record)
+            bias = bias | (total != 0)
+            if p.model.current_decay != DECAY_ONE:
+                # The state of a synaptic current, which SANA-FE's neuron does not have.
+                bias = bias | after | (record.spikes[name][0] != 0)
         rasters = in_time(name, before), in_time(name, bias), spikes[name]
         found = _units(placement.held[name], *rasters)
         units[name] = Units(**(vars(found) | {"synapse": unit.get(name, "")}))
@@ -239,11 +245,9 @@ def _units(parts: Parts, state: AnyArray, bias: AnyArray, fires: AnyArray) -> Un
     return Units(core, index, state[:, index], bias[:, index], fires[:, index])
 
 
-def total_bias(netlist: IntegerNetlist, population: Population, record: RunRecord) -> AnyArray:
-    """What the host writes into the neurons: the bias and the input of ``current`` inputs."""
-    model = population.model
-    assert isinstance(model, IntegerNeuron)
-    total = population.spread(model.bias).astype(np.int64)
+def from_host(netlist: IntegerNetlist, population: Population, record: RunRecord) -> AnyArray:
+    """What the host writes into the neurons for ``current`` inputs."""
+    total = np.zeros(population.input_shape, dtype=np.int64)
     for q in netlist.incoming[population.name]:
         pre = netlist.by_name[q.pre].model
         if isinstance(pre, Input) and pre.kind == "current":

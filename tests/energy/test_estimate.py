@@ -85,10 +85,11 @@ def report_of(data: dict[str, Any], raster: IntArray = RASTER) -> EnergyReport:
 HAND = {
     # 3 input spikes x 2 synapses on core 0; 3 spikes of a x 2 synapses on each core of b.
     "synops": 6 + 6 + 6,
-    # a0 at t = 0, 1; a1 at t = 1; all of b at t = 0 (v = 1), 1 (fires, v = 1) and 2 (v = 1).
-    "neuron_updates_active": 2 + 1 + 4 * 3,
+    # Both of a at t = 0, 1: synapses of weight 0 are synapses, a1 has one from in0. All of
+    # b at t = 0 (v = 1), 1 (fires, v = 1) and 2 (v = 1).
+    "neuron_updates_active": 2 + 2 + 4 * 3,
     # 6 neurons in T + depth = 5 steps.
-    "neuron_updates_inactive": 6 * 5 - 15,
+    "neuron_updates_inactive": 6 * 5 - 16,
     "spikes": 3 + 4,
     # 3 from the host; 3 spikes of a to two cores each.
     "packets": 3 + 6,
@@ -97,12 +98,10 @@ HAND = {
     "hops_y": 3,
     "chip_crossings": 0,
 }
-DYNAMIC_PJ = 18 * 23.6 + 15 * 81 + 15 * 52 + 9 * 1.7 + 3 * 3.0 + 3 * 4.0
-# The neuron half of core 0 in steps 0, 1 and 2: idle and a packet of the host; one active, two
+DYNAMIC_PJ = 18 * 23.6 + 16 * 81 + 14 * 52 + 9 * 1.7 + 3 * 3.0 + 3 * 4.0
+# The neuron half of core 0 in steps 0, 1 and 2: idle and a packet of the host; both active, two
 # packets of the host and two of a; both active and four packets of a. Then 2 active on cores 1, 2.
-BUSY_NS = (
-    (2 * 5.3 + 2.1) + (8.4 + 5.3 + 2 * 2.1 + 2 * 2.1) + (2 * 8.4 + 4 * 2.1) + 2 * 8.4 + 2 * 8.4
-)
+BUSY_NS = (2 * 5.3 + 2.1) + (2 * 8.4 + 4 * 2.1) + (2 * 8.4 + 4 * 2.1) + 2 * 8.4 + 2 * 8.4
 
 
 def test_events_to_the_digit() -> None:
@@ -132,9 +131,9 @@ def test_loads_of_every_step() -> None:
     mapping = partition(NET, board)
     loads = step_loads(mapping, NET, execute(NET)({"in": RASTER}))
     # Spikes of the input at t = 0, 1 are delivered in steps 0, 1; they make a active, and fire, in
-    # steps 1, 2, and those spikes are delivered to b there.
+    # steps 1, 2, and those spikes are delivered to b there. A synapse of weight 0 is one, too.
     assert loads.synops[0].T.tolist() == [[2, 4, 0, 0, 0], [0, 2, 4, 0, 0], [0, 2, 4, 0, 0]]
-    assert loads.active[0].T.tolist() == [[0, 1, 2, 0, 0], [0, 0, 2, 2, 2], [0, 0, 2, 2, 2]]
+    assert loads.active[0].T.tolist() == [[0, 2, 2, 0, 0], [0, 0, 2, 2, 2], [0, 0, 2, 2, 2]]
     assert loads.packets[0].T.tolist() == [[1, 4, 4, 0, 0], [0] * 5, [0] * 5]
     assert loads.received[0].T.tolist() == [[1, 2, 0, 0, 0], [0, 1, 2, 0, 0], [0, 1, 2, 0, 0]]
     assert loads.tiles == 3
@@ -190,9 +189,10 @@ def test_loihi1_has_no_total_because_its_static_power_is_unknown() -> None:
     report = report_of(board_dict())
     assert (report.static_j, report.total_j) == (None, None)
     assert report.lower_bound_j == report.dynamic_j
+    assert (report.idle_w, report.running_w) == (None, None)
     assert report.unknown == ("static_power.power",)
-    assert total_text(report) == "at least 2.46 nJ"
-    assert "at least 2.46 nJ" in render_energy(report)
+    assert total_text(report) == "at least 2.49 nJ"
+    assert "at least 2.49 nJ" in render_energy(report)
 
 
 def static_power(per: str) -> dict[str, Any]:
@@ -209,7 +209,14 @@ def test_static_energy_is_power_times_time(per: str, units: int) -> None:
     assert report.total_j == pytest.approx(report.static_j + report.dynamic_j, rel=1e-12)
     assert report.lower_bound_j == pytest.approx(report.total_j, rel=1e-12)
     assert report.unknown == ()
-    assert "at least" not in render_energy(report)
+    assert report.idle_w == pytest.approx(2e-3 * units, rel=1e-12)
+    assert report.running_w == pytest.approx(report.total_j / report.time_s, rel=1e-12)
+    assert report.running_w > report.idle_w
+    told = report.to_dict()["power_w"]
+    assert told == {"idle": report.idle_w, "running": report.running_w}
+    text = render_energy(report)
+    assert re.search(rf"^power idle +{2 * units} mW$", text, re.MULTILINE)
+    assert "at least" not in text
 
 
 def priced_crossings() -> dict[str, Any]:
@@ -325,7 +332,7 @@ def test_sanafe_loihi_tells_everything_apart_to_the_digit() -> None:
     traffic, activity = measure_traffic(mapping, net, {"in": RASTER}, execute(net))
     report = estimate(traffic, board, network=net.name, mapping=mapping)
     spikes = int(activity.populations["b"].spikes.sum())
-    active = 3 + int(activity.populations["b"].active.sum())
+    active = 4 + int(activity.populations["b"].active.sum())
     counts = {
         "synops_dense": 18,
         "synops_sparse": 2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -13,13 +14,15 @@ from neurodeploy.energy.traffic import Traffic, count_traffic
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.mapping.annealing import Budget
+from neurodeploy.mapping.flows import core_flows
 from neurodeploy.mapping.partition import partition
+from neurodeploy.mapping.placement import Placement, place
 from tests.mapping.boards import board, grid
 from tests.mapping.layered import layered
 
 NET = layered()
 BOARD = board(grid((1, 1), (12, 12)), neurons=128)
-SHORT = Budget(100, None)
+SHORT = Budget(40, None)
 
 
 def uneven(netlist: IntegerNetlist, seed: int = 0, samples: int = 3) -> Activity:
@@ -41,6 +44,11 @@ def uneven(netlist: IntegerNetlist, seed: int = 0, samples: int = 3) -> Activity
 
 ACTIVITY = uneven(NET)
 MAPPING = partition(NET, BOARD)
+
+
+@functools.cache
+def placed(objective: str) -> Placement:
+    return place_by_activity(MAPPING, NET, ACTIVITY, objective, budget=SHORT)
 
 
 def test_busy_seconds_are_written_out() -> None:
@@ -67,17 +75,32 @@ def test_unknown_latencies_leave_the_time_to_the_links() -> None:
     assert {c.mapping.n_cores for c in placement.candidates} == {mapping.n_cores}
 
 
-def test_energy_changes_places_only_and_time_cuts_too() -> None:
-    frugal = place_by_activity(MAPPING, NET, ACTIVITY, "energy", budget=SHORT)
-    quick = place_by_activity(MAPPING, NET, ACTIVITY, "time", budget=SHORT)
-    assert frugal.mapping.tilings == MAPPING.tilings
+def test_energy_takes_the_cut_with_fewer_packets_on_the_same_chips() -> None:
+    frugal = placed("energy")
+    spikes = {name: counts.spikes for name, counts in ACTIVITY.populations.items()}
+    before = core_flows(MAPPING, NET, spikes)
+    assert frugal.mapping.tilings != MAPPING.tilings
+    assert frugal.chosen.cost.packets < before.total
+    assert frugal.mapping.n_chips == MAPPING.n_chips
+    full = board(grid((1, 1), (MAPPING.n_cores, 1)), neurons=128)
+    crowded = partition(NET, full)
+    assert place_by_activity(crowded, NET, ACTIVITY, budget=SHORT).mapping.n_cores == len(
+        crowded.cores
+    )
+    nothing = place_by_activity(MAPPING, NET, ACTIVITY, "none")
+    assert nothing.mapping.cores == MAPPING.cores
+
+
+def test_time_spreads_the_work_over_more_cores() -> None:
+    frugal = placed("energy")
+    quick = placed("time")
     assert frugal.measured
     assert quick.mapping.n_cores > MAPPING.n_cores
     assert quick.chosen.cost.key[1] < 0.7 * frugal.chosen.cost.key[1]
     busy = core_seconds(quick.mapping, NET, ACTIVITY)
     assert busy is not None
     assert busy.max() == pytest.approx(quick.chosen.cost.time_s, rel=1e-12)
-    front = place_by_activity(MAPPING, NET, ACTIVITY, "pareto", budget=SHORT).front
+    front = placed("pareto").front
     assert len({c.mapping.n_cores for c in front}) > 1
     assert front[0].cost.energy <= frugal.chosen.cost.energy
     for candidate in quick.candidates:
@@ -98,7 +121,8 @@ def test_events_follow_the_chosen_mapping() -> None:
         again.append(1)
         return before
 
-    frugal = place_by_activity(MAPPING, NET, ACTIVITY, "energy", budget=SHORT)
+    spikes = {name: counts.spikes for name, counts in ACTIVITY.populations.items()}
+    frugal = place(MAPPING, core_flows(MAPPING, NET, spikes), "energy", budget=SHORT)
     after = placed_traffic(before, MAPPING, frugal, NET, ACTIVITY, measure)
     assert not again
     assert after.busy_s == 0.5
@@ -110,7 +134,7 @@ def test_events_follow_the_chosen_mapping() -> None:
     assert now["hops_x"] + now["hops_y"] == frugal.chosen.cost.hops
     assert now["hops_x"] + now["hops_y"] < was["hops_x"] + was["hops_y"]
     given = as_placed(frugal.mapping, NET, ACTIVITY)
-    assert given.chosen.cost == frugal.chosen.cost
-    quick = place_by_activity(MAPPING, NET, ACTIVITY, "time", budget=SHORT)
+    assert given.chosen.cost.energy == frugal.chosen.cost.energy
+    quick = placed("time")
     assert placed_traffic(before, MAPPING, quick, NET, ACTIVITY, measure) is before
     assert again

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="the counts come from the fast engine")
 
 import neurodeploy as nd
+from neurodeploy.boards import board as boards
 from neurodeploy.cli import run
 from neurodeploy.ir.reference import run_reference
 
@@ -62,6 +63,39 @@ def test_boards_whose_constants_are_known(energy: Callable[..., Any], board: str
         if not event.startswith("host"):
             per_core = sum(core["events"][event] for core in told["cores_detail"])
             assert total == pytest.approx(per_core), event
+
+
+def test_several_boards_in_one_table(
+    energy: Callable[..., Any], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    described = (Path(boards.__file__).parent / "loihi1.toml").read_text()
+    one_core = re.sub(r"(tiles_x|tiles_y|cores_per_tile) = \d+", r"\1 = 1", described)
+    (folder / "tiny.toml").write_text(one_core.replace('"loihi1"', '"tiny"'))
+    asked = "loihi1,truenorth,loihi2,tiny.toml"
+    told = energy("net2.ndn", asked)["boards"]
+    assert list(told) == ["loihi1", "truenorth", "loihi2", "tiny"]
+    for name in ("loihi1", "truenorth", "loihi2"):
+        assert told[name] == energy("net2.ndn", name)
+    assert "cores exceed 1 of board tiny" in told["tiny"]["refused"]
+    lines = energy("net2.ndn", asked, as_json=False).splitlines()
+    heading = next(line for line in lines if line.startswith("board"))
+    columns = ["board", "cores", "chips", "time", "static", "dynamic", "total", "note"]
+    assert heading.split() == columns
+    rows = {line.split()[0]: re.split(r"  +", line) for line in lines[lines.index(heading) + 2 :]}
+    assert list(rows) == list(told)
+    assert re.fullmatch(r"at least \S+ .J", rows["loihi1"][6])
+    assert rows["loihi1"][7] == "unknown: static_power.power"
+    assert [re.fullmatch(r"\S+ .?[sJ]", cell) is not None for cell in rows["truenorth"][3:7]] == [
+        True
+    ] * 4
+    assert rows["loihi2"][3:7] == ["unknown"] * 4
+    assert rows["tiny"][1:7] == ["-"] * 6
+    assert rows["tiny"][7] == f"does not hold it: {told['tiny']['refused']}"
+    data = ["--data", "digits", "--samples", "2"]
+    assert run(["energy", "net2.ndn", "--board", "tiny.toml", *data]) == 2
+    assert "the smallest board that holds it is loihi1" in capsys.readouterr().err
+    assert run(["energy", "net2.ndn", "--board", "loihi1,,loihi2", *data]) == 2
+    assert "an empty name" in capsys.readouterr().err
 
 
 def test_a_board_whose_constants_are_not(energy: Callable[..., Any]) -> None:
@@ -118,3 +152,43 @@ def test_cross_validation_is_shown_layer_by_layer(energy: Callable[..., Any]) ->
     assert len(shown.splitlines()) >= len(plain.splitlines()) + 3
     for name in ("relu_1", "relu_3", "output"):
         assert shown.count(name) > plain.count(name)
+
+
+def test_fast_estimates_tell_their_error(energy: Callable[..., Any]) -> None:
+    exact = energy("net8.ndn", "loihi1")
+    fast = energy("net8.ndn", "loihi1", "--fast")
+    error = fast["estimate_error"]
+    assert exact["estimate_error"] is None
+    assert error["samples"] == 2
+    for event in ("spikes", "synops", "packets"):
+        # Estimated, not run: near, of the same size, and hardly ever the same.
+        off = fast["events"][event] / exact["events"][event] - 1
+        assert 0 < abs(off) < 0.15
+        assert 0 < abs(error["relative"][event]) < 0.15
+    assert fast["cores"] == exact["cores"]
+    assert abs(error["relative"]["dynamic_energy"]) < 0.15
+    assert "spikes estimated from activations" in energy(
+        "net8.ndn", "loihi1", "--fast", as_json=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("board", "options", "message"),
+    [
+        ("truenorth", (), "crossbar cores are counted in a run"),
+        ("loihi1,truenorth", (), "leave --fast out"),
+        ("loihi1", ("--cross-validate",), "--fast makes none"),
+    ],
+)
+def test_what_cannot_be_estimated_is_refused(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    board: str,
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    source = str(folder / "net8.ndn")
+    command = ["energy", source, "--board", board, "--data", "digits", "--samples", "2", "--fast"]
+    assert run([*command, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line

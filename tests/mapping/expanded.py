@@ -18,8 +18,9 @@ KINDS = {Dense: "dense", Conv: "convolution", SumPool: "convolution", Sparse: "s
 
 
 def small_board(chips: int = 1000, grid: dict[str, int] | None = None, **limits: int) -> Board:
-    """Loihi 1 with other limits and many chips, or with another ``grid``."""
+    """Loihi 1 with other limits and many chips, or with another ``grid``; axons not shared."""
     data = load_board("loihi1").to_dict()
+    data["synapses"] |= {"channels_per_axon": 1, "shared_axon_slots": 1}
     data["grid"]["chips"] = chips
     if grid is not None:
         del data["grid"]["chips"]
@@ -169,6 +170,7 @@ class Expanded:
     def _active(self, name: str, record: RunRecord) -> AnyArray:
         population = self.netlist.by_name[name]
         v, s = record.membranes[name], record.spikes[name]
+        reached = self._reached(population, record)
         total = np.zeros(population.shape, dtype=np.int64)
         model = population.model
         for b in range(v.shape[0]):
@@ -176,9 +178,11 @@ class Expanded:
             bias = before
             if isinstance(model, IntegerNeuron):
                 before = population.spread(model.initial_membrane)
-                bias = population.spread(model.bias)
+                bias = population.spread(model.bias) + self._from_host(population, record)[b]
             for t in range(record.timesteps):
-                total += (before != 0) | (v[b, t] != 0) | (s[b, t] != 0) | (bias != 0)
+                busy = (before != 0) | (v[b, t] != 0) | (s[b, t] != 0) | (bias != 0)
+                # The outputs of a pool have no synapses; its accumulators have.
+                total += busy | (reached[b, t] if isinstance(model, IntegerNeuron) else False)
                 before = v[b, t]
         return total.reshape(-1)
 
@@ -186,16 +190,37 @@ class Expanded:
         population = self.netlist.by_name[name]
         if not isinstance(population.model, MaxPool):
             return 0
+        touched = self._reached(population, record)
+        touched |= (self._from_host(population, record) != 0)[:, None]
+        ever = np.logical_or.accumulate(touched, axis=1)
+        held = ever.reshape(*ever.shape[:2], -1)[:, :, held_cells(population, outputs)]
+        return int(held.sum())
+
+    def _reached(self, population: Population, record: RunRecord) -> AnyArray:
+        """``[B, T, *input_shape]``: a spike takes one of its synapses, whatever their weights."""
         plan, T = self.netlist.schedule, record.timesteps
-        samples = record.membranes[name].shape[0]
-        touched = np.zeros((samples, T, *population.input_shape), dtype=bool)
-        for projection, delay in zip(self.netlist.projections, plan.delays, strict=True):
-            if projection.post != name:
+        samples = record.membranes[population.name].shape[0]
+        found = np.zeros((samples, T, *population.input_shape), dtype=bool)
+        flat = found.reshape(samples, T, -1)
+        for index, (projection, delay) in enumerate(
+            zip(self.netlist.projections, plan.delays, strict=True)
+        ):
+            if projection.post != population.name or self.fan_out[index] is None:
                 continue
+            post, pre, _ = projection.connectivity.to_coo()
             for t in range(T):
-                emitted = plan.depth[name] + t - delay - plan.depth[projection.pre]
+                emitted = plan.depth[population.name] + t - delay - plan.depth[projection.pre]
                 if 0 <= emitted < T:
-                    spikes = np.abs(record.spikes[projection.pre][:, emitted])
-                    touched[:, t] |= projection.connectivity.apply(spikes) != 0
-        ever = np.logical_or.accumulate(touched, axis=1).reshape(samples, T, -1)
-        return int(ever[:, :, held_cells(population, outputs)].sum())
+                    spikes = record.spikes[projection.pre][:, emitted].reshape(samples, -1)
+                    sample, synapse = np.nonzero(spikes[:, pre])
+                    flat[sample, t, post[synapse]] = True
+        return found
+
+    def _from_host(self, population: Population, record: RunRecord) -> AnyArray:
+        """``[B, *input_shape]``: what ``current`` inputs add in every step."""
+        samples = record.membranes[population.name].shape[0]
+        total = np.zeros((samples, *population.input_shape), dtype=np.int64)
+        for index, projection in enumerate(self.netlist.projections):
+            if projection.post == population.name and self.fan_out[index] is None:
+                total += projection.synaptic_input(record.spikes[projection.pre][:, 0])
+        return total

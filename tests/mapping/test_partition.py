@@ -132,6 +132,35 @@ def test_input_axons_cut_a_feature_map_into_patches() -> None:
     assert [core.axons_in for core in mapping.cores] == [9, 9]
 
 
+def test_channels_of_a_position_share_axons_where_the_board_says_so() -> None:
+    window = Window((8,), (3,), (1,), ((1, 1),), (1,))
+    first = Conv(np.ones((6, 2, 3), dtype=np.int64), 2, window)
+    net = IntegerNetlist(
+        "conv",
+        (
+            Population("in", (2, 8), Input("spikes", 0, 1)),
+            Population("a", (6, 8), neuron()),
+            Population("b", (4, 8), neuron()),
+        ),
+        (
+            IntegerProjection("in", "a", first),
+            IntegerProjection("a", "b", Conv(np.ones((4, 6, 3), dtype=np.int64), 6, window)),
+        ),
+        (Output("b", "counts"),),
+        4,
+    )
+    data = small_board(neurons=24).to_dict()
+    data["synapses"] |= {"channels_per_axon": 4, "shared_axon_slots": 2}
+    mapping = partition(net, Board.from_dict(data))
+    # Both channels of the input's 5 positions beside each core take one axon. Six channels of a
+    # position take two, of two entries each, to one core or, at the border, to both.
+    assert mapping.tilings["a"].tile == (6, 4)
+    assert [core.axons_in for core in mapping.cores][:2] == [5, 5]
+    assert mapping.tilings["b"].tile == (4, 4)
+    assert [core.axons_out for core in mapping.cores][:2] == [2 * 2 * 5, 2 * 2 * 5]
+    assert any("up to 4 channels of a position" in note for note in mapping.assumptions)
+
+
 def test_cores_are_placed_in_row_column_order() -> None:
     mapping = partition(dense_net([4, 40]), small_board(neurons=2))
     assert [(c.chip, c.x, c.y) for c in mapping.cores[:6]] == [(0, 0, 0)] * 4 + [(0, 0, 1)] * 2

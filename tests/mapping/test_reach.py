@@ -112,9 +112,12 @@ def test_reach_counts_every_synapse(data: Any) -> None:
         dense[flow.source, flow.target] = flow.packets
         np.testing.assert_array_equal(dense, expected)
         assert np.unique(flow.source * tiling.n_tiles + flow.target).size == flow.source.size
-    for channels in (1, 2):
-        sharing = AxonSharing(channels, source.tile[0])
+    for channels, slots in ((1, 1), (2, 3)):
+        sharing = AxonSharing(channels, source.tile[0], slots)
         entering, leaving = shared_axons(connectivity, fan_out, source, channels)
+        _, alone = shared_axons(connectivity, fan_out, source, 1)
+        if (leaving < alone).any():
+            leaving = leaving * slots
         np.testing.assert_array_equal(found.input_axons(sharing), entering)
         np.testing.assert_array_equal(found.output_axons(source, sharing), leaving)
     stored = [[WORDS.bits_per_axon(int(n), 5) for n in column] for column in fan_out.T]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from neurodeploy.boards.board import Board, load_board
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
+
+
+def small_board(**limits: int) -> Board:
+    """A board like truenorth with other limits."""
+    board = load_board("truenorth")
+    known = {k: replace(v, value=limits.get(k, v.value)) for k, v in board.limits.items()}
+    return replace(board, limits=known)
 
 
 def spike_input(name: str, *shape: int) -> Population:

@@ -238,5 +238,5 @@ def test_contents_that_are_no_cores(copy: Path, name: str, value: int, problem: 
 def test_another_schema_version(copy: Path) -> None:
     header = json.loads((copy / JSON_FILE).read_text())
     (copy / JSON_FILE).write_text(json.dumps({**header, "schema": 7}))
-    with pytest.raises(FileFormatError, match="schema version 7, this neurodeploy reads 1"):
+    with pytest.raises(FileFormatError, match="schema version 7, this neurodeploy reads 2"):
         loaded(copy)

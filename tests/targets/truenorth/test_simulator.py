@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.errors import DataError, ExecutionError
+from neurodeploy.boards.board import load_board
+from neurodeploy.errors import DataError, ExecutionError, FileFormatError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.targets.truenorth.cores import HOST, NOWHERE, Cores, HostLines
 from neurodeploy.targets.truenorth.simulator import CoreSimulator, components
@@ -29,6 +30,7 @@ def blank(n_cores: int, ticks: int, lines: list[list[tuple[int, int]]], **change
         "leak": np.zeros(shape, np.int32),
         "threshold": np.full(shape, 1, np.int32),
         "initial": np.zeros(shape, np.int32),
+        "floor": np.full(shape, -20, np.int32),
         "reset": np.zeros(shape, np.uint8),
         "used": np.ones(shape, np.uint8),
         "dest_core": np.full(shape, NOWHERE, np.int32),
@@ -139,9 +141,25 @@ def test_delays_merging_and_hand_counted_events(closed: bool) -> None:
     assert counted["packets"] == ([6, 2] if closed else [4, 2])
     assert counted["hops_x"] == [4 * 4, 2 * 4]
     assert counted["hops_y"] == [4 * 1, 2 * 1]
+    assert counted["chip_crossings"] == [0, 0]
     assert counted["host_out"] == ([0, 0] if closed else [2, 0])
     assert counted["updates_active"] == [6, 2]  # nothing rests on a membrane here
     assert counted["updates_inactive"] == [30 - 6, 10 - 2]
+
+
+def test_hops_between_chips_and_crossings() -> None:
+    cores = replace(ring(), place=np.array([[0, 2, 5], [3, 1, 4]], np.int32))
+    # Chips of 8 x 6 tiles in two columns of two: chip 3 lies south-east of chip 0.
+    positions = np.array([[2, 5, 0, 0], [8 + 1, 6 + 4, 1, 1]])
+    stimulus = one_sample([1, 0, 1, 0, 0, 0, 0, 0, 0, 0])
+    _, events = CoreSimulator(cores, positions).run(stimulus)
+    counted = {name: counts.tolist() for name, counts in events.items()}
+    assert counted["packets"] == [4, 2]
+    assert counted["hops_x"] == [4 * 7, 2 * 7]
+    assert counted["hops_y"] == [4 * 5, 2 * 5]
+    assert counted["chip_crossings"] == [4 * 2, 2 * 2]
+    with pytest.raises(FileFormatError, match="on several chips"):
+        CoreSimulator(cores)
 
 
 def test_cycles_of_cores_run_tick_by_tick() -> None:
@@ -177,6 +195,23 @@ def test_components_of_a_core_graph() -> None:
     assert components([[1], [2], [0], []]) == [[0, 1, 2], [3]]
     chain = [[i + 1] for i in range(3000)] + [[]]
     assert [c for (c,) in components(chain)] == list(range(3000, -1, -1))
+
+
+def test_traffic_over_two_chips() -> None:
+    board = load_board("truenorth")
+    two = replace(board, grid=replace(board.grid, chips_y=2, tiles_x=1, tiles_y=1))
+    net = netlist(
+        [spike_input("in", 1), neurons("a", 1, threshold=1), neurons("b", 1, threshold=1)],
+        [project("in", "a", dense([[1]])), project("a", "b", dense([[1]]))],
+        4,
+    )
+    deployment = TrueNorthTarget().compile(Artifact(net), two)
+    deployment.run({"in": np.ones((1, 4, 1), np.int64)})
+    first, second = deployment.traffic().cores  # type: ignore[attr-defined]
+    assert (first.chip, second.chip) == (0, 1)
+    assert first.spikes == 4
+    assert (first.hops_x, first.hops_y, first.chip_crossings) == (0, 4, 4)
+    assert second.chip_crossings == 0
 
 
 def test_traffic_of_a_two_layer_net_to_the_digit() -> None:

@@ -1,0 +1,128 @@
+"""Crossbar cores on trained networks: ``python -m benchmarks.crossbar``.
+
+Three tables: networks spike for spike against the engine, with their cores over the lower bound;
+what each layer got; and accuracy by weight bits, uniform grids (powers of two) against levels
+fitted to the weights with as many axon copies. Needs the trained networks and data sets that lie
+beside the repository in ``../shared`` (or where NEURODEPLOY_SHARED points).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import neurodeploy as nd
+from benchmarks.accuracy import SHARED
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.report.text import render_table
+
+WIDTHS = (2, 3, 4, 5)
+MNIST = f"mnist:{SHARED}/data/mnist"
+
+
+def converted(weights: str, model: str, timesteps: int) -> Artifact:
+    """A network that crossbars can run: spikes in, counts out."""
+    return nd.convert(
+        model,
+        MNIST,
+        weights=SHARED / f"models/{weights}.pt",
+        method="rate",
+        timesteps=timesteps,
+        calibration_samples=256,
+        input="spikes",
+        decode="counts",
+    )
+
+
+def lenet() -> Artifact:
+    """Averaged lenet_mnist in 3 bits; narrow states keep the gates of split layers small."""
+    model = f"{Path(__file__).with_name('networks.py')}:averaged_lenet"
+    return nd.quantize(converted("lenet_mnist", model, 16), 3, state_bits=15)
+
+
+def run(name: str, net: Artifact, images: int, **options: Any) -> tuple[dict[str, Any], Any]:
+    """Compile, verify and price one network."""
+    start = time.monotonic()
+    deployment = nd.compile(net, "truenorth", **options)
+    seconds = time.monotonic() - start
+    used = deployment.utilization()
+    checked = nd.verify(deployment, "engine", MNIST, images)
+    energy = nd.estimate_energy(deployment, None, MNIST, 1)
+    row = {
+        "network": name,
+        "T": net.netlist.timesteps,
+        "cores": used["cores"],
+        "bound": used["core_bound"],
+        "cores / bound": round(used["cores"] / used["core_bound"], 3),
+        "ticks per step": used["ticks_per_step"],
+        "ticks": used["ticks_per_sample"],
+        "inference ms": round(1e3 * used["inference_s"], 1),
+        "inference mJ": round(1e3 * energy.lower_bound_j, 3),
+        "images": images,
+        "neuron-steps": sum(checked.compared_neuron_steps.values()),
+        "mismatches": sum(sum(m.values()) for m in checked.mismatches.values()),
+        "compile s": round(seconds, 1),
+    }
+    return row, used["layers"]
+
+
+def layer_rows(name: str, layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What split and whole layers got."""
+    keys = ("population", "fan_in", "cores", "partial_cores", "core_bound", "burst", "gate_axons")
+    return [{"network": name, **{k.replace("_", " "): layer[k] for k in keys}} for layer in layers]
+
+
+def width_rows(net: Artifact, samples: int) -> list[dict[str, Any]]:
+    """Accuracy of one network by weight bits, on uniform and on fitted levels."""
+    rows = []
+    for bits in WIDTHS:
+        row: dict[str, Any] = {"weight bits": bits}
+        for levels in ("uniform", "fitted"):
+            integer = nd.quantize(net, bits, levels=levels, state_bits=19)
+            report = integer.provenance["quantization"]["report"]
+            found = nd.evaluate(integer, MNIST, samples)
+            assert found.accuracy is not None
+            row[f"{levels} SNR dB"] = round(min(r["weight_snr_db"] for r in report), 1)
+            row[f"{levels} %"] = round(100 * found.accuracy, 2)
+        rows.append(row)
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows with the same keys."""
+    return render_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--images", type=int, default=5, help="verified spike for spike")
+    parser.add_argument("--samples", type=int, default=1000, help="for the accuracy by weight bits")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not SHARED.is_dir():
+        sys.exit(f"{SHARED}: no such folder; set NEURODEPLOY_SHARED to the reference networks")
+    real = converted("grouped_mnist", f"{SHARED}/models/zoo.py:grouped_mnist", 32)
+    grouped = nd.quantize(real, 3, fit="truenorth")
+    runs, layers = [], []
+    for name, net, settings in (
+        ("grouped_mnist", grouped, {}),
+        ("averaged lenet_mnist", lenet(), {"split": "exact"}),
+    ):
+        row, used = run(name, net, options.images, **settings)
+        runs.append(row)
+        layers += layer_rows(name, used)
+    widths = width_rows(real, options.samples)
+    if options.json:
+        print(json.dumps({"networks": runs, "layers": layers, "levels": widths}, indent=1))
+        return
+    print("\n\n".join(table(rows) for rows in (runs, layers, widths)))
+    print(f"\nlevels: grouped_mnist, {options.samples} test images; SNR of the worst layer")
+
+
+if __name__ == "__main__":
+    main()

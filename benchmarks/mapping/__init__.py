@@ -1,0 +1,1 @@
+"""Partition and placement of large networks: cores, hops, seconds and memory."""

@@ -1,0 +1,69 @@
+"""One network on one board: partition and placement with their seconds and memory."""
+
+from __future__ import annotations
+
+import resource
+import time
+from typing import Any
+
+from benchmarks.mapping.boards import BOARDS
+from benchmarks.mapping.networks import NETWORKS, neurons_of, vgg16
+from neurodeploy.errors import CapacityError
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.mapping.flows import core_flows
+from neurodeploy.mapping.partition import partition
+from neurodeploy.mapping.placement import place
+
+
+def case(network: str, board: str) -> dict[str, Any]:
+    """Figures of a named network."""
+    return measured(NETWORKS[network](), board)
+
+
+def sized(pixels: int, board: str) -> dict[str, Any]:
+    """Figures of VGG-16 behind an image of so many pixels, with 1000 classes."""
+    return measured(vgg16(pixels, (1000,)), board)
+
+
+def measured(netlist: IntegerNetlist, board: str) -> dict[str, Any]:
+    """Partition, packets of one spike of every neuron, placement for energy."""
+    target = BOARDS[board]()
+    row: dict[str, Any] = {
+        "network": netlist.name,
+        "board": target.name,
+        "neurons": neurons_of(netlist),
+        "start_gb": peak_gb(),
+    }
+    start = time.perf_counter()
+    try:
+        mapping = partition(netlist, target)
+    except CapacityError as error:
+        return row | {"refused": str(error), "partition_s": time.perf_counter() - start}
+    cut = time.perf_counter()
+    flows = core_flows(mapping, netlist)
+    counted = time.perf_counter()
+    placement = place(mapping, flows, "energy")
+    placed = time.perf_counter()
+    chosen = placement.chosen
+    return row | {
+        "cores": mapping.n_cores,
+        "chips": placement.mapping.n_chips,
+        "bound": mapping.lower_bound,
+        "pairs": int(flows.source.size),
+        "partition_s": cut - start,
+        "flows_s": counted - cut,
+        "place_s": placed - counted,
+        "seconds": placed - start,
+        "peak_gb": peak_gb(),
+        "rounds": chosen.rounds,
+        "out_of_time": any(c.out_of_time for c in placement.candidates),
+        "chosen": chosen.name,
+        "hops_per_packet": {c.name: c.cost.hops_per_packet for c in placement.candidates},
+        "key": {c.name: c.cost.key for c in placement.candidates},
+        "layers": [layer.to_dict() for layer in mapping.layers()],
+    }
+
+
+def peak_gb() -> float:
+    """Most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -1,0 +1,98 @@
+"""Spike counts without a run: from the source network's activations, and how far off they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurodeploy.datasets import Dataset
+from neurodeploy.errors import UsageError
+from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.artifact import Artifact
+from neurodeploy.ir.record import Progress
+from neurodeploy.workflow.stimulus import source_samples
+
+if TYPE_CHECKING:
+    from neurodeploy.energy.activity import Activity
+    from neurodeploy.energy.estimate import EnergyReport, EstimateError
+
+CHECKED_SAMPLES = 2
+"""Samples that are run after all, to tell the error of the estimate."""
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FastActivity:
+    """Activities estimated from the source network, of all samples and of those checked."""
+
+    whole: Activity
+    checked: Activity
+
+
+def estimated(artifact: Artifact, dataset: Dataset, progress: Progress | None) -> FastActivity:
+    """Estimate what every population does on the samples of a data set.
+
+    Raises
+    ------
+    UsageError
+        If the file holds no source network, or a population's code does not follow activations.
+    """
+    from neurodeploy.energy.analytic import estimated_activity, rates_from_activations
+    from neurodeploy.verify.agreement import evaluate_source
+
+    netlist, graph = artifact.integer, artifact.analog
+    if graph is None:
+        raise UsageError(
+            f"{artifact.netlist.name}: no source network in the file whose activations could stand "
+            "for a run; leave --fast out"
+        )
+    given = source_samples(artifact, dataset)
+    sources = sorted({p.source for p in netlist.populations if p.source is not None})
+    n = len(dataset)
+    total: dict[str, FloatArray] = {}
+    checked: dict[str, FloatArray] = {}
+    # The samples that are checked make the first batch.
+    bounds = [0, *range(min(CHECKED_SAMPLES, n), n, BATCH), n]
+    for start, stop in pairwise(bounds):
+        if start == stop:
+            continue
+        activations = evaluate_source(graph, _part(given, start, stop), sources)
+        rates = rates_from_activations(netlist, activations)
+        if not checked:
+            checked = rates
+        for name, rate in rates.items():
+            total[name] = total.get(name, np.zeros_like(rate)) + rate * (stop - start)
+        if progress is not None:
+            progress(stop, n)
+    means = {name: np.clip(rate / n, 0.0, 1.0) for name, rate in total.items()}
+    return FastActivity(
+        estimated_activity(netlist, means, n),
+        estimated_activity(netlist, checked, min(CHECKED_SAMPLES, n)),
+    )
+
+
+def _part(
+    given: AnyArray | dict[str, AnyArray], start: int, stop: int
+) -> AnyArray | dict[str, AnyArray]:
+    if isinstance(given, dict):
+        return {name: values[start:stop] for name, values in given.items()}
+    return given[start:stop]
+
+
+def error_of(fast: EnergyReport, exact: EnergyReport) -> EstimateError:
+    """What the estimate says of the checked samples, beside what running them says."""
+    from neurodeploy.energy.estimate import EstimateError
+
+    def relative(estimate: float | None, figure: float | None) -> float | None:
+        return None if not figure or estimate is None else estimate / figure - 1
+
+    found = {
+        event: relative(fast.events[event], exact.events[event])
+        for event in ("spikes", "synops", "packets")
+    }
+    found["dynamic_energy"] = relative(fast.dynamic_j, exact.dynamic_j)
+    found["time"] = relative(fast.time_s, exact.time_s)
+    return EstimateError(exact.samples, found)

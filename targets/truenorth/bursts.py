@@ -1,0 +1,316 @@
+"""Fan-in beyond a core, exactly: partial sums as bursts on a positive and a negative rail.
+
+The inputs of a population are cut into chunks that a core can hear. For every neuron and chunk two
+partial neurons take the chunk's sum S, one of them with all signs turned. Their membranes have
+their floor at 0 and their thresholds at 1: in the tick in which the inputs arrive the membrane
+becomes max(S, 0) or max(-S, 0), one spike in this and each of the following ticks empties it. Sums
+count in units of the common factor of a neuron's weights, which is what a rail's spike is worth.
+
+After M ticks, M the largest proved sum, the final neuron has received everything and compares; a
+gate (:mod:`neurodeploy.targets.truenorth.gates`) keeps it quiet until then.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
+from neurodeploy.targets.truenorth.limits import CrossbarLimits
+
+BUDGET_SHARES = (1.0, 0.8, 0.6, 0.45, 0.33, 0.25)
+"""Shares of a core's axons that a neuron's chunk may take; each is tried for the fewest cores."""
+
+SMALL_SHARES = (0.18, 0.12, 0.08, 0.05, 0.03)
+"""Further shares, tried where the bursts of the others exceed their limit."""
+
+
+def partial_name(name: str) -> str:
+    """What the partial neurons of a population are called; no population has such a name."""
+    return f"{name}/partial"
+
+
+def channels_of(netlist: IntegerNetlist, layer: Layer) -> IntArray:
+    """Channel of every input of a layer, counted on over its sources: int64 ``[K]``."""
+    first = 0
+    found: IntArray = np.zeros(layer.key_source.size, dtype=np.int64)
+    for s, source in enumerate(layer.sources):
+        population = netlist.by_name[source.pre]
+        n_channels = population.shape[0] if len(population.shape) > 1 else population.size
+        mine = np.flatnonzero(layer.key_source == s)
+        found[mine] = first + layer.key_neuron[mine] // (population.size // n_channels)
+        first += n_channels
+    return found
+
+
+def units(layer: Layer, limits: CrossbarLimits) -> IntArray:
+    """What a rail's spike is worth: a common factor of a neuron's weights that an axon can have."""
+    found: IntArray = np.zeros(layer.n_neurons, dtype=np.int64)
+    np.gcd.at(found, layer.post, layer.weight)
+    found = np.maximum(found, 1).astype(np.int64)
+    most = min(limits.weight_max, -limits.weight_min)
+    for j in np.flatnonzero(found > most).tolist():
+        found[j] = next(d for d in range(most, 0, -1) if found[j] % d == 0)
+    return found
+
+
+def in_units(layer: Layer, unit: IntArray) -> Layer:
+    """The same synapses, each neuron's weights in its own unit."""
+    return replace(layer, weight=layer.weight // unit[layer.post])
+
+
+def chunkings(
+    layer: Layer,
+    cost: IntArray,
+    channel: IntArray,
+    limits: CrossbarLimits,
+    shares: Sequence[float] = BUDGET_SHARES,
+) -> list[IntArray]:
+    """Ways to cut the inputs, each a chunk per input: int64 ``[K]``; empty if none is possible.
+
+    Parameters
+    ----------
+    layer : Layer
+    cost : int64 ``[K]``
+        Axons of each input.
+    channel : int64 ``[K]``
+        Inputs of one channel stay together where they fit, as neighbours share their channels.
+    limits : CrossbarLimits
+    shares : sequence of float
+        Of a core's axons, for one neuron.
+    """
+    found: list[IntArray] = []
+    for segment in (channel, np.arange(channel.size)):
+        for share in shares:
+            chunk = _chunks(layer, cost, segment, int(share * limits.axons))
+            if chunk is not None and not any(np.array_equal(chunk, other) for other in found):
+                found.append(chunk)
+    return found
+
+
+def _chunks(layer: Layer, cost: IntArray, segment: IntArray, budget: int) -> IntArray | None:
+    """Consecutive segments up to the budget of the neuron that hears most; balanced."""
+    order = np.argsort(segment[layer.key], kind="stable")
+    n_segments = int(segment.max(initial=0)) + 1
+    bounds = np.searchsorted(segment[layer.key][order], np.arange(n_segments + 1)).tolist()
+    posts, costs = layer.post[order], cost[layer.key][order]
+
+    def fill(limit: int) -> IntArray | None:
+        chunk_of: IntArray = np.zeros(n_segments, dtype=np.int64)
+        load: IntArray = np.zeros(layer.n_neurons, dtype=np.int64)
+        chunk = 0
+        for s, (begin, end) in enumerate(itertools.pairwise(bounds)):
+            post, cost = posts[begin:end], costs[begin:end]
+            np.add.at(load, post, cost)
+            if load[post].max(initial=0) > limit:
+                chunk += 1
+                load[:] = 0
+                np.add.at(load, post, cost)
+                if load[post].max(initial=0) > limit:
+                    return None
+            chunk_of[s] = chunk
+        return chunk_of
+
+    best = fill(budget)
+    if best is None:
+        return None
+    low, high = 0, budget
+    while high - low > max(1, budget // 16):
+        middle = (low + high) // 2
+        found = fill(middle)
+        if found is None or found[-1] > best[-1]:
+            low = middle
+        else:
+            best, high = found, middle
+    return best[segment]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A way to cut the inputs of a population, and what its partial sums can be.
+
+    Parameters
+    ----------
+    chunk : int64 ``[K]``
+    unit : int64 ``[n]``
+    sums : int64 ``[chunks, n, 2]``
+        Largest partial sum, in units, and largest of it negated.
+    """
+
+    chunk: IntArray
+    unit: IntArray
+    sums: IntArray
+
+    @property
+    def burst(self) -> int:
+        """M."""
+        return int(self.sums.max(initial=0))
+
+    @property
+    def signs(self) -> int:
+        """Rails in use: positive, negative or both."""
+        return int(self.sums.any(axis=(0, 1)).sum())
+
+    @property
+    def rails(self) -> IntArray:
+        """Partial neurons of each neuron: int64 ``[n]``."""
+        return np.asarray((self.sums > 0).sum(axis=(0, 2)), dtype=np.int64)
+
+    @property
+    def rise(self) -> IntArray:
+        """The most that a final membrane rises in a step."""
+        return np.asarray(self.sums[..., 0].sum(axis=0) * self.unit, dtype=np.int64)
+
+    @property
+    def fall(self) -> IntArray:
+        """The most that a final membrane falls in a step."""
+        return np.asarray(self.sums[..., 1].sum(axis=0) * self.unit, dtype=np.int64)
+
+
+def cut_layer(layer: Layer, chunk: IntArray, unit: IntArray) -> Cut:
+    """Prove the partial sums of a cut; ``layer`` has its weights in units."""
+    n_chunks = int(chunk.max(initial=0)) + 1
+    where = chunk[layer.key] * layer.n_neurons + layer.post
+    sums = [
+        np.bincount(where, np.maximum(s * layer.weight, 0), n_chunks * layer.n_neurons)
+        for s in (1, -1)
+    ]
+    shape = (n_chunks, layer.n_neurons, 2)
+    return Cut(chunk, unit, np.stack(sums, axis=1).astype(np.int64).reshape(shape))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """A population cut into partial sums.
+
+    Parameters
+    ----------
+    cut : Cut
+    partial : Layer
+        Of the partial neurons, weights in units of their final neurons.
+    owner, chunk, sign : int64 ``[p]``
+        Final neuron and chunk of each partial neuron, and which rail it is: 1 or -1.
+    parts : Decomposition
+        Of the partial neurons.
+    final : Layer
+        Of the final neurons: every partial neuron is an input, worth plus or minus one unit.
+    """
+
+    cut: Cut
+    partial: Layer
+    owner: IntArray
+    chunk: IntArray
+    sign: IntArray
+    parts: Decomposition
+    final: Layer
+
+
+def split_layer(layer: Layer, parts: Decomposition, cut: Cut, name: str) -> Split:
+    """Build partial and final neurons for a way to cut the inputs.
+
+    Parameters
+    ----------
+    layer : Layer
+        Weights in units.
+    parts : Decomposition
+        Of ``layer``.
+    cut : Cut
+    name : str
+        Of the partial neurons.
+    """
+    n, chunk, unit = layer.n_neurons, cut.chunk, cut.unit
+    where = chunk[layer.key] * n + layer.post
+    # Rails in the order chunk, neuron, sign; those that can never fire are left out.
+    exists = cut.sums.reshape(-1) > 0
+    number = np.cumsum(exists) - 1
+    own = np.flatnonzero(exists)
+    owner, sign = (own // 2) % n, 1 - 2 * (own % 2)
+    post, (key, weight) = _on_rails(where, exists, number, (layer.key, layer.weight))
+    partial = Layer(
+        name,
+        own.size,
+        layer.sources,
+        post,
+        key,
+        weight * sign[post],
+        layer.key_source,
+        layer.key_neuron,
+    )
+    crossing = chunk[parts.slot_key[parts.slot]] * n + parts.neuron
+    neuron, (slot,) = _on_rails(crossing, exists, number, (parts.slot,))
+    order = np.lexsort((slot, neuron))
+    values = parts.values[owner] * sign[:, None]
+    partial_parts = replace(parts, values=values, neuron=neuron[order], slot=slot[order])
+    rail = np.arange(own.size)
+    order = np.lexsort((rail, owner))
+    final = Layer(
+        layer.name,
+        n,
+        (Source(name, 0),),
+        owner[order],
+        rail[order],
+        (sign * unit[owner])[order],
+        np.zeros(own.size, dtype=np.int64),
+        rail,
+    )
+    return Split(cut, partial, owner, own // 2 // n, sign, partial_parts, final)
+
+
+def _on_rails(
+    where: IntArray, exists: AnyArray, number: IntArray, columns: tuple[IntArray, ...]
+) -> tuple[IntArray, list[IntArray]]:
+    """Entries of neuron and chunk, repeated for each of its rails: rails, and the columns."""
+    live = [np.flatnonzero(exists[2 * where + rail]) for rail in (0, 1)]
+    rails: IntArray = np.concatenate(
+        [number[2 * where[index] + rail] for rail, index in enumerate(live)]
+    )
+    both = np.concatenate(live)
+    return rails, [column[both] for column in columns]
+
+
+def final_decomposition(split: Split) -> Decomposition:
+    """One axon per rail: a type worth a unit, and one worth minus a unit, where they occur."""
+    layer = split.final
+    signs = sorted({int(s) for s in np.unique(split.sign)}, reverse=True)
+    slot_type: IntArray = np.zeros(layer.key_neuron.size, dtype=np.int64)
+    slot_type[split.sign == -1] = len(signs) - 1
+    return Decomposition(
+        split.cut.unit[:, None] * np.array(signs, dtype=np.int64)[None],
+        np.arange(layer.key_neuron.size),
+        slot_type,
+        layer.post,
+        layer.key,
+        (1,),
+        (tuple(np.unique(layer.weight).tolist()),),
+    )
+
+
+def pack_finals(
+    axons: IntArray, copies: IntArray, max_axons: int, max_neurons: int
+) -> list[IntArray]:
+    """Fill cores with neurons that share no axon, in order: neurons, repeated where copied.
+
+    Parameters
+    ----------
+    axons : int64 ``[n]``
+        Of each neuron, at most ``max_axons``.
+    copies : int64 ``[n]``
+    max_axons, max_neurons : int
+    """
+    cores: list[list[IntArray]] = [[]]
+    room, left = max_neurons, max_axons
+    for j, (needed, wanted) in enumerate(zip(axons.tolist(), copies.tolist(), strict=True)):
+        while wanted:
+            if needed > left or not room or (room < wanted <= max_neurons):
+                cores.append([])
+                room, left = max_neurons, max_axons
+            take = min(wanted, room)
+            cores[-1].append(np.full(take, j))
+            wanted -= take
+            room, left = room - take, left - needed
+    return [np.concatenate(core) for core in cores if core]

@@ -1,0 +1,283 @@
+"""Which populations are cut into partial sums, how, and the gates of all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.bounds import PopulationBounds
+from neurodeploy.ir.netlist import IntegerNetlist, Population
+from neurodeploy.ir.neurons import Input
+from neurodeploy.targets.base import Violation
+from neurodeploy.targets.truenorth.bursts import (
+    BUDGET_SHARES,
+    SMALL_SHARES,
+    Split,
+    channels_of,
+    chunkings,
+    cut_layer,
+    in_units,
+    pack_finals,
+    partial_name,
+    split_layer,
+    units,
+)
+from neurodeploy.targets.truenorth.checks import wide_fan_in
+from neurodeploy.targets.truenorth.gates import Gate, least_gate, solve_gate
+from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose, extract
+from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.plan import pack_unit
+from neurodeploy.targets.truenorth.timing import Timing
+from neurodeploy.targets.truenorth.units import Unit, final_unit, gated_unit, partial_unit
+
+
+@dataclass(slots=True, eq=False)
+class Splitting:
+    """Populations with their synapses on axons, whole or split.
+
+    ``gate_types`` and ``gate_axons`` are set aside for the gate of each population; they grow where
+    a gate, which depends on the timing, turns out to need more.
+    """
+
+    netlist: IntegerNetlist
+    bounds: Mapping[str, PopulationBounds]
+    limits: CrossbarLimits
+    max_ticks: int
+    layers: dict[str, Layer] = field(default_factory=dict)
+    parts: dict[str, Decomposition] = field(default_factory=dict)
+    splits: dict[str, Split] = field(default_factory=dict)
+    gate_types: dict[str, int] = field(default_factory=dict)
+    gate_axons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def bursts(self) -> dict[str, int]:
+        """M of every split population."""
+        return {name: split.cut.burst for name, split in self.splits.items()}
+
+    @property
+    def stages(self) -> dict[str, tuple[str, str]]:
+        """Names of the partial and the final neurons of every split population."""
+        return {name: (split.partial.name, name) for name, split in self.splits.items()}
+
+    def decide(self, name: str) -> Violation | None:
+        """Keep a population whole if it and its gate fit a core, else split it."""
+        layer, limits = self.layers[name], self.limits
+        if name not in self.splits and wide_fan_in(self.netlist, name, limits) is None:
+            population = self.netlist.by_name[name]
+            zero = np.zeros(population.size, dtype=np.int64)
+            types, axons = self._reserve(name, zero)
+            if types < limits.axon_types or not layer.post.size:
+                parts = decompose(
+                    layer, replace(limits, axon_types=max(limits.axon_types - types, 1))
+                )
+                if isinstance(parts, Decomposition):
+                    needed = int(np.bincount(parts.neuron).max(initial=0))
+                    if needed + axons <= limits.axons:
+                        self.parts[name] = parts
+                        return None
+        return self._split(name)
+
+    def _reserve(self, name: str, rise: IntArray) -> tuple[int, int]:
+        """Axon types and axons for the gate of a population."""
+        population = self.netlist.by_name[name]
+        types, copies = least_gate(population, self.bounds[name], rise, self.limits)
+        self.gate_types[name] = max(types, self.gate_types.get(name, 0))
+        axons = max(self.gate_types[name] * copies, self.gate_axons.get(name, 0))
+        return self.gate_types[name], axons
+
+    def _split(self, name: str) -> Violation | None:
+        """Cut the inputs into the chunks with the fewest cores."""
+        layer, limits = self.layers[name], self.limits
+        least = -(-layer.post.size // (limits.axons * limits.neurons))
+        if least > limits.n_cores:
+            return Violation(
+                name,
+                f"{layer.post.size} synapses on crossbars of {limits.axons} x {limits.neurons}: "
+                "cores at least",
+                least,
+                limits.n_cores,
+                "use a smaller layer or a larger board",
+            )
+        unit = units(layer, limits)
+        scaled = in_units(layer, unit)
+        most = min(limits.weight_max, -limits.weight_min)
+        parts = decompose(scaled, replace(limits, weight_min=-most, weight_max=most))
+        if isinstance(parts, Violation):
+            return parts
+        self.parts[name] = parts
+        cost: IntArray = np.bincount(parts.slot_key, minlength=layer.key_source.size).astype(
+            np.int64
+        )
+        channel = channels_of(self.netlist, layer)
+        best: tuple[float, int, Split | None] = (math.inf, 0, None)
+        shortest: int | None = None
+        fewest_rails: int | None = None
+        tried: list[IntArray] = []
+        for shares in (BUDGET_SHARES, SMALL_SHARES):
+            for chunk in chunkings(scaled, cost, channel, limits, shares):
+                if any(np.array_equal(chunk, other) for other in tried):
+                    continue
+                tried.append(chunk)
+                cut = cut_layer(scaled, chunk, unit)
+                types, axons = self._reserve(name, cut.rise)
+                rails = int(cut.rails.max(initial=0)) + axons
+                if rails > limits.axons or types + cut.signs > limits.axon_types:
+                    fewest_rails = min(rails, fewest_rails or rails)
+                    continue
+                shortest = min(cut.burst, shortest or cut.burst)
+                room = limits.axons - axons
+                least = -(-int(cut.rails.sum()) // limits.neurons) + (
+                    -(-int(cut.rails.sum()) // room)
+                )
+                if cut.burst > self.max_ticks or least > best[0]:
+                    continue
+                split = split_layer(scaled, parts, cut, partial_name(name))
+                cores = self._cores(name, split, room)
+                if (cores, cut.burst) < best[:2]:
+                    best = (cores, cut.burst, split)
+            if best[2] is not None:
+                self.splits[name] = best[2]
+                return None
+        return self._no_split(name, shortest, fewest_rails, bool(tried))
+
+    def _cores(self, name: str, split: Split, room: int) -> float:
+        """Cores of a split with single copies, and of the neurons that feed it.
+
+        ``room``: axons of a core that gates leave.
+        """
+        limits, rails = self.limits, split.cut.rails
+        population = self.netlist.by_name[name]
+        unit = partial_unit(population, split)
+        host = np.array(
+            [isinstance(self.netlist.by_name[s.pre].model, Input) for s in unit.layer.sources]
+        )[unit.layer.key_source]
+        once = np.ones(unit.size, dtype=np.int64)
+        packed = pack_unit(unit, once, limits, bool(host.all()))
+        inputs = sum(int((~host[unit.bar.slot_key[core.slots]]).sum()) for core in packed)
+        finals = pack_finals(rails, np.ones_like(rails), room, limits.neurons)
+        return len(packed) + len(finals) + inputs / limits.neurons
+
+    def _no_split(
+        self, name: str, shortest: int | None, fewest_rails: int | None, cut: bool
+    ) -> Violation:
+        limits = self.limits
+        fan_in = int(self.layers[name].fan_in().sum(axis=1).max(initial=0))
+        if shortest is not None:
+            return self.too_slow(shortest, self.max_ticks, name)
+        if not cut:
+            copies = max(self.parts[name].copies, default=0)
+            return Violation(
+                name, "axon copies of one input", copies, limits.axons, "use fewer weight bits"
+            )
+        types = self.gate_types[name] + 2
+        if types > limits.axon_types:
+            return Violation(
+                name,
+                'split="exact" takes two axon types for partial sums and the others for the gate: '
+                "axon types",
+                types,
+                limits.axon_types,
+                "choose a board with more axon types",
+            )
+        return Violation(
+            name,
+            f"fan-in {fan_in} in partial sums: axons of a final neuron and its gate",
+            fewest_rails,
+            limits.axons,
+            "quantize with fewer --state-bits or --weight-bits, or use fewer time steps",
+        )
+
+    def too_slow(self, ticks: int, limit: int, name: str | None = None) -> Violation:
+        """A step that takes more ticks than allowed."""
+        where = name or max(self.bursts, key=lambda n: self.bursts[n])
+        return Violation(
+            where,
+            "largest partial sum, the ticks of every step (max_ticks_per_step):",
+            ticks,
+            limit,
+            f"quantize with fewer --weight-bits, or compile with max_ticks_per_step={ticks}",
+        )
+
+    def units(self, timing: Timing) -> dict[str, Unit] | list[Violation] | None:
+        """All units for a timing; None if gates need more than was set aside: time it again."""
+        found: dict[str, Unit] = {}
+        violations: list[Violation] = []
+        again = False
+        for name in (n for n in self.netlist.schedule.order if n in self.layers):
+            population, split = self.netlist.by_name[name], self.splits.get(name)
+            gate = self._gate(population, split, timing)
+            if gate is None:
+                violations.append(self._no_gate(name, timing))
+                continue
+            if split is None:
+                used = int(np.bincount(self.parts[name].neuron).max(initial=0))
+                types = self.parts[name].values.shape[1]
+            else:
+                used, types = int(split.cut.rails.max(initial=0)), split.cut.signs
+            if used + gate.n_axons > self.limits.axons or types + gate.n_types > (
+                self.limits.axon_types
+            ):
+                self.gate_types[name] = max(gate.n_types, self.gate_types[name])
+                self.gate_axons[name] = max(gate.n_axons, self.gate_axons.get(name, 0))
+                violation = self.decide(name)
+                again = True
+                if violation is not None:
+                    violations.append(violation)
+                continue
+            if split is None:
+                layer, parts = self.layers[name], self.parts[name]
+                found[name] = gated_unit(population, layer, parts, gate, self.limits)
+            else:
+                found[split.partial.name] = partial_unit(population, split)
+                found[name] = final_unit(population, split, gate, self.limits)
+        if violations:
+            return violations
+        return None if again else found
+
+    def _gate(self, population: Population, split: Split | None, timing: Timing) -> Gate | None:
+        name = population.name
+        zero = np.zeros(population.size, dtype=np.int64)
+        rise, fall = (zero, zero) if split is None else (split.cut.rise, split.cut.fall)
+        return solve_gate(
+            population,
+            self.bounds[name],
+            rise,
+            fall,
+            timing.start[name],
+            timing.period,
+            self.limits,
+        )
+
+    def _no_gate(self, name: str, timing: Timing) -> Violation:
+        limits, bounds = self.limits, self.bounds[name]
+        return Violation(
+            name,
+            f"no gate of up to {limits.axons} axons holds membranes up to "
+            f"{int(bounds.v_high.max())} quiet for {timing.period} ticks within initial membranes "
+            f"{limits.initial_min}..{limits.initial_max} and leaks of",
+            f"{limits.leak_min}..{limits.leak_max}",
+            remedy="quantize with fewer --state-bits, or use fewer time steps",
+        )
+
+
+def plan_splits(
+    netlist: IntegerNetlist,
+    bounds: Mapping[str, PopulationBounds],
+    limits: CrossbarLimits,
+    max_ticks: int,
+) -> Splitting | list[Violation]:
+    """Decide for every population, or tell what stands against it."""
+    splitting = Splitting(netlist, bounds, limits, max_ticks)
+    violations: list[Violation] = []
+    for name in netlist.schedule.order:
+        if isinstance(netlist.by_name[name].model, Input):
+            continue
+        splitting.layers[name] = extract(netlist, name)
+        violation = splitting.decide(name)
+        if violation is not None:
+            violations.append(violation)
+    return violations or splitting
