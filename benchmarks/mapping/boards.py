@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from neurodeploy.boards.board import Board, load_board
 from neurodeploy.boards.grid import Grid
 
 
-def mesh() -> Board:
-    """One core a tile, each of 1024 neurons and without any other limit; Loihi 1's energies."""
+def mesh(neurons: int) -> Board:
+    """One core a tile, each of 1024 neurons and without any other limit; Loihi 1's energies.
+
+    A square, with a tenth more cores than ``neurons`` fill.
+    """
     start = load_board("loihi1")
-    side = 400
+    side = math.ceil(math.sqrt(1.1 * neurons / 1024 + 16))
     return replace(
         start,
         name="mesh",
@@ -31,9 +35,9 @@ def chips(name: str, n_chips: int) -> Board:
     return replace(start, name=f"{name} x {columns * rows}", grid=grid)
 
 
-BOARDS = {
+BOARDS: dict[str, Callable[[int], Board]] = {
     "mesh": mesh,
     # As many as Hala Point has of Loihi 2 and Pohoiki Springs of Loihi 1.
-    "loihi2": lambda: chips("loihi2", 1152),
-    "loihi1": lambda: chips("loihi1", 768),
+    "loihi2": lambda _: chips("loihi2", 1152),
+    "loihi1": lambda _: chips("loihi1", 768),
 }

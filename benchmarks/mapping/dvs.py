@@ -54,7 +54,7 @@ def dvs_network(file: Path, timesteps: int = STEPS) -> IntegerNetlist:
     threshold = data["thresholds"]
 
     def neuron(layer: int, bias: AnyArray) -> IntegerNeuron:
-        return IntegerNeuron(threshold[layer], bias, np.int64(0))
+        return IntegerNeuron(np.asarray(threshold[layer]), bias, np.array(0))
 
     none = np.zeros((), dtype=np.int64)
     frame = data["inputs"].reshape(1, 32, 32)
@@ -137,6 +137,7 @@ def price(netlist: IntegerNetlist, record: RunRecord, given: Assignment, board: 
     def load(event: str) -> FloatArray:
         return loads.setdefault(event, np.zeros((steps, n)))
 
+    reached = _reached(netlist, record)
     for population in netlist.populations:
         name = population.name
         window = slice(depth[name], depth[name] + T)
@@ -144,6 +145,8 @@ def price(netlist: IntegerNetlist, record: RunRecord, given: Assignment, board: 
         s = record.spikes[name][0].reshape(T, -1) != 0
         assert isinstance(population.model, IntegerNeuron)
         active = (v != 0) | s | (population.spread(population.model.bias).reshape(-1) != 0)
+        active |= reached[name]
+        active[0] |= population.spread(population.model.initial_membrane).reshape(-1) != 0
         active[1:] |= v[:-1] != 0
         core = given.core_of[name]
         for event, flags in (("neuron_updates_active", active), ("spikes", s)):
@@ -188,14 +191,27 @@ def price(netlist: IntegerNetlist, record: RunRecord, given: Assignment, board: 
     )
 
 
+def _reached(netlist: IntegerNetlist, record: RunRecord) -> dict[str, AnyArray]:
+    """Whether a spike reaches a neuron in a step of its window: bool ``[T, n_neurons]``."""
+    T, depth = record.timesteps, netlist.schedule.depth
+    found = {p.name: np.zeros((T, p.size), dtype=bool) for p in netlist.populations}
+    for projection, delay in zip(netlist.projections, netlist.schedule.delays, strict=True):
+        post, pre, _ = projection.connectivity.to_coo()
+        fired = record.spikes[projection.pre][0].reshape(T, -1) != 0
+        for t in range(T):
+            step = t + depth[projection.pre] + delay - depth[projection.post]
+            if 0 <= step < T:
+                found[projection.post][step, post[fired[t, pre]]] = True
+    return found
+
+
 def dvs_table(file: Path) -> tuple[str, list[str]]:
     """Table of the mappings, and those that better one of ours in energy and time."""
     start = load_board("sanafe-loihi")
     # SANA-FE bounds the neurons of a core alone, and so its tutorial's mapping.
     board = replace(start, synapses=None, limits={"neurons": start.limits["neurons"]})
     netlist = dvs_network(file)
-    stimulus = {}
-    record = run_reference(netlist, stimulus, membranes=membranes_needed(netlist))
+    record = run_reference(netlist, {}, membranes=membranes_needed(netlist))
     activity = activity_from_record(netlist, record)
     cut = partition(netlist, board)
     by_channels = partition(netlist, board, Preference(by_channels=True))

@@ -27,7 +27,7 @@ def sized(pixels: int, board: str) -> dict[str, Any]:
 
 def measured(netlist: IntegerNetlist, board: str) -> dict[str, Any]:
     """Partition, packets of one spike of every neuron, placement for energy."""
-    target = BOARDS[board]()
+    target = BOARDS[board](neurons_of(netlist))
     row: dict[str, Any] = {
         "network": netlist.name,
         "board": target.name,

@@ -27,7 +27,7 @@ class Builder:
     def layer(self, *incoming: tuple[str, Connectivity]) -> str:
         """A population with the sum of its incoming connections as input; returns its name."""
         name = f"l{len(self._populations)}"
-        neuron = IntegerNeuron(np.int64(100), np.int64(0), np.int64(0))
+        neuron = IntegerNeuron(np.array(100), np.array(0), np.array(0))
         shape = incoming[0][1].post_shape
         self._populations.append(Population(name, shape, neuron))
         self._projections += [

@@ -3,9 +3,9 @@
 The time of a candidate is that of its mean step, summed over the run: of the busiest core as in
 :mod:`neurodeploy.energy.timing`, with the barrier, or of the busiest link
 (:mod:`neurodeploy.mapping.cost`). Beside the cut with the fewest cores stands one with fewer
-packets, as far as the chips in use have cores for it; and where time counts, cuts that spread the
-work over more cores, and cuts by channels instead of patches: neighbouring pixels are busy
-together, the channels of a pixel less so.
+packets, where the chips in use have cores for it and it saves enough; and where time counts, cuts
+that spread the work over more cores, and cuts by channels instead of patches: neighbouring pixels
+are busy together, the channels of a pixel less so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.annealing import Budget
+from neurodeploy.mapping.cost import HopCosts
 from neurodeploy.mapping.flows import CoreFlows, core_flows
 from neurodeploy.mapping.partition import Preference, partition
 from neurodeploy.mapping.placement import (
@@ -34,11 +35,16 @@ from neurodeploy.mapping.placement import (
     objective_named,
     place,
 )
+from neurodeploy.mapping.tiling import Tiling
 
 _RECEIVING = ("packets_received", "synops", *SYNOPS_BY_KIND)
 _ON_THE_WAY = ("hops_x", "hops_y", "chip_crossings")
+_SECONDS, _LEAST_SECONDS = 24.0, 1.0
 _MOST_CUTS = 7
-_SLACKS = (1.0, 1.5, 2.0, 3.0)
+_SLACKS = (1.0, 1.5, 2.0)
+_WORTHWHILE = 0.005
+_HOPS = 2
+"""Hops of a packet, about, before anything is placed."""
 _HOT = 0.7
 _GROWTH = 1.5
 
@@ -62,7 +68,7 @@ def place_by_activity(
     activity : Activity
     objective : {"energy", "time", "pareto", "none"}
     budget : Budget, optional
-        For every cut.
+        For every search; if not given, all together take about half a minute at most.
     seed : int
 
     Raises
@@ -73,10 +79,17 @@ def place_by_activity(
     wanted = objective_named(objective)
     spikes = {name: counts.spikes for name, counts in activity.populations.items()}
     cuts = [mapping]
-    if wanted != "none":
-        cuts += cuts_of_fewer_packets(mapping, netlist, spikes)
-    if wanted in ("time", "pareto"):
+    # Graphs are cut in seconds, boxes in milliseconds: only boxes are cut anew.
+    boxes = all(isinstance(cut, Tiling) for cut in mapping.tilings.values())
+    if boxes and wanted != "none":
+        traffic = count_traffic(mapping, netlist, activity).events()
+        known = (n * (mapping.board.energy(event) or 0.0) for event, n in traffic.items())
+        cuts += cuts_of_fewer_packets(mapping, netlist, spikes, sum(known))
+    if boxes and wanted in ("time", "pareto"):
         cuts += cuts_of_less_time(mapping, netlist, activity)
+    if budget is None:
+        searches = len(cuts) * (2 if wanted in ("time", "pareto") else 1)
+        budget = Budget(seconds=max(_LEAST_SECONDS, _SECONDS / searches))
     candidates: list[Candidate] = []
     for cut in cuts:
         flows = core_flows(cut, netlist, spikes)
@@ -145,16 +158,24 @@ def _barriers(board: Board, tiles: int) -> float:
 
 
 def cuts_of_fewer_packets(
-    mapping: Mapping, netlist: IntegerNetlist, spikes: abc.Mapping[str, IntArray]
+    mapping: Mapping,
+    netlist: IntegerNetlist,
+    spikes: abc.Mapping[str, IntArray],
+    dynamic_j: float,
 ) -> list[Mapping]:
-    """The cut with the fewest packets, on as many chips; none if the mapping has no more.
+    """The cut with the fewest packets, on as many chips, if what it saves is worth its cores.
 
-    Where static power is paid by the core, only among those with as few cores.
+    That is a two-hundredth of the dynamic energy. Where static power is paid by the core, only
+    among cuts with as few cores; and none where the energies of hops are unknown.
     """
     board = mapping.board
+    costs = HopCosts.of(board)
+    if costs.unit != "J":
+        return []
     room = mapping.n_chips * board.grid.cores_per_chip
     by_core = board.static_power is not None and board.static_power_per == "core"
-    best, fewest = None, core_flows(mapping, netlist, spikes)
+    first = core_flows(mapping, netlist, spikes)
+    best, fewest = None, first
     for slack in (1.0,) if by_core else _SLACKS:
         try:
             cut = partition(netlist, board, Preference(slack=slack, spikes=spikes))
@@ -166,7 +187,9 @@ def cuts_of_fewer_packets(
         flows = core_flows(cut, netlist, spikes)
         if _packets(flows) < _packets(fewest):
             best, fewest = cut, flows
-    return [] if best is None else [best]
+    each = costs.packet + _HOPS * max(costs.x, costs.y)
+    saved = (_packets(first) - _packets(fewest)) * each
+    return [best] if best is not None and saved >= _WORTHWHILE * dynamic_j else []
 
 
 def _packets(flows: CoreFlows) -> int:

@@ -18,7 +18,8 @@ from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.mapping.flows import CoreFlows
 from neurodeploy.mapping.region import Region
 
-_FEWEST, _MOST, _PER_CORE, _MOVES = 150, 3000, 30, 10_000_000
+_FEWEST, _MOST, _PER_CORE = 100, 3000, 30
+_MOVES, _CHANGES = 10_000_000, 80_000_000
 
 
 class Metric(Protocol):
@@ -60,7 +61,7 @@ class Budget:
     Parameters
     ----------
     rounds : int or None
-        0: no search; None: as many as take some seconds, by the number of cores.
+        0: no search; None: as many as take some seconds, by the numbers of cores and of pairs.
     seconds : float or None
         None: no limit of time.
     """
@@ -68,11 +69,12 @@ class Budget:
     rounds: int | None = None
     seconds: float | None = 6.0
 
-    def rounds_for(self, n_cores: int) -> int:
+    def rounds_for(self, flows: CoreFlows) -> int:
         """Rounds to run at most."""
         if self.rounds is not None:
             return self.rounds
-        return max(_FEWEST, min(_MOST, _PER_CORE * n_cores, _MOVES // max(1, n_cores)))
+        work = min(_MOVES // max(1, flows.n_cores), _CHANGES // max(1, flows.source.size))
+        return max(_FEWEST, min(_MOST, _PER_CORE * flows.n_cores, work))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,7 @@ def anneal(
         return float(graph.weight @ metric.cost(slot[graph.source], slot[graph.target]))
 
     best, least = slot.copy(), total()
-    most = budget.rounds_for(slot.size)
+    most = budget.rounds_for(flows)
     if most == 0 or graph.source.size == 0 or slot.size < 2:
         return Found(best, least, 0, False)
     scale = graph.weight.mean() * _hop_cost(metric, tiles)

@@ -111,7 +111,7 @@ def relieve(
 ) -> Relieved:
     """Move packets away from busy links, starting from the assignment ``slot``."""
     costs = HopCosts.of(board)
-    most = budget.rounds_for(slot.size)
+    most = budget.rounds_for(flows)
     turn = Budget(-(-most // _TURNS), None if budget.seconds is None else budget.seconds / _TURNS)
     schedule = Schedule(_HOT, _COLD, reach, _SHARE)
     met = [(placement_cost(flows, region.position[slot], board).key, slot)]

@@ -4,8 +4,9 @@ Energy, over all pairs of cores::
 
     E = sum of packets * (e_packet + hops_x * e_x + hops_y * e_y + crossings * e_crossing)
 
-in joules where the board gives the energies of hops; else in hops, with packets themselves free
-and a chip border counted as one hop more. Time, over the same packets::
+in joules where the board gives the energies of hops; else in hops, with packets themselves free.
+Where a board does not tell what crossing a chip border takes, it counts as one hop more. Time, over
+the same packets::
 
     t = max(busiest core, packets over the busiest link * latency of a hop)
 
@@ -35,6 +36,8 @@ class HopCosts:
     unit : {"J", "hops"}
     latency_x, latency_y : float or None
         Seconds that a link is taken by one packet; None: unknown.
+    notes : tuple of str
+        What was assumed for what the board does not tell.
     """
 
     packet: float
@@ -44,19 +47,25 @@ class HopCosts:
     unit: str
     latency_x: float | None
     latency_y: float | None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, board: Board) -> HopCosts:
         """Costs of a board."""
         x, y, crossing = (board.energy(e) for e in ("hops_x", "hops_y", "chip_crossings"))
         known = x is not None and y is not None and x + y > 0
-        latencies = [board.latency(e) or None for e in ("hops_x", "hops_y")]
+        slow_x, slow_y = (board.latency(e) or None for e in ("hops_x", "hops_y"))
+        border: tuple[str, ...] = ()
+        if board.grid.chips > 1 and (crossing is None or not known):
+            border = ("a chip border counts as one hop more: what it takes is unknown",)
         if not known:
-            return cls(0.0, 1.0, 1.0, 1.0, "hops", *latencies)
+            notes = ("ways counted in hops: their energies are unknown", *border)
+            return cls(0.0, 1.0, 1.0, 1.0, "hops", slow_x, slow_y, notes)
         assert x is not None
         assert y is not None
         packet = sum(board.energy(e) or 0.0 for e in ("packets", "packets_received"))
-        return cls(packet, x, y, max(x, y) if crossing is None else crossing, "J", *latencies)
+        over = max(x, y) if crossing is None else crossing
+        return cls(packet, x, y, over, "J", slow_x, slow_y, border)
 
     def potentials(self, board: Board) -> tuple[FloatArray, FloatArray]:
         """Cost of the way from column 0 to each column, from row 0 to each row.

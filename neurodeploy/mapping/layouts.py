@@ -28,7 +28,8 @@ def patch_positions(mapping: Mapping, flows: CoreFlows) -> FloatArray:
     """
     place = np.full((mapping.n_cores, 2), 0.5)
     fixed = np.zeros(mapping.n_cores, dtype=bool)
-    for name, tiling in mapping.tilings.items():
+    boxes = [(name, cut) for name, cut in mapping.tilings.items() if isinstance(cut, Tiling)]
+    for name, tiling in boxes:
         cores = mapping.cores_of(name)
         spatial = len(tiling.shape) - 1
         fixed[cores.start : cores.stop] = spatial > 0

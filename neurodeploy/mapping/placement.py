@@ -117,6 +117,7 @@ class Placement:
         return {
             "objective": self.objective,
             "packets_of": "a run" if self.measured else "one spike of every neuron",
+            "assumptions": list(HopCosts.of(self.mapping.board).notes),
             "chosen": self.chosen.to_dict(samples),
             "candidates": [candidate.to_dict(samples) for candidate in self.candidates],
             "front": [candidate.to_dict(samples) for candidate in self.front],

@@ -61,6 +61,7 @@ def placement_text(placement: Mapping[str, Any]) -> str:
     ]
     if chosen["out_of_time"]:
         lines[0] += f"; the limit of time ended the search after {chosen['rounds']} rounds"
+    lines += [f"({note})" for note in placement["assumptions"]]
     shown = placement["front"] if placement["objective"] == "pareto" else placement["candidates"]
     if len(shown) > 1:
         headings = ("placement", "cores", "hops per packet", "crossings", "of packets", "time")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,12 +38,12 @@ class PlacementRequest:
     @classmethod
     def checked(
         cls,
-        board: Board,
+        boards: Sequence[Board],
         objective: str | None,
         source: str | Path | None,
         target: str | Path | None,
     ) -> PlacementRequest:
-        """The request, if it makes sense for the board.
+        """The request, if it makes sense for the boards.
 
         Raises
         ------
@@ -51,10 +51,14 @@ class PlacementRequest:
         """
         given = {"objective": objective, "placement": source, "save_placement": target}
         named = [name for name, value in given.items() if value is not None]
-        if board.kind == "crossbar" and named:
+        if named and all(board.kind == "crossbar" for board in boards):
             raise UsageError(
-                f"board {board.name}: {', '.join(named)}: the cores of crossbar boards are placed "
-                "by 'neurodeploy compile'; leave it out"
+                f"board {boards[0].name}: {', '.join(named)}: the cores of crossbar boards are "
+                "placed by 'neurodeploy compile'; leave it out"
+            )
+        if len(boards) > 1 and (source is not None or target is not None):
+            raise UsageError(
+                f"{len(boards)} boards and a placement file, which is for one; name one board"
             )
         if source is not None and objective is not None:
             raise UsageError("a placement file leaves nothing to choose; leave the objective out")

@@ -133,18 +133,10 @@ def estimate_energy(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"energy: two boards are called {twice!r}; give each a name of its own")
-    if several and not (placement is None and save_placement is None):
-        raise UsageError("energy: a placement file is that of one board; name one board alone")
-    requests = {
-        # One objective for all boards asks nothing of those whose cores 'compile' places.
-        b.name: PlacementRequest.checked(
-            b, None if several and b.kind == "crossbar" else objective, placement, save_placement
-        )
-        for b in boards
-    }
+    request = PlacementRequest.checked(boards, objective, placement, save_placement)
     if fast:
         _expect_estimable(boards, cross_validate)
-    pricing = _Pricing(thing, data, samples, cross_validate, requests, fast, progress)
+    pricing = _Pricing(thing, data, samples, cross_validate, request, fast, progress)
     reports, refused = pricing.reports(boards)
     if not reports:
         raise CapacityError(_refusal(pricing.artifact, boards, refused))
@@ -174,14 +166,14 @@ class _Pricing:
         data: str | Dataset,
         samples: int | None,
         cross_validate: bool,
-        requests: Mapping[str, PlacementRequest],
+        request: PlacementRequest,
         fast: bool,
         progress: Progress | None,
     ) -> None:
         self.thing = thing
         self.artifact = thing.artifact if isinstance(thing, Deployment) else thing
         self.stimulus, self.dataset = stimulus_for(self.artifact, data, samples)
-        self.requests = requests
+        self.request = request
         self.fast = fast
         self.progress = progress
         self.source = None
@@ -206,8 +198,7 @@ class _Pricing:
                 if board.kind == "crossbar":
                     deployments[board.name] = _crossbar_deployment(self.thing, board)
                 else:
-                    request = self.requests[board.name]
-                    mappings[board.name] = request.start(self.artifact.integer, board)
+                    mappings[board.name] = self.request.start(self.artifact.integer, board)
             except CapacityError as error:
                 refused[board.name] = str(error)
         reports |= self._mapped(mappings)
@@ -232,8 +223,7 @@ class _Pricing:
 
         reports = {}
         for (name, mapping), started in zip(mappings.items(), traffics, strict=True):
-            request = self.requests[name]
-            traffic, placed = request.finish(started, mapping, netlist, activity, measure)
+            traffic, placed = self.request.finish(started, mapping, netlist, activity, measure)
             reports[name] = estimate(
                 traffic,
                 mapping.board,
@@ -264,8 +254,7 @@ class _Pricing:
             error = error_of(
                 *(estimate(t, board, network=netlist.name, mapping=mapping) for t in (checked, run))
             )
-            request = self.requests[name]
-            traffic, placed = request.finish(
+            traffic, placed = self.request.finish(
                 measure(mapping), mapping, netlist, found.whole, measure
             )
             report = estimate(

@@ -13,10 +13,23 @@ from neurodeploy.targets.truenorth.cores import HOST, NOWHERE, ZERO, Cores, Host
 from neurodeploy.targets.truenorth.fanout import HOST_PLACE, Destinations, RelayCore
 from neurodeploy.targets.truenorth.plan import Plan
 from neurodeploy.targets.truenorth.readout import Readout
-from neurodeploy.targets.truenorth.units import BIAS_KEY, HOLD_KEY, RELEASE_KEY, Unit
+from neurodeploy.targets.truenorth.units import (
+    BIAS_KEY,
+    DOWN_KEY,
+    HOLD_KEY,
+    RELEASE_KEY,
+    UP_KEY,
+    Unit,
+)
 
-_CONSTANT = ((BIAS_KEY, "bias", 0), (HOLD_KEY, "hold", 1), (RELEASE_KEY, "release", 0))
-"""Keys of the host's own spikes, what they are for, and their ticks after the comparison."""
+_CONSTANT = {
+    BIAS_KEY: "bias",
+    HOLD_KEY: "hold",
+    RELEASE_KEY: "release",
+    UP_KEY: "up",
+    DOWN_KEY: "down",
+}
+"""Keys of the host's own spikes, and what they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,7 @@ def assemble(plan: Plan, board: Board) -> tuple[Cores, Readout]:
     """Write the cores and the map from chip neurons to populations."""
     numbering = _number(plan)
     chip = _Chip(plan, numbering.n_cores, board)
-    names = [n for n, u in plan.units.items() if u.role != "partial"]
+    names = [n for n, u in plan.units.items() if n == u.population]
     for name, unit in plan.units.items():
         index = names.index(unit.population)
         chip.write_unit(unit, index, numbering.own[name])
@@ -61,7 +74,7 @@ def assemble(plan: Plan, board: Board) -> tuple[Cores, Readout]:
         population=chip.population,
         neuron=chip.neuron,
         lag=chip.lag,
-        rail=chip.rail,
+        mark=chip.mark,
         period=plan.timing.period,
     )
     return cores, readout
@@ -102,7 +115,7 @@ class _Chip:
         self.population = np.full(shape, -1, dtype=np.int32)
         self.neuron = np.full(shape, -1, dtype=np.int32)
         self.lag = np.zeros(shape, dtype=np.uint8)
-        self.rail = np.zeros(shape, dtype=np.int8)
+        self.mark = np.zeros(shape, dtype=np.int8)
 
     def arrays(self) -> dict[str, AnyArray]:
         """The arrays of :class:`Cores` that are kept as they are."""
@@ -123,7 +136,7 @@ class _Chip:
             self.weight[c, :n, : bar.values.shape[1]] = bar.values[packed.neurons]
             for field in fields(cells):
                 getattr(self, field.name)[c, :n] = getattr(cells, field.name)[packed.neurons]
-            self.rail[c, :n] = unit.sign[packed.neurons]
+            self.mark[c, :n] = unit.mark[packed.neurons]
             self._claim(c, n, index, unit.owner[packed.neurons], 0)
 
     def write_relay(self, core: RelayCore, index: int, c: int) -> None:
@@ -202,6 +215,7 @@ def _host_lines(
         layer, keys = unit.layer, unit.bar.slot_key
         opens, compares = timing.arrive[name], timing.start[name]
         first = np.full(len(layer.sources) + len(_CONSTANT), -1)
+        repeats = np.ones_like(first)
         for s, source in enumerate(layer.sources):
             if not plan.is_host(source.pre):
                 continue
@@ -215,10 +229,14 @@ def _host_lines(
                 )
                 n_lines += size
             first[s] = firsts[block]
-        for i, (key, what, late) in enumerate(_CONSTANT):
-            if (keys == key).any():
-                first[len(layer.sources) + i] = n_lines
-                at, closes = compares + late, compares + late + (T - 1) * period + 1
+        for i, (key, what) in enumerate(_CONSTANT.items(), len(layer.sources)):
+            if not (keys == key).any():
+                continue
+            first[i] = n_lines
+            ticks = _host_ticks(plan, unit, key)
+            repeats[i] = len(ticks)
+            for at in (compares + late for late in ticks):
+                closes = at + (T - 1) * period + 1
                 blocks.append(
                     HostLines(f"{name}.{what}", "constant", n_lines, 1, at, at, closes, period)
                 )
@@ -226,16 +244,32 @@ def _host_lines(
         constants = len(layer.sources) + np.arange(len(_CONSTANT))
         source_of = np.concatenate([layer.key_source, constants])
         offset_of = np.concatenate([layer.key_neuron, np.zeros_like(constants)])
-        own = {key: layer.key_source.size + i for i, (key, _, _) in enumerate(_CONSTANT)}
+        own = {key: layer.key_source.size + i for i, key in enumerate(_CONSTANT)}
         entry = keys.copy()
         for key, index in own.items():
             entry[keys == key] = index
         for c, packed in enumerate(plan.packed[name], numbering.own[name]):
             wanted = entry[packed.slots]
             axon = np.flatnonzero(first[source_of[wanted]] >= 0)
-            line = first[source_of[wanted[axon]]] + offset_of[wanted[axon]]
-            rows.append(np.stack([line, np.full(axon.size, c), axon]))
+            source = source_of[wanted[axon]]
+            line = first[source] + offset_of[wanted[axon]]
+            for again in range(int(repeats[source].max(initial=1))):
+                more = repeats[source] > again
+                rows.append(np.stack([line[more] + again, np.full(int(more.sum()), c), axon[more]]))
     table = np.concatenate([np.zeros((3, 0), dtype=np.int64), *rows], axis=1)
     table = table[:, np.argsort(table[0], kind="stable")]
     start = np.searchsorted(table[0], np.arange(n_lines + 1)).astype(np.int64)
     return tuple(blocks), start, table[1], table[2]
+
+
+def _host_ticks(plan: Plan, unit: Unit, key: int) -> range:
+    """Ticks of the host's own spikes in every step, after the comparison or the first lift."""
+    split = plan.splits.get(unit.population)
+    ramp = 0 if split is None or split.ramp is None else split.ramp.ticks
+    return {
+        BIAS_KEY: range(1),
+        HOLD_KEY: range(1, 2),
+        RELEASE_KEY: range(1),
+        UP_KEY: range(ramp),
+        DOWN_KEY: range(ramp, 2 * ramp + 1),
+    }[key]

@@ -22,6 +22,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.ramps import RampShape
 
 BUDGET_SHARES = (1.0, 0.8, 0.6, 0.45, 0.33, 0.25)
 """Shares of a core's axons that a neuron's chunk may take; each is tried for the fewest cores."""
@@ -33,6 +34,16 @@ SMALL_SHARES = (0.18, 0.12, 0.08, 0.05, 0.03)
 def partial_name(name: str) -> str:
     """What the partial neurons of a population are called; no population has such a name."""
     return f"{name}/partial"
+
+
+def sum_name(name: str) -> str:
+    """What the sum neurons of a population are called."""
+    return f"{name}/sum"
+
+
+def repay_name(name: str) -> str:
+    """What the repay neurons of a population are called."""
+    return f"{name}/repay"
 
 
 def channels_of(netlist: IntegerNetlist, layer: Layer) -> IntArray:
@@ -199,6 +210,8 @@ class Split:
         Of the partial neurons.
     final : Layer
         Of the final neurons: every partial neuron is an input, worth plus or minus one unit.
+    ramp : RampShape or None
+        None: the final neurons have a gate.
     """
 
     cut: Cut
@@ -208,6 +221,17 @@ class Split:
     sign: IntArray
     parts: Decomposition
     final: Layer
+    ramp: RampShape | None = None
+
+    @property
+    def delay(self) -> int:
+        """Ticks from the inputs of a step to the comparison."""
+        return self.cut.burst if self.ramp is None else self.ramp.delay(self.cut.burst)
+
+    @property
+    def period(self) -> int:
+        """Least ticks of a step."""
+        return self.cut.burst if self.ramp is None else self.ramp.period(self.cut.burst)
 
 
 def split_layer(layer: Layer, parts: Decomposition, cut: Cut, name: str) -> Split:

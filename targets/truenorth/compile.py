@@ -142,7 +142,9 @@ def _plan_split(
     if isinstance(splitting, list):
         return splitting
     while True:
-        timing = plan_timing(netlist, relayed, splitting.bursts)
+        timing = plan_timing(
+            netlist, relayed, splitting.delays, splitting.period, splitting.coprime
+        )
         far = long_ways(netlist, timing, limits) - relayed
         if far and choices.fan_out != "copies":
             relayed |= far

@@ -19,6 +19,7 @@ from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.truenorth.cores import Cores, save_cores
 from neurodeploy.targets.truenorth.readout import Readout, save_readout
 from neurodeploy.targets.truenorth.simulator import CoreSimulator
+from neurodeploy.targets.truenorth.units import REPAY, SUM
 
 CHUNK_BYTES = 256 * 2**20
 """Spikes of all cores that are held at a time."""
@@ -106,6 +107,8 @@ class TrueNorthDeployment(Deployment):
             If the stimulus does not fit.
         UnknownNameError
             For a population that does not exist.
+        ExecutionError
+            For membranes of a population whose comparison takes a ramp.
         """
         netlist = self.netlist
         T = self.readout.timesteps
@@ -117,6 +120,11 @@ class TrueNorthDeployment(Deployment):
                 raise UnknownNameError("population", name, netlist.by_name)
         on_chip = [n for n in wanted if n in self.readout.populations]
         watched = [n for n in watched if n in self.readout.populations]
+        for name in filter(self.readout.is_ramped, watched):
+            raise ExecutionError(
+                f"truenorth: {name}: the membrane of a split population with a ramp stands between "
+                "its sum and what repays it; record its spikes"
+            )
         sizes = {n: netlist.by_name[n].size for n in (*on_chip, *watched)}
         spikes: dict[str, AnyArray] = {
             n: np.zeros((batch, T, *netlist.by_name[n].shape), dtype=np.int8) for n in on_chip
@@ -209,7 +217,10 @@ class TrueNorthDeployment(Deployment):
         used = owners >= 0
         if self.readout.lag[core][used].any():
             return f"splitter of {name}"
-        return f"partial sums of {name}" if self.readout.rail[core][used].any() else name
+        what = {0: "", SUM: "sums of ", REPAY: "repayments of "}
+        return (
+            what.get(int(self.readout.mark[core][used].max(initial=0)), "partial sums of ") + name
+        )
 
     def utilization(self) -> dict[str, Any]:
         """Cores, axons, neurons and crossings in use, and what each population got.

@@ -70,7 +70,7 @@ def least_gate(
     """
     model = population.model
     assert isinstance(model, IntegerNeuron)
-    most = int(_hold(population, bounds, rise).max(initial=0))
+    most = int(excess(population, bounds, rise).max(initial=0))
     if most > 0:
         return 2, -(-most // -limits.weight_min)
     return (1, 1) if model.bias.any() else (0, 0)
@@ -102,9 +102,9 @@ def solve_gate(
     model = population.model
     assert isinstance(model, IntegerNeuron)
     assert model.threshold is not None
-    bias, v0 = _flat(population, model.bias), _flat(population, model.initial_membrane)
-    theta = _flat(population, model.threshold)
-    need = _hold(population, bounds, rise)
+    bias, v0 = flat(population, model.bias), flat(population, model.initial_membrane)
+    theta = flat(population, model.threshold)
+    need = excess(population, bounds, rise)
     lowest = np.minimum(bounds.v_low.reshape(-1), v0) - fall
     _, least = least_gate(population, bounds, rise, limits)
     zero = np.zeros_like(bias)
@@ -136,18 +136,19 @@ def solve_gate(
     return None
 
 
-def _hold(population: Population, bounds: PopulationBounds, rise: IntArray) -> IntArray:
+def excess(population: Population, bounds: PopulationBounds, rise: IntArray) -> IntArray:
     """What a gate has to take from each membrane after a comparison, and before the first."""
     model = population.model
     assert isinstance(model, IntegerNeuron)
     assert model.threshold is not None
-    theta = _flat(population, model.threshold)
-    most = np.maximum(theta - 1, _flat(population, model.initial_membrane))
+    theta = flat(population, model.threshold)
+    most = np.maximum(theta - 1, flat(population, model.initial_membrane))
     if model.reset == "subtract":
         most = np.maximum(most, bounds.v_high.reshape(-1) - theta)
     need: IntArray = most + rise - theta + 1
     return need
 
 
-def _flat(population: Population, value: AnyArray) -> IntArray:
+def flat(population: Population, value: AnyArray) -> IntArray:
+    """A constant of a population, one entry per neuron."""
     return np.array(population.spread(value), dtype=np.int64).reshape(-1)

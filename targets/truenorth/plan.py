@@ -18,7 +18,14 @@ from neurodeploy.targets.truenorth.layers import Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import PackedCore, pack, slots_of
 from neurodeploy.targets.truenorth.timing import Timing, cycle_of
-from neurodeploy.targets.truenorth.units import BIAS_KEY, HOLD_KEY, RELEASE_KEY, Unit
+from neurodeploy.targets.truenorth.units import (
+    BIAS_KEY,
+    DOWN_KEY,
+    HOLD_KEY,
+    RELEASE_KEY,
+    UP_KEY,
+    Unit,
+)
 
 FAN_OUT = ("auto", "copies", "splitters")
 
@@ -74,7 +81,7 @@ class Plan:
             {"pre": s.pre, "delay": s.delay, "R": copies, "levels": list(levels)}
             for s, copies, levels in zip(layer.sources, parts.copies, parts.levels, strict=True)
         ]
-        bar = self.units[name].bar
+        ramp = None if split is None else split.ramp
         return {
             "population": name,
             "cores": sum(len(self.packed[u.name]) for u in units),
@@ -87,9 +94,10 @@ class Plan:
             "axons": sum(core.slots.size for u in units for core in self.packed[u.name]),
             "fan_in": int(layer.fan_in().sum(axis=1).max(initial=0)),
             "sources": sources,
-            "bias_axons": bar.count(BIAS_KEY),
-            "gate_axons": bar.count(HOLD_KEY, RELEASE_KEY),
+            "bias_axons": sum(u.bar.count(BIAS_KEY) for u in units),
+            "gate_axons": max(u.bar.count(HOLD_KEY, RELEASE_KEY, UP_KEY, DOWN_KEY) for u in units),
             "burst": 0 if split is None else split.cut.burst,
+            "ramp": 0 if ramp is None else ramp.ticks,
             "early_spikes": self.early.get(name, 0),
         }
 
@@ -105,8 +113,13 @@ class Plan:
             if name in self.packed:
                 continue
             population = self.units[name].population
-            if population in cycles:
-                members = [n for n, u in self.units.items() if u.population in cycles[population]]
+            members = [
+                n for n, u in self.units.items() if u.population in cycles.get(population, ())
+            ]
+            if self.units[name].role == "sum":
+                # Sums and their repayments hear each other.
+                members = members or [n for n, u in self.units.items() if self._answers(name, u)]
+            if members:
                 violation = self._place_cycle(members)
                 if violation is not None:
                     return frozenset(better), [violation]
@@ -128,6 +141,10 @@ class Plan:
                 )
             ]
         return frozenset(better), []
+
+    def _answers(self, name: str, unit: Unit) -> bool:
+        same = unit.population == self.units[name].population
+        return same and unit.role in ("sum", "repay")
 
     def _place(self, name: str) -> bool:
         """Pack a unit outside cycles; tell whether splitter cores would take fewer cores."""
@@ -224,7 +241,7 @@ def pack_unit(
 ) -> list[PackedCore]:
     """Pack one unit, see :func:`neurodeploy.targets.truenorth.packing.pack`."""
     bar = unit.bar
-    if unit.role == "final":
+    if unit.role in ("final", "sum"):
         shared = np.flatnonzero(bar.slot_key < 0)
         start = np.searchsorted(bar.neuron, np.arange(unit.size + 1))
         cores = pack_finals(

@@ -19,7 +19,7 @@ JSON_FILE = "populations.json"
 ARRAY_FILE = "populations.safetensors"
 SCHEMA = 2
 
-_ARRAYS = {"population": "int32", "neuron": "int32", "lag": "uint8", "rail": "int8"}
+_ARRAYS = {"population": "int32", "neuron": "int32", "lag": "uint8", "mark": "int8"}
 
 DISAGREE = -1
 """Recorded where the copies of one neuron differ: no crossbar neuron can emit it."""
@@ -42,8 +42,9 @@ class Readout:
         Index into ``populations`` and flat index there; -1 for unused neurons.
     lag : uint8 ``[C, N]``
         Ticks by which the neuron repeats its population: 0, or more on splitter cores.
-    rail : int8 ``[C, N]``
-        1 or -1 for neurons that hold a partial sum of ``neuron`` or minus it, else 0.
+    mark : int8 ``[C, N]``
+        0 for neurons that stand for ``neuron`` itself; 1 or -1 for those that hold a partial sum of
+        it or minus it, 2 for its sum and 3 for what repays it, where it has a ramp.
     """
 
     populations: tuple[str, ...]
@@ -52,14 +53,19 @@ class Readout:
     population: AnyArray
     neuron: AnyArray
     lag: AnyArray
-    rail: AnyArray
+    mark: AnyArray
     period: int = 1
 
     def cores_of(self, names: Sequence[str]) -> list[int]:
         """Cores that hold neurons of the populations themselves."""
         wanted = [self.populations.index(n) for n in names]
-        inside = np.isin(self.population, wanted) & (self.lag == 0) & (self.rail == 0)
+        inside = np.isin(self.population, wanted) & (self.lag == 0) & (self.mark == 0)
         return [int(c) for c in np.flatnonzero(inside.any(axis=1))]
+
+    def is_ramped(self, name: str) -> bool:
+        """Whether a population's membranes are those of sums, with their thresholds raised."""
+        index = self.populations.index(name)
+        return bool(((self.population == index) & (self.mark == 2)).any())
 
     def spikes(self, name: str, n_neurons: int, runs: Sequence[CoreRun]) -> AnyArray:
         """Spikes of a population in its window: int8 ``[B, T, n]``.
@@ -113,7 +119,7 @@ class Readout:
 
     def _where(self, name: str) -> tuple[IntArray, IntArray]:
         index = self.populations.index(name)
-        core, place = np.nonzero((self.population == index) & (self.rail == 0))
+        core, place = np.nonzero((self.population == index) & (self.mark == 0))
         return core, place
 
     def _window(self, name: str, spikes: AnyArray, streams: AnyArray, lag: int) -> AnyArray:

@@ -11,11 +11,12 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import IntegerNetlist, Population
-from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.targets.base import Violation
 from neurodeploy.targets.truenorth.bursts import (
     BUDGET_SHARES,
     SMALL_SHARES,
+    Cut,
     Split,
     channels_of,
     chunkings,
@@ -23,16 +24,25 @@ from neurodeploy.targets.truenorth.bursts import (
     in_units,
     pack_finals,
     partial_name,
+    repay_name,
     split_layer,
+    sum_name,
     units,
 )
 from neurodeploy.targets.truenorth.checks import wide_fan_in
-from neurodeploy.targets.truenorth.gates import Gate, least_gate, solve_gate
+from neurodeploy.targets.truenorth.gates import Gate, excess, least_gate, solve_gate
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose, extract
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.plan import pack_unit
+from neurodeploy.targets.truenorth.ramps import Ramp, RampShape, ramp_shapes, solve_ramp
 from neurodeploy.targets.truenorth.timing import Timing
-from neurodeploy.targets.truenorth.units import Unit, final_unit, gated_unit, partial_unit
+from neurodeploy.targets.truenorth.units import (
+    Unit,
+    final_unit,
+    gated_unit,
+    partial_unit,
+    ramp_units,
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -54,14 +64,41 @@ class Splitting:
     gate_axons: dict[str, int] = field(default_factory=dict)
 
     @property
-    def bursts(self) -> dict[str, int]:
-        """M of every split population."""
-        return {name: split.cut.burst for name, split in self.splits.items()}
+    def delays(self) -> dict[str, int]:
+        """Ticks that every split population takes."""
+        return {name: split.delay for name, split in self.splits.items()}
 
     @property
-    def stages(self) -> dict[str, tuple[str, str]]:
-        """Names of the partial and the final neurons of every split population."""
-        return {name: (split.partial.name, name) for name, split in self.splits.items()}
+    def period(self) -> int:
+        """Least ticks of a step."""
+        return max((split.period for split in self.splits.values()), default=1)
+
+    @property
+    def coprime(self) -> set[int]:
+        """What the period must not share a factor with: the axons of ramps with biases."""
+        found = set()
+        for name, split in self.splits.items():
+            model = self.netlist.by_name[name].model
+            assert isinstance(model, IntegerNeuron)
+            if split.ramp is not None and model.bias.any():
+                found.add(split.ramp.axons)
+        return found
+
+    @property
+    def stages(self) -> dict[str, tuple[str, int, int]]:
+        """What split populations consist of: when it hears its inputs, and when it fires."""
+        found: dict[str, tuple[str, int, int]] = {}
+        for name, split in self.splits.items():
+            # A partial neuron fires first in the tick of its inputs, and every hop takes a tick.
+            found[split.partial.name] = (name, 0, 0)
+            if split.ramp is None:
+                found[name] = (name, 1, split.delay)
+                continue
+            first = split.cut.burst
+            found[sum_name(name)] = (name, 1, first)
+            found[repay_name(name)] = (name, first + 1, 0)
+            found[name] = (name, first + 1, split.delay)
+        return found
 
     def decide(self, name: str) -> Violation | None:
         """Keep a population whole if it and its gate fit a core, else split it."""
@@ -124,42 +161,62 @@ class Splitting:
                 tried.append(chunk)
                 cut = cut_layer(scaled, chunk, unit)
                 types, axons = self._reserve(name, cut.rise)
-                rails = int(cut.rails.max(initial=0)) + axons
-                if rails > limits.axons or types + cut.signs > limits.axon_types:
-                    fewest_rails = min(rails, fewest_rails or rails)
-                    continue
-                shortest = min(cut.burst, shortest or cut.burst)
-                room = limits.axons - axons
-                least = -(-int(cut.rails.sum()) // limits.neurons) + (
-                    -(-int(cut.rails.sum()) // room)
-                )
-                if cut.burst > self.max_ticks or least > best[0]:
-                    continue
-                split = split_layer(scaled, parts, cut, partial_name(name))
-                cores = self._cores(name, split, room)
-                if (cores, cut.burst) < best[:2]:
-                    best = (cores, cut.burst, split)
+                rails = int(cut.rails.max(initial=0))
+                fewest_rails = min(rails + axons, fewest_rails or rails + axons)
+                ways: list[tuple[RampShape | None, int, int, int]] = [
+                    (None, cut.burst, limits.axons - axons, 0)
+                ]
+                ways += [
+                    (shape, shape.period(cut.burst), limits.axons - 2 * shape.axons, shape.repayers)
+                    for shape in self._ramps(name, cut)
+                ]
+                split: Split | None = None
+                for shape, period, room, further in ways:
+                    if rails + further > room or max(types, 2) + cut.signs > limits.axon_types:
+                        continue
+                    shortest = min(period, shortest or period)
+                    n = cut.rails.size
+                    least = -(-int(cut.rails.sum()) // limits.neurons)
+                    least += -(-int(cut.rails.sum() + further * n) // room)
+                    if period > self.max_ticks or least > best[0]:
+                        continue
+                    if split is None:
+                        split = split_layer(scaled, parts, cut, partial_name(name))
+                        partial_cores = self._partial_cores(name, split)
+                    finals = pack_finals(
+                        cut.rails + further, np.ones_like(cut.rails), room, limits.neurons
+                    )
+                    cores = partial_cores + len(finals)
+                    if shape is not None:
+                        cores += (1 + further) * n / limits.neurons
+                    if (cores, period) < best[:2]:
+                        best = (cores, period, replace(split, ramp=shape))
             if best[2] is not None:
                 self.splits[name] = best[2]
                 return None
         return self._no_split(name, shortest, fewest_rails, bool(tried))
 
-    def _cores(self, name: str, split: Split, room: int) -> float:
-        """Cores of a split with single copies, and of the neurons that feed it.
+    def _ramps(self, name: str, cut: Cut) -> list[RampShape]:
+        """Ramps for the final neurons of a cut; crossbars know them for linear reset only."""
+        population = self.netlist.by_name[name]
+        model = population.model
+        assert isinstance(model, IntegerNeuron)
+        if model.reset != "subtract":
+            return []
+        need = int(excess(population, self.bounds[name], cut.rise).max(initial=0))
+        return ramp_shapes(need, cut.burst, self.limits)
 
-        ``room``: axons of a core that gates leave.
-        """
-        limits, rails = self.limits, split.cut.rails
+    def _partial_cores(self, name: str, split: Split) -> float:
+        """Cores of partial neurons with single copies, and of the neurons that feed them."""
         population = self.netlist.by_name[name]
         unit = partial_unit(population, split)
         host = np.array(
             [isinstance(self.netlist.by_name[s.pre].model, Input) for s in unit.layer.sources]
         )[unit.layer.key_source]
         once = np.ones(unit.size, dtype=np.int64)
-        packed = pack_unit(unit, once, limits, bool(host.all()))
+        packed = pack_unit(unit, once, self.limits, bool(host.all()))
         inputs = sum(int((~host[unit.bar.slot_key[core.slots]]).sum()) for core in packed)
-        finals = pack_finals(rails, np.ones_like(rails), room, limits.neurons)
-        return len(packed) + len(finals) + inputs / limits.neurons
+        return len(packed) + inputs / self.limits.neurons
 
     def _no_split(
         self, name: str, shortest: int | None, fewest_rails: int | None, cut: bool
@@ -193,7 +250,7 @@ class Splitting:
 
     def too_slow(self, ticks: int, limit: int, name: str | None = None) -> Violation:
         """A step that takes more ticks than allowed."""
-        where = name or max(self.bursts, key=lambda n: self.bursts[n])
+        where = name or max(self.splits, key=lambda n: self.splits[n].period)
         return Violation(
             where,
             "largest partial sum, the ticks of every step (max_ticks_per_step):",
@@ -209,6 +266,15 @@ class Splitting:
         again = False
         for name in (n for n in self.netlist.schedule.order if n in self.layers):
             population, split = self.netlist.by_name[name], self.splits.get(name)
+            if split is not None and split.ramp is not None:
+                ramp = self._ramp(population, split, split.ramp, timing)
+                if ramp is None:
+                    violations.append(self._no_gate(name, timing))
+                    continue
+                found[split.partial.name] = partial_unit(population, split)
+                for unit in ramp_units(population, split, ramp, self.limits):
+                    found[unit.name] = unit
+                continue
             gate = self._gate(population, split, timing)
             if gate is None:
                 violations.append(self._no_gate(name, timing))
@@ -249,6 +315,21 @@ class Splitting:
             fall,
             timing.start[name],
             timing.period,
+            self.limits,
+        )
+
+    def _ramp(
+        self, population: Population, split: Split, shape: RampShape, timing: Timing
+    ) -> Ramp | None:
+        cut, name = split.cut, population.name
+        return solve_ramp(
+            population,
+            self.bounds[name],
+            cut.rise,
+            cut.fall,
+            timing.start[name] - 1,
+            timing.period,
+            shape,
             self.limits,
         )
 

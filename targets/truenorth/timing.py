@@ -7,7 +7,8 @@ bursts of its partial sums (:mod:`neurodeploy.targets.truenorth.bursts`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -45,25 +46,28 @@ class Timing:
         late = delay - (self.depth[post] - self.depth[pre])
         return self.arrive[post] + late * self.period - self.start[pre]
 
-    def with_stages(self, stages: Mapping[str, tuple[str, str]]) -> Timing:
-        """The same, with partial and final neurons as populations of their own.
+    def with_stages(self, stages: Mapping[str, tuple[str, int, int]]) -> Timing:
+        """The same, with what a split population consists of as populations of their own.
 
         Parameters
         ----------
-        stages : mapping of population to (partial, final)
-            Names of the neurons that take its inputs, and of those that compare.
+        stages : mapping of name to (population, ticks, ticks)
+            The population, and when after its inputs arrive these neurons hear theirs, and fire.
         """
         depth, arrive, start = dict(self.depth), dict(self.arrive), dict(self.start)
-        for name, (partial, final) in stages.items():
-            # A partial neuron fires first in the tick of its inputs; one tick to the final one.
-            depth[partial] = depth[final] = self.depth[name]
-            arrive[partial] = start[partial] = self.arrive[name]
-            arrive[final], start[final] = self.arrive[name] + 1, self.start[name]
+        for name, (population, heard, fires) in stages.items():
+            depth[name] = self.depth[population]
+            arrive[name] = self.arrive[population] + heard
+            start[name] = self.arrive[population] + fires
         return replace(self, depth=depth, arrive=arrive, start=start)
 
 
 def plan_timing(
-    netlist: IntegerNetlist, relayed: frozenset[str], bursts: Mapping[str, int] | None = None
+    netlist: IntegerNetlist,
+    relayed: frozenset[str],
+    delays: Mapping[str, int] | None = None,
+    least: int = 1,
+    coprime: Collection[int] = (),
 ) -> Timing:
     """Earliest windows for the given set of relayed populations: a splitter takes one tick more.
 
@@ -71,19 +75,24 @@ def plan_timing(
     ----------
     netlist : IntegerNetlist
     relayed : frozenset of str
-    bursts : mapping of population to int, optional
-        M of the populations that are split. The period is the largest of them, or more where a
-        cycle takes longer.
+    delays : mapping of population to int, optional
+        Ticks that split populations take.
+    least : int
+        Of the period; it is longer where a cycle takes longer.
+    coprime : collection of int
+        Numbers that the period must not share a factor with.
     """
-    if not bursts:
+    if not delays:
         return _windows(netlist, relayed, {}, 1)
-    period = max(2, *bursts.values())
-    # A hop takes at most a burst and two ticks, and lasts at least a step.
+    period = max(2, least)
+    # A hop takes at most a delay and two ticks, and lasts at least a step.
     while True:
-        try:
-            return _windows(netlist, relayed, bursts, period)
-        except _TooShort:
-            period += 1
+        if all(math.gcd(period, number) == 1 for number in coprime):
+            try:
+                return _windows(netlist, relayed, delays, period)
+            except _TooShort:
+                pass
+        period += 1
 
 
 class _TooShort(Exception):
@@ -91,7 +100,7 @@ class _TooShort(Exception):
 
 
 def _windows(
-    netlist: IntegerNetlist, relayed: frozenset[str], bursts: Mapping[str, int], period: int
+    netlist: IntegerNetlist, relayed: frozenset[str], delays: Mapping[str, int], period: int
 ) -> Timing:
     plan = netlist.schedule
     group = cycle_groups(netlist)
@@ -121,7 +130,7 @@ def _windows(
             before = dict(arrive)
             for name in members:
                 arrive[name] = max(arrive.get(name, 0), earliest(name))
-                start[name] = arrive[name] + bursts.get(name, 0)
+                start[name] = arrive[name] + delays.get(name, 0)
             if all(arrive[name] == before.get(name) for name in members):
                 break
         else:

@@ -12,17 +12,26 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron
-from neurodeploy.targets.truenorth.bursts import Split, final_decomposition
+from neurodeploy.targets.truenorth.bursts import (
+    Split,
+    final_decomposition,
+    repay_name,
+    sum_name,
+)
 from neurodeploy.targets.truenorth.cores import LINEAR, ZERO
 from neurodeploy.targets.truenorth.gates import Gate
-from neurodeploy.targets.truenorth.layers import Decomposition, Layer
+from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.prelude import Prelude
+from neurodeploy.targets.truenorth.ramps import Ramp
 
-BIAS_KEY, HOLD_KEY, RELEASE_KEY = -1, -2, -3
+BIAS_KEY, HOLD_KEY, RELEASE_KEY, UP_KEY, DOWN_KEY = -1, -2, -3, -4, -5
 """Inputs of the axon slots on which the host sends in every step, whatever the sample."""
 
-Role = Literal["whole", "partial", "final"]
+SUM, REPAY = 2, 3
+"""Marks of sum and repay neurons, beside 1 and -1 for the rails of partial sums."""
+
+Role = Literal["whole", "partial", "final", "sum", "repay"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,12 +82,13 @@ class Unit:
     name : str
         The population's, except for partial neurons.
     population : str
-    role : {"whole", "partial", "final"}
+    role : {"whole", "partial", "final", "sum", "repay"}
     layer : Layer
     bar : Crossbar
     cells : Cells
-    owner, sign : int64 ``[n]``
-        Neuron of the population; rail of partial neurons, else 0.
+    owner, mark : int64 ``[n]``
+        Neuron of the population; rail of partial neurons, or what else it is; 0 for the
+        population's own.
     site : int64 ``[n]`` or None
         For :func:`neurodeploy.targets.truenorth.packing.pack`.
     """
@@ -90,7 +100,7 @@ class Unit:
     bar: Crossbar
     cells: Cells
     owner: IntArray
-    sign: IntArray
+    mark: IntArray
     site: IntArray | None = None
 
     @property
@@ -135,11 +145,87 @@ def partial_unit(population: Population, split: Split) -> Unit:
     bar = Crossbar(parts.slot_key, parts.slot_type, parts.neuron, parts.slot, parts.values)
     cells = Cells(zero, zero, zero + 1, zero, zero + LINEAR)
     # The channels of one position of a convolution, for each chunk.
-    spatial = population.shape[1:] if len(population.shape) > 1 else ()
-    n_places = math.prod(spatial)
-    site = split.chunk * n_places + split.owner % n_places
+    places = _compact(population.shape[1:])
+    site = split.chunk * places.size + places[split.owner % places.size]
     layer, name = split.partial, population.name
     return Unit(layer.name, name, "partial", layer, bar, cells, split.owner, split.sign, site)
+
+
+def ramp_units(
+    population: Population, split: Split, ramp: Ramp, limits: CrossbarLimits
+) -> list[Unit]:
+    """Sum, repay and latch neurons of a split population, instead of final ones."""
+    name, n = population.name, population.size
+    shape, owner = ramp.shape, np.arange(n)
+    zero = np.zeros(n, dtype=np.int64)
+    g = shape.repayers
+    repaid = np.array(shape.repaid, dtype=np.int64)
+
+    # Sums: rails, repayments of the type of the way up, and the two ramps.
+    final, rails = final_decomposition(split), split.owner.size
+    signs = final.values.shape[1]
+    n_repay = n * g
+    layer = Layer(
+        sum_name(name),
+        n,
+        (*split.final.sources, Source(repay_name(name), 0)),
+        np.concatenate([split.final.post, np.arange(n_repay) // g]),
+        np.concatenate([split.final.key, rails + np.arange(n_repay)]),
+        np.concatenate([split.final.weight, np.repeat(ramp.up, g)]),
+        np.repeat([0, 1], [rails, n_repay]),
+        np.concatenate([split.final.key_neuron, np.arange(n_repay)]),
+    )
+    neuron = np.concatenate([final.neuron, np.arange(n_repay) // g])
+    slot = np.concatenate([final.slot, rails + np.arange(n_repay)])
+    order = np.lexsort((slot, neuron))
+    parts = Decomposition(
+        np.concatenate([final.values, ramp.up[:, None]], axis=1),
+        np.arange(rails + n_repay),
+        np.concatenate([final.slot_type, np.full(n_repay, signs)]),
+        neuron[order],
+        slot[order],
+        (1, 1),
+        (final.levels[0], tuple(np.unique(ramp.up).tolist())),
+    )
+    every = np.full(n, shape.axons)
+    ramps = [
+        _Slots(UP_KEY, signs, every, ramp.up),
+        _Slots(DOWN_KEY, signs + 1, every, ramp.down),
+    ]
+    floor = np.full(n, limits.membrane_floor)
+    cells = Cells(ramp.leak, ramp.initial, ramp.threshold, floor, zero + LINEAR)
+    sums = Unit(layer.name, name, "sum", layer, _crossbar(parts, ramps), cells, owner, zero + SUM)
+
+    # Repayments: one spike of the sum makes many.
+    each, of = np.tile(repaid, n), np.arange(n_repay) // g
+    hears = Layer(
+        repay_name(name), n_repay, (Source(layer.name, 0),), of, of, each, zero, np.arange(n)
+    )
+    none = np.zeros(n_repay, dtype=np.int64)
+    bar = Crossbar(np.arange(n), zero, np.arange(n_repay), of, each[:, None])
+    cells = Cells(none, none, none + 1, none, none + LINEAR)
+    repays = Unit(hears.name, name, "repay", hears, bar, cells, of, none + REPAY)
+
+    # Latches stand for the population: threshold 2, one for the spike and one for the release.
+    one = np.ones(n, dtype=np.int64)
+    kept = Layer(name, n, (Source(layer.name, 0),), owner, owner, one, zero, owner)
+    latch_parts = Decomposition(one[:, None], owner, zero, owner, owner, (1,), ((1,),))
+    clears = [_Slots(RELEASE_KEY, 1, one, one), _Slots(HOLD_KEY, 2, one, -one)]
+    cells = Cells(zero, zero, one + 1, zero, zero + ZERO)
+    latch = Unit(name, name, "whole", kept, _crossbar(latch_parts, clears), cells, owner, zero)
+    return [repays, sums, latch]
+
+
+def _compact(spatial: tuple[int, ...]) -> IntArray:
+    """Rank of every position on a Z-order curve: neighbours share more inputs than a row does."""
+    code = np.zeros(math.prod(spatial), dtype=np.int64)
+    axes = np.unravel_index(np.arange(code.size), spatial) if spatial else ()
+    for bit in range(max(spatial, default=1).bit_length()):
+        for place, axis in enumerate(reversed(axes)):
+            code |= ((axis >> bit) & 1) << (bit * len(spatial) + place)
+    rank = np.empty_like(code)
+    rank[np.argsort(code)] = np.arange(code.size)
+    return rank
 
 
 def _unit(population: Population, role: Role, layer: Layer, bar: Crossbar, cells: Cells) -> Unit:

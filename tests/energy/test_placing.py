@@ -8,6 +8,8 @@ import functools
 import numpy as np
 import pytest
 
+from neurodeploy.boards.board import Board
+from neurodeploy.boards.constant import Constant
 from neurodeploy.energy.activity import Activity, PopulationActivity
 from neurodeploy.energy.placing import as_placed, core_seconds, place_by_activity, placed_traffic
 from neurodeploy.energy.traffic import Traffic, count_traffic
@@ -17,7 +19,7 @@ from neurodeploy.mapping.annealing import Budget
 from neurodeploy.mapping.flows import core_flows
 from neurodeploy.mapping.partition import partition
 from neurodeploy.mapping.placement import Placement, place
-from tests.mapping.boards import board, grid
+from tests.mapping.boards import board, grid, joules
 from tests.mapping.layered import layered
 
 NET = layered()
@@ -44,6 +46,11 @@ def uneven(netlist: IntegerNetlist, seed: int = 0, samples: int = 3) -> Activity
 
 ACTIVITY = uneven(NET)
 MAPPING = partition(NET, BOARD)
+
+
+def dear_packets(start: Board) -> Board:
+    packets = dataclasses.replace(start.events["packets"], energy=joules(5000.0))
+    return dataclasses.replace(start, events={**start.events, "packets": packets})
 
 
 @functools.cache
@@ -76,17 +83,27 @@ def test_unknown_latencies_leave_the_time_to_the_links() -> None:
 
 
 def test_energy_takes_the_cut_with_fewer_packets_on_the_same_chips() -> None:
-    frugal = placed("energy")
+    # With packets as cheap as Loihi's they are not worth more cores.
+    assert placed("energy").mapping.tilings == MAPPING.tilings
+    dear = dear_packets(BOARD)
+    mapping = partition(NET, dear)
+    frugal = place_by_activity(mapping, NET, ACTIVITY, budget=SHORT)
     spikes = {name: counts.spikes for name, counts in ACTIVITY.populations.items()}
-    before = core_flows(MAPPING, NET, spikes)
-    assert frugal.mapping.tilings != MAPPING.tilings
-    assert frugal.chosen.cost.packets < before.total
-    assert frugal.mapping.n_chips == MAPPING.n_chips
-    full = board(grid((1, 1), (MAPPING.n_cores, 1)), neurons=128)
-    crowded = partition(NET, full)
-    assert place_by_activity(crowded, NET, ACTIVITY, budget=SHORT).mapping.n_cores == len(
-        crowded.cores
+    assert frugal.mapping.tilings != mapping.tilings
+    assert frugal.chosen.cost.packets < core_flows(mapping, NET, spikes).total
+    assert frugal.mapping.n_chips == mapping.n_chips
+    full = dear_packets(board(grid((1, 1), (mapping.n_cores, 1)), neurons=128))
+    crowded = place_by_activity(partition(NET, full), NET, ACTIVITY, budget=SHORT)
+    assert crowded.mapping.n_cores == mapping.n_cores
+    by_core = dataclasses.replace(
+        dear, static_power=Constant(1.0, "mW", "assumed", "a test"), static_power_per="core"
     )
+    paid = place_by_activity(partition(NET, by_core), NET, ACTIVITY, budget=SHORT)
+    assert paid.mapping.n_cores == mapping.n_cores
+    silent = board(BOARD.grid, hops=None, neurons=128)
+    unknown = place_by_activity(partition(NET, silent), NET, ACTIVITY, budget=SHORT)
+    assert unknown.mapping.tilings == MAPPING.tilings
+    assert unknown.to_dict()["assumptions"]
     nothing = place_by_activity(MAPPING, NET, ACTIVITY, "none")
     assert nothing.mapping.cores == MAPPING.cores
 

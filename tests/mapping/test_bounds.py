@@ -18,6 +18,7 @@ from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.mapping import intervals
 from neurodeploy.mapping.bounds import layer_bounds
 from neurodeploy.mapping.partition import partition
 from neurodeploy.mapping.reach import AxonSharing, reach
@@ -204,3 +205,54 @@ def test_output_axons_bound_a_layer_that_feeds_many_cores() -> None:
     layer = mapping.layers()[0]
     assert layer.binding == "output_axons"
     assert "fewer cores in the layers that it feeds" in layer.advice
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(1, 14),
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 2),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_intervals_need_the_least_of_all_their_places(
+    size: int, kernel: int, stride: int, dilation: int, padding: tuple[int, int]
+) -> None:
+    if size + sum(padding) < dilation * (kernel - 1) + 1:
+        return
+    window = Window((size,), (kernel,), (stride,), (padding,), (dilation,))
+    n = window.output_size[0]
+    expected: dict[str, list[int]] = {"shared": [], "synapses": [], "sources": [], "span": []}
+    for length in range(1, n + 1):
+        found: dict[str, list[int]] = {name: [] for name in expected}
+        for start in range(n - length + 1):
+            met: dict[int, set[int]] = {}
+            for output in range(start, start + length):
+                for cell in range(kernel):
+                    source = output * stride + cell * dilation - padding[0]
+                    if 0 <= source < size:
+                        met.setdefault(source, set()).add(cell)
+            patterns = {frozenset(cells) for cells in met.values()}
+            found["shared"].append(sum(len(cells) for cells in patterns))
+            found["synapses"].append(sum(len(cells) for cells in met.values()))
+            found["sources"].append(len(met))
+            found["span"].append(max(met) - min(met) + 1 if met else 0)
+        for name, values in found.items():
+            expected[name].append(min(values))
+    assert intervals.stored_synapses(window, 0, n, True).tolist() == expected["shared"]
+    assert intervals.stored_synapses(window, 0, n, False).tolist() == expected["synapses"]
+    assert intervals.sources_met(window, 0, n).tolist() == expected["sources"]
+    assert intervals.sources_spanned(window, 0, n).tolist() == expected["span"]
+
+
+def test_axons_of_groups_are_those_of_all_groups_reached() -> None:
+    window = Window((6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    on = with_storage(board(MANY, input_axons=72), shared=True, channels=1)
+    depthwise = SumPool(np.ones(8, dtype=np.int64), window)
+    bound = layer_bounds(one_layer(depthwise), on)["a"]
+    # 36 source positions of each channel: boxes of the whole map have two channels.
+    assert bound.by_resource["input_axons"] == 4
+    pairs = Conv(np.ones((8, 2, 3, 3), dtype=np.int64), 8, window, 4)
+    bound = layer_bounds(one_layer(pairs), on)["a"]
+    # Two sources for every two channels: again one group, or two channels.
+    assert bound.by_resource["input_axons"] == 4

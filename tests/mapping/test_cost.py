@@ -125,6 +125,10 @@ def test_unknown_hop_energies_count_hops() -> None:
     unknown_border = HopCosts.of(board(crossing=None))
     assert unknown_border.unit == "J"
     assert unknown_border.crossing == unknown_border.y == 4e-12
+    assert unknown_border.notes == ()
+    several = HopCosts.of(board(grid((2, 1)), crossing=None))
+    assert several.notes == ("a chip border counts as one hop more: what it takes is unknown",)
+    assert "in hops" in HopCosts.of(board(hops=None)).notes[0]
 
 
 def test_the_busiest_core_counts_where_it_is_known() -> None:

@@ -19,6 +19,7 @@ from neurodeploy.mapping.annealing import Budget, Metric, Potential, Schedule, a
 from neurodeploy.mapping.congestion import PricedLinks
 from neurodeploy.mapping.cost import HopCosts, link_loads, placement_cost
 from neurodeploy.mapping.flows import CoreFlows, core_flows
+from neurodeploy.mapping.layouts import bisected, patch_positions
 from neurodeploy.mapping.partition import partition
 from neurodeploy.mapping.placement import (
     INDEX_ORDER,
@@ -26,6 +27,7 @@ from neurodeploy.mapping.placement import (
     LEAST_TIME,
     SPATIAL_TILES,
     Placement,
+    choose,
     pareto_front,
     place,
 )
@@ -245,3 +247,42 @@ def test_annealing_keeps_an_assignment_and_its_own_best() -> None:
     other = anneal(flows, region, start, metric, schedule, Budget(500, None), 1)
     assert other.slot.tolist() != found.slot.tolist()
     assert anneal(flows, region, start, metric, schedule, Budget(0, None), 0).rounds == 0
+
+
+def test_objectives_choose_by_their_own_figure() -> None:
+    mapping, flows = mapped(board())
+    one = place(mapping, flows, "none").chosen
+
+    def at(name: str, energy: float, time: float | None):
+        cost = dataclasses.replace(one.cost, energy=energy, time_s=time, busiest_link=int(energy))
+        return dataclasses.replace(one, cost=cost, name=name)
+
+    candidates = [at("first", 5, 5), at("quick", 4, 1), at("frugal", 1, 4), at("slow", 1, 6)]
+    chosen = {o: choose(candidates, o).chosen.name for o in ("energy", "time", "pareto", "none")}
+    assert chosen == {"energy": "frugal", "time": "quick", "pareto": "frugal", "none": "first"}
+    # Without times, packets over the busiest link stand for them.
+    untimed = [at("first", 5, None), at("quick", 2, None)]
+    assert choose(untimed, "time").chosen.name == "quick"
+
+
+@pytest.mark.parametrize("where", GRIDS, ids=str)
+def test_cores_with_the_coordinates_of_slots_are_laid_on_them(where) -> None:
+    on = board(where)
+    region = near_square(where, where.n_cores)
+    potentials = HopCosts.of(on).potentials(on)
+    wanted = region.position / region.position.max()
+    slot = bisected(region, wanted, potentials)
+    assert sorted(slot) == list(range(region.n_slots))
+    np.testing.assert_array_equal(region.position[slot], region.position)
+
+
+def test_patches_have_their_places_and_dense_layers_lie_amid_theirs() -> None:
+    mapping, flows = mapped(board(grid((1, 1), (12, 12))))
+    place_of = patch_positions(mapping, flows)
+    assert (place_of > 0).all()
+    assert (place_of < 1).all()
+    for k in mapping.cores_of("c0"):
+        (_, rows, columns) = mapping.cores[k].slices[0].ranges
+        assert place_of[k].tolist() == [sum(columns) / 32, sum(rows) / 32]
+    (out,) = mapping.cores_of("out")
+    assert place_of[out] == pytest.approx([0.5, 0.5], abs=0.05)

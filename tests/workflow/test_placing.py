@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import neurodeploy as nd
+from neurodeploy.boards.board import load_board
 from neurodeploy.cli import run
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
 from neurodeploy.report.energy import render_energy
+from neurodeploy.workflow.placing import PlacementRequest
 from tests.verify.networks import artifact, dataset, layered
 
 SMALL = """
@@ -88,6 +90,10 @@ def test_what_makes_no_sense_is_refused(small: str, tmp_path: Path) -> None:
         nd.estimate_energy(net, small, dataset(), objective="time", placement=path)
     with pytest.raises(UsageError, match="board truenorth: objective, save_placement: the cores"):
         nd.estimate_energy(net, "truenorth", dataset(), objective="energy", save_placement=path)
+    boards = [load_board(small), load_board("loihi1"), load_board("truenorth")]
+    with pytest.raises(UsageError, match="3 boards and a placement file, which is for one; name"):
+        PlacementRequest.checked(boards, None, path, None)
+    assert PlacementRequest.checked(boards, "time", None, None).objective == "time"
     with pytest.raises(UsageError, match="cannot write here"):
         nd.estimate_energy(net, small, dataset(), save_placement=tmp_path / "no" / "p.json")
     with pytest.raises(FileFormatError, match="made for board 'small', not 'loihi1'"):

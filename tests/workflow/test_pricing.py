@@ -143,7 +143,7 @@ def test_one_objective_for_several_boards_and_no_placement_file(tmp_path: Path) 
     assert found.reports["loihi1"] == nd.estimate_energy(net, "loihi1", dataset(), objective="none")
     assert found.reports["truenorth"] == nd.estimate_energy(net, "truenorth", dataset())
     for option in ("placement", "save_placement"):
-        with pytest.raises(UsageError, match="a placement file is that of one board"):
+        with pytest.raises(UsageError, match="2 boards and a placement file, which is for one"):
             nd.estimate_energy(
                 net, ["loihi1", "loihi2"], dataset(), **{option: tmp_path / "placed.json"}
             )

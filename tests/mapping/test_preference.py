@@ -1,0 +1,67 @@
+"""Cuts that are chosen for something else than the fewest cores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurodeploy.ir.connectivity import Conv
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
+from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.mapping.partition import Preference, partition
+from tests.mapping.boards import board, grid
+
+NEURON = IntegerNeuron(np.array(10), np.array(0), np.array(0))
+MANY = grid(tiles=(30, 30))
+
+
+def test_more_cores_where_they_save_packets() -> None:
+    window = Window((7, 7), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    pointwise = Conv(np.ones((16, 16, 1, 1), dtype=np.int64), 16, window)
+    net = IntegerNetlist(
+        "pointwise",
+        (
+            Population("in", (16, 7, 7), Input("spikes", 0, 1)),
+            Population("a", (16, 7, 7), NEURON),
+        ),
+        (IntegerProjection("in", "a", pointwise),),
+        (Output("a", "counts"),),
+        4,
+    )
+    on = board(MANY, neurons=49 * 4 + 3)
+    spikes = {"in": np.ones((16, 7, 7), dtype=np.int64)}
+    fewest = partition(net, on)
+    assert fewest.n_cores == 4
+    spread = partition(net, on, Preference(slack=2.0, spikes=spikes))
+    # Every spike is needed on one core alone where that core has all channels of its position.
+    assert spread.tilings["a"].tile[0] == 16
+    assert 4 < spread.n_cores <= 8
+    assert partition(net, on, Preference(spikes=spikes)).n_cores == 4
+    assert partition(net, on, Preference({"a": 6})).n_cores >= 6
+
+
+def test_the_cut_with_the_fewest_packets_follows_the_spikes() -> None:
+    full = Conv(
+        np.ones((4, 1, 3, 3), dtype=np.int64),
+        1,
+        Window((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    )
+    net = IntegerNetlist(
+        "stripes",
+        (
+            Population("in", (1, 8, 8), Input("spikes", 0, 1)),
+            Population("a", (4, 8, 8), NEURON),
+        ),
+        (IntegerProjection("in", "a", full),),
+        (Output("a", "counts"),),
+        4,
+    )
+    on = board(MANY, neurons=128)
+    rows, columns = (np.zeros((1, 8, 8), dtype=np.int64) for _ in range(2))
+    rows[:, 3:5] = 9
+    columns[:, :, 3:5] = 9
+    # A cut through the busy stripe doubles its packets; one across it does not.
+    assert partition(net, on, Preference(spikes={"in": rows})).tilings["a"].tile == (4, 8, 4)
+    assert partition(net, on, Preference(spikes={"in": columns})).tilings["a"].tile == (4, 4, 8)
+    by_channels = partition(net, on, Preference(spikes={"in": rows}, by_channels=True))
+    assert by_channels.tilings["a"].tile == (2, 8, 8)
