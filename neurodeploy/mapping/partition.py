@@ -66,6 +66,8 @@ class Preference:
 
 
 FEWEST_CORES = Preference()
+_NEAR_BOUND = 1.02
+_SLACK = 1.15
 
 
 def partition(
@@ -74,9 +76,10 @@ def partition(
     """Cut a netlist into cores of a neurocore board and lay them in row-column order.
 
     Boxes of a population are chosen with the fewest cores and, among those, the fewest input
-    axons, if no other preference is given. Cores are numbered in the order of execution, so that
-    populations that talk to each other lie near each other; core k lies on the tile
-    ``board.grid.tile_of(k)``.
+    axons, if no other preference is given; where output axons take more cores than the bounds
+    tell, a little more room for fewer axons is tried as well. Cores are numbered in the order of
+    execution, so that populations that talk to each other lie near each other; core k lies on the
+    tile ``board.grid.tile_of(k)``.
 
     Parameters
     ----------
@@ -93,7 +96,19 @@ def partition(
         For a board of another kind.
     """
     check_board(netlist, board)
-    return mapping_of(netlist, board, _cut_all(netlist, board, preference))
+    tilings = _cut_all(netlist, board, preference)
+    boxes = all(isinstance(cut, Tiling) for cut in tilings.values())
+    if boxes and preference is FEWEST_CORES and board.limit("output_axons") is not None:
+        # A layer of a few cores more with fewer input axons can save many cores of its sources.
+        bound = sum(b.cores for b in layer_bounds(netlist, board).values())
+        if _cores(tilings) > _NEAR_BOUND * bound:
+            other = _cut_all(netlist, board, Preference(slack=_SLACK))
+            tilings = min(tilings, other, key=_cores)
+    return mapping_of(netlist, board, tilings)
+
+
+def _cores(tilings: Mapping[str, Tiling]) -> int:
+    return sum(tiling.n_tiles for tiling in tilings.values())
 
 
 def check_board(netlist: IntegerNetlist, board: Board) -> None:

@@ -48,3 +48,11 @@ def board(
     return dataclasses.replace(
         start, grid=grid() if where is None else where, events=events, limits=known
     )
+
+
+def with_storage(base: Board, *, shared: bool, channels: int) -> Board:
+    assert base.synapses is not None
+    storage = dataclasses.replace(
+        base.synapses, shared_convolution=shared, channels_per_axon=channels
+    )
+    return dataclasses.replace(base, synapses=storage)

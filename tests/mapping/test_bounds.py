@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import math
@@ -23,18 +22,10 @@ from neurodeploy.mapping.bounds import layer_bounds
 from neurodeploy.mapping.partition import partition
 from neurodeploy.mapping.reach import AxonSharing, reach
 from tests.conformance.random_netlists import random_netlist
-from tests.mapping.boards import board, grid
+from tests.mapping.boards import board, grid, with_storage
 
 ZERO = np.int64(0)
 MANY = grid(tiles=(300, 300))
-
-
-def with_storage(base: Board, *, shared: bool, channels: int) -> Board:
-    assert base.synapses is not None
-    storage = dataclasses.replace(
-        base.synapses, shared_convolution=shared, channels_per_axon=channels
-    )
-    return dataclasses.replace(base, synapses=storage)
 
 
 def one_layer(connectivity: Connectivity) -> IntegerNetlist:

@@ -9,7 +9,7 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.mapping.partition import Preference, partition
-from tests.mapping.boards import board, grid
+from tests.mapping.boards import board, grid, with_storage
 
 NEURON = IntegerNeuron(np.array(10), np.array(0), np.array(0))
 MANY = grid(tiles=(30, 30))
@@ -65,3 +65,34 @@ def test_the_cut_with_the_fewest_packets_follows_the_spikes() -> None:
     assert partition(net, on, Preference(spikes={"in": columns})).tilings["a"].tile == (4, 4, 8)
     by_channels = partition(net, on, Preference(spikes={"in": rows}, by_channels=True))
     assert by_channels.tilings["a"].tile == (2, 8, 8)
+
+
+def test_a_core_more_can_save_many_of_its_sources() -> None:
+    def pointwise(channels_in: int, channels: int) -> Conv:
+        window = Window((3, 3), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        return Conv(np.ones((channels, channels_in, 1, 1), dtype=np.int64), channels_in, window)
+
+    net = IntegerNetlist(
+        "pair",
+        (
+            Population("in", (1, 3, 3), Input("spikes", 0, 1)),
+            Population("a", (60, 3, 3), NEURON),
+            Population("b", (50, 3, 3), NEURON),
+        ),
+        (
+            IntegerProjection("in", "a", pointwise(1, 60)),
+            IntegerProjection("a", "b", pointwise(60, 50)),
+        ),
+        (Output("b", "counts"),),
+        4,
+    )
+    on = with_storage(board(MANY, neurons=64, output_axons=30), shared=True, channels=1)
+    plain = partition(net, on, Preference())
+    best = partition(net, on)
+    # 450 neurons of b fill 8 cores of 6 or 7 channels, to all of which every neuron of a sends; on
+    # 9 cores of one position each, it sends to one.
+    assert plain.tilings["b"].grid[0] > 1
+    assert best.tilings["b"].tile == (50, 1, 1)
+    assert (plain.n_cores, best.n_cores) == (188, 27)
+    for core in best.cores:
+        assert core.axons_out <= 30
