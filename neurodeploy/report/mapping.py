@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.report.quantities import with_prefix
 from neurodeploy.report.text import render_table
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def _row(candidate: Mapping[str, Any]) -> tuple[str, ...]:
         str(candidate["cores"]),
         f"{candidate['hops_per_packet']:.2f}",
         f"{candidate['chip_crossings']:.1f}",
-        f"{energy:.4g} {unit}",
-        "-" if time is None else f"{time:.4g} s",
+        with_prefix(energy, unit) if unit == "J" else f"{energy:.4g} {unit}",
+        "-" if time is None else with_prefix(time, "s"),
     )
 
 

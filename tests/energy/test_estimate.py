@@ -33,7 +33,8 @@ from neurodeploy.ir.neurons import Input, IntegerNeuron, RealNeuron
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.mapping.partition import partition
-from neurodeploy.report.energy import render_energy, total_text, with_prefix
+from neurodeploy.report.energy import render_energy, total_text
+from neurodeploy.report.quantities import with_prefix
 
 ZERO = np.int64(0)
 RASTER: IntArray = np.array([[[1, 0], [1, 1], [0, 0]]], dtype=np.int64)
