@@ -24,6 +24,10 @@ from neurodeploy.targets.truenorth.units import REPAY, SUM
 CHUNK_BYTES = 256 * 2**20
 """Spikes of all cores that are held at a time."""
 
+IDLE = 8
+"""Where steps take many ticks, most spikes stay zeros that the system never gave memory for, and
+those of partial sums are let go: so many times more samples fit."""
+
 
 class TrueNorthDeployment(Deployment):
     """Cores, the map back to populations, and what a run cost.
@@ -138,10 +142,13 @@ class TrueNorthDeployment(Deployment):
         rasters = {n: values[n].reshape(batch, T, -1).astype(np.uint8) for n in blocks}
         totals: dict[str, IntArray] = {}
         per_sample = self.cores.ticks * (simulator.n_streams * (5 if keep else 1) + 1)
-        chunk = max(1, CHUNK_BYTES // per_sample)
+        idle = IDLE if self.readout.period > 1 and not keep else 1
+        chunk = max(1, idle * CHUNK_BYTES // per_sample)
+        read = self.readout.cores_read(on_chip)
         for first in range(0, batch, chunk):
             part = slice(first, min(first + chunk, batch))
-            runs, events = simulator.run({n: r[part] for n, r in rasters.items()}, membranes=keep)
+            chosen = {n: r[part] for n, r in rasters.items()}
+            runs, events = simulator.run(chosen, membranes=keep, spikes=read)
             for n in on_chip:
                 found = self.readout.spikes(n, sizes[n], runs)
                 spikes[n][part] = found.reshape(spikes[n][part].shape)

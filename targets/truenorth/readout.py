@@ -62,6 +62,10 @@ class Readout:
         inside = np.isin(self.population, wanted) & (self.lag == 0) & (self.mark == 0)
         return [int(c) for c in np.flatnonzero(inside.any(axis=1))]
 
+    def cores_read(self, names: Sequence[str]) -> frozenset[int]:
+        """Cores with anything that :meth:`spikes` compares for the populations."""
+        return frozenset(int(c) for n in names for c in np.unique(self._where(n)[0]))
+
     def is_ramped(self, name: str) -> bool:
         """Whether a population's membranes are those of sums, with their thresholds raised."""
         index = self.populations.index(name)

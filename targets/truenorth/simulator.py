@@ -16,8 +16,9 @@ arrival and nobody at threshold, are passed over.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,7 +101,11 @@ class CoreSimulator:
         return sum(core.n_streams for core in self._core)
 
     def run(
-        self, stimulus: Mapping[str, AnyArray], *, membranes: Collection[int] = ()
+        self,
+        stimulus: Mapping[str, AnyArray],
+        *,
+        membranes: Collection[int] = (),
+        spikes: Collection[int] | None = None,
     ) -> tuple[list[CoreRun], dict[str, AnyArray]]:
         """Run a batch of samples.
 
@@ -110,6 +115,8 @@ class CoreSimulator:
             For every raster block of host lines; constant lines need none.
         membranes : collection of int
             Cores whose membranes are kept.
+        spikes : collection of int, optional
+            Cores whose spikes are kept; the others' are let go (0 ticks) once nobody needs them.
 
         Returns
         -------
@@ -129,6 +136,10 @@ class CoreSimulator:
         }
         keep = frozenset(membranes)
         runs: dict[int, CoreRun] = {}
+        sources = [{s for s, *_ in edges} for edges in self._inbound]
+        waiting = [0 if spikes is None or c in spikes else 1 for c in range(cores.n_cores)]
+        for source in itertools.chain.from_iterable(sources):
+            waiting[source] += 1
         for members in self._order:
             arriving = {c: self._from_host(c, lines, batch) for c in members}
             for c in members:
@@ -142,6 +153,12 @@ class CoreSimulator:
                 runs[c] = self._core[c].run(arriving[c], cores.ticks, c in keep)
             for c in members:
                 self._count(c, arriving[c], runs[c], events)
+            if spikes is None:
+                continue
+            for source in itertools.chain(members, *(sources[c] for c in members)):
+                waiting[source] -= 1
+                if not waiting[source] and source not in spikes:
+                    runs[source] = replace(runs[source], spikes=runs[source].spikes[:0].copy())
         return [runs[c] for c in range(cores.n_cores)], events
 
     def _host_spikes(self, stimulus: Mapping[str, AnyArray]) -> tuple[AnyArray, int]:

@@ -240,3 +240,14 @@ def test_traffic_of_a_two_layer_net_to_the_digit() -> None:
     assert (first.hops_x, first.hops_y) == (0, 6)
     both = first.neuron_updates_active + first.neuron_updates_inactive
     assert both == 2 * (4 + 2) * 2
+
+
+@pytest.mark.parametrize("kept", [[], [0], [1], [0, 1]])
+def test_spikes_that_nobody_needs_are_let_go(kept: list[int]) -> None:
+    stimulus = one_sample([1, 0, 1, 0, 0, 0, 0, 0, 0, 0])
+    whole, events = CoreSimulator(ring()).run(stimulus)
+    runs, same = CoreSimulator(ring()).run(stimulus, spikes=kept)
+    for c in range(2):
+        wanted = whole[c].spikes if c in kept else whole[c].spikes[:0]
+        np.testing.assert_array_equal(runs[c].spikes, wanted)
+    assert all(np.array_equal(same[name], counts) for name, counts in events.items())
