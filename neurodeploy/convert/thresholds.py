@@ -36,9 +36,9 @@ class Activations:
     """What calibration remembers of one layer.
 
     ``samples`` is ``[C, n]``: activations at positions drawn at random, evenly over the images;
-    ``maximum`` is the largest magnitude seen, per channel. ``reserve`` ``[C]`` is the range that a
-    channel takes where it was silent, or None: silence is an error then. For outputs ``samples``
-    is ``[n, classes]``.
+    ``maximum`` is the largest magnitude seen, per channel. ``reserve`` ``[C]`` are the ranges of a
+    layer that was silent altogether, or None: silence is an error then. For outputs ``samples`` is
+    ``[n, classes]``.
     """
 
     samples: FloatArray
@@ -246,8 +246,8 @@ def choose_ranges(
     else:
         theta = THRESHOLD_RULES[rule](activations, levels, percentile)
     active = theta > 0
-    if reserve is not None:
-        return np.where(active, theta if maximum is None else np.minimum(theta, maximum), reserve)
+    if not active.any() and reserve is not None:
+        return reserve
     if not active.any() and maximum is not None:
         # A saturating layer has a range even where calibration never reached it.
         return np.full(channels, maximum)
