@@ -20,6 +20,7 @@ from benchmarks.accuracy import SHARED
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.report.text import render_table
 
+ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = (2, 3, 4, 5)
 MNIST = f"mnist:{SHARED}/data/mnist"
 
@@ -51,7 +52,7 @@ def lenet() -> Artifact:
 
 def averaged_lenet() -> Artifact:
     """lenet_mnist with the mean in place of the maximum, 3 bits throughout."""
-    model = f"{Path(__file__).with_name('networks.py')}:averaged_lenet"
+    model = f"{ROOT}/tests/integration/averaged_lenet.py:averaged_lenet"
     real = converted("lenet_mnist", model, 16)
     return nd.quantize(real, 3, state_bits=18, max_fraction_bits=0)
 

@@ -25,7 +25,7 @@ from typing import ClassVar
 
 from neurodeploy.convert.layers import ActivationGraph, ReluLayer
 from neurodeploy.convert.layerwise import LayerwiseMethod
-from neurodeploy.convert.thresholds import Activations, Calibration, choose_ranges
+from neurodeploy.convert.thresholds import Activations, Calibration
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.encoding import EncoderName, Encoding
@@ -68,15 +68,7 @@ class Bistable(LayerwiseMethod):
 
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
         """What the spikes of a channel are worth, P for each cycle being its range."""
-        return choose_ranges(
-            activations,
-            self.normalization,
-            self.scope,
-            self.timesteps // 2,
-            self.percentile,
-            layer.maximum,
-            layer.name,
-        )
+        return self.ranges(layer, activations, self.timesteps // 2)
 
     def __call__(
         self,

@@ -27,7 +27,7 @@ from neurodeploy.convert.change_coding import ChangeCoding
 from neurodeploy.convert.layers import ActivationGraph, ReluLayer
 from neurodeploy.convert.layerwise import SpikeCode
 from neurodeploy.convert.lower import AveragePooling, LoweringOptions, MaxPooling
-from neurodeploy.convert.thresholds import Activations, Calibration, choose_ranges
+from neurodeploy.convert.thresholds import Activations, Calibration
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.encoding import Encoding
@@ -98,16 +98,7 @@ class Differential(ChangeCoding):
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
         """What a unit spike of the first step is worth."""
         largest = self.code(layer).payload_max
-        ranges = choose_ranges(
-            activations,
-            self.normalization,
-            self.scope,
-            largest * self.timesteps,
-            self.percentile,
-            layer.maximum,
-            layer.name,
-        )
-        return ranges / largest
+        return self.ranges(layer, activations, largest * self.timesteps) / largest
 
     def __call__(
         self,

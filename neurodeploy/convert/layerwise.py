@@ -176,16 +176,19 @@ class LayerwiseMethod:
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
         """What a unit spike of each channel is worth: ``[C]``, in source units."""
         payload_max = self.code(layer).payload_max
-        ranges = choose_ranges(
+        return self.ranges(layer, activations, self.timesteps * payload_max) / payload_max
+
+    def ranges(self, layer: ReluLayer, activations: Activations, levels: int) -> FloatArray:
+        """Ranges of a code with so many levels above 0, by the chosen rule: ``[C]``."""
+        return choose_ranges(
             activations,
             self.normalization,
             self.scope,
-            self.timesteps * payload_max,
+            levels,
             self.percentile,
             layer.maximum,
             layer.name,
         )
-        return ranges / payload_max
 
     def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
         """What a unit spike of every rectified layer is worth, by name."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from neurodeploy.convert.layers import ReluLayer
 from neurodeploy.convert.layerwise import LayerwiseMethod
-from neurodeploy.convert.thresholds import Activations, choose_ranges
+from neurodeploy.convert.thresholds import Activations
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.neurons import RESETS, RealNeuron, Reset
@@ -48,16 +48,7 @@ class RateCoding(LayerwiseMethod):
         """What a unit spike is worth, with fewer of them where so many levels are enough."""
         if not self.levels:
             return LayerwiseMethod.thresholds(self, layer, activations)
-        ranges = choose_ranges(
-            activations,
-            self.normalization,
-            self.scope,
-            self.levels,
-            self.percentile,
-            layer.maximum,
-            layer.name,
-        )
-        return ranges * self.timesteps / self.levels
+        return self.ranges(layer, activations, self.levels) * self.timesteps / self.levels
 
     def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
         """A binary neuron with the chosen reset."""

@@ -24,7 +24,7 @@ import numpy as np
 from neurodeploy.convert.change_coding import ChangeCoding
 from neurodeploy.convert.layers import ReluLayer
 from neurodeploy.convert.layerwise import SpikeCode
-from neurodeploy.convert.thresholds import Activations, choose_ranges
+from neurodeploy.convert.thresholds import Activations
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.neurons import RealNeuron
@@ -72,16 +72,7 @@ class SigmaDelta(ChangeCoding):
         if layer.levels is not None:
             assert layer.maximum is not None
             return np.full(layer.shape[0], layer.maximum / layer.levels)
-        ranges = choose_ranges(
-            activations,
-            self.normalization,
-            self.scope,
-            self.levels,
-            self.percentile,
-            layer.maximum,
-            layer.name,
-        )
-        return ranges / self.levels
+        return self.ranges(layer, activations, self.levels) / self.levels
 
     def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
         """A neuron that takes back from its hysteresis on."""
