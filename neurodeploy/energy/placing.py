@@ -5,7 +5,8 @@ The time of a candidate is that of its mean step, summed over the run: of the bu
 (:mod:`neurodeploy.mapping.cost`). Beside the cut with the fewest cores stands one with fewer
 packets, where the chips in use have cores for it and it saves enough; and where time counts, cuts
 that spread the work over more cores, and cuts by channels instead of patches: neighbouring pixels
-are busy together, the channels of a pixel less so.
+are busy together, the channels of a pixel less so. Cuts by a graph are kept, or made again for more
+cores where that takes no more than seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.annealing import Budget
 from neurodeploy.mapping.cost import HopCosts
+from neurodeploy.mapping.demand import is_listed, on_chip
 from neurodeploy.mapping.flows import CoreFlows, core_flows
+from neurodeploy.mapping.listed_cut import known_cuts
 from neurodeploy.mapping.partition import Preference, partition
 from neurodeploy.mapping.placement import (
     Candidate,
@@ -35,7 +38,6 @@ from neurodeploy.mapping.placement import (
     objective_named,
     place,
 )
-from neurodeploy.mapping.tiling import Tiling
 
 _RECEIVING = ("packets_received", "synops", *SYNOPS_BY_KIND)
 _ON_THE_WAY = ("hops_x", "hops_y", "chip_crossings")
@@ -47,6 +49,8 @@ _HOPS = 2
 """Hops of a packet, about, before anything is placed."""
 _HOT = 0.7
 _GROWTH = 1.5
+_MOST_SYNAPSES = 300_000
+"""Of a population whose graph is cut for every number of cores: a second or two each."""
 
 
 def place_by_activity(
@@ -79,13 +83,11 @@ def place_by_activity(
     wanted = objective_named(objective)
     spikes = {name: counts.spikes for name, counts in activity.populations.items()}
     cuts = [mapping]
-    # Graphs are cut in seconds, boxes in milliseconds: only boxes are cut anew.
-    boxes = all(isinstance(cut, Tiling) for cut in mapping.tilings.values())
-    if boxes and wanted != "none":
+    if wanted != "none":
         traffic = count_traffic(mapping, netlist, activity).events()
         known = (n * (mapping.board.energy(event) or 0.0) for event, n in traffic.items())
         cuts += cuts_of_fewer_packets(mapping, netlist, spikes, sum(known))
-    if boxes and wanted in ("time", "pareto"):
+    if wanted in ("time", "pareto"):
         cuts += cuts_of_less_time(mapping, netlist, activity)
     if budget is None:
         searches = len(cuts) * (2 if wanted in ("time", "pareto") else 1)
@@ -176,9 +178,10 @@ def cuts_of_fewer_packets(
     by_core = board.static_power is not None and board.static_power_per == "core"
     first = core_flows(mapping, netlist, spikes)
     best, fewest = None, first
+    known = known_cuts(netlist, [mapping.tilings])
     for slack in (1.0,) if by_core else _SLACKS:
         try:
-            cut = partition(netlist, board, Preference(slack=slack, spikes=spikes))
+            cut = partition(netlist, board, Preference(slack=slack, spikes=spikes, known=known))
         except CapacityError:
             # More cores than the board has.
             break
@@ -208,7 +211,9 @@ def cuts_of_less_time(
     if first is None:
         return found
     spikes = {name: counts.spikes for name, counts in activity.populations.items()}
+    made = [mapping.tilings]
     for kind in (Preference(), Preference(slack=1.5, spikes=spikes), Preference(by_channels=True)):
+        kind = replace(kind, known=known_cuts(netlist, made))
         current: Mapping | None = partition(netlist, mapping.board, kind)
         least = float(first.max())
         for _ in range(_MOST_CUTS):
@@ -218,10 +223,20 @@ def cuts_of_less_time(
             if seconds.max() < least:
                 least = float(seconds.max())
                 found.append(current)
+            made.append(current.tilings)
+            kind = replace(kind, known=known_cuts(netlist, made))
             current = _spread(current, netlist, seconds, kind)
             if current is None:
                 break
     return found
+
+
+def _recut_in_time(netlist: IntegerNetlist, name: str) -> bool:
+    """Whether a population is cut again within seconds: into boxes, or by a graph that is small."""
+    if not is_listed(netlist, netlist.by_name[name]):
+        return True
+    incoming = [q for q in netlist.incoming[name] if on_chip(netlist, q)]
+    return sum(q.connectivity.n_synapses for q in incoming) <= _MOST_SYNAPSES
 
 
 def _spread(
@@ -232,7 +247,8 @@ def _spread(
     for name, tiling in mapping.tilings.items():
         cores = mapping.cores_of(name)
         fewest[name] = tiling.n_tiles
-        if busy[cores.start : cores.stop].max() > _HOT * busy.max():
+        hot = busy[cores.start : cores.stop].max() > _HOT * busy.max()
+        if hot and _recut_in_time(netlist, name):
             neurons = int(np.prod(tiling.shape))
             fewest[name] = min(neurons, int(tiling.n_tiles * _GROWTH) + 1)
     if fewest == {name: tiling.n_tiles for name, tiling in mapping.tilings.items()}:

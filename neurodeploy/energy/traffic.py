@@ -37,7 +37,7 @@ from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.demand import on_chip
 from neurodeploy.mapping.flows import reaches_of
 from neurodeploy.mapping.reach import merge
-from neurodeploy.mapping.tiling import held_intervals
+from neurodeploy.mapping.tiling import Tiling, held_intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,7 @@ def sum_held(mapping: Mapping, netlist: IntegerNetlist, name: str, values: IntAr
     """Sum ``[..., *input_shape]`` of a pool over what each core holds: ``[..., n_tiles]``."""
     population, tiling = netlist.by_name[name], mapping.tilings[name]
     assert isinstance(population.model, MaxPool)
+    assert isinstance(tiling, Tiling)  # of pools that is the only cut
     n_axes = len(population.shape)
     lead = values.ndim - n_axes
     for axis in range(n_axes):

@@ -11,8 +11,9 @@ import numpy as np
 
 from neurodeploy.boards.board import Board
 from neurodeploy.ir.arrays import IntArray
+from neurodeploy.mapping.assignment import Assignment, Cut
 from neurodeploy.mapping.bounds import LayerBound
-from neurodeploy.mapping.tiling import Interval, Tiling
+from neurodeploy.mapping.tiling import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,43 @@ class PopulationSlice:
     def __str__(self) -> str:
         return f"{self.population}[{', '.join(f'{a}:{b}' for a, b in self.ranges)}]"
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"population": self.population, "ranges": [list(r) for r in self.ranges]}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PopulationSubset:
+    """Some neurons of a population: flat C-order indices, rising."""
+
+    population: str
+    neurons: IntArray
+
+    @property
+    def size(self) -> int:
+        """How many."""
+        return self.neurons.size
+
+    def indices(self, shape: tuple[int, ...]) -> IntArray:
+        """Flat C-order indices of the neurons in a population of ``shape``."""
+        return self.neurons
+
+    def __str__(self) -> str:
+        first = ", ".join(str(i) for i in self.neurons[:3])
+        more = f", ... {self.size} neurons" if self.size > 3 else ""
+        return f"{self.population}[{first}{more}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"population": self.population, "neurons": self.neurons.tolist()}
+
+
+def parts_of(population: str, cut: Cut) -> list[PopulationSlice | PopulationSubset]:
+    """What each core of a cut population holds."""
+    if isinstance(cut, Assignment):
+        return [PopulationSubset(population, neurons) for neurons in cut.members()]
+    return [PopulationSlice(population, ranges) for ranges in cut.boxes()]
+
 
 @dataclass(frozen=True, slots=True)
 class CoreAllocation:
@@ -45,7 +83,7 @@ class CoreAllocation:
     ----------
     chip, x, y : int
         Chip, and the tile's position on it; a tile may hold several cores.
-    slices : tuple of PopulationSlice
+    slices : tuple of PopulationSlice or PopulationSubset
     neurons, synapse_memory_bits, axons_in, axons_out : int
         What it uses of the core's limits.
     """
@@ -53,7 +91,7 @@ class CoreAllocation:
     chip: int
     x: int
     y: int
-    slices: tuple[PopulationSlice, ...]
+    slices: tuple[PopulationSlice | PopulationSubset, ...]
     neurons: int
     synapse_memory_bits: int
     axons_in: int
@@ -142,7 +180,7 @@ class Mapping:
     network : str
     cores : tuple of CoreAllocation
         Core k of this mapping; box i of a population lies on core ``first[population] + i``.
-    tilings : mapping of population to Tiling
+    tilings : mapping of population to Tiling or Assignment
     first : mapping of population to int
     bounds : mapping of population to LayerBound
     assumptions : tuple of str
@@ -152,7 +190,7 @@ class Mapping:
     board: Board
     network: str
     cores: tuple[CoreAllocation, ...]
-    tilings: abc.Mapping[str, Tiling]
+    tilings: abc.Mapping[str, Cut]
     first: abc.Mapping[str, int]
     bounds: abc.Mapping[str, LayerBound]
     assumptions: tuple[str, ...]
@@ -218,10 +256,7 @@ class Mapping:
                     "chip": core.chip,
                     "x": core.x,
                     "y": core.y,
-                    "slices": [
-                        {"population": s.population, "ranges": [list(r) for r in s.ranges]}
-                        for s in core.slices
-                    ],
+                    "slices": [s.to_dict() for s in core.slices],
                     "used": core.usage(),
                     "utilization": core.utilization(self.board),
                 }

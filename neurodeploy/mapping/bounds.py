@@ -1,7 +1,8 @@
 """Lower bounds: how many cores a population takes at least, whatever the cut.
 
-For cuts into boxes, one population per core. A box of c channels and h x w positions takes, of
-each limit, at least::
+For cuts into boxes, one population per core; a population with listed synapses, whose cores may
+hold any of its neurons, counts as a map of one position and as many channels. A box of c channels
+and h x w positions takes, of each limit, at least::
 
     neurons              c h w     (a max-pooling population: and its accumulators)
     synapse memory       rate(c) * c * (inputs per group) * A(h) * A(w)    over projections
@@ -29,7 +30,7 @@ from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPo
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, MaxPool
-from neurodeploy.mapping.demand import RESOURCES, on_chip
+from neurodeploy.mapping.demand import RESOURCES, is_listed, on_chip
 from neurodeploy.mapping.intervals import (
     meets_nothing,
     sources_met,
@@ -64,8 +65,11 @@ def layer_bounds(netlist: IntegerNetlist, board: Board) -> dict[str, LayerBound]
 
 
 def _bound(netlist: IntegerNetlist, population: Population, board: Board) -> LayerBound:
-    boxes = _Boxes.of(population, board)
-    most = channel_limits(netlist, population, board)
+    if is_listed(netlist, population):
+        boxes = _Boxes(population.size, (), _outer(()))
+    else:
+        boxes = _Boxes.of(population, board)
+    most = boxes.limits(netlist, population, board)
     if board.limit("output_axons") is not None:
         most["output_axons"] = boxes.by_output_axons(netlist, population, board)
     alone = {name: boxes.cores(channels, population.size) for name, channels in most.items()}
@@ -89,16 +93,7 @@ def channel_limits(
     positions, up to the positions that a core's neurons could fill. A box with more channels
     certainly exceeds the limit; one with so many may.
     """
-    boxes = _Boxes.of(population, board)
-    most = {"neurons": boxes.by_neurons(population, board)}
-    # What max-pooling accumulates lies on the core of its window: bounded by neurons alone.
-    if not isinstance(population.model, MaxPool):
-        incoming = [q for q in netlist.incoming[population.name] if on_chip(netlist, q)]
-        if board.synapses is not None and board.limit("synapse_memory_bits") is not None:
-            most["synapse_memory_bits"] = boxes.by_memory(incoming, board)
-        if board.limit("input_axons") is not None:
-            most["input_axons"] = boxes.by_input_axons(incoming, board)
-    return most
+    return _Boxes.of(population, board).limits(netlist, population, board)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +119,20 @@ class _Boxes:
         limit = board.require_limit("neurons")
         lengths = tuple(np.arange(1, min(n, limit) + 1) for n in population.shape[1:])
         return cls(population.shape[0], lengths, _outer(lengths))
+
+    def limits(
+        self, netlist: IntegerNetlist, population: Population, board: Board
+    ) -> dict[str, IntArray]:
+        """Most channels of each box, by the limits that do not depend on other cuts."""
+        most = {"neurons": self.by_neurons(population, board)}
+        # What max-pooling accumulates lies on the core of its window: bounded by neurons alone.
+        if not isinstance(population.model, MaxPool):
+            incoming = [q for q in netlist.incoming[population.name] if on_chip(netlist, q)]
+            if board.synapses is not None and board.limit("synapse_memory_bits") is not None:
+                most["synapse_memory_bits"] = self.by_memory(incoming, board)
+            if board.limit("input_axons") is not None:
+                most["input_axons"] = self.by_input_axons(incoming, board)
+        return most
 
     def cores(self, channels: IntArray, size: int) -> int:
         """Cores for ``size`` neurons if a box can have so many channels."""

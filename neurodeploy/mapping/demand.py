@@ -10,14 +10,16 @@ import numpy as np
 
 from neurodeploy.boards.board import Board
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.connectivity import Sparse
+from neurodeploy.ir.connectivity import Dense, Sparse
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.mapping.assignment import Assignment, Cut, channel_block
 from neurodeploy.mapping.reach import (
     AxisReach,
     AxonSharing,
     ProductReach,
     Reach,
+    assigned_reach,
     further_axes,
     product_axis,
     reach,
@@ -35,6 +37,14 @@ RESOURCE_WORDS: dict[str, str] = {
     "output_axons": "output axons",
 }
 
+REMEDIES: dict[str, str] = {
+    "neurons": "choose a board with larger cores",
+    "synapse_memory_bits": "use fewer weight bits, a smaller fan-in or a board with more memory",
+    "input_axons": "reduce the fan-in or choose a board with more input axons",
+    "output_axons": "reduce the fan-out or choose a board with more output axons",
+}
+"""What helps against each."""
+
 
 def on_chip(netlist: IntegerNetlist, projection: IntegerProjection) -> bool:
     """Whether the synapses of a projection lie on cores.
@@ -44,6 +54,23 @@ def on_chip(netlist: IntegerNetlist, projection: IntegerProjection) -> bool:
     """
     model = netlist.by_name[projection.pre].model
     return not (isinstance(model, Input) and model.kind == "current")
+
+
+def is_listed(netlist: IntegerNetlist, population: Population) -> bool:
+    """Whether a population can be cut by its graph.
+
+    Its synapses on the cores are listed, beside some from sources elsewhere that reach all neurons;
+    those of convolutions are better served by boxes.
+    """
+    incoming = [q for q in netlist.incoming[population.name] if on_chip(netlist, q)]
+    kinds = [type(q.connectivity) for q in incoming if q.pre != population.name]
+    own = [type(q.connectivity) for q in incoming if q.pre == population.name]
+    return (
+        not isinstance(population.model, MaxPool)
+        and Sparse in (*kinds, *own)
+        and set(kinds) <= {Sparse, Dense}
+        and set(own) <= {Sparse}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +113,10 @@ class Demand:
         self._blocks: list[int | None] = [None] * len(self._incoming)
         self._leaving: list[Reach] = []
 
-    def set_neighbours(self, tilings: Mapping[str, Tiling], netlist: IntegerNetlist) -> None:
+    def set_neighbours(self, tilings: Mapping[str, Cut], netlist: IntegerNetlist) -> None:
         """Take the cuts of sources and targets into account, as far as they are known."""
         self._blocks = [
-            tilings[q.pre].tile[0] if q.pre in tilings else None for q in self._incoming
+            channel_block(tilings[q.pre]) if q.pre in tilings else None for q in self._incoming
         ]
         self._leaving = []
         for projection in self._outgoing:
@@ -97,15 +124,19 @@ class Demand:
                 post = netlist.by_name[projection.post]
                 self._leaving.append(projection_reach(projection, post, tilings[post.name]))
 
-    def usage(self, tiling: Tiling) -> Usage:
+    def usage(self, tiling: Cut) -> Usage:
         """Resources of every box of ``tiling``."""
-        cuts, held = self._cut(tiling)
-        neurons = outer([lengths(cut) for cut in cuts])
-        if isinstance(self.population.model, MaxPool):
-            neurons = neurons + outer([lengths(cut) for cut in held])
+        held: Sequence[Intervals] = ()
+        if isinstance(tiling, Assignment):
+            neurons = tiling.sizes()
+        else:
+            cuts, held = self._cut(tiling)
+            neurons = outer([lengths(cut) for cut in cuts])
+            if isinstance(self.population.model, MaxPool):
+                neurons = neurons + outer([lengths(cut) for cut in held])
         memory = np.zeros(tiling.n_tiles, dtype=np.int64)
         axons_in = np.zeros(tiling.n_tiles, dtype=np.int64)
-        own = AxonSharing(self._channels, tiling.tile[0], self._slots)
+        own = AxonSharing(self._channels, channel_block(tiling), self._slots)
         axons_out = np.zeros(tiling.n_tiles, dtype=np.int64)
         for leaving in self._leaving:
             axons_out += leaving.output_axons(tiling, own)
@@ -160,9 +191,11 @@ class Demand:
         return [cut for cut, _ in found], [held for _, held in found]
 
     def _reach(
-        self, index: int, projection: IntegerProjection, tiling: Tiling, held: Sequence[Intervals]
+        self, index: int, projection: IntegerProjection, tiling: Cut, held: Sequence[Intervals]
     ) -> Reach:
         connectivity = projection.connectivity
+        if isinstance(tiling, Assignment):
+            return assigned_reach(connectivity, tiling)
         if isinstance(connectivity, Sparse):
             return sparse_reach(connectivity, held)
         axes = []
@@ -173,7 +206,9 @@ class Demand:
         return ProductReach((*axes, *further_axes(connectivity)))
 
 
-def projection_reach(projection: IntegerProjection, post: Population, tiling: Tiling) -> Reach:
+def projection_reach(projection: IntegerProjection, post: Population, tiling: Cut) -> Reach:
     """Reach of a projection into the boxes of its target's cut."""
+    if isinstance(tiling, Assignment):
+        return assigned_reach(projection.connectivity, tiling)
     cuts = [held_intervals(post, i, tiling.intervals(i)) for i in range(len(post.shape))]
     return reach(projection.connectivity, cuts)

@@ -2,7 +2,8 @@
 
 Assumptions, on the safe side where a chip could do better:
 
-- one population per core; a core holds one box of it;
+- one population per core; a core holds one box of it or, of populations with listed synapses that
+  gain by it, any set of its neurons (:mod:`neurodeploy.mapping.listed_cut`);
 - an input axon per source neuron and projection, an output axon per source neuron, projection and
   destination core; where the board says so, one axon serves channels of one position that lie on
   one core and reach the same cores;
@@ -18,7 +19,7 @@ A limit that the board file leaves unknown is not checked; the mapping says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,18 +29,13 @@ from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, MaxPool
-from neurodeploy.mapping.allocation import CoreAllocation, PopulationSlice
+from neurodeploy.mapping.allocation import CoreAllocation, parts_of
 from neurodeploy.mapping.allocation import Mapping as CoreMapping
+from neurodeploy.mapping.assignment import Cut
 from neurodeploy.mapping.bounds import channel_limits, layer_bounds
-from neurodeploy.mapping.demand import RESOURCE_WORDS, RESOURCES, Demand, on_chip
+from neurodeploy.mapping.demand import REMEDIES, RESOURCE_WORDS, RESOURCES, Demand, on_chip
+from neurodeploy.mapping.listed_cut import cut_listed, cut_notes, known_cuts
 from neurodeploy.mapping.tiling import Tiling, tile_sizes
-
-REMEDIES: dict[str, str] = {
-    "neurons": "choose a board with larger cores",
-    "synapse_memory_bits": "use fewer weight bits, a smaller fan-in or a board with more memory",
-    "input_axons": "reduce the fan-in or choose a board with more input axons",
-    "output_axons": "reduce the fan-out or choose a board with more output axons",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +53,16 @@ class Preference:
         axons, which are the packets if every neuron fires alike.
     by_channels : bool
         Before all that, boxes of few channels and many positions: they are busy more evenly.
+    known : mapping of population to sequence of Tiling or Assignment
+        Cuts made before: the one with the fewest cores is taken, of those that have enough of them
+        and fit. Cuts by a graph take time and do not depend on the rest of the preference.
     """
 
     least: Mapping[str, int] = field(default_factory=dict)
     slack: float = 1.0
     spikes: Mapping[str, IntArray] | None = None
     by_channels: bool = False
+    known: Mapping[str, Sequence[Cut]] = field(default_factory=dict)
 
 
 FEWEST_CORES = Preference()
@@ -97,17 +97,17 @@ def partition(
     """
     check_board(netlist, board)
     tilings = _cut_all(netlist, board, preference)
-    boxes = all(isinstance(cut, Tiling) for cut in tilings.values())
-    if boxes and preference is FEWEST_CORES and board.limit("output_axons") is not None:
+    if preference is FEWEST_CORES and board.limit("output_axons") is not None:
         # A layer of a few cores more with fewer input axons can save many cores of its sources.
         bound = sum(b.cores for b in layer_bounds(netlist, board).values())
         if _cores(tilings) > _NEAR_BOUND * bound:
-            other = _cut_all(netlist, board, Preference(slack=_SLACK))
+            known = known_cuts(netlist, [tilings])
+            other = _cut_all(netlist, board, Preference(slack=_SLACK, known=known))
             tilings = min(tilings, other, key=_cores)
     return mapping_of(netlist, board, tilings)
 
 
-def _cores(tilings: Mapping[str, Tiling]) -> int:
+def _cores(tilings: Mapping[str, Cut]) -> int:
     return sum(tiling.n_tiles for tiling in tilings.values())
 
 
@@ -121,7 +121,7 @@ def check_board(netlist: IntegerNetlist, board: Board) -> None:
     _check_projections(netlist, board)
 
 
-def mapping_of(netlist: IntegerNetlist, board: Board, tilings: Mapping[str, Tiling]) -> CoreMapping:
+def mapping_of(netlist: IntegerNetlist, board: Board, tilings: Mapping[str, Cut]) -> CoreMapping:
     """Mapping with populations cut as told, in row-column order; limits are not checked.
 
     Raises
@@ -139,9 +139,9 @@ def mapping_of(netlist: IntegerNetlist, board: Board, tilings: Mapping[str, Tili
         demand.set_neighbours(tilings, netlist)
         usage = demand.usage(tilings[name]).by_resource
         columns = [usage[resource].tolist() for resource in RESOURCES]
-        for ranges, *used in zip(tilings[name].boxes(), *columns, strict=True):
+        for part, *used in zip(parts_of(name, tilings[name]), *columns, strict=True):
             chip, x, y = board.grid.tile_of(len(cores))
-            cores.append(CoreAllocation(chip, x, y, (PopulationSlice(name, ranges),), *used))
+            cores.append(CoreAllocation(chip, x, y, (part,), *used))
     _check_cores(netlist, board, tilings, len(cores))
     return CoreMapping(
         board,
@@ -169,7 +169,7 @@ def _check_projections(netlist: IntegerNetlist, board: Board) -> None:
                 )
 
 
-def _cut_all(netlist: IntegerNetlist, board: Board, preference: Preference) -> dict[str, Tiling]:
+def _cut_all(netlist: IntegerNetlist, board: Board, preference: Preference) -> dict[str, Cut]:
     populations = [
         netlist.by_name[name]
         for name in reversed(netlist.schedule.order)
@@ -180,7 +180,7 @@ def _cut_all(netlist: IntegerNetlist, board: Board, preference: Preference) -> d
         p.name: np.minimum.reduce(list(channel_limits(netlist, p, board).values()))
         for p in populations
     }
-    tilings: dict[str, Tiling] = {}
+    tilings: dict[str, Cut] = {}
     # Finer targets need more output axons of their sources, and inside a cycle a target is cut
     # after its source: repeat until nothing changes. Cuts only become finer, so this ends.
     while True:
@@ -193,11 +193,21 @@ def _cut_all(netlist: IntegerNetlist, board: Board, preference: Preference) -> d
                 fewest = preference.least.get(population.name, 1)
                 if current is not None:
                     fewest = current.n_tiles + 1
-                tilings[population.name] = _cut(
-                    population, demand, board, fewest, most[population.name], preference
+                known = preference.known.get(population.name, ())
+                tilings[population.name] = (
+                    _known(known, demand, board, fewest)
+                    or cut_listed(netlist, population, demand, board, fewest, tilings)
+                    or _cut(population, demand, board, fewest, most[population.name], preference)
                 )
         if tilings == before:
             return tilings
+
+
+def _known(cuts: Sequence[Cut], demand: Demand, board: Board, least: int) -> Cut | None:
+    for cut in sorted(cuts, key=lambda c: c.n_tiles):
+        if cut.n_tiles >= least and demand.usage(cut).excess(board) is None:
+            return cut
+    return None
 
 
 def _cut(
@@ -265,7 +275,7 @@ def _candidates(population: Population, least: int, most: IntArray) -> Iterator[
 
 
 def _check_cores(
-    netlist: IntegerNetlist, board: Board, tilings: Mapping[str, Tiling], used: int
+    netlist: IntegerNetlist, board: Board, tilings: Mapping[str, Cut], used: int
 ) -> None:
     if used <= board.grid.n_cores:
         return
@@ -291,6 +301,7 @@ def _assumptions(netlist: IntegerNetlist, board: Board) -> tuple[str, ...]:
         for resource in RESOURCES
         if board.limit(resource) is None
     ]
+    notes += cut_notes(netlist)
     payload = board.limit("payload_bits")
     for population in netlist.populations:
         model = population.model

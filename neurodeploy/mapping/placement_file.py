@@ -7,24 +7,30 @@
                       "cores": [[chip, x, y], ...]}, ...]}
 
 ``box``: the largest box of the population along each axis; boxes follow each other in C order, and
-so do their cores. A file says nothing of weights: it fits every netlist of the same shape.
+so do their cores. A population with listed synapses can have ``part`` instead: for every neuron, in
+C order, which of the ``cores`` holds it. A file says nothing of weights: it fits every netlist of
+the same shape.
 """
 
 from __future__ import annotations
 
 import json
+import reprlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurodeploy.boards.board import Board
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.files import read_bytes, write_bytes_whole
-from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input
 from neurodeploy.mapping.allocation import Mapping
-from neurodeploy.mapping.demand import RESOURCE_WORDS, RESOURCES
+from neurodeploy.mapping.assignment import Assignment, Cut
+from neurodeploy.mapping.demand import RESOURCE_WORDS, RESOURCES, is_listed
 from neurodeploy.mapping.partition import check_board, mapping_of
 from neurodeploy.mapping.tiling import Tiling
 
@@ -44,19 +50,25 @@ def save_placement(mapping: Mapping, path: str | Path) -> None:
     populations = [
         {
             "name": name,
-            "shape": list(tiling.shape),
-            "box": list(tiling.tile),
+            "shape": list(cut.shape),
+            **_described(cut),
             "cores": [
                 [core.chip, core.x, core.y]
                 for core in (mapping.cores[k] for k in mapping.cores_of(name))
             ],
         }
-        for name, tiling in ((name, mapping.tilings[name]) for name in mapping.first)
+        for name, cut in ((name, mapping.tilings[name]) for name in mapping.first)
     ]
     head = {_KEY: _VERSION, "network": mapping.network, "board": mapping.board.name}
     lines = ",\n".join(json.dumps(population) for population in populations)
     text = f'{json.dumps(head)[:-1]}, "populations": [\n{lines}\n]}}\n'
     write_bytes_whole(Path(path), text.encode())
+
+
+def _described(cut: Cut) -> dict[str, list[int]]:
+    if isinstance(cut, Assignment):
+        return {"part": cut.part.tolist()}
+    return {"box": list(cut.tile)}
 
 
 def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> Mapping:
@@ -73,7 +85,7 @@ def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> M
     path = Path(path)
     check_board(netlist, board)
     entries = _entries(path, board)
-    tilings: dict[str, Tiling] = {}
+    cuts: dict[str, Cut] = {}
     expected = [p for p in netlist.populations if not isinstance(p.model, Input)]
     names = {p.name for p in expected}
     for name in entries:
@@ -86,21 +98,15 @@ def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> M
         shape = list(population.shape)
         if entry["shape"] != shape:
             raise _misfit(path, population.name, f"shape {entry['shape']}, expected", str(shape))
-        box = entry["box"]
-        if len(box) != len(shape) or any(not 1 <= b <= n for b, n in zip(box, shape, strict=False)):
-            raise _misfit(
-                path, population.name, f"box {box}, expected", f"1 to {shape} along each axis"
-            )
-        tiling = Tiling(population.shape, tuple(box))
-        if len(entry["cores"]) != tiling.n_tiles:
-            raise _misfit(
-                path,
-                population.name,
-                f"{len(entry['cores'])} cores, expected",
-                f"{tiling.n_tiles} for boxes of {box} of {shape}",
-            )
-        tilings[population.name] = tiling
-    mapping = mapping_of(netlist, board, tilings)
+        if "part" in entry:
+            if not is_listed(netlist, population):
+                raise _misfit(
+                    path, population.name, "part, but no listed synapses; expected", "a box"
+                )
+            cuts[population.name] = _assignment(path, population, entry)
+        else:
+            cuts[population.name] = _tiling(path, population, entry)
+    mapping = mapping_of(netlist, board, cuts)
     places = [tuple(place) for name in mapping.first for place in entries[name]["cores"]]
     placed = replace(
         mapping,
@@ -112,6 +118,41 @@ def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> M
     _check_places(path, placed)
     _check_limits(path, placed)
     return placed
+
+
+def _tiling(path: Path, population: Population, entry: dict[str, Any]) -> Tiling:
+    box, shape = entry["box"], list(population.shape)
+    if len(box) != len(shape) or any(not 1 <= b <= n for b, n in zip(box, shape, strict=False)):
+        raise _misfit(
+            path, population.name, f"box {box}, expected", f"1 to {shape} along each axis"
+        )
+    tiling = Tiling(population.shape, tuple(box))
+    if len(entry["cores"]) != tiling.n_tiles:
+        raise _misfit(
+            path,
+            population.name,
+            f"{len(entry['cores'])} cores, expected",
+            f"{tiling.n_tiles} for boxes of {box} of {shape}",
+        )
+    return tiling
+
+
+def _assignment(path: Path, population: Population, entry: dict[str, Any]) -> Assignment:
+    part, n_cores = entry["part"], len(entry["cores"])
+    if len(part) != population.size:
+        raise _misfit(
+            path, population.name, f"part of {len(part)} neurons, expected", str(population.size)
+        )
+    wrong = [k for k in part if not 0 <= k < n_cores]
+    if wrong:
+        numbers = f"0 to {n_cores - 1}" if n_cores else "no cores"
+        raise _misfit(path, population.name, f"part {reprlib.repr(wrong[0])}, expected", numbers)
+    empty = set(range(n_cores)).difference(part)
+    if empty:
+        raise _misfit(
+            path, f"{population.name}, core {min(empty)}", "no neuron in part, expected", "some"
+        )
+    return Assignment(population.shape, np.array(part, dtype=np.int64))
 
 
 def _entries(path: Path, board: Board) -> dict[str, dict[str, Any]]:
@@ -141,9 +182,12 @@ def _entries(path: Path, board: Board) -> dict[str, dict[str, Any]]:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise FileFormatError(f"{where}: expected a table with a name; {_AGAIN}")
         name = entry["name"]
-        for key in ("shape", "box"):
-            if not _whole_list(entry.get(key)):
-                raise _misfit(path, name, f"{key} {entry.get(key)!r}, expected", "whole numbers")
+        if "box" in entry and "part" in entry:
+            raise _misfit(path, name, "both box and part, expected", "one of them")
+        for key in ("shape", "part" if "part" in entry else "box"):
+            value = entry.get(key)
+            if not _whole_list(value):
+                raise _misfit(path, name, f"{key} {reprlib.repr(value)}, expected", "whole numbers")
         cores = entry.get("cores")
         if not isinstance(cores, list):
             raise _misfit(path, name, f"cores {cores!r}, expected", "a list")

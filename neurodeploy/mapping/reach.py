@@ -20,6 +20,7 @@ from neurodeploy.boards.board import SynapseFormat
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, exact_matmul
 from neurodeploy.ir.geometry import Window
+from neurodeploy.mapping.assignment import Assignment, Cut
 from neurodeploy.mapping.tiling import Intervals, Tiling, lengths, outer
 
 Histogram = tuple[tuple[int, int], ...]
@@ -86,7 +87,7 @@ class Reach(ABC):
         """Packets that reach each box: ``[..., *pre_shape]`` to ``[..., n_tiles]``."""
 
     @abstractmethod
-    def flow(self, spikes: IntArray | None, source: Tiling) -> Flow:
+    def flow(self, spikes: IntArray | None, source: Cut) -> Flow:
         """Packets from box to box of ``spikes`` ``pre_shape``; None: one spike of every neuron."""
 
     @abstractmethod
@@ -94,7 +95,7 @@ class Reach(ABC):
         """Axons that enter each box: ``[n_tiles]``."""
 
     @abstractmethod
-    def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
+    def output_axons(self, source: Cut, sharing: AxonSharing) -> IntArray:
         """Output axons that each box of the source takes, for every box they reach."""
 
     @abstractmethod
@@ -199,8 +200,10 @@ class ProductReach(Reach):
         """Packets that reach each box."""
         return _contract([_reached(axis) for axis in self.axes], spikes)
 
-    def flow(self, spikes: IntArray | None, source: Tiling) -> Flow:
+    def flow(self, spikes: IntArray | None, source: Cut) -> Flow:
         """Packets from box to box: only pairs of intervals that meet enter the product."""
+        if not isinstance(source, Tiling):
+            return self._listed().flow(spikes, source)
         pairs: list[tuple[IntArray, IntArray]] = []
         factors: list[IntArray] = []
         for i, axis in enumerate(self.axes):
@@ -240,8 +243,10 @@ class ProductReach(Reach):
         axons = np.maximum.reduceat(channels, sharing.starts(channels), axis=1)
         return [axons.sum(axis=1), *(reached.sum(axis=1) for reached in others)]
 
-    def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
+    def output_axons(self, source: Cut, sharing: AxonSharing) -> IntArray:
         """Output axons that each box of the source takes."""
+        if not isinstance(source, Tiling):
+            return self._listed().output_axons(source, sharing)
         channels, *others = (_reached(axis) for axis in self.axes)
         starts = sharing.starts(channels)
         leaving = np.maximum.reduceat(channels, starts, axis=1).sum(axis=0)
@@ -278,6 +283,11 @@ class ProductReach(Reach):
             reached = np.kron(reached, _reached(axis))
         tile, pre = np.nonzero(reached)
         return pre, tile
+
+    def _listed(self) -> ListedReach:
+        """The same routes, with one synapse each."""
+        pre, tile = self.pairs()
+        return ListedReach(self.pre_shape, self.n_tiles, pre, tile, np.ones_like(pre))
 
 
 def _flat_index(coordinates: Sequence[IntArray], grid: tuple[int, ...]) -> IntArray:
@@ -349,7 +359,7 @@ class ListedReach(Reach):
             total[:, found] = np.add.reduceat(values, starts, axis=1)
         return total.reshape(*lead, self.n_tiles)
 
-    def flow(self, spikes: IntArray | None, source: Tiling) -> Flow:
+    def flow(self, spikes: IntArray | None, source: Cut) -> Flow:
         """Packets from box to box."""
         sent = np.ones_like(self.pre) if spikes is None else spikes.reshape(-1)[self.pre]
         key = source.tile_of()[self.pre] * self.n_tiles + self.tile
@@ -364,7 +374,7 @@ class ListedReach(Reach):
         """Axons that enter each box; listed synapses share none."""
         return np.bincount(self.tile, minlength=self.n_tiles).astype(np.int64)
 
-    def output_axons(self, source: Tiling, sharing: AxonSharing) -> IntArray:
+    def output_axons(self, source: Cut, sharing: AxonSharing) -> IntArray:
         """Output axons that each box of the source takes; listed synapses share none."""
         return np.bincount(source.tile_of()[self.pre], minlength=source.n_tiles).astype(np.int64)
 
@@ -401,6 +411,19 @@ def sparse_reach(connectivity: Sparse, cuts: Sequence[Intervals]) -> ListedReach
     key, count = np.unique(np.concatenate(keys), return_counts=True)
     return ListedReach(
         connectivity.pre_shape, n_tiles, key // n_tiles, key % n_tiles, count.astype(np.int64)
+    )
+
+
+def assigned_reach(connectivity: Connectivity, cut: Assignment) -> Reach:
+    """Reach of any connectivity into the sets of a listed cut of its target."""
+    if isinstance(connectivity, Dense):
+        axis = _plain_axis(np.repeat(cut.sizes()[:, None], connectivity.pre_shape[0], axis=1))
+        return ProductReach((axis, *further_axes(connectivity)))
+    post, pre, _ = connectivity.to_coo()
+    key, count = np.unique(pre * cut.n_tiles + cut.part[post], return_counts=True)
+    tile = key % cut.n_tiles
+    return ListedReach(
+        connectivity.pre_shape, cut.n_tiles, key // cut.n_tiles, tile, count.astype(np.int64)
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from neurodeploy.boards.board import Board
 from neurodeploy.errors import CapacityError
-from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
@@ -170,6 +170,17 @@ def test_each_limit_has_its_own_bound() -> None:
     )["a"]
     # 10 synapses are 190 bits: 192.
     assert tight.cores == tight.by_resource["synapse_memory_bits"] == 7
+
+
+def test_listed_synapses_are_not_bounded_by_boxes() -> None:
+    shape, n = (4, 4, 4), 64
+    pre = np.repeat(np.arange(n), 2)
+    post = (pre + np.tile([1, 2], n)) % n
+    ring = Sparse(np.ones(2 * n, dtype=np.int64), post, pre, shape, shape)
+    on = board(MANY, neurons=13)
+    mapping = partition(one_layer(ring), on)
+    # The largest box within 13 neurons has 12, but any 13 neurons may share a core.
+    assert mapping.bounds["a"].cores == 5 <= mapping.n_cores
 
 
 def test_output_axons_bound_a_layer_that_feeds_many_cores() -> None:

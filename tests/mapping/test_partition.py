@@ -16,6 +16,7 @@ from neurodeploy.ir.connectivity import Conv, Dense, Sparse, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.mapping.graph_partition import available
 from neurodeploy.mapping.partition import partition
 from tests.conformance.random_netlists import random_netlist
 from tests.mapping.expanded import Expanded, held_cells, small_board
@@ -312,4 +313,5 @@ def test_sparse_projection_counts_its_own_synapses() -> None:
         4,
     )
     mapping = partition(net, small_board(neurons=3))
-    assert [core.axons_in for core in mapping.cores] == [1, 2]
+    # The two neurons with synapses share an axon, and so a core where a partitioner is installed.
+    assert [core.axons_in for core in mapping.cores] == ([2, 0] if available() else [1, 2])

@@ -150,7 +150,7 @@ def test_a_limit_of_time_that_binds_is_told() -> None:
     hurried = place(mapping, flows, budget=Budget(10**9, 0.05)).chosen
     assert hurried.out_of_time
     assert hurried.to_dict()["out_of_time"] is True
-    assert 0 < hurried.rounds < 10**9
+    assert hurried.rounds < 10**9
     expect_legal(hurried.mapping)
     assert not place(mapping, flows, budget=SHORT).chosen.out_of_time
 

@@ -4,16 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from neurodeploy.errors import CapacityError, FileFormatError, UsageError
 from neurodeploy.mapping.annealing import Budget
+from neurodeploy.mapping.assignment import Assignment, Cut
 from neurodeploy.mapping.flows import core_flows
-from neurodeploy.mapping.partition import partition
+from neurodeploy.mapping.partition import mapping_of, partition
 from neurodeploy.mapping.placement import place
 from neurodeploy.mapping.placement_file import load_placement, save_placement
+from neurodeploy.mapping.tiling import Tiling
 from tests.mapping.boards import board, grid
 from tests.mapping.layered import layered
+from tests.mapping.recurrent import recurrent, ring
 
 NET = layered()
 BOARD = board(grid((2, 2), (4, 4), 2), neurons=100)
@@ -88,6 +92,69 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, spoil: Any, message
         load_placement(path, NET, BOARD)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+LISTED = recurrent(96, ring(96))
+
+
+def saved_part(path: Path) -> dict[str, Any]:
+    part = np.random.default_rng(3).integers(0, 9, 96)
+    cuts: dict[str, Cut] = {"a": Assignment((96,), part), "b": Tiling((2,), (1,))}
+    mapping = mapping_of(LISTED, BOARD, cuts)
+    placement = place(mapping, core_flows(mapping, LISTED), budget=Budget(50, None))
+    save_placement(placement.mapping, path)
+    loaded = load_placement(path, LISTED, BOARD)
+    assert loaded.to_dict() == placement.mapping.to_dict()
+    assert loaded.tilings["a"].tile_of().tolist() == part.tolist()
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def edit_part(data: dict[str, Any], index: int, value: Any) -> None:
+    data["populations"][0]["part"][index] = value
+
+
+def empty_core(data: dict[str, Any], core: int) -> None:
+    entry = data["populations"][0]
+    entry["part"] = [0 if k == core else k for k in entry["part"]]
+
+
+BAD_PARTS = [
+    (lambda d: d["populations"][0]["part"].pop(), r"a: part of 95 neurons, expected 96; save"),
+    (lambda d: edit_part(d, 7, 9), r"a: part 9, expected 0 to 8; save"),
+    (lambda d: edit_part(d, 7, -1), r"a: part -1, expected 0 to 8; save"),
+    (lambda d: edit_part(d, 7, 10**30), r"a: part 10+, expected 0 to 8; save"),
+    (lambda d: edit_part(d, 7, 1.5), r"a: part \[.*\.\.\.\], expected whole numbers; save"),
+    (lambda d: edit_part(d, 7, True), r"a: part \[.*\.\.\.\], expected whole numbers; save"),
+    (lambda d: d["populations"][0].update(part=None), r"a: part None, expected whole numbers"),
+    (lambda d: d["populations"][0].update(box=[12]), r"a: both box and part, expected one of them"),
+    (lambda d: empty_core(d, 3), r"a, core 3: no neuron in part, expected some; save"),
+    (lambda d: d["populations"][0]["cores"].clear(), r"a: part \d, expected no cores; save"),
+    (
+        lambda d: d["populations"][1].update(part=d["populations"][1].pop("box")),
+        r"b: part, but no listed synapses; expected a box; save",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), BAD_PARTS)
+def test_a_part_that_does_not_fit_is_refused(tmp_path: Path, spoil: Any, message: str) -> None:
+    path = tmp_path / "p.json"
+    data = saved_part(path)
+    spoil(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(FileFormatError, match=message) as caught:
+        load_placement(path, LISTED, BOARD)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 120
+
+
+def test_parts_that_do_not_fit_a_core_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    saved_part(path)
+    message = r"a\[\d+, \d+, \d+, \.\.\. \d+ neurons\]: \d+ neurons, a core of loihi1 has 5; save"
+    with pytest.raises(FileFormatError, match=message):
+        load_placement(path, LISTED, board(BOARD.grid, neurons=5))
 
 
 @pytest.mark.parametrize("content", [b"", b"[", b"\xff\xfe", b"3", b"[" * 100_000])
