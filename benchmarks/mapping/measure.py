@@ -12,7 +12,7 @@ from neurodeploy.errors import CapacityError
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.mapping.flows import core_flows
 from neurodeploy.mapping.partition import partition
-from neurodeploy.mapping.placement import place
+from neurodeploy.mapping.placing.placement import place
 
 
 def case(network: str, board: str) -> dict[str, Any]:

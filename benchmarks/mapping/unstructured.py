@@ -21,9 +21,9 @@ import numpy as np
 
 from neurodeploy.boards.board import load_board
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.mapping.graph_partition import available, partition_by_size, partition_graph
-from neurodeploy.mapping.hypergraph import offsets
-from neurodeploy.mapping.neuron_graph import CoreLimits, NeuronGraph
+from neurodeploy.mapping.graph.graph_partition import available, partition_by_size, partition_graph
+from neurodeploy.mapping.graph.hypergraph import offsets
+from neurodeploy.mapping.graph.neuron_graph import CoreLimits, NeuronGraph
 
 Edges = tuple[IntArray, IntArray]
 

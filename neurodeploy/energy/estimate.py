@@ -34,7 +34,7 @@ from neurodeploy.energy.traffic import CoreTraffic, Traffic
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.mapping.allocation import LayerUtilization
 from neurodeploy.mapping.allocation import Mapping as CoreMapping
-from neurodeploy.mapping.placement import Placement
+from neurodeploy.mapping.placing.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class EnergyReport:
     layers : tuple of LayerUtilization
         How populations fill their cores, where the mapping tells it.
     placement : mapping or None
-        Figures of the placement (:meth:`neurodeploy.mapping.placement.Placement.to_dict`).
+        Figures of the placement (:meth:`neurodeploy.mapping.placing.placement.Placement.to_dict`).
     estimate_error : EstimateError or None
         Where the counts come from rates instead of a run: how far off such counts are.
     """

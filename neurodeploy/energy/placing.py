@@ -2,11 +2,11 @@
 
 The time of a candidate is that of its mean step, summed over the run: of the busiest core as in
 :mod:`neurodeploy.energy.timing`, with the barrier, or of the busiest link
-(:mod:`neurodeploy.mapping.cost`). Beside the cut with the fewest cores stands one with fewer
-packets, where the chips in use have cores for it and it saves enough; and where time counts, cuts
-that spread the work over more cores, and cuts by channels instead of patches: neighbouring pixels
-are busy together, the channels of a pixel less so. Cuts by a graph are kept, or made again for more
-cores where that takes no more than seconds.
+(:mod:`neurodeploy.mapping.placing.cost`). Beside the cut with the fewest cores stands one with
+fewer packets, where the chips in use have cores for it and it saves enough; and where time
+counts, cuts that spread the work over more cores, and cuts by channels instead of patches:
+neighbouring pixels are busy together, the channels of a pixel less so. Cuts by a graph are kept,
+or made again for more cores where that takes no more than seconds.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from neurodeploy.errors import CapacityError
 from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.mapping.allocation import Mapping
-from neurodeploy.mapping.annealing import Budget
-from neurodeploy.mapping.cost import HopCosts
 from neurodeploy.mapping.demand import is_listed, on_chip
 from neurodeploy.mapping.flows import CoreFlows, core_flows
 from neurodeploy.mapping.listed_cut import known_cuts
 from neurodeploy.mapping.partition import Preference, partition
-from neurodeploy.mapping.placement import (
+from neurodeploy.mapping.placing.annealing import Budget
+from neurodeploy.mapping.placing.cost import HopCosts
+from neurodeploy.mapping.placing.placement import (
     Candidate,
     Placement,
     choose,

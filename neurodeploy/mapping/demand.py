@@ -14,17 +14,10 @@ from neurodeploy.ir.connectivity import Dense, Sparse
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, MaxPool
 from neurodeploy.mapping.assignment import Assignment, Cut, channel_block
-from neurodeploy.mapping.reach import (
-    AxisReach,
-    AxonSharing,
-    ProductReach,
-    Reach,
-    assigned_reach,
-    further_axes,
-    product_axis,
-    reach,
-    sparse_reach,
-)
+from neurodeploy.mapping.axons import AxonSharing, Reach
+from neurodeploy.mapping.listed_reach import sparse_reach
+from neurodeploy.mapping.product_reach import AxisReach, ProductReach, further_axes, product_axis
+from neurodeploy.mapping.reach import assigned_reach, reach
 from neurodeploy.mapping.tiling import Intervals, Tiling, held_intervals, lengths, outer
 
 RESOURCES: tuple[str, ...] = ("neurons", "synapse_memory_bits", "input_axons", "output_axons")

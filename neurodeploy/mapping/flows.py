@@ -16,8 +16,9 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
 from neurodeploy.mapping.allocation import Mapping as CoreMapping
+from neurodeploy.mapping.axons import Reach
 from neurodeploy.mapping.demand import on_chip, projection_reach
-from neurodeploy.mapping.reach import Reach, merge
+from neurodeploy.mapping.reach import merge
 
 
 @dataclass(frozen=True, slots=True, eq=False)

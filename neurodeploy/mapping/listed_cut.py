@@ -15,9 +15,9 @@ from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.mapping.assignment import Assignment, Cut
 from neurodeploy.mapping.demand import Demand, is_listed, on_chip, projection_reach
-from neurodeploy.mapping.graph_partition import available, partition_graph
-from neurodeploy.mapping.hypergraph import firsts, offsets
-from neurodeploy.mapping.neuron_graph import CoreLimits, NeuronGraph
+from neurodeploy.mapping.graph.graph_partition import available, partition_graph
+from neurodeploy.mapping.graph.hypergraph import firsts, offsets
+from neurodeploy.mapping.graph.neuron_graph import CoreLimits, NeuronGraph
 from neurodeploy.mapping.tiling import Tiling, tile_sizes
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from neurodeploy.energy.activity import Activity
     from neurodeploy.energy.traffic import Traffic
     from neurodeploy.mapping.allocation import Mapping
-    from neurodeploy.mapping.placement import Placement
+    from neurodeploy.mapping.placing.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class PlacementRequest:
     Parameters
     ----------
     objective : str
-        One of :data:`neurodeploy.mapping.placement.OBJECTIVES`.
+        One of :data:`neurodeploy.mapping.placing.placement.OBJECTIVES`.
     source, target : Path or None
         Placement files to read and to write.
     """
@@ -63,7 +63,7 @@ class PlacementRequest:
         if source is not None and objective is not None:
             raise UsageError("a placement file leaves nothing to choose; leave the objective out")
         if objective is not None:
-            from neurodeploy.mapping.placement import objective_named
+            from neurodeploy.mapping.placing.placement import objective_named
 
             objective_named(objective)
         if target is not None:
@@ -77,7 +77,7 @@ class PlacementRequest:
     def start(self, netlist: IntegerNetlist, board: Board) -> Mapping:
         """The mapping to count a run on: that of the file, or one in row-column order."""
         from neurodeploy.mapping.partition import partition
-        from neurodeploy.mapping.placement_file import load_placement
+        from neurodeploy.mapping.placing.placement_file import load_placement
 
         if self.source is not None:
             return load_placement(self.source, netlist, board)
@@ -93,7 +93,7 @@ class PlacementRequest:
     ) -> tuple[Traffic, Placement]:
         """Place the cores by what the run did, count its events there, and write the file."""
         from neurodeploy.energy.placing import as_placed, place_by_activity, placed_traffic
-        from neurodeploy.mapping.placement_file import save_placement
+        from neurodeploy.mapping.placing.placement_file import save_placement
 
         if self.source is not None:
             placement = as_placed(mapping, netlist, activity)

@@ -15,10 +15,10 @@ from neurodeploy.energy.placing import as_placed, core_seconds, place_by_activit
 from neurodeploy.energy.traffic import Traffic, count_traffic
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
-from neurodeploy.mapping.annealing import Budget
 from neurodeploy.mapping.flows import core_flows
 from neurodeploy.mapping.partition import partition
-from neurodeploy.mapping.placement import Placement, place
+from neurodeploy.mapping.placing.annealing import Budget
+from neurodeploy.mapping.placing.placement import Placement, place
 from tests.mapping.boards import board, grid, joules
 from tests.mapping.layered import layered
 

@@ -20,7 +20,7 @@ from neurodeploy.mapping import listed_cut
 from neurodeploy.mapping.allocation import CoreAllocation, Mapping, parts_of
 from neurodeploy.mapping.assignment import Assignment, Cut
 from neurodeploy.mapping.demand import RESOURCES, Demand
-from neurodeploy.mapping.graph_partition import available
+from neurodeploy.mapping.graph.graph_partition import available
 from neurodeploy.mapping.partition import partition
 from neurodeploy.mapping.tiling import Tiling
 from tests.conformance.cases import CASES, case

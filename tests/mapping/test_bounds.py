@@ -18,9 +18,10 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.mapping import intervals
+from neurodeploy.mapping.axons import AxonSharing
 from neurodeploy.mapping.bounds import layer_bounds
 from neurodeploy.mapping.partition import partition
-from neurodeploy.mapping.reach import AxonSharing, reach
+from neurodeploy.mapping.reach import reach
 from tests.conformance.random_netlists import random_netlist
 from tests.mapping.boards import board, grid, with_storage
 

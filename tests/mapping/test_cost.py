@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.boards.grid import Grid
-from neurodeploy.mapping.annealing import Potential
-from neurodeploy.mapping.congestion import PricedLinks
-from neurodeploy.mapping.cost import HopCosts, link_loads, placement_cost
 from neurodeploy.mapping.flows import CoreFlows
+from neurodeploy.mapping.placing.annealing import Potential
+from neurodeploy.mapping.placing.congestion import PricedLinks
+from neurodeploy.mapping.placing.cost import HopCosts, link_loads, placement_cost
 from tests.mapping.boards import board, grid
 
 Tile = tuple[int, int]

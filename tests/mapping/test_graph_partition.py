@@ -10,11 +10,11 @@ import pytest
 from neurodeploy.boards.board import load_board
 from neurodeploy.errors import CapacityError, TargetUnavailableError, UnknownNameError
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.mapping import graph_partition
-from neurodeploy.mapping.graph_partition import partition_graph
-from neurodeploy.mapping.hypergraph import Affinity, offsets
-from neurodeploy.mapping.neuron_graph import CoreLimits, NeuronGraph
-from neurodeploy.mapping.refinement import Refinement
+from neurodeploy.mapping.graph import graph_partition
+from neurodeploy.mapping.graph.graph_partition import partition_graph
+from neurodeploy.mapping.graph.hypergraph import Affinity, offsets
+from neurodeploy.mapping.graph.neuron_graph import CoreLimits, NeuronGraph
+from neurodeploy.mapping.graph.refinement import Refinement
 
 needs_partitioner = pytest.mark.skipif(
     graph_partition.available() is None, reason="no partitioner is installed"

@@ -16,7 +16,7 @@ from neurodeploy.ir.connectivity import Conv, Dense, Sparse, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
-from neurodeploy.mapping.graph_partition import available
+from neurodeploy.mapping.graph.graph_partition import available
 from neurodeploy.mapping.partition import partition
 from tests.conformance.random_netlists import random_netlist
 from tests.mapping.expanded import Expanded, held_cells, small_board

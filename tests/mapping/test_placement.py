@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from neurodeploy.boards.board import Board
 from neurodeploy.errors import UnknownNameError
-from neurodeploy.mapping import annealing
 from neurodeploy.mapping.allocation import Mapping
-from neurodeploy.mapping.annealing import Budget, Metric, Potential, Schedule, anneal
-from neurodeploy.mapping.congestion import PricedLinks
-from neurodeploy.mapping.cost import HopCosts, link_loads, placement_cost
 from neurodeploy.mapping.flows import CoreFlows, core_flows
-from neurodeploy.mapping.layouts import bisected, patch_positions
 from neurodeploy.mapping.partition import partition
-from neurodeploy.mapping.placement import (
+from neurodeploy.mapping.placing import annealing
+from neurodeploy.mapping.placing.annealing import Budget, Metric, Potential, Schedule, anneal
+from neurodeploy.mapping.placing.congestion import PricedLinks
+from neurodeploy.mapping.placing.cost import HopCosts, link_loads, placement_cost
+from neurodeploy.mapping.placing.layouts import bisected, patch_positions
+from neurodeploy.mapping.placing.placement import (
     INDEX_ORDER,
     LEAST_ENERGY,
     LEAST_TIME,
@@ -31,7 +31,7 @@ from neurodeploy.mapping.placement import (
     pareto_front,
     place,
 )
-from neurodeploy.mapping.region import near_square
+from neurodeploy.mapping.placing.region import near_square
 from tests.mapping.boards import board, grid
 from tests.mapping.layered import layered
 from tests.mapping.test_cost import flows_of

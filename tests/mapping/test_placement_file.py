@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import CapacityError, FileFormatError, UsageError
-from neurodeploy.mapping.annealing import Budget
 from neurodeploy.mapping.assignment import Assignment, Cut
 from neurodeploy.mapping.flows import core_flows
 from neurodeploy.mapping.partition import mapping_of, partition
-from neurodeploy.mapping.placement import place
-from neurodeploy.mapping.placement_file import load_placement, save_placement
+from neurodeploy.mapping.placing.annealing import Budget
+from neurodeploy.mapping.placing.placement import place
+from neurodeploy.mapping.placing.placement_file import load_placement, save_placement
 from neurodeploy.mapping.tiling import Tiling
 from tests.mapping.boards import board, grid
 from tests.mapping.layered import layered

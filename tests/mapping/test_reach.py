@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from neurodeploy.boards.board import SynapseFormat
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
-from neurodeploy.mapping.reach import AxonSharing, merge, reach
+from neurodeploy.mapping.axons import AxonSharing
+from neurodeploy.mapping.reach import merge, reach
 from neurodeploy.mapping.tiling import Tiling
 
 WORDS = SynapseFormat(10, 0, 4, 10, 64, False, "assumed", "a test")

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.mapping.region import along_hilbert, hilbert_index, index_order, near_square
+from neurodeploy.mapping.placing.region import (
+    along_hilbert,
+    hilbert_index,
+    index_order,
+    near_square,
+)
 from tests.mapping.boards import grid
 
 

@@ -18,9 +18,9 @@ from neurodeploy.energy import placing
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.mapping.assignment import Assignment, Cut
-from neurodeploy.mapping.graph_partition import available
+from neurodeploy.mapping.graph.graph_partition import available
 from neurodeploy.mapping.partition import Preference, partition
-from neurodeploy.mapping.placement_file import load_placement
+from neurodeploy.mapping.placing.placement_file import load_placement
 from neurodeploy.mapping.tiling import Tiling
 from tests.mapping.recurrent import recurrent, ring
 

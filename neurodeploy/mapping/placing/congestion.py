@@ -14,10 +14,10 @@ import numpy as np
 
 from neurodeploy.boards.board import Board
 from neurodeploy.ir.arrays import FloatArray, IntArray
-from neurodeploy.mapping.annealing import Budget, Schedule, anneal
-from neurodeploy.mapping.cost import HopCosts, link_loads, placement_cost
 from neurodeploy.mapping.flows import CoreFlows
-from neurodeploy.mapping.region import Region
+from neurodeploy.mapping.placing.annealing import Budget, Schedule, anneal
+from neurodeploy.mapping.placing.cost import HopCosts, link_loads, placement_cost
+from neurodeploy.mapping.placing.region import Region
 
 _TURNS = 30
 _STEEPNESS = 3

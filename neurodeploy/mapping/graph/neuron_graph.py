@@ -10,7 +10,7 @@ from neurodeploy.boards.board import Board, SynapseFormat
 from neurodeploy.errors import CapacityError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.mapping.demand import REMEDIES, RESOURCE_WORDS, RESOURCES
-from neurodeploy.mapping.hypergraph import Hypergraph, firsts, offsets
+from neurodeploy.mapping.graph.hypergraph import Hypergraph, firsts, offsets
 
 
 @dataclass(frozen=True, slots=True, eq=False)

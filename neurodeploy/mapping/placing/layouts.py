@@ -10,7 +10,7 @@ import numpy as np
 from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.flows import CoreFlows
-from neurodeploy.mapping.region import Region, along_hilbert, hilbert_index
+from neurodeploy.mapping.placing.region import Region, along_hilbert, hilbert_index
 from neurodeploy.mapping.tiling import Tiling
 
 _FINE = 12

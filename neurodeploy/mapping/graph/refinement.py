@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.mapping.hypergraph import Hypergraph, firsts, offsets, sums_of_rows
+from neurodeploy.mapping.graph.hypergraph import Hypergraph, firsts, offsets, sums_of_rows
 
 _ROWS = 20_000
 _MOST_ROUNDS = 30

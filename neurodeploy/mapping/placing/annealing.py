@@ -16,7 +16,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.mapping.flows import CoreFlows
-from neurodeploy.mapping.region import Region
+from neurodeploy.mapping.placing.region import Region
 
 _FEWEST, _MOST, _PER_CORE = 100, 3000, 30
 _MOVES, _CHANGES = 10_000_000, 80_000_000

@@ -14,8 +14,8 @@ import numpy as np
 from neurodeploy.errors import CapacityError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.mapping.demand import REMEDIES, RESOURCE_WORDS, RESOURCES
-from neurodeploy.mapping.hypergraph import offsets, spans
-from neurodeploy.mapping.neuron_graph import CoreLimits, NeuronGraph
+from neurodeploy.mapping.graph.hypergraph import offsets, spans
+from neurodeploy.mapping.graph.neuron_graph import CoreLimits, NeuronGraph
 
 Halve = Callable[[IntArray], IntArray]
 """Cuts a set of neurons in two that are not empty: 0 or 1 for each."""

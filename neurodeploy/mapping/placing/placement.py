@@ -16,13 +16,13 @@ import numpy as np
 
 from neurodeploy.errors import UnknownNameError
 from neurodeploy.ir.arrays import FloatArray, IntArray
-from neurodeploy.mapping import layouts
 from neurodeploy.mapping.allocation import Mapping
-from neurodeploy.mapping.annealing import Budget, Potential, Schedule, anneal
-from neurodeploy.mapping.congestion import relieve
-from neurodeploy.mapping.cost import HopCosts, PlacementCost, placement_cost
 from neurodeploy.mapping.flows import CoreFlows
-from neurodeploy.mapping.region import Region, index_order, near_square
+from neurodeploy.mapping.placing import layouts
+from neurodeploy.mapping.placing.annealing import Budget, Potential, Schedule, anneal
+from neurodeploy.mapping.placing.congestion import relieve
+from neurodeploy.mapping.placing.cost import HopCosts, PlacementCost, placement_cost
+from neurodeploy.mapping.placing.region import Region, index_order, near_square
 
 Objective = Literal["energy", "time", "pareto", "none"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)

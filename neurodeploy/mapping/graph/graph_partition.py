@@ -3,11 +3,12 @@
 1. A multilevel partition by METIS (Karypis & Kumar 1998, SIAM J. Sci. Comput. 20(1),
    doi 10.1137/S1064827595287997) or by Mt-KaHyPar, which sees one kind of size only.
 2. Cycles of coarsening within the parts (V-cycles: Walshaw 2004, Ann. Oper. Res. 131,
-   doi 10.1023/B:ANOR.0000039525.80601.15) and refinement (:mod:`neurodeploy.mapping.refinement`)
-   for the number of packets, which METIS does not see; where little is cut, two partitions are
-   combined (Sanders & Schulz 2012, Distributed Evolutionary Graph Partitioning, ALENEX).
+   doi 10.1023/B:ANOR.0000039525.80601.15) and refinement
+   (:mod:`neurodeploy.mapping.graph.refinement`) for the number of packets, which METIS does not
+   see; where little is cut, two partitions are combined (Sanders & Schulz 2012, Distributed
+   Evolutionary Graph Partitioning, ALENEX).
 3. A repair that makes every core respect all its limits
-   (:mod:`neurodeploy.mapping.capacity_repair`) and adds cores only where there is no room left.
+   (:mod:`neurodeploy.mapping.graph.capacity_repair`) and adds cores only where there is no room.
 
 The number of cores is the least that the limits allow, as far as it can be told beforehand; where
 axons or memory bind, it comes from what METIS' partition needs in all. Deterministic for a seed.
@@ -23,10 +24,10 @@ import numpy as np
 
 from neurodeploy.errors import TargetUnavailableError, UnknownNameError
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.mapping.capacity_repair import repair
-from neurodeploy.mapping.hypergraph import Affinity, Hypergraph
-from neurodeploy.mapping.neuron_graph import CoreLimits, NeuronGraph
-from neurodeploy.mapping.refinement import Refinement
+from neurodeploy.mapping.graph.capacity_repair import repair
+from neurodeploy.mapping.graph.hypergraph import Affinity, Hypergraph
+from neurodeploy.mapping.graph.neuron_graph import CoreLimits, NeuronGraph
+from neurodeploy.mapping.graph.refinement import Refinement
 
 PARTITIONERS: tuple[str, ...] = ("auto", "metis", "mt-kahypar")
 """``auto``: METIS where pymetis is installed, otherwise Mt-KaHyPar."""

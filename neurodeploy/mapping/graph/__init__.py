@@ -1,0 +1,1 @@
+"""Graphs of listed synapses: a multilevel partition of their packets, repaired for all limits."""

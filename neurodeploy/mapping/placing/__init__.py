@@ -1,0 +1,1 @@
+"""Where the cores of a mapping lie: candidates, search, costs, files."""
