@@ -28,25 +28,38 @@ def field_options(
         Fields that a command offers otherwise.
     """
     options: dict[str, click.Option] = {}
-    for owner, cls in classes.items():
+    for cls in classes.values():
         documented = documented_entries(cls)
         hints = get_type_hints(cls)
         for field in dataclasses.fields(cls):
             if field.name in leave_out or field.name in options:
                 continue
             kind, text = documented.get(field.name, ("", ""))
-            default = field.default
-            shown = "" if default is dataclasses.MISSING else f"  [{_of(classes, owner)}{default}]"
+            shown = _default(classes, field.name)
             options[field.name] = click.Option(
                 [f"--{field.name.replace('_', '-')}", field.name],
                 metavar=_metavar(hints[field.name], kind),
-                help=f"{text}{shown}".strip(),
+                help=f"{text}  {shown}".strip(),
             )
     return list(options.values())
 
 
-def _of(classes: Mapping[str, type], owner: str) -> str:
-    return "default: " if len(classes) == 1 else f"{owner}: "
+def _default(classes: Mapping[str, type], name: str) -> str:
+    """The default of a field, whose it is where few have it, or that they differ."""
+    found = {
+        owner: field.default
+        for owner, cls in classes.items()
+        for field in dataclasses.fields(cls)
+        if field.name == name and field.default is not dataclasses.MISSING
+    }
+    if not found:
+        return ""
+    if len(set(found.values())) > 1:
+        return "[default: the method's]"
+    (value,) = set(found.values())
+    if len(found) == len(classes) or len(found) > 2:
+        return f"[default: {value}]"
+    return f"[{', '.join(found)}: {value}]"
 
 
 def field_values(cls: type, given: Mapping[str, str | None]) -> dict[str, Any]:

@@ -54,9 +54,8 @@ class Quantization:
         data of the conversion.
     levels : {"uniform", "fitted"}
         Weights on uniform grids, or on the sums of few values that are fitted to each channel: as
-        many axon copies on a crossbar as the width's uniform grid takes, see
-        :mod:`neurodeploy.quantize.levels`. Their integers are 3 bits wider, so widths above 5
-        stay uniform.
+        many axon copies on a crossbar as the width's uniform grid takes. Their integers are 3 bits
+        wider, so widths above 5 stay uniform.
     """
 
     weight_bits: int = 8

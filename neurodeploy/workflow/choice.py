@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.boards.board import Board
 from neurodeploy.datasets import Dataset
-from neurodeploy.errors import NeurodeployError, UsageError
+from neurodeploy.errors import ConversionError, NeurodeployError, UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.record import Progress
@@ -36,6 +36,9 @@ LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
 """Time steps, and the methods that are worth trying at them."""
 
 AUTO_METHODS = tuple(sorted({name for _, names in LADDER for name in names}))
+
+CROSSBAR = "truenorth"
+"""The target whose default board has the same name."""
 
 MAX_LOSS = 1.0
 JUDGED_SAMPLES = 256
@@ -72,6 +75,15 @@ class Budget:
             raise UsageError(f"max loss {self.max_loss}: expected 0 to 100 points")
         if self.max_timesteps is not None and self.max_timesteps < 1:
             raise UsageError(f"max timesteps {self.max_timesteps}: at least 1 is needed")
+
+    @property
+    def crossbar(self) -> bool:
+        """Whether crossbar cores have to run it, which take and send spikes alone."""
+        from neurodeploy.workflow.compilation import chosen_board
+
+        if self.board is None:
+            return self.target == CROSSBAR
+        return chosen_board(self.board).kind == "crossbar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +185,7 @@ def choose(
     Raises
     ------
     NeurodeployError
-        The refusal of the last code, if every one is refused.
+        If every code is refused, with the last refusal.
     """
     tried: list[Tried] = []
     artifacts: dict[int, Artifact] = {}
@@ -188,7 +200,8 @@ def choose(
                 refusal = error
                 tried.append(Tried(method, steps, refused=str(error)))
                 continue
-            artifacts[len(tried)] = artifact
+            if measured.refused is None:
+                artifacts[len(tried)] = artifact
             tried.append(measured)
             if measured.meets(budget):
                 fitting.append(measured)
@@ -196,8 +209,12 @@ def choose(
             best = min(fitting, key=lambda t: t.spikes or 0.0)
             return artifacts[tried.index(best)], Choice(best, True, tuple(tried), len(judge))
     if not artifacts:
-        assert refusal is not None
-        raise refusal
+        if refusal is not None:
+            raise refusal
+        raise ConversionError(
+            f"auto: all {len(tried)} conversions are refused, the last one ({tried[-1]}); choose "
+            "another target or board, or name a --method"
+        )
     nearest = min(artifacts, key=lambda i: (tried[i].loss or 0.0, -(tried[i].agreement or 0.0)))
     return artifacts[nearest], Choice(tried[nearest], False, tuple(tried), len(judge))
 
@@ -216,11 +233,13 @@ def _measured(artifact: Artifact, judge: Dataset, budget: Budget, method: str, s
     from neurodeploy.workflow.compilation import check, chosen_board, quantize
     from neurodeploy.workflow.stimulus import source_samples, stimulus_for
 
-    integer = quantize(artifact, WEIGHT_BITS)
     target, board = budget.target, None
+    # Crossbars take the widest weights that fit their axons.
+    fit = (budget.board or budget.target) if budget.crossbar else None
+    integer = quantize(artifact, WEIGHT_BITS, fit=fit)
     if budget.board is not None:
         board = chosen_board(budget.board)
-        target = target or ("truenorth" if board.kind == "crossbar" else "lava")
+        target = target or (CROSSBAR if board.kind == "crossbar" else "lava")
         spike = _wider_than_binary(integer.integer)
         if spike is not None and board.limit("payload_bits") == 1:
             reason = f"{board.name}: {spike} sends graded or signed spikes, its cores binary ones"

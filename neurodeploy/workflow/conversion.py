@@ -97,6 +97,10 @@ def convert(
         raise UsageError(f"seed {seed}: expected 0 or more")
     given = {"timesteps": timesteps, "decode": decode, **options}
     given = {k: v for k, v in given.items() if v is not None}
+    if budget is not None and budget.crossbar:
+        # Binary spikes in, counts out, and no maximum but of plain neurons.
+        given = {"decode": "counts", "max_pooling": "identity", **given}
+        input = input or "spikes"
     # What is wrong with the options is told before anything takes long.
     for candidate in (method,) if budget is None else AUTO_METHODS:
         _method(candidate, **given)

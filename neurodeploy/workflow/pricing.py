@@ -148,7 +148,8 @@ def estimate_energy(
 def _refusal(artifact: Artifact, boards: Sequence[Board], refused: Mapping[str, str]) -> str:
     fitting = smallest_board(artifact, {board.kind for board in boards})
     if fitting is None:
-        remedy = "no board that comes with neurodeploy holds it"
+        kinds = " or ".join(sorted({board.kind for board in boards}))
+        remedy = f"no {kinds} board that comes with neurodeploy holds it"
     else:
         remedy = f"the smallest board that holds it is {fitting}"
     if len(boards) == 1:
