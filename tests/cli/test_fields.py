@@ -72,7 +72,9 @@ def test_every_field_is_an_option_with_its_documentation() -> None:
 def test_methods_share_options_of_one_name_and_read_them_as_their_own_type() -> None:
     options = options_of(Method, Other)
     assert "--depth" in options
-    assert options["--leak"].help == "[method: 0.5]"
+    assert options["--leak"].help == "[default: the method's]"
+    assert options["--depth"].help == "[other: 1]"
+    assert options_of(Method)["--leak"].help == "[default: 0.5]"
     assert field_values(Method, {"leak": "1", "reset": None}) == {"leak": 1.0}
     assert field_values(Other, {"leak": "1"}) == {"leak": 1}
     with pytest.raises(UsageError, match=r"--leak '1\.5': expected a whole number"):
