@@ -119,7 +119,9 @@ def test_a_network_that_no_board_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neurodeploy.workflow.capacity.board_names", lambda: ["loihi1"])
     smaller = tiny("loihi1")
     monkeypatch.setattr("neurodeploy.workflow.capacity.load_board", lambda name: smaller)
-    with pytest.raises(CapacityError, match=r"; no neurocore board that comes with neurodeploy holds it$"):
+    with pytest.raises(
+        CapacityError, match=r"; no neurocore board that comes with neurodeploy holds it$"
+    ):
         nd.estimate_energy(artifact(layered()), smaller, dataset())
 
 
