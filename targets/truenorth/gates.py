@@ -114,9 +114,7 @@ def solve_gate(
     for n in range(least, limits.axons + 1):
         if math.gcd(n, period) > 1:
             continue
-        leak = (bias % n) * pow(period, -1, n) % n if n > 1 else zero
-        leak = np.where(leak > 0, leak - n, 0)
-        more = (bias - period * leak) // n
+        leak, more = bias_by_leak(bias, n, period)
         early = v0 - theta + 1 - max(0, start - period) * leak
         hold = np.maximum(-(-np.maximum(need, early) // n), 0)
         # A release beyond its range could stay lower with another n only.
@@ -134,6 +132,17 @@ def solve_gate(
         ):
             return Gate(n, -hold, release, leak, initial)
     return None
+
+
+def bias_by_leak(bias: IntArray, n: int, period: int) -> tuple[IntArray, IntArray]:
+    """Leaks ``-n < c <= 0`` and values m of n axons that add up to a bias in a step, int64 each.
+
+    ``n m + P c = b`` has a solution for any b where n and the period P share no factor.
+    """
+    leak: IntArray = (bias % n) * pow(period, -1, n) % n
+    leak = np.where(leak > 0, leak - n, 0)
+    more: IntArray = (bias - period * leak) // n
+    return leak, more
 
 
 def excess(population: Population, bounds: PopulationBounds, rise: IntArray) -> IntArray:

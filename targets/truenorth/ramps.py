@@ -27,7 +27,7 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron
-from neurodeploy.targets.truenorth.gates import excess, flat
+from neurodeploy.targets.truenorth.gates import bias_by_leak, excess, flat
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 
 AXONS = (2, 4, 8, 16)
@@ -147,14 +147,12 @@ def solve_ramp(
     bias, v0 = flat(population, model.bias), flat(population, model.initial_membrane)
     theta = flat(population, model.threshold)
     need, n, q = excess(population, bounds, rise), shape.axons, shape.ticks
-    leak = np.zeros_like(bias)
-    if bias.any() and n > 1:
+    leak = net = np.zeros_like(bias)
+    if bias.any():
         if math.gcd(n, period) > 1:
             return None
-        leak = (bias % n) * pow(period, -1, n) % n
-        leak = np.where(leak > 0, leak - n, 0)
-    # q up - (q + 1) down, for the largest values of an axon.
-    net = (bias - period * leak) // n
+        leak, net = bias_by_leak(bias, n, period)
+    # net = q up - (q + 1) down, for the largest values of an axon.
     turns = (limits.weight_max + net) // (q + 1)
     turns = np.minimum(turns, (-limits.weight_min + net) // q)
     up, down = (q + 1) * turns - net, q * turns - net

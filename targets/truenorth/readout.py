@@ -13,7 +13,7 @@ import numpy as np
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.targets.truenorth.cores import read_arrays, read_header, write_arrays
-from neurodeploy.targets.truenorth.simulator import CoreRun
+from neurodeploy.targets.truenorth.one_core import CoreRun
 
 JSON_FILE = "populations.json"
 ARRAY_FILE = "populations.safetensors"

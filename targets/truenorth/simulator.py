@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from neurodeploy.errors import DataError, FileFormatError
-from neurodeploy.targets.truenorth.cores import HOST, ZERO, AnyArray, Cores
-
-EXACT_FLOAT32 = 2**24
+from neurodeploy.targets.truenorth.cores import HOST, AnyArray, Cores
+from neurodeploy.targets.truenorth.one_core import CoreRun, CoreState, PreparedCore
 
 EVENTS = (
     "axon_events",
@@ -43,27 +42,6 @@ EVENTS = (
 """Counted per core: spikes reaching its axons and the synapses they meet; updates of its neurons
 (every neuron in every tick; active if its membrane was or is not 0, its leak is not 0, or it
 fires); their spikes; those sent to axons, and their hops; and spikes from and to the host."""
-
-
-@dataclass(frozen=True, slots=True)
-class CoreRun:
-    """One core's run over a batch.
-
-    Parameters
-    ----------
-    stream : int64 ``[N]``
-        Neuron to its index among the distinct neurons, -1 where there is no neuron.
-    spikes : uint8 ``[ticks, B, streams]``
-    active : int64 ``[streams]``
-        Active updates over all ticks and samples.
-    membranes : int32 ``[ticks, B, streams]`` or None
-        After the reset of each tick.
-    """
-
-    stream: AnyArray
-    spikes: AnyArray
-    active: AnyArray
-    membranes: AnyArray | None
 
 
 class CoreSimulator:
@@ -85,7 +63,7 @@ class CoreSimulator:
     def __init__(self, cores: Cores, positions: AnyArray | None = None) -> None:
         self.cores = cores
         self._positions = _on_one_chip(cores) if positions is None else positions
-        self._core = [_PreparedCore(cores, c) for c in range(cores.n_cores)]
+        self._core = [PreparedCore(cores, c) for c in range(cores.n_cores)]
         self._inbound = _inbound(cores, self._core)
         sources = [sorted({s for s, *_ in self._inbound[c]}) for c in range(cores.n_cores)]
         self._order = components(sources)
@@ -217,7 +195,7 @@ class CoreSimulator:
         ticks = self.cores.ticks
         spikes: dict[int, AnyArray] = {}
         membranes: dict[int, AnyArray | None] = {}
-        state = {c: _State(self._core[c], batch) for c in members}
+        state = {c: CoreState(self._core[c], batch) for c in members}
         for c in members:
             spikes[c] = np.zeros((ticks, batch, self._core[c].n_streams), dtype=np.uint8)
             membranes[c] = np.zeros_like(spikes[c], dtype=np.int32) if c in keep else None
@@ -261,103 +239,8 @@ def _on_one_chip(cores: Cores) -> AnyArray:
     return np.stack([x, y, chip, chip], axis=1)
 
 
-class _PreparedCore:
-    """Axons and distinct neurons of one core, as one dense matrix."""
-
-    def __init__(self, cores: Cores, c: int) -> None:
-        self.neurons = np.flatnonzero(cores.used[c])
-        crossing = cores.crossing(c)[:, self.neurons]
-        live = np.flatnonzero(crossing.any(axis=1))
-        self.place_of = np.full(cores.axons, -1, dtype=np.int64)
-        self.place_of[live] = np.arange(live.size)
-        self.n_axons = int(live.size)
-        self.synapses_per_axon = crossing[live].sum(axis=1, dtype=np.int64)
-        weight = cores.weight[c, self.neurons].astype(np.int32)
-        matrix = crossing[live] * weight[:, cores.axon_type[c, live]].T
-        if matrix.size and int(np.abs(matrix).sum(axis=0, dtype=np.int64).max()) >= EXACT_FLOAT32:
-            raise FileFormatError(f"core {c}: weights too large for exact sums; compile again")
-        quantities = [
-            a[c, self.neurons].astype(np.int32)
-            for a in (cores.leak, cores.threshold, cores.reset, cores.initial, cores.floor)
-        ]
-        rows = np.concatenate([matrix.astype(np.int32), np.stack(quantities)]).T
-        _, first, index = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-        self.stream = np.full(cores.neurons, -1, dtype=np.int64)
-        self.stream[self.neurons] = index.reshape(-1)
-        self.n_streams = int(first.size)
-        self.matrix = np.ascontiguousarray(matrix[:, first], dtype=np.float32)
-        self.leak, self.threshold, reset, self.initial, self.floor = (q[first] for q in quantities)
-        self.zero = reset == ZERO
-        self.top = cores.membrane_max
-
-    def integrate(self, arriving: AnyArray) -> AnyArray:
-        """Synaptic sums of 0/1 arrivals ``[..., axons]``: int32 ``[..., streams]``."""
-        return (arriving.astype(np.float32) @ self.matrix).astype(np.int32)
-
-    def run(self, arriving: AnyArray, ticks: int, keep: bool) -> CoreRun:
-        """All ticks of a core whose arrivals are all known; idle ticks are passed over."""
-        batch = arriving.shape[1]
-        spikes = np.zeros((ticks, batch, self.n_streams), dtype=np.uint8)
-        membranes = np.zeros(spikes.shape, dtype=np.int32) if keep else None
-        state = _State(self, batch)
-        busy: AnyArray = np.any(arriving.reshape(ticks, -1), axis=1)
-        sums = self.integrate(arriving[busy])
-        row, idle = np.cumsum(busy) - 1, np.zeros((batch, self.n_streams), dtype=np.int32)
-        wake = [*np.flatnonzero(busy).tolist(), ticks]  # the next tick with arrivals, in order
-        passable = bool((self.leak <= 0).all()) and not keep
-        following, tick = 0, 0
-        while tick < ticks:
-            if passable and not busy[tick] and state.quiet:
-                while wake[following] < tick:
-                    following += 1
-                state.rest(wake[following] - tick)
-                tick = wake[following]
-                continue
-            spikes[tick] = state.step(sums[row[tick]] if busy[tick] else idle)
-            if membranes is not None:
-                membranes[tick] = state.v
-            tick += 1
-        return CoreRun(self.stream, spikes, state.active, membranes)
-
-
-class _State:
-    """Membranes of a core over a batch, and the active updates so far."""
-
-    def __init__(self, core: _PreparedCore, batch: int) -> None:
-        self.core = core
-        self.v = np.repeat(core.initial[None], batch, axis=0)
-        self.awake: AnyArray = self.v != 0
-        self.quiet = not bool((self.v >= core.threshold).any())
-        self.active = np.zeros(core.n_streams, dtype=np.int64)
-
-    def step(self, a: AnyArray) -> AnyArray:
-        """Update the membranes with sums ``a`` ``[B, streams]``; returns the spikes, bool."""
-        v, core = self.v, self.core
-        v += a
-        v += core.leak
-        np.maximum(v, core.floor, out=v)
-        np.minimum(v, core.top, out=v)
-        fired: AnyArray = v >= core.threshold
-        v -= fired * core.threshold
-        v[fired & core.zero] = 0
-        self.quiet = not bool(fired.any()) or not bool((v >= core.threshold).any())
-        awake = v != 0
-        self.active += (self.awake | awake | fired | (core.leak != 0)).sum(axis=0)
-        self.awake = awake
-        return fired
-
-    def rest(self, ticks: int) -> None:
-        """Pass ticks without arrivals, quiet and with leaks up to 0: nobody fires."""
-        core = self.core
-        self.active += ticks * (self.awake | (core.leak != 0)).sum(axis=0)
-        if core.leak.any():
-            self.v += ticks * core.leak
-            np.maximum(self.v, core.floor, out=self.v)
-            self.awake = self.v != 0
-
-
 def _inbound(
-    cores: Cores, prepared: list[_PreparedCore]
+    cores: Cores, prepared: list[PreparedCore]
 ) -> list[list[tuple[int, int, AnyArray, AnyArray]]]:
     """Per core, its links by (source core, delay): streams sent and the axons they reach."""
     inbound: list[list[tuple[int, int, AnyArray, AnyArray]]] = [[] for _ in prepared]
@@ -385,36 +268,11 @@ def _merge(arriving: AnyArray, axons: AnyArray, spikes: AnyArray) -> None:
 
 
 def components(sources: list[list[int]]) -> list[list[int]]:
-    """Strongly connected components of the core graph, sources first (Tarjan 1972)."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    path: list[int] = []
-    on_path: set[int] = set()
-    found: list[list[int]] = []
-    for root in range(len(sources)):
-        if root in index:
-            continue
-        work = [(root, 0)]
-        while work:
-            node, child = work.pop()
-            if child == 0:
-                index[node] = low[node] = len(index)
-                path.append(node)
-                on_path.add(node)
-            elif sources[node][child - 1] in on_path:
-                low[node] = min(low[node], low[sources[node][child - 1]])
-            descended = False
-            for k in range(child, len(sources[node])):
-                neighbour = sources[node][k]
-                if neighbour not in index:
-                    work += [(node, k + 1), (neighbour, 0)]
-                    descended = True
-                    break
-                if neighbour in on_path:
-                    low[node] = min(low[node], index[neighbour])
-            if not descended and low[node] == index[node]:
-                cut = path.index(node)
-                found.append(sorted(path[cut:]))
-                on_path.difference_update(path[cut:])
-                del path[cut:]
-    return found
+    """Strongly connected components of the core graph, sources first."""
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(len(sources)))
+    graph.add_edges_from((s, c) for c, mine in enumerate(sources) for s in mine)
+    # Components of a graph come out in order of its reversed edges: what they hear comes first.
+    return [sorted(members) for members in nx.strongly_connected_components(graph.reverse())]

@@ -53,7 +53,7 @@ class TrueNorthTarget(Target):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """None: the simulator needs NumPy only."""
+        """None: the simulator needs nothing beyond what is always installed."""
         return None
 
     def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ BLOCKED_RUN = """
 import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        blocked = ("neurodeploy.ir", "neurodeploy.targets.base", "neurodeploy.energy", "networkx")
+        blocked = ("neurodeploy.ir", "neurodeploy.targets.base", "neurodeploy.energy")
         if name.startswith(blocked):
             raise ImportError("blocked: " + name)
 sys.meta_path.insert(0, Blocker())
