@@ -22,12 +22,6 @@ NAMES = sorted(METHODS.entries())
 X = np.random.default_rng(0).random((40, 1, 6, 6)).astype(np.float32)
 
 
-@pytest.fixture(autouse=True)
-def _seeded() -> None:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-
-
 def network(*middle: nn.Module, bias: bool = False) -> nn.Sequential:
     """A convolution, what is wrong with the network, and a linear layer."""
     torch.manual_seed(0)

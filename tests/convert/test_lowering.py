@@ -40,12 +40,6 @@ OPTIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _seeded() -> None:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-
-
 def graph_of(module: nn.Module, shape: tuple[int, ...], norm=None) -> AnalogGraph:
     return analog_from_torch(module.eval(), shape, "net", norm)
 

@@ -26,12 +26,6 @@ LEVELS = 16
 PLAIN = {"normalization": "max", "bias_correction": 0}
 
 
-@pytest.fixture(autouse=True)
-def _seeded() -> None:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-
-
 def small() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1),
