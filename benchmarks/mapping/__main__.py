@@ -1,9 +1,10 @@
 """Tables of partition and placement: ``python -m benchmarks.mapping``.
 
 Cores against their lower bound, hops per packet against placements without search, seconds and
-memory; cost against size from 1e4 to 1e7 neurons, with a plot; and, where the file of SANA-FE's
-DVS-gesture network can be read, energy and time against its tutorial's mapping. Every case runs in
-a process of its own on one thread. Packets are those of one spike of every neuron.
+memory; cost against size from 1e4 to 1e7 neurons, drawn where ``--plot`` names a file; and, where
+the file of SANA-FE's DVS-gesture network can be read, energy and time against its tutorial's
+mapping. Every case runs in a process of its own on one thread. Packets are those of one spike of
+every neuron.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--networks", type=names, default=list(NETWORKS))
     parser.add_argument("--boards", type=names, default=list(BOARDS))
     parser.add_argument("--sizes", type=names, default=[str(s) for s in SIZES], help="'' for none")
-    parser.add_argument("--plot", type=Path, default=Path("mapping_cost.png"))
+    parser.add_argument("--plot", type=Path, help="draw cost against size here")
     parser.add_argument("--dvs", type=Path, help="dvs_challenge.npz of the sanafe package")
     parser.add_argument("--layers", action="store_true", help="utilization layer by layer")
     parser.add_argument("--json", type=Path, help="also write all figures here")
@@ -58,6 +59,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         for name in chosen:
             if name not in known:
                 parser.error(f"no {kind} {name!r}: {', '.join(known)}")
+    if options.plot is not None and not options.sizes:
+        parser.error("--plot draws cost against size; --sizes names none")
     return options
 
 
@@ -83,7 +86,8 @@ def main(given: Sequence[str] | None = None) -> int:
             growth.append(alone(sized, int(pixels), "mesh"))
             print(line(growth[-1]), flush=True)
         print(slopes(growth))
-        print(plot(growth, options.plot))
+        if options.plot is not None:
+            print(plot(growth, options.plot))
     from benchmarks.mapping.dvs import dvs_file, dvs_table
 
     file = options.dvs or dvs_file()

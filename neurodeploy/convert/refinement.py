@@ -232,11 +232,9 @@ def _run_alone(
     inputs = []
     for name, values in sources.items():
         source = netlist.by_name[name]
-        current = isinstance(source.model, Input) and source.model.kind == "current"
         low, high = min(int(values.min()), 0), max(int(values.max()), 1)
-        inputs.append(
-            Population(name, source.shape, Input("current" if current else "spikes", low, high))
-        )
+        model = Input("current" if source.is_current_input else "spikes", low, high)
+        inputs.append(Population(name, source.shape, model))
     outputs = tuple(o for o in netlist.outputs if o.population == population.name)
     alone = RealNetlist(
         population.name,

@@ -63,6 +63,10 @@ class Activity:
     samples: int
     timesteps: int
 
+    def spikes(self) -> dict[str, IntArray]:
+        """Emissions of every neuron by population: int64 ``shape`` each."""
+        return {name: counts.spikes for name, counts in self.populations.items()}
+
     def __add__(self, other: Activity) -> Activity:
         if self.timesteps != other.timesteps:
             raise ValueError(f"runs of {self.timesteps} and {other.timesteps} steps do not add up")

@@ -149,7 +149,7 @@ def rates_from_activations(
         if isinstance(model, Neuron) and not model.fires:
             continue
         level = np.abs(_coded(population, activations))
-        if isinstance(model, Input) and model.kind == "current":
+        if population.is_current_input:
             rates[population.name] = (level >= 0.5).mean(axis=0)
             continue
         head: AnyArray = np.zeros(population.shape)
@@ -223,8 +223,7 @@ def expected_loads(mapping: CoreMapping, netlist: IntegerNetlist, activity: Acti
             sent = mapping.tilings[pre].sum_by_tile(spikes * arriving.destinations())
             spread(sent, packets, pre, pre)
     neurons: AnyArray = np.array([core.neurons for core in mapping.cores]) * activity.samples
-    tiles = len({(core.chip, core.x, core.y) for core in mapping.cores})
-    return StepLoads(neurons, active, fired, packets, received, synops, tiles)
+    return StepLoads(neurons, active, fired, packets, received, synops, mapping.tiles_in_use)
 
 
 def _share(population: Population, rates: Mapping[str, float | FloatArray]) -> FloatArray:
@@ -280,7 +279,7 @@ def _nothing_comes(
         # A certain source would be -inf, and 0 * -inf no number; this is as good as certain.
         silent = np.log1p(-np.minimum(shares[pre.name], 1 - 1e-15))
         total = _sum_over_sources(projection.connectivity, silent)
-        if isinstance(pre.model, Input) and pre.model.kind == "current":
+        if pre.is_current_input:
             lasting += total
         else:
             passing += total

@@ -12,15 +12,9 @@ import numpy as np
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
-from neurodeploy.ir.netlist import (
-    IntegerNetlist,
-    IntegerProjection,
-    Population,
-    Projection,
-    RealNetlist,
-)
-from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population, RealNetlist
 from neurodeploy.ir.record import RunRecord
+from neurodeploy.mapping.demand import on_chip
 
 
 def reached(connectivity: Connectivity, fired: AnyArray) -> AnyArray:
@@ -72,7 +66,7 @@ def arrivals(
     samples = next(iter(record.spikes.values())).shape[0]
     found: AnyArray = np.zeros((samples, T, *population.input_shape), dtype=bool)
     for projection, delay in zip(netlist.projections, plan.delays, strict=True):
-        if projection.post != population.name or written_by_host(netlist, projection):
+        if projection.post != population.name or not on_chip(netlist, projection):
             continue
         offset = plan.depth[projection.pre] + delay - plan.depth[population.name]
         first, last = max(0, -offset), min(T, T - offset)
@@ -86,12 +80,6 @@ def arrivals(
     return found
 
 
-def written_by_host(netlist: IntegerNetlist | RealNetlist, projection: Projection) -> bool:
-    """Whether the contribution of a projection is a bias that the host writes."""
-    model = netlist.by_name[projection.pre].model
-    return isinstance(model, Input) and model.kind == "current"
-
-
 def host_bias(
     netlist: IntegerNetlist | RealNetlist, population: Population, record: RunRecord
 ) -> AnyArray:
@@ -100,7 +88,7 @@ def host_bias(
     number = np.int64 if isinstance(netlist, IntegerNetlist) else np.float64
     total: AnyArray = np.zeros((samples, *population.input_shape), dtype=number)
     for projection in netlist.incoming[population.name]:
-        if written_by_host(netlist, projection):
+        if not on_chip(netlist, projection):
             given = record.spikes[projection.pre][:, 0]
             if isinstance(projection, IntegerProjection):
                 total = total + projection.synaptic_input(given)

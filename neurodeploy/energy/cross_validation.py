@@ -41,9 +41,9 @@ def cross_validate(
 ) -> list[LayerComparison]:
     """Compare two runs on the same samples, population by population.
 
-    Populations that emit nothing (integrators) and inputs are left out. ``mean_neuron_difference``
-    is the mean over neurons of |spikes_integer - spikes_real| per inference: it shows differences
-    that cancel in the sum.
+    Inputs, populations that emit nothing (integrators) and those that the real-valued netlist does
+    not have are left out. ``mean_neuron_difference`` is the mean over neurons of
+    |spikes_integer - spikes_real| per inference: it shows differences that cancel in the sum.
     """
     layers = []
     for population in integer_netlist.populations:

@@ -45,6 +45,11 @@ def measure_activity(
     execute : callable
     chunk : int, optional
         Samples run at a time; chosen by size if not given.
+
+    Raises
+    ------
+    DataError
+        If there is no sample, or inputs have different numbers of them.
     """
     total: Activity | None = None
     for part in _records(netlist, stimulus, execute, chunk, progress):
@@ -105,10 +110,14 @@ def _records(
     chunk: int | None,
     progress: Progress | None,
 ) -> Iterator[RunRecord]:
-    samples = min((len(values) for values in stimulus.values()), default=0)
+    given = {name: len(values) for name, values in stimulus.items()}
+    samples = min(given.values(), default=0)
     if samples < 1:
-        raise DataError("no samples to measure activity with; give at least one")
-    size = chunk or chunk_size(netlist, netlist.timesteps)
+        raise DataError(f"{netlist.name}: no samples to measure activity with; give at least one")
+    if max(given.values()) != samples:
+        counts = ", ".join(f"{n} of {name}" for name, n in given.items())
+        raise DataError(f"{netlist.name}: samples differ by input: {counts}; give as many of each")
+    size = chunk_size(netlist, netlist.timesteps) if chunk is None else chunk
     for start in range(0, samples, size):
         stop = min(start + size, samples)
         yield execute({name: values[start:stop] for name, values in stimulus.items()})

@@ -11,21 +11,20 @@ or made again for more cores where that takes no more than seconds.
 
 from __future__ import annotations
 
-from collections import abc
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from neurodeploy.boards.board import COUNTED, SYNOPS_BY_KIND, Board
+from neurodeploy.boards.board import Board
 from neurodeploy.energy.activity import Activity
+from neurodeploy.energy.counted_cut import CountedCut
 from neurodeploy.energy.traffic import Traffic, count_traffic
 from neurodeploy.errors import CapacityError
-from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.demand import is_listed, on_chip
-from neurodeploy.mapping.flows import CoreFlows, core_flows
 from neurodeploy.mapping.listed_cut import known_cuts
 from neurodeploy.mapping.partition import Preference, partition
 from neurodeploy.mapping.placing.annealing import Budget
@@ -39,8 +38,6 @@ from neurodeploy.mapping.placing.placement import (
     place,
 )
 
-_RECEIVING = ("packets_received", "synops", *SYNOPS_BY_KIND)
-_ON_THE_WAY = ("hops_x", "hops_y", "chip_crossings")
 _SECONDS, _LEAST_SECONDS = 24.0, 1.0
 _MOST_CUTS = 7
 _SLACKS = (1.0, 1.5, 2.0)
@@ -72,7 +69,8 @@ def place_by_activity(
     activity : Activity
     objective : {"energy", "time", "pareto", "none"}
     budget : Budget, optional
-        For every search; if not given, all together take about half a minute at most.
+        For every search; if not given, all together take about half a minute at most, or a second
+        each where they are many.
     seed : int
 
     Raises
@@ -81,31 +79,33 @@ def place_by_activity(
         For another objective.
     """
     wanted = objective_named(objective)
-    spikes = {name: counts.spikes for name, counts in activity.populations.items()}
-    cuts = [mapping]
+    first = CountedCut(mapping, netlist, activity)
+    cuts = [first]
     if wanted != "none":
-        traffic = count_traffic(mapping, netlist, activity).events()
-        known = (n * (mapping.board.energy(event) or 0.0) for event, n in traffic.items())
-        cuts += cuts_of_fewer_packets(mapping, netlist, spikes, sum(known))
+        cuts += cuts_of_fewer_packets(first)
     if wanted in ("time", "pareto"):
-        cuts += cuts_of_less_time(mapping, netlist, activity)
+        cuts += cuts_of_less_time(first)
     if budget is None:
         searches = len(cuts) * (2 if wanted in ("time", "pareto") else 1)
         budget = Budget(seconds=max(_LEAST_SECONDS, _SECONDS / searches))
     candidates: list[Candidate] = []
     for cut in cuts:
-        flows = core_flows(cut, netlist, spikes)
-        busy = core_seconds(cut, netlist, activity)
-        found = place(cut, flows, wanted, budget=budget, seed=seed, core_seconds=busy)
+        found = place(
+            cut.mapping,
+            cut.flows,
+            wanted,
+            budget=budget,
+            seed=seed,
+            core_seconds=cut.core_seconds,
+        )
         candidates += found.candidates
     return choose(candidates, wanted, measured=True)
 
 
 def as_placed(mapping: Mapping, netlist: IntegerNetlist, activity: Activity) -> Placement:
     """Figures of a mapping whose places are given."""
-    spikes = {name: counts.spikes for name, counts in activity.populations.items()}
-    flows = core_flows(mapping, netlist, spikes)
-    return current_placement(mapping, flows, "as given", core_seconds(mapping, netlist, activity))
+    given = CountedCut(mapping, netlist, activity)
+    return current_placement(mapping, given.flows, "as given", given.core_seconds)
 
 
 def placed_traffic(
@@ -126,109 +126,69 @@ def placed_traffic(
     return count_traffic(chosen, netlist, activity).with_busy_time(traffic.busy_s)
 
 
-def core_seconds(
-    mapping: Mapping, netlist: IntegerNetlist, activity: Activity
-) -> FloatArray | None:
-    """Working time of every core over a run, barriers included; None if unknown.
-
-    By means over steps: of the two halves of a core the one that is longer on average.
-    """
-    board = mapping.board
-    if board.tick is not None:
-        return None
-    traffic = count_traffic(mapping, netlist, activity)
-    sending: FloatArray = np.zeros(mapping.n_cores)
-    receiving: FloatArray = np.zeros(mapping.n_cores)
-    for event in COUNTED:
-        if event in _ON_THE_WAY:
-            continue
-        latency = board.latency(event)
-        if latency is None:
-            return None
-        if latency:
-            counts = np.array([getattr(core, event) for core in traffic.cores], dtype=np.float64)
-            half = receiving if event in _RECEIVING else sending
-            half += counts * latency
-    busy: FloatArray = np.maximum(sending, receiving)
-    tiles = len({(core.chip, core.x, core.y) for core in mapping.cores})
-    return busy + _barriers(board, tiles) * traffic.steps_per_sample * traffic.samples
-
-
-def _barriers(board: Board, tiles: int) -> float:
-    barrier = board.barrier_at(tiles)
-    return 0.0 if barrier is None else barrier.si
-
-
-def cuts_of_fewer_packets(
-    mapping: Mapping,
-    netlist: IntegerNetlist,
-    spikes: abc.Mapping[str, IntArray],
-    dynamic_j: float,
-) -> list[Mapping]:
+def cuts_of_fewer_packets(first: CountedCut) -> list[CountedCut]:
     """The cut with the fewest packets, on as many chips, if what it saves is worth its cores.
 
-    That is a two-hundredth of the dynamic energy. Where static power is paid by the core, only
-    among cuts with as few cores; and none where the energies of hops are unknown.
+    That is a two-hundredth of the dynamic energy, as far as it is known. Where static power is
+    paid by the core, only among cuts with as few cores; and none where the energies of hops are
+    unknown.
     """
-    board = mapping.board
+    mapping, netlist, board = first.mapping, first.netlist, first.mapping.board
     costs = HopCosts.of(board)
     if costs.unit != "J":
         return []
     room = mapping.n_chips * board.grid.cores_per_chip
     by_core = board.static_power is not None and board.static_power_per == "core"
-    first = core_flows(mapping, netlist, spikes)
-    best, fewest = None, first
-    known = known_cuts(netlist, [mapping.tilings])
+    best = first
+    spikes, known = first.activity.spikes(), known_cuts(netlist, [mapping.tilings])
     for slack in (1.0,) if by_core else _SLACKS:
-        try:
-            cut = partition(netlist, board, Preference(slack=slack, spikes=spikes, known=known))
-        except CapacityError:
-            # More cores than the board has.
+        cut = _cut_by(netlist, board, Preference(slack=slack, spikes=spikes, known=known))
+        if cut is None or cut.n_cores > room or (by_core and cut.n_cores > mapping.n_cores):
             break
-        if cut.n_cores > room or (by_core and cut.n_cores > mapping.n_cores):
-            break
-        flows = core_flows(cut, netlist, spikes)
-        if _packets(flows) < _packets(fewest):
-            best, fewest = cut, flows
-    each = costs.packet + _HOPS * max(costs.x, costs.y)
-    saved = (_packets(first) - _packets(fewest)) * each
-    return [best] if best is not None and saved >= _WORTHWHILE * dynamic_j else []
+        counted = CountedCut(cut, netlist, first.activity)
+        if counted.packets < best.packets:
+            best = counted
+    if best is first:
+        return []
+    saved = (first.packets - best.packets) * (costs.packet + _HOPS * max(costs.x, costs.y))
+    dynamic = sum(n * (board.energy(event) or 0.0) for event, n in first.traffic.events().items())
+    return [best] if saved >= _WORTHWHILE * dynamic else []
 
 
-def _packets(flows: CoreFlows) -> int:
-    return flows.total + int(flows.from_host.sum())
-
-
-def cuts_of_less_time(
-    mapping: Mapping, netlist: IntegerNetlist, activity: Activity
-) -> list[Mapping]:
+def cuts_of_less_time(first: CountedCut) -> list[CountedCut]:
     """Cuts into ever more cores, of three kinds, each with less time per step than the one before.
 
     With the fewest input axons, with the fewest packets, and by channels.
     """
-    found: list[Mapping] = []
-    first = core_seconds(mapping, netlist, activity)
-    if first is None:
+    found: list[CountedCut] = []
+    if first.core_seconds is None:
         return found
-    spikes = {name: counts.spikes for name, counts in activity.populations.items()}
-    made = [mapping.tilings]
+    netlist, board = first.netlist, first.mapping.board
+    spikes, made = first.activity.spikes(), [first.mapping.tilings]
     for kind in (Preference(), Preference(slack=1.5, spikes=spikes), Preference(by_channels=True)):
         kind = replace(kind, known=known_cuts(netlist, made))
-        current: Mapping | None = partition(netlist, mapping.board, kind)
-        least = float(first.max())
+        mapping = _cut_by(netlist, board, kind)
+        least = float(first.core_seconds.max())
         for _ in range(_MOST_CUTS):
-            assert current is not None
-            seconds = core_seconds(current, netlist, activity)
-            assert seconds is not None
-            if seconds.max() < least:
-                least = float(seconds.max())
-                found.append(current)
-            made.append(current.tilings)
-            kind = replace(kind, known=known_cuts(netlist, made))
-            current = _spread(current, netlist, seconds, kind)
-            if current is None:
+            if mapping is None:
                 break
+            cut = CountedCut(mapping, netlist, first.activity)
+            assert cut.core_seconds is not None
+            if cut.core_seconds.max() < least:
+                least = float(cut.core_seconds.max())
+                found.append(cut)
+            made.append(mapping.tilings)
+            kind = replace(kind, known=known_cuts(netlist, made))
+            mapping = _spread(mapping, netlist, cut.core_seconds, kind)
     return found
+
+
+def _cut_by(netlist: IntegerNetlist, board: Board, preference: Preference) -> Mapping | None:
+    """The cut by a preference; None if it takes more cores than the board has."""
+    try:
+        return partition(netlist, board, preference)
+    except CapacityError:
+        return None
 
 
 def _recut_in_time(netlist: IntegerNetlist, name: str) -> bool:
@@ -255,8 +215,5 @@ def _spread(
         return None
     if sum(fewest.values()) > mapping.board.grid.n_cores:
         return None
-    try:
-        return partition(netlist, mapping.board, replace(kind, least=fewest))
-    except CapacityError:
-        # Uneven cuts can take more cores than asked for.
-        return None
+    # Uneven cuts can take more cores than asked for.
+    return _cut_by(netlist, mapping.board, replace(kind, least=fewest))

@@ -34,14 +34,17 @@ from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.flows import reaches_of
 from neurodeploy.mapping.reach import merge
 
-_NEURON_HALF = (
+NEURON_HALF: tuple[str, ...] = (
     "neuron_accesses",
     "neuron_updates_active",
     "neuron_updates_inactive",
     "spikes",
     "packets",
 )
-_RECEIVING_HALF = ("packets_received", "synops", *SYNOPS_BY_KIND)
+"""Events whose time adds up in the half of a core that updates neurons and sends."""
+
+RECEIVING_HALF: tuple[str, ...] = ("packets_received", "synops", *SYNOPS_BY_KIND)
+"""Events whose time adds up in the half of a core that receives; ways take no core's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,7 @@ def step_loads(mapping: Mapping, netlist: IntegerNetlist, record: RunRecord) -> 
         else:
             packets[:, window, targets] += reaching
     neurons = np.array([core.neurons for core in mapping.cores], dtype=np.int64)
-    tiles = len({(core.chip, core.x, core.y) for core in mapping.cores})
-    return StepLoads(neurons, active, fired, packets, received, synops, tiles)
+    return StepLoads(neurons, active, fired, packets, received, synops, mapping.tiles_in_use)
 
 
 def _span(mapping: Mapping, name: str) -> slice:
@@ -148,7 +150,7 @@ def unknown_latencies(board: Board, tiles: int) -> list[str]:
     missing = [
         f"events.{name}.latency"
         for name in COUNTED
-        if name in (*_NEURON_HALF, *_RECEIVING_HALF) and board.latency(name) is None
+        if name in (*NEURON_HALF, *RECEIVING_HALF) and board.latency(name) is None
     ]
     known = board.barrier_at(tiles) is not None
     return missing + ([] if known else [board.barrier_key(tiles)])
@@ -166,7 +168,7 @@ def busy_seconds(loads: StepLoads, board: Board) -> float | None:
 def busy_by_core(loads: StepLoads, board: Board) -> FloatArray | None:
     """Working time of every core in every step, ``[B, steps, n_cores]``; None if unknown."""
     halves = []
-    for events in (_NEURON_HALF, _RECEIVING_HALF):
+    for events in (NEURON_HALF, RECEIVING_HALF):
         total: FloatArray = np.zeros(loads.active.shape)
         for event in events:
             latency = board.latency(event)

@@ -32,7 +32,7 @@ from neurodeploy.energy.activity import Activity, PopulationActivity
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Connectivity, Dense, Sparse
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.demand import on_chip
 from neurodeploy.mapping.flows import reaches_of
@@ -220,8 +220,7 @@ def host_work(netlist: IntegerNetlist, activity: Activity) -> tuple[int, int]:
     injected, macs = 0, 0
     written: set[str] = set()
     for population in netlist.inputs:
-        assert isinstance(population.model, Input)
-        if population.model.kind == "spikes":
+        if not population.is_current_input:
             injected += int(activity.populations[population.name].spikes.sum())
             continue
         for projection in netlist.outgoing[population.name]:

@@ -17,7 +17,7 @@ from neurodeploy.ir.arrays import (
     per_neuron,
     whole_sizes,
 )
-from neurodeploy.ir.neurons import MaxPool, Model, Neuron
+from neurodeploy.ir.neurons import Input, MaxPool, Model, Neuron
 
 MAX_NEURONS = 2**31 - 1
 Coding = Literal["rate", "sum"]
@@ -109,6 +109,15 @@ class Population:
     def input_shape(self) -> tuple[int, ...]:
         """Shape that incoming projections target; differs from ``shape`` for pooling only."""
         return self.model.input_shape if isinstance(self.model, MaxPool) else self.shape
+
+    @property
+    def is_current_input(self) -> bool:
+        """Whether it is an input of one value per sample that holds throughout the window.
+
+        It has no events: what it adds to its targets is the same in every step, so that a device
+        can take it as a bias instead of spikes. False for neurons, pools and inputs of spikes.
+        """
+        return isinstance(self.model, Input) and self.model.kind == "current"
 
     @property
     def lag(self) -> int:

@@ -64,7 +64,7 @@ def checked_stimulus(
         model = population.model
         assert isinstance(model, Input)
         values = np.asarray(stimulus[name])
-        lead = (timesteps,) if model.kind == "spikes" else ()
+        lead = () if population.is_current_input else (timesteps,)
         if values.ndim < 1 or values.shape[1:] != (*lead, *population.shape):
             raise DataError(
                 f"input {name!r}: stimulus of shape {values.shape}; expected "

@@ -168,7 +168,7 @@ def run_reference(
                 continue
             if isinstance(population.model, Input):
                 given = values[population.name]
-                current = population.model.kind == "current"
+                current = population.is_current_input
                 spikes[population.name][:, t] = given if current else given[:, t]
                 continue
             state = states[population.name]

@@ -206,6 +206,11 @@ class Mapping:
         return len({core.chip for core in self.cores})
 
     @property
+    def tiles_in_use(self) -> int:
+        """Tiles of the mesh with a core in use."""
+        return len({(core.chip, core.x, core.y) for core in self.cores})
+
+    @property
     def lower_bound(self) -> int:
         """Cores that all populations take at least."""
         return sum(bound.cores for bound in self.bounds.values())

@@ -11,8 +11,14 @@ import numpy as np
 from neurodeploy.boards.board import Board
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Dense, Sparse
-from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.ir.netlist import (
+    IntegerNetlist,
+    IntegerProjection,
+    Population,
+    Projection,
+    RealNetlist,
+)
+from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.mapping.assignment import Assignment, Cut, channel_block
 from neurodeploy.mapping.axons import AxonSharing, Reach
 from neurodeploy.mapping.listed_reach import sparse_reach
@@ -39,14 +45,13 @@ REMEDIES: dict[str, str] = {
 """What helps against each."""
 
 
-def on_chip(netlist: IntegerNetlist, projection: IntegerProjection) -> bool:
+def on_chip(netlist: IntegerNetlist | RealNetlist, projection: Projection) -> bool:
     """Whether the synapses of a projection lie on cores.
 
     Those of a ``current`` input do not: its constant contribution ``W . q`` is computed once per
     sample on the host and written into the cores as biases.
     """
-    model = netlist.by_name[projection.pre].model
-    return not (isinstance(model, Input) and model.kind == "current")
+    return not netlist.by_name[projection.pre].is_current_input
 
 
 def is_listed(netlist: IntegerNetlist, population: Population) -> bool:

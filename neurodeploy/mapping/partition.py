@@ -28,7 +28,7 @@ from neurodeploy.boards.board import Board
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
-from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.ir.neurons import Input, MaxPool, Neuron
 from neurodeploy.mapping.allocation import CoreAllocation, parts_of
 from neurodeploy.mapping.allocation import Mapping as CoreMapping
 from neurodeploy.mapping.assignment import Cut
@@ -305,17 +305,16 @@ def _assumptions(netlist: IntegerNetlist, board: Board) -> tuple[str, ...]:
     payload = board.limit("payload_bits")
     for population in netlist.populations:
         model = population.model
-        if isinstance(model, Input):
-            if model.kind == "current":
-                notes.append(
-                    f"{population.name}: current input, computed on the host and written as biases "
-                    "once per sample"
-                )
+        if population.is_current_input:
+            notes.append(
+                f"{population.name}: current input, computed on the host and written as biases "
+                "once per sample"
+            )
         elif isinstance(model, MaxPool):
             notes.append(
                 f"{population.name}: max-pooling costed as a neuron per output and per accumulator"
             )
-        elif payload == 1 and (model.payload_max > 1 or model.signed):
+        elif isinstance(model, Neuron) and payload == 1 and (model.payload_max > 1 or model.signed):
             notes.append(
                 f"{population.name}: graded or signed spikes costed as one packet each; "
                 f"{board.name} sends binary ones"

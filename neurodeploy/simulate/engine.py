@@ -156,7 +156,7 @@ class _Chunk:
         for name, dtype in self.plan.inputs.items():
             population = self.netlist.by_name[name]
             flat = channels_last(values[name], population.shape)
-            if _is_current(population.model):
+            if population.is_current_input:
                 self.rasters[name] = torch.tensor(flat, dtype=dtype)[None]
             else:
                 self.rasters[name] = torch.tensor(
@@ -219,7 +219,7 @@ class _Chunk:
                 continue
             if link.shift > 0 and drive.varying is None:
                 drive.varying = self._zeros(stage)
-            if _is_current(self.netlist.by_name[link.pre].model):
+            if self.netlist.by_name[link.pre].is_current_input:
                 assert drive.varying is not None  # without a shift it would be constant
                 drive.varying[:steps].add_(link.product(emitted[0]))
                 continue
@@ -296,7 +296,3 @@ class _Chunk:
 def even_chunk(batch: int, most: int) -> int:
     """Size of equal chunks of at most ``most``."""
     return max(1, -(-batch // max(1, -(-batch // most))))
-
-
-def _is_current(model: object) -> bool:
-    return isinstance(model, Input) and model.kind == "current"

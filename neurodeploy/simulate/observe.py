@@ -245,8 +245,7 @@ class SummaryObserver(Observer):
 def _as_emitted(
     netlist: IntegerNetlist | RealNetlist, name: str, values: IntArray, timesteps: int
 ) -> AnyArray:
-    model = netlist.by_name[name].model
-    if isinstance(model, Input) and model.kind == "current":
+    if netlist.by_name[name].is_current_input:
         return np.repeat(values[:, None], timesteps, axis=1)
     return values
 

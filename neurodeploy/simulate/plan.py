@@ -202,8 +202,7 @@ def _bias_may_join_input(population: Population) -> bool:
 
 def is_constant(netlist: IntegerNetlist | RealNetlist, link: Link) -> bool:
     """Whether a link delivers the same in every step."""
-    model = netlist.by_name[link.pre].model
-    return isinstance(model, Input) and model.kind == "current" and link.shift == 0
+    return netlist.by_name[link.pre].is_current_input and link.shift == 0
 
 
 def _sample_bytes(
@@ -215,10 +214,7 @@ def _sample_bytes(
     """Bytes of one sample at the worst moment, rasters and temporary results."""
 
     def raster_bytes(population: Population) -> int:
-        model = population.model
-        if isinstance(model, Input) and model.kind == "current":
-            return 0
-        return population.size * timesteps * 4
+        return 0 if population.is_current_input else population.size * timesteps * 4
 
     alive = {p.name: raster_bytes(p) for p in netlist.inputs}
     left = dict(uses)

@@ -85,6 +85,14 @@ def test_cost_against_size_is_plotted(tmp_path: Path) -> None:
     assert path.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_nothing_is_drawn_unasked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tables.arguments([]).plot is None
+    assert tables.arguments(["--plot", "cost.png"]).plot == Path("cost.png")
+    with pytest.raises(SystemExit):
+        tables.arguments(["--plot", "cost.png", "--sizes", ""])
+    assert "--sizes names none" in capsys.readouterr().err
+
+
 def test_boards_are_large_enough() -> None:
     square = mesh(1_000_000).grid
     assert square.tiles_x == square.tiles_y

@@ -10,11 +10,14 @@ import pytest
 
 from neurodeploy.boards.board import Board
 from neurodeploy.boards.constant import Constant
+from neurodeploy.energy import counted_cut
 from neurodeploy.energy.activity import Activity, PopulationActivity
-from neurodeploy.energy.placing import as_placed, core_seconds, place_by_activity, placed_traffic
+from neurodeploy.energy.counted_cut import CountedCut
+from neurodeploy.energy.placing import as_placed, place_by_activity, placed_traffic
 from neurodeploy.energy.traffic import Traffic, count_traffic
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
+from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.flows import core_flows
 from neurodeploy.mapping.partition import partition
 from neurodeploy.mapping.placing.annealing import Budget
@@ -60,7 +63,7 @@ def placed(objective: str) -> Placement:
 
 def test_busy_seconds_are_written_out() -> None:
     traffic = count_traffic(MAPPING, NET, ACTIVITY)
-    found = core_seconds(MAPPING, NET, ACTIVITY)
+    found = CountedCut(MAPPING, NET, ACTIVITY).core_seconds
     assert found is not None
     # Loihi 1: updates 8.4 and 5.3 ns, packets 2.1 ns, synops 3.5 ns, a barrier of 465 ns.
     steps = traffic.steps_per_sample * traffic.samples
@@ -76,7 +79,7 @@ def test_unknown_latencies_leave_the_time_to_the_links() -> None:
     events["synops"] = dataclasses.replace(events["synops"], latency=None)
     silent = dataclasses.replace(BOARD, events=events)
     mapping = partition(NET, silent)
-    assert core_seconds(mapping, NET, ACTIVITY) is None
+    assert CountedCut(mapping, NET, ACTIVITY).core_seconds is None
     placement = place_by_activity(mapping, NET, ACTIVITY, "time", budget=SHORT)
     assert placement.chosen.cost.time_s == pytest.approx(placement.chosen.cost.busiest_link * 5e-9)
     assert {c.mapping.n_cores for c in placement.candidates} == {mapping.n_cores}
@@ -88,7 +91,7 @@ def test_energy_takes_the_cut_with_fewer_packets_on_the_same_chips() -> None:
     dear = dear_packets(BOARD)
     mapping = partition(NET, dear)
     frugal = place_by_activity(mapping, NET, ACTIVITY, budget=SHORT)
-    spikes = {name: counts.spikes for name, counts in ACTIVITY.populations.items()}
+    spikes = ACTIVITY.spikes()
     assert frugal.mapping.tilings != mapping.tilings
     assert frugal.chosen.cost.packets < core_flows(mapping, NET, spikes).total
     assert frugal.mapping.n_chips == mapping.n_chips
@@ -114,7 +117,7 @@ def test_time_spreads_the_work_over_more_cores() -> None:
     assert frugal.measured
     assert quick.mapping.n_cores > MAPPING.n_cores
     assert quick.chosen.cost.key[1] < 0.7 * frugal.chosen.cost.key[1]
-    busy = core_seconds(quick.mapping, NET, ACTIVITY)
+    busy = CountedCut(quick.mapping, NET, ACTIVITY).core_seconds
     assert busy is not None
     assert busy.max() == pytest.approx(quick.chosen.cost.time_s, rel=1e-12)
     front = placed("pareto").front
@@ -124,10 +127,33 @@ def test_time_spreads_the_work_over_more_cores() -> None:
         assert not candidate.cost.dominates(quick.chosen.cost)
 
 
+def test_every_cut_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[Mapping] = []
+
+    def count(mapping: Mapping, netlist: IntegerNetlist, activity: Activity) -> Traffic:
+        counted.append(mapping)
+        return count_traffic(mapping, netlist, activity)
+
+    monkeypatch.setattr(counted_cut, "count_traffic", count)
+    place_by_activity(MAPPING, NET, ACTIVITY, "time", budget=Budget(0, None))
+    assert counted[0] is MAPPING
+    assert len(counted) > 1
+    assert len({id(mapping) for mapping in counted}) == len(counted)
+
+
 def test_a_full_board_is_cut_no_finer() -> None:
     full = board(grid((1, 1), (MAPPING.n_cores, 1)), neurons=128)
     placement = place_by_activity(partition(NET, full), NET, ACTIVITY, "time", budget=SHORT)
     assert {c.mapping.n_cores for c in placement.candidates} == {MAPPING.n_cores}
+
+
+def test_cuts_that_the_board_has_no_cores_for_are_left_out() -> None:
+    # What a little more room saves in output axons is not found by every preference.
+    limits = {"neurons": 128, "input_axons": 4096, "output_axons": 64}
+    n_cores = partition(NET, board(grid((1, 1), (60, 60)), **limits)).n_cores
+    mapping = partition(NET, board(grid((1, 1), (n_cores, 1)), **limits))
+    placement = place_by_activity(mapping, NET, ACTIVITY, "time", budget=Budget(0, None))
+    assert {c.mapping.n_cores for c in placement.candidates} == {n_cores}
 
 
 def test_events_follow_the_chosen_mapping() -> None:
@@ -138,7 +164,7 @@ def test_events_follow_the_chosen_mapping() -> None:
         again.append(1)
         return before
 
-    spikes = {name: counts.spikes for name, counts in ACTIVITY.populations.items()}
+    spikes = ACTIVITY.spikes()
     frugal = place(MAPPING, core_flows(MAPPING, NET, spikes), "energy", budget=SHORT)
     after = placed_traffic(before, MAPPING, frugal, NET, ACTIVITY, measure)
     assert not again

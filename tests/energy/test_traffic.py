@@ -121,6 +121,15 @@ def test_no_samples_is_an_error() -> None:
         measure_activity(netlist, none, lambda s: run(netlist, s))
 
 
+def test_inputs_with_different_numbers_of_samples_are_an_error() -> None:
+    cases = (case(n) for n in CASES)
+    c = next(c for c in cases if len(c.stimulus) > 1)
+    first = next(iter(c.stimulus))
+    uneven = {**c.stimulus, first: c.stimulus[first][1:]}
+    with pytest.raises(DataError, match=r"samples differ by input: .*; give as many of each"):
+        measure_activity(c.netlist, uneven, lambda s: run(c.netlist, s))
+
+
 def test_an_incomplete_record_is_refused() -> None:
     netlist, stimulus = next((case(n).netlist, case(n).stimulus) for n in CASES)
     hidden = next(p.name for p in netlist.populations if not isinstance(p.model, Input))

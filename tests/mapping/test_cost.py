@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -129,6 +131,26 @@ def test_unknown_hop_energies_count_hops() -> None:
     several = HopCosts.of(board(grid((2, 1)), crossing=None))
     assert several.notes == ("a chip border counts as one hop more: what it takes is unknown",)
     assert "in hops" in HopCosts.of(board(hops=None)).notes[0]
+
+
+def test_unknown_energies_of_packets_are_told() -> None:
+    on = board()
+    events = {**on.events, "packets": replace(on.events["packets"], energy=None)}
+    costs = HopCosts.of(replace(on, events=events))
+    assert (costs.packet, costs.unit) == (0.0, "J")
+    assert costs.notes == ("packets cost nothing but their ways: their energies are unknown",)
+
+
+def test_links_of_one_known_latency_are_priced_alike() -> None:
+    on = board(grid((1, 1), (3, 3)))
+    events = {**on.events, "hops_y": replace(on.events["hops_y"], latency=None)}
+    costs = HopCosts.of(replace(on, events=events))
+    assert costs.latency_x is not None
+    assert costs.latency_y is None
+    loads = [np.full((3, 2), 7.0) for _ in range(4)]
+    priced = PricedLinks.of(loads, on.grid.positions(np.arange(9)), costs)
+    np.testing.assert_array_equal(priced.east, priced.north)
+    assert priced.east[0, 1] == 9.0
 
 
 def test_the_busiest_core_counts_where_it_is_known() -> None:

@@ -283,3 +283,5 @@ def test_partitioners_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TargetUnavailableError, match=r"pip install 'neurodeploy\[partition\]'"):
         partition_graph(graph, limits)
+    with pytest.raises(TargetUnavailableError, match=r"pip install 'neurodeploy\[mt-kahypar\]'"):
+        partition_graph(graph, limits, partitioner="mt-kahypar")

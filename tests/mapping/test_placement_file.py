@@ -79,6 +79,12 @@ BAD = [
     (lambda d: d.update(populations={}), r"populations: expected a list"),
     (lambda d: d["populations"].insert(0, 7), r"populations\[0\]: expected a table with a name"),
     (lambda d: d["populations"].append(d["populations"][0]), r"c0: listed twice"),
+    (
+        lambda d: d["populations"].append({**d["populations"][0], "name": "a\nb"}),
+        r"populations\[\d\]: expected a table with a name",
+    ),
+    (lambda d: edit(d, "cores", "x" * 9999), r"c1: cores 'x+\.\.\.x+', expected a list; save"),
+    (lambda d: misplace(d, [0] * 9999), r"c0, core 2: \[[0, ]+\.\.\.\], expected \[chip, x, y\]"),
 ]
 
 

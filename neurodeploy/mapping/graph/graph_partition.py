@@ -33,6 +33,7 @@ PARTITIONERS: tuple[str, ...] = ("auto", "metis", "mt-kahypar")
 """``auto``: METIS where pymetis is installed, otherwise Mt-KaHyPar."""
 
 _MODULES = {"metis": "pymetis", "mt-kahypar": "mtkahypar"}
+_EXTRAS = {"metis": "partition", "mt-kahypar": "mt-kahypar"}
 # Vertices per part at which coarsening stops.
 _COARSEST = 20
 # Pin counts of a refinement are kept for all pairs (vertex or net, part): 4 bytes each, twice.
@@ -132,9 +133,10 @@ def partition_by_size(
 def _installed(partitioner: str) -> str:
     chosen = available(partitioner)
     if chosen is None:
+        first = PARTITIONERS[1] if partitioner == "auto" else partitioner
         raise TargetUnavailableError(
-            f"partitioner {partitioner!r}: {_MODULES.get(partitioner, 'pymetis')} is not installed "
-            "here; install it with: pip install 'neurodeploy[partition]'"
+            f"partitioner {partitioner!r}: {_MODULES[first]} is not installed here; install it "
+            f"with: pip install 'neurodeploy[{_EXTRAS[first]}]'"
         )
     return chosen
 

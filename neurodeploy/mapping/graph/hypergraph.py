@@ -196,7 +196,7 @@ class Affinity:
 
     @classmethod
     def of_nets(cls, graph: Hypergraph) -> Affinity:
-        """Of all pairs that share a net of at most 40 pins."""
+        """Of all pairs that share a net of at most 40 pins, and of neighbours in larger ones."""
         return cls.of_pairs(graph.n, *_shared_nets(graph))
 
     @classmethod
@@ -276,10 +276,13 @@ class Affinity:
 
 
 def _shared_nets(graph: Hypergraph) -> tuple[IntArray, IntArray]:
-    """Pairs of vertices that share small nets (``a * n + b``, a < b) and how strongly."""
+    """Pairs of vertices that share nets (``a * n + b``, a < b) and how strongly.
+
+    Of a net of more than 40 pins only pairs that follow each other in its list.
+    """
     of_pin = graph.net_sizes[graph.net_of_pin]
     number = np.arange(graph.pins.size)
-    # Of a large net only neighbours in its list; a single one of 1e4 pins has 5e7 pairs.
+    # A single net of 1e4 pins has 5e7 pairs.
     small = of_pin <= _LARGEST_PAIRED_NET
     begin = np.where(small, graph.start[graph.net_of_pin], number + 1)
     others = np.where(small, of_pin, graph.start[graph.net_of_pin + 1] > number + 1)

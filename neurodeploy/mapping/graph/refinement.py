@@ -81,11 +81,6 @@ class Refinement:
         """Whether no part is too large."""
         return bool((self.load <= self.capacity).all())
 
-    @property
-    def cut_share(self) -> float:
-        """Share of the nets that have been cut."""
-        return float(self._cut.mean()) if self._cut.size else 0.0
-
     def improve(self, temperatures: Sequence[float], patience: int, least_gain: float) -> None:
         """Rounds of moves, for one temperature tau after the other.
 

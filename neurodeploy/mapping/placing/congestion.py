@@ -49,8 +49,13 @@ class PricedLinks:
 
     @classmethod
     def of(cls, loads: list[FloatArray], position: IntArray, costs: HopCosts) -> PricedLinks:
-        """Prices by loads to the east, west, north and south."""
-        slow_x, slow_y = costs.latency_x or 1.0, costs.latency_y or 1.0
+        """Prices by loads to the east, west, north and south, in the time that links take.
+
+        All links are taken to be equally slow where the board does not tell it of both axes.
+        """
+        slow_x, slow_y = costs.latency_x, costs.latency_y
+        if slow_x is None or slow_y is None:
+            slow_x = slow_y = 1.0
         slow = (slow_x, slow_x, slow_y, slow_y)
         longest = max(float(load.max(initial=0.0)) * s for load, s in zip(loads, slow, strict=True))
         scale = 1.0 / longest if longest else 0.0

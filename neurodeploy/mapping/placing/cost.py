@@ -6,7 +6,7 @@ Energy, over all pairs of cores::
 
 in joules where the board gives the energies of hops; else in hops, with packets themselves free.
 Where a board does not tell what crossing a chip border takes, it counts as one hop more. Time, over
-the same packets::
+the same packets, the larger of what is known::
 
     t = max(busiest core, packets over the busiest link * latency of a hop)
 
@@ -63,9 +63,13 @@ class HopCosts:
             return cls(0.0, 1.0, 1.0, 1.0, "hops", slow_x, slow_y, notes)
         assert x is not None
         assert y is not None
-        packet = sum(board.energy(e) or 0.0 for e in ("packets", "packets_received"))
+        priced = [board.energy(e) for e in ("packets", "packets_received")]
+        free: tuple[str, ...] = ()
+        if None in priced:
+            free = ("packets cost nothing but their ways: their energies are unknown",)
+        packet = sum(energy or 0.0 for energy in priced)
         over = max(x, y) if crossing is None else crossing
-        return cls(packet, x, y, over, "J", slow_x, slow_y, border)
+        return cls(packet, x, y, over, "J", slow_x, slow_y, (*border, *free))
 
     def potentials(self, board: Board) -> tuple[FloatArray, FloatArray]:
         """Cost of the way from column 0 to each column, from row 0 to each row.
@@ -90,7 +94,8 @@ class PlacementCost:
         Of packets between cores, in ``unit``.
     unit : {"J", "hops"}
     time_s : float or None
-        Busiest core or link, over all steps counted; None: unknown.
+        Busiest core or link, over all steps counted; one of them where the other is unknown, None
+        where both are.
     packets, hops, crossings : int
     busiest_link : int
         Packets over it.

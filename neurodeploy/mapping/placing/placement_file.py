@@ -28,6 +28,7 @@ from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.files import read_bytes, write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.population import is_line
 from neurodeploy.mapping.allocation import Mapping
 from neurodeploy.mapping.assignment import Assignment, Cut
 from neurodeploy.mapping.demand import RESOURCE_WORDS, RESOURCES, is_listed
@@ -179,7 +180,7 @@ def _entries(path: Path, board: Board) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for number, entry in enumerate(populations):
         where = f"{path}: populations[{number}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        if not isinstance(entry, dict) or not is_line(entry.get("name")):
             raise FileFormatError(f"{where}: expected a table with a name; {_AGAIN}")
         name = entry["name"]
         if "box" in entry and "part" in entry:
@@ -190,10 +191,12 @@ def _entries(path: Path, board: Board) -> dict[str, dict[str, Any]]:
                 raise _misfit(path, name, f"{key} {reprlib.repr(value)}, expected", "whole numbers")
         cores = entry.get("cores")
         if not isinstance(cores, list):
-            raise _misfit(path, name, f"cores {cores!r}, expected", "a list")
+            raise _misfit(path, name, f"cores {reprlib.repr(cores)}, expected", "a list")
         for k, place in enumerate(cores):
             if not _whole_list(place) or len(place) != 3:
-                raise _misfit(path, f"{name}, core {k}", f"{place!r}, expected", "[chip, x, y]")
+                raise _misfit(
+                    path, f"{name}, core {k}", f"{reprlib.repr(place)}, expected", "[chip, x, y]"
+                )
         if name in found:
             raise _misfit(path, name, "listed", "twice")
         found[name] = entry
