@@ -36,8 +36,8 @@ SPARSE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("local-threshold", {"levels": 2}),
     ("rate", {"levels": 2, "normalization": "max", "initial_membrane": 0.35}),
 )
-# What a second look at the spikes that really arrive is worth.
-REFINED: tuple[tuple[str, dict[str, Any]], ...] = (("graded", {"bias_correction": 2}),)
+# What the second look at the spikes that really arrive is worth.
+REFINED: tuple[tuple[str, dict[str, Any]], ...] = (("graded", {"bias_correction": 1}),)
 
 
 def our_cases(

@@ -35,9 +35,12 @@ class Graded(LayerwiseMethod):
         Values above zero that a whole run can code, over all units of an activation: a spike
         carries up to levels / T, rounded up. What a state may become grows with them, and so may
         cost weight bits.
+    bias_correction : int
+        Rounds: two, as in few steps a bias moves units that saturate by less than itself.
     """
 
     timesteps: int = 4
+    bias_correction: int = 2
     payload: PayloadCode = "integer"
     levels: int = 128
 

@@ -47,6 +47,11 @@ class CountedCut:
         """Packets that reach cores, those of the host as well."""
         return int(self.flows.received().sum())
 
+    @property
+    def has_barrier(self) -> bool:
+        """Whether the board tells the barrier of the tiles that the cut takes."""
+        return self.mapping.board.barrier_at(self.mapping.tiles_in_use) is not None
+
     @functools.cached_property
     def core_seconds(self) -> FloatArray | None:
         """Working time of every core over the run, ``[n_cores]``; None if a latency is unknown.

@@ -65,13 +65,12 @@ class Preference:
     known: Mapping[str, Sequence[Cut]] = field(default_factory=dict)
 
 
-FEWEST_CORES = Preference()
 _NEAR_BOUND = 1.02
 _SLACK = 1.15
 
 
 def partition(
-    netlist: IntegerNetlist, board: Board, preference: Preference = FEWEST_CORES
+    netlist: IntegerNetlist, board: Board, preference: Preference | None = None
 ) -> CoreMapping:
     """Cut a netlist into cores of a neurocore board and lay them in row-column order.
 
@@ -85,7 +84,8 @@ def partition(
     ----------
     netlist : IntegerNetlist
     board : Board
-    preference : Preference
+    preference : Preference, optional
+        Without one, the fewest cores by any of them.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def partition(
         For a board of another kind.
     """
     check_board(netlist, board)
-    tilings = _cut_all(netlist, board, preference)
-    if preference is FEWEST_CORES and board.limit("output_axons") is not None:
+    tilings = _cut_all(netlist, board, preference or Preference())
+    if preference is None and board.limit("output_axons") is not None:
         # A layer of a few cores more with fewer input axons can save many cores of its sources.
         bound = sum(b.cores for b in layer_bounds(netlist, board).values())
         if _cores(tilings) > _NEAR_BOUND * bound:

@@ -262,6 +262,15 @@ def test_a_neuron_that_no_core_holds() -> None:
 def test_mt_kahypar_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     if graph_partition.available("mt-kahypar") is None:
         pytest.skip("mt-kahypar is not installed")
+    # Parts that do not hold their axons are halved: by the hypergraph, not in the order of neurons.
+    graph, limits = lattice(24), CoreLimits("b", 96, input_axons=88, storage=STORAGE)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            graph_partition,
+            "_halve",
+            lambda _, neurons, __: (np.arange(neurons.size) * 2 >= neurons.size).astype(np.int64),
+        )
+        unordered = partition_graph(graph, limits, partitioner="mt-kahypar")
     found = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "pymetis" else found(name)
@@ -273,6 +282,8 @@ def test_mt_kahypar_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_partition, "_metis", absent)
     core = partition_graph(lattice(16), CoreLimits("b", 32, output_axons=70, storage=STORAGE))
     assert np.bincount(core).max() <= 32
+    halved = partition_graph(graph, limits)
+    assert graph.packets(halved) < graph.packets(unordered)
 
 
 @needs_partitioner

@@ -183,11 +183,14 @@ def _start(
 
 
 def _halve(graph: Hypergraph, neurons: IntArray, seed: int) -> IntArray:
+    few = graph.restricted(neurons)
     if available("metis") is not None:
-        few = graph.restricted(neurons)
         side = _metis(Affinity.of_nets(few), few.size, 2, seed)
-        if 0 < int(side.sum()) < side.size:
-            return side
+    else:
+        capacity = max(int(few.size.sum() * (1 + _IMBALANCE)) // 2, int(few.size.max()))
+        side = _mt_kahypar(few, 2, capacity, seed)
+    if 0 < int(side.sum()) < side.size:
+        return side
     return (np.arange(neurons.size) >= neurons.size // 2).astype(np.int64)
 
 
