@@ -33,7 +33,7 @@ from neurodeploy.convert.layers import (
     ReluLayer,
 )
 from neurodeploy.convert.layerwise import in_units, input_population
-from neurodeploy.convert.lower import LoweringOptions
+from neurodeploy.convert.lowering import LoweringOptions
 from neurodeploy.convert.option_types import check_option_types
 from neurodeploy.convert.refinement import Refinement
 from neurodeploy.convert.thresholds import Calibration, check_rule, choose_ranges

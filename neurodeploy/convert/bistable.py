@@ -19,17 +19,16 @@ spiking neural networks with bistable neurons", doi 10.3389/fnins.2022.991851.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from neurodeploy.convert.layers import ActivationGraph, ReluLayer
+from neurodeploy.convert.layers import Layer, ReluLayer
 from neurodeploy.convert.layerwise import LayerwiseMethod
-from neurodeploy.convert.thresholds import Activations, Calibration
+from neurodeploy.convert.thresholds import Activations
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
-from neurodeploy.ir.encoding import EncoderName, Encoding
-from neurodeploy.ir.netlist import Population, RealNetlist
+from neurodeploy.ir.encoding import EncoderName
+from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Input, RealNeuron
 
 
@@ -70,23 +69,8 @@ class Bistable(LayerwiseMethod):
         """What the spikes of a channel are worth, P for each cycle being its range."""
         return self.ranges(layer, activations, self.timesteps // 2)
 
-    def __call__(
-        self,
-        graph: ActivationGraph,
-        calibration: Calibration,
-        encodings: Mapping[str, Encoding],
-    ) -> RealNetlist:
-        """Build the netlist.
-
-        Raises
-        ------
-        ConversionError
-            If calibration leaves a layer without a threshold.
-        """
-        netlist = LayerwiseMethod.__call__(self, graph, calibration, encodings)
-        return replace(netlist, populations=tuple(self._in_phases(p) for p in netlist.populations))
-
-    def _in_phases(self, population: Population) -> Population:
+    def finished(self, population: Population, layer: Layer) -> Population:
+        """The population with its phases: it accumulates while the one before it fires."""
         if isinstance(population.model, Input):
             return population
         # A rate counts all steps, of which only half add to the membrane or can fire.

@@ -14,7 +14,7 @@ from neurodeploy.convert.rate import RateCoding
 
 @dataclass(frozen=True, slots=True)
 class Calibrated(RateCoding):
-    """Options of rate coding; every other method takes the same calibrations as options."""
+    """Options of rate coding; every layer-by-layer method has these calibrations as options."""
 
     bias_correction: int = 1
     membrane_correction: int = 1

@@ -11,7 +11,6 @@ recognition", doi 10.1007/s11263-014-0788-3, sections 3.1 and 3.2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,8 +19,9 @@ from neurodeploy.convert.lowering import AveragePooling
 from neurodeploy.convert.rate import RateCoding
 from neurodeploy.convert.thresholds import Calibration
 from neurodeploy.errors import ConversionError
-from neurodeploy.ir.encoding import EncoderName, Encoding
-from neurodeploy.ir.netlist import Decode, RealNetlist
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.encoding import EncoderName
+from neurodeploy.ir.netlist import Decode
 from neurodeploy.ir.neurons import Reset
 
 
@@ -41,18 +41,13 @@ class Cao(RateCoding):
     default_input: ClassVar[str] = "poisson"
     encoders: ClassVar[tuple[EncoderName, ...]] = ("poisson", "rate")
 
-    def __call__(
-        self,
-        graph: ActivationGraph,
-        calibration: Calibration,
-        encodings: Mapping[str, Encoding],
-    ) -> RealNetlist:
-        """Build the netlist.
+    def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
+        """What a unit spike of every rectified layer is worth, by name.
 
         Raises
         ------
         ConversionError
-            Naming the layer that is not in the tailored form.
+            Naming the layer that is not in the tailored form, or that calibration leaves silent.
         """
         for rewrite in graph.rewrites:
             raise ConversionError(
@@ -67,14 +62,15 @@ class Cao(RateCoding):
                 )
             if isinstance(layer, ReluLayer) and _is_other_than_relu(layer):
                 raise ConversionError(
-                    f"{layer.name}: its activation is not ReLU, which the cao method needs"
+                    f"{layer.name}: its activation is not ReLU, which the cao method needs; train "
+                    "with ReLU, or use another method"
                 )
-            if not isinstance(layer, InputLayer | PoolLayer) and layer.affine.bias.any():
+            if not isinstance(layer, InputLayer) and layer.affine.bias.any():
                 raise ConversionError(
                     f"{layer.name}: a bias (or a batch normalization that shifts) is not in the "
                     "tailored form of the cao method; train without, or use another method"
                 )
-        return RateCoding.__call__(self, graph, calibration, encodings)
+        return RateCoding.worths(self, graph, calibration)
 
 
 def _is_other_than_relu(layer: ReluLayer) -> bool:

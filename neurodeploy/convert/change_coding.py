@@ -6,19 +6,18 @@ by v itself. A still image is sent once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from neurodeploy.convert.layers import ActivationGraph, ReluLayer
+from neurodeploy.convert.layers import ActivationGraph, Layer, ReluLayer
 from neurodeploy.convert.layerwise import LayerwiseMethod
 from neurodeploy.convert.thresholds import Calibration
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.ir.arrays import FloatArray
-from neurodeploy.ir.encoding import EncoderName, Encoding
-from neurodeploy.ir.netlist import Population, RealNetlist
+from neurodeploy.ir.encoding import EncoderName
+from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import RealNeuron
 
 
@@ -46,19 +45,14 @@ class ChangeCoding(LayerwiseMethod):
                 "once another one wins; use 'exact' or 'identity'"
             )
 
-    def __call__(
-        self,
-        graph: ActivationGraph,
-        calibration: Calibration,
-        encodings: Mapping[str, Encoding],
-    ) -> RealNetlist:
-        """Build the netlist.
+    def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
+        """What a unit spike of every rectified layer is worth, by name.
 
         Raises
         ------
         ConversionError
-            If calibration leaves a layer without a threshold, the input is no ``delta``, or an
-            activation saturates and there are several steps.
+            If an activation saturates and there are several steps, or calibration leaves a layer
+            without a threshold.
         """
         for layer in graph.layers:
             saturates = isinstance(layer, ReluLayer) and layer.maximum is not None
@@ -67,27 +61,21 @@ class ChangeCoding(LayerwiseMethod):
                     f"{layer.name}: its activation saturates, and changes over {self.timesteps} "
                     "steps may add up beyond that; use --timesteps 1, or another method"
                 )
-        netlist = LayerwiseMethod.__call__(self, graph, calibration, encodings)
-        shifts = {
-            layer.name: layer.shift
-            for layer in graph.layers
-            if isinstance(layer, ReluLayer) and layer.levels is not None
-        }
-        populations = tuple(
-            self._summing(p, shifts.get(p.name, self.initial_membrane)) for p in netlist.populations
-        )
-        return replace(netlist, populations=populations)
+        return LayerwiseMethod.worths(self, graph, calibration)
 
     def rounding(self, share: float) -> float:
         """What a share of the last threshold is in thresholds."""
         return share
 
-    def _summing(self, population: Population, shift: float) -> Population:
+    def finished(self, population: Population, layer: Layer) -> Population:
         """A population whose payloads add up to its value."""
         model = population.model
         if not isinstance(model, RealNeuron):
             return replace(population, coding="sum")
-        start = _added(model.bias, _scaled_threshold(model, self.rounding(shift)), population)
+        share = self.initial_membrane
+        if isinstance(layer, ReluLayer) and layer.levels is not None:
+            share = layer.shift
+        start = _added(model.bias, _scaled_threshold(model, self.rounding(share)), population)
         neuron = replace(model, bias=np.zeros(()), initial_membrane=start)
         return replace(population, model=neuron, coding="sum")
 

@@ -59,8 +59,8 @@ def counted_classes(
     span = max(float(winners.max() - winners.min()), float(np.ptp(values)) * COUNT_MARGIN)
     if span <= 0:
         raise ConversionError(
-            f"{layer.name}: the output is the same for all calibration images; counts cannot code "
-            "it"
+            f"{layer.name}: the output is the same for all calibration images and counts cannot "
+            "code it; use more or other images, or --decode membrane"
         )
     # A constant on all classes moves no argmax; it lifts the smallest winner above zero.
     offset = max(0.0, COUNT_MARGIN * span - float(winners.min()))
@@ -95,7 +95,10 @@ def counted_maps(
     """
     by_channel = values.reshape(len(values), layer.shape[0], -1).swapaxes(0, 1)
     if not by_channel.any():
-        raise ConversionError(f"{layer.name}: every output is zero on the calibration data")
+        raise ConversionError(
+            f"{layer.name}: every output is zero on the calibration images; use more or other "
+            "images, or --decode membrane"
+        )
     levels = timesteps * payload.payload_max
     ranges = map_ranges(by_channel.reshape(layer.shape[0], -1), levels)
     theta = ranges / payload.payload_max

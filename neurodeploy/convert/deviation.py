@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.convert.layers import evaluate_affine
-from neurodeploy.convert.lower import LoweringOptions, lower
+from neurodeploy.convert.lower import lower
+from neurodeploy.convert.lowering import LoweringOptions
 from neurodeploy.convert.refinement import Simulate
 from neurodeploy.ir.analog import AnalogGraph
 from neurodeploy.ir.arrays import AnyArray

@@ -19,19 +19,15 @@ paper and the gains above are the same follows from dividing its membrane by t.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from neurodeploy.convert.change_coding import ChangeCoding
-from neurodeploy.convert.layers import ActivationGraph, ReluLayer
+from neurodeploy.convert.layers import Layer, ReluLayer
 from neurodeploy.convert.layerwise import SpikeCode
-from neurodeploy.convert.lower import AveragePooling, LoweringOptions, MaxPooling
-from neurodeploy.convert.thresholds import Activations, Calibration
+from neurodeploy.convert.lowering import AveragePooling, LoweringOptions, MaxPooling
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.arrays import FloatArray
-from neurodeploy.ir.encoding import Encoding
-from neurodeploy.ir.netlist import Population, RealNetlist
+from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import RealNeuron
 
 Gain = Literal["harmonic", "halved"]
@@ -95,32 +91,13 @@ class Differential(ChangeCoding):
         """Signed powers of two with memory."""
         return SpikeCode(1 << (self.thresholds_per_neuron - 1), "power_of_two", memory=True)
 
-    def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
-        """What a unit spike of the first step is worth."""
-        largest = self.code(layer).payload_max
-        return self.ranges(layer, activations, largest * self.timesteps) / largest
-
-    def __call__(
-        self,
-        graph: ActivationGraph,
-        calibration: Calibration,
-        encodings: Mapping[str, Encoding],
-    ) -> RealNetlist:
-        """Build the netlist.
-
-        Raises
-        ------
-        ConversionError
-            As every code of changes.
-        """
-        netlist = ChangeCoding.__call__(self, graph, calibration, encodings)
-        return replace(netlist, populations=tuple(self._with_gains(p) for p in netlist.populations))
-
     def rounding(self, share: float) -> float:
         """What a share of the last threshold is in thetas."""
         return share * self.gains[-1] / self.gains[0]
 
-    def _with_gains(self, population: Population) -> Population:
+    def finished(self, population: Population, layer: Layer) -> Population:
+        """A population whose payloads, times the gain of their step, add up to its value."""
+        population = ChangeCoding.finished(self, population, layer)
         model = population.model
         if not isinstance(model, RealNeuron):
             return population

@@ -3,7 +3,8 @@
 A method is a frozen dataclass below :class:`LayerwiseMethod`. It changes what it is about and
 inherits the rest: which populations exist (``lowering``), what a neuron may emit (``code``), what a
 spike is worth (``thresholds``), the neuron itself (``neuron``), what is calibrated on the spikes
-that really arrive (``refinements``), and how the answer is read.
+that really arrive (``refinements``), what is done to a population once its projections are built
+(``finished``), and how the answer is read.
 
 A population codes an activation x as a rate. With theta the worth of a unit spike (in the units of
 the source network), weights in the same units times the worth of their source, the initial membrane
@@ -36,7 +37,7 @@ from neurodeploy.convert.layers import (
     PoolLayer,
     ReluLayer,
 )
-from neurodeploy.convert.lower import AveragePooling, Leaky, LoweringOptions, MaxPooling
+from neurodeploy.convert.lowering import AveragePooling, Leaky, LoweringOptions, MaxPooling
 from neurodeploy.convert.option_types import check_option_types
 from neurodeploy.convert.refinement import Refinement
 from neurodeploy.convert.threshold_search import ThresholdSearch
@@ -63,14 +64,11 @@ class SpikeCode:
     payload_code : {"integer", "power_of_two"}
     memory : bool
         Whether it takes back what it emitted too much.
-    signed : bool
-        Whether it emits negative spikes without regard to what it emitted: at ``-theta``.
     """
 
     payload_max: int = 1
     payload_code: PayloadCode = "integer"
     memory: bool = False
-    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +211,6 @@ class LayerwiseMethod:
             negative = theta / layer.slope
         elif code.memory:
             negative = theta * BELOW_ZERO
-        elif code.signed:
-            negative = theta
         return RealNeuron(
             threshold=theta,
             bias=compact(layer.affine.bias),
@@ -224,6 +220,14 @@ class LayerwiseMethod:
             payload_code=code.payload_code,
             memory=code.memory and layer.slope is None,
         )
+
+    def finished(self, population: Population, layer: Layer) -> Population:
+        """The population of a layer as it enters the netlist: by default, as it is.
+
+        Every population passes here, inputs, pools and outputs too, once all projections are
+        built: weights are in the units that populations had before.
+        """
+        return population
 
     def __call__(
         self,
@@ -258,7 +262,7 @@ class LayerwiseMethod:
             projections.extend(projections_into(layer, populations))
         return RealNetlist(
             graph.name,
-            tuple(populations.values()),
+            tuple(self.finished(populations[layer.name], layer) for layer in graph.layers),
             tuple(projections),
             tuple(outputs),
             self.timesteps,

@@ -11,12 +11,9 @@ from neurodeploy.convert.affine import Affine, population_term
 from neurodeploy.convert.composition import padding
 from neurodeploy.convert.layers import ActivationGraph, InputLayer, ReluLayer
 from neurodeploy.convert.lowering import (
-    AveragePooling,
     Blocks,
-    Leaky,
     Lowering,
     LoweringOptions,
-    MaxPooling,
     Operation,
     merged,
     refuse,
@@ -28,8 +25,6 @@ from neurodeploy.ir.analog import AnalogGraph, AnalogNode
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
-
-__all__ = ["AveragePooling", "Leaky", "LoweringOptions", "MaxPooling", "lower"]
 
 
 def lower(graph: AnalogGraph, options: LoweringOptions) -> ActivationGraph:
@@ -53,7 +48,7 @@ def _normalize(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blo
     op: Any = node.op
     std = op.std.astype(np.float64)
     mean = op.mean.astype(np.float64)
-    return (merged(taken[0]).scaled(1.0 / std).shifted(-mean / std),)
+    return (merged(taken[0], node.name).scaled(1.0 / std).shifted(-mean / std),)
 
 
 def _by_block(values: AnyArray, blocks: Blocks) -> list[AnyArray]:
@@ -76,7 +71,7 @@ def _linear(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
 
 def _convolution(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
-    blocks = taken[0] if op.groups == 1 else (merged(taken[0]),)
+    blocks = taken[0] if op.groups == 1 else (merged(taken[0], node.name),)
     weight = op.weight.astype(np.float64)
     total = Affine(node.shape, (), np.zeros(node.shape))
     first = 0
@@ -185,7 +180,7 @@ def _quantized(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blo
 
 def _conv_transpose(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
-    block = merged(taken[0])
+    block = merged(taken[0], node.name)
     # Where every weight of the kernel leads, from a map whose synapses carry their own number.
     window = Window(
         node.shape[1:],
@@ -225,14 +220,14 @@ def _reshape(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Block
         return (blocks[0].reshaped(node.shape),)
     if len(node.shape) == 1:
         return tuple(b.reshaped((math.prod(b.shape),)) for b in blocks)
-    return (merged(blocks).reshaped(node.shape),)
+    return (merged(blocks, node.name).reshaped(node.shape),)
 
 
 def _add(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     a, b = taken
     if [x.shape for x in a] == [x.shape for x in b]:
         return tuple(x.plus(y) for x, y in zip(a, b, strict=True))
-    return (merged(a).plus(merged(b)),)
+    return (merged(a, node.name).plus(merged(b, node.name)),)
 
 
 def _concat(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
@@ -241,7 +236,7 @@ def _concat(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
 
 def _slice(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
-    block = merged(taken[0])
+    block = merged(taken[0], node.name)
     kept = np.arange(math.prod(block.shape)).reshape(block.shape)[op.slices()]
     index = np.arange(kept.size)
     pick = Sparse(np.ones(kept.size), index, kept.reshape(-1), block.shape, node.shape)
@@ -253,7 +248,7 @@ def _pad(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     if not any(op.amounts[0]) and len(op.amounts) > 1:
         amounts = op.amounts[1:]
         return tuple(b.mapped(padding(b.shape, amounts), node.name) for b in taken[0])
-    block = merged(taken[0])
+    block = merged(taken[0], node.name)
     inner = tuple(slice(a, a + n) for (a, _), n in zip(op.amounts, block.shape, strict=True))
     where = np.arange(math.prod(node.shape)).reshape(node.shape)[inner].reshape(-1)
     embed = Sparse(np.ones(where.size), where, np.arange(where.size), block.shape, node.shape)

@@ -94,7 +94,7 @@ class Lowering:
             taken = [self.tensors[name] for name in node.inputs]
             self.tensors[node.name] = operations[type(node.op)](self, node, taken)
         for name in self.graph.outputs:
-            affine = merged(self.tensors[name])
+            affine = merged(self.tensors[name], name)
             # Softmax keeps the order of the classes: the node before it is the answer.
             node = self.graph.node(name)
             source = node.inputs[0] if isinstance(node.op, analog.Softmax) else name
@@ -169,8 +169,8 @@ def refuse(node: AnalogNode, why: str) -> UnsupportedLayerError:
     return UnsupportedLayerError(f"{node.name}{where}: {node.op.kind}: {why}")
 
 
-def merged(blocks: Blocks) -> Affine:
-    """A row of channel blocks as one expression."""
+def merged(blocks: Blocks, where: str) -> Affine:
+    """A row of channel blocks as one expression, for the node called ``where``."""
     if len(blocks) == 1:
         return blocks[0]
     channels = sum(b.shape[0] for b in blocks)
@@ -182,7 +182,7 @@ def merged(blocks: Blocks) -> Affine:
         at = first * math.prod(shape[1:])
         index = np.arange(size)
         embed = Sparse(np.ones(size), index + at, index, block.shape, shape)
-        total = total.plus(block.mapped(embed, "concatenation"))
+        total = total.plus(block.mapped(embed, where))
         first += block.shape[0]
     return total
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
 from neurodeploy.convert.layers import ActivationGraph, InputLayer, OutputLayer
-from neurodeploy.convert.lower import LoweringOptions, lower
+from neurodeploy.convert.lower import lower
+from neurodeploy.convert.lowering import LoweringOptions
 from neurodeploy.convert.refinement import Refinement, Simulate, n_refinement_samples, refine
 from neurodeploy.convert.silence import SilentChannels, silent_channels
 from neurodeploy.convert.thresholds import Calibration

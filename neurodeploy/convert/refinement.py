@@ -189,7 +189,7 @@ def _rescaled(
             if sum(q.post == post.name for q in projections) > 1:
                 raise ConversionError(
                     f"{name}: its thresholds cannot change, because {post.name} pools it with "
-                    "other populations"
+                    "other populations; set threshold_search to false"
                 )
             # Counts are pooled as counts: the pool's own count is worth as much as its source's.
             assert post.unit is not None

@@ -37,8 +37,7 @@ class Activations:
 
     ``samples`` is ``[C, n]``: activations at positions drawn at random, evenly over the images;
     ``maximum`` is the largest magnitude seen, per channel. ``reserve`` ``[C]`` are the ranges of a
-    layer that was silent altogether, or None: silence is an error then. For outputs ``samples`` is
-    ``[n, classes]``.
+    layer that was silent altogether, or None: silence is an error then.
     """
 
     samples: FloatArray
@@ -65,7 +64,10 @@ class Calibration:
 
     def _visit(self, layer: Layer, value: FloatArray) -> None:
         if not np.isfinite(value).all():
-            raise ConversionError(f"{layer.name}: NaN or infinite activations in calibration")
+            raise ConversionError(
+                f"{layer.name}: NaN or infinite activations in calibration; check the weights and "
+                "the calibration images"
+            )
         total = value.sum(axis=0, dtype=np.float64)
         self.sums[layer.name] = self.sums.get(layer.name, 0.0) + total
         if isinstance(layer, InputLayer):
@@ -236,26 +238,31 @@ def choose_ranges(
     """
     check_rule(rule, scope)
     channels = activations.maximum.size
-    reserve = activations.reserve
     if scope == "layer":
-        joint = Activations(
-            activations.samples.reshape(1, -1), activations.maximum.max(keepdims=True)
-        )
-        theta = np.repeat(THRESHOLD_RULES[rule](joint, levels, percentile), channels)
-        reserve = None if reserve is None else np.full(channels, reserve.max())
-    else:
-        theta = THRESHOLD_RULES[rule](activations, levels, percentile)
-    active = theta > 0
-    if not active.any() and reserve is not None:
-        return reserve
-    if not active.any() and maximum is not None:
+        activations = _as_one_channel(activations)
+    theta = THRESHOLD_RULES[rule](activations, levels, percentile)
+    if (theta > 0).any():
+        # A channel that never fired in calibration still needs a threshold: the largest of its
+        # layer, so that it cannot flood the next one if it does fire.
+        theta = np.where(theta > 0, theta, theta.max())
+        theta = theta if maximum is None else np.minimum(theta, maximum)
+    elif activations.reserve is not None:
+        theta = activations.reserve
+    elif maximum is not None:
         # A saturating layer has a range even where calibration never reached it.
-        return np.full(channels, maximum)
-    if not active.any():
+        theta = np.full(theta.shape, maximum)
+    else:
         raise ConversionError(
             f"{where}: every activation is zero on the calibration images; use more or other images"
         )
-    # A channel that never fired in calibration still needs a threshold: the largest of its layer,
-    # so that it cannot flood the next one if it does fire.
-    theta = np.where(active, theta, theta.max())
-    return theta if maximum is None else np.minimum(theta, maximum)
+    return np.broadcast_to(theta, channels).copy()
+
+
+def _as_one_channel(activations: Activations) -> Activations:
+    """What calibration remembers of a layer, all its channels together."""
+    reserve = activations.reserve
+    return Activations(
+        activations.samples.reshape(1, -1),
+        activations.maximum.max(keepdims=True),
+        None if reserve is None else reserve.max(keepdims=True),
+    )

@@ -50,14 +50,21 @@ def rows_of(connectivity: Connectivity) -> Rows:
         values = connectivity.weight.reshape(channels, -1)
         fan_in = connectivity.fan_in().reshape(channels, -1).max(axis=1)
         return Rows(values, fan_in / values.shape[1])
-    channel = connectivity.post // area
-    order = np.argsort(channel, kind="stable")
-    counts = np.bincount(channel, minlength=channels)
-    width = max(1, int(counts.max()))
-    values = np.zeros((channels, width))
-    column = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    values[channel[order], column] = connectivity.weight[order]
+    row, column = rows_and_columns(connectivity)
+    values = np.zeros((channels, 1 + int(column.max(initial=0))))
+    values[row, column] = connectivity.weight
     return Rows(values, np.full(channels, 1.0 / area))
+
+
+def rows_and_columns(connectivity: Sparse) -> tuple[IntArray, IntArray]:
+    """Where :func:`rows_of` puts each weight of a list: rows and columns, int64 ``[n]``."""
+    channels = connectivity.post_shape[0]
+    row = connectivity.post // math.prod(connectivity.post_shape[1:])
+    order = np.argsort(row, kind="stable")
+    counts = np.bincount(row, minlength=channels)
+    column = np.empty_like(order)
+    column[order] = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    return row, column
 
 
 @dataclass(frozen=True, slots=True)

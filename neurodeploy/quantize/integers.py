@@ -147,13 +147,14 @@ class Quantization:
         return integer, report
 
     def _require_weights(self, row: Mapping[str, Any]) -> None:
-        """Refuse a layer that has weights, none of which are left."""
+        """Refuse a layer that loses to rounding as much as its weights hold, or more."""
         snr = row["weight_snr_db"]
         if snr is not None and snr <= 0:
             raise QuantizationError(
-                f"{row['layer']}: all weights round to 0 (SNR 0 dB, more is needed): beside its "
-                f"thresholds and biases {self.state_bits} bits of state hold 0 of "
-                f"{row['weight_bits']} weight bits; use wider states or fewer time steps"
+                f"{row['layer']}: its weights are lost in rounding (SNR {snr:.1f} dB, more than 0 "
+                f"is needed): beside its thresholds and biases {self.state_bits} bits of state "
+                f"leave too little of {row['weight_bits']} weight bits; use wider states or fewer "
+                "time steps"
             )
 
     def _coarsen(
@@ -251,8 +252,10 @@ def _counted(projection: RealProjection) -> IntegerProjection:
     weight = projection.connectivity.weight
     whole = np.rint(weight).astype(np.int64)
     if not np.array_equal(whole, weight):
+        broken = weight[whole != weight][0]
         raise QuantizationError(
-            f"{projection.label}: max-pooling of weighted input; only whole weights stay exact"
+            f"{projection.label}: max-pooling of weighted input, by {broken:g}; only whole weights "
+            "stay exact: pool first and weight what comes out"
         )
     bits = max(2, int(np.abs(whole).max(initial=1)).bit_length() + 1)
     return IntegerProjection(

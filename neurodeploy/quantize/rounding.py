@@ -19,7 +19,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
-from neurodeploy.quantize.grids import round_to_grid, rows_of
+from neurodeploy.quantize.grids import round_to_grid, rows_and_columns, rows_of
 from neurodeploy.quantize.levels import fit_levels
 
 
@@ -70,16 +70,10 @@ def round_to_levels(
     if not isinstance(connectivity, Sparse):
         used = np.ones_like(real)
         return fit_levels(real, used, copies, largest)[1].reshape(connectivity.weight.shape)
-    channel = connectivity.post // math.prod(connectivity.shape_out[1:])
-    order = np.argsort(channel, kind="stable")
-    counts = np.bincount(channel, minlength=step.size)
-    column = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    row, column = rows_and_columns(connectivity)
     used = np.zeros_like(real)
-    used[channel[order], column] = 1.0
-    levels = fit_levels(real, used, copies, largest)[1]
-    weight = np.zeros(connectivity.weight.shape, dtype=np.int64)
-    weight[order] = levels[channel[order], column]
-    return weight
+    used[row, column] = 1.0
+    return fit_levels(real, used, copies, largest)[1][row, column]
 
 
 def balanced(values: FloatArray, step: FloatArray, bits: int) -> IntArray:

@@ -88,14 +88,15 @@ class ScaledLayer:
         copies = bits if fitted else 0
         bits += FITTED_BITS if fitted else 0
         model = _model(population)
-        theta = None if model.threshold is None else _smallest(model.threshold, population)
+        threshold = model.threshold
+        theta = None if threshold is None else _smallest(threshold, population)
         # A channel whose weights are tiny beside its bias or threshold does not need their full
         # resolution, and must not cost the other channels theirs.
         steps = sum(model.input_gain) if model.input_gain else timesteps
         reach = steps * _largest(model.bias, population)
-        if theta is not None:
+        if threshold is not None:
             highest = max(model.firing_gain, default=1)
-            reach = np.maximum(reach, _largest(model.threshold, population) * highest)
+            reach = np.maximum(reach, _largest(threshold, population) * highest)
         least = reach / 2.0 ** (state_bits - 1 - HEAD_ROOM_BITS)
         fallback = np.maximum(
             np.ones(population.shape[0]) if theta is None else theta / 2 ** (bits - 1), least
@@ -298,7 +299,7 @@ def _smallest(values: FloatArray, population: Population) -> FloatArray:
     return np.asarray(full.min(axis=1), dtype=np.float64)
 
 
-def _largest(values: FloatArray | None, population: Population) -> FloatArray:
+def _largest(values: FloatArray, population: Population) -> FloatArray:
     """The largest magnitude of each channel, ``[C]``."""
-    full = population.spread(np.asarray(values)).reshape(population.shape[0], -1)
+    full = population.spread(values).reshape(population.shape[0], -1)
     return np.asarray(np.abs(full).max(axis=1), dtype=np.float64)

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="conversion needs torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
+from neurodeploy.convert import composition  # noqa: E402
 from neurodeploy.convert.composition import MAX_COMPOSED_SYNAPSES, compose  # noqa: E402
 from neurodeploy.convert.layers import (  # noqa: E402
     ActivationGraph,
@@ -337,6 +338,13 @@ def test_a_composition_that_is_too_large_is_refused_before_it_is_built() -> None
     layer = Conv(np.ones((4, 4, 3, 3)), 4, window)
     with pytest.raises(UnsupportedLayerError, match=f"conv2: .* against {MAX_COMPOSED_SYNAPSES}"):
         compose(layer, layer, "conv2")
+
+
+def test_a_concatenation_too_large_is_refused_where_it_is_taken(monkeypatch) -> None:
+    monkeypatch.setattr(composition, "MAX_COMPOSED_SYNAPSES", 100)
+    module, shape = MODULES["concat, grouped conv"]()
+    with pytest.raises(UnsupportedLayerError, match=r"^c: .* against 100; "):
+        lower(graph_of(module, shape), LoweringOptions())
 
 
 def test_a_large_linear_product_needs_no_list_of_synapses() -> None:

@@ -327,6 +327,18 @@ def test_counts_are_pooled_as_counts() -> None:
         Quantization()(replace(net, projections=weighted))
 
 
+@pytest.mark.parametrize(("state_bits", "snr"), [(8, "0.0"), (16, "-9.2")])
+def test_weights_that_are_lost_in_rounding_are_refused(state_bits: int, snr: str) -> None:
+    """A bias takes the state: all weights round to 0, or their errors are larger than they."""
+    weights = Dense(np.repeat([[0.3], [0.2]], 6, axis=1), (6,))
+    net = feed_forward(
+        ("h", (2,), neuron(1.0, 1000.0), {"x": weights}),
+        ("out", (2,), neuron(None), {"h": Dense(np.eye(2), (2,))}),
+    )
+    with pytest.raises(QuantizationError, match=rf"^h: .*SNR {snr} dB.*{state_bits} bits of state"):
+        Quantization(8, state_bits=state_bits)(net)
+
+
 def test_a_population_without_synapses() -> None:
     net = feed_forward(("a", (2,), neuron(1.0, np.array([0.25, 0.0])), {}))
     integer, (row,) = Quantization()(net)
