@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -31,11 +31,16 @@ class Registry(Generic[T]):
         ``location`` is ``module:attribute``.
     group : str
         Entry point group through which other distributions add theirs.
+    needs : sequence of str
+        Attributes that a plug-in must have.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, Entry], group: str) -> None:
+    def __init__(
+        self, kind: str, entries: Mapping[str, Entry], group: str, needs: Sequence[str] = ()
+    ) -> None:
         self.kind = kind
         self.group = group
+        self.needs = tuple(needs)
         self._entries = dict(entries)
 
     def entries(self) -> dict[str, Entry]:
@@ -59,7 +64,7 @@ class Registry(Generic[T]):
         UnknownNameError
             Listing the names that exist.
         UsageError
-            For a plug-in that cannot be imported.
+            For a plug-in that cannot be imported, or lacks what its kind needs.
         """
         entry = self._entries.get(name) or self.entries().get(name)
         if entry is None:
@@ -74,4 +79,10 @@ class Registry(Generic[T]):
                 f"{self.kind} {name!r}: the plug-in {entry.location} cannot be imported "
                 f"({type(error).__name__}: {error}); reinstall or remove it"
             ) from error
+        lacking = [need for need in self.needs if not hasattr(thing, need)]
+        if lacking:
+            raise UsageError(
+                f"{self.kind} {name!r}: the plug-in {entry.location} has no {lacking[0]!r}, which "
+                f"every {self.kind} has; reinstall or remove it"
+            )
         return thing

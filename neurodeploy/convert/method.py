@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from neurodeploy.convert.layers import ActivationGraph, InputLayer, OutputLayer
 from neurodeploy.convert.lower import lower
@@ -15,7 +15,7 @@ from neurodeploy.convert.thresholds import Calibration
 from neurodeploy.errors import ConversionError, NetlistError
 from neurodeploy.ir.analog import AnalogGraph
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.ir.encoding import Encoding, encode
+from neurodeploy.ir.encoding import EncoderName, Encoding, encode
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.record import Progress
 
@@ -25,11 +25,15 @@ CALIBRATION_BATCH = 32
 class ConversionMethod(Protocol):
     """A frozen dataclass whose fields are the method's options, and so the command line's.
 
-    ``timesteps`` is one of them. Calling it builds the netlist from the layers and what calibration
-    saw.
+    ``timesteps`` is one of them. ``emits`` is what its spikes carry, ``encoders`` what may make its
+    input, ``default_input`` the one of them that does unless told. Calling it builds the netlist
+    from the layers and what calibration saw.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    emits: ClassVar[Literal["binary", "signed", "graded"]]
+    default_input: ClassVar[str]
+    encoders: ClassVar[tuple[EncoderName, ...]]
 
     @property
     def timesteps(self) -> int:

@@ -214,7 +214,7 @@ def _expect_aligned(netlist: RealNetlist) -> None:
     if late:
         raise ConversionError(
             f"{late[0]}: refinement runs populations one by one, which needs a feed-forward "
-            "netlist with aligned delays; set bias_correction to 0"
+            "netlist with aligned delays; set bias_correction and membrane_correction to 0"
         )
 
 
@@ -286,6 +286,6 @@ def _narrow(raster: AnyArray, where: str) -> AnyArray:
     if raster.dtype.kind == "f" and (narrow != raster).any():
         raise ConversionError(
             f"{where}: pools fractions of spikes, which cannot be replayed; set "
-            "bias_correction to 0"
+            "bias_correction and membrane_correction to 0"
         )
     return narrow

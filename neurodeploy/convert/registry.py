@@ -66,4 +66,5 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
         ),
     },
     group="neurodeploy.methods",
+    needs=("emits", "default_input", "encoders"),
 )

@@ -55,7 +55,7 @@ class Quantization:
     levels : {"uniform", "fitted"}
         Weights on uniform grids, or on the sums of few values that are fitted to each channel: as
         many axon copies on a crossbar as the width's uniform grid takes. Their integers are 3 bits
-        wider, so widths above 5 stay uniform.
+        wider, so widths above 5 stay uniform; it is an error if all are wider.
     """
 
     weight_bits: int = 8
@@ -119,6 +119,7 @@ class Quantization:
             Naming the layer and the value that the widths cannot represent.
         """
         self.check_layers(netlist)
+        self._require_fitted(netlist)
         layers = {
             p.name: ScaledLayer.of(
                 p,
@@ -145,6 +146,17 @@ class Quantization:
         for row in report:
             self._require_weights(row)
         return integer, report
+
+    def _require_fitted(self, netlist: RealNetlist) -> None:
+        """Refuse fitted levels where every layer is too wide for them."""
+        named = [p.name for p in netlist.populations if isinstance(p.model, RealNeuron)]
+        widths = {self.bits_of(name) for name in named}
+        if self.levels == "fitted" and widths and not any(map(self.fitted, widths)):
+            raise QuantizationError(
+                f"{netlist.name}: levels 'fitted' against {min(widths)} weight bits: they exist "
+                f"for {min(UNIFORM)} to {max(UNIFORM)} bits; use --weight-bits {max(UNIFORM)}, or "
+                "uniform levels"
+            )
 
     def _require_weights(self, row: Mapping[str, Any]) -> None:
         """Refuse a layer that loses to rounding as much as its weights hold, or more."""

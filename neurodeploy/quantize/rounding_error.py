@@ -33,7 +33,7 @@ def lost_on_average(
     unit: FloatArray,
     sources: Mapping[str, Population],
     timesteps: int,
-) -> FloatArray | None:
+) -> FloatArray:
     """D of one population, in its real membrane units: ``[*post_shape]``.
 
     Parameters
@@ -43,27 +43,21 @@ def lost_on_average(
     unit : array ``[C]``
         Real value of one integer membrane unit.
     sources : mapping
-        Real-valued populations by name.
+        Real-valued populations by name, with units and means.
     timesteps : int
         T.
-
-    Returns
-    -------
-    array, or None
-        None where the mean of a source is not known: correcting some branches and not others
-        would be worse than none.
     """
-    total: FloatArray | None = None
+    total: FloatArray = np.zeros(())
     for exact, whole in zip(real, rounded, strict=True):
         source = sources[exact.pre]
-        if source.mean is None or source.unit is None:
-            return None
+        assert source.mean is not None
+        assert source.unit is not None
         emitted = source.mean * (source.divisor(timesteps) / source.spread(source.unit))
         spread = (-1, *(1,) * (len(exact.connectivity.post_shape) - 1))
         kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
         step = (unit * np.exp2(whole.exponent)).reshape(spread)
         lost = exact.connectivity.apply(emitted[None])[0] - kept.apply(emitted[None])[0] * step
-        total = lost if total is None else total + lost
+        total = total + lost
     return total
 
 

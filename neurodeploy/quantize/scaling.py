@@ -198,12 +198,20 @@ class ScaledLayer:
             worth = np.broadcast_to(worth, unit.shape) * unit
         return replace(self.population, model=neuron, unit=worth)
 
+    def _corrects(self) -> bool:
+        """Whether biases take back what rounding changes: known where all sources' means are."""
+        known = (self.sources.get(q.pre) for q in self.projections)
+        return bool(self.projections) and all(
+            p is not None and p.mean is not None and p.unit is not None for p in known
+        )
+
     def _corrected(self, unit: FloatArray, rounded: Sequence[IntegerProjection]) -> Population:
-        if not self.sources or not self.projections:
+        # Correcting some branches and not others would be worse than none.
+        if not self._corrects():
             return self.population
         steps = self.timesteps
         lost = lost_on_average(self.projections, rounded, unit, self.sources, steps)
-        return self.population if lost is None else corrected(self.population, lost, steps)
+        return corrected(self.population, lost, steps)
 
     def _decay(self, name: str) -> int:
         """A decay in 1/4096; one that is not 0 or 1 must not become so."""
@@ -281,6 +289,8 @@ class ScaledLayer:
             "fraction_bits": scale.fraction,
             "exponents": exponents,
             "levels": len(levels),
+            "grid": "fitted" if self.copies else "uniform",
+            "bias_corrected": self._corrects(),
             "weight_snr_db": None if noise == 0 or signal == 0 else 10 * math.log10(signal / noise),
             "threshold": None if theta is None else [int(theta.min()), int(theta.max())],
             "raised_thresholds": raised,

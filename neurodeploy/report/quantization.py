@@ -19,12 +19,14 @@ def quantization_json(artifact: Artifact) -> dict[str, Any]:
 def quantization_table(report: list[Mapping[str, Any]]) -> str:
     """One line per layer, and one that explains the columns."""
     lost = any(row["lost_bits"] for row in report)
+    fitted = any(row.get("grid") == "fitted" for row in report)
     rows = [
         (
             row["layer"],
             row["weight_bits"],
             *((row["lost_bits"] or None,) if lost else ()),
             row["levels"],
+            *((row["grid"],) if fitted else ()),
             None if row["weight_snr_db"] is None else round(row["weight_snr_db"], 1),
             row["fraction_bits"],
             None if row["threshold"] is None else "..".join(map(str, row["threshold"])),
@@ -33,7 +35,8 @@ def quantization_table(report: list[Mapping[str, Any]]) -> str:
         for row in report
     ]
     headings = (
-        *("layer", "bits", *(("lost",) if lost else ()), "levels", "SNR/dB"),
+        *("layer", "bits", *(("lost",) if lost else ()), "levels"),
+        *(*(("grid",) if fitted else ()), "SNR/dB"),
         *("fraction bits", "threshold", "worst-case state"),
     )
     explained = "fraction bits: bits of the membrane below one weight step"

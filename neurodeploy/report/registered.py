@@ -125,8 +125,7 @@ def list_methods() -> list[Registered]:
             continue
         defaults = {f.name: None if f.default is dataclasses.MISSING else f.default for f in fields}
         documented = documented_entries(method)
-        spikes = getattr(method, "emits", None)
-        crossbar = spikes == "binary" and "rate" in getattr(method, "encoders", ())
+        crossbar = method.emits == "binary" and "rate" in method.encoders
         found.append(
             Registered(
                 name,
@@ -135,7 +134,7 @@ def list_methods() -> list[Registered]:
                 defaults,
                 None,
                 documented,
-                spikes,
+                method.emits,
                 crossbar,
                 _citation(method),
             )

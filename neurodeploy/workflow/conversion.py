@@ -125,7 +125,7 @@ def convert(
     def converted(method: str, steps: int | None, advance: Progress | None) -> Artifact:
         own = given if steps is None else {**given, "timesteps": steps}
         chosen = _method(method, **own)
-        encoder = input if input is not None else str(getattr(chosen, "default_input", "current"))
+        encoder = input if input is not None else chosen.default_input
         encoding = _encoding(dataset, encoder, input_levels, seed)
         named = {**provenance, "method": {"name": method, **dataclasses.asdict(chosen)}}
         return _converted(graph, chosen, dataset, encoding, seed, named, advance)

@@ -13,13 +13,20 @@ from neurodeploy.errors import UsageError
 
 PLUGIN = """
 from dataclasses import dataclass
-from neurodeploy.convert.rate import RateCoding
+from typing import ClassVar
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    timesteps: int = 32
 
 @dataclass(frozen=True, slots=True)
 class Leaky:
     timesteps: int = 32
     decode: str = "membrane"
     leak: float = 0.25
+    emits: ClassVar[str] = "binary"
+    default_input: ClassVar[str] = "current"
+    encoders: ClassVar[tuple[str, ...]] = ("current",)
 """
 
 
@@ -30,6 +37,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     points = [
         importlib.metadata.EntryPoint("leaky", "neurodeploy_leaky:Leaky", "neurodeploy.methods"),
+        importlib.metadata.EntryPoint("bare", "neurodeploy_leaky:Bare", "neurodeploy.methods"),
         importlib.metadata.EntryPoint("broken", "neurodeploy_broken:X", "neurodeploy.methods"),
         importlib.metadata.EntryPoint("ghost", "neurodeploy_ghost:X", "neurodeploy.targets"),
     ]
@@ -52,6 +60,7 @@ def test_a_broken_plugin_hinders_nothing_else(capsys: pytest.CaptureFixture[str]
     assert run(["methods"]) == 0
     out = capsys.readouterr().out
     assert "broken: method 'broken': the plug-in neurodeploy_broken:X cannot be imported" in out
+    assert "method 'bare': the plug-in neurodeploy_leaky:Bare has no 'emits', which every" in out
     assert "leak" in out
     assert run(["targets"]) == 0
     assert "neurodeploy_ghost:X cannot be imported" in capsys.readouterr().out

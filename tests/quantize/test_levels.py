@@ -15,6 +15,7 @@ from neurodeploy.ir.connectivity import Dense, Sparse
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.quantize.integers import Quantization
 from neurodeploy.quantize.levels import UNIFORM, fit_levels
+from neurodeploy.report.quantization import quantization_table
 from neurodeploy.targets.registry import TARGETS
 from tests.quantize.netlists import feed_forward, neuron
 
@@ -99,15 +100,23 @@ def test_crossbars_find_the_values_again(bits: int) -> None:
         np.testing.assert_array_equal(found.spikes[name], expected.spikes[name])
 
 
-def test_wide_layers_stay_uniform_and_other_levels_are_refused() -> None:
+def test_layers_too_wide_for_fitted_levels_say_so_and_none_at_all_is_refused() -> None:
     rng = np.random.default_rng(0)
     net = feed_forward(
-        ("a", (3,), neuron(3.0), {"x": Dense(rng.normal(size=(3, 6)), (6,))}), timesteps=8
+        ("a", (3,), neuron(3.0), {"x": Dense(rng.normal(size=(3, 6)), (6,))}),
+        ("b", (2,), neuron(2.0), {"a": Dense(rng.normal(size=(2, 3)), (3,))}),
+        timesteps=8,
     )
-    fitted, _ = Quantization(6, levels="fitted")(net)
-    uniform, _ = Quantization(6)(net)
+    widths = {"a": 6, "b": 3}
+    fitted, report = Quantization(8, widths, levels="fitted")(net)
+    uniform, plain = Quantization(8, widths)(net)
     np.testing.assert_array_equal(
         fitted.projections[0].connectivity.weight, uniform.projections[0].connectivity.weight
     )
+    assert [row["grid"] for row in report] == ["uniform", "fitted"]
+    assert "fitted" in quantization_table(report)
+    assert "uniform" not in quantization_table(plain)
+    with pytest.raises(QuantizationError, match=r"'fitted' against 6 weight bits: .* 2 to 5 bits"):
+        Quantization(6, levels="fitted")(net)
     with pytest.raises(QuantizationError, match="levels 'log'; expected one of uniform, fitted"):
         Quantization(3, levels="log")

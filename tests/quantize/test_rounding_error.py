@@ -98,8 +98,10 @@ def test_without_means_nothing_moves() -> None:
     kept, _ = Quantization(3, bias_correction=False)(net)
     assert found == kept
     half = replace(net, populations=(network().populations[0], *net.populations[1:]))
-    found, _ = Quantization(3)(half)
-    kept, _ = Quantization(3, bias_correction=False)(half)
+    found, report = Quantization(3)(half)
+    kept, plain = Quantization(3, bias_correction=False)(half)
+    assert [row["bias_corrected"] for row in report] == [True, False]
+    assert not any(row["bias_corrected"] for row in plain)
     # What is known of one layer corrects that layer.
     assert found.by_name["h"] != kept.by_name["h"]
     assert found.by_name["y"] == kept.by_name["y"]
