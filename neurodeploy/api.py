@@ -11,7 +11,7 @@ from neurodeploy.errors import UsageError
 from neurodeploy.ir.artifact import Artifact, load_artifact, save_artifact
 from neurodeploy.ir.record import Progress
 from neurodeploy.targets.base import Deployment, load_deployment
-from neurodeploy.workflow.compilation import check, compile, quantize
+from neurodeploy.workflow.compilation import check, compile, quantize, stated
 from neurodeploy.workflow.conversion import convert
 from neurodeploy.workflow.loading import load
 from neurodeploy.workflow.pricing import estimate_energy
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "quantize",
     "save",
+    "stated",
     "stimulus_for",
     "verify",
 ]
@@ -45,6 +46,9 @@ def verify(
     **callbacks: Any,
 ) -> Verification:
     """Verify a deployment spike for spike against other executors, and its network's agreement.
+
+    Where the deployment states another netlist than the one that it was given, an approximation
+    that its options asked for, ``deviation`` of the result tells how far the two are apart.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ def verify(
     stimulus, dataset = stimulus_for(deployment.artifact, data, samples)
     names = [n.strip() for n in names if n.strip()]
     given = source_samples(deployment.artifact, dataset)
-    return verify_deployment(deployment, names, stimulus, given, **callbacks)
+    return verify_deployment(deployment, names, stimulus, given, dataset.y, **callbacks)
 
 
 def evaluate(

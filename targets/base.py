@@ -3,7 +3,8 @@
 A deployment is a folder::
 
     deployment.json   target, schema, versions, options, board, latency
-    net.ndn           the artifact it was compiled from (for verify, decode and energy)
+    net.ndn           the artifact that it states (for verify, decode and energy)
+    given.ndn         the artifact it was compiled from, only where that is another one
     ...               the target's own compiled files: what ``run`` executes
 
 ``run`` computes from the compiled files alone, never from ``net.ndn``: a weight changed in a
@@ -30,7 +31,11 @@ from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 
 DEPLOYMENT_FILE = "deployment.json"
 ARTIFACT_FILE = "net.ndn"
+GIVEN_FILE = "given.ndn"
 DEPLOYMENT_SCHEMA = 1
+RESTATED = "restated"
+"""Under what a restated artifact's provenance tells what was done: a mapping of JSON values with a
+``summary`` of one line; see :meth:`Target.restate`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,12 @@ class Deployment(ABC):
     board : Board or None
     options : mapping
         The target's options, JSON values.
+
+    Attributes
+    ----------
+    given : Artifact or None
+        What the user gave, where an option made the target state another netlist instead: an
+        approximation, whose deviation ``verify`` measures. None: ``artifact`` was given.
     """
 
     target: ClassVar[str]
@@ -111,11 +122,20 @@ class Deployment(ABC):
         self.artifact = artifact
         self.board = board
         self.options = dict(options)
+        self.given: Artifact | None = None
 
     @property
     def netlist(self) -> IntegerNetlist:
         """The integer netlist that this deployment must equal."""
         return self.artifact.integer
+
+    @property
+    def restated(self) -> Mapping[str, Any] | None:
+        """How the netlist was made from the given one; None if it is the given one."""
+        if self.given is None:
+            return None
+        told: Mapping[str, Any] = self.artifact.provenance[RESTATED]
+        return told
 
     @property
     def latency(self) -> Mapping[str, int]:
@@ -156,6 +176,8 @@ class Deployment(ABC):
         with directory_whole(Path(folder)) as new:
             self.write_files(new)
             save_artifact(self.artifact, new / ARTIFACT_FILE)
+            if self.given is not None:
+                save_artifact(self.given, new / GIVEN_FILE)
             header = {
                 "schema": DEPLOYMENT_SCHEMA,
                 "target": self.target,
@@ -163,6 +185,7 @@ class Deployment(ABC):
                 "board": None if self.board is None else self.board.to_dict(),
                 "options": self.options,
                 "latency": dict(self.latency),
+                "given": None if self.given is None else GIVEN_FILE,
                 "network": self.netlist.name,
                 "timesteps": self.netlist.timesteps,
             }
@@ -224,8 +247,39 @@ class Target(ABC):
             For an option that the target does not have, or a board of another kind.
         """
         complete = self.complete_options(options or {})
-        refuse(self.name, self.violations(artifact.integer, board, complete))
-        return self.lower(artifact, board, complete)
+        stated, found = self.stated(artifact, board, complete)
+        refuse(self.name, found)
+        deployment = self.lower(stated, board, complete)
+        if stated is not artifact:
+            deployment.given = artifact
+        return deployment
+
+    def restate(
+        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> Artifact | list[Violation]:
+        """The artifact that a deployment states and equals: the given one.
+
+        A target with an option that approximates returns a rewritten one, whose provenance tells
+        what was done under :data:`RESTATED`, or why it cannot. The target computes what it states
+        exactly; ``verify`` measures how far that deviates from what was given.
+        """
+        return artifact
+
+    def stated(
+        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> tuple[Artifact, list[Violation]]:
+        """What :meth:`restate` gives, and all reasons why it cannot be computed exactly.
+
+        Raises
+        ------
+        UsageError
+            For a board of another kind than the target takes.
+        """
+        self._expect_kind(board)
+        found = self.restate(artifact, board, options)
+        if isinstance(found, list):
+            return artifact, found
+        return found, self.violations(found.integer, board, options)
 
     def violations(
         self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
@@ -237,16 +291,19 @@ class Target(ABC):
         UsageError
             For a board of another kind than the target takes.
         """
+        self._expect_kind(board)
+        found = list(self.check(netlist, board, options))
+        if board is not None and self.board_kind == "neurocore":
+            found += partition_violations(netlist, board)
+        return found
+
+    def _expect_kind(self, board: Board | None) -> None:
         if board is not None and self.board_kind not in (None, board.kind):
             raise UsageError(
                 f"target {self.name}: board {board.name} has {board.kind} cores, expected "
                 f"{self.board_kind} cores; choose another board or target ('neurodeploy boards' "
                 "lists them)"
             )
-        found = list(self.check(netlist, board, options))
-        if board is not None and self.board_kind == "neurocore":
-            found += partition_violations(netlist, board)
-        return found
 
     def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Add the defaults; refuse unknown options."""
@@ -299,8 +356,24 @@ def load_deployment(folder: Path | str) -> Deployment:
             )
         board = None if header["board"] is None else Board.from_dict(header["board"])
         target, options = str(header["target"]), dict(header["options"])
+        given = header.get("given")
+        if given not in (None, GIVEN_FILE):
+            raise ValueError(given)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FileFormatError(f"{where}: damaged header; compile again") from error
     artifact = load_artifact(folder / ARTIFACT_FILE)
     loader = TARGETS.get(target)()
-    return loader.load(folder, artifact, board, loader.complete_options(options))
+    deployment = loader.load(folder, artifact, board, loader.complete_options(options))
+    if given is not None:
+        deployment.given = _given_artifact(folder, artifact)
+    return deployment
+
+
+def _given_artifact(folder: Path, stated: Artifact) -> Artifact:
+    told = stated.provenance.get(RESTATED)
+    if not isinstance(told, dict) or not isinstance(told.get("summary"), str):
+        raise FileFormatError(
+            f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; compile "
+            "again"
+        )
+    return load_artifact(folder / GIVEN_FILE)

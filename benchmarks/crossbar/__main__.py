@@ -1,9 +1,10 @@
 """Crossbar cores on trained networks: ``python -m benchmarks.crossbar``.
 
-Three tables: networks spike for spike against the engine, with their cores over the lower bound;
-what each layer got; and accuracy by weight bits, uniform grids (powers of two) against levels
-fitted to the weights with as many axon copies. Needs the trained networks and data sets that lie
-beside the repository in ``../shared`` (or where NEURODEPLOY_SHARED points).
+Four tables: networks spike for spike against the engine, with their cores over the lower bound;
+what each layer got; how far what was approximated deviates; and accuracy by weight bits, uniform
+grids (powers of two) against levels fitted to the weights with as many axon copies. Needs the
+trained networks and data sets that lie beside the repository in ``../shared`` (or where
+NEURODEPLOY_SHARED points).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import neurodeploy as nd
 from benchmarks.accuracy import SHARED
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.report.text import render_table
+from neurodeploy.verify.deviation import Deviation
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = (2, 3, 4, 5)
@@ -59,14 +61,14 @@ def averaged_lenet() -> Artifact:
 
 def run(
     name: str, net: Artifact, images: int, samples: int, **options: Any
-) -> tuple[dict[str, Any], Any]:
-    """Compile, verify, evaluate and price one network."""
+) -> tuple[dict[str, Any], Any, list[dict[str, Any]]]:
+    """Compile, verify, evaluate and price one network; with the rows of its deviation."""
     start = time.monotonic()
     deployment = nd.compile(net, "truenorth", **options)
     seconds = time.monotonic() - start
     used = deployment.utilization()
     checked = nd.verify(deployment, "engine", MNIST, images)
-    accuracy = nd.evaluate(net, MNIST, samples).accuracy
+    accuracy = nd.evaluate(deployment.artifact, MNIST, samples).accuracy
     assert accuracy is not None
     energy = nd.estimate_energy(deployment, None, MNIST, 1)
     row = {
@@ -85,7 +87,36 @@ def run(
         "accuracy %": round(100 * accuracy, 1),
         "compile s": round(seconds, 1),
     }
-    return row, used["layers"]
+    return row, used["layers"], deviation_rows(name, checked.deviation)
+
+
+def deviation_rows(name: str, deviation: Deviation | None) -> list[dict[str, Any]]:
+    """How far the populations of an approximated network are from those of the given one."""
+    found = {} if deviation is None else deviation.populations
+    return [
+        {
+            "network": name,
+            "population": population,
+            "neuron-steps": part.neuron_steps,
+            "differ %": round(100 * part.share, 2),
+            "spikes given": part.spikes_given,
+            "spikes stated": part.spikes_stated,
+        }
+        for population, part in found.items()
+    ]
+
+
+def joined_rails(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The chunks of one population as one layer: the counts added, the largest fan-in."""
+    found: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        name = layer["population"]
+        whole = name.split(".rails")[0] + ".rails" if ".rails" in name else name
+        sofar = found.setdefault(whole, {**layer, "population": whole, "cores": 0, "core_bound": 0})
+        sofar["cores"] += layer["cores"]
+        sofar["core_bound"] += layer["core_bound"]
+        sofar["fan_in"] = max(sofar["fan_in"], layer["fan_in"])
+    return list(found.values())
 
 
 def layer_rows(name: str, layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -100,7 +131,10 @@ def layer_rows(name: str, layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "ramp",
         "gate_axons",
     )
-    return [{"network": name, **{k.replace("_", " "): layer[k] for k in keys}} for layer in layers]
+    return [
+        {"network": name, **{k.replace("_", " "): layer[k] for k in keys}}
+        for layer in joined_rails(layers)
+    ]
 
 
 def width_rows(net: Artifact, samples: int) -> list[dict[str, Any]]:
@@ -135,20 +169,27 @@ def main() -> None:
         sys.exit(f"{SHARED}: no such folder; set NEURODEPLOY_SHARED to the reference networks")
     real = converted("grouped_mnist", f"{SHARED}/models/zoo.py:grouped_mnist", 32)
     grouped = nd.quantize(real, 3, fit="truenorth")
-    runs, layers = [], []
+    runs, layers, deviations = [], [], []
     for name, net, settings in (
         ("grouped_mnist", grouped, {}),
         ("averaged lenet_mnist", averaged_lenet(), {"split": "exact"}),
         ("lenet_mnist", lenet(), {"split": "exact"}),
+        ("lenet_mnist, approximated", lenet(), {"split": "approximate"}),
     ):
-        row, used = run(name, net, options.images, options.samples, **settings)
+        row, used, apart = run(name, net, options.images, options.samples, **settings)
         runs.append(row)
         layers += layer_rows(name, used)
+        deviations += apart
     widths = width_rows(real, options.samples)
     if options.json:
-        print(json.dumps({"networks": runs, "layers": layers, "levels": widths}, indent=1))
+        print(
+            json.dumps(
+                {"networks": runs, "layers": layers, "deviation": deviations, "levels": widths},
+                indent=1,
+            )
+        )
         return
-    print("\n\n".join(table(rows) for rows in (runs, layers, widths)))
+    print("\n\n".join(table(rows) for rows in (runs, layers, deviations, widths)))
     print(f"\nlevels: grouped_mnist, {options.samples} test images; SNR of the worst layer")
 
 

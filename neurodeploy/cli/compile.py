@@ -91,6 +91,7 @@ def compile_(
     from neurodeploy.report.deployment import (
         deployment_json,
         render_compiled,
+        render_fits,
         render_violations,
         violations_json,
     )
@@ -99,11 +100,11 @@ def compile_(
     options = option_values(target, settings)
     if only_check:
         artifact = load_artifact(source)
-        found = api.check(artifact, target, board, **options)
+        stated, found = api.stated(artifact, target, board, **options)
         if as_json:
             click.echo(to_json(violations_json(target, artifact.netlist.name, found)))
         elif not found:
-            click.echo(f"{artifact.netlist.name}: target {target} computes it exactly")
+            click.echo(render_fits(target, artifact, stated))
         else:
             click.echo(render_violations(found))
         if found:

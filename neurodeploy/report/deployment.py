@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.ir.artifact import Artifact
 from neurodeploy.report.text import render_table
-from neurodeploy.targets.base import Deployment, Violation
+from neurodeploy.targets.base import RESTATED, Deployment, Violation
 
 LISTED = 12
 """Longest list that a table shows whole."""
@@ -23,6 +24,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "board": None if deployment.board is None else deployment.board.name,
         "options": deployment.options,
         "latency": dict(deployment.latency),
+        "restated": deployment.restated,
         "utilization": deployment.utilization(),
     }
 
@@ -34,6 +36,11 @@ def render_deployment(deployment: Deployment) -> str:
     lines = [f"{deployment.netlist.name}: deployment for target {deployment.target}{board}"]
     if options:
         lines.append(f"options: {options}")
+    if deployment.restated is not None:
+        lines.append(
+            f"approximated: {deployment.restated['summary']}; deviation: measured by `neurodeploy "
+            "verify`"
+        )
     if any(deployment.latency.values()):
         lines.append("latency: " + ", ".join(f"{k} +{v}" for k, v in deployment.latency.items()))
     return "\n".join(lines) + "\n\n" + utilization_text(deployment.utilization())
@@ -98,6 +105,16 @@ def _cell(value: Any) -> object:
 def render_compiled(deployment: Deployment, folder: Path) -> str:
     """What ``compile`` prints."""
     return f"{render_deployment(deployment)}\n\nwrote {folder}"
+
+
+def render_fits(target: str, given: Artifact, stated: Artifact) -> str:
+    """What ``compile --check`` prints where a target has nothing against a network."""
+    if stated is given:
+        return f"{given.netlist.name}: target {target} computes it exactly"
+    return (
+        f"{given.netlist.name}: target {target} computes an approximation exactly: "
+        f"{stated.provenance[RESTATED]['summary']}"
+    )
 
 
 def render_violations(violations: Sequence[Violation]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurodeploy.report.text import percent, render_table
+from neurodeploy.verify.deviation import Deviation
 from neurodeploy.verify.verification import Verification
 
 
@@ -46,6 +47,39 @@ def verdict(result: Verification) -> str:
     return f"NOT verified: nothing was compared in {', '.join(empty) or 'any population'}"
 
 
+def deviation_text(deviation: Deviation) -> str:
+    """The netlist that a deployment states beside the one that was given."""
+    rows = [
+        (
+            name,
+            p.neuron_steps,
+            p.differing,
+            percent(p.share),
+            p.spikes_given,
+            p.spikes_stated,
+            None if p.relative_spikes is None else f"{100 * p.relative_spikes:+.2f} %",
+        )
+        for name, p in deviation.populations.items()
+    ]
+    headings = (
+        *("population", "neuron-steps", "differ", "share"),
+        *("spikes given", "spikes stated", "difference"),
+    )
+    lines = [
+        "deviation of the stated netlist, which was approximated, from the given one:",
+        render_table(headings, rows),
+    ]
+    if deviation.top1 is not None:
+        line = f"same class as the given netlist: {percent(deviation.top1)}"
+        if deviation.accuracy_given is not None and deviation.accuracy_stated is not None:
+            line += (
+                f"; accuracy {percent(deviation.accuracy_stated)} of the stated, "
+                f"{percent(deviation.accuracy_given)} of the given"
+            )
+        lines.append(line)
+    return "\n\n".join(lines)
+
+
 def render_verification(result: Verification) -> str:
     """The whole result."""
     n = result.samples
@@ -59,6 +93,8 @@ def render_verification(result: Verification) -> str:
     ]
     if result.agreement is not None and result.agreement.top1 is not None:
         parts.append(f"same class as the source network: {percent(result.agreement.top1)}")
+    if result.deviation is not None:
+        parts.append(deviation_text(result.deviation))
     if result.divergences:
         parts.append("\n".join(str(d) for d in result.divergences.values()))
     parts.append(verdict(result))

@@ -10,7 +10,7 @@ import numpy as np
 
 from neurodeploy.errors import ExecutionError, UsageError
 from neurodeploy.ir.analog import AnalogGraph
-from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.decoding import classify, decode
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
@@ -31,6 +31,7 @@ from neurodeploy.verify.compare import (
     mismatches,
     observable,
 )
+from neurodeploy.verify.deviation import Deviation, DeviationMeter
 from neurodeploy.verify.executors import Executor, make_executor
 
 ExecutorFactory = Callable[[str], Executor]
@@ -59,6 +60,8 @@ class Verification:
         With the source network, where the deployment has one.
     integrators : frozenset of str
         Populations that never fire: their membranes were compared.
+    deviation : Deviation or None
+        From the netlist that was given, where the deployment states another one.
     """
 
     samples: int
@@ -70,6 +73,7 @@ class Verification:
     divergences: Mapping[str, Divergence]
     agreement: Agreement | None
     integrators: frozenset[str] = frozenset()
+    deviation: Deviation | None = None
 
     @property
     def exact(self) -> bool:
@@ -101,6 +105,7 @@ class Verification:
             "first_divergence": None if first is None else first.to_dict(),
             "divergences": {e: d.to_dict() for e, d in self.divergences.items()},
             "agreement": None if self.agreement is None else self.agreement.to_dict(),
+            "deviation": None if self.deviation is None else self.deviation.to_dict(),
             "exact": self.exact,
         }
 
@@ -110,6 +115,7 @@ def verify_deployment(
     against: Sequence[str],
     stimulus: Stimulus,
     x: AnyArray | Mapping[str, AnyArray] | None = None,
+    labels: IntArray | None = None,
     *,
     executors: ExecutorFactory | None = None,
     stage: Callable[[str], None] = lambda _: None,
@@ -126,6 +132,8 @@ def verify_deployment(
         What every executor receives.
     x : array ``[B, *shape]``, or mapping by input, optional
         The samples it was encoded from, for the agreement with the source network.
+    labels : int64 ``[B]``, optional
+        Their classes, for the accuracies beside a deviation.
     executors : callable, optional
         Makes an executor of the deployment's netlist by name.
     stage : callable
@@ -152,6 +160,7 @@ def verify_deployment(
     differences = {name: dict.fromkeys(compared, 0) for name in makers}
     divergences: dict[str, Divergence] = {}
     source = _SourceComparison.of(deployment, x)
+    meter = DeviationMeter.of(deployment, progress)
     for first, text in _parts(netlist, samples):
         part = {name: values[first] for name, values in stimulus.items()}
         stage(f"{deployment.target}{text}")
@@ -169,6 +178,9 @@ def verify_deployment(
             if any(found.values()) and name not in divergences:
                 located = _locate(netlist, name, deployment, executor, part, deployed, other)
                 divergences[name] = replace(located, sample=located.sample + first.start)
+        if meter is not None:
+            stage(f"the given netlist{text}")
+            meter.add(deployed, part, None if labels is None else labels[first])
         if source is not None and x is not None:
             given = {n: v[first] for n, v in x.items()} if isinstance(x, Mapping) else x[first]
             source.add(deployed, given)
@@ -182,6 +194,7 @@ def verify_deployment(
         divergences,
         None if source is None else source.agreement(),
         frozenset(watched),
+        None if meter is None else meter.deviation(),
     )
 
 

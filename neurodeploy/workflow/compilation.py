@@ -70,12 +70,25 @@ def chosen_board(board: str | Board) -> Board:
 def check(
     net: Artifact, target: str, board: str | Board | None = None, **options: Any
 ) -> list[Violation]:
-    """All reasons why a target cannot compute a network exactly; empty if it can."""
+    """All reasons why a target cannot compute a network exactly; empty if it can.
+
+    With an option that approximates: why not, or why it cannot compute the approximation exactly.
+    """
+    return stated(net, target, board, **options)[1]
+
+
+def stated(
+    net: Artifact, target: str, board: str | Board | None = None, **options: Any
+) -> tuple[Artifact, list[Violation]]:
+    """What a deployment would state and equal, and what :func:`check` finds.
+
+    It is the given artifact unless an option approximates; then its provenance has ``restated``.
+    """
     instance, chosen = _target(target, board)
-    violations: list[Violation] = instance.violations(
-        net.integer, chosen, instance.complete_options(options)
+    found: tuple[Artifact, list[Violation]] = instance.stated(
+        net, chosen, instance.complete_options(options)
     )
-    return violations
+    return found
 
 
 def compile(

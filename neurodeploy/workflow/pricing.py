@@ -311,7 +311,9 @@ def _crossbar_deployment(thing: Deployment | Artifact, board: Board) -> Any:
         if thing.target == "truenorth":
             if thing.board == board:
                 return thing
-            return TARGETS.get("truenorth")().compile(thing.artifact, board, thing.options)
+            # What was approximated for one board is approximated anew for another.
+            given = thing.artifact if thing.given is None else thing.given
+            return TARGETS.get("truenorth")().compile(given, board, thing.options)
         thing = thing.artifact
     return TARGETS.get("truenorth")().compile(thing, board)
 

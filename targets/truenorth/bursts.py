@@ -78,7 +78,7 @@ def in_units(layer: Layer, unit: IntArray) -> Layer:
 def chunkings(
     layer: Layer,
     cost: IntArray,
-    channel: IntArray,
+    segments: Sequence[IntArray],
     limits: CrossbarLimits,
     shares: Sequence[float] = BUDGET_SHARES,
 ) -> list[IntArray]:
@@ -89,14 +89,14 @@ def chunkings(
     layer : Layer
     cost : int64 ``[K]``
         Axons of each input.
-    channel : int64 ``[K]``
-        Inputs of one channel stay together where they fit, as neighbours share their channels.
+    segments : sequence of int64 ``[K]``
+        Inputs of one segment stay together; each segmentation gives ways of its own.
     limits : CrossbarLimits
     shares : sequence of float
         Of a core's axons, for one neuron.
     """
     found: list[IntArray] = []
-    for segment in (channel, np.arange(channel.size)):
+    for segment in segments:
         for share in shares:
             chunk = _chunks(layer, cost, segment, int(share * limits.axons))
             if chunk is not None and not any(np.array_equal(chunk, other) for other in found):

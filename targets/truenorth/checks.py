@@ -233,5 +233,5 @@ def _fan_in(
         f"fan-in {fan_in} with up to {copies} axon copies an input (levels {span}) needs axons:",
         used,
         limits.axons,
-        f'{remedy}; or compile with split="exact"',
+        f'{remedy}; or compile with split="exact" or split="approximate"',
     )

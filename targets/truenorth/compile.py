@@ -33,7 +33,7 @@ from neurodeploy.targets.truenorth.timing import (
 )
 from neurodeploy.targets.truenorth.units import Unit, quiet_unit
 
-SPLIT = ("none", "exact")
+SPLIT = ("none", "exact", "approximate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ class Choices:
     Parameters
     ----------
     fan_out : {"auto", "copies", "splitters"}
-    split : {"none", "exact"}
+    split : {"none", "exact", "approximate"}
+        ``approximate`` rewrites netlists before they are planned; here it is ``none``.
     max_ticks_per_step : int
     """
 
@@ -61,7 +62,7 @@ def plan_netlist(
         return found
     found = bound_violations(netlist, limits)
     plan = _plan_whole(netlist, limits, choices.fan_out, found)
-    if choices.split == "none" or isinstance(plan, Plan) or found:
+    if choices.split != "exact" or isinstance(plan, Plan) or found:
         return plan
     if not any(isinstance(v, FanInViolation) for v in plan):
         return plan

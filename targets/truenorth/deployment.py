@@ -238,6 +238,10 @@ class TrueNorthDeployment(Deployment):
         ``bias_axons``, ``gate_axons``, ``burst`` (M; 0 where nothing is split), ``early_spikes``
         (before the window, compensated), and per source its axon copies ``R`` and weight
         ``levels``. ``ticks_per_step`` is the largest M, ``inference_s`` the time of one sample.
+        Only with ``split="approximate"``, ``approximated`` holds per split population: ``chunks``,
+        ``rails`` (partial sums that a neuron hears), ``rail_neurons``, the range of ``unit`` (what
+        a rail's spike is worth) and where units are from, and ``expected_error``, an estimate of
+        the root mean square error that a run of a neuron ends with, in its spikes.
         """
         cores, limit = self.cores, 0 if self.board is None else self.board.grid.n_cores
         tick = None if self.board is None else self.board.tick
@@ -254,6 +258,7 @@ class TrueNorthDeployment(Deployment):
             "ticks_per_step": self.readout.period,
             "ticks_per_sample": cores.ticks,
             "inference_s": None if tick is None else cores.ticks * tick.si,
+            **({} if self.restated is None else {"approximated": self.restated["populations"]}),
             "layers": self.layers,
         }
 

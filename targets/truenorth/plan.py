@@ -239,9 +239,15 @@ class Plan:
 def pack_unit(
     unit: Unit, copies: IntArray, limits: CrossbarLimits, cut_freely: bool
 ) -> list[PackedCore]:
-    """Pack one unit, see :func:`neurodeploy.targets.truenorth.packing.pack`."""
+    """Pack one unit, see :func:`neurodeploy.targets.truenorth.packing.pack`.
+
+    Whole populations are packed by equal inputs and by position: the way with fewer cores for the
+    unit and for the neurons that feed its axons is taken.
+    """
     bar = unit.bar
-    if unit.role in ("final", "sum"):
+    # Neurons that share no axon, such as those that add up rails, need no search.
+    apart = bool((bar.slot_key >= 0).all()) and int(np.bincount(bar.slot).max(initial=0)) == 1
+    if unit.role in ("final", "sum") or apart:
         shared = np.flatnonzero(bar.slot_key < 0)
         start = np.searchsorted(bar.neuron, np.arange(unit.size + 1))
         cores = pack_finals(
@@ -251,14 +257,24 @@ def pack_unit(
             limits.neurons,
         )
         return [PackedCore(n, slots_of(n, start, bar.slot)) for n in cores]
-    return pack(
-        bar.neuron,
-        bar.slot,
-        bar.slot_key,
-        copies,
-        bar.slot_key.size,
-        limits.axons,
-        limits.neurons,
-        cut_freely,
-        unit.site,
-    )
+    ways = [unit.site] if unit.role == "partial" else [None, unit.site]
+    found = [
+        pack(
+            bar.neuron,
+            bar.slot,
+            bar.slot_key,
+            copies,
+            bar.slot_key.size,
+            limits.axons,
+            limits.neurons,
+            cut_freely,
+            site,
+        )
+        for site in ways[: 1 if unit.site is None else None]
+    ]
+
+    def cost(cores: list[PackedCore]) -> float:
+        fed = 0 if cut_freely else sum(core.slots.size for core in cores)
+        return len(cores) + fed / limits.neurons
+
+    return min(found, key=cost)

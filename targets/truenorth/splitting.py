@@ -149,13 +149,14 @@ class Splitting:
         cost: IntArray = np.bincount(parts.slot_key, minlength=layer.key_source.size).astype(
             np.int64
         )
-        channel = channels_of(self.netlist, layer)
+        # Neighbours of a convolution share their channels, so these stay together if they fit.
+        segments = (channels_of(self.netlist, layer), np.arange(layer.key_source.size))
         best: tuple[float, int, Split | None] = (math.inf, 0, None)
         shortest: int | None = None
         fewest_rails: int | None = None
         tried: list[IntArray] = []
         for shares in (BUDGET_SHARES, SMALL_SHARES):
-            for chunk in chunkings(scaled, cost, channel, limits, shares):
+            for chunk in chunkings(scaled, cost, segments, limits, shares):
                 if any(np.array_equal(chunk, other) for other in tried):
                     continue
                 tried.append(chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,11 +11,14 @@ from neurodeploy.boards.board import Board, BoardKind, load_board
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.targets.base import Deployment, Target, Violation, refuse
+from neurodeploy.targets.base import RESTATED, Deployment, Target, Violation, refuse
+from neurodeploy.targets.truenorth.approximation import Restated, restate, wide_populations
 from neurodeploy.targets.truenorth.assembly import assemble
+from neurodeploy.targets.truenorth.checks import model_violations
 from neurodeploy.targets.truenorth.compile import SPLIT, Choices, plan_netlist
 from neurodeploy.targets.truenorth.cores import load_cores
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
+from neurodeploy.targets.truenorth.layers import FanInViolation
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.plan import FAN_OUT, Plan
 from neurodeploy.targets.truenorth.readout import load_readout
@@ -28,11 +32,12 @@ class TrueNorthTarget(Target):
     fan_out : {"auto", "copies", "splitters"}
         How a neuron reaches more than one axon: copies of it, splitter cores (one tick more), or
         per population whichever takes fewer cores.
-    split : {"none", "exact"}
-        What happens to populations with more inputs than a core has axons: refused, or computed
-        from partial sums, which takes many ticks per step.
+    split : {"none", "exact", "approximate"}
+        What happens to populations with more inputs than a core has axons: refused; computed from
+        partial sums, which takes many ticks per step; or replaced by partial sums in rates, which
+        takes one tick per step and is another netlist, whose deviation ``verify`` measures.
     max_ticks_per_step : int
-        Refuse a split that takes more.
+        Refuse an exact split that takes more.
     """
 
     name: ClassVar[str] = "truenorth"
@@ -71,6 +76,49 @@ class TrueNorthTarget(Target):
                 f"target truenorth: max_ticks_per_step {most!r}; expected a whole number from 1"
             )
         return complete
+
+    def restate(
+        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+    ) -> Artifact | list[Violation]:
+        """With ``split="approximate"``: populations that do not fit a core, from partial sums."""
+        if options["split"] != "approximate":
+            return artifact
+        board = self._board(board)
+        limits = CrossbarLimits.from_board(board)
+        netlist = artifact.integer
+        if model_violations(netlist, limits):
+            return artifact  # and check tells them
+        wide = wide_populations(netlist, limits)
+        found: Restated | None = None
+        while True:
+            if wide:
+                rewritten = restate(netlist, wide, limits)
+                if isinstance(rewritten, list):
+                    return rewritten
+                found = rewritten
+            # The axons of biases, which the timing decides, may make more populations too wide.
+            plan = self._plan(found.netlist if found else netlist, board, options)
+            refused = plan if isinstance(plan, list) else []
+            where = {v.where.split("[")[0] for v in refused if isinstance(v, FanInViolation)}
+            more = [p.name for p in netlist.populations if p.name in where and p.name not in wide]
+            if not more:
+                return artifact if found is None else self._restated(artifact, found)
+            wide += more
+
+    def _restated(self, artifact: Artifact, found: Restated) -> Artifact:
+        told = {
+            "target": self.name,
+            "option": "split=approximate",
+            "summary": found.summary,
+            "populations": list(found.entries),
+        }
+        # The real-valued netlist belongs to the given one, whose layers are its layers.
+        return replace(
+            artifact,
+            netlist=found.netlist,
+            real=None,
+            provenance={**artifact.provenance, RESTATED: told},
+        )
 
     def check(
         self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]

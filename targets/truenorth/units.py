@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -90,7 +90,7 @@ class Unit:
         Neuron of the population; rail of partial neurons, or what else it is; 0 for the
         population's own.
     site : int64 ``[n]`` or None
-        For :func:`neurodeploy.targets.truenorth.packing.pack`.
+        For :func:`neurodeploy.targets.truenorth.packing.pack`; of whole populations, where it pays.
     """
 
     name: str
@@ -119,7 +119,7 @@ def quiet_unit(
     """A population where a step is a tick: bias as leak, and bias axons where that fails."""
     bar = _crossbar(parts, _bias_slots(parts, prelude))
     cells = _cells(population, prelude.leak, prelude.initial, limits)
-    return _unit(population, "whole", layer, bar, cells)
+    return replace(_unit(population, "whole", layer, bar, cells), site=sites(population.shape))
 
 
 def gated_unit(
@@ -145,7 +145,7 @@ def partial_unit(population: Population, split: Split) -> Unit:
     bar = Crossbar(parts.slot_key, parts.slot_type, parts.neuron, parts.slot, parts.values)
     cells = Cells(zero, zero, zero + 1, zero, zero + LINEAR)
     # The channels of one position of a convolution, for each chunk.
-    places = _compact(population.shape[1:])
+    places = compact(population.shape[1:])
     site = split.chunk * places.size + places[split.owner % places.size]
     layer, name = split.partial, population.name
     return Unit(layer.name, name, "partial", layer, bar, cells, split.owner, split.sign, site)
@@ -216,7 +216,13 @@ def ramp_units(
     return [repays, sums, latch]
 
 
-def _compact(spatial: tuple[int, ...]) -> IntArray:
+def sites(shape: tuple[int, ...]) -> IntArray | None:
+    """Position of every neuron, neighbours close to each other; None where there is one only."""
+    places = compact(shape[1:])
+    return None if places.size == 1 else np.tile(places, shape[0])
+
+
+def compact(spatial: tuple[int, ...]) -> IntArray:
     """Rank of every position on a Z-order curve: neighbours share more inputs than a row does."""
     code = np.zeros(math.prod(spatial), dtype=np.int64)
     axes = np.unravel_index(np.arange(code.size), spatial) if spatial else ()

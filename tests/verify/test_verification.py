@@ -84,6 +84,7 @@ def test_an_exact_deployment() -> None:
         "first_divergence": None,
         "divergences": {},
         "agreement": None,
+        "deviation": None,
         "exact": True,
     }
     assert verdict(result).startswith("exact: 0 mismatches against reference in 720 neuron-steps")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,19 @@ def assert_exact(
     for name in watched:
         np.testing.assert_array_equal(found.membranes[name], expected.membranes[name], name)
     return deployment
+
+
+def approximated(net: IntegerNetlist, board: Board = SMALL, **options: Any) -> TrueNorthDeployment:
+    return compiled(net, board, **{"split": "approximate", **options})
+
+
+def with_means(net: IntegerNetlist, rate: float) -> IntegerNetlist:
+    """All populations with a calibration mean of so many spikes a step."""
+    told = [
+        replace(p, unit=np.float64(1), mean=np.full(p.shape, rate, dtype=np.float32))
+        for p in net.populations
+    ]
+    return replace(net, populations=tuple(told))
 
 
 def wide(inputs: int = 70, n: int = 6, seed: int = 0, **fields: Any) -> IntegerNetlist:

@@ -230,8 +230,8 @@ def test_another_kind_of_board_is_refused() -> None:
 def test_unknown_options() -> None:
     with pytest.raises(UsageError, match="no option 'splits'"):
         TrueNorthTarget().compile(Artifact(chain([[1]])), None, {"splits": "exact"})
-    with pytest.raises(UsageError, match="split 'approximate'; expected one of none, exact"):
-        TrueNorthTarget().compile(Artifact(chain([[1]])), None, {"split": "approximate"})
+    with pytest.raises(UsageError, match="split 'rough'; expected one of none, exact, approximate"):
+        TrueNorthTarget().compile(Artifact(chain([[1]])), None, {"split": "rough"})
     with pytest.raises(UsageError, match="max_ticks_per_step 0; expected a whole number from 1"):
         TrueNorthTarget().compile(Artifact(chain([[1]])), None, {"max_ticks_per_step": 0})
     with pytest.raises(UsageError, match="fan_out 'trees'; expected one of auto"):
