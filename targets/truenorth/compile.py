@@ -24,7 +24,7 @@ from neurodeploy.targets.truenorth.layers import (
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.plan import Plan
 from neurodeploy.targets.truenorth.prelude import plan_preludes
-from neurodeploy.targets.truenorth.splitting import plan_splits
+from neurodeploy.targets.truenorth.split.exact import plan_splits
 from neurodeploy.targets.truenorth.timing import (
     Timing,
     long_ways,

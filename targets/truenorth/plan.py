@@ -12,11 +12,11 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.targets.base import Violation
-from neurodeploy.targets.truenorth.bursts import Split, pack_finals
 from neurodeploy.targets.truenorth.fanout import Destinations, RelayCore, destinations, relay
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import PackedCore, pack, slots_of
+from neurodeploy.targets.truenorth.split.bursts import Split, pack_finals
 from neurodeploy.targets.truenorth.timing import Timing, cycle_of
 from neurodeploy.targets.truenorth.units import (
     BIAS_KEY,

@@ -12,7 +12,6 @@ from neurodeploy.errors import UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.targets.base import RESTATED, Deployment, Target, Violation, refuse
-from neurodeploy.targets.truenorth.approximation import Restated, restate, wide_populations
 from neurodeploy.targets.truenorth.assembly import assemble
 from neurodeploy.targets.truenorth.checks import model_violations
 from neurodeploy.targets.truenorth.compile import SPLIT, Choices, plan_netlist
@@ -22,6 +21,7 @@ from neurodeploy.targets.truenorth.layers import FanInViolation
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.plan import FAN_OUT, Plan
 from neurodeploy.targets.truenorth.readout import load_readout
+from neurodeploy.targets.truenorth.split.approximate import Restated, restate, wide_populations
 
 
 class TrueNorthTarget(Target):

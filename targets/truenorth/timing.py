@@ -2,7 +2,7 @@
 
 A step takes P ticks (the *period*), 1 unless a population is split. The inputs of step t reach a
 population in tick ``arrive + t P``, and it compares in tick ``start + t P``: at once, or after the
-bursts of its partial sums (:mod:`neurodeploy.targets.truenorth.bursts`).
+bursts of its partial sums (:mod:`neurodeploy.targets.truenorth.split.bursts`).
 """
 
 from __future__ import annotations

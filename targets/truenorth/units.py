@@ -12,18 +12,18 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron
-from neurodeploy.targets.truenorth.bursts import (
+from neurodeploy.targets.truenorth.cores import LINEAR, ZERO
+from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
+from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.prelude import Prelude
+from neurodeploy.targets.truenorth.split.bursts import (
     Split,
     final_decomposition,
     repay_name,
     sum_name,
 )
-from neurodeploy.targets.truenorth.cores import LINEAR, ZERO
-from neurodeploy.targets.truenorth.gates import Gate
-from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
-from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.prelude import Prelude
-from neurodeploy.targets.truenorth.ramps import Ramp
+from neurodeploy.targets.truenorth.split.gates import Gate
+from neurodeploy.targets.truenorth.split.ramps import Ramp
 
 BIAS_KEY, HOLD_KEY, RELEASE_KEY, UP_KEY, DOWN_KEY = -1, -2, -3, -4, -5
 """Inputs of the axon slots on which the host sends in every step, whatever the sample."""

@@ -14,10 +14,10 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
 from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.targets.truenorth.approximation import Restated, restate
 from neurodeploy.targets.truenorth.layers import extract
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.rails import (
+from neurodeploy.targets.truenorth.split.approximate import Restated, restate
+from neurodeploy.targets.truenorth.split.rails import (
     choose_units,
     expected_error,
     input_rates,

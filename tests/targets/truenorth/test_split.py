@@ -19,11 +19,11 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.targets.base import load_deployment
-from neurodeploy.targets.truenorth.bursts import cut_layer, in_units, units
 from neurodeploy.targets.truenorth.cores import ARRAY_FILE
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.layers import extract
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.split.bursts import cut_layer, in_units, units
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from neurodeploy.targets.truenorth.units import SUM
 from tests.targets.truenorth.crossbar_nets import (

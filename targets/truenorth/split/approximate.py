@@ -3,11 +3,12 @@
 ``split="approximate"`` rewrites the netlist before anything is planned, and the cores then equal
 the rewritten netlist, spike for spike and with one tick per step. The inputs of a population that
 does not fit are cut into chunks; every chunk becomes a population of *rails*, ordinary
-integrate-and-fire neurons with soft reset, up to two per neuron: one hears the chunk's weights, one
-hears them with all signs turned. A rail has a unit U as its threshold
-(:mod:`neurodeploy.targets.truenorth.rails`); the final neuron hears it on an axon worth U or -U,
-one step later than it heard its inputs before. Positive rails start from U (k + 1/2) / K in chunk k
-of K, negative ones from what is left to U, so that the rests of the chunks differ and cancel.
+integrate-and-fire neurons with soft reset, up to two per neuron: one hears its weights, one hears
+them with all signs turned. A rail has a unit U as its threshold
+(:mod:`neurodeploy.targets.truenorth.split.rails`); the final neuron hears it on an axon worth U or
+-U, one step later than it heard its inputs before. Positive rails start from U (k + 1/2) / K in
+chunk k of K, negative ones from what is left to U, so that the rests of the chunks differ and
+cancel.
 
 Rails of positive and of negative weights apart have sums that only grow, and so nothing to climb
 out of. But these sums are larger than the net ones, and units with them: on lenet_mnist the error
@@ -29,9 +30,9 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.targets.base import Violation
 from neurodeploy.targets.truenorth.checks import wide_fan_in
-from neurodeploy.targets.truenorth.chunks import Cut, cut_population
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose, extract
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.split.chunks import Cut, cut_population
 
 
 @dataclass(frozen=True, slots=True, eq=False)

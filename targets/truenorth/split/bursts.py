@@ -7,7 +7,7 @@ becomes max(S, 0) or max(-S, 0), one spike in this and each of the following tic
 count in units of the common factor of a neuron's weights, which is what a rail's spike is worth.
 
 After M ticks, M the largest proved sum, the final neuron has received everything and compares; a
-gate (:mod:`neurodeploy.targets.truenorth.gates`) keeps it quiet until then.
+gate (:mod:`neurodeploy.targets.truenorth.split.gates`) keeps it quiet until then.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.ramps import RampShape
+from neurodeploy.targets.truenorth.split.ramps import RampShape
 
 BUDGET_SHARES = (1.0, 0.8, 0.6, 0.45, 0.33, 0.25)
 """Shares of a core's axons that a neuron's chunk may take; each is tried for the fewest cores."""

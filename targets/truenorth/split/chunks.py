@@ -12,11 +12,11 @@ from neurodeploy.ir.connectivity import Conv
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.targets.base import Violation
-from neurodeploy.targets.truenorth.bursts import channels_of, chunkings
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import pack
-from neurodeploy.targets.truenorth.rails import (
+from neurodeploy.targets.truenorth.split.bursts import channels_of, chunkings
+from neurodeploy.targets.truenorth.split.rails import (
     Sums,
     axons_per_rail,
     choose_units,

@@ -1,7 +1,7 @@
 """Ramps: comparing once in a step, however far a membrane can stand above its threshold.
 
-A gate (:mod:`neurodeploy.targets.truenorth.gates`) hides a membrane's excess in one tick, on as
-many axons as that takes. A ramp takes n axons and q ticks for it. The *sum* neuron adds up the
+A gate (:mod:`neurodeploy.targets.truenorth.split.gates`) hides a membrane's excess in one tick, on
+as many axons as that takes. A ramp takes n axons and q ticks for it. The *sum* neuron adds up the
 partial sums with its threshold raised by B, so that it never fires by itself. Then the host lifts
 it for q ticks by n r each, N r = B in all (N = n q): it fires, once, in the tick in which it passes
 theta + B, if its membrane is at least theta; another q + 1 ticks of n r' take the lift back. A sum
@@ -27,8 +27,8 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron
-from neurodeploy.targets.truenorth.gates import bias_by_leak, excess, flat
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.split.gates import bias_by_leak, excess, flat
 
 AXONS = (2, 4, 8, 16)
 """Numbers n that are tried."""

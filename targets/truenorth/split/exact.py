@@ -13,7 +13,11 @@ from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.targets.base import Violation
-from neurodeploy.targets.truenorth.bursts import (
+from neurodeploy.targets.truenorth.checks import wide_fan_in
+from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose, extract
+from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.plan import pack_unit
+from neurodeploy.targets.truenorth.split.bursts import (
     BUDGET_SHARES,
     SMALL_SHARES,
     Cut,
@@ -29,12 +33,8 @@ from neurodeploy.targets.truenorth.bursts import (
     sum_name,
     units,
 )
-from neurodeploy.targets.truenorth.checks import wide_fan_in
-from neurodeploy.targets.truenorth.gates import Gate, excess, least_gate, solve_gate
-from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose, extract
-from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.plan import pack_unit
-from neurodeploy.targets.truenorth.ramps import Ramp, RampShape, ramp_shapes, solve_ramp
+from neurodeploy.targets.truenorth.split.gates import Gate, excess, least_gate, solve_gate
+from neurodeploy.targets.truenorth.split.ramps import Ramp, RampShape, ramp_shapes, solve_ramp
 from neurodeploy.targets.truenorth.timing import Timing
 from neurodeploy.targets.truenorth.units import (
     Unit,
