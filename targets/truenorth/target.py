@@ -13,7 +13,7 @@ from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.targets.base import RESTATED, Deployment, Target, Violation, refuse
 from neurodeploy.targets.truenorth.assembly import assemble
-from neurodeploy.targets.truenorth.checks import model_violations
+from neurodeploy.targets.truenorth.checks import bound_violations, model_violations
 from neurodeploy.targets.truenorth.compile import SPLIT, Choices, plan_netlist
 from neurodeploy.targets.truenorth.cores import load_cores
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
@@ -86,7 +86,7 @@ class TrueNorthTarget(Target):
         board = self._board(board)
         limits = CrossbarLimits.from_board(board)
         netlist = artifact.integer
-        if model_violations(netlist, limits):
+        if model_violations(netlist, limits) or bound_violations(netlist, limits):
             return artifact  # and check tells them
         wide = wide_populations(netlist, limits)
         found: Restated | None = None
