@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,8 @@ def utilization_text(used: Mapping[str, Any]) -> str:
 def _figure(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_figure(part)}" for name, part in value.items())
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -77,7 +80,9 @@ def _tables(name: str, value: Any) -> list[str]:
         if isinstance(value, Mapping)
         else list(value)
     )
-    keys = list(dict.fromkeys(key for row in rows for key in row))
+    # Files with sorted keys do not begin with what the figures are of.
+    lead = ["population"] if any("population" in row for row in rows) else []
+    keys = list(dict.fromkeys([*lead, *(key for row in rows for key in row)]))
     inner = [key for key in keys if any(_is_table(row.get(key)) for row in rows)]
     nested = [{keys[0]: row[keys[0]], **part} for row in rows for key in inner for part in row[key]]
     plain = [{key: row.get(key) for key in keys if key not in inner} for row in rows]
@@ -86,10 +91,30 @@ def _tables(name: str, value: Any) -> list[str]:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return render_table(
-        [c.replace("_", " ") for c in columns],
-        [[_cell(row.get(column)) for column in columns] for row in rows],
-    )
+    numbered = itertools.groupby(rows, lambda row: [_stem(v) for v in row.values()])
+    shown: list[list[object]] = []
+    for _, group in numbered:
+        cells = [[_cell(row.get(column)) for column in columns] for row in group]
+        shown += cells if len(cells) <= LISTED else [[_span(c) for c in zip(*cells, strict=True)]]
+    return render_table([c.replace("_", " ") for c in columns], shown)
+
+
+def _stem(value: Any) -> str | None:
+    """A name without the number at its end; None for what is no name."""
+    return value.rstrip("0123456789") if isinstance(value, str) else None
+
+
+def _span(cells: Sequence[object]) -> object:
+    """One cell for those of many rows that differ in the numbers of their names."""
+    if all(cell == cells[0] for cell in cells):
+        return cells[0]
+    if all(isinstance(cell, int | float) for cell in cells):
+        return f"{min(cells)}..{max(cells)}"  # type: ignore[type-var]
+    first, last = str(cells[0]), str(cells[-1])
+    stem = _stem(cells[0])
+    if stem and all(_stem(cell) == stem for cell in cells):
+        return f"{first}..{last.removeprefix(stem)}"
+    return f"{len(set(map(str, cells)))} different"
 
 
 def _cell(value: Any) -> object:

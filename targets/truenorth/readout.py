@@ -148,7 +148,8 @@ def save_readout(readout: Readout, layers: list[dict[str, Any]], folder: Path) -
         ],
         "layers": layers,
     }
-    text = json.dumps(header, indent=1, sort_keys=True, allow_nan=False)
+    # Not sorted: the report is shown in the order of its keys.
+    text = json.dumps(header, indent=1, allow_nan=False)
     (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
     arrays = {name: getattr(readout, name) for name in _ARRAYS}
     write_arrays(folder / ARRAY_FILE, arrays)
