@@ -85,7 +85,7 @@ def seen(module: nn.Module, x: np.ndarray[Any, Any], passes: int = 20) -> nn.Mod
     module.train()
     with torch.no_grad():
         for first in range(passes):
-            module(torch.from_numpy(x[first * BATCH % len(x) :][:BATCH]))
+            module(torch.tensor(x[first * BATCH % len(x) :][:BATCH]))
     return module.eval()
 
 

@@ -36,8 +36,13 @@ SPARSE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("local-threshold", {"levels": 2}),
     ("rate", {"levels": 2, "normalization": "max", "initial_membrane": 0.35}),
 )
-# What the second look at the spikes that really arrive is worth.
-REFINED: tuple[tuple[str, dict[str, Any]], ...] = (("graded", {"bias_correction": 1}),)
+# What a second look at the spikes that really arrive is worth: graded spikes have it by default.
+REFINED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("graded", {"bias_correction": 1}),
+    ("rate", {"bias_correction": 2}),
+    ("signed-memory", {"bias_correction": 2}),
+    ("channel-norm", {"bias_correction": 2}),
+)
 
 
 def our_cases(

@@ -72,6 +72,8 @@ class Caller:
             cwd=deployment,
             env={**os.environ, "PYTHONPATH": str(root), "TMPDIR": str(temporary), name: value},
             start_new_session=True,
+            # What a shell runs in the background ignores SIGINT, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def is_due(self) -> bool:
