@@ -44,7 +44,7 @@ _WELL_SEPARATED = 0.2
 _HOPELESS = 3
 _IMBALANCE = 0.03
 _MOST_CYCLES = 3
-_DIFFUSIONS = 3
+_DIFFUSIONS = 1
 # Coarse levels that save less than this share have nothing more to mend.
 _LEAST_COARSE_GAIN = 0.01
 
