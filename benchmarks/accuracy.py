@@ -54,7 +54,10 @@ def evaluate(row: Row, timesteps: int, samples: int, bits: int) -> Evaluation:
 
 def main() -> None:
     """Print the table as rows finish, then as a whole."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     parser.add_argument("--models", default=",".join(r.model for r in ROWS))
     parser.add_argument("--samples", type=int, help="first test images (default: as asked)")
     parser.add_argument("--weight-bits", type=int, default=8)

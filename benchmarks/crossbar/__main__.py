@@ -160,7 +160,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.crossbar",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     parser.add_argument("--images", type=int, default=5, help="verified spike for spike")
     parser.add_argument("--samples", type=int, default=1000, help="for the accuracy by weight bits")
     parser.add_argument("--json", action="store_true")

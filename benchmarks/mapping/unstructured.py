@@ -145,7 +145,9 @@ def measure(graph: NeuronGraph, limits: CoreLimits, cut: Callable[[], IntArray])
 
 def main(given: Sequence[str] | None = None) -> int:
     """Print a row per generator."""
-    parser = argparse.ArgumentParser(prog="benchmarks.mapping.unstructured", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mapping.unstructured", description=__doc__
+    )
     parser.add_argument("--generators", nargs="+", default=list(GENERATORS)[:4], choices=GENERATORS)
     parser.add_argument("--neurons", type=int, default=99_856, help="a square number")
     parser.add_argument("--fan-out", type=int, default=10)

@@ -347,7 +347,7 @@ def _cycle(
         room = capacity + spare * len(levels) // deepest
         state = Refinement(graph, part, n_parts, room, _DIFFUSIONS if easy else 0)
         # A round costs as much as there are pins: on coarse levels more of them are affordable.
-        patience = int(min(6, 2 + 0.5 * (pins / max(graph.pins.size, 1) - 1)))
+        patience = int(min(3, 2 + 0.5 * (pins / max(graph.pins.size, 1) - 1)))
         temperatures = (0.75, 0.4, 0.0) if easy and levels else (0.25, 0.0)
         state.improve(temperatures, patience, 0.001 if easy else 0.002)
         part = state.part

@@ -23,7 +23,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.mapping.graph.hypergraph import Hypergraph, firsts, offsets, sums_of_rows
 
 _ROWS = 20_000
-_MOST_ROUNDS = 30
+_MOST_ROUNDS = 12
 _MOST_DIFFUSED = 1000
 
 
