@@ -108,8 +108,9 @@ def _span(cells: Sequence[object]) -> object:
     """One cell for those of many rows that differ in the numbers of their names."""
     if all(cell == cells[0] for cell in cells):
         return cells[0]
-    if all(isinstance(cell, int | float) for cell in cells):
-        return f"{min(cells)}..{max(cells)}"  # type: ignore[type-var]
+    numbers = [cell for cell in cells if isinstance(cell, int | float)]
+    if len(numbers) == len(cells):
+        return f"{min(numbers)}..{max(numbers)}"
     first, last = str(cells[0]), str(cells[-1])
     stem = _stem(cells[0])
     if stem and all(_stem(cell) == stem for cell in cells):

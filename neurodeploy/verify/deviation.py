@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.targets.base import Deployment
 from neurodeploy.verify.agreement import is_integrator
 from neurodeploy.verify.compare import integrators, observable
-from neurodeploy.verify.executors import make_executor
+from neurodeploy.verify.executors import fastest_executor
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,7 @@ class DeviationMeter:
     def __init__(self, deployment: Deployment, progress: Progress | None = None) -> None:
         assert deployment.given is not None
         self._stated, self._given = deployment.netlist, deployment.given.integer
-        name = "engine" if find_spec("torch") is not None else "reference"
-        self._run = make_executor(name, deployment.given, progress)
+        self._run = fastest_executor(self._given, progress)
         theirs = self._given.by_name
         self._names = [
             n

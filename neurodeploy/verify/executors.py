@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from importlib.util import find_spec
 
 from neurodeploy.errors import UnknownNameError
 from neurodeploy.ir.artifact import Artifact
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.targets.registry import TARGETS
 
@@ -18,6 +20,29 @@ BUILT_IN = ("reference", "engine")
 def executor_names() -> list[str]:
     """All executors."""
     return [*BUILT_IN, *TARGETS]
+
+
+def has_engine() -> bool:
+    """Whether the fast engine can run here: where torch is installed. Else the reference serves."""
+    return find_spec("torch") is not None
+
+
+def fastest_executor(
+    netlist: IntegerNetlist | RealNetlist, progress: Progress | None = None
+) -> Executor:
+    """The engine, prepared once for all runs, or the reference where there is no torch."""
+    if has_engine():
+        from neurodeploy.simulate import make_engine
+
+        engine = make_engine(netlist)
+        return lambda stimulus, membranes: engine.run(
+            stimulus, membranes=membranes, progress=progress
+        )
+    from neurodeploy.ir.reference import run_reference
+
+    return lambda stimulus, membranes: run_reference(
+        netlist, stimulus, membranes=membranes, progress=progress
+    )
 
 
 def make_executor(name: str, artifact: Artifact, progress: Progress | None = None) -> Executor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.util import find_spec
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from neurodeploy.ir.reference import run_reference
 from neurodeploy.simulate import make_engine
 from neurodeploy.simulate.summary import Summary, join_summaries
 from neurodeploy.verify.agreement import is_integrator
+from neurodeploy.verify.executors import has_engine
 
 RASTER_BYTES = 256 * 2**20
 """Rasters of the reference that are held at a time."""
@@ -33,7 +33,7 @@ def summarize(
     Without torch the reference runs, which gives the same totals on integers; its real-valued runs
     are in double precision.
     """
-    if find_spec("torch") is not None:
+    if has_engine():
         return make_engine(netlist).summarize(stimulus, rates=rates, progress=progress)
     return summarize_reference(netlist, stimulus, rates=rates, progress=progress)
 

@@ -320,21 +320,13 @@ def _crossbar_deployment(thing: Deployment | Artifact, board: Board) -> Any:
 
 def _recorder(artifact: Artifact, real: bool = False) -> Any:
     """Runs the netlist with everything that counting events needs: the engine where it can."""
-    from importlib.util import find_spec
-
     from neurodeploy.energy.activity import membranes_needed
+    from neurodeploy.verify.executors import fastest_executor
 
     netlist = artifact.real if real else artifact.integer
     assert netlist is not None
-    watched = membranes_needed(netlist)
-    if find_spec("torch") is not None:
-        from neurodeploy.simulate import make_engine
-
-        engine = make_engine(netlist)
-        return lambda stimulus: engine.run(stimulus, membranes=watched)
-    from neurodeploy.ir.reference import run_reference
-
-    return lambda stimulus: run_reference(netlist, stimulus, membranes=watched)
+    watched, execute = membranes_needed(netlist), fastest_executor(netlist)
+    return lambda stimulus: execute(stimulus, watched)
 
 
 def _expect_real(artifact: Artifact) -> None:
