@@ -43,6 +43,11 @@ class CrossbarLimits:
     initial_max: int
     n_cores: int
 
+    @property
+    def turnable_weight(self) -> int:
+        """Largest weight that an axon can have with either sign."""
+        return min(self.weight_max, -self.weight_min)
+
     @classmethod
     def from_board(cls, board: Board) -> CrossbarLimits:
         """Read the limits of a board.

@@ -8,6 +8,7 @@ cores, each with all its axons.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +89,28 @@ def pack(
             more -= need[added].sum(axis=0, dtype=np.int64)
         cores.append(np.sort(np.concatenate(inside)))
     return [PackedCore(n, slots_of(n, start, slot)) for n in cores]
+
+
+def cores_and_feeds(
+    cores: Sequence[PackedCore], key: IntArray, on_chip: AnyArray, max_neurons: int
+) -> float:
+    """Cores, and the share of cores before them that their inputs from the chip take.
+
+    Parameters
+    ----------
+    cores : sequence of PackedCore
+    key : int64 ``[n_slots]``
+        Input of each slot, below 0 for what the host sends by itself.
+    on_chip : bool ``[K]``
+        Whether an input is a neuron of the chip, each of whose copies feeds one axon.
+    max_neurons : int
+        Of a core.
+    """
+    fed = 0
+    for core in cores:
+        heard = key[core.slots]
+        fed += int(on_chip[heard[heard >= 0]].sum())
+    return len(cores) + fed / max_neurons
 
 
 def slots_of(neurons: AnyArray, start: IntArray, slot: IntArray) -> IntArray:

@@ -15,7 +15,7 @@ from neurodeploy.targets.base import Violation
 from neurodeploy.targets.truenorth.fanout import Destinations, RelayCore, destinations, relay
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.packing import PackedCore, pack, slots_of
+from neurodeploy.targets.truenorth.packing import PackedCore, cores_and_feeds, pack, slots_of
 from neurodeploy.targets.truenorth.split.bursts import Split, pack_finals
 from neurodeploy.targets.truenorth.timing import Timing, cycle_of
 from neurodeploy.targets.truenorth.units import (
@@ -208,14 +208,8 @@ class Plan:
         )
 
     def _cost(self, name: str, packed: list[PackedCore]) -> float:
-        """Cores, and the share of cores before them that their inputs from the chip take."""
-        unit = self.units[name]
-        on_chip = ~self._from_host(name)
-        inputs = 0
-        for core in packed:
-            key = unit.bar.slot_key[core.slots]
-            inputs += int(on_chip[key[key >= 0]].sum())
-        return len(packed) + inputs / self.limits.neurons
+        key, on_chip = self.units[name].bar.slot_key, ~self._from_host(name)
+        return cores_and_feeds(packed, key, on_chip, self.limits.neurons)
 
     def _from_host(self, name: str) -> IntArray:
         layer = self.units[name].layer

@@ -12,23 +12,15 @@ gate (:mod:`neurodeploy.targets.truenorth.split.gates`) keeps it quiet until the
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.split.cutting import largest_sums, rails_of
 from neurodeploy.targets.truenorth.split.ramps import RampShape
-
-BUDGET_SHARES = (1.0, 0.8, 0.6, 0.45, 0.33, 0.25)
-"""Shares of a core's axons that a neuron's chunk may take; each is tried for the fewest cores."""
-
-SMALL_SHARES = (0.18, 0.12, 0.08, 0.05, 0.03)
-"""Further shares, tried where the bursts of the others exceed their limit."""
 
 
 def partial_name(name: str) -> str:
@@ -46,25 +38,12 @@ def repay_name(name: str) -> str:
     return f"{name}/repay"
 
 
-def channels_of(netlist: IntegerNetlist, layer: Layer) -> IntArray:
-    """Channel of every input of a layer, counted on over its sources: int64 ``[K]``."""
-    first = 0
-    found: IntArray = np.zeros(layer.key_source.size, dtype=np.int64)
-    for s, source in enumerate(layer.sources):
-        population = netlist.by_name[source.pre]
-        n_channels = population.shape[0] if len(population.shape) > 1 else population.size
-        mine = np.flatnonzero(layer.key_source == s)
-        found[mine] = first + layer.key_neuron[mine] // (population.size // n_channels)
-        first += n_channels
-    return found
-
-
 def units(layer: Layer, limits: CrossbarLimits) -> IntArray:
     """What a rail's spike is worth: a common factor of a neuron's weights that an axon can have."""
     found: IntArray = np.zeros(layer.n_neurons, dtype=np.int64)
     np.gcd.at(found, layer.post, layer.weight)
     found = np.maximum(found, 1).astype(np.int64)
-    most = min(limits.weight_max, -limits.weight_min)
+    most = limits.turnable_weight
     for j in np.flatnonzero(found > most).tolist():
         found[j] = next(d for d in range(most, 0, -1) if found[j] % d == 0)
     return found
@@ -73,72 +52,6 @@ def units(layer: Layer, limits: CrossbarLimits) -> IntArray:
 def in_units(layer: Layer, unit: IntArray) -> Layer:
     """The same synapses, each neuron's weights in its own unit."""
     return replace(layer, weight=layer.weight // unit[layer.post])
-
-
-def chunkings(
-    layer: Layer,
-    cost: IntArray,
-    segments: Sequence[IntArray],
-    limits: CrossbarLimits,
-    shares: Sequence[float] = BUDGET_SHARES,
-) -> list[IntArray]:
-    """Ways to cut the inputs, each a chunk per input: int64 ``[K]``; empty if none is possible.
-
-    Parameters
-    ----------
-    layer : Layer
-    cost : int64 ``[K]``
-        Axons of each input.
-    segments : sequence of int64 ``[K]``
-        Inputs of one segment stay together; each segmentation gives ways of its own.
-    limits : CrossbarLimits
-    shares : sequence of float
-        Of a core's axons, for one neuron.
-    """
-    found: list[IntArray] = []
-    for segment in segments:
-        for share in shares:
-            chunk = _chunks(layer, cost, segment, int(share * limits.axons))
-            if chunk is not None and not any(np.array_equal(chunk, other) for other in found):
-                found.append(chunk)
-    return found
-
-
-def _chunks(layer: Layer, cost: IntArray, segment: IntArray, budget: int) -> IntArray | None:
-    """Consecutive segments up to the budget of the neuron that hears most; balanced."""
-    order = np.argsort(segment[layer.key], kind="stable")
-    n_segments = int(segment.max(initial=0)) + 1
-    bounds = np.searchsorted(segment[layer.key][order], np.arange(n_segments + 1)).tolist()
-    posts, costs = layer.post[order], cost[layer.key][order]
-
-    def fill(limit: int) -> IntArray | None:
-        chunk_of: IntArray = np.zeros(n_segments, dtype=np.int64)
-        load: IntArray = np.zeros(layer.n_neurons, dtype=np.int64)
-        chunk = 0
-        for s, (begin, end) in enumerate(itertools.pairwise(bounds)):
-            post, cost = posts[begin:end], costs[begin:end]
-            np.add.at(load, post, cost)
-            if load[post].max(initial=0) > limit:
-                chunk += 1
-                load[:] = 0
-                np.add.at(load, post, cost)
-                if load[post].max(initial=0) > limit:
-                    return None
-            chunk_of[s] = chunk
-        return chunk_of
-
-    best = fill(budget)
-    if best is None:
-        return None
-    low, high = 0, budget
-    while high - low > max(1, budget // 16):
-        middle = (low + high) // 2
-        found = fill(middle)
-        if found is None or found[-1] > best[-1]:
-            low = middle
-        else:
-            best, high = found, middle
-    return best[segment]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +83,7 @@ class Cut:
     @property
     def rails(self) -> IntArray:
         """Partial neurons of each neuron: int64 ``[n]``."""
-        return np.asarray((self.sums > 0).sum(axis=(0, 2)), dtype=np.int64)
+        return rails_of(self.sums)
 
     @property
     def rise(self) -> IntArray:
@@ -185,14 +98,7 @@ class Cut:
 
 def cut_layer(layer: Layer, chunk: IntArray, unit: IntArray) -> Cut:
     """Prove the partial sums of a cut; ``layer`` has its weights in units."""
-    n_chunks = int(chunk.max(initial=0)) + 1
-    where = chunk[layer.key] * layer.n_neurons + layer.post
-    sums = [
-        np.bincount(where, np.maximum(s * layer.weight, 0), n_chunks * layer.n_neurons)
-        for s in (1, -1)
-    ]
-    shape = (n_chunks, layer.n_neurons, 2)
-    return Cut(chunk, unit, np.stack(sums, axis=1).astype(np.int64).reshape(shape))
+    return Cut(chunk, unit, largest_sums(layer, chunk))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

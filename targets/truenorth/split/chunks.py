@@ -10,12 +10,19 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Conv
 from neurodeploy.ir.netlist import IntegerNetlist, Population
-from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.targets.base import Violation
-from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose
+from neurodeploy.targets.truenorth.layers import Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.packing import pack
-from neurodeploy.targets.truenorth.split.bursts import channels_of, chunkings
+from neurodeploy.targets.truenorth.packing import cores_and_feeds, pack
+from neurodeploy.targets.truenorth.split.cutting import (
+    chunkings,
+    copies_violation,
+    decompose_turnable,
+    on_chip,
+    segmentations,
+    size_violation,
+)
 from neurodeploy.targets.truenorth.split.rails import (
     Sums,
     axons_per_rail,
@@ -63,23 +70,12 @@ def cut_population(
     """
     population = netlist.by_name[layer.name]
     n, channels = layer.n_neurons, population.shape[0]
-    least = -(-layer.post.size // (limits.axons * limits.neurons))
-    if least > limits.n_cores:
-        return Violation(
-            layer.name,
-            f"{layer.post.size} synapses on crossbars of {limits.axons} x {limits.neurons}: "
-            "cores at least",
-            least,
-            limits.n_cores,
-            "use a smaller layer or a larger board",
-        )
-    found = _chunks(netlist, layer, limits)
+    found = size_violation(layer, limits) or _chunks(netlist, layer, limits)
     if isinstance(found, Violation):
         return found
     fan_in = int(layer.fan_in().sum(axis=1).max())
     rates = input_rates(netlist, layer)
-    most = min(limits.weight_max, -limits.weight_min)
-    fewest = 0
+    most, fewest = limits.turnable_weight, 0
     for chunk in found:
         sums = sums_of(layer, chunk, rates)
         unit = choose_units(layer, sums, channels, most, netlist.timesteps)
@@ -129,15 +125,7 @@ def _chunks(
                 break
             chunks = piece.chunkings(netlist, limits)
             if not chunks:
-                refused.append(
-                    Violation(
-                        layer.name,
-                        "axon copies of one input",
-                        max(piece.parts.copies),
-                        limits.axons,
-                        "use fewer weight bits",
-                    )
-                )
+                refused.append(copies_violation(layer.name, piece.parts, limits))
                 break
             cores, best = piece.cheapest(netlist, chunks, limits)
             few = min(chunks, key=lambda chunk: int(chunk.max()))
@@ -183,8 +171,7 @@ class _Piece:
             key_source=np.searchsorted(sources, layer.key_source[keys]),
             key_neuron=layer.key_neuron[keys],
         )
-        most = min(limits.weight_max, -limits.weight_min)
-        parts = decompose(own, replace(limits, weight_min=-most, weight_max=most))
+        parts = decompose_turnable(own, limits)
         return parts if isinstance(parts, Violation) else cls(own, parts, keys)
 
     def cheapest(
@@ -203,14 +190,13 @@ class _Piece:
 
     def chunkings(self, netlist: IntegerNetlist, limits: CrossbarLimits) -> list[IntArray]:
         """Ways to cut it: the chunk of every input, from 0."""
-        cost = np.bincount(self.parts.slot_key, minlength=self.keys.size).astype(np.int64)
-        segments = [channels_of(netlist, self.layer), np.arange(self.keys.size)]
+        segments = segmentations(netlist, self.layer)
         if any(isinstance(q.connectivity, Conv) for q in netlist.incoming[self.layer.name]):
             # A channel stays whole if it can: the neighbours in a convolution share it, and its
             # part of the kernel stays a convolution.
-            by_channel = chunkings(self.layer, cost, segments[:1], limits, SHARES)
-            return by_channel or chunkings(self.layer, cost, segments[1:], limits, SHARES)
-        return chunkings(self.layer, cost, segments, limits, SHARES)
+            by_channel = chunkings(self.layer, self.parts, segments[:1], limits, SHARES)
+            return by_channel or chunkings(self.layer, self.parts, segments[1:], limits, SHARES)
+        return chunkings(self.layer, self.parts, segments, limits, SHARES)
 
     def _cores(
         self, netlist: IntegerNetlist, chunk: IntArray, limits: CrossbarLimits, most: int | None
@@ -219,8 +205,7 @@ class _Piece:
         layer, parts = self.layer, self.parts
         population = netlist.by_name[layer.name]
         sums = sums_of(layer, chunk, None)
-        host = np.array([isinstance(netlist.by_name[s.pre].model, Input) for s in layer.sources])
-        on_chip = ~host[layer.key_source]
+        from_chip = on_chip(netlist, layer)
         site = sites(population.shape)
         crossing_chunk = chunk[parts.slot_key[parts.slot]]
         spread = np.linspace(0, sums.n_chunks - 1, min(most or sums.n_chunks, sums.n_chunks))
@@ -242,9 +227,9 @@ class _Piece:
                 parts.slot_key.size,
                 limits.axons,
                 limits.neurons,
-                bool(host.all()),
+                not from_chip.any(),
                 None if site is None else site[own // 2],
             )
-            fed = sum(int(on_chip[parts.slot_key[core.slots]].sum()) for core in packed)
-            total += len(packed) + fed / limits.neurons + own.size / limits.axons
+            cores = cores_and_feeds(packed, parts.slot_key, from_chip, limits.neurons)
+            total += cores + own.size / limits.axons
         return total * sums.n_chunks / sampled.size

@@ -16,14 +16,11 @@ from neurodeploy.targets.base import Violation
 from neurodeploy.targets.truenorth.checks import wide_fan_in
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose, extract
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
+from neurodeploy.targets.truenorth.packing import cores_and_feeds
 from neurodeploy.targets.truenorth.plan import pack_unit
 from neurodeploy.targets.truenorth.split.bursts import (
-    BUDGET_SHARES,
-    SMALL_SHARES,
     Cut,
     Split,
-    channels_of,
-    chunkings,
     cut_layer,
     in_units,
     pack_finals,
@@ -32,6 +29,14 @@ from neurodeploy.targets.truenorth.split.bursts import (
     split_layer,
     sum_name,
     units,
+)
+from neurodeploy.targets.truenorth.split.cutting import (
+    chunkings,
+    copies_violation,
+    decompose_turnable,
+    on_chip,
+    segmentations,
+    size_violation,
 )
 from neurodeploy.targets.truenorth.split.gates import Gate, excess, least_gate, solve_gate
 from neurodeploy.targets.truenorth.split.ramps import Ramp, RampShape, ramp_shapes, solve_ramp
@@ -43,6 +48,12 @@ from neurodeploy.targets.truenorth.units import (
     partial_unit,
     ramp_units,
 )
+
+BUDGET_SHARES = (1.0, 0.8, 0.6, 0.45, 0.33, 0.25)
+"""Shares of a core's axons that a neuron's chunk may take; each is tried for the fewest cores."""
+
+SMALL_SHARES = (0.18, 0.12, 0.08, 0.05, 0.03)
+"""Further shares, tried where the bursts of the others exceed their limit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -129,34 +140,22 @@ class Splitting:
     def _split(self, name: str) -> Violation | None:
         """Cut the inputs into the chunks with the fewest cores."""
         layer, limits = self.layers[name], self.limits
-        least = -(-layer.post.size // (limits.axons * limits.neurons))
-        if least > limits.n_cores:
-            return Violation(
-                name,
-                f"{layer.post.size} synapses on crossbars of {limits.axons} x {limits.neurons}: "
-                "cores at least",
-                least,
-                limits.n_cores,
-                "use a smaller layer or a larger board",
-            )
+        refused = size_violation(layer, limits)
+        if refused is not None:
+            return refused
         unit = units(layer, limits)
         scaled = in_units(layer, unit)
-        most = min(limits.weight_max, -limits.weight_min)
-        parts = decompose(scaled, replace(limits, weight_min=-most, weight_max=most))
+        parts = decompose_turnable(scaled, limits)
         if isinstance(parts, Violation):
             return parts
         self.parts[name] = parts
-        cost: IntArray = np.bincount(parts.slot_key, minlength=layer.key_source.size).astype(
-            np.int64
-        )
-        # Neighbours of a convolution share their channels, so these stay together if they fit.
-        segments = (channels_of(self.netlist, layer), np.arange(layer.key_source.size))
+        segments = segmentations(self.netlist, layer)
         best: tuple[float, int, Split | None] = (math.inf, 0, None)
         shortest: int | None = None
         fewest_rails: int | None = None
         tried: list[IntArray] = []
         for shares in (BUDGET_SHARES, SMALL_SHARES):
-            for chunk in chunkings(scaled, cost, segments, limits, shares):
+            for chunk in chunkings(scaled, parts, segments, limits, shares):
                 if any(np.array_equal(chunk, other) for other in tried):
                     continue
                 tried.append(chunk)
@@ -211,13 +210,10 @@ class Splitting:
         """Cores of partial neurons with single copies, and of the neurons that feed them."""
         population = self.netlist.by_name[name]
         unit = partial_unit(population, split)
-        host = np.array(
-            [isinstance(self.netlist.by_name[s.pre].model, Input) for s in unit.layer.sources]
-        )[unit.layer.key_source]
+        from_chip = on_chip(self.netlist, unit.layer)
         once = np.ones(unit.size, dtype=np.int64)
-        packed = pack_unit(unit, once, self.limits, bool(host.all()))
-        inputs = sum(int((~host[unit.bar.slot_key[core.slots]]).sum()) for core in packed)
-        return len(packed) + inputs / self.limits.neurons
+        packed = pack_unit(unit, once, self.limits, not from_chip.any())
+        return cores_and_feeds(packed, unit.bar.slot_key, from_chip, self.limits.neurons)
 
     def _no_split(
         self, name: str, shortest: int | None, fewest_rails: int | None, cut: bool
@@ -227,10 +223,7 @@ class Splitting:
         if shortest is not None:
             return self.too_slow(shortest, self.max_ticks, name)
         if not cut:
-            copies = max(self.parts[name].copies, default=0)
-            return Violation(
-                name, "axon copies of one input", copies, limits.axons, "use fewer weight bits"
-            )
+            return copies_violation(name, self.parts[name], limits)
         types = self.gate_types[name] + 2
         if types > limits.axon_types:
             return Violation(

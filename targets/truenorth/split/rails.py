@@ -27,6 +27,7 @@ import numpy as np
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.targets.truenorth.layers import Layer
+from neurodeploy.targets.truenorth.split.cutting import largest_sums, rails_of, sums_by_chunk
 
 CANDIDATES = 96
 """Units that are compared for a channel."""
@@ -80,27 +81,17 @@ class Sums:
 
     def rails(self) -> IntArray:
         """Rails of every neuron: int64 ``[n]``."""
-        return np.asarray((self.bound > 0).sum(axis=(0, 2)), dtype=np.int64)
+        return rails_of(self.bound)
 
 
 def sums_of(layer: Layer, chunk: IntArray, rates: FloatArray | None) -> Sums:
     """The sums of a cut, ``chunk`` and ``rates`` per input."""
-    n_chunks = int(chunk.max(initial=0)) + 1
-    where = chunk[layer.key] * layer.n_neurons + layer.post
-
-    def total(values: AnyArray) -> FloatArray:
-        size = n_chunks * layer.n_neurons
-        found: AnyArray = np.bincount(where, values, size)
-        return found.reshape(n_chunks, layer.n_neurons)
-
-    w = layer.weight
-    bound: IntArray = np.zeros((n_chunks, layer.n_neurons, 2), dtype=np.int64)
-    for sign in (0, 1):
-        bound[..., sign] = total(np.maximum((1 - 2 * sign) * w, 0))
+    bound = largest_sums(layer, chunk)
     if rates is None:
         return Sums(bound, None, None)
-    p = rates[layer.key]
-    return Sums(bound, total(w * p), total(w * w * (p * (1 - p))))
+    w, p = layer.weight, rates[layer.key]
+    mean = sums_by_chunk(layer, chunk, w * p)
+    return Sums(bound, mean, sums_by_chunk(layer, chunk, w * w * (p * (1 - p))))
 
 
 def expected_error(unit: AnyArray, sums: Sums, sign: int, timesteps: int) -> FloatArray:

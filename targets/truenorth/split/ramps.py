@@ -96,7 +96,7 @@ class Ramp:
 def ramp_shapes(need: int, burst: int, limits: CrossbarLimits) -> list[RampShape]:
     """Ramps for a swing of ``need``, the fastest of each number of axons."""
     found = []
-    most = min(limits.weight_max, -limits.weight_min)
+    most = limits.turnable_weight
     for n in AXONS:
         lifts = -(-need // most)
         for _ in range(64):
