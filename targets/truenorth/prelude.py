@@ -30,6 +30,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.targets.base import Violation
+from neurodeploy.targets.truenorth.constants import constants_of
 from neurodeploy.targets.truenorth.layers import Decomposition
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.timing import Timing
@@ -123,10 +124,6 @@ def _propagate(
                 into[tick + travel] += a[tick].reshape(-1)
 
 
-def _flat(population: Population, value: AnyArray) -> IntArray:
-    return np.array(population.spread(value), dtype=np.int64).reshape(-1)
-
-
 def _prelude(
     population: Population,
     decomposition: Decomposition,
@@ -134,12 +131,8 @@ def _prelude(
     absorbing: bool,
     limits: CrossbarLimits,
 ) -> tuple[Prelude, list[Violation]]:
-    model = population.model
-    assert isinstance(model, IntegerNeuron)
-    assert model.threshold is not None
     n, before = population.size, arrivals.shape[0]
-    bias, v0 = _flat(population, model.bias), _flat(population, model.initial_membrane)
-    theta = _flat(population, model.threshold)
+    bias, v0, theta = constants_of(population)
     violations: list[Violation] = []
 
     low = np.full(n, limits.leak_min)

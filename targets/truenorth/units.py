@@ -12,6 +12,7 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron
+from neurodeploy.targets.truenorth.constants import constants_of
 from neurodeploy.targets.truenorth.cores import LINEAR, ZERO
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
@@ -245,8 +246,7 @@ def _cells(
 ) -> Cells:
     model = population.model
     assert isinstance(model, IntegerNeuron)
-    assert model.threshold is not None
-    theta = np.array(population.spread(model.threshold), dtype=np.int64).reshape(-1)
+    _, _, theta = constants_of(population)
     floor = np.full(theta.size, limits.membrane_floor)
     reset = np.full(theta.size, ZERO if model.reset == "zero" else LINEAR)
     return Cells(leak, initial, theta, floor, reset)

@@ -10,8 +10,8 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Conv
 from neurodeploy.ir.netlist import IntegerNetlist, Population
-from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.targets.base import Violation
+from neurodeploy.targets.truenorth.constants import constants_of
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import cores_and_feeds, pack
@@ -95,10 +95,7 @@ def cut_population(
 
 
 def _error(population: Population, sums: Sums, spread: IntArray, timesteps: int) -> float:
-    model = population.model
-    assert isinstance(model, IntegerNeuron)
-    assert model.threshold is not None
-    theta = population.spread(model.threshold).reshape(-1)
+    _, _, theta = constants_of(population)
     squares = np.zeros(theta.size)
     for sign in (0, 1):
         squares += expected_error(spread[:, sign], sums, sign, timesteps).sum(axis=0)

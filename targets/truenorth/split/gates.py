@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron
+from neurodeploy.targets.truenorth.constants import constants_of
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 
 
@@ -99,11 +100,7 @@ def solve_gate(
         P.
     limits : CrossbarLimits
     """
-    model = population.model
-    assert isinstance(model, IntegerNeuron)
-    assert model.threshold is not None
-    bias, v0 = flat(population, model.bias), flat(population, model.initial_membrane)
-    theta = flat(population, model.threshold)
+    bias, v0, theta = constants_of(population)
     need = excess(population, bounds, rise)
     lowest = np.minimum(bounds.v_low.reshape(-1), v0) - fall
     _, least = least_gate(population, bounds, rise, limits)
@@ -121,14 +118,11 @@ def solve_gate(
         hold = np.maximum(hold, limits.weight_min - more)
         release = hold + more
         initial = v0 + bias - n * release - (start + 1) * leak
-        held = np.minimum(lowest - n * hold + period * leak, initial)
+        held = lowest - n * hold + period * leak
         if (
             (hold <= -limits.weight_min).all()
             and (release <= limits.weight_max).all()
-            and (leak >= limits.leak_min).all()
-            and (initial >= limits.initial_min).all()
-            and (initial <= limits.initial_max).all()
-            and (held >= limits.membrane_floor).all()
+            and in_ranges(leak, initial, held, limits)
         ):
             return Gate(n, -hold, release, leak, initial)
     return None
@@ -149,15 +143,19 @@ def excess(population: Population, bounds: PopulationBounds, rise: IntArray) -> 
     """What a gate has to take from each membrane after a comparison, and before the first."""
     model = population.model
     assert isinstance(model, IntegerNeuron)
-    assert model.threshold is not None
-    theta = flat(population, model.threshold)
-    most = np.maximum(theta - 1, flat(population, model.initial_membrane))
+    _, v0, theta = constants_of(population)
+    most = np.maximum(theta - 1, v0)
     if model.reset == "subtract":
         most = np.maximum(most, bounds.v_high.reshape(-1) - theta)
     need: IntArray = most + rise - theta + 1
     return need
 
 
-def flat(population: Population, value: AnyArray) -> IntArray:
-    """A constant of a population, one entry per neuron."""
-    return np.array(population.spread(value), dtype=np.int64).reshape(-1)
+def in_ranges(leak: IntArray, initial: IntArray, held: IntArray, limits: CrossbarLimits) -> bool:
+    """Whether a core can have these leaks and initial membranes, and hold the lowest membranes."""
+    return bool(
+        (leak >= limits.leak_min).all()
+        and (initial >= limits.initial_min).all()
+        and (initial <= limits.initial_max).all()
+        and (np.minimum(held, initial) >= limits.membrane_floor).all()
+    )

@@ -26,9 +26,9 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import Population
-from neurodeploy.ir.neurons import IntegerNeuron
+from neurodeploy.targets.truenorth.constants import constants_of
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.split.gates import bias_by_leak, excess, flat
+from neurodeploy.targets.truenorth.split.gates import bias_by_leak, excess, in_ranges
 
 AXONS = (2, 4, 8, 16)
 """Numbers n that are tried."""
@@ -141,11 +141,7 @@ def solve_ramp(
     shape : RampShape
     limits : CrossbarLimits
     """
-    model = population.model
-    assert isinstance(model, IntegerNeuron)
-    assert model.threshold is not None
-    bias, v0 = flat(population, model.bias), flat(population, model.initial_membrane)
-    theta = flat(population, model.threshold)
+    bias, v0, theta = constants_of(population)
     need, n, q = excess(population, bounds, rise), shape.axons, shape.ticks
     leak = net = np.zeros_like(bias)
     if bias.any():
@@ -163,8 +159,7 @@ def solve_ramp(
     initial = v0 + bias - (last + 1) * leak
     taken = n * (q + 1) * down
     lowest = np.minimum(bounds.v_low.reshape(-1), v0)
-    held = np.minimum(lowest + np.minimum(0, raised - taken), -taken)
-    held = np.minimum(held - fall + period * leak, initial)
+    held = np.minimum(lowest + np.minimum(0, raised - taken), -taken) - fall + period * leak
     if (
         (np.minimum(up, down) >= 1).all()
         and (up <= limits.weight_max).all()
@@ -173,12 +168,9 @@ def solve_ramp(
         and (taken >= np.maximum(need, early)).all()
         and (margin * up >= need).all()
         and (n * down >= shape.repayers * up).all()
-        and (leak >= limits.leak_min).all()
         and (theta + raised <= limits.threshold_max).all()
         and (bounds.v_high.reshape(-1) + raised <= limits.membrane_max).all()
-        and (initial >= limits.initial_min).all()
-        and (initial <= limits.initial_max).all()
-        and (held >= limits.membrane_floor).all()
+        and in_ranges(leak, initial, held, limits)
     ):
         return Ramp(shape, up, -down, leak, initial, theta + raised)
     return None
