@@ -135,6 +135,16 @@ class Population:
             return timesteps
         return self._changing_gains[0] if self._changing_gains else 1
 
+    def expected_emissions(self, timesteps: int) -> FloatArray | None:
+        """What a neuron emits in ``timesteps`` steps if it codes its mean: float64 ``[*shape]``.
+
+        ``mean * divisor / unit``, payloads added up as the coding counts them; None where the mean
+        or the unit is not known.
+        """
+        if self.mean is None or self.unit is None:
+            return None
+        return np.asarray(self.mean * (self.divisor(timesteps) / self.spread(self.unit)))
+
     def summed(self, spikes: AnyArray) -> AnyArray:
         """Payloads ``[B, T, *shape]`` added up as the coding counts them: ``[B, *shape]``."""
         wide: AnyArray = spikes.astype(np.int64 if spikes.dtype.kind in "iu" else np.float64)

@@ -49,10 +49,8 @@ def lost_on_average(
     """
     total: FloatArray = np.zeros(())
     for exact, whole in zip(real, rounded, strict=True):
-        source = sources[exact.pre]
-        assert source.mean is not None
-        assert source.unit is not None
-        emitted = source.mean * (source.divisor(timesteps) / source.spread(source.unit))
+        emitted = sources[exact.pre].expected_emissions(timesteps)
+        assert emitted is not None
         spread = (-1, *(1,) * (len(exact.connectivity.post_shape) - 1))
         kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
         step = (unit * np.exp2(whole.exponent)).reshape(spread)

@@ -274,6 +274,17 @@ def test_activations_give_the_rates_of_neurons_with_constant_input(threshold: in
     np.testing.assert_array_equal(mine.spikes, exact.populations["first"].spikes)
 
 
+def test_a_mean_stands_in_for_activations_of_no_node() -> None:
+    netlist, _, _ = coded_network(100, 50)
+    mean = np.random.default_rng(4).uniform(0.0, 0.6, (1, 3, 3)).astype(np.float32)
+    told = tuple(replace(p, source=None, mean=mean) for p in netlist.populations)
+    rates = rates_from_activations(replace(netlist, populations=told), {})
+    expected = rates_from_activations(netlist, {"x": mean[None], "relu": mean[None]})
+    assert 0 < expected["first"].min() < expected["first"].max() == 1
+    for name, rate in expected.items():
+        np.testing.assert_array_equal(rates[name], rate)
+
+
 def test_activations_that_do_not_tell_rates_are_refused() -> None:
     netlist, _, activations = coded_network(100, 50)
     for change, given, message in (

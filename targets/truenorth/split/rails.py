@@ -51,11 +51,10 @@ def input_rates(netlist: IntegerNetlist, layer: Layer) -> FloatArray | None:
 
 def population_rates(population: Population, timesteps: int) -> FloatArray | None:
     """Spikes per step of every neuron, from its calibration mean: float64 ``[n]``."""
-    if population.mean is None or population.unit is None:
+    emitted = population.expected_emissions(timesteps)
+    if emitted is None:
         return None
-    # Inputs and rates alike: a value is its spikes, in units, over the divisor of its coding.
-    total = population.mean * population.divisor(timesteps) / population.spread(population.unit)
-    return np.clip(np.abs(total).astype(np.float64).reshape(-1) / timesteps, 0.0, 1.0)
+    return np.clip(np.abs(emitted).reshape(-1) / timesteps, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
