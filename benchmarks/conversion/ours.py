@@ -18,6 +18,7 @@ from neurodeploy.ir.neurons import Input, MaxPool
 from neurodeploy.simulate import make_engine
 from neurodeploy.verify.agreement import is_integrator
 
+DEFAULT_BITS = 8
 TIMED_IMAGES = 100
 PAYLOAD_IMAGES = 40
 PAYLOAD_BATCH = 5
@@ -48,13 +49,18 @@ REFINED: tuple[tuple[str, dict[str, Any]], ...] = (
 def our_cases(
     network: str, methods: Sequence[str], timesteps: Sequence[int], images: int, bits: int
 ) -> list[Case]:
-    """Every method with its defaults, then few levels and more rounds, then spikes as input."""
+    """Every method with its defaults, then few levels and more rounds, then spikes as input.
+
+    Weights of few bits are rounded without data, as a file alone allows, and against it.
+    """
     chosen = [(m, dict[str, Any]()) for m in methods]
     chosen += [
         (m, options)
         for m, options in (*SPARSE, *REFINED, *SPIKE_INPUT)
         if "rate" in methods and m in methods
     ]
+    if bits < DEFAULT_BITS:
+        chosen += [(m, {"rounding": "data"}) for m in methods]
     return [
         Case(network, method, T, images, {**options, "weight_bits": bits})
         for method, options in chosen
@@ -66,6 +72,7 @@ def run_ours(case: Case) -> dict[str, Any]:
     """What a case gives; a refusal is its one line, and is not remembered."""
     options = dict(case.options)
     bits = options.pop("weight_bits")
+    against_data = options.pop("rounding", None) == "data"
     model, weights = model_of(case.network)
     data = data_of(case.network)
     start = time.monotonic()
@@ -79,7 +86,7 @@ def run_ours(case: Case) -> dict[str, Any]:
             calibration_samples=CALIBRATION_IMAGES,
             **options,
         )
-        net = nd.quantize(converted, bits)
+        net = nd.quantize(converted, bits, data=data if against_data else None)
         setup = time.monotonic() - start
         found = nd.evaluate(net, data, case.images)
     except NeurodeployError as error:

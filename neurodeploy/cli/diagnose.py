@@ -16,7 +16,6 @@ from neurodeploy.cli.evaluate import (
     refuse_conversion,
 )
 from neurodeploy.cli.options import data_option, json_option, samples_option
-from neurodeploy.cli.quantize import weight_widths
 
 if TYPE_CHECKING:
     from neurodeploy.diagnosis.diagnosis import Diagnosis
@@ -86,9 +85,11 @@ def diagnose(
         diagnosis = _diagnose_file(Path(source), data, samples)
     else:
         steps = [None] if timesteps is None else sorted(parsed_timesteps(timesteps))
-        convert = converter(source, weights, calibration_data or data, calibration_data is None)
+        convert = converter(
+            source, weights, calibration_data or data, calibration_data is None, weight_bits
+        )
         options = conversion_of(conversion)
-        diagnosis = _diagnose_model(convert, steps, options, weight_bits, data, samples)
+        diagnosis = _diagnose_model(convert, steps, options, data, samples)
     if plots is not None:
         write_plots(diagnosis, plots)
     if as_json:
@@ -118,7 +119,6 @@ def _diagnose_model(
     convert: Any,
     steps: Sequence[int | None],
     options: dict[str, Any],
-    weight_bits: str | None,
     data: str,
     samples: int | None,
 ) -> Diagnosis:
@@ -130,9 +130,6 @@ def _diagnose_model(
         for T in steps:
             advance.stage("calibrate" if T is None else f"T = {T}: calibrate")
             net = convert(timesteps=T, progress=advance, **options)
-            if weight_bits is not None:
-                common, layers = weight_widths(weight_bits)
-                net = api.quantize(net, 8 if common is None else common, layer_bits=layers)
             nets.append(net)
         *others, longest = nets
         advance.stage("diagnose")

@@ -10,7 +10,7 @@ import click
 
 from neurodeploy.cli.convert import chosen_options, conversion_options, holds_weights
 from neurodeploy.cli.options import data_option, json_option, samples_option
-from neurodeploy.cli.quantize import weight_widths
+from neurodeploy.cli.quantize import quantized
 from neurodeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,10 +73,12 @@ def evaluate(
                 f"evaluate {source}: a .ndn file is evaluated as it was converted; leave "
                 "--timesteps out, or name the model (file.py:factory)"
             )
-        convert = converter(source, weights, calibration_data or data, calibration_data is None)
+        convert = converter(
+            source, weights, calibration_data or data, calibration_data is None, weight_bits
+        )
         options = conversion_of(conversion)
         evaluations = [
-            _evaluate_conversion(convert, t, options, weight_bits, data, samples)
+            _evaluate_conversion(convert, t, options, data, samples)
             for t in parsed_timesteps(timesteps)
         ]
     if as_json:
@@ -142,9 +144,12 @@ def conversion_of(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def converter(
-    model: str, weights: str | None, calibration: str, derive: bool
+    model: str, weights: str | None, calibration: str, derive: bool, weight_bits: str | None
 ) -> Callable[..., Any]:
-    """The conversion of a model; ``derive``: on the training split of a data set's text."""
+    """The conversion of a model, quantized where widths are given.
+
+    ``derive``: on the training split of a data set's text.
+    """
     from neurodeploy import api
     from neurodeploy.datasets.spec import training_text
     from neurodeploy.report.netlist import silence_lines
@@ -159,7 +164,9 @@ def converter(
             if line not in told:
                 click.echo(f"warning: {line}", err=True)
         told.update(silence_lines(net.provenance))
-        return net
+        if weight_bits is None:
+            return net
+        return quantized(net, weight_bits, text, options.get("progress"))
 
     return convert
 
@@ -168,7 +175,6 @@ def _evaluate_conversion(
     convert: Callable[..., Any],
     timesteps: int,
     options: dict[str, Any],
-    weight_bits: str | None,
     data: str,
     samples: int | None,
 ) -> Evaluation:
@@ -177,8 +183,5 @@ def _evaluate_conversion(
 
     with progress(f"T = {timesteps}: calibrate") as advance:
         net = convert(timesteps=timesteps, progress=advance, **options)
-        if weight_bits is not None:
-            common, layers = weight_widths(weight_bits)
-            net = api.quantize(net, 8 if common is None else common, layer_bits=layers)
         advance.stage(f"T = {timesteps}: evaluate")
         return api.evaluate(net, data, samples, progress=advance)

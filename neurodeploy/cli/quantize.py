@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from neurodeploy.cli.fields import field_options, field_values
 from neurodeploy.cli.options import expect_output, json_option, output_option, with_options
 from neurodeploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from neurodeploy.ir.artifact import Artifact
+    from neurodeploy.ir.record import Progress
+
+DEFAULT_BITS = 8
 
 
 def pass_options() -> list[click.Option]:
@@ -47,11 +54,25 @@ def weight_widths(text: str) -> tuple[int | None, dict[str, int]]:
     return common, layers
 
 
+def quantized(net: Artifact, text: str, data: str, progress: Progress | None) -> Artifact:
+    """A network that was just converted, with ``--weight-bits`` as given.
+
+    Widths below the default are rounded against the data at hand; there, it makes a difference.
+    """
+    from neurodeploy import api
+
+    common, layers = weight_widths(text)
+    bits = DEFAULT_BITS if common is None else common
+    few = min((bits, *layers.values())) < DEFAULT_BITS
+    against = data if few else None
+    return api.quantize(net, bits, layer_bits=layers, data=against, progress=progress)
+
+
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path), metavar="NET.ndn")
 @click.option(
     "--weight-bits",
-    default="8",
+    default=str(DEFAULT_BITS),
     show_default=True,
     metavar="BITS|LAYER=BITS,...",
     help="Width of the weights, 2 to 8; layers that are not named get 8 (or BITS, in "
@@ -61,6 +82,17 @@ def weight_widths(text: str) -> tuple[int | None, dict[str, int]]:
     "--fit",
     metavar="BOARD",
     help="Widest widths, up to those given, with which every layer fits the board's crossbars.",
+)
+@click.option(
+    "--data",
+    metavar="SPEC",
+    help="Round weights against what arrives at them on its training split: few bits then cost "
+    "much less.",
+)
+@click.option(
+    "--calibration-samples",
+    type=int,
+    help="The first so many training samples of --data.  [default: 256]",
 )
 @with_options(pass_options)
 @output_option(what="The integer netlist, a .ndn file.")
@@ -72,12 +104,15 @@ def quantize(
     source: Path,
     weight_bits: str,
     fit: str | None,
+    data: str | None,
+    calibration_samples: int | None,
     output: Path,
     as_json: bool,
     **given: str | None,
 ) -> None:
     """Quantize a converted netlist to integers, and tell what it cost layer by layer."""
     from neurodeploy import api
+    from neurodeploy.cli.progress import progress
     from neurodeploy.cli.record import recorded
     from neurodeploy.ir.artifact import load_artifact
     from neurodeploy.quantize.integers import Quantization
@@ -89,8 +124,15 @@ def quantize(
     options = field_values(Quantization, given)
     if common is not None:
         options["weight_bits"] = common
+    if calibration_samples is not None:
+        if data is None:
+            raise UsageError("--calibration-samples: of no data; give --data SPEC too")
+        options["calibration_samples"] = calibration_samples
     net = load_artifact(source)
-    artifact = api.quantize(net, layer_bits=layers, fit=fit, **options)
+    with progress("round against data" if data else "quantize") as advance:
+        artifact = api.quantize(
+            net, layer_bits=layers, fit=fit, data=data, progress=advance, **options
+        )
     api.save(recorded(artifact, context), output)
     if as_json:
         click.echo(to_json(quantization_json(artifact)))

@@ -253,12 +253,12 @@ def _coded(population: Population, activations: Mapping[str, FloatArray]) -> Flo
             f"{where}: its spikes code changes, which activations do not tell; run some samples "
             "and take their rates"
         )
-    expected = population.expected_emissions(1)
-    if population.unit is None or (population.source is None and expected is None):
+    if population.unit is None or (population.source is None and population.mean is None):
         raise UsageError(f"{where}: no source network is known; give its rate")
     if population.source is None:
-        assert expected is not None
-        return expected[None]
+        assert population.mean is not None
+        # A quotient, so that a mean of whole units stays whole: it is rounded down later.
+        return np.asarray(population.mean[None] / population.spread(population.unit))
     if population.source not in activations:
         raise UsageError(f"{where}: no activations of {population.source!r}; give them")
     values = np.asarray(activations[population.source], dtype=np.float64)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import QuantizationError, UnknownNameError
-from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
@@ -110,8 +110,18 @@ class Quantization:
         if unknown:
             raise UnknownNameError("layer", unknown[0], layers)
 
-    def __call__(self, netlist: RealNetlist) -> tuple[IntegerNetlist, list[dict[str, Any]]]:
+    def __call__(
+        self, netlist: RealNetlist, emissions: Mapping[str, AnyArray] | None = None
+    ) -> tuple[IntegerNetlist, list[dict[str, Any]]]:
         """Quantize; return the integer netlist and a report with one JSON row per layer.
+
+        Parameters
+        ----------
+        netlist : RealNetlist
+        emissions : mapping, optional
+            Population -> ``[B, *shape]``, the signed sum of what it emits over each of some
+            calibration samples: weights are rounded against them
+            (:mod:`neurodeploy.quantize.compensation`).
 
         Raises
         ------
@@ -120,6 +130,7 @@ class Quantization:
         """
         self.check_layers(netlist)
         self._require_fitted(netlist)
+        known = emissions or {}
         layers = {
             p.name: ScaledLayer.of(
                 p,
@@ -128,17 +139,19 @@ class Quantization:
                 timesteps=netlist.timesteps,
                 state_bits=self.state_bits,
                 max_fraction_bits=self.max_fraction_bits,
-                sources=netlist.by_name if self.bias_correction else {},
+                emissions=known,
+                expected=_heard(netlist, p, known) if self.bias_correction else {},
                 fitted=self.fitted(self.bits_of(p.name)),
             )
             for p in netlist.populations
             if isinstance(p.model, RealNeuron)
         }
         scales = {name: layer.wanted for name, layer in layers.items()}
-        integer = _assemble(netlist, layers, scales)
+        made: dict[str, _Rounded] = {}
+        integer = _assemble(netlist, layers, scales, made)
         bounds = prove_bounds(integer)
         while self._coarsen(integer, bounds, layers, scales):
-            integer = _assemble(netlist, layers, scales)
+            integer = _assemble(netlist, layers, scales, made)
             bounds = prove_bounds(integer)
         report = [
             layer.report(scales[n], integer, bounds[n].magnitude) for n, layer in layers.items()
@@ -160,7 +173,8 @@ class Quantization:
 
     def _require_weights(self, row: Mapping[str, Any]) -> None:
         """Refuse a layer that loses to rounding as much as its weights hold, or more."""
-        snr = row["weight_snr_db"]
+        # Against data, weights move away from their values so that their sums stay.
+        snr = row["weight_snr_db"] if row["input_snr_db"] is None else row["input_snr_db"]
         if snr is not None and snr <= 0:
             raise QuantizationError(
                 f"{row['layer']}: its weights are lost in rounding (SNR {snr:.1f} dB, more than 0 "
@@ -232,17 +246,58 @@ class Quantization:
         return excess
 
 
+def _heard(
+    netlist: RealNetlist, population: Population, emissions: Mapping[str, AnyArray]
+) -> dict[str, FloatArray]:
+    """What a population hears of its sources over a run on average: ``[*shape]`` by known source.
+
+    A current enters in every step, but a neuron with gains does not add all of it up.
+    """
+    model = population.model
+    assert isinstance(model, RealNeuron)
+    gains = model.input_gain if population.coding == "rate" else ()
+    found: dict[str, FloatArray] = {}
+    for name in {q.pre for q in netlist.incoming[population.name]}:
+        source = netlist.by_name[name]
+        mean = source.expected_emissions(netlist.timesteps)
+        if name in emissions:
+            mean = emissions[name].mean(axis=0, dtype=np.float64)
+        if mean is not None:
+            share = sum(gains) / len(gains) if gains and source.is_current_input else 1.0
+            found[name] = mean * share
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rounded:
+    """A layer in integers, and the scale it was rounded on."""
+
+    scale: Scale
+    population: Population
+    projections: list[IntegerProjection]
+
+    @classmethod
+    def of(cls, layer: ScaledLayer, scale: Scale) -> _Rounded:
+        projections = layer.integer_projections(scale)
+        return cls(scale, layer.integer_population(scale, projections), projections)
+
+
 def _assemble(
-    netlist: RealNetlist, layers: Mapping[str, ScaledLayer], scales: Mapping[str, Scale]
+    netlist: RealNetlist,
+    layers: Mapping[str, ScaledLayer],
+    scales: Mapping[str, Scale],
+    made: dict[str, _Rounded],
 ) -> IntegerNetlist:
+    """The integer netlist; only layers whose scale is another than in ``made`` are rounded."""
     populations: list[Population] = []
     projections: list[IntegerProjection] = []
     for population in netlist.populations:
         if population.name in layers:
-            layer, scale = layers[population.name], scales[population.name]
-            rounded = layer.integer_projections(scale)
-            projections.extend(rounded)
-            populations.append(layer.integer_population(scale, rounded))
+            name, scale = population.name, scales[population.name]
+            if name not in made or made[name].scale is not scale:
+                made[name] = _Rounded.of(layers[name], scale)
+            projections.extend(made[name].projections)
+            populations.append(made[name].population)
             continue
         populations.append(population)
         if isinstance(population.model, MaxPool):

@@ -1,13 +1,14 @@
 """What rounded weights change on average, and how a bias takes it back.
 
 With W the real weights, ``q`` the rounded ones on their step ``d``, and m the mean that the source
-emits over a run (from the calibration data), the sum over a run changes by::
+emits over a run, the sum over a run changes by::
 
-    D = (W - q d) . m        m = mean divisor / unit
+    D = (W - q d) . m
 
 per output neuron, averaged over the positions of a channel. Where a bias acts in every step it
 gains ``D / T`` (where steps have gains, over their sum); of a code of changes it sits in the
-initial membrane, which gains D.
+initial membrane, which gains D. Means are those of calibration samples that were run, or what the
+activations of the calibration data let expect.
 
 References
 ----------
@@ -31,8 +32,7 @@ def lost_on_average(
     real: Sequence[RealProjection],
     rounded: Sequence[IntegerProjection],
     unit: FloatArray,
-    sources: Mapping[str, Population],
-    timesteps: int,
+    emitted: Mapping[str, FloatArray],
 ) -> FloatArray:
     """D of one population, in its real membrane units: ``[*post_shape]``.
 
@@ -42,19 +42,16 @@ def lost_on_average(
         The same projections into one population.
     unit : array ``[C]``
         Real value of one integer membrane unit.
-    sources : mapping
-        Real-valued populations by name, with units and means.
-    timesteps : int
-        T.
+    emitted : mapping
+        m by source: ``[*pre_shape]``.
     """
     total: FloatArray = np.zeros(())
     for exact, whole in zip(real, rounded, strict=True):
-        emitted = sources[exact.pre].expected_emissions(timesteps)
-        assert emitted is not None
+        mean = emitted[exact.pre][None]
         spread = (-1, *(1,) * (len(exact.connectivity.post_shape) - 1))
         kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
         step = (unit * np.exp2(whole.exponent)).reshape(spread)
-        lost = exact.connectivity.apply(emitted[None])[0] - kept.apply(emitted[None])[0] * step
+        lost = exact.connectivity.apply(mean)[0] - kept.apply(mean)[0] * step
         total = total + lost
     return total
 

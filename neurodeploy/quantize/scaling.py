@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import QuantizationError
-from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
@@ -20,6 +20,7 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
+from neurodeploy.quantize.compensation import compensated_weights, has_rows
 from neurodeploy.quantize.grids import Grid, choose_grid, rows_of
 from neurodeploy.quantize.rounding import round_to_levels, round_weights
 from neurodeploy.quantize.rounding_error import corrected, lost_on_average
@@ -31,6 +32,8 @@ TARGET_THRESHOLD = 512
 INTEGRATOR_FRACTION_BITS = 4
 # Bits of the state that a threshold, or a bias over all steps, leaves to the weights.
 HEAD_ROOM_BITS = 2
+# Samples that tell what rounding against data lost.
+REPORTED_SAMPLES = 32
 # Fitted levels lie on a grid that is this much finer than the uniform grid of their copies.
 FITTED_BITS = 3
 
@@ -56,7 +59,8 @@ class ScaledLayer:
     """One population with its incoming projections and the grid chosen for them.
 
     ``bits`` is the width of the integers; ``copies`` the width whose axon copies fitted levels
-    take, 0 for uniform levels.
+    take, 0 for uniform levels. Of sources, ``emissions`` are what they emit over each of some
+    samples, for rounding against data; ``expected`` what on average, for correcting biases.
     """
 
     population: Population
@@ -65,7 +69,8 @@ class ScaledLayer:
     grid: Grid
     wanted: Scale
     timesteps: int
-    sources: Mapping[str, Population]
+    emissions: Mapping[str, AnyArray]
+    expected: Mapping[str, FloatArray]
     copies: int = 0
 
     @classmethod
@@ -78,12 +83,14 @@ class ScaledLayer:
         timesteps: int,
         state_bits: int,
         max_fraction_bits: int,
-        sources: Mapping[str, Population],
+        emissions: Mapping[str, AnyArray],
+        expected: Mapping[str, FloatArray],
         fitted: bool = False,
     ) -> ScaledLayer:
         """Choose the grid, and the scale that is wanted before any width is checked.
 
-        ``sources``: the populations whose means correct biases; none: biases stay.
+        ``emissions`` of populations are ``[B, *shape]``, none: rounding needs no data;
+        ``expected`` ones ``[*shape]``, none: biases stay.
         """
         copies = bits if fitted else 0
         bits += FITTED_BITS if fitted else 0
@@ -115,7 +122,9 @@ class ScaledLayer:
         spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
         loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
         scale = Scale(fraction, loss)
-        return cls(population, projections, bits, grid, scale, timesteps, sources, copies)
+        return cls(
+            population, projections, bits, grid, scale, timesteps, emissions, expected, copies
+        )
 
     def unit(self, scale: Scale) -> FloatArray:
         """Real value of one membrane unit, ``[C]``: the threshold is a whole number of them.
@@ -199,19 +208,15 @@ class ScaledLayer:
         return replace(self.population, model=neuron, unit=worth)
 
     def _corrects(self) -> bool:
-        """Whether biases take back what rounding changes: known where all sources' means are."""
-        known = (self.sources.get(q.pre) for q in self.projections)
-        return bool(self.projections) and all(
-            p is not None and p.mean is not None and p.unit is not None for p in known
-        )
+        """Whether biases take back what rounding changes."""
+        # Correcting some branches and not others would be worse than none.
+        return bool(self.projections) and all(q.pre in self.expected for q in self.projections)
 
     def _corrected(self, unit: FloatArray, rounded: Sequence[IntegerProjection]) -> Population:
-        # Correcting some branches and not others would be worse than none.
         if not self._corrects():
             return self.population
-        steps = self.timesteps
-        lost = lost_on_average(self.projections, rounded, unit, self.sources, steps)
-        return corrected(self.population, lost, steps)
+        lost = lost_on_average(self.projections, rounded, unit, self.expected)
+        return corrected(self.population, lost, self.timesteps)
 
     def _decay(self, name: str) -> int:
         """A decay in 1/4096; one that is not 0 or 1 must not become so."""
@@ -243,10 +248,7 @@ class ScaledLayer:
                     "bits"
                 )
             step = unit * np.exp2(shift)
-            if self.copies:
-                weight = round_to_levels(projection.connectivity, step, self.copies, self.bits)
-            else:
-                weight = round_weights(projection.connectivity, step, self.bits)
+            weight = self._whole(projection, step)
             common = shift[0] if (shift == shift[0]).all() else shift
             result.append(
                 IntegerProjection(
@@ -259,6 +261,35 @@ class ScaledLayer:
                 )
             )
         return result
+
+    def _whole(self, projection: RealProjection, step: FloatArray) -> IntArray:
+        connectivity = projection.connectivity
+        if self.copies:
+            return round_to_levels(connectivity, step, self.copies, self.bits)
+        if self._compensates(projection):
+            emitted = self.emissions[projection.pre]
+            return compensated_weights(connectivity, step, self.bits, emitted, self._corrects())
+        return round_weights(connectivity, step, self.bits)
+
+    def _input_snr(self, rounded: Sequence[IntegerProjection], unit: FloatArray) -> float | None:
+        """What is left of the input's variance over samples, in dB; None without data."""
+        if not any(map(self._compensates, self.projections)):
+            return None
+        shape = (-1, *(1,) * (len(self.population.shape) - 1))
+        exact: FloatArray = np.zeros(())
+        lost: FloatArray = np.zeros(())
+        for real, whole in zip(self.projections, rounded, strict=True):
+            emitted = self.emissions[real.pre][:REPORTED_SAMPLES].astype(np.float64)
+            step = (unit * np.exp2(whole.exponent)).reshape(shape)
+            kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
+            heard = real.connectivity.apply(emitted)
+            exact, lost = exact + heard, lost + heard - kept.apply(emitted) * step
+        return decibels(float(exact.var(axis=0).sum()), float(lost.var(axis=0).sum()))
+
+    def _compensates(self, projection: RealProjection) -> bool:
+        """Whether a projection is rounded against data: where all of the layer's input is known."""
+        known = all(q.pre in self.emissions for q in self.projections) and not self.copies
+        return known and has_rows(projection.connectivity)
 
     def report(self, scale: Scale, integer: IntegerNetlist, bound: int) -> dict[str, Any]:
         """What quantization cost this layer, as JSON values."""
@@ -290,12 +321,19 @@ class ScaledLayer:
             "exponents": exponents,
             "levels": len(levels),
             "grid": "fitted" if self.copies else "uniform",
+            "compensated": any(map(self._compensates, self.projections)),
             "bias_corrected": self._corrects(),
-            "weight_snr_db": None if noise == 0 or signal == 0 else 10 * math.log10(signal / noise),
+            "weight_snr_db": decibels(signal, noise),
+            "input_snr_db": self._input_snr(integer.incoming[name], unit),
             "threshold": None if theta is None else [int(theta.min()), int(theta.max())],
             "raised_thresholds": raised,
             "state_bound": bound,
         }
+
+
+def decibels(signal: float, noise: float) -> float | None:
+    """Ratio of two powers; None where either is 0."""
+    return None if signal == 0 or noise == 0 else 10 * math.log10(signal / noise)
 
 
 def _model(population: Population) -> RealNeuron:

@@ -19,6 +19,7 @@ def quantization_json(artifact: Artifact) -> dict[str, Any]:
 def quantization_table(report: list[Mapping[str, Any]]) -> str:
     """One line per layer, and one that explains the columns."""
     lost = any(row["lost_bits"] for row in report)
+    against_data = any(row.get("input_snr_db") is not None for row in report)
     fitted = any(row.get("grid") == "fitted" for row in report)
     rows = [
         (
@@ -27,7 +28,8 @@ def quantization_table(report: list[Mapping[str, Any]]) -> str:
             *((row["lost_bits"] or None,) if lost else ()),
             row["levels"],
             *((row["grid"],) if fitted else ()),
-            None if row["weight_snr_db"] is None else round(row["weight_snr_db"], 1),
+            _rounded(row["weight_snr_db"]),
+            *((_rounded(row["input_snr_db"]),) if against_data else ()),
             row["fraction_bits"],
             None if row["threshold"] is None else "..".join(map(str, row["threshold"])),
             row["state_bound"],
@@ -37,12 +39,19 @@ def quantization_table(report: list[Mapping[str, Any]]) -> str:
     headings = (
         *("layer", "bits", *(("lost",) if lost else ()), "levels"),
         *(*(("grid",) if fitted else ()), "SNR/dB"),
+        *(("input SNR/dB",) if against_data else ()),
         *("fraction bits", "threshold", "worst-case state"),
     )
     explained = "fraction bits: bits of the membrane below one weight step"
     if lost:
         explained = f"lost: weight bits given up to keep the states in their width; {explained}"
+    if against_data:
+        explained = f"input SNR: of what the weights' sums say over samples; {explained}"
     return f"{render_table(headings, rows)}\n({explained})"
+
+
+def _rounded(decibels: float | None) -> float | None:
+    return None if decibels is None else round(decibels, 1)
 
 
 def render_quantization(artifact: Artifact, path: Path) -> str:

@@ -7,10 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from neurodeploy.boards.board import Board, load_board
+from neurodeploy.datasets import Dataset
 from neurodeploy.errors import UsageError
+from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.ir.record import Progress
 from neurodeploy.targets.base import Deployment, Violation
+from neurodeploy.workflow.calibration import calibration_record, calibration_split
+
+ROUNDING_SAMPLES = 256
+"""Training samples that weights are rounded against."""
 
 
 def quantize(
@@ -19,6 +26,9 @@ def quantize(
     *,
     layer_bits: Mapping[str, int] | None = None,
     fit: str | Board | None = None,
+    data: str | Dataset | None = None,
+    calibration_samples: int = ROUNDING_SAMPLES,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Artifact:
     """Quantize a converted network to integers.
@@ -33,6 +43,12 @@ def quantize(
         Other widths for the projections into these populations.
     fit : board, optional
         Widest widths, up to those given, with which every layer fits the board's crossbars.
+    data : str or Dataset, optional
+        Round weights against what arrives at them, on its training split: what few bits need.
+    calibration_samples : int
+        The first so many samples of ``data``.
+    progress : callable, optional
+        Of running them.
     **options
         Further fields of :class:`neurodeploy.quantize.integers.Quantization`.
 
@@ -40,6 +56,8 @@ def quantize(
     ------
     QuantizationError
         Naming the layer and what the widths cannot represent.
+    DataError
+        If ``data`` is no training data, or not what the network was converted for.
     """
     from neurodeploy.quantize.integers import Quantization
 
@@ -54,12 +72,30 @@ def quantize(
         from neurodeploy.fitting import fit_layer_bits
 
         chosen = fit_layer_bits(net.netlist, chosen, chosen_board(fit))
-    integer, report = chosen(net.netlist)
+    rounding: dict[str, Any] | None = None
+    emissions: dict[str, AnyArray] = {}
+    if data is not None:
+        _, dataset = calibration_split(data, calibration_samples)
+        emissions = _emissions(net, dataset, progress)
+        rounding = calibration_record(dataset)
+    integer, report = chosen(net.netlist, emissions)
     provenance = {
         **net.provenance,
-        "quantization": {**dataclasses.asdict(chosen), "report": report},
+        "quantization": {**dataclasses.asdict(chosen), "calibration": rounding, "report": report},
     }
     return Artifact(integer, net.encodings, net.analog, net.netlist, provenance)
+
+
+def _emissions(net: Artifact, dataset: Dataset, progress: Progress | None) -> dict[str, AnyArray]:
+    """What every population that is heard emits over each sample: ``[B, *shape]`` by name."""
+    from neurodeploy.verify.totals import summarize
+    from neurodeploy.workflow.stimulus import stimulus_for
+
+    assert isinstance(net.netlist, RealNetlist)
+    stimulus, _ = stimulus_for(net, dataset)
+    heard = sorted({q.pre for q in net.netlist.projections})
+    summary = summarize(net.netlist, stimulus, rates=heard, progress=progress)
+    return {name: summary.rates[name] for name in heard}
 
 
 def chosen_board(board: str | Board) -> Board:

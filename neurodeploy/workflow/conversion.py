@@ -11,12 +11,12 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.boards.board import Board
-from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.datasets import Dataset
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
-from neurodeploy.ir.provenance import without_folders
 from neurodeploy.ir.record import Progress
+from neurodeploy.workflow.calibration import calibration_record, calibration_split
 from neurodeploy.workflow.choice import AUTO_METHODS, JUDGED_SAMPLES, MAX_LOSS, Budget, choose
 from neurodeploy.workflow.sources import load_source
 
@@ -104,7 +104,7 @@ def convert(
     # What is wrong with the options is told before anything takes long.
     for candidate in (method,) if budget is None else AUTO_METHODS:
         _method(candidate, **given)
-    whole, dataset = _calibration_data(data, calibration_samples)
+    whole, dataset = calibration_split(data, calibration_samples)
     network, source = load_source(model, weights)
     graph = network.analog(dataset, name or source["name"])
     _check_classes(graph, dataset)
@@ -115,11 +115,7 @@ def convert(
         "torch": _torch_version(),
         "source": source,
         "seed": seed,
-        "calibration": {
-            "data": without_folders(dataset.spec),
-            "split": dataset.split,
-            "indices": _ranges(dataset.indices),
-        },
+        "calibration": calibration_record(dataset),
     }
 
     def converted(method: str, steps: int | None, advance: Progress | None) -> Artifact:
@@ -215,19 +211,6 @@ def _method(name: str, **options: Any) -> Any:
     return method(**options)
 
 
-def _calibration_data(data: str | Dataset, n: int) -> tuple[Dataset, Dataset]:
-    """The training split, and the first ``n`` samples of it."""
-    dataset = load_dataset(data, "train") if isinstance(data, str) else data
-    if dataset.split == "test":
-        raise DataError(
-            f"{dataset.spec}: calibration reads training images only; write '@train' or leave the "
-            "split out"
-        )
-    if n < 1:
-        raise UsageError(f"calibration samples {n}: at least 1 is needed")
-    return dataset, dataset.first(min(n, len(dataset)))
-
-
 def _check_classes(graph: Any, dataset: Dataset) -> None:
     if dataset.y is None or len(graph.outputs) != 1:
         return
@@ -259,9 +242,3 @@ def _torch_version() -> str:
     import torch
 
     return str(torch.__version__)
-
-
-def _ranges(indices: Any) -> list[list[int]]:
-    """Indices as [first, last] runs, in order."""
-    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
-    return [[int(run[0]), int(run[-1])] for run in np.split(indices, breaks) if run.size]

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="convert needs torch")
 
 import neurodeploy as nd  # noqa: E402
 from neurodeploy.cli import run  # noqa: E402
+from neurodeploy.cli.quantize import quantized  # noqa: E402
 
 NETWORK = """
 import torch
@@ -204,6 +205,48 @@ def test_quantize_reports_layer_by_layer(command: Command, result: Any) -> None:
     assert "\n(lost: weight bits given up to keep the states in their width; fraction" in few
 
 
+def test_quantize_rounds_against_data(command: Command, result: Any) -> None:
+    few = ("quantize", "net.ndn", "--weight-bits", "3", "-o", "q.ndn")
+    against = (*few, "--data", "digits", "--calibration-samples", "30")
+    found = result(*against)
+    assert found["calibration"] == {"data": "digits", "split": "train", "indices": [[0, 29]]}
+    for row in found["report"]:
+        assert row["compensated"]
+        assert row["input_snr_db"] > row["weight_snr_db"]
+    shown = command(*against)
+    assert "input SNR/dB" in shown
+    assert "\n(input SNR: of what the weights' sums say over samples; fraction bits" in shown
+    assert result(*few)["calibration"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--calibration-samples", "30"), "--calibration-samples: of no data; give --data SPEC"),
+        (("--data", "digits@test"), "calibration reads training images only"),
+    ],
+)
+def test_quantize_refuses_other_data(
+    folder: Path, monkeypatch, capsys, options: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(folder)
+    assert run(["quantize", "net.ndn", "-o", "never.ndn", *options]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not Path("never.ndn").exists()
+
+
+def test_models_of_few_bits_are_rounded_against_their_calibration_data(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    net = nd.load("net.ndn")
+    for text, expected in (("8", None), ("8,output=4", "digits"), ("3", "digits")):
+        made = quantized(net, text, "digits", None).provenance["quantization"]
+        assert (made["calibration"] or {"data": None})["data"] == expected
+
+
 def test_run_writes_outputs_and_spikes(command: Command, result: Any, folder: Path) -> None:
     out = command("run", "brian", "--data", "digits", "--samples", "6", "-o", "out.npz")
     assert "accuracy: " in out
@@ -307,7 +350,10 @@ def test_evaluate_converts_anew_for_every_number_of_steps(result: Any, folder: P
     )
     assert told["samples"] == 60
     assert set(told["accuracy"]) == {"2", "8"}
-    single = result("evaluate", "net6.ndn", "--data", "digits#first=60")
+    # What a model of few bits is rounded against, a file is told.
+    few = ("--weight-bits", "6,output=4", "--data", "digits")
+    result("quantize", "net.ndn", *few, "-o", "against.ndn")
+    single = result("evaluate", "against.ndn", "--data", "digits#first=60")
     assert told["accuracy"]["8"] == single["accuracy"]["8"]
     assert told["spikes_per_inference"]["8"] == single["spikes_per_inference"]["8"]
 

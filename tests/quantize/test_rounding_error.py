@@ -92,6 +92,48 @@ def test_the_mean_of_a_channel_stays(bits: int, coding: str) -> None:
         assert errors[name, False].max() > steps
 
 
+def listening_first() -> RealNetlist:
+    """The network with a current, and a convolution that adds it up in half of the steps."""
+    net = network()
+    x, h, y = net.populations
+    assert isinstance(h.model, RealNeuron)
+    model = replace(h.model, input_gain=(1, 0) * (T // 2), firing_gain=(0, 1) * (T // 2))
+    x = replace(x, model=Input("current", 0, 1))
+    return replace(net, populations=(x, replace(h, model=model), y))
+
+
+def test_a_current_is_corrected_for_the_steps_in_which_it_is_heard() -> None:
+    net = listening_first()
+    integer, _ = Quantization(3)(net)
+    kept, _ = Quantization(3, bias_correction=False)(net)
+    exact, whole = net.by_name["h"], integer.by_name["h"]
+    assert isinstance(exact.model, RealNeuron)
+    assert isinstance(whole.model, IntegerNeuron)
+    assert exact.model.threshold is not None
+    unit = exact.model.threshold / whole.model.threshold
+    (p,), (q,) = net.incoming["h"], integer.incoming["h"]
+    assert net.by_name["x"].mean is not None
+    step = net.by_name["x"].mean[None]  # what enters in one step; the neurons hear T / 2 of them
+    weights = q.connectivity.with_weight(q.connectivity.weight.astype(float))
+    lost = p.connectivity.apply(step)[0] / unit[:, None, None] - weights.apply(step)[0] * (
+        np.exp2(q.shift())
+    )
+    moved = whole.model.bias - kept.by_name["h"].model.bias  # type: ignore[union-attr]
+    assert np.abs(moved - lost.reshape(4, -1).mean(axis=1)).max() <= 1
+    assert np.abs(moved).max() > 4
+
+
+def test_means_of_a_run_go_before_those_of_activations() -> None:
+    net = network()
+    ran = {p.name: np.zeros((5, *p.shape)) for p in net.populations}
+    silent, _ = Quantization(3)(net, ran)
+    kept, _ = Quantization(3, bias_correction=False)(net, ran)
+    # Nothing was emitted, so nothing is lost.
+    for name in ("h", "y"):
+        assert silent.by_name[name] == kept.by_name[name]
+    assert Quantization(3)(net)[0].by_name["h"] != silent.by_name["h"]
+
+
 def test_without_means_nothing_moves() -> None:
     net = network(known=False)
     found, _ = Quantization(3)(net)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import neurodeploy as nd
+from neurodeploy.datasets import Dataset
 from neurodeploy.errors import (
     CapacityError,
+    DataError,
     FileFormatError,
     NetlistError,
     QuantizationError,
@@ -59,6 +62,48 @@ def test_quantization_refuses() -> None:
         nd.quantize(converted(), layer_bits={"cnov": 4})
     with pytest.raises(UsageError, match="is quantized already"):
         nd.quantize(nd.quantize(converted()))
+
+
+def samples(split: str | None = "train", n: int = 24) -> Dataset:
+    x = np.random.default_rng(9).random((n, *small_network().by_name["x"].shape))
+    return Dataset("mine", "npz", split, x, None, None, (0.0, 1.0), None, np.arange(n))
+
+
+@pytest.mark.parametrize("without_torch", [False, True])
+def test_rounding_against_data_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, without_torch: bool
+) -> None:
+    if without_torch:
+        totals = importlib.import_module("neurodeploy.verify.totals")
+        monkeypatch.setattr(totals, "has_engine", lambda: False)
+    told: list[tuple[int, int]] = []
+    net = nd.quantize(
+        converted(),
+        3,
+        data=samples(),
+        calibration_samples=20,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    record = net.provenance["quantization"]
+    assert record["calibration"] == {"data": "mine", "split": "train", "indices": [[0, 19]]}
+    assert {row["layer"] for row in record["report"] if row["compensated"]} >= {"conv", "output"}
+    assert told[-1] == (20, 20)
+    assert nd.quantize(converted(), 3).provenance["quantization"]["calibration"] is None
+    # Weights hear what the converted network really emits: without torch it is the same.
+    free = nd.quantize(converted(), 3)
+    assert any(
+        (a.connectivity.weight != b.connectivity.weight).any()
+        for a, b in zip(free.netlist.projections, net.netlist.projections, strict=True)
+    )
+
+
+def test_rounding_against_other_data_is_refused() -> None:
+    with pytest.raises(DataError, match="mine: calibration reads training images only"):
+        nd.quantize(converted(), 3, data=samples("test"))
+    with pytest.raises(UsageError, match="calibration samples 0: at least 1 is needed"):
+        nd.quantize(converted(), 3, data=samples(), calibration_samples=0)
+    with pytest.raises(DataError, match=r"digits: samples of shape \(1, 8, 8\); the network takes"):
+        nd.quantize(converted(), 3, data="digits")
 
 
 def test_check_lists_what_compile_refuses() -> None:

@@ -1,0 +1,139 @@
+"""Rounding against data: what rounding one weight changes, the weights after it take back.
+
+With x what arrives at a neuron over a sample, w its real weights on the grid's scale and q whole
+ones, the squared change of its input is ``(w - q)^T H (w - q)``, ``H = E[x x^T]`` over calibration
+samples and positions; where a bias takes back the mean, H is the covariance. Weights are rounded in
+turn, those with the most variance first; each leaves an error that the weights not yet rounded take
+over as far as what they hear goes along with it::
+
+    w_j <- w_j - (w_i - q_i) U_ij / U_ii    for all j after i,    U^T U = (H + d I)^-1, U upper
+
+References
+----------
+Frantar & Alistarh 2022, "Optimal brain compression", arXiv 2208.11580; Frantar et al. 2022,
+"GPTQ", arXiv 2210.17323, whose damping d and order of a row for all rows these are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
+
+SAMPLES = 16_384
+"""Positions of all samples together that a covariance is taken from."""
+
+BLOCK = 2048
+"""Weights of a neuron that take over each other's errors."""
+
+DAMPING = 0.05
+"""d, in mean variances."""
+
+_PANEL = 64
+
+
+def has_rows(connectivity: Connectivity) -> bool:
+    """Whether a neuron's weights are a row whose errors can take each other back."""
+    return isinstance(connectivity, Conv | Dense)
+
+
+def compensated_weights(
+    connectivity: Connectivity, step: FloatArray, bits: int, emitted: AnyArray, centered: bool
+) -> IntArray:
+    """Whole weights of a projection with rows of weights, of the shape of its own.
+
+    Parameters
+    ----------
+    connectivity : Connectivity
+        Real-valued.
+    step : array ``[C]``
+        Of every output channel.
+    bits : int
+        Two's complement width.
+    emitted : array ``[B, *pre_shape]``
+        What the source emits over a sample.
+    centered : bool
+        Whether a bias takes back the mean change.
+    """
+    assert isinstance(connectivity, Conv | Dense)
+    weight = connectivity.weight
+    rows = weight.reshape(len(weight), -1)
+    exact = rows / np.repeat(step, len(rows) // len(step))[:, None]
+    whole: IntArray = np.empty(rows.shape, dtype=np.int64)
+    groups = connectivity.groups if isinstance(connectivity, Conv) else 1
+    per_group = len(rows) // groups
+    for g in range(groups):
+        own = slice(g * per_group, (g + 1) * per_group)
+        for columns in _blocks(rows.shape[1]):
+            heard = _heard(connectivity, emitted, g)[:, columns]
+            whole[own, columns] = _compensated(
+                exact[own, columns], _second_moment(heard, centered), bits
+            )
+    return whole.reshape(weight.shape)
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Nearly equal parts of at most ``BLOCK`` columns."""
+    parts = -(-n // BLOCK)
+    edges = [n * i // parts for i in range(parts + 1)]
+    return (slice(a, b) for a, b in itertools.pairwise(edges))
+
+
+def _heard(connectivity: Conv | Dense, emitted: AnyArray, group: int) -> FloatArray:
+    """What the weights of one neuron meet: ``[n, K]``, at positions drawn evenly over samples."""
+    if isinstance(connectivity, Dense):
+        return emitted.reshape(len(emitted), -1)[:SAMPLES].astype(np.float64)
+    window, per_group = connectivity.window, connectivity.weight.shape[1]
+    n_places = math.prod(window.output_size)
+    per_sample = min(n_places, max(1, -(-SAMPLES // len(emitted))))
+    generator = np.random.default_rng(n_places)
+    own = emitted[:SAMPLES, group * per_group : (group + 1) * per_group]
+    padded = window.pad(own)
+    places = np.stack(
+        [generator.choice(n_places, per_sample, replace=False) for _ in range(len(own))]
+    )
+    sample = np.arange(len(own))[:, None]
+    taps = [
+        padded[where].reshape(len(own), per_group, n_places)[sample, :, places]
+        for _, where in window.taps()
+    ]
+    # [samples, places, channels, taps], the order of a row of weights.
+    return np.stack(taps, axis=3).reshape(-1, per_group * window.n_taps).astype(np.float64)
+
+
+def _second_moment(heard: FloatArray, centered: bool) -> FloatArray:
+    """H, damped: ``[K, K]``."""
+    if centered:
+        heard = heard - heard.mean(axis=0)
+    moment = heard.T @ heard / len(heard)
+    variance = np.diag(moment)
+    damping = DAMPING * float(variance.mean())
+    # An input that never spoke constrains nothing: its weights are rounded to the nearest.
+    moment[np.diag_indices_from(moment)] += np.where(variance > 0, damping, damping or 1.0)
+    return moment
+
+
+def _compensated(exact: FloatArray, moment: FloatArray, bits: int) -> IntArray:
+    """Round ``[rows, K]`` in turn, in units of the grid."""
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    order = np.argsort(-np.diag(moment), kind="stable")
+    left = exact[:, order]
+    inverse = np.linalg.inv(moment[np.ix_(order, order)])
+    upper = np.linalg.cholesky(inverse).T
+    whole: IntArray = np.empty(exact.shape, dtype=np.int64)
+    for first in range(0, exact.shape[1], _PANEL):
+        last = min(first + _PANEL, exact.shape[1])
+        errors: FloatArray = np.empty((len(exact), last - first))
+        for i in range(first, last):
+            rounded = np.clip(np.rint(left[:, i]), low, high)
+            whole[:, order[i]] = rounded.astype(np.int64)
+            error = (left[:, i] - rounded) / upper[i, i]
+            errors[:, i - first] = error
+            left[:, i + 1 : last] -= error[:, None] * upper[i, i + 1 : last]
+        left[:, last:] -= errors @ upper[first:last, last:]
+    return whole

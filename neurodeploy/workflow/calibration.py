@@ -1,0 +1,47 @@
+"""Which samples calibrate, and how a file tells of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.errors import DataError, UsageError
+from neurodeploy.ir.provenance import without_folders
+
+
+def calibration_split(data: str | Dataset, n: int) -> tuple[Dataset, Dataset]:
+    """The training split, and the first ``n`` samples of it.
+
+    Raises
+    ------
+    DataError
+        If the data are test data.
+    UsageError
+        If no sample is asked for.
+    """
+    dataset = load_dataset(data, "train") if isinstance(data, str) else data
+    if dataset.split == "test":
+        raise DataError(
+            f"{dataset.spec}: calibration reads training images only; write '@train' or leave the "
+            "split out"
+        )
+    if n < 1:
+        raise UsageError(f"calibration samples {n}: at least 1 is needed")
+    return dataset, dataset.first(min(n, len(dataset)))
+
+
+def calibration_record(dataset: Dataset) -> dict[str, Any]:
+    """Data, split and samples, as JSON values for the provenance of a file."""
+    return {
+        "data": without_folders(dataset.spec),
+        "split": dataset.split,
+        "indices": _ranges(dataset.indices),
+    }
+
+
+def _ranges(indices: Any) -> list[list[int]]:
+    """Indices as [first, last] runs, in order."""
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    return [[int(run[0]), int(run[-1])] for run in np.split(indices, breaks) if run.size]

@@ -1,0 +1,183 @@
+"""Rounding against data: what one weight loses, others take over."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
+from neurodeploy.ir.geometry import Window
+from neurodeploy.quantize import compensation
+from neurodeploy.quantize.compensation import compensated_weights, has_rows
+from neurodeploy.quantize.grids import round_to_grid
+from neurodeploy.quantize.integers import Quantization
+from neurodeploy.quantize.rounding import round_weights
+from tests.quantize.netlists import small_network
+
+
+def correlated(n: int, k: int, seed: int = 0) -> Any:
+    """Samples whose inputs share few causes, as activations do."""
+    random = np.random.default_rng(seed)
+    return np.abs(random.normal(size=(n, 3)) @ random.normal(size=(3, k))) + random.random((n, k))
+
+
+def changed(weight: Any, whole: Any, step: Any, x: Any) -> float:
+    """Variance over samples of what rounding changes, summed over neurons."""
+    error = weight.reshape(len(weight), -1) - whole.reshape(len(whole), -1) * step[:, None]
+    return float((x @ error.T).var(axis=0).sum())
+
+
+def test_two_inputs_that_always_agree_by_hand() -> None:
+    """0.4 + 0.4 of the same is 0.8: the nearest whole sum is 1, and both would round to 0."""
+    x = np.random.default_rng(0).random((50, 1)) * np.ones((1, 2))
+    dense = Dense(np.array([[0.4, 0.4]]), (2,))
+    assert round_to_grid(dense.weight, np.ones((1, 1)), 4).sum() == 0
+    assert compensated_weights(dense, np.ones(1), 4, x, True).sum() == 1
+
+
+def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest() -> None:
+    # Rows of a Hadamard matrix: the covariance is diagonal to the last bit.
+    h = np.array([[1, 1], [1, -1]])
+    x = np.kron(np.kron(h, h), h)[:, 1:]
+    weight = np.random.default_rng(1).normal(size=(5, 7))
+    found = compensated_weights(Dense(weight, (7,)), np.full(5, 0.3), 5, x, True)
+    assert (found == round_to_grid(weight, np.full((5, 1), 0.3), 5)).all()
+
+
+def test_inputs_that_never_speak_are_rounded_to_the_nearest() -> None:
+    x = correlated(60, 6)
+    x[:, [1, 4]] = 0
+    weight = np.random.default_rng(2).normal(size=(4, 6))
+    step = np.full(4, 0.5)
+    for centered in (True, False):
+        found = compensated_weights(Dense(weight, (6,)), step, 4, x, centered)
+        assert (found[:, [1, 4]] == np.rint(weight / 0.5)[:, [1, 4]]).all()
+        silent = compensated_weights(Dense(weight, (6,)), step, 4, 0 * x, centered)
+        assert (silent == round_to_grid(weight, step[:, None], 4)).all()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_sums_change_far_less_than_by_other_rounding(bits: int) -> None:
+    x, weight = correlated(400, 32), np.random.default_rng(3).normal(size=(16, 32))
+    dense = Dense(weight, (32,))
+    step = np.abs(weight).max(axis=1) / 2 ** (bits - 1)
+    found = compensated_weights(dense, step, bits, x, True)
+    assert found.min() >= -(2 ** (bits - 1))
+    assert found.max() <= 2 ** (bits - 1) - 1
+    others = (round_weights(dense, step, bits), round_to_grid(weight, step[:, None], bits))
+    assert changed(weight, found, step, x) < 0.4 * min(changed(weight, o, step, x) for o in others)
+
+
+def test_it_comes_near_the_best_there_is() -> None:
+    """All 3^6 roundings of six weights to three neighbours each, tried one by one."""
+    x, step = correlated(100, 6, seed=4), np.ones(1)
+    moves = np.array(list(itertools.product((-1, 0, 1), repeat=6)))
+    ratios, nearest = [], []
+    for seed in range(20):
+        weight = 3 * np.random.default_rng(seed).normal(size=(1, 6))
+        least = min(changed(weight, np.rint(weight) + m[None], step, x) for m in moves)
+        found = compensated_weights(Dense(weight, (6,)), step, 6, x, True)
+        ratios.append(changed(weight, found, step, x) / least)
+        nearest.append(changed(weight, np.rint(weight), step, x) / least)
+    assert min(ratios) >= 1 - 1e-9
+    assert np.mean(ratios) < 1.1
+    assert np.mean(nearest) > 1.3
+
+
+WINDOWS = {
+    "padded": Window((5, 4), (3, 2), (1, 1), ((1, 1), (0, 1)), (1, 1)),
+    "strided": Window((7, 7), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    "dilated": Window((9,), (3,), (1,), ((2, 2),), (2,)),
+}
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+def test_a_row_meets_what_its_convolution_hears(window: Window, groups: int) -> None:
+    random = np.random.default_rng(5)
+    conv = Conv(random.normal(size=(8, 4 // groups, *window.kernel)), 4, window, groups)
+    emitted = random.integers(0, 9, (3, 4, *window.input_size))
+    given = conv.apply(emitted.astype(np.float64)).reshape(3, 8, -1)
+    for group in range(groups):
+        heard = compensation._heard(conv, emitted, group)
+        own = slice(group * 8 // groups, (group + 1) * 8 // groups)
+        rows = conv.weight.reshape(8, -1)[own]
+        # All positions of a sample are drawn here, in an order of their own.
+        found = (heard @ rows.T).reshape(3, -1, rows.shape[0]).transpose(0, 2, 1)
+        assert np.allclose(np.sort(found, axis=2), np.sort(given[:, own], axis=2))
+
+
+def test_groups_are_rounded_on_their_own() -> None:
+    random = np.random.default_rng(6)
+    window = WINDOWS["padded"]
+    weight, emitted = random.normal(size=(6, 2, 3, 2)), random.random((20, 4, 5, 4))
+    step = np.full(6, 0.4)
+    whole = compensated_weights(Conv(weight, 4, window, 2), step, 3, emitted, True)
+    for g in (0, 1):
+        rows, channels = slice(3 * g, 3 * g + 3), slice(2 * g, 2 * g + 2)
+        alone = Conv(weight[rows], 2, window)
+        found = compensated_weights(alone, step[rows], 3, emitted[:, channels], True)
+        assert (found == whole[rows]).all()
+
+
+def test_long_rows_are_rounded_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight = correlated(80, 10), np.random.default_rng(7).normal(size=(3, 10))
+    step = np.full(3, 0.5)
+    together = compensated_weights(Dense(weight, (10,)), step, 4, x, True)
+    monkeypatch.setattr(compensation, "BLOCK", 4)
+    assert [(s.start, s.stop) for s in compensation._blocks(10)] == [(0, 3), (3, 6), (6, 10)]
+    apart = compensated_weights(Dense(weight, (10,)), step, 4, x, True)
+    for columns in compensation._blocks(10):
+        own = Dense(weight[:, columns], (columns.stop - columns.start,))
+        assert (compensated_weights(own, step, 4, x[:, columns], True) == apart[:, columns]).all()
+    assert (together != apart).any()
+
+
+def test_lists_and_pools_have_no_rows() -> None:
+    window = Window((4, 4), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    assert not has_rows(SumPool(np.ones(2), window))
+    assert not has_rows(Sparse(np.ones(1), np.zeros(1, int), np.zeros(1, int), (2,), (2,)))
+
+
+def emissions(net: Any, n: int = 30) -> dict[str, Any]:
+    random = np.random.default_rng(8)
+    return {p.name: random.integers(0, 9, (n, *p.shape)) for p in net.populations}
+
+
+def test_a_netlist_is_rounded_against_what_its_populations_emit() -> None:
+    net = small_network(timesteps=8)
+    free, plain = Quantization(3)(net)
+    bound, report = Quantization(3)(net, emissions(net))
+    assert any(
+        (a.connectivity.weight != b.connectivity.weight).any()
+        for a, b in zip(free.projections, bound.projections, strict=True)
+    )
+    assert all(row["input_snr_db"] is None and not row["compensated"] for row in plain)
+    by_layer = {row["layer"]: row for row in report}
+    assert by_layer["output"]["compensated"]
+    assert by_layer["output"]["input_snr_db"] > by_layer["output"]["weight_snr_db"]
+    again, _ = Quantization(3)(net, emissions(net))
+    for a, b in zip(bound.projections, again.projections, strict=True):
+        assert (a.connectivity.weight == b.connectivity.weight).all()
+
+
+def test_what_is_not_known_is_rounded_without_data() -> None:
+    net = small_network(timesteps=8)
+    known = {k: v for k, v in emissions(net).items() if k == "x"}
+    _, report = Quantization(3)(net, known)
+    heard = {name: {q.pre for q in net.incoming[name]} for name in net.by_name}
+    assert {row["layer"] for row in report if row["compensated"]} == {
+        name for name, sources in heard.items() if sources == {"x"}
+    }
+
+
+def test_fitted_levels_stay_as_they_are() -> None:
+    net = small_network(timesteps=8)
+    free, _ = Quantization(3, levels="fitted")(net)
+    bound, report = Quantization(3, levels="fitted")(net, emissions(net))
+    for a, b in zip(free.projections, bound.projections, strict=True):
+        assert (a.connectivity.weight == b.connectivity.weight).all()
+    assert not any(row["compensated"] for row in report)
