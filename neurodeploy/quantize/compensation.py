@@ -36,8 +36,8 @@ DAMPING = 0.05
 """d, in mean variances."""
 
 MEAN_SHARE = 0.1
-"""c. With 0, 0.1, 0.3 and 1 of it, ResNet-20 (graded, T = 4, 4 bits) agrees with its source on 94.9,
-95.5, 95.3 and 94.5 % of 3000 training images that calibration did not see."""
+"""c. With 0, 0.1, 0.3 and 1 of it, ResNet-20 (graded, T = 4, 4 bits) agrees with its source on
+94.9, 95.5, 95.3 and 94.5 % of 3000 training images that calibration did not see."""
 
 _PANEL = 64
 
