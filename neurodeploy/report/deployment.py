@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.ir.artifact import Artifact
+from neurodeploy.report.numbered import LISTED, span, stem
 from neurodeploy.report.text import render_table
 from neurodeploy.targets.base import RESTATED, Deployment, Violation
-
-LISTED = 12
-"""Longest list that a table shows whole."""
 
 
 def deployment_json(deployment: Deployment) -> dict[str, Any]:
@@ -91,17 +89,12 @@ def _tables(name: str, value: Any) -> list[str]:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    numbered = itertools.groupby(rows, lambda row: [_stem(v) for v in row.values()])
+    numbered = itertools.groupby(rows, lambda row: [stem(v) for v in row.values()])
     shown: list[list[object]] = []
     for _, group in numbered:
         cells = [[_cell(row.get(column)) for column in columns] for row in group]
         shown += cells if len(cells) <= LISTED else [[_span(c) for c in zip(*cells, strict=True)]]
     return render_table([c.replace("_", " ") for c in columns], shown)
-
-
-def _stem(value: Any) -> str | None:
-    """A name without the number at its end; None for what is no name."""
-    return value.rstrip("0123456789") if isinstance(value, str) else None
 
 
 def _span(cells: Sequence[object]) -> object:
@@ -111,10 +104,10 @@ def _span(cells: Sequence[object]) -> object:
     numbers = [cell for cell in cells if isinstance(cell, int | float)]
     if len(numbers) == len(cells):
         return f"{min(numbers)}..{max(numbers)}"
-    first, last = str(cells[0]), str(cells[-1])
-    stem = _stem(cells[0])
-    if stem and all(_stem(cell) == stem for cell in cells):
-        return f"{first}..{last.removeprefix(stem)}"
+    names = [cell for cell in cells if isinstance(cell, str)]
+    stems = {stem(name) for name in names}
+    if len(names) == len(cells) and len(stems) == 1 and stems != {""}:
+        return span(names)
     return f"{len(set(map(str, cells)))} different"
 
 

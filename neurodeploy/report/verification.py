@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+from neurodeploy.report.numbered import runs, span
 from neurodeploy.report.text import percent, render_table
 from neurodeploy.verify.deviation import Deviation
 from neurodeploy.verify.verification import Verification
 
 
 def verification_rows(result: Verification) -> list[tuple[object, ...]]:
-    """Per population: compared, spikes, activity, correlation, mismatches by executor."""
+    """Per population, or many numbered ones: compared, spikes, activity, correlation, mismatches.
+
+    A correlation is the lowest of those that are known.
+    """
     correlation = {} if result.agreement is None else result.agreement.correlation
     rows: list[tuple[object, ...]] = []
-    for name, compared in result.compared_neuron_steps.items():
-        spikes = result.spikes[name]
-        r = correlation.get(name)
+    for names in runs(result.compared_neuron_steps):
+        firing = [name for name in names if name not in result.integrators]
+        spikes = sum(result.spikes[name] for name in firing)
+        watched = sum(result.compared_neuron_steps[name] for name in firing)
+        known = [r for r in map(correlation.get, names) if r is not None]
+        activity = percent(spikes / watched) if watched else None
         rows.append(
             (
-                name,
-                compared,
-                None if name in result.integrators else spikes,
-                _activity(result, name),
-                None if r is None else f"{r:.4f}",
-                *(per.get(name, 0) for per in result.mismatches.values()),
+                span(names),
+                sum(result.compared_neuron_steps[name] for name in names),
+                spikes if firing else None,
+                activity if firing else "membrane",
+                f"{min(known):.4f}" if known else None,
+                *(sum(per.get(n, 0) for n in names) for per in result.mismatches.values()),
             )
         )
     return rows
-
-
-def _activity(result: Verification, name: str) -> str | None:
-    compared = result.compared_neuron_steps[name]
-    if name in result.integrators:
-        return "membrane"
-    return percent(result.spikes[name] / compared) if compared else None
 
 
 def verdict(result: Verification) -> str:

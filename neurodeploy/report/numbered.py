@@ -1,0 +1,31 @@
+"""Rows of numbered populations: many of one name, told in one line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+LISTED = 12
+"""Rows, or values of a cell, that are listed one by one."""
+
+
+def stem(name: object) -> str | None:
+    """A name without the number at its end; None for what is no name."""
+    return name.rstrip("0123456789") if isinstance(name, str) else None
+
+
+def span(names: list[str]) -> str:
+    """Names of one stem in short: the first, and the number of the last."""
+    if len(names) == 1:
+        return names[0]
+    first, *_, last = names
+    return f"{first}..{last.removeprefix(stem(first) or '')}"
+
+
+def runs(names: Iterable[str]) -> list[list[str]]:
+    """Names in rows of a table: those of one stem together where they are many, else alone."""
+    rows: list[list[str]] = []
+    for _, group in itertools.groupby(names, stem):
+        same = list(group)
+        rows += [same] if len(same) > LISTED else [[name] for name in same]
+    return rows
