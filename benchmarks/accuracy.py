@@ -3,8 +3,9 @@
 Needs the trained networks and data sets that lie beside the repository in ``../shared`` (or where
 NEURODEPLOY_SHARED points). Every T is converted anew, calibrated on training images, with current
 input and membrane decoding; test images only are evaluated. Two binary codes stand side by side:
-``rate``, where every layer fires as it listens, and ``bistable``, where it listens first: its
-answers take more steps of latency and half the spikes, and do not waver along a run.
+``rate``, where every layer fires as it listens, and ``bistable``, where it listens first: answers
+take more steps of latency and half the spikes, and stand when half of the output's window is over.
+"Fall while listening" is the largest one in the second half of the steps that make the answer.
 """
 
 from __future__ import annotations
@@ -86,8 +87,9 @@ def figures(
     result = found.evaluation
     assert result.accuracy is not None
     assert result.source_accuracy is not None
-    # An answer that is complete cannot fall any more: only the steps that make it count.
-    prefixes = {t: a for t, a in result.prefix_accuracy.items() if t <= found.heard}
+    prefixes = result.prefix_accuracy
+    # An answer that is complete does not fall any more: the steps that make it, alone.
+    heard = {t: a for t, a in prefixes.items() if t <= found.heard}
     correlations = [c for c in result.layer_correlation.values() if c is not None]
     fallen = None if before is None else round(max(0, 100 * (before - result.accuracy)), 2)
     return {
@@ -101,8 +103,9 @@ def figures(
         "loss": round(100 * (result.source_accuracy - result.accuracy), 2),
         "allowed": limit,
         "agreement %": round(100 * (result.agreement or 0), 2),
-        "fall from half": round(100 * largest_prefix_fall(prefixes), 2),
+        "fall after T/2": round(100 * largest_prefix_fall(prefixes), 2),
         "below source": round(100 * largest_prefix_fall(prefixes, result.source_accuracy), 2),
+        "fall while listening": round(100 * largest_prefix_fall(heard), 2),
         "fall from last T": fallen,
         "lowest layer r": round(min(correlations), 3),
         "spikes": round(result.spikes_per_inference),
