@@ -92,7 +92,7 @@ def quantized(net: Artifact, text: str, data: str, progress: Progress | None) ->
 @click.option(
     "--calibration-samples",
     type=int,
-    help="The first so many training samples of --data.  [default: 256]",
+    help="The first so many training samples of --data.  [default: 256, fewer for large networks]",
 )
 @with_options(pass_options)
 @output_option(what="The integer netlist, a .ndn file.")

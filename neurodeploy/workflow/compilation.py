@@ -16,8 +16,10 @@ from neurodeploy.ir.record import Progress
 from neurodeploy.targets.base import Deployment, Violation
 from neurodeploy.workflow.calibration import calibration_record, calibration_split
 
-ROUNDING_SAMPLES = 256
+MIN_SAMPLES, MAX_SAMPLES = 16, 256
 """Training samples that weights are rounded against."""
+EMITTED_BYTES = 2 * 2**30
+"""What neurons emit over these samples, in 4 bytes each; large networks have more positions."""
 
 
 def quantize(
@@ -27,7 +29,7 @@ def quantize(
     layer_bits: Mapping[str, int] | None = None,
     fit: str | Board | None = None,
     data: str | Dataset | None = None,
-    calibration_samples: int = ROUNDING_SAMPLES,
+    calibration_samples: int | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Artifact:
@@ -45,8 +47,9 @@ def quantize(
         Widest widths, up to those given, with which every layer fits the board's crossbars.
     data : str or Dataset, optional
         Round weights against what arrives at them, on its training split: what few bits need.
-    calibration_samples : int
-        The first so many samples of ``data``.
+    calibration_samples : int, optional
+        The first so many samples of ``data``; 256 by default, fewer of networks so large that what
+        their neurons emit would take more than 2 GiB.
     progress : callable, optional
         Of running them.
     **options
@@ -72,10 +75,13 @@ def quantize(
         from neurodeploy.fitting import fit_layer_bits
 
         chosen = fit_layer_bits(net.netlist, chosen, chosen_board(fit))
-    rounding: dict[str, Any] | None = None
     emissions: dict[str, AnyArray] = {}
+    rounding: dict[str, Any] | None = None
     if data is not None:
-        _, dataset = calibration_split(data, calibration_samples)
+        samples = calibration_samples
+        if samples is None:
+            samples = _rounding_samples(net.netlist)
+        _, dataset = calibration_split(data, samples)
         emissions = _emissions(net, dataset, progress)
         rounding = calibration_record(dataset)
     integer, report = chosen(net.netlist, emissions)
@@ -84,6 +90,11 @@ def quantize(
         "quantization": {**dataclasses.asdict(chosen), "calibration": rounding, "report": report},
     }
     return Artifact(integer, net.encodings, net.analog, net.netlist, provenance)
+
+
+def _rounding_samples(netlist: RealNetlist) -> int:
+    neurons = sum(p.size for p in netlist.populations)
+    return max(MIN_SAMPLES, min(MAX_SAMPLES, EMITTED_BYTES // (4 * neurons)))
 
 
 def _emissions(net: Artifact, dataset: Dataset, progress: Progress | None) -> dict[str, AnyArray]:

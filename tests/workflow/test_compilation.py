@@ -97,6 +97,24 @@ def test_rounding_against_data_is_recorded(
     )
 
 
+def test_large_networks_are_rounded_against_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("neurodeploy.workflow.compilation")
+    neurons = sum(p.size for p in converted().netlist.populations)
+
+    def last(data: Dataset, **options: int) -> int:
+        net = nd.quantize(converted(), 3, data=data, **options)
+        ((first, last),) = net.provenance["quantization"]["calibration"]["indices"]
+        assert first == 0
+        return int(last)
+
+    assert last(samples(n=24)) == 23
+    monkeypatch.setattr(module, "EMITTED_BYTES", 4 * neurons * 20)
+    assert last(samples(n=24)) == 19
+    assert last(samples(n=24), calibration_samples=22) == 21
+    monkeypatch.setattr(module, "EMITTED_BYTES", 1)
+    assert last(samples(n=24)) == 15
+
+
 def test_rounding_against_other_data_is_refused() -> None:
     with pytest.raises(DataError, match="mine: calibration reads training images only"):
         nd.quantize(converted(), 3, data=samples("test"))
