@@ -136,6 +136,8 @@ def _compensated(exact: FloatArray, moment: FloatArray, bits: int) -> IntArray:
         errors: FloatArray = np.empty((len(exact), last - first))
         for i in range(first, last):
             rounded = np.clip(np.rint(left[:, i]), low, high)
+            # A weight of 0 is no synapse: pruned ones do not come back.
+            rounded[exact[:, order[i]] == 0] = 0
             whole[:, order[i]] = rounded.astype(np.int64)
             error = (left[:, i] - rounded) / upper[i, i]
             errors[:, i - first] = error

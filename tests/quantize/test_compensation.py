@@ -59,6 +59,17 @@ def test_inputs_that_never_speak_are_rounded_to_the_nearest() -> None:
         assert (silent == round_to_grid(weight, step[:, None], 4)).all()
 
 
+@pytest.mark.parametrize("bits", [2, 8])
+def test_weights_that_were_pruned_stay_so(bits: int) -> None:
+    x, random = correlated(200, 24), np.random.default_rng(10)
+    weight = np.where(random.random((12, 24)) < 0.5, 0, random.normal(size=(12, 24)))
+    step = np.abs(weight).max(axis=1) / 2 ** (bits - 1)
+    found = compensated_weights(Dense(weight, (24,)), step, bits, x, True)
+    assert (found[weight == 0] == 0).all()
+    nearest = round_to_grid(weight, step[:, None], bits)
+    assert changed(weight, found, step, x) < 0.7 * changed(weight, nearest, step, x)
+
+
 @pytest.mark.parametrize("bits", [2, 3, 4])
 def test_sums_change_far_less_than_by_other_rounding(bits: int) -> None:
     x, weight = correlated(400, 32), np.random.default_rng(3).normal(size=(16, 32))
