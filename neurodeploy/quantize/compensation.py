@@ -74,11 +74,10 @@ def compensated_weights(
     per_group = len(rows) // groups
     for g in range(groups):
         own = slice(g * per_group, (g + 1) * per_group)
+        heard = _heard(connectivity, emitted, g)
         for columns in _blocks(rows.shape[1]):
-            heard = _heard(connectivity, emitted, g)[:, columns]
-            whole[own, columns] = _compensated(
-                exact[own, columns], _second_moment(heard, centered), bits
-            )
+            moment = _second_moment(heard[:, columns], centered)
+            whole[own, columns] = _compensated(exact[own, columns], moment, bits)
     return whole.reshape(weight.shape)
 
 
