@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from neurodeploy.boards.board import Board
 from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.neurons import RealNeuron
 from neurodeploy.quantize.integers import MIN_BITS, Quantization
@@ -14,7 +15,12 @@ from neurodeploy.targets.base import state_bits
 from neurodeploy.targets.registry import TARGETS
 
 
-def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> Quantization:
+def fit_layer_bits(
+    netlist: RealNetlist,
+    wanted: Quantization,
+    board: Board,
+    emissions: Mapping[str, AnyArray] | None = None,
+) -> Quantization:
     """Lower the width of every layer that needs more axons than a crossbar has.
 
     Parameters
@@ -24,6 +30,8 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
         Its widths are the widest that are tried.
     board : Board
         Of crossbar cores.
+    emissions : mapping, optional
+        What weights are rounded against, as of the pass: other weights need other axons.
 
     Returns
     -------
@@ -37,10 +45,7 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
     CapacityError
         If a layer does not fit even at the smallest width.
     """
-    if board.kind != "crossbar":
-        raise UsageError(
-            f"fit: board {board.name} has no crossbars; leave --fit out or choose a crossbar board"
-        )
+    require_crossbars(board)
     wanted.check_layers(netlist)
     target = TARGETS.get("truenorth")()
     options = target.complete_options({})
@@ -53,7 +58,7 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
     while True:
         fraction = _fraction_bits(board, wanted, bits.values())
         chosen = replace(wanted, layer_bits=dict(bits), max_fraction_bits=fraction)
-        integer, _ = chosen(netlist)
+        integer, _ = chosen(netlist, emissions)
         violations = target.check(integer, board, options)
         if not violations:
             return chosen
@@ -68,6 +73,14 @@ def fit_layer_bits(netlist: RealNetlist, wanted: Quantization, board: Board) -> 
             if bits[name] == MIN_BITS:
                 raise CapacityError(f"even {MIN_BITS}-bit weights do not fit: {violation}")
             bits[name] -= 1
+
+
+def require_crossbars(board: Board) -> None:
+    """Raise UsageError if a board is no crossbar board."""
+    if board.kind != "crossbar":
+        raise UsageError(
+            f"fit: board {board.name} has no crossbars; leave --fit out or choose a crossbar board"
+        )
 
 
 def _state_bits(board: Board) -> int:

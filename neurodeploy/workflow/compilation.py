@@ -62,6 +62,7 @@ def quantize(
     DataError
         If ``data`` is no training data, or not what the network was converted for.
     """
+    from neurodeploy.fitting import fit_layer_bits, require_crossbars
     from neurodeploy.quantize.integers import Quantization
 
     if not isinstance(net.netlist, RealNetlist):
@@ -71,10 +72,11 @@ def quantize(
     if unknown:
         raise UsageError(f"quantize: no option {unknown[0]!r}; options: {', '.join(sorted(known))}")
     chosen = Quantization(weight_bits, dict(layer_bits or {}), **options)
-    if fit is not None:
-        from neurodeploy.fitting import fit_layer_bits
-
-        chosen = fit_layer_bits(net.netlist, chosen, chosen_board(fit))
+    # What is wrong with the options is told before anything takes long.
+    chosen.check_layers(net.netlist)
+    board = None if fit is None else chosen_board(fit)
+    if board is not None:
+        require_crossbars(board)
     emissions: dict[str, AnyArray] = {}
     rounding: dict[str, Any] | None = None
     if data is not None:
@@ -84,6 +86,8 @@ def quantize(
         _, dataset = calibration_split(data, samples)
         emissions = _emissions(net, dataset, progress)
         rounding = calibration_record(dataset)
+    if board is not None:
+        chosen = fit_layer_bits(net.netlist, chosen, board, emissions)
     integer, report = chosen(net.netlist, emissions)
     provenance = {
         **net.provenance,

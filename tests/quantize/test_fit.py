@@ -47,6 +47,16 @@ def test_every_layer_gets_the_widest_that_fits(widest: int) -> None:
             assert any(v.where.startswith(name) for v in violations(wider, board)), name
 
 
+def test_widths_are_those_with_which_weights_rounded_against_data_fit() -> None:
+    board, network, random = load_board("truenorth"), net(95), np.random.default_rng(95)
+    x = np.abs(random.normal(size=(60, 3)) @ random.normal(size=(3, 256)))
+    emissions = {"x": (4 * x).astype(np.int64)}
+    without = fit_layer_bits(network, Quantization(), board)
+    assert violations(without(network, emissions)[0], board)
+    chosen = fit_layer_bits(network, Quantization(), board, emissions)
+    assert not violations(chosen(network, emissions)[0], board)
+
+
 def test_pooling_of_single_cells_is_no_layer_with_weights() -> None:
     random = np.random.default_rng(0)
     one = Window((4, 4), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))

@@ -115,6 +115,29 @@ def test_large_networks_are_rounded_against_fewer_samples(monkeypatch: pytest.Mo
     assert last(samples(n=24)) == 15
 
 
+def test_widths_are_fitted_to_what_data_makes_of_the_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitting, heard = importlib.import_module("neurodeploy.fitting"), []
+
+    def fit(netlist, wanted, board, emissions):
+        heard.append({name: len(values) for name, values in emissions.items()})
+        return wanted
+
+    monkeypatch.setattr(fitting, "fit_layer_bits", fit)
+    nd.quantize(converted(), 3, fit="truenorth", data=samples(n=20))
+    assert heard == [dict.fromkeys(("x", "pool", "conv", "block"), 20)]
+
+
+def test_wrong_options_are_told_before_samples_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("neurodeploy.workflow.compilation")
+    monkeypatch.setattr(module, "_emissions", lambda *_: pytest.fail("samples ran"))
+    with pytest.raises(UnknownNameError, match="layer 'fc'"):
+        nd.quantize(converted(), layer_bits={"fc": 3}, data=samples())
+    with pytest.raises(UsageError, match="board loihi1 has no crossbars"):
+        nd.quantize(converted(), fit="loihi1", data=samples())
+
+
 def test_rounding_against_other_data_is_refused() -> None:
     with pytest.raises(DataError, match="mine: calibration reads training images only"):
         nd.quantize(converted(), 3, data=samples("test"))
