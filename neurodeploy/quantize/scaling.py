@@ -280,11 +280,13 @@ class ScaledLayer:
         lost: FloatArray = np.zeros(())
         for real, whole in zip(self.projections, rounded, strict=True):
             emitted = self.emissions[real.pre][:REPORTED_SAMPLES].astype(np.float64)
+            # Before anything is rounded: what is the same in all samples has no variance left.
+            emitted = emitted - emitted.mean(axis=0)
             step = (unit * np.exp2(whole.exponent)).reshape(shape)
             kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
             heard = real.connectivity.apply(emitted)
             exact, lost = exact + heard, lost + heard - kept.apply(emitted) * step
-        return decibels(float(exact.var(axis=0).sum()), float(lost.var(axis=0).sum()))
+        return decibels(float(np.square(exact).sum()), float(np.square(lost).sum()))
 
     def _compensates(self, projection: RealProjection) -> bool:
         """Whether a projection is rounded against data: where all of the layer's input is known."""

@@ -175,6 +175,30 @@ def test_a_netlist_is_rounded_against_what_its_populations_emit() -> None:
         assert (a.connectivity.weight == b.connectivity.weight).all()
 
 
+def test_samples_that_are_all_the_same_tell_of_no_variance() -> None:
+    net = small_network(timesteps=8)
+    same = {name: np.repeat(values[:1], 7, axis=0) for name, values in emissions(net).items()}
+    _, report = Quantization(3)(net, same)
+    assert all(row["input_snr_db"] is None for row in report)
+    assert any(row["compensated"] for row in report)
+
+
+def test_the_reported_variance_is_that_of_what_neurons_hear() -> None:
+    net = small_network(timesteps=8)
+    given = emissions(net)
+    integer, report = Quantization(3)(net, given)
+    (p,), (q,) = net.incoming["output"], integer.incoming["output"]
+    unit = integer.by_name["output"].unit
+    assert unit is not None
+    x = given["block"].astype(float)
+    whole = q.connectivity.with_weight(q.connectivity.weight.astype(float))
+    exact = p.connectivity.apply(x)
+    lost = exact - whole.apply(x) * (np.exp2(q.shift()) * unit)
+    expected = 10 * np.log10(exact.var(axis=0).sum() / lost.var(axis=0).sum())
+    (found,) = (row["input_snr_db"] for row in report if row["layer"] == "output")
+    assert found == pytest.approx(expected)
+
+
 def test_what_is_not_known_is_rounded_without_data() -> None:
     net = small_network(timesteps=8)
     known = {k: v for k, v in emissions(net).items() if k == "x"}
