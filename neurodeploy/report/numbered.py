@@ -23,9 +23,16 @@ def span(names: list[str]) -> str:
 
 
 def runs(names: Iterable[str]) -> list[list[str]]:
-    """Names in rows of a table: those of one stem together where they are many, else alone."""
+    """Names in rows of a table: many that are numbered one after the other together, else alone."""
     rows: list[list[str]] = []
-    for _, group in itertools.groupby(names, stem):
-        same = list(group)
+    for _, group in itertools.groupby(enumerate(names), _series):
+        same = [name for _, name in group]
         rows += [same] if len(same) > LISTED else [[name] for name in same]
     return rows
+
+
+def _series(placed: tuple[int, str]) -> tuple[str | None, int]:
+    """The same for names in a row whose numbers go up by one each; layers' go up by more."""
+    place, name = placed
+    start = stem(name)
+    return start, int(name.removeprefix(start or "") or 0) - place

@@ -81,6 +81,12 @@ def test_membranes_have_no_spikes_and_the_lowest_correlation_is_told() -> None:
     assert row[4] == "0.8000"
 
 
+def test_layers_of_one_kind_are_verified_one_by_one() -> None:
+    names = [f"relu_{3 * i + 2}" for i in range(LISTED + 7)]
+    assert [row[0] for row in verification_rows(verified(names))] == names
+    assert runs(["x"] * (LISTED + 1)) == [["x"]] * (LISTED + 1)
+
+
 def test_names_in_short() -> None:
     assert span(["relu_2"]) == "relu_2"
     assert span(["a.rails0", "a.rails1", "a.rails14"]) == "a.rails0..14"
