@@ -61,6 +61,9 @@ def quantize(
         Naming the layer and what the widths cannot represent.
     DataError
         If ``data`` is no training data, or not what the network was converted for.
+    UsageError
+        If the network is quantized already, has no encoded input for ``data``, or ``fit`` is no
+        crossbar board.
     """
     from neurodeploy.fitting import fit_layer_bits, require_crossbars
     from neurodeploy.quantize.integers import Quantization
@@ -80,6 +83,11 @@ def quantize(
     emissions: dict[str, AnyArray] = {}
     rounding: dict[str, Any] | None = None
     if data is not None:
+        if not net.encodings:
+            raise UsageError(
+                f"{net.netlist.name}: has no encoded input that data could enter by; quantize it "
+                "without data"
+            )
         samples = calibration_samples
         if samples is None:
             samples = _rounding_samples(net.netlist)

@@ -143,6 +143,9 @@ def test_rounding_against_other_data_is_refused() -> None:
         nd.quantize(converted(), 3, data=samples("test"))
     with pytest.raises(UsageError, match="calibration samples 0: at least 1 is needed"):
         nd.quantize(converted(), 3, data=samples(), calibration_samples=0)
+    native = Artifact(converted().netlist)
+    with pytest.raises(UsageError, match="no encoded input that data could enter by; quantize it"):
+        nd.quantize(native, 3, data=samples())
     with pytest.raises(DataError, match=r"digits: samples of shape \(1, 8, 8\); the network takes"):
         nd.quantize(converted(), 3, data="digits")
 
