@@ -50,12 +50,13 @@ class Quantization:
     max_fraction_bits : int
         Most fractional bits that thresholds and biases get below one weight unit.
     bias_correction : bool
-        Whether biases take back what rounding the weights changes on average, on the calibration
-        data of the conversion.
+        Whether biases take back what rounding the weights changes on average: on the samples that
+        weights are rounded against, else on the calibration data of the conversion.
     levels : {"uniform", "fitted"}
         Weights on uniform grids, or on the sums of few values that are fitted to each channel: as
         many axon copies on a crossbar as the width's uniform grid takes. Their integers are 3 bits
-        wider, so widths above 5 stay uniform; it is an error if all are wider.
+        wider, so widths above 5 stay uniform; it is an error if all are wider. Data that weights
+        are rounded against correct the biases of fitted layers alone.
     """
 
     weight_bits: int = 8

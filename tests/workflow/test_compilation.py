@@ -89,12 +89,19 @@ def test_rounding_against_data_is_recorded(
     assert {row["layer"] for row in record["report"] if row["compensated"]} >= {"conv", "output"}
     assert told[-1] == (20, 20)
     assert nd.quantize(converted(), 3).provenance["quantization"]["calibration"] is None
-    # Weights hear what the converted network really emits: without torch it is the same.
     free = nd.quantize(converted(), 3)
     assert any(
         (a.connectivity.weight != b.connectivity.weight).any()
         for a, b in zip(free.netlist.projections, net.netlist.projections, strict=True)
     )
+
+
+def test_rounding_against_data_is_the_same_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    with_torch = nd.quantize(converted(), 3, data=samples()).netlist
+    totals = importlib.import_module("neurodeploy.verify.totals")
+    monkeypatch.setattr(totals, "has_engine", lambda: False)
+    assert nd.quantize(converted(), 3, data=samples()).netlist == with_torch
 
 
 def test_large_networks_are_rounded_against_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
