@@ -272,7 +272,11 @@ class ScaledLayer:
         return round_weights(connectivity, step, self.bits)
 
     def _input_snr(self, rounded: Sequence[IntegerProjection], unit: FloatArray) -> float | None:
-        """What is left of the input's variance over samples, in dB; None without data."""
+        """The input's variance over samples against that of what it lost, in dB.
+
+        None without data. On the samples that weights are rounded against: of others, layers that
+        hear more than there are samples lose more.
+        """
         if not any(map(self._compensates, self.projections)):
             return None
         shape = (-1, *(1,) * (len(self.population.shape) - 1))

@@ -46,7 +46,7 @@ def quantization_table(report: list[Mapping[str, Any]]) -> str:
     if lost:
         explained = f"lost: weight bits given up to keep the states in their width; {explained}"
     if against_data:
-        explained = f"input SNR: of what the weights' sums say over samples; {explained}"
+        explained = f"input SNR: on samples that weights were rounded against; {explained}"
     return f"{render_table(headings, rows)}\n({explained})"
 
 

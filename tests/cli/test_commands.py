@@ -215,7 +215,7 @@ def test_quantize_rounds_against_data(command: Command, result: Any) -> None:
         assert row["input_snr_db"] > row["weight_snr_db"]
     shown = command(*against)
     assert "input SNR/dB" in shown
-    assert "\n(input SNR: of what the weights' sums say over samples; fraction bits" in shown
+    assert "\n(input SNR: on samples that weights were rounded against; fraction bits" in shown
     assert result(*few)["calibration"] is None
 
 
