@@ -252,19 +252,22 @@ def _heard(
 ) -> dict[str, FloatArray]:
     """What a population hears of its sources over a run on average: ``[*shape]`` by known source.
 
-    A current enters in every step, but a neuron with gains does not add all of it up.
+    A current enters in every step, but a neuron with gains does not add all of it up. Changes are
+    counted in the first gain of who sends them, and heard in that of the population.
     """
-    model = population.model
+    model, timesteps = population.model, netlist.timesteps
     assert isinstance(model, RealNeuron)
     gains = model.input_gain if population.coding == "rate" else ()
     found: dict[str, FloatArray] = {}
     for name in {q.pre for q in netlist.incoming[population.name]}:
         source = netlist.by_name[name]
-        mean = source.expected_emissions(netlist.timesteps)
+        mean = source.expected_emissions(timesteps)
         if name in emissions:
             mean = emissions[name].mean(axis=0, dtype=np.float64)
         if mean is not None:
             share = sum(gains) / len(gains) if gains and source.is_current_input else 1.0
+            if population.coding == source.coding == "sum":
+                share = population.divisor(timesteps) / source.divisor(timesteps)
             found[name] = mean * share
     return found
 

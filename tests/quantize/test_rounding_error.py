@@ -123,6 +123,29 @@ def test_a_current_is_corrected_for_the_steps_in_which_it_is_heard() -> None:
     assert np.abs(moved).max() > 4
 
 
+@pytest.mark.parametrize("ran", [False, True])
+def test_changes_of_an_input_are_corrected_in_the_gain_in_which_they_are_heard(ran: bool) -> None:
+    gains, net = (16, 8, 5, 4, 3, 3, 2, 2), network(coding="sum")
+    x, h, y = net.populations
+    assert isinstance(h.model, RealNeuron)
+    model = replace(h.model, input_gain=gains, firing_gain=gains)
+    net = replace(net, populations=(replace(x, coding="sum"), replace(h, model=model), y))
+    assert x.mean is not None
+    emissions = {"x": np.stack([x.mean, x.mean])} if ran else None
+    integer, _ = Quantization(2)(net, emissions)
+    whole = integer.by_name["h"]
+    assert isinstance(whole.model, IntegerNeuron)
+    unit = np.full(4, 2.0) / whole.model.threshold
+    (p,), (q,) = net.incoming["h"], integer.incoming["h"]
+    weights = q.connectivity.with_weight(q.connectivity.weight.astype(float))
+    kept = weights.apply(x.mean[None])[0] * np.exp2(q.shift())
+    lost = p.connectivity.apply(x.mean[None])[0] / unit[:, None, None] - kept
+    # All of a sample arrives in the first step, where the membrane gains 16 times as much.
+    expected = gains[0] * lost.reshape(4, -1).mean(axis=1)
+    assert np.abs(whole.model.initial_membrane - expected).max() <= 1
+    assert np.abs(expected).max() > 16
+
+
 def test_means_of_a_run_go_before_those_of_activations() -> None:
     net = network()
     ran = {p.name: np.zeros((5, *p.shape)) for p in net.populations}
