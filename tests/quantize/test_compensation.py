@@ -98,6 +98,36 @@ def test_it_comes_near_the_best_there_is() -> None:
     assert np.mean(nearest) > 1.3
 
 
+@pytest.mark.parametrize(("n", "causes", "gain"), [(64, 20, 2.0), (64, 400, 1.0), (16, 400, 0.95)])
+def test_few_samples_of_many_inputs_do_no_harm(n: int, causes: int, gain: float) -> None:
+    """On other samples: what they tell is used, what they only seem to tell is not."""
+    random = np.random.default_rng(10)
+    mixed = random.normal(size=(causes, 512))
+    seen, other = (
+        np.maximum(random.normal(size=(m, causes)) @ mixed / np.sqrt(causes), 0) for m in (n, 500)
+    )
+    weight = 0.1 * random.normal(size=(24, 512))
+    step = np.abs(weight).max(axis=1) / 7
+    dense = Dense(weight, (512,))
+    found = compensated_weights(dense, step, 4, seen, True)
+    free = round_weights(dense, step, 4)
+    assert changed(weight, free, step, other) > gain * changed(weight, found, step, other)
+
+
+def test_shrinkage_by_hand() -> None:
+    """Two orthogonal samples of two inputs tell nothing apart; one direction alone tells all."""
+    apart = np.array([[2.0, 0.0], [0.0, 2.0]])
+    assert compensation._shrinkage(apart, apart.T @ apart / 2) == 0.0
+    along = np.ones((50, 2))
+    assert compensation._shrinkage(along, along.T @ along / 50) == 0.0
+    # E|x|^4 = 16 and |H|^2 = 9 + 1: the square error (16 - 10) / 4, of |H - 2 I|^2 = 10 - 8.
+    uneven = np.array([[2.0, 0.0]] * 3 + [[0.0, 2.0]])
+    moment = uneven.T @ uneven / 4
+    assert np.allclose(moment, np.diag([3.0, 1.0]))
+    share = (16 - 10) / 4 / (10 - 8)
+    assert np.isclose(compensation._shrinkage(uneven, moment), share / (1 - share))
+
+
 WINDOWS = {
     "padded": Window((5, 4), (3, 2), (1, 1), ((1, 1), (0, 1)), (1, 1)),
     "strided": Window((7, 7), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
