@@ -128,6 +128,10 @@ def main() -> None:
     if not SHARED.is_dir():
         sys.exit(f"{SHARED}: no such folder; set NEURODEPLOY_SHARED to the reference networks")
     models, methods = options.models.split(","), options.methods.split(",")
+    for given, known in ((models, [r.model for r in ROWS]), (methods, METHODS)):
+        unknown = set(given) - set(known)
+        if unknown:
+            sys.exit(f"{min(unknown)}: expected some of {', '.join(known)}")
     results = []
     for row in (r for r in ROWS if r.model in models):
         for method in methods:

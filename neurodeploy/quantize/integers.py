@@ -175,14 +175,20 @@ class Quantization:
     def _require_weights(self, row: Mapping[str, Any]) -> None:
         """Refuse a layer that loses to rounding as much as its weights hold, or more."""
         # Against data, weights move away from their values so that their sums stay.
-        snr = row["weight_snr_db"] if row["input_snr_db"] is None else row["input_snr_db"]
-        if snr is not None and snr <= 0:
-            raise QuantizationError(
-                f"{row['layer']}: its weights are lost in rounding (SNR {snr:.1f} dB, more than 0 "
-                f"is needed): beside its thresholds and biases {self.state_bits} bits of state "
-                f"leave too little of {row['weight_bits']} weight bits; use wider states or fewer "
-                "time steps"
-            )
+        snr = row["input_snr_db"] if row["compensated"] else row["weight_snr_db"]
+        if snr is None or snr > 0:
+            return
+        bits = row["weight_bits"]
+        why = (
+            f"beside its thresholds and biases {self.state_bits} bits of state leave too little of "
+            f"{bits} weight bits; use wider states or fewer time steps"
+            if row["most_lost_bits"]
+            else f"{bits} weight bits are too few for it; use more"
+        )
+        raise QuantizationError(
+            f"{row['layer']}: its weights are lost in rounding (SNR {snr:.1f} dB, more than 0 is "
+            f"needed): {why}"
+        )
 
     def _coarsen(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neurodeploy.errors import QuantizationError
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.quantize import compensation
@@ -246,3 +247,26 @@ def test_fitted_levels_stay_as_they_are() -> None:
     for a, b in zip(free.projections, bound.projections, strict=True):
         assert (a.connectivity.weight == b.connectivity.weight).all()
     assert not any(row["compensated"] for row in report)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"most_lost_bits": 1, "weight_snr_db": -1.0}, "24 bits of state leave too little of 2"),
+        (
+            {"most_lost_bits": 0, "weight_snr_db": -1.0},
+            "2 weight bits are too few for it; use more",
+        ),
+        ({"compensated": True, "input_snr_db": -0.5, "weight_snr_db": 9.0}, "SNR -0.5 dB"),
+        ({"compensated": True, "input_snr_db": 5.0, "weight_snr_db": -1.0}, None),
+        ({"compensated": True, "weight_snr_db": -1.0}, None),
+    ],
+)
+def test_a_layer_is_lost_by_what_rounding_costs_it(row: Any, message: str | None) -> None:
+    whole = {"layer": "conv", "weight_bits": 2, "most_lost_bits": 0, "compensated": False}
+    whole |= {"input_snr_db": None, **row}
+    if message is None:
+        Quantization(2)._require_weights(whole)
+        return
+    with pytest.raises(QuantizationError, match=f"conv: .*{message}"):
+        Quantization(2)._require_weights(whole)
