@@ -129,8 +129,7 @@ def _diagnose_model(
     with progress("calibrate") as advance:
         for T in steps:
             advance.stage("calibrate" if T is None else f"T = {T}: calibrate")
-            net = convert(timesteps=T, progress=advance, **options)
-            nets.append(net)
+            nets.append(convert(timesteps=T, progress=advance, **options))
         *others, longest = nets
         advance.stage("diagnose")
         return api.diagnose(longest, data, samples, others=others, progress=advance)

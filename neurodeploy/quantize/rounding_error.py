@@ -47,13 +47,23 @@ def lost_on_average(
     """
     total: FloatArray = np.zeros(())
     for exact, whole in zip(real, rounded, strict=True):
-        mean = emitted[exact.pre][None]
-        spread = (-1, *(1,) * (len(exact.connectivity.post_shape) - 1))
-        kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
-        step = (unit * np.exp2(whole.exponent)).reshape(spread)
-        lost = exact.connectivity.apply(mean)[0] - kept.apply(mean)[0] * step
-        total = total + lost
+        _, lost = heard_and_lost(exact, whole, unit, emitted[exact.pre][None])
+        total = total + lost[0]
     return total
+
+
+def heard_and_lost(
+    exact: RealProjection, whole: IntegerProjection, unit: FloatArray, emitted: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """What a projection delivers for emissions ``[B, *pre_shape]``, and what rounding takes away.
+
+    Both ``[B, *post_shape]``, in real membrane units.
+    """
+    spread = (-1, *(1,) * (len(exact.connectivity.post_shape) - 1))
+    kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
+    step = (unit * np.exp2(whole.exponent)).reshape(spread)
+    heard = exact.connectivity.apply(emitted)
+    return heard, heard - kept.apply(emitted) * step
 
 
 def corrected(population: Population, lost: FloatArray, timesteps: int) -> Population:

@@ -23,7 +23,7 @@ from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
 from neurodeploy.quantize.compensation import compensated_weights, has_rows
 from neurodeploy.quantize.grids import Grid, choose_grid, rows_of
 from neurodeploy.quantize.rounding import round_to_levels, round_weights
-from neurodeploy.quantize.rounding_error import corrected, lost_on_average
+from neurodeploy.quantize.rounding_error import corrected, heard_and_lost, lost_on_average
 
 # Fractional bits are added until the smallest threshold has this many units: rounding a bias or an
 # initial membrane then moves a rate by less than 0.1 %.
@@ -279,18 +279,15 @@ class ScaledLayer:
         """
         if not any(map(self._compensates, self.projections)):
             return None
-        shape = (-1, *(1,) * (len(self.population.shape) - 1))
-        exact: FloatArray = np.zeros(())
-        lost: FloatArray = np.zeros(())
+        signal: FloatArray = np.zeros(())
+        noise: FloatArray = np.zeros(())
         for real, whole in zip(self.projections, rounded, strict=True):
             emitted = self.emissions[real.pre][:REPORTED_SAMPLES].astype(np.float64)
             # Before anything is rounded: what is the same in all samples has no variance left.
             emitted = emitted - emitted.mean(axis=0)
-            step = (unit * np.exp2(whole.exponent)).reshape(shape)
-            kept = whole.connectivity.with_weight(whole.connectivity.weight.astype(np.float64))
-            heard = real.connectivity.apply(emitted)
-            exact, lost = exact + heard, lost + heard - kept.apply(emitted) * step
-        return decibels(float(np.square(exact).sum()), float(np.square(lost).sum()))
+            heard, lost = heard_and_lost(real, whole, unit, emitted)
+            signal, noise = signal + heard, noise + lost
+        return decibels(float(np.square(signal).sum()), float(np.square(noise).sum()))
 
     def _compensates(self, projection: RealProjection) -> bool:
         """Whether a projection is rounded against data: where all of the layer's input is known."""

@@ -38,6 +38,10 @@ def fastest_executor(
         return lambda stimulus, membranes: engine.run(
             stimulus, membranes=membranes, progress=progress
         )
+    return _reference(netlist, progress)
+
+
+def _reference(netlist: IntegerNetlist | RealNetlist, progress: Progress | None) -> Executor:
     from neurodeploy.ir.reference import run_reference
 
     return lambda stimulus, membranes: run_reference(
@@ -56,11 +60,7 @@ def make_executor(name: str, artifact: Artifact, progress: Progress | None = Non
     """
     netlist = artifact.integer
     if name == "reference":
-        from neurodeploy.ir.reference import run_reference
-
-        return lambda stimulus, membranes: run_reference(
-            netlist, stimulus, membranes=membranes, progress=progress
-        )
+        return _reference(netlist, progress)
     if name == "engine":
         from neurodeploy.simulate import run_engine
 
