@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from neurodeploy.boards.board import Board
 from neurodeploy.errors import CapacityError, UsageError
-from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.neurons import RealNeuron
+from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.integers import MIN_BITS, Quantization
 from neurodeploy.targets.base import state_bits
 from neurodeploy.targets.registry import TARGETS
@@ -19,7 +19,7 @@ def fit_layer_bits(
     netlist: RealNetlist,
     wanted: Quantization,
     board: Board,
-    emissions: Mapping[str, AnyArray] | None = None,
+    heard: Heard | None = None,
 ) -> Quantization:
     """Lower the width of every layer that needs more axons than a crossbar has.
 
@@ -30,7 +30,7 @@ def fit_layer_bits(
         Its widths are the widest that are tried.
     board : Board
         Of crossbar cores.
-    emissions : mapping, optional
+    heard : Heard, optional
         What weights are rounded against, as of the pass: other weights need other axons.
 
     Returns
@@ -58,7 +58,7 @@ def fit_layer_bits(
     while True:
         fraction = _fraction_bits(board, wanted, bits.values())
         chosen = replace(wanted, layer_bits=dict(bits), max_fraction_bits=fraction)
-        integer, _ = chosen(netlist, emissions)
+        integer, _ = chosen(netlist, heard)
         violations = target.check(integer, board, options)
         if not violations:
             return chosen

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import QuantizationError, UnknownNameError
-from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
+from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
@@ -26,6 +26,7 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.levels import UNIFORM
 from neurodeploy.quantize.scaling import FITTED_BITS, Scale, ScaledLayer
 
@@ -112,16 +113,15 @@ class Quantization:
             raise UnknownNameError("layer", unknown[0], layers)
 
     def __call__(
-        self, netlist: RealNetlist, emissions: Mapping[str, AnyArray] | None = None
+        self, netlist: RealNetlist, heard: Heard | None = None
     ) -> tuple[IntegerNetlist, list[dict[str, Any]]]:
         """Quantize; return the integer netlist and a report with one JSON row per layer.
 
         Parameters
         ----------
         netlist : RealNetlist
-        emissions : mapping, optional
-            Population -> ``[B, *shape]``, the signed sum of what it emits over each of some
-            calibration samples: weights are rounded against them
+        heard : Heard, optional
+            What populations emit over calibration samples: weights are rounded against it
             (:mod:`neurodeploy.quantize.compensation`).
 
         Raises
@@ -131,7 +131,7 @@ class Quantization:
         """
         self.check_layers(netlist)
         self._require_fitted(netlist)
-        known = emissions or {}
+        heard = heard or Heard()
         layers = {
             p.name: ScaledLayer.of(
                 p,
@@ -140,8 +140,8 @@ class Quantization:
                 timesteps=netlist.timesteps,
                 state_bits=self.state_bits,
                 max_fraction_bits=self.max_fraction_bits,
-                emissions=known,
-                expected=_heard(netlist, p, known) if self.bias_correction else {},
+                heard=heard,
+                expected=_expected(netlist, p, heard) if self.bias_correction else {},
                 fitted=self.fitted(self.bits_of(p.name)),
             )
             for p in netlist.populations
@@ -253,9 +253,7 @@ class Quantization:
         return excess
 
 
-def _heard(
-    netlist: RealNetlist, population: Population, emissions: Mapping[str, AnyArray]
-) -> dict[str, FloatArray]:
+def _expected(netlist: RealNetlist, population: Population, heard: Heard) -> dict[str, FloatArray]:
     """What a population hears of its sources over a run on average: ``[*shape]`` by known source.
 
     A current enters in every step, but a neuron with gains does not add all of it up. Changes are
@@ -268,8 +266,8 @@ def _heard(
     for name in {q.pre for q in netlist.incoming[population.name]}:
         source = netlist.by_name[name]
         mean = source.expected_emissions(timesteps)
-        if name in emissions:
-            mean = emissions[name].mean(axis=0, dtype=np.float64)
+        if name in heard.emissions:
+            mean = heard.emissions[name].mean(axis=0, dtype=np.float64)
         if mean is not None:
             share = sum(gains) / len(gains) if gains and source.is_current_input else 1.0
             if population.coding == source.coding == "sum":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import QuantizationError
-from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
+from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
@@ -22,6 +22,7 @@ from neurodeploy.ir.netlist import (
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
 from neurodeploy.quantize.compensation import compensated_weights, has_rows
 from neurodeploy.quantize.grids import Grid, choose_grid, rows_of
+from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.rounding import round_to_levels, round_weights
 from neurodeploy.quantize.rounding_error import corrected, heard_and_lost, lost_on_average
 
@@ -59,8 +60,8 @@ class ScaledLayer:
     """One population with its incoming projections and the grid chosen for them.
 
     ``bits`` is the width of the integers; ``copies`` the width whose axon copies fitted levels
-    take, 0 for uniform levels. Of sources, ``emissions`` are what they emit over each of some
-    samples, for rounding against data; ``expected`` what on average, for correcting biases.
+    take, 0 for uniform levels. Of sources, ``heard`` has what they emit over each of some samples,
+    for rounding against data; ``expected`` is what they emit on average, for correcting biases.
     """
 
     population: Population
@@ -69,7 +70,7 @@ class ScaledLayer:
     grid: Grid
     wanted: Scale
     timesteps: int
-    emissions: Mapping[str, AnyArray]
+    heard: Heard
     expected: Mapping[str, FloatArray]
     copies: int = 0
 
@@ -83,14 +84,14 @@ class ScaledLayer:
         timesteps: int,
         state_bits: int,
         max_fraction_bits: int,
-        emissions: Mapping[str, AnyArray],
+        heard: Heard,
         expected: Mapping[str, FloatArray],
         fitted: bool = False,
     ) -> ScaledLayer:
         """Choose the grid, and the scale that is wanted before any width is checked.
 
-        ``emissions`` of populations are ``[B, *shape]``, none: rounding needs no data;
-        ``expected`` ones ``[*shape]``, none: biases stay.
+        Sources that ``heard`` does not know are rounded without data; ``expected`` emissions are
+        ``[*shape]``, none: biases stay.
         """
         copies = bits if fitted else 0
         bits += FITTED_BITS if fitted else 0
@@ -122,9 +123,7 @@ class ScaledLayer:
         spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
         loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
         scale = Scale(fraction, loss)
-        return cls(
-            population, projections, bits, grid, scale, timesteps, emissions, expected, copies
-        )
+        return cls(population, projections, bits, grid, scale, timesteps, heard, expected, copies)
 
     def unit(self, scale: Scale) -> FloatArray:
         """Real value of one membrane unit, ``[C]``: the threshold is a whole number of them.
@@ -267,8 +266,9 @@ class ScaledLayer:
         if self.copies:
             return round_to_levels(connectivity, step, self.copies, self.bits)
         if self._compensates(projection):
-            emitted = self.emissions[projection.pre]
-            return compensated_weights(connectivity, step, self.bits, emitted, self._corrects())
+            return compensated_weights(
+                connectivity, step, self.bits, self.heard, projection.pre, self._corrects()
+            )
         return round_weights(connectivity, step, self.bits)
 
     def _input_snr(self, rounded: Sequence[IntegerProjection], unit: FloatArray) -> float | None:
@@ -282,7 +282,7 @@ class ScaledLayer:
         signal: FloatArray = np.zeros(())
         noise: FloatArray = np.zeros(())
         for real, whole in zip(self.projections, rounded, strict=True):
-            emitted = self.emissions[real.pre][:REPORTED_SAMPLES].astype(np.float64)
+            emitted = self.heard.emissions[real.pre][:REPORTED_SAMPLES].astype(np.float64)
             # Before anything is rounded: what is the same in all samples has no variance left.
             emitted = emitted - emitted.mean(axis=0)
             heard, lost = heard_and_lost(real, whole, unit, emitted)
@@ -291,7 +291,7 @@ class ScaledLayer:
 
     def _compensates(self, projection: RealProjection) -> bool:
         """Whether a projection is rounded against data: where all of the layer's input is known."""
-        known = all(q.pre in self.emissions for q in self.projections) and not self.copies
+        known = all(q.pre in self.heard.emissions for q in self.projections) and not self.copies
         return known and has_rows(projection.connectivity)
 
     def report(self, scale: Scale, integer: IntegerNetlist, bound: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.record import Progress
+from neurodeploy.quantize.heard import Heard
 from neurodeploy.targets.base import Deployment, Violation
 from neurodeploy.workflow.calibration import calibration_record, calibration_split
 
@@ -80,7 +81,7 @@ def quantize(
     board = None if fit is None else chosen_board(fit)
     if board is not None:
         require_crossbars(board)
-    emissions: dict[str, AnyArray] = {}
+    heard = Heard()
     rounding: dict[str, Any] | None = None
     if data is not None:
         if not net.encodings:
@@ -92,11 +93,11 @@ def quantize(
         if samples is None:
             samples = _rounding_samples(net.netlist)
         _, dataset = calibration_split(data, samples)
-        emissions = _emissions(net, dataset, progress)
+        heard = Heard(_emissions(net, dataset, progress))
         rounding = calibration_record(dataset)
     if board is not None:
-        chosen = fit_layer_bits(net.netlist, chosen, board, emissions)
-    integer, report = chosen(net.netlist, emissions)
+        chosen = fit_layer_bits(net.netlist, chosen, board, heard)
+    integer, report = chosen(net.netlist, heard)
     provenance = {
         **net.provenance,
         "quantization": {**dataclasses.asdict(chosen), "calibration": rounding, "report": report},

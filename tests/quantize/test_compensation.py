@@ -11,9 +11,10 @@ import pytest
 from neurodeploy.errors import QuantizationError
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
-from neurodeploy.quantize import compensation
+from neurodeploy.quantize import heard as heard_module
 from neurodeploy.quantize.compensation import compensated_weights, has_rows
 from neurodeploy.quantize.grids import round_to_grid
+from neurodeploy.quantize.heard import Heard, blocks, heard_by_group, shrinkage
 from neurodeploy.quantize.integers import Quantization
 from neurodeploy.quantize.rounding import round_weights
 from tests.quantize.netlists import small_network
@@ -23,6 +24,11 @@ def correlated(n: int, k: int, seed: int = 0) -> Any:
     """Samples whose inputs share few causes, as activations do."""
     random = np.random.default_rng(seed)
     return np.abs(random.normal(size=(n, 3)) @ random.normal(size=(3, k))) + random.random((n, k))
+
+
+def rounded(connectivity: Any, step: Any, bits: int, x: Any, centered: bool) -> Any:
+    """Against one population that emits x."""
+    return compensated_weights(connectivity, step, bits, Heard({"x": x}), "x", centered)
 
 
 def changed(weight: Any, whole: Any, step: Any, x: Any) -> float:
@@ -36,7 +42,7 @@ def test_two_inputs_that_always_agree_by_hand() -> None:
     x = np.random.default_rng(0).random((50, 1)) * np.ones((1, 2))
     dense = Dense(np.array([[0.4, 0.4]]), (2,))
     assert round_to_grid(dense.weight, np.ones((1, 1)), 4).sum() == 0
-    assert compensated_weights(dense, np.ones(1), 4, x, True).sum() == 1
+    assert rounded(dense, np.ones(1), 4, x, True).sum() == 1
 
 
 def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest() -> None:
@@ -44,7 +50,7 @@ def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest() -> None
     h = np.array([[1, 1], [1, -1]])
     x = np.kron(np.kron(h, h), h)[:, 1:]
     weight = np.random.default_rng(1).normal(size=(5, 7))
-    found = compensated_weights(Dense(weight, (7,)), np.full(5, 0.3), 5, x, True)
+    found = rounded(Dense(weight, (7,)), np.full(5, 0.3), 5, x, True)
     assert (found == round_to_grid(weight, np.full((5, 1), 0.3), 5)).all()
 
 
@@ -54,9 +60,9 @@ def test_inputs_that_never_speak_are_rounded_to_the_nearest() -> None:
     weight = np.random.default_rng(2).normal(size=(4, 6))
     step = np.full(4, 0.5)
     for centered in (True, False):
-        found = compensated_weights(Dense(weight, (6,)), step, 4, x, centered)
+        found = rounded(Dense(weight, (6,)), step, 4, x, centered)
         assert (found[:, [1, 4]] == np.rint(weight / 0.5)[:, [1, 4]]).all()
-        silent = compensated_weights(Dense(weight, (6,)), step, 4, 0 * x, centered)
+        silent = rounded(Dense(weight, (6,)), step, 4, 0 * x, centered)
         assert (silent == round_to_grid(weight, step[:, None], 4)).all()
 
 
@@ -65,7 +71,7 @@ def test_weights_that_were_pruned_stay_so(bits: int) -> None:
     x, random = correlated(200, 24), np.random.default_rng(10)
     weight = np.where(random.random((12, 24)) < 0.5, 0, random.normal(size=(12, 24)))
     step = np.abs(weight).max(axis=1) / 2 ** (bits - 1)
-    found = compensated_weights(Dense(weight, (24,)), step, bits, x, True)
+    found = rounded(Dense(weight, (24,)), step, bits, x, True)
     assert (found[weight == 0] == 0).all()
     nearest = round_to_grid(weight, step[:, None], bits)
     assert changed(weight, found, step, x) < 0.7 * changed(weight, nearest, step, x)
@@ -76,7 +82,7 @@ def test_sums_change_far_less_than_by_other_rounding(bits: int) -> None:
     x, weight = correlated(400, 32), np.random.default_rng(3).normal(size=(16, 32))
     dense = Dense(weight, (32,))
     step = np.abs(weight).max(axis=1) / 2 ** (bits - 1)
-    found = compensated_weights(dense, step, bits, x, True)
+    found = rounded(dense, step, bits, x, True)
     assert found.min() >= -(2 ** (bits - 1))
     assert found.max() <= 2 ** (bits - 1) - 1
     others = (round_weights(dense, step, bits), round_to_grid(weight, step[:, None], bits))
@@ -91,7 +97,7 @@ def test_it_comes_near_the_best_there_is() -> None:
     for seed in range(20):
         weight = 3 * np.random.default_rng(seed).normal(size=(1, 6))
         least = min(changed(weight, np.rint(weight) + m[None], step, x) for m in moves)
-        found = compensated_weights(Dense(weight, (6,)), step, 6, x, True)
+        found = rounded(Dense(weight, (6,)), step, 6, x, True)
         ratios.append(changed(weight, found, step, x) / least)
         nearest.append(changed(weight, np.rint(weight), step, x) / least)
     assert min(ratios) >= 1 - 1e-9
@@ -110,7 +116,7 @@ def test_few_samples_of_many_inputs_do_no_harm(n: int, causes: int, gain: float)
     weight = 0.1 * random.normal(size=(24, 512))
     step = np.abs(weight).max(axis=1) / 7
     dense = Dense(weight, (512,))
-    found = compensated_weights(dense, step, 4, seen, True)
+    found = rounded(dense, step, 4, seen, True)
     free = round_weights(dense, step, 4)
     assert changed(weight, free, step, other) > gain * changed(weight, found, step, other)
 
@@ -118,15 +124,15 @@ def test_few_samples_of_many_inputs_do_no_harm(n: int, causes: int, gain: float)
 def test_shrinkage_by_hand() -> None:
     """Two orthogonal samples of two inputs tell nothing apart; one direction alone tells all."""
     apart = np.array([[2.0, 0.0], [0.0, 2.0]])
-    assert compensation._shrinkage(apart, apart.T @ apart / 2) == 0.0
+    assert shrinkage(apart, apart.T @ apart / 2) == 0.0
     along = np.ones((50, 2))
-    assert compensation._shrinkage(along, along.T @ along / 50) == 0.0
+    assert shrinkage(along, along.T @ along / 50) == 0.0
     # E|x|^4 = 16 and |H|^2 = 9 + 1: the square error (16 - 10) / 4, of |H - 2 I|^2 = 10 - 8.
     uneven = np.array([[2.0, 0.0]] * 3 + [[0.0, 2.0]])
     moment = uneven.T @ uneven / 4
     assert np.allclose(moment, np.diag([3.0, 1.0]))
     share = (16 - 10) / 4 / (10 - 8)
-    assert np.isclose(compensation._shrinkage(uneven, moment), share / (1 - share))
+    assert np.isclose(shrinkage(uneven, moment), share / (1 - share))
 
 
 WINDOWS = {
@@ -144,7 +150,7 @@ def test_a_row_meets_what_its_convolution_hears(window: Window, groups: int) -> 
     emitted = random.integers(0, 9, (3, 4, *window.input_size))
     given = conv.apply(emitted.astype(np.float64)).reshape(3, 8, -1)
     for group in range(groups):
-        heard = compensation._heard(conv, emitted, group)
+        heard = heard_by_group(conv, emitted, group)
         own = slice(group * 8 // groups, (group + 1) * 8 // groups)
         rows = conv.weight.reshape(8, -1)[own]
         # All positions of a sample are drawn here, in an order of their own.
@@ -157,25 +163,62 @@ def test_groups_are_rounded_on_their_own() -> None:
     window = WINDOWS["padded"]
     weight, emitted = random.normal(size=(6, 2, 3, 2)), random.random((20, 4, 5, 4))
     step = np.full(6, 0.4)
-    whole = compensated_weights(Conv(weight, 4, window, 2), step, 3, emitted, True)
+    whole = rounded(Conv(weight, 4, window, 2), step, 3, emitted, True)
     for g in (0, 1):
         rows, channels = slice(3 * g, 3 * g + 3), slice(2 * g, 2 * g + 2)
         alone = Conv(weight[rows], 2, window)
-        found = compensated_weights(alone, step[rows], 3, emitted[:, channels], True)
+        found = rounded(alone, step[rows], 3, emitted[:, channels], True)
         assert (found == whole[rows]).all()
 
 
 def test_long_rows_are_rounded_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight = correlated(80, 10), np.random.default_rng(7).normal(size=(3, 10))
     step = np.full(3, 0.5)
-    together = compensated_weights(Dense(weight, (10,)), step, 4, x, True)
-    monkeypatch.setattr(compensation, "BLOCK", 4)
-    assert [(s.start, s.stop) for s in compensation._blocks(10)] == [(0, 3), (3, 6), (6, 10)]
-    apart = compensated_weights(Dense(weight, (10,)), step, 4, x, True)
-    for columns in compensation._blocks(10):
+    together = rounded(Dense(weight, (10,)), step, 4, x, True)
+    monkeypatch.setattr(heard_module, "BLOCK", 4)
+    assert [(s.start, s.stop) for s in blocks(10)] == [(0, 3), (3, 6), (6, 10)]
+    apart = rounded(Dense(weight, (10,)), step, 4, x, True)
+    for columns in blocks(10):
         own = Dense(weight[:, columns], (columns.stop - columns.start,))
-        assert (compensated_weights(own, step, 4, x[:, columns], True) == apart[:, columns]).all()
+        assert (rounded(own, step, 4, x[:, columns], True) == apart[:, columns]).all()
     assert (together != apart).any()
+
+
+@pytest.mark.parametrize("kept", [2**30, 2 * 8 * 9 * 9, 0])
+def test_who_hears_the_same_shares_factors(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    """Whatever is kept, the weights are the same; nothing is factored twice while it is kept."""
+    made = []
+    factor = heard_module._factor
+    monkeypatch.setattr(heard_module, "KEPT_BYTES", kept)
+    monkeypatch.setattr(heard_module, "_factor", lambda m: (made.append(len(m)), factor(m))[1])
+    random = np.random.default_rng(11)
+    emitted = {name: random.integers(0, 9, (20, 2, 6, 6)) for name in ("a", "b")}
+    window = Window((6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    convolutions = [Conv(random.normal(size=(6, 1, 3, 3)), 2, window, 2) for _ in range(3)]
+    heard, step = Heard(emitted), np.full(6, 0.4)
+    for bits in (3, 4):
+        for source in emitted:
+            for conv in convolutions:
+                found = compensated_weights(conv, step, bits, heard, source, True)
+                alone = rounded(conv, step, bits, emitted[source], True)
+                made.pop(), made.pop()
+                assert (found == alone).all()
+    # Two groups of two sources; with room for two factors each source's are made again for each
+    # width, with room for none (but the last) always.
+    assert len(made) == {2**30: 4, 2 * 8 * 9 * 9: 8, 0: 24}[kept]
+
+
+def test_other_windows_and_biases_have_factors_of_their_own() -> None:
+    random = np.random.default_rng(12)
+    emitted = random.integers(0, 9, (20, 2, 6, 6))
+    weight, step = random.normal(size=(4, 2, 3, 3)), np.full(4, 0.4)
+    padded = Window((6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    heard = Heard({"x": emitted})
+    for window in (padded, Window((6, 6), (3, 3), (2, 2), ((0, 0), (0, 0)), (1, 1))):
+        conv = Conv(weight, 2, window)
+        for centered in (True, False):
+            found = compensated_weights(conv, step, 3, heard, "x", centered)
+            assert (found == rounded(conv, step, 3, emitted, centered)).all()
 
 
 def test_lists_and_pools_have_no_rows() -> None:
@@ -192,7 +235,7 @@ def emissions(net: Any, n: int = 30) -> dict[str, Any]:
 def test_a_netlist_is_rounded_against_what_its_populations_emit() -> None:
     net = small_network(timesteps=8)
     free, plain = Quantization(3)(net)
-    bound, report = Quantization(3)(net, emissions(net))
+    bound, report = Quantization(3)(net, Heard(emissions(net)))
     assert any(
         (a.connectivity.weight != b.connectivity.weight).any()
         for a, b in zip(free.projections, bound.projections, strict=True)
@@ -201,7 +244,7 @@ def test_a_netlist_is_rounded_against_what_its_populations_emit() -> None:
     by_layer = {row["layer"]: row for row in report}
     assert by_layer["output"]["compensated"]
     assert by_layer["output"]["input_snr_db"] > by_layer["output"]["weight_snr_db"]
-    again, _ = Quantization(3)(net, emissions(net))
+    again, _ = Quantization(3)(net, Heard(emissions(net)))
     for a, b in zip(bound.projections, again.projections, strict=True):
         assert (a.connectivity.weight == b.connectivity.weight).all()
 
@@ -209,7 +252,7 @@ def test_a_netlist_is_rounded_against_what_its_populations_emit() -> None:
 def test_samples_that_are_all_the_same_tell_of_no_variance() -> None:
     net = small_network(timesteps=8)
     same = {name: np.repeat(values[:1], 7, axis=0) for name, values in emissions(net).items()}
-    _, report = Quantization(3)(net, same)
+    _, report = Quantization(3)(net, Heard(same))
     assert all(row["input_snr_db"] is None for row in report)
     assert any(row["compensated"] for row in report)
 
@@ -217,7 +260,7 @@ def test_samples_that_are_all_the_same_tell_of_no_variance() -> None:
 def test_the_reported_variance_is_that_of_what_neurons_hear() -> None:
     net = small_network(timesteps=8)
     given = emissions(net)
-    integer, report = Quantization(3)(net, given)
+    integer, report = Quantization(3)(net, Heard(given))
     (p,), (q,) = net.incoming["output"], integer.incoming["output"]
     unit = integer.by_name["output"].unit
     assert unit is not None
@@ -233,7 +276,7 @@ def test_the_reported_variance_is_that_of_what_neurons_hear() -> None:
 def test_what_is_not_known_is_rounded_without_data() -> None:
     net = small_network(timesteps=8)
     known = {k: v for k, v in emissions(net).items() if k == "x"}
-    _, report = Quantization(3)(net, known)
+    _, report = Quantization(3)(net, Heard(known))
     heard = {name: {q.pre for q in net.incoming[name]} for name in net.by_name}
     assert {row["layer"] for row in report if row["compensated"]} == {
         name for name, sources in heard.items() if sources == {"x"}
@@ -243,7 +286,7 @@ def test_what_is_not_known_is_rounded_without_data() -> None:
 def test_fitted_levels_stay_as_they_are() -> None:
     net = small_network(timesteps=8)
     free, _ = Quantization(3, levels="fitted")(net)
-    bound, report = Quantization(3, levels="fitted")(net, emissions(net))
+    bound, report = Quantization(3, levels="fitted")(net, Heard(emissions(net)))
     for a, b in zip(free.projections, bound.projections, strict=True):
         assert (a.connectivity.weight == b.connectivity.weight).all()
     assert not any(row["compensated"] for row in report)

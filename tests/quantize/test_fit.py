@@ -11,6 +11,7 @@ from neurodeploy.fitting import fit_layer_bits
 from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.neurons import MaxPool
+from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.integers import Quantization
 from neurodeploy.targets.registry import TARGETS
 from tests.quantize.netlists import feed_forward, neuron
@@ -50,11 +51,11 @@ def test_every_layer_gets_the_widest_that_fits(widest: int) -> None:
 def test_widths_are_those_with_which_weights_rounded_against_data_fit() -> None:
     board, network, random = load_board("truenorth"), net(95), np.random.default_rng(95)
     x = np.abs(random.normal(size=(60, 3)) @ random.normal(size=(3, 256)))
-    emissions = {"x": (4 * x).astype(np.int64)}
+    heard = Heard({"x": (4 * x).astype(np.int64)})
     without = fit_layer_bits(network, Quantization(), board)
-    assert violations(without(network, emissions)[0], board)
-    chosen = fit_layer_bits(network, Quantization(), board, emissions)
-    assert not violations(chosen(network, emissions)[0], board)
+    assert violations(without(network, heard)[0], board)
+    chosen = fit_layer_bits(network, Quantization(), board, heard)
+    assert not violations(chosen(network, heard)[0], board)
 
 
 def test_pooling_of_single_cells_is_no_layer_with_weights() -> None:

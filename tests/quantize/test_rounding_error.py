@@ -12,6 +12,7 @@ from neurodeploy.ir.connectivity import Conv, Dense
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, Output, Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import Input, IntegerNeuron, RealNeuron
+from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.integers import Quantization
 
 T = 8
@@ -131,8 +132,8 @@ def test_changes_of_an_input_are_corrected_in_the_gain_in_which_they_are_heard(r
     model = replace(h.model, input_gain=gains, firing_gain=gains)
     net = replace(net, populations=(replace(x, coding="sum"), replace(h, model=model), y))
     assert x.mean is not None
-    emissions = {"x": np.stack([x.mean, x.mean])} if ran else None
-    integer, _ = Quantization(2)(net, emissions)
+    heard = Heard({"x": np.stack([x.mean, x.mean])}) if ran else None
+    integer, _ = Quantization(2)(net, heard)
     whole = integer.by_name["h"]
     assert isinstance(whole.model, IntegerNeuron)
     unit = np.full(4, 2.0) / whole.model.threshold
@@ -148,7 +149,7 @@ def test_changes_of_an_input_are_corrected_in_the_gain_in_which_they_are_heard(r
 
 def test_means_of_a_run_go_before_those_of_activations() -> None:
     net = network()
-    ran = {p.name: np.zeros((5, *p.shape)) for p in net.populations}
+    ran = Heard({p.name: np.zeros((5, *p.shape)) for p in net.populations})
     silent, _ = Quantization(3)(net, ran)
     kept, _ = Quantization(3, bias_correction=False)(net, ran)
     # Nothing was emitted, so nothing is lost.

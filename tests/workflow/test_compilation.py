@@ -125,15 +125,15 @@ def test_large_networks_are_rounded_against_fewer_samples(monkeypatch: pytest.Mo
 def test_widths_are_fitted_to_what_data_makes_of_the_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fitting, heard = importlib.import_module("neurodeploy.fitting"), []
+    fitting, seen = importlib.import_module("neurodeploy.fitting"), []
 
-    def fit(netlist, wanted, board, emissions):
-        heard.append({name: len(values) for name, values in emissions.items()})
+    def fit(netlist, wanted, board, heard):
+        seen.append({name: len(values) for name, values in heard.emissions.items()})
         return wanted
 
     monkeypatch.setattr(fitting, "fit_layer_bits", fit)
     nd.quantize(converted(), 3, fit="truenorth", data=samples(n=20))
-    assert heard == [dict.fromkeys(("x", "pool", "conv", "block"), 20)]
+    assert seen == [dict.fromkeys(("x", "pool", "conv", "block"), 20)]
 
 
 def test_wrong_options_are_told_before_samples_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,173 @@
+"""What rows of weights hear of some samples, factored for rounding them in turn.
+
+With x what arrives at a neuron over a sample and m its mean, the moment ``H = E[x x^T]`` over
+samples and positions weighs what rounding changes. Where a bias takes back what the mean changes,
+little of it counts, ``H = E[x x^T] - (1 - c) m m^T``: not nothing, because rounding moves the means
+of later layers too. H is damped by a twentieth of the mean variance, or more where few samples tell
+little of many inputs: the shrinkage that brings H nearest to what it estimates.
+
+References
+----------
+Frantar et al. 2022, "GPTQ", arXiv 2210.17323: the factor, the damping and one order for all rows.
+Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices", doi
+10.1016/S0047-259X(03)00096-4: the shrinkage.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
+from neurodeploy.ir.connectivity import Conv, Dense
+
+SAMPLES = 16_384
+"""Positions of all samples together that a moment is taken from."""
+
+BLOCK = 2048
+"""Weights of a neuron that take over each other's errors."""
+
+DAMPING = 0.05
+"""Least damping, in mean variances."""
+
+MEAN_SHARE = 0.1
+"""c. With 0, 0.1, 0.3 and 1 of it, ResNet-20 (graded, T = 4, 4 bits) agrees with its source on
+94.9, 95.5, 95.3 and 94.5 % of 3000 training images that calibration did not see."""
+
+KEPT_BYTES = 2**30
+"""Of factors that are kept for whoever hears the same."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factor:
+    """The order in which weights are rounded, and U of ``H^-1 = U^T U`` in this order.
+
+    Parameters
+    ----------
+    order : int array ``[K]``
+        Those with the most variance first.
+    upper : array ``[K, K]``
+        Upper triangular.
+    """
+
+    order: IntArray
+    upper: FloatArray
+
+
+class Heard:
+    """Emissions of populations, and factors for those that hear them.
+
+    The units of one smooth activation hear the same, the halves of a leaky one do, and so do widths
+    that are tried one after another: the factors used last are kept.
+
+    Parameters
+    ----------
+    emissions : mapping
+        Population -> ``[B, *shape]``, the signed sum of what it emits over each of some samples.
+    """
+
+    def __init__(self, emissions: Mapping[str, AnyArray] | None = None) -> None:
+        self.emissions = dict(emissions or {})
+        self._kept: OrderedDict[tuple[Any, ...], Factor] = OrderedDict()
+
+    def factors(
+        self, source: str, connectivity: Conv | Dense, centered: bool
+    ) -> Iterator[tuple[slice, slice, Factor]]:
+        """The factors of a projection: which rows of its weights they are for, and which columns.
+
+        Parameters
+        ----------
+        source : str
+            Whose emissions it carries.
+        connectivity : Conv or Dense
+        centered : bool
+            Whether a bias takes back the mean change.
+        """
+        rows = connectivity.weight.reshape(len(connectivity.weight), -1)
+        groups, window = 1, None
+        if isinstance(connectivity, Conv):
+            groups, window = connectivity.groups, connectivity.window
+        per_group = len(rows) // groups
+        for g in range(groups):
+            heard = None
+            for columns in blocks(rows.shape[1]):
+                key = (source, window, groups, g, columns.start, columns.stop, centered)
+                factor = self._kept.pop(key, None)
+                if factor is None:
+                    if heard is None:
+                        heard = heard_by_group(connectivity, self.emissions[source], g)
+                    factor = _factor(_second_moment(heard[:, columns], centered))
+                self._keep(key, factor)
+                yield slice(g * per_group, (g + 1) * per_group), columns, factor
+
+    def _keep(self, key: tuple[Any, ...], factor: Factor) -> None:
+        self._kept[key] = factor
+        held = sum(f.upper.nbytes for f in self._kept.values())
+        while held > KEPT_BYTES and len(self._kept) > 1:
+            held -= self._kept.popitem(last=False)[1].upper.nbytes
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Nearly equal parts of at most ``BLOCK`` columns."""
+    parts = -(-n // BLOCK)
+    edges = [n * i // parts for i in range(parts + 1)]
+    return (slice(a, b) for a, b in itertools.pairwise(edges))
+
+
+def heard_by_group(connectivity: Conv | Dense, emitted: AnyArray, group: int) -> FloatArray:
+    """What the weights of one neuron meet: ``[n, K]``, at positions drawn evenly over samples."""
+    if isinstance(connectivity, Dense):
+        return emitted.reshape(len(emitted), -1)[:SAMPLES].astype(np.float64)
+    window, per_group = connectivity.window, connectivity.weight.shape[1]
+    n_places = math.prod(window.output_size)
+    per_sample = min(n_places, max(1, -(-SAMPLES // len(emitted))))
+    generator = np.random.default_rng(n_places)
+    own = emitted[:SAMPLES, group * per_group : (group + 1) * per_group]
+    padded = window.pad(own)
+    places = np.stack(
+        [generator.choice(n_places, per_sample, replace=False) for _ in range(len(own))]
+    )
+    sample = np.arange(len(own))[:, None]
+    taps = [
+        padded[where].reshape(len(own), per_group, n_places)[sample, :, places]
+        for _, where in window.taps()
+    ]
+    # [samples, places, channels, taps], the order of a row of weights.
+    return np.stack(taps, axis=3).reshape(-1, per_group * window.n_taps).astype(np.float64)
+
+
+def _second_moment(heard: FloatArray, centered: bool) -> FloatArray:
+    """H, damped: ``[K, K]``."""
+    if centered:
+        heard = heard - (1 - math.sqrt(MEAN_SHARE)) * heard.mean(axis=0)
+    moment = heard.T @ heard / len(heard)
+    variance = np.diag(moment)
+    damping = max(DAMPING, shrinkage(heard, moment)) * float(variance.mean())
+    # An input that never spoke constrains nothing: its weights are rounded to the nearest.
+    moment[np.diag_indices_from(moment)] += np.where(variance > 0, damping, damping or 1.0)
+    return moment
+
+
+def shrinkage(heard: FloatArray, moment: FloatArray) -> float:
+    """What to add to H, in mean variances, so that it errs least in squares (Ledoit & Wolf)."""
+    n, k = heard.shape
+    level = float(np.diag(moment).mean())
+    apart = float(np.square(moment).sum()) - k * level**2
+    if apart <= 0:
+        return 0.0
+    fourth = float(np.square(np.square(heard).sum(axis=1)).sum())
+    error = (fourth / n - float(np.square(moment).sum())) / n
+    share = min(max(error / apart, 0.0), 0.99)
+    return share / (1 - share)
+
+
+def _factor(moment: FloatArray) -> Factor:
+    order = np.argsort(-np.diag(moment), kind="stable")
+    inverse = np.linalg.inv(moment[np.ix_(order, order)])
+    return Factor(order, np.linalg.cholesky(inverse).T)
