@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,19 @@ from neurodeploy.ir.decoding import classify, decode_prefix
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, Stimulus
+from neurodeploy.simulate.summary import Summary
 from neurodeploy.verify.agreement import (
+    Correlation,
     coding_populations,
-    correlation,
     decoded_rates,
     evaluate_source,
     is_integrator,
+    part_of,
 )
-from neurodeploy.verify.totals import summarize
+from neurodeploy.verify.totals import summarizer
+
+COMPARED_BYTES = 2**30
+"""Of rates and activations that are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,61 +93,108 @@ def evaluate_artifact(
     UsageError
         If the network has no output.
     """
-    netlist = net.netlist
-    if not netlist.outputs:
-        raise UsageError(f"{netlist.name}: has no output to evaluate")
-    outputs = {o.population: o for o in netlist.outputs}
-    coded = coding_populations(netlist) if net.analog is not None else {}
-    hidden = [n for n in coded if not is_integrator(netlist.by_name[n])]
-    summary = summarize(netlist, stimulus, rates=hidden, progress=progress)
-    T, batch = summary.timesteps, summary.samples
-    answers = {
-        name: decode_prefix(netlist, output, summary.traces[name], T)
-        for name, output in outputs.items()
-    }
-    only = next(iter(outputs)) if classifies(netlist) else None
-    decided = None if only is None else classify(answers[only])
-    prefixes: dict[int, float] = {}
-    if labels is not None and only is not None:
-        for t in range(1, T + 1):
-            at = classify(decode_prefix(netlist, outputs[only], summary.traces[only], t)).labels
-            prefixes[t] = float((at == labels).mean())
-    spikes = sum(
-        int(summary.spikes_per_sample[p.name].sum())
-        for p in netlist.populations
-        if not isinstance(p.model, Input) and not is_integrator(p)
-    )
-    source_accuracy = agreement = None
-    correlations: dict[str, float | None] = {}
-    differences: dict[str, float] = {}
-    if net.analog is not None:
-        nodes = sorted({*coded.values(), *net.analog.outputs})
-        activations = evaluate_source(net.analog, x, nodes)
+    tally = _Tally(net)
+    run = summarizer(net.netlist)
+    samples = min(len(values) for values in stimulus.values())
+    width = max(1, COMPARED_BYTES // tally.bytes_per_sample)
+    for first in range(0, max(samples, 1), width):
+        part = slice(first, min(first + width, samples))
+        told = None if progress is None else partial(_told, progress, first, samples)
+        given = {name: values[part] for name, values in stimulus.items()}
+        summary = run(given, rates=tally.hidden, progress=told)
+        tally.add(summary, part_of(x, part), None if labels is None else labels[part])
+    return tally.evaluation()
+
+
+def _told(progress: Progress, before: int, samples: int, done: int, _: int) -> None:
+    progress(before + done, samples)
+
+
+class _Tally:
+    """What is known of a network after some of the samples."""
+
+    def __init__(self, net: Artifact) -> None:
+        self.netlist, self.graph = net.netlist, net.analog
+        if not self.netlist.outputs:
+            raise UsageError(f"{self.netlist.name}: has no output to evaluate")
+        self.outputs = {o.population: o for o in self.netlist.outputs}
+        self.only = next(iter(self.outputs)) if classifies(self.netlist) else None
+        # An integrator that is not read has nothing to compare.
+        coded = {} if self.graph is None else coding_populations(self.netlist)
+        self.hidden = [n for n in coded if not is_integrator(self.netlist.by_name[n])]
+        self.compared = {n: coded[n] for n in (*self.hidden, *self.outputs) if n in coded}
+        self.emitting = [
+            p.name
+            for p in self.netlist.populations
+            if not isinstance(p.model, Input) and not is_integrator(p)
+        ]
+        self.correlations = {name: Correlation() for name in self.compared}
+        self.squares = {n: [0.0, 0] for n in self.outputs if n in coded}
+        self.samples = self.spikes = self.tied = self.agreeing = self.correct_source = 0
+        self.correct: IntArray | None = None
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """Of rates, activations, and the pairs of the largest population that are correlated."""
+        sizes = [self.netlist.by_name[name].size for name in self.compared]
+        return 16 * sum(sizes) + 64 * max(sizes, default=0) + 1
+
+    def add(
+        self, summary: Summary, x: AnyArray | Mapping[str, AnyArray], labels: IntArray | None
+    ) -> None:
+        """Join what some samples gave."""
+        T = summary.timesteps
+        self.samples += summary.samples
+        self.spikes += sum(int(summary.spikes_per_sample[name].sum()) for name in self.emitting)
+        answers = {
+            name: decode_prefix(self.netlist, output, summary.traces[name], T)
+            for name, output in self.outputs.items()
+        }
+        decided = None if self.only is None else classify(answers[self.only])
         if decided is not None:
-            theirs = classify(activations[net.analog.outputs[0]]).labels
-            agreement = float((decided.labels == theirs).mean())
+            self.tied += int(decided.tied.sum())
+        if labels is not None and self.only is not None:
+            output, trace = self.outputs[self.only], summary.traces[self.only]
+            prefixes = (decode_prefix(self.netlist, output, trace, t) for t in range(1, T + 1))
+            right = np.array([(classify(p).labels == labels).sum() for p in prefixes])
+            self.correct = right if self.correct is None else self.correct + right
+        if self.graph is None:
+            return
+        nodes = sorted({*self.compared.values(), *self.graph.outputs})
+        activations = evaluate_source(self.graph, x, nodes)
+        if decided is not None:
+            theirs = classify(activations[self.graph.outputs[0]]).labels
+            self.agreeing += int((decided.labels == theirs).sum())
             if labels is not None:
-                source_accuracy = float((theirs == labels).mean())
-        for name in hidden:
-            rates = decoded_rates(netlist.by_name[name], summary.rates[name], T)
-            correlations[name] = correlation(rates, activations[coded[name]])
-        for name, answer in answers.items():
-            if name in coded:
-                expected = activations[coded[name]]
-                correlations[name] = correlation(answer, expected)
-                differences[name] = float(np.sqrt(np.square(answer - expected).mean()))
-    return Evaluation(
-        batch,
-        T,
-        source_accuracy,
-        prefixes.get(T),
-        prefixes,
-        agreement,
-        spikes / batch,
-        None if decided is None else float(decided.tied.mean()),
-        correlations,
-        differences,
-    )
+                self.correct_source += int((theirs == labels).sum())
+        for name, node in self.compared.items():
+            if name in answers:
+                found = answers[name]
+                self.squares[name][0] += float(np.square(found - activations[node]).sum())
+                self.squares[name][1] += found.size
+            else:
+                found = decoded_rates(self.netlist.by_name[name], summary.rates[name], T)
+            self.correlations[name].add(found, activations[node])
+
+    def evaluation(self) -> Evaluation:
+        """Of all samples so far."""
+        T, n = self.netlist.timesteps, self.samples
+        prefixes = {}
+        if self.correct is not None:
+            prefixes = {t: int(right) / n for t, right in enumerate(self.correct, 1)}
+        known = self.graph is not None and self.only is not None
+        return Evaluation(
+            n,
+            T,
+            self.correct_source / n if known and prefixes else None,
+            prefixes.get(T),
+            prefixes,
+            self.agreeing / n if known else None,
+            self.spikes / n,
+            None if self.only is None else self.tied / n,
+            {name: c.value for name, c in self.correlations.items()},
+            {name: math.sqrt(total / size) for name, (total, size) in self.squares.items()},
+        )
 
 
 def classifies(netlist: RealNetlist | IntegerNetlist) -> bool:

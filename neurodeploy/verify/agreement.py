@@ -46,6 +46,13 @@ def evaluate_source(
     return analog_numpy.evaluate(graph, x, keep)
 
 
+def part_of(x: AnyArray | Mapping[str, AnyArray], samples: slice) -> AnyArray | dict[str, AnyArray]:
+    """Some samples of a source network's input, or inputs."""
+    if isinstance(x, Mapping):
+        return {name: values[samples] for name, values in x.items()}
+    return x[samples]
+
+
 def coding_populations(netlist: IntegerNetlist | RealNetlist) -> dict[str, str]:
     """Population -> node of the source network, for those that code one."""
     return {
@@ -100,13 +107,6 @@ class Correlation:
         spread = np.sqrt(np.diag(self._moments))
         scale = float(spread[0] * spread[1])
         return None if scale == 0 else float(self._moments[0, 1]) / scale
-
-
-def correlation(a: AnyArray, b: AnyArray) -> float | None:
-    """Pearson's correlation of two arrays; None if either is constant."""
-    joined = Correlation()
-    joined.add(a, b)
-    return joined.value
 
 
 def is_integrator(population: Population) -> bool:

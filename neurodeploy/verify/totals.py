@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -33,9 +35,26 @@ def summarize(
     Without torch the reference runs, which gives the same totals on integers; its real-valued runs
     are in double precision.
     """
+    return summarizer(netlist)(stimulus, rates=rates, progress=progress)
+
+
+class Summarize(Protocol):
+    """Runs some samples; parameters as of ``Engine.summarize``."""
+
+    def __call__(
+        self,
+        stimulus: Stimulus,
+        *,
+        rates: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> Summary: ...
+
+
+def summarizer(netlist: IntegerNetlist | RealNetlist) -> Summarize:
+    """What sums up runs of a network, for samples that come part by part."""
     if has_engine():
-        return make_engine(netlist).summarize(stimulus, rates=rates, progress=progress)
-    return summarize_reference(netlist, stimulus, rates=rates, progress=progress)
+        return make_engine(netlist).summarize
+    return partial(summarize_reference, netlist)
 
 
 def summarize_reference(

@@ -22,6 +22,7 @@ from neurodeploy.verify.agreement import (
     decoded_rates,
     evaluate_source,
     is_integrator,
+    part_of,
 )
 from neurodeploy.verify.compare import (
     Divergence,
@@ -182,8 +183,7 @@ def verify_deployment(
             stage(f"the given netlist{text}")
             meter.add(deployed, part, None if labels is None else labels[first])
         if source is not None and x is not None:
-            given = {n: v[first] for n, v in x.items()} if isinstance(x, Mapping) else x[first]
-            source.add(deployed, given)
+            source.add(deployed, part_of(x, first))
     return Verification(
         samples,
         netlist.timesteps,

@@ -10,7 +10,7 @@ import numpy as np
 
 from neurodeploy.datasets import Dataset
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.record import Progress
 from neurodeploy.workflow.stimulus import source_samples
@@ -41,7 +41,7 @@ def estimated(artifact: Artifact, dataset: Dataset, progress: Progress | None) -
         If the file holds no source network, or a population's code does not follow activations.
     """
     from neurodeploy.energy.analytic import estimated_activity, rates_from_activations
-    from neurodeploy.verify.agreement import evaluate_source
+    from neurodeploy.verify.agreement import evaluate_source, part_of
 
     netlist, graph = artifact.integer, artifact.analog
     if graph is None:
@@ -59,7 +59,7 @@ def estimated(artifact: Artifact, dataset: Dataset, progress: Progress | None) -
     for start, stop in pairwise(bounds):
         if start == stop:
             continue
-        activations = evaluate_source(graph, _part(given, start, stop), sources)
+        activations = evaluate_source(graph, part_of(given, slice(start, stop)), sources)
         rates = rates_from_activations(netlist, activations)
         if not checked:
             checked = rates
@@ -72,14 +72,6 @@ def estimated(artifact: Artifact, dataset: Dataset, progress: Progress | None) -
         estimated_activity(netlist, means, n),
         estimated_activity(netlist, checked, min(CHECKED_SAMPLES, n)),
     )
-
-
-def _part(
-    given: AnyArray | dict[str, AnyArray], start: int, stop: int
-) -> AnyArray | dict[str, AnyArray]:
-    if isinstance(given, dict):
-        return {name: values[start:stop] for name, values in given.items()}
-    return given[start:stop]
 
 
 def error_of(fast: EnergyReport, exact: EnergyReport) -> EstimateError:

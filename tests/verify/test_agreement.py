@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +19,8 @@ from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, Output, Population
 from neurodeploy.ir.neurons import Input
-from neurodeploy.verify.agreement import Correlation, correlation, evaluate_source
+from neurodeploy.verify import accuracy
+from neurodeploy.verify.agreement import Correlation, evaluate_source
 from tests.verify.networks import neuron, project
 
 T = 8
@@ -67,6 +70,31 @@ def test_same_classes_and_the_same_rates() -> None:
     assert evaluated.layer_correlation["relu"] == pytest.approx(r)
 
 
+def test_evaluation_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large networks are compared with their sources a few samples at a time."""
+    whole = nd.evaluate(network(), data(X))
+    seen: list[int] = []
+    source = accuracy.evaluate_source
+    monkeypatch.setattr(
+        accuracy, "evaluate_source", lambda g, x, n: (seen.append(len(x)), source(g, x, n))[1]
+    )
+    told: list[tuple[int, int]] = []
+    for width in (1, 3):
+        seen.clear(), told.clear()
+        held = accuracy._Tally(network()).bytes_per_sample
+        monkeypatch.setattr(accuracy, "COMPARED_BYTES", width * held)
+        parts = nd.evaluate(network(), data(X), progress=lambda *done: told.append(done))
+        assert seen == [width] * (len(X) // width) + [len(X) % width] * (len(X) % width > 0)
+        assert [done for done, _ in told] == np.cumsum(seen).tolist()
+        assert {n for _, n in told} == {len(X)}
+        for f in fields(whole):
+            one, other = getattr(whole, f.name), getattr(parts, f.name)
+            if f.name in ("layer_correlation", "output_rmse"):
+                assert one == pytest.approx(other), f.name
+            else:
+                assert one == other, f.name
+
+
 def test_other_classes() -> None:
     result = nd.verify(nd.compile(network(-1), "truenorth"), "reference", data(X))
     assert result.exact  # exact, and yet another network
@@ -75,6 +103,12 @@ def test_other_classes() -> None:
     r = result.agreement.correlation["relu"]
     assert r is not None
     assert r < 0
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+    joined = Correlation()
+    joined.add(a, b)
+    return joined.value
 
 
 def test_correlation_by_hand() -> None:
