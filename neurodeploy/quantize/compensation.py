@@ -19,15 +19,11 @@ from __future__ import annotations
 import numpy as np
 
 from neurodeploy.ir.arrays import FloatArray, IntArray
-from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
+from neurodeploy.ir.connectivity import Connectivity
+from neurodeploy.ir.patches import has_rows
 from neurodeploy.quantize.heard import Factor, Heard
 
 _PANEL = 64
-
-
-def has_rows(connectivity: Connectivity) -> bool:
-    """Whether a neuron's weights are a row whose errors can take each other back."""
-    return isinstance(connectivity, Conv | Dense)
 
 
 def compensated_weights(
@@ -55,7 +51,7 @@ def compensated_weights(
     centered : bool
         Whether a bias takes back the mean change.
     """
-    assert isinstance(connectivity, Conv | Dense)
+    assert has_rows(connectivity)
     weight = connectivity.weight
     rows = weight.reshape(len(weight), -1)
     exact = rows / np.repeat(step, len(rows) // len(step))[:, None]

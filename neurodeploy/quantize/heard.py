@@ -4,13 +4,11 @@ With x what arrives at a neuron over a sample and m its mean, the moment ``H = E
 samples and positions weighs what rounding changes. Where a bias takes back what the mean changes,
 little of it counts, ``H = E[x x^T] - (1 - c) m m^T``: not nothing, because rounding moves the means
 of later layers too. H is damped by a twentieth of the mean variance, or more where few samples tell
-little of many inputs: the shrinkage that brings H nearest to what it estimates.
+little of many inputs.
 
 References
 ----------
 Frantar et al. 2022, "GPTQ", arXiv 2210.17323: the factor, the damping and one order for all rows.
-Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices", doi
-10.1016/S0047-259X(03)00096-4: the shrinkage.
 """
 
 from __future__ import annotations
@@ -26,9 +24,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Conv, Dense
-
-SAMPLES = 16_384
-"""Positions of all samples together that a moment is taken from."""
+from neurodeploy.ir.patches import n_groups, patches, shrinkage
 
 BLOCK = 2048
 """Weights of a neuron that take over each other's errors."""
@@ -90,19 +86,18 @@ class Heard:
             Whether a bias takes back the mean change.
         """
         rows = connectivity.weight.reshape(len(connectivity.weight), -1)
-        groups, window = 1, None
-        if isinstance(connectivity, Conv):
-            groups, window = connectivity.groups, connectivity.window
+        window = connectivity.window if isinstance(connectivity, Conv) else None
+        groups = n_groups(connectivity)
         per_group = len(rows) // groups
         for g in range(groups):
-            heard = None
+            met = None
             for columns in blocks(rows.shape[1]):
                 key = (source, window, groups, g, columns.start, columns.stop, centered)
                 factor = self._kept.pop(key, None)
                 if factor is None:
-                    if heard is None:
-                        heard = heard_by_group(connectivity, self.emissions[source], g)
-                    factor = _factor(_second_moment(heard[:, columns], centered))
+                    if met is None:
+                        met = patches(connectivity, self.emissions[source], g)
+                    factor = _factor(_second_moment(met[:, columns], centered))
                 self._keep(key, factor)
                 yield slice(g * per_group, (g + 1) * per_group), columns, factor
 
@@ -120,51 +115,16 @@ def blocks(n: int) -> Iterator[slice]:
     return (slice(a, b) for a, b in itertools.pairwise(edges))
 
 
-def heard_by_group(connectivity: Conv | Dense, emitted: AnyArray, group: int) -> FloatArray:
-    """What the weights of one neuron meet: ``[n, K]``, at positions drawn evenly over samples."""
-    if isinstance(connectivity, Dense):
-        return emitted.reshape(len(emitted), -1)[:SAMPLES].astype(np.float64)
-    window, per_group = connectivity.window, connectivity.weight.shape[1]
-    n_places = math.prod(window.output_size)
-    per_sample = min(n_places, max(1, -(-SAMPLES // len(emitted))))
-    generator = np.random.default_rng(n_places)
-    own = emitted[:SAMPLES, group * per_group : (group + 1) * per_group]
-    padded = window.pad(own)
-    places = np.stack(
-        [generator.choice(n_places, per_sample, replace=False) for _ in range(len(own))]
-    )
-    sample = np.arange(len(own))[:, None]
-    taps = [
-        padded[where].reshape(len(own), per_group, n_places)[sample, :, places]
-        for _, where in window.taps()
-    ]
-    # [samples, places, channels, taps], the order of a row of weights.
-    return np.stack(taps, axis=3).reshape(-1, per_group * window.n_taps).astype(np.float64)
-
-
-def _second_moment(heard: FloatArray, centered: bool) -> FloatArray:
+def _second_moment(met: FloatArray, centered: bool) -> FloatArray:
     """H, damped: ``[K, K]``."""
     if centered:
-        heard = heard - (1 - math.sqrt(MEAN_SHARE)) * heard.mean(axis=0)
-    moment = heard.T @ heard / len(heard)
+        met = met - (1 - math.sqrt(MEAN_SHARE)) * met.mean(axis=0)
+    moment = met.T @ met / len(met)
     variance = np.diag(moment)
-    damping = max(DAMPING, shrinkage(heard, moment)) * float(variance.mean())
+    damping = max(DAMPING, shrinkage(met, moment)) * float(variance.mean())
     # An input that never spoke constrains nothing: its weights are rounded to the nearest.
     moment[np.diag_indices_from(moment)] += np.where(variance > 0, damping, damping or 1.0)
     return moment
-
-
-def shrinkage(heard: FloatArray, moment: FloatArray) -> float:
-    """What to add to H, in mean variances, so that it errs least in squares (Ledoit & Wolf)."""
-    n, k = heard.shape
-    level = float(np.diag(moment).mean())
-    apart = float(np.square(moment).sum()) - k * level**2
-    if apart <= 0:
-        return 0.0
-    fourth = float(np.square(np.square(heard).sum(axis=1)).sum())
-    error = (fourth / n - float(np.square(moment).sum())) / n
-    share = min(max(error / apart, 0.0), 0.99)
-    return share / (1 - share)
 
 
 def _factor(moment: FloatArray) -> Factor:

@@ -20,7 +20,8 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
-from neurodeploy.quantize.compensation import compensated_weights, has_rows
+from neurodeploy.ir.patches import has_rows
+from neurodeploy.quantize.compensation import compensated_weights
 from neurodeploy.quantize.grids import Grid, choose_grid, rows_of
 from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.rounding import round_to_levels, round_weights

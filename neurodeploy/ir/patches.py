@@ -1,0 +1,80 @@
+"""Patches: what the rows of weights of a projection meet, sampled from values of its source."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeGuard
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
+
+SAMPLES = 16_384
+"""Positions of all samples together."""
+
+
+def has_rows(connectivity: Connectivity) -> TypeGuard[Conv | Dense]:
+    """Whether a neuron's weights are a row that meets patches of the source."""
+    return isinstance(connectivity, Conv | Dense)
+
+
+def n_groups(connectivity: Conv | Dense) -> int:
+    """Groups of channels; the rows of each meet patches of their own."""
+    return connectivity.groups if isinstance(connectivity, Conv) else 1
+
+
+def patches(connectivity: Conv | Dense, values: AnyArray, group: int) -> FloatArray:
+    """What the rows of a group meet, at positions drawn evenly over samples: ``[n, K]``.
+
+    Sample by sample, at the same positions for all values of one shape.
+
+    Parameters
+    ----------
+    connectivity : Conv or Dense
+    values : array ``[B, *pre_shape]``
+    group : int
+    """
+    if isinstance(connectivity, Dense):
+        return values.reshape(len(values), -1)[:SAMPLES].astype(np.float64)
+    window, per_group = connectivity.window, connectivity.weight.shape[1]
+    n_places = math.prod(window.output_size)
+    per_sample = min(n_places, max(1, -(-SAMPLES // len(values))))
+    generator = np.random.default_rng(n_places)
+    own = values[:SAMPLES, group * per_group : (group + 1) * per_group]
+    padded = window.pad(own)
+    places = np.stack(
+        [generator.choice(n_places, per_sample, replace=False) for _ in range(len(own))]
+    )
+    sample = np.arange(len(own))[:, None]
+    taps = [
+        padded[where].reshape(len(own), per_group, n_places)[sample, :, places]
+        for _, where in window.taps()
+    ]
+    # [samples, places, channels, taps], the order of a row of weights.
+    return np.stack(taps, axis=3).reshape(-1, per_group * window.n_taps).astype(np.float64)
+
+
+def shrinkage(met: FloatArray, moment: FloatArray) -> float:
+    """What to add to the diagonal of a moment, in mean variances, so that it errs least in squares.
+
+    Parameters
+    ----------
+    met : array ``[n, K]``
+    moment : array ``[K, K]``
+        ``E[x x^T]`` of them.
+
+    References
+    ----------
+    Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices",
+    doi 10.1016/S0047-259X(03)00096-4.
+    """
+    n, k = met.shape
+    level = float(np.diag(moment).mean())
+    apart = float(np.square(moment).sum()) - k * level**2
+    if apart <= 0:
+        return 0.0
+    fourth = float(np.square(np.square(met).sum(axis=1)).sum())
+    error = (fourth / n - float(np.square(moment).sum())) / n
+    share = min(max(error / apart, 0.0), 0.99)
+    return share / (1 - share)
