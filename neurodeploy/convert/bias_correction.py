@@ -31,8 +31,8 @@ class BiasCorrection:
 
     rounds: int = 1
 
-    def __call__(self, trial: Trial) -> Population:
-        """The population with corrected biases."""
+    def __call__(self, trial: Trial) -> Trial:
+        """The trial of the population with corrected biases."""
         population = trial.population
         # Where changes are coded, a bias acts once: it sits in the initial membrane.
         field = "bias" if population.coding == "rate" else "initial_membrane"
@@ -46,7 +46,7 @@ class BiasCorrection:
         for _ in range(self.rounds):
             error = by_channel(trial.activations) - by_channel(trial.run(population))
             population = _shifted(population, field, error * times)
-        return population
+        return replace(trial, population=population)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,18 @@ class MembraneCorrection:
     timesteps: int
     rounds: int = 1
 
-    def __call__(self, trial: Trial) -> Population:
-        """The population with corrected initial membranes; an integrator stays as it is."""
+    def __call__(self, trial: Trial) -> Trial:
+        """The trial of the population with corrected initial membranes; integrators stay so."""
         population = trial.population
         assert isinstance(population.model, RealNeuron)
         # What an integrator starts from is taken off again when it is read.
         if not population.model.fires:
-            return population
+            return trial
         for _ in range(self.rounds):
             error = by_channel(trial.activations) - by_channel(trial.run(population))
             times = _per_value(population) * population.divisor(self.timesteps)
             population = _shifted(population, "initial_membrane", error * times)
-        return population
+        return replace(trial, population=population)
 
 
 def _per_value(population: Population) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Calibration by layer: initial membranes and biases, on the spikes that really arrive.
+"""Calibration by layer: weights, initial membranes, biases, on the spikes that really arrive.
 
 References
 ----------
@@ -19,3 +19,4 @@ class Calibrated(RateCoding):
     bias_correction: int = 1
     membrane_correction: int = 1
     threshold_search: bool = True
+    weight_correction: bool = True

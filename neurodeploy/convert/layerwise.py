@@ -42,6 +42,7 @@ from neurodeploy.convert.option_types import check_option_types
 from neurodeploy.convert.refinement import Refinement
 from neurodeploy.convert.threshold_search import ThresholdSearch
 from neurodeploy.convert.thresholds import Activations, Calibration, check_rule, choose_ranges
+from neurodeploy.convert.weight_correction import WeightCorrection
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.connectivity import Connectivity, Sparse, identity
@@ -108,6 +109,8 @@ class LayerwiseMethod:
         Rounds in which every population's mean error moves into its initial membranes; 0: none.
     threshold_search : bool
         Try shares of every threshold on the spikes that really arrive, and take the best.
+    weight_correction : bool
+        Let the weights of every population expect what the spikes that really arrive get wrong.
     """
 
     timesteps: int = 32
@@ -123,6 +126,7 @@ class LayerwiseMethod:
     bias_correction: int = 1
     membrane_correction: int = 0
     threshold_search: bool = False
+    weight_correction: bool = False
 
     emits: ClassVar[Literal["binary", "signed", "graded"]] = "binary"
     default_input: ClassVar[str] = "current"
@@ -143,6 +147,11 @@ class LayerwiseMethod:
                 raise UsageError(
                     f"{name.replace('_', ' ')} {getattr(self, name)}: expected 0 or more rounds"
                 )
+        if self.weight_correction and not self.bias_correction:
+            raise UsageError(
+                "weight correction moves means, which biases take back: bias correction 0; use 1 "
+                "or more"
+            )
         if self.decode not in DECODES:
             raise UsageError(f"decode {self.decode!r}: expected one of {', '.join(DECODES)}")
         check_rule(self.normalization, self.scope)
@@ -159,6 +168,8 @@ class LayerwiseMethod:
     def refinements(self) -> tuple[Refinement, ...]:
         """What is calibrated on the spikes that really arrive, in this order."""
         steps: list[Refinement] = []
+        if self.weight_correction:
+            steps.append(WeightCorrection())
         if self.threshold_search:
             steps.append(ThresholdSearch())
         if self.membrane_correction:

@@ -2,7 +2,8 @@
 
 In the order of the netlist, each population runs on the spikes that the populations before it
 really emit (already refined), beside the activations that it should code; a refinement looks at
-both and changes the population. One file holds the walk, others the refinements.
+both and changes the population, or the weights of what it hears. One file holds the walk, others
+the refinements.
 """
 
 from __future__ import annotations
@@ -31,6 +32,37 @@ MIN_SAMPLES, MAX_SAMPLES = 16, 256
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A population that the one on trial hears.
+
+    Parameters
+    ----------
+    population : Population
+    raster : array ``[B, T, *shape]``
+        What it emitted; of a current ``[B, *shape]``, in every step.
+    activations : array ``[B, *shape]``
+        What it should code, in the units of the source network.
+    """
+
+    population: Population
+    raster: AnyArray
+    activations: AnyArray
+
+    @property
+    def emitted(self) -> AnyArray:
+        """What it emitted over a sample, added up as its coding counts: ``[B, *shape]``."""
+        return self.population.summed(self.raster)
+
+    def exact(self, timesteps: int) -> FloatArray:
+        """What this would be if it coded its activation to the digit: ``[B, *shape]``."""
+        unit = self.population.unit
+        assert unit is not None
+        return np.asarray(
+            self.activations * (self.population.divisor(timesteps) / self.population.spread(unit))
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One population on the spikes that reach it.
 
@@ -38,23 +70,34 @@ class Trial:
     ----------
     population : Population
         A firing population or an integrator, with a unit.
+    projections : tuple of RealProjection
+        All into it.
     activations : float array ``[B, *shape]``
         What it should code, in the units of the source network.
-    run : callable
-        Runs a version of the population; returns the values that it codes, ``[B, *shape]``, in the
-        same units.
+    sources : mapping
+        By name, those that it hears.
+    timesteps : int
+    execute : callable
+        Runs a version of the population, with projections.
     """
 
     population: Population
+    projections: tuple[RealProjection, ...]
     activations: AnyArray
-    run: Callable[[Population], AnyArray]
+    sources: Mapping[str, Source]
+    timesteps: int
+    execute: Callable[[Population, tuple[RealProjection, ...]], RunRecord]
+
+    def run(self, population: Population) -> AnyArray:
+        """The values that a version of the population codes, ``[B, *shape]``, in source units."""
+        return coded_values(population, self.execute(population, self.projections))
 
 
 class Refinement(Protocol):
-    """A frozen dataclass that changes one population for the better."""
+    """A frozen dataclass that changes one population, or what it hears, for the better."""
 
-    def __call__(self, trial: Trial) -> Population:
-        """The refined population: same name, shape and kind."""
+    def __call__(self, trial: Trial) -> Trial:
+        """The trial with its refined population: same name, shape and kind; or projections."""
 
 
 def n_refinement_samples(netlist: RealNetlist) -> int:
@@ -100,7 +143,9 @@ def refine(
 
     def visit(layer: Layer, value: AnyArray) -> None:
         nonlocal done
-        if not isinstance(layer, InputLayer):
+        if isinstance(layer, InputLayer):
+            walk.activations[layer.name] = value
+        else:
             walk.visit(layer.name, value)
         done += 1
         if progress is not None:
@@ -123,7 +168,8 @@ class _Walk:
         self.netlist = netlist
         self.simulate = simulate
         self.refinements = refinements
-        self.emitted: dict[str, AnyArray] = {n: np.asarray(v) for n, v in stimulus.items()}
+        self.rasters: dict[str, AnyArray] = {n: np.asarray(v) for n, v in stimulus.items()}
+        self.activations: dict[str, AnyArray] = {}
         self.remaining = {p.name: len(netlist.outgoing[p.name]) for p in netlist.populations}
         # Counts of classes clip what is negative: they are not meant to equal the source network's
         # values. Maps are counted with both signs.
@@ -137,32 +183,39 @@ class _Walk:
     def visit(self, name: str, activations: AnyArray) -> None:
         """Refine one population and keep what it emits."""
         incoming = self.netlist.incoming[name]
-        sources = {q.pre: self.emitted[q.pre] for q in incoming}
+        sources = {
+            q.pre: Source(self.netlist.by_name[q.pre], self.rasters[q.pre], self.activations[q.pre])
+            for q in incoming
+        }
         population = self.netlist.by_name[name]
 
-        def spikes_of(version: Population) -> RunRecord:
-            return _run_alone(self.netlist, version, incoming, sources, self.simulate)
+        def execute(version: Population, projections: tuple[RealProjection, ...]) -> RunRecord:
+            return _run_alone(self.netlist, version, projections, sources, self.simulate)
 
         refinable = isinstance(population.model, RealNeuron) and name not in self.counted
         # A population without input has nothing that could be wrong.
         if refinable and sources:
+            T = self.netlist.timesteps
+            trial = Trial(population, incoming, activations, sources, T, execute)
             for refinement in self.refinements:
-                trial = Trial(population, activations, lambda p: coded_values(p, spikes_of(p)))
-                population = refinement(trial)
-            self._replace(population)
+                trial = refinement(trial)
+            population, incoming = trial.population, trial.projections
+            self._replace(population, incoming)
         if self.remaining[name]:
-            emitted = spikes_of(population).spikes[name]
-            # What it drives opens its window when the first of these can arrive.
-            self.emitted[name] = np.roll(emitted, -population.lag, axis=1)
+            self.rasters[name] = execute(population, incoming).spikes[name]
+            self.activations[name] = activations
         for projection in incoming:
             self.remaining[projection.pre] -= 1
             if not self.remaining[projection.pre]:
-                self.emitted.pop(projection.pre)
+                del self.rasters[projection.pre], self.activations[projection.pre]
 
-    def _replace(self, population: Population) -> None:
+    def _replace(self, population: Population, incoming: tuple[RealProjection, ...]) -> None:
         before = self.netlist.by_name[population.name]
         populations = {p.name: p for p in self.netlist.populations} | {population.name: population}
-        projections = self.netlist.projections
+        refined = iter(incoming)
+        projections = tuple(
+            next(refined) if q.post == population.name else q for q in self.netlist.projections
+        )
         assert before.unit is not None
         assert population.unit is not None
         factor = np.broadcast_to(population.unit / before.unit, population.shape[:1])
@@ -222,19 +275,21 @@ def _run_alone(
     netlist: RealNetlist,
     population: Population,
     incoming: tuple[RealProjection, ...],
-    sources: Mapping[str, AnyArray],
+    sources: Mapping[str, Source],
     simulate: Simulate,
 ) -> RunRecord:
     """Run one population on recorded spikes; windows are aligned, so delays are all 1.
 
     Returns its spikes in few bits and, of an integrator, the last membrane alone.
     """
-    inputs = []
-    for name, values in sources.items():
-        source = netlist.by_name[name]
-        low, high = min(int(values.min()), 0), max(int(values.max()), 1)
-        model = Input("current" if source.is_current_input else "spikes", low, high)
-        inputs.append(Population(name, source.shape, model))
+    inputs, values = [], {}
+    for name, source in sources.items():
+        raster, heard = source.raster, source.population
+        low, high = min(int(raster.min()), 0), max(int(raster.max()), 1)
+        model = Input("current" if heard.is_current_input else "spikes", low, high)
+        inputs.append(Population(name, heard.shape, model))
+        # What it drives opens its window when the first of these can arrive.
+        values[name] = np.roll(raster, -heard.lag, axis=1) if heard.lag else raster
     outputs = tuple(o for o in netlist.outputs if o.population == population.name)
     alone = RealNetlist(
         population.name,
@@ -243,11 +298,11 @@ def _run_alone(
         outputs,
         netlist.timesteps,
     )
-    samples = len(next(iter(sources.values())))
+    samples = len(next(iter(values.values())))
     width = max(1, STEPS_AT_ONCE // (netlist.timesteps * max(p.size for p in alone.populations)))
     spikes, membranes = [], []
     for first in range(0, samples, width):
-        part = {n: v[first : first + width].astype(np.int64) for n, v in sources.items()}
+        part = {n: v[first : first + width].astype(np.int64) for n, v in values.items()}
         run = simulate(alone, part)
         if population.name in run.spikes:
             spikes.append(_narrow(run.spikes[population.name], population.name))

@@ -22,7 +22,7 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
         ),
         "calibrated": Entry(
             "neurodeploy.convert.calibrated:Calibrated",
-            "thresholds, initial membranes and biases calibrated on real spikes (Li 2021)",
+            "weights, thresholds, membranes and biases calibrated on real spikes (Li 2021)",
         ),
         "local-threshold": Entry(
             "neurodeploy.convert.local_threshold:LocalThreshold",

@@ -27,27 +27,25 @@ class ThresholdSearch:
 
     shares: tuple[float, ...] = SHARES
 
-    def __call__(self, trial: Trial) -> Population:
-        """The population with the best threshold of each channel."""
+    def __call__(self, trial: Trial) -> Trial:
+        """The trial of the population with the best threshold of each channel."""
         population = trial.population
         model = population.model
         assert isinstance(model, RealNeuron)
         if not model.fires:
-            return population
+            return trial
         channels = population.shape[0]
         best: FloatArray = np.ones(channels)
         least: FloatArray = np.full(channels, np.inf)
         correct = BiasCorrection(1)
         # Nearest to 1 first, which ties keep: a silent channel errs alike with every threshold.
         for share in sorted(self.shares, key=lambda s: abs(s - 1.0)):
-            version = correct(
-                replace(trial, population=scaled(population, np.full(channels, share)))
-            )
-            difference = trial.run(version) - trial.activations
+            version = replace(trial, population=scaled(population, np.full(channels, share)))
+            difference = trial.run(correct(version).population) - trial.activations
             error = np.square(difference).reshape(len(difference), channels, -1).mean(axis=(0, 2))
             better = error < least
             best, least = np.where(better, share, best), np.where(better, error, least)
-        return scaled(population, best)
+        return replace(trial, population=scaled(population, best))
 
 
 def scaled(population: Population, factor: FloatArray) -> Population:

@@ -48,7 +48,8 @@ def test_calibration_moves_the_mean_error_into_biases_and_membranes() -> None:
     module, T = network(), 5
     with torch.no_grad():
         wanted = module[2](module[1](module[0](torch.tensor(X)))).numpy().mean(axis=(0, 2, 3))
-    options: dict[str, Any] = {"timesteps": T, "threshold_search": False}
+    alone = {"threshold_search": False, "weight_correction": False}
+    options: dict[str, Any] = {"timesteps": T, **alone}
     none = convert("calibrated", module, bias_correction=0, membrane_correction=0, **options)
     before = hidden(none.netlist)[0]
     coded = run(none, X).spikes[before.name].mean(axis=(0, 1, 3, 4)) * before.unit
