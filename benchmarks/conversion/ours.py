@@ -37,12 +37,15 @@ SPARSE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("local-threshold", {"levels": 2}),
     ("rate", {"levels": 2, "normalization": "max", "initial_membrane": 0.35}),
 )
-# What a second look at the spikes that really arrive is worth: graded spikes have it by default.
+# What further looks at the spikes that really arrive are worth.
 REFINED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("graded", {"bias_correction": 1}),
     ("rate", {"bias_correction": 2}),
     ("signed-memory", {"bias_correction": 2}),
     ("channel-norm", {"bias_correction": 2}),
+    ("rate", {"weight_correction": True}),
+    ("signed-memory", {"weight_correction": True}),
+    ("bistable", {"weight_correction": True}),
 )
 
 

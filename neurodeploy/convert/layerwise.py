@@ -149,8 +149,8 @@ class LayerwiseMethod:
                 )
         if self.weight_correction and not self.bias_correction:
             raise UsageError(
-                "weight correction moves means, which biases take back: bias correction 0; use 1 "
-                "or more"
+                "weight correction moves means that biases take back, but bias correction is 0; "
+                "use 1 round or more"
             )
         if self.decode not in DECODES:
             raise UsageError(f"decode {self.decode!r}: expected one of {', '.join(DECODES)}")

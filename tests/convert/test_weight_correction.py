@@ -137,5 +137,5 @@ def test_it_comes_before_what_depends_on_it() -> None:
     assert first == WeightCorrection()
     assert type(last).__name__ == "BiasCorrection"
     assert WeightCorrection() not in RateCoding().refinements
-    with pytest.raises(UsageError, match="moves means, which biases take back: bias correction 0"):
+    with pytest.raises(UsageError, match="that biases take back, but bias correction is 0"):
         replace(LayerwiseMethod(), weight_correction=True, bias_correction=0)
