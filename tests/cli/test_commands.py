@@ -133,6 +133,7 @@ def test_options_of_the_method_and_the_encoding_reach_the_file(result: Any) -> N
         "bias_correction": 2,
         "membrane_correction": 0,
         "threshold_search": False,
+        "weight_correction": False,
     }
     (encoding,) = made["encodings"].values()
     assert (encoding["encoder"], encoding["levels"], encoding["seed"]) == ("poisson", 32, 5)
