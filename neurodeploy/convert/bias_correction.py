@@ -53,7 +53,6 @@ class BiasCorrection:
 class MembraneCorrection:
     """The mean error of each channel moves into its initial membrane, ``rounds`` times."""
 
-    timesteps: int
     rounds: int = 1
 
     def __call__(self, trial: Trial) -> Trial:
@@ -65,7 +64,7 @@ class MembraneCorrection:
             return trial
         for _ in range(self.rounds):
             error = by_channel(trial.activations) - by_channel(trial.run(population))
-            times = _per_value(population) * population.divisor(self.timesteps)
+            times = _per_value(population) * population.divisor(trial.timesteps)
             population = _shifted(population, "initial_membrane", error * times)
         return replace(trial, population=population)
 

@@ -173,7 +173,7 @@ class LayerwiseMethod:
         if self.threshold_search:
             steps.append(ThresholdSearch())
         if self.membrane_correction:
-            steps.append(MembraneCorrection(self.timesteps, self.membrane_correction))
+            steps.append(MembraneCorrection(self.membrane_correction))
         if self.bias_correction:
             steps.append(BiasCorrection(self.bias_correction))
         return tuple(steps)

@@ -26,7 +26,7 @@ from neurodeploy.convert.refinement import Source, Trial
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.netlist import RealProjection
 from neurodeploy.ir.neurons import RealNeuron
-from neurodeploy.ir.patches import has_rows, n_groups, patches, shrinkage
+from neurodeploy.ir.patches import has_rows, patches, row_groups, shrinkage
 
 DAMPING = 0.2
 """Least d, in mean variances of s: with 0.02 rather than 0.2, VGG (signed-memory, T = 16) agrees
@@ -40,8 +40,6 @@ PATCHES_PER_WEIGHT = 2
 class WeightCorrection:
     """Rows of weights that expect what their sources get wrong."""
 
-    damping: float = DAMPING
-
     def __call__(self, trial: Trial) -> Trial:
         """The trial with corrected weights; of what is no convolution or matrix, as they are."""
         model = trial.population.model
@@ -52,38 +50,38 @@ class WeightCorrection:
         return replace(
             trial,
             projections=tuple(
-                self._corrected(q, trial.sources[q.pre], trial.timesteps) for q in trial.projections
+                _corrected(q, trial.sources[q.pre], trial.timesteps) for q in trial.projections
             ),
         )
 
-    def _corrected(self, projection: RealProjection, source: Source, T: int) -> RealProjection:
-        connectivity = projection.connectivity
-        # A current is what it codes.
-        if not has_rows(connectivity) or source.population.is_current_input:
-            return projection
-        emitted, exact = source.emitted, source.exact(T)
-        weight = connectivity.weight
-        rows = weight.reshape(len(weight), -1).astype(np.float64)
-        per_group = len(rows) // n_groups(connectivity)
-        for g in range(n_groups(connectivity)):
-            own = slice(g * per_group, (g + 1) * per_group)
-            met = patches(connectivity, emitted, g)
-            wanted = patches(connectivity, exact, g)
-            rows[own] = self._learned(rows[own], met, wanted)
-        changed = connectivity.with_weight(rows.reshape(weight.shape))
-        return replace(projection, connectivity=changed)
 
-    def _learned(self, rows: FloatArray, met: FloatArray, wanted: FloatArray) -> FloatArray:
-        """Rows ``[N, K]`` that read ``met`` as they did ``wanted``, both ``[n, K]``."""
-        if len(met) < PATCHES_PER_WEIGHT * met.shape[1]:
-            return rows
-        met = met - met.mean(axis=0)
-        error = wanted - wanted.mean(axis=0) - met
-        moment = met.T @ met / len(met)
-        variance = float(np.diag(moment).mean())
-        if variance == 0:
-            return rows
-        damping = max(self.damping, shrinkage(met, moment)) * variance
-        moment[np.diag_indices_from(moment)] += damping
-        change = np.linalg.solve(moment, (met.T @ error / len(met)) @ rows.T).T
-        return np.where(rows == 0, 0.0, rows + change)
+def _corrected(projection: RealProjection, source: Source, T: int) -> RealProjection:
+    connectivity = projection.connectivity
+    # A current is what it codes.
+    if not has_rows(connectivity) or source.population.is_current_input:
+        return projection
+    emitted, exact = source.emitted, source.exact(T)
+    weight = connectivity.weight
+    rows = weight.reshape(len(weight), -1).astype(np.float64)
+    for g, own in enumerate(row_groups(connectivity)):
+        met = patches(connectivity, emitted, g)
+        wanted = patches(connectivity, exact, g)
+        rows[own] = _learned(rows[own], met, wanted)
+    changed = connectivity.with_weight(rows.reshape(weight.shape))
+    return replace(projection, connectivity=changed)
+
+
+def _learned(rows: FloatArray, met: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Rows ``[N, K]`` that read ``met`` as they did ``wanted``, both ``[n, K]``."""
+    if len(met) < PATCHES_PER_WEIGHT * met.shape[1]:
+        return rows
+    met = met - met.mean(axis=0)
+    error = wanted - wanted.mean(axis=0) - met
+    moment = met.T @ met / len(met)
+    variance = float(np.diag(moment).mean())
+    if variance == 0:
+        return rows
+    damping = max(DAMPING, shrinkage(met, moment)) * variance
+    moment[np.diag_indices_from(moment)] += damping
+    change = np.linalg.solve(moment, (met.T @ error / len(met)) @ rows.T).T
+    return np.where(rows == 0, 0.0, rows + change)

@@ -19,9 +19,11 @@ def has_rows(connectivity: Connectivity) -> TypeGuard[Conv | Dense]:
     return isinstance(connectivity, Conv | Dense)
 
 
-def n_groups(connectivity: Conv | Dense) -> int:
-    """Groups of channels; the rows of each meet patches of their own."""
-    return connectivity.groups if isinstance(connectivity, Conv) else 1
+def row_groups(connectivity: Conv | Dense) -> list[slice]:
+    """The rows of each group of channels, which meet patches of their own."""
+    groups = connectivity.groups if isinstance(connectivity, Conv) else 1
+    size = len(connectivity.weight) // groups
+    return [slice(first, first + size) for first in range(0, groups * size, size)]
 
 
 def patches(connectivity: Conv | Dense, values: AnyArray, group: int) -> FloatArray:

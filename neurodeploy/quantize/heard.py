@@ -24,7 +24,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Conv, Dense
-from neurodeploy.ir.patches import n_groups, patches, shrinkage
+from neurodeploy.ir.patches import patches, row_groups, shrinkage
 
 BLOCK = 2048
 """Weights of a neuron that take over each other's errors."""
@@ -85,21 +85,19 @@ class Heard:
         centered : bool
             Whether a bias takes back the mean change.
         """
-        rows = connectivity.weight.reshape(len(connectivity.weight), -1)
         window = connectivity.window if isinstance(connectivity, Conv) else None
-        groups = n_groups(connectivity)
-        per_group = len(rows) // groups
-        for g in range(groups):
+        groups = row_groups(connectivity)
+        for g, rows in enumerate(groups):
             met = None
-            for columns in blocks(rows.shape[1]):
-                key = (source, window, groups, g, columns.start, columns.stop, centered)
+            for columns in blocks(connectivity.weight[0].size):
+                key = (source, window, len(groups), g, columns.start, columns.stop, centered)
                 factor = self._kept.pop(key, None)
                 if factor is None:
                     if met is None:
                         met = patches(connectivity, self.emissions[source], g)
                     factor = _factor(_second_moment(met[:, columns], centered))
                 self._keep(key, factor)
-                yield slice(g * per_group, (g + 1) * per_group), columns, factor
+                yield rows, columns, factor
 
     def _keep(self, key: tuple[Any, ...], factor: Factor) -> None:
         self._kept[key] = factor

@@ -119,24 +119,22 @@ class _Tally:
             raise UsageError(f"{self.netlist.name}: has no output to evaluate")
         self.outputs = {o.population: o for o in self.netlist.outputs}
         self.only = next(iter(self.outputs)) if classifies(self.netlist) else None
-        # An integrator that is not read has nothing to compare.
-        coded = {} if self.graph is None else coding_populations(self.netlist)
-        self.hidden = [n for n in coded if not is_integrator(self.netlist.by_name[n])]
-        self.compared = {n: coded[n] for n in (*self.hidden, *self.outputs) if n in coded}
+        self.coded = {} if self.graph is None else coding_populations(self.netlist)
+        self.hidden = [name for name in self.coded if name not in self.outputs]
         self.emitting = [
             p.name
             for p in self.netlist.populations
             if not isinstance(p.model, Input) and not is_integrator(p)
         ]
-        self.correlations = {name: Correlation() for name in self.compared}
-        self.squares = {n: [0.0, 0] for n in self.outputs if n in coded}
+        self.correlations = {name: Correlation() for name in self.coded}
+        self.squares = {name: 0.0 for name in self.coded if name in self.outputs}
         self.samples = self.spikes = self.tied = self.agreeing = self.correct_source = 0
         self.correct: IntArray | None = None
 
     @property
     def bytes_per_sample(self) -> int:
         """Of rates, activations, and the pairs of the largest population that are correlated."""
-        sizes = [self.netlist.by_name[name].size for name in self.compared]
+        sizes = [self.netlist.by_name[name].size for name in self.coded]
         return 16 * sum(sizes) + 64 * max(sizes, default=0) + 1
 
     def add(
@@ -160,18 +158,17 @@ class _Tally:
             self.correct = right if self.correct is None else self.correct + right
         if self.graph is None:
             return
-        nodes = sorted({*self.compared.values(), *self.graph.outputs})
+        nodes = sorted({*self.coded.values(), *self.graph.outputs})
         activations = evaluate_source(self.graph, x, nodes)
         if decided is not None:
             theirs = classify(activations[self.graph.outputs[0]]).labels
             self.agreeing += int((decided.labels == theirs).sum())
             if labels is not None:
                 self.correct_source += int((theirs == labels).sum())
-        for name, node in self.compared.items():
+        for name, node in self.coded.items():
             if name in answers:
                 found = answers[name]
-                self.squares[name][0] += float(np.square(found - activations[node]).sum())
-                self.squares[name][1] += found.size
+                self.squares[name] += float(np.square(found - activations[node]).sum())
             else:
                 found = decoded_rates(self.netlist.by_name[name], summary.rates[name], T)
             self.correlations[name].add(found, activations[node])
@@ -193,7 +190,10 @@ class _Tally:
             self.spikes / n,
             None if self.only is None else self.tied / n,
             {name: c.value for name, c in self.correlations.items()},
-            {name: math.sqrt(total / size) for name, (total, size) in self.squares.items()},
+            {
+                name: math.sqrt(total / (n * self.netlist.by_name[name].size))
+                for name, total in self.squares.items()
+            },
         )
 
 

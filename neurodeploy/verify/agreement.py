@@ -54,11 +54,16 @@ def part_of(x: AnyArray | Mapping[str, AnyArray], samples: slice) -> AnyArray | 
 
 
 def coding_populations(netlist: IntegerNetlist | RealNetlist) -> dict[str, str]:
-    """Population -> node of the source network, for those that code one."""
+    """Population -> node of the source network, for those that code one.
+
+    An integrator that is not read has nothing to compare.
+    """
+    read = {o.population for o in netlist.outputs}
     return {
         p.name: p.source
         for p in netlist.populations
         if p.source is not None and p.unit is not None and not isinstance(p.model, Input)
+        if p.name in read or not is_integrator(p)
     }
 
 

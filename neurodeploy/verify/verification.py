@@ -21,7 +21,6 @@ from neurodeploy.verify.agreement import (
     coding_populations,
     decoded_rates,
     evaluate_source,
-    is_integrator,
     part_of,
 )
 from neurodeploy.verify.compare import (
@@ -238,12 +237,7 @@ class _SourceComparison:
         self.netlist = netlist
         self.graph = graph
         self.outputs = {o.population: o for o in netlist.outputs}
-        # An integrator that is not read has nothing to compare.
-        self.coded = {
-            name: node
-            for name, node in coding_populations(netlist).items()
-            if name in self.outputs or not is_integrator(netlist.by_name[name])
-        }
+        self.coded = coding_populations(netlist)
         self.correlations = {name: Correlation() for name in self.coded}
         self.same: list[AnyArray] = []
 
