@@ -16,8 +16,10 @@ from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
 from neurodeploy.targets.base import Deployment, Target, Violation, state_violations
-from neurodeploy.targets.brian2 import network as networks
-from neurodeploy.targets.brian2.plan import Plan, describe, make_plan, read_plan, write_plan
+from neurodeploy.targets.brian2.files import read_plan, write_plan
+from neurodeploy.targets.brian2.network import build_network
+from neurodeploy.targets.brian2.plan import Plan, describe, make_plan
+from neurodeploy.targets.brian2.recording import feed, recorded_membranes, recorded_spikes
 from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, unavailable
 
 INDEX_LIMIT = 2**31 - 1
@@ -82,8 +84,8 @@ class Brian2Deployment(Deployment):
         spikes, traces = self._watched(record, membranes)
         codegen = self.options["codegen"]
         with quiet_preferences(codegen) as brian2:
-            network = networks.build_network(self.plan, batch, codegen, spikes, traces)
-            networks.feed(brian2, network, self.plan, values)
+            network = build_network(self.plan, batch, codegen, spikes, traces)
+            feed(brian2, network, self.plan, values)
         return network
 
     def simulate(self, network: Any, progress: Progress | None = None) -> None:
@@ -127,9 +129,9 @@ class Brian2Deployment(Deployment):
         spikes, membranes = {}, {}
         for group in self.plan.groups:
             if group.kind in ("current", "spikes") or f"{group.object}_spikes" in network:
-                spikes[group.name] = networks.recorded_spikes(network, self.plan, group)
+                spikes[group.name] = recorded_spikes(network, self.plan, group)
             if f"{group.object}_membrane" in network:
-                membranes[group.name] = networks.recorded_membranes(network, self.plan, group)
+                membranes[group.name] = recorded_membranes(network, self.plan, group)
         return RunRecord(self.plan.timesteps, spikes, membranes)
 
     def run(
@@ -148,13 +150,13 @@ class Brian2Deployment(Deployment):
         parts: list[RunRecord] = []
         codegen = self.options["codegen"]
         with quiet_preferences(codegen) as brian2:
-            network = networks.build_network(self.plan, width, codegen, spikes, traces)
+            network = build_network(self.plan, width, codegen, spikes, traces)
             if batch > width:
                 network.store()
             for first in range(0, batch, width):
                 if first:
                     network.restore()
-                networks.feed(brian2, network, self.plan, _slice(values, first, width))
+                feed(brian2, network, self.plan, _slice(values, first, width))
                 self.simulate(network, _share(progress, first // width, -(-batch // width)))
                 parts.append(self.record(network))
         del network

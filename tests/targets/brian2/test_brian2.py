@@ -26,7 +26,8 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.targets.base import load_deployment
 from neurodeploy.targets.brian2 import session
-from neurodeploy.targets.brian2.plan import make_plan, read_plan, write_plan
+from neurodeploy.targets.brian2.files import read_plan, write_plan
+from neurodeploy.targets.brian2.plan import make_plan
 from neurodeploy.targets.brian2.target import Brian2Deployment, Brian2Target
 from tests.conformance.cases import Case, case, differences, expected
 

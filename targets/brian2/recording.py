@@ -1,0 +1,62 @@
+"""What goes into a Network, and from its monitors to a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import IntArray
+from neurodeploy.targets.brian2.plan import Group, Plan
+
+
+def feed(brian2: Any, network: Any, plan: Plan, stimulus: Mapping[str, IntArray]) -> None:
+    """Set the inputs of a Network to ``[batch, *shape]`` or ``[batch, T, *shape]``."""
+    for group in plan.groups:
+        if group.kind == "current":
+            network[group.object].q = stimulus[group.name].reshape(-1).astype(np.float64)
+        elif group.kind == "spikes":
+            values = stimulus[group.name]
+            steps = np.moveaxis(values, 1, 0).reshape(plan.timesteps, -1)
+            network[group.object].namespace["raster"] = brian2.TimedArray(
+                steps.astype(np.float64), dt=plan.dt * brian2.second, name=f"{group.object}_raster"
+            )
+
+
+def recorded_spikes(network: Any, plan: Plan, group: Group) -> IntArray:
+    """What a group emitted: int64 ``[batch, T, *shape]``, aligned by its window."""
+    made = network[group.object]
+    batch = made.N // group.size
+    T = plan.timesteps
+    if group.kind == "current":
+        values = np.rint(np.asarray(made.q[:])).reshape(batch, 1, *group.shape)
+        return np.repeat(values.astype(np.int64), T, axis=1)
+    if group.kind == "spikes":
+        steps = np.rint(np.asarray(made.namespace["raster"].values)).astype(np.int64)
+        return np.moveaxis(steps.reshape(T, batch, *group.shape), 0, 1)
+    result = np.zeros((batch, T, group.size), dtype=np.int64)
+    for ending, sign in (("spikes", 1), ("negative_spikes", -1)):
+        name = f"{group.object}_{ending}"
+        if name not in network:
+            continue
+        monitor = network[name]
+        sample, neuron = np.divmod(np.asarray(monitor.i[:]), group.size)
+        step = _steps(monitor, plan) - group.depth
+        payload = np.rint(np.asarray(monitor.s[:])) if group.graded else sign
+        result[sample, step, neuron] = payload
+    return result.reshape(batch, T, *group.shape)
+
+
+def recorded_membranes(network: Any, plan: Plan, group: Group) -> IntArray:
+    """Membranes of a group: int64 ``[batch, T, *shape]``, aligned by its window."""
+    monitor = network[f"{group.object}_membrane"]
+    step = _steps(monitor, plan) - group.depth
+    inside = np.asarray(monitor.v)[:, (step >= 0) & (step < plan.timesteps)]
+    values = np.rint(inside).astype(np.int64).reshape(-1, group.size, plan.timesteps)
+    return np.moveaxis(values, 2, 1).reshape(-1, plan.timesteps, *group.shape)
+
+
+def _steps(monitor: Any, plan: Plan) -> IntArray:
+    # Times are stored in seconds; k * dt is within rounding of the step.
+    return np.rint(np.asarray(monitor.t) / plan.dt).astype(np.int64)
