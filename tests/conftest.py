@@ -14,6 +14,29 @@ ROOT = Path(__file__).resolve().parent.parent
 # Those tests are about an environment that has Lava and lacks torch.
 collect_ignore = ["py310"] if importlib.util.find_spec("torch") else []
 
+NO_SHARED = "no data/ and models/ in"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where nothing should be missing (``make test``), a skip is a failure of the run."""
+    if os.environ.get("NEURODEPLOY_NO_SKIP") and _unexpected_skips(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if os.environ.get("NEURODEPLOY_NO_SKIP"):
+        for reason in _unexpected_skips(terminalreporter.config):
+            terminalreporter.write_line(f"skipped, but nothing should be missing: {reason}")
+
+
+def _unexpected_skips(config: pytest.Config) -> list[str]:
+    """Reasons of skips, but for the data and networks that the project does without."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return []  # a worker: its tests are counted where they are reported
+    reasons = (str(report.longrepr[2]) for report in reporter.stats.get("skipped", []))
+    return [reason for reason in reasons if NO_SHARED not in reason]
+
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
@@ -25,7 +48,7 @@ def shared_dir() -> Path:
     """The folder with the test data and trained networks, or a skip where it is absent."""
     folder = Path(os.environ.get("NEURODEPLOY_SHARED") or ROOT.parent / "shared")
     if not (folder / "data").is_dir() or not (folder / "models").is_dir():
-        pytest.skip(f"no data/ and models/ in {folder}; set NEURODEPLOY_SHARED")
+        pytest.skip(f"{NO_SHARED} {folder}; set NEURODEPLOY_SHARED")
     return folder
 
 
