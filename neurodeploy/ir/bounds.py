@@ -2,7 +2,8 @@
 
 Interval arithmetic over the window, neuron by neuron: weights, exponents, payload ranges, T,
 biases, initial membranes, leak and reset enter; nothing is measured. Outside these intervals
-nothing can happen, so wrapping, clipping and saturation cannot differ between executors.
+nothing can happen, so wrapping, clipping and saturation cannot differ between executors. Intervals
+stop growing at :data:`PROVABLE`: what reaches it is not proved, and no executor runs it.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from neurodeploy.errors import CapacityError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.fixed_point import trunc0_decay
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.neurons import MAX_QUANTITY, Input, IntegerNeuron, MaxPool
 
 STATE_LIMIT = 2**23 - 1
 """V: the largest magnitude of any state of the contract."""
 
-
-# Far beyond every limit and far below 64 bits: intervals stop growing here instead of wrapping.
-_HUGE = 2**44
+PROVABLE = MAX_QUANTITY
+"""Magnitude that no proved value reaches: 64 bits hold every sum and product of those below."""
 
 
 @dataclass(frozen=True, slots=True)
 class PopulationBounds:
     """Intervals per neuron, each an int64 array of the population's shape.
 
-    ``a``: synaptic input of one step (for pooling: of ``input_shape``). ``u``: current, times the
-    gain of its step. ``v``: membrane after integration, before the reset. ``spike_low``,
-    ``spike_high``: payload range of the population.
+    ``a``: synaptic input of one step. ``u``: current, times the gain of its step. ``v``: membrane
+    after integration, before the reset. For pooling, ``a`` and ``u`` are of ``input_shape``, u is
+    the accumulated input and v its maximum. ``spike_low``, ``spike_high``: payload range of the
+    population. ``emitted``: the most that m of a neuron with memory can count.
     """
 
     a_low: IntArray
@@ -43,12 +44,18 @@ class PopulationBounds:
     v_high: IntArray
     spike_low: int
     spike_high: int
+    emitted: int = 0
 
     @property
     def magnitude(self) -> int:
         """Largest magnitude of a, u and v."""
         both = (self.a_low, self.a_high, self.u_low, self.u_high, self.v_low, self.v_high)
         return max(int(np.abs(x).max()) for x in both)
+
+    @property
+    def proved(self) -> bool:
+        """Whether every value stays below :data:`PROVABLE`: the intervals then hold."""
+        return max(self.magnitude, self.emitted) < PROVABLE
 
 
 def spike_range(population: Population) -> tuple[int, int]:
@@ -68,7 +75,7 @@ def projection_interval(
 ) -> tuple[IntArray, IntArray]:
     """Interval of ``(W . s) << e`` for every ``s`` in [low, high]: ``post_shape`` each."""
     positive, negative = projection.connectivity.row_sums()
-    # Terms of one sign: doubles are exact wherever the result stays below _HUGE.
+    # Terms of one sign: doubles are exact wherever the result stays below PROVABLE.
     least = positive.astype(np.float64) * low + negative.astype(np.float64) * high
     most = positive.astype(np.float64) * high + negative.astype(np.float64) * low
     scale = 2.0 ** projection.shift()
@@ -76,7 +83,12 @@ def projection_interval(
 
 
 def _clipped(interval: AnyArray) -> IntArray:
-    return np.clip(interval, -_HUGE, _HUGE).astype(np.int64)
+    return np.clip(interval, -PROVABLE, PROVABLE).astype(np.int64)
+
+
+def _times(values: IntArray, factor: int) -> IntArray:
+    """The clipped product, which may exceed 64 bits; doubles are exact below PROVABLE."""
+    return _clipped(values * float(factor))
 
 
 def prove_bounds(
@@ -102,17 +114,15 @@ def prove_bounds(
         for projection in netlist.incoming[name]:
             low, high = projection_interval(projection, *ranges[projection.pre])
             # A projection may also contribute nothing (outside the window of its source).
-            a_low = a_low + np.minimum(low, 0)
-            a_high = a_high + np.maximum(high, 0)
+            a_low = _clipped(a_low + np.minimum(low, 0))
+            a_high = _clipped(a_high + np.maximum(high, 0))
         if isinstance(population.model, MaxPool):
             pool = population.model
-            bottom, top = (
-                pool.maximum(_clipped(total * float(T))[None])[0] for total in (a_low, a_high)
-            )
-            none = np.zeros(population.shape, dtype=np.int64)
+            least, most = _times(a_low, T), _times(a_high, T)
+            bottom, top = (pool.maximum(total[None])[0] for total in (least, most))
             lowest = np.minimum(bottom, 0)
             spikes = ranges[name]
-            bounds[name] = PopulationBounds(a_low, a_high, none, none, lowest, top, *spikes)
+            bounds[name] = PopulationBounds(a_low, a_high, least, most, lowest, top, *spikes)
         else:
             assert isinstance(population.model, IntegerNeuron)
             bounds[name] = _integrate(population, population.model, a_low, a_high, T, ranges[name])
@@ -156,22 +166,34 @@ def _integrate(
     u_low = u_high = np.zeros(population.shape, dtype=np.int64)
     low, high = v0, v0
     extremes = [u_low, u_high, v0, v0]
+    emitted = 0
     for t in range(T):
         g, h = model.gains(t)
         u_low = _clipped(trunc0_decay(u_low, model.current_decay) + a_low)
         u_high = _clipped(trunc0_decay(u_high, model.current_decay) + a_high)
-        low = _clipped(trunc0_decay(low, model.membrane_decay) + _clipped((u_low + bias) * g))
-        high = _clipped(trunc0_decay(high, model.membrane_decay) + _clipped((u_high + bias) * g))
+        low = _clipped(trunc0_decay(low, model.membrane_decay) + _times(u_low + bias, g))
+        high = _clipped(trunc0_decay(high, model.membrane_decay) + _times(u_high + bias, g))
         extremes = [
-            np.minimum(extremes[0], _clipped(u_low * g)),
-            np.maximum(extremes[1], _clipped(u_high * g)),
+            np.minimum(extremes[0], _times(u_low, g)),
+            np.maximum(extremes[1], _times(u_high, g)),
             np.minimum(extremes[2], low),
             np.maximum(extremes[3], high),
         ]
         if h:
+            if model.memory:
+                emitted = min(emitted + h * _most_emitted(population, model, high, h), PROVABLE)
             low, high = _after_reset(population, model, low, high, h)
-    u_least, u_most, v_least, v_most = extremes
-    return PopulationBounds(a_low, a_high, u_least, u_most, v_least, v_most, *payload)
+    return PopulationBounds(a_low, a_high, *extremes, *payload, emitted)
+
+
+def _most_emitted(population: Population, model: IntegerNeuron, high: IntArray, gain: int) -> int:
+    """Largest payload of any v up to ``high``."""
+    assert model.threshold is not None
+    theta = population.spread(model.threshold) * gain
+    k = np.minimum(np.maximum(high, 0) // theta, model.payload_max)
+    # A power of two may be the next one.
+    most = k if model.payload_code == "integer" else np.minimum(2 * k, model.payload_max)
+    return int(most.max())
 
 
 def _after_reset(
@@ -205,7 +227,7 @@ def _after_reset(
             top = np.where(back, np.maximum(top, over), top)
         else:
             rest = -_remainder(-low, theta_neg, model)
-            bottom = np.where(back, np.minimum(rest, np.minimum(bottom, 0)), bottom)
+            bottom = np.where(back, np.minimum(rest, np.where(fires, -owed, rest)), bottom)
             top = np.where(back, np.maximum(top, _owed(-low, theta_neg, model)), top)
     return bottom, top
 
@@ -240,8 +262,25 @@ def _owed(v: IntArray, theta: IntArray, model: IntegerNeuron) -> IntArray:
 def check_bounds(
     bounds: Mapping[str, PopulationBounds], limit: int = STATE_LIMIT, what: str = "24-bit state"
 ) -> list[tuple[str, int]]:
-    """Populations whose proved magnitude exceeds ``limit``: (name, magnitude)."""
-    return [(n, b.magnitude) for n, b in bounds.items() if b.magnitude > limit]
+    """Populations whose magnitude exceeds ``limit`` or is not proved: (name, magnitude)."""
+    return [(n, b.magnitude) for n, b in bounds.items() if b.magnitude > limit or not b.proved]
+
+
+def require_proved(bounds: Mapping[str, PopulationBounds]) -> None:
+    """Refuse what no executor can compute: values that are not proved below :data:`PROVABLE`.
+
+    Raises
+    ------
+    CapacityError
+        Naming the population, the limit and the remedy.
+    """
+    for name, proved in bounds.items():
+        if not proved.proved:
+            raise CapacityError(
+                f"{name}: worst-case values are not proved below {PROVABLE}, beyond which no "
+                "executor is exact; use fewer time steps, fewer weight bits, smaller inputs or "
+                "smaller gains"
+            )
 
 
 def require_bounds(netlist: IntegerNetlist, timesteps: int | None = None) -> None:
@@ -253,7 +292,9 @@ def require_bounds(netlist: IntegerNetlist, timesteps: int | None = None) -> Non
         Naming the population, the bound, the limit and the remedy.
     """
     T = netlist.window(timesteps)
-    for name, magnitude in check_bounds(prove_bounds(netlist, T)):
+    bounds = prove_bounds(netlist, T)
+    require_proved(bounds)
+    for name, magnitude in check_bounds(bounds):
         raise CapacityError(
             f"{name}: worst-case state {magnitude} over T = {T} steps exceeds {STATE_LIMIT} "
             "(24 bits); use fewer time steps, or quantize with fewer --weight-bits"

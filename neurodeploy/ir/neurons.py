@@ -58,8 +58,10 @@ PAYLOAD_CODES: tuple[PayloadCode, ...] = ("integer", "power_of_two")
 PoolRule = Literal["maximum", "winner"]
 POOL_RULES: tuple[PoolRule, ...] = ("maximum", "winner")
 MAX_INPUT_MAGNITUDE = 2**31 - 1
-# Far above every state, and far enough below 64 bits that no sum of a few of them wraps.
-MAX_QUANTITY = 2**48
+# Of thresholds, biases and initial membranes, also times the gain of a step, and of payloads. 20
+# bits above every state of the contract, and low enough that 64 bits hold what a decay multiplies
+# by 2^12. Bounds are proved up to here (:data:`neurodeploy.ir.bounds.PROVABLE`).
+MAX_QUANTITY = 2**44
 # Below everything that a pool can accumulate: what a padded cell of a signed pool counts as.
 PADDED = -(2**50)
 MAX_GAIN = 2**20
@@ -253,8 +255,8 @@ class Neuron:
         if self.reset not in RESETS:
             raise NetlistError(f"reset {self.reset!r}; expected one of {', '.join(RESETS)}")
         object.__setattr__(self, "payload_max", whole(self.payload_max, "payload_max"))
-        if self.payload_max < 1:
-            raise NetlistError(f"payload_max {self.payload_max}; expected at least 1")
+        if not 1 <= self.payload_max <= MAX_QUANTITY:
+            raise NetlistError(f"payload_max {self.payload_max}; expected 1 to {MAX_QUANTITY}")
         if self.threshold is None and (self.negative_threshold is not None or self.payload_max > 1):
             raise NetlistError("a population without threshold cannot be signed or graded")
         if self.payload_code not in PAYLOAD_CODES:
@@ -394,6 +396,25 @@ class IntegerNeuron(Neuron):
                 raise NetlistError(f"{name} {getattr(self, name)} is outside 0..{DECAY_ONE}")
         if self.has_gains and (self.current_decay, self.membrane_decay) != (DECAY_ONE, 0):
             raise NetlistError("gains allow neither leak nor current memory")
+        for name, gains in (
+            ("threshold", "firing_gain"),
+            ("negative_threshold", "firing_gain"),
+            ("bias", "input_gain"),
+        ):
+            self._verify_product(name, gains)
+
+    def _verify_product(self, name: str, gains: str) -> None:
+        """Refuse a quantity that the largest gain of a step takes beyond what is computed with."""
+        gain = max(getattr(self, gains), default=1)
+        values = getattr(self, name)
+        if values is None or not values.size:
+            return
+        largest = max(int(values.max()), int(values.min()), key=abs)
+        if abs(largest) * gain > MAX_QUANTITY:
+            raise NetlistError(
+                f"{name} {largest} times {gains} {gain} is {largest * gain}, beyond {MAX_QUANTITY} "
+                f"in magnitude; use a smaller {name}, or smaller gains"
+            )
 
 
 Model = Input | MaxPool | RealNeuron | IntegerNeuron

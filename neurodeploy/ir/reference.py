@@ -13,6 +13,7 @@ import numpy as np
 
 from neurodeploy.errors import UnknownNameError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.bounds import prove_bounds, require_proved
 from neurodeploy.ir.fixed_point import trunc0_decay
 from neurodeploy.ir.netlist import (
     IntegerNetlist,
@@ -138,6 +139,8 @@ def run_reference(
 
     Raises
     ------
+    CapacityError
+        If the values of an integer netlist are not proved to fit 64 bits.
     DataError
         If the stimulus does not fit.
     NetlistError
@@ -148,6 +151,8 @@ def run_reference(
     T = netlist.window(timesteps)
     _expect_populations(netlist, (*(record or ()), *membranes))
     values, batch = checked_stimulus(netlist, stimulus, T)
+    if isinstance(netlist, IntegerNetlist):
+        require_proved(prove_bounds(netlist, T))
     number = np.int64 if isinstance(netlist, IntegerNetlist) else np.float64
     plan = netlist.schedule
     delay = {id(q): d for q, d in zip(netlist.projections, plan.delays, strict=True)}

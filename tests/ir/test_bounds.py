@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from neurodeploy.errors import CapacityError, NetlistError
+from neurodeploy.errors import CapacityError
 from neurodeploy.ir import reference
 from neurodeploy.ir.bounds import (
     STATE_LIMIT,
@@ -21,7 +21,7 @@ from neurodeploy.ir.bounds import (
 from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
 from tests.conformance.cases import CASES, case
 from tests.conformance.netlists import (
     current,
@@ -31,66 +31,8 @@ from tests.conformance.netlists import (
     project,
     spikes,
 )
+from tests.ir.adversaries import any_stimulus, assert_inside
 from tests.ir.strategies import netlists, seeds
-
-
-class Watch(reference._PopulationState):
-    """The reference's state, which remembers the extremes before each reset."""
-
-    seen: dict[str, list[tuple[np.ndarray, ...]]]
-
-    def step(self, a: np.ndarray) -> np.ndarray:
-        self.latest = a
-        emitted = super().step(a)
-        if not hasattr(self, "before"):
-            self.before = self.v
-        name = self.population.name
-        Watch.seen.setdefault(name, []).append((a, self.u, self.before, emitted))
-        return emitted
-
-    def _fire(self, model: object, h: int) -> np.ndarray:
-        self.before = self.v
-        return super()._fire(model, h)  # type: ignore[arg-type]
-
-    def _pool(self, model: object, a: np.ndarray) -> np.ndarray:
-        change = super()._pool(model, a)  # type: ignore[arg-type]
-        self.before = self.v
-        return change
-
-
-def assert_inside(netlist: IntegerNetlist, stimulus: dict[str, np.ndarray]) -> None:
-    bounds = prove_bounds(netlist)
-    Watch.seen = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "_PopulationState", Watch)
-        reference.run_reference(netlist, stimulus)
-    assert set(Watch.seen) == set(bounds)
-    for name, states in Watch.seen.items():
-        b = bounds[name]
-        for a, u, v, s in states:
-            assert ((b.a_low <= a) & (a <= b.a_high)).all(), name
-            assert ((b.u_low <= u) & (u <= b.u_high)).all(), name
-            assert ((b.v_low <= v) & (v <= b.v_high)).all(), name
-            assert ((b.spike_low <= s) & (s <= b.spike_high)).all(), name
-
-
-def any_stimulus(netlist: IntegerNetlist, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Per sample: the lowest value throughout, the highest, either of them, anything."""
-    given_to = {}
-    for p in netlist.inputs:
-        assert isinstance(p.model, Input)
-        low, high = p.model.low, p.model.high
-        lead = (netlist.timesteps,) if p.model.kind == "spikes" else ()
-        shape = (*lead, *p.shape)
-        given_to[p.name] = np.stack(
-            [
-                np.full(shape, low),
-                np.full(shape, high),
-                np.where(rng.random(shape) < 0.5, low, high),
-                rng.integers(low, high + 1, shape),
-            ]
-        )
-    return given_to
 
 
 @given(netlists(), seeds)
@@ -218,11 +160,3 @@ def test_a_cycle_of_pools_alone_has_no_bound() -> None:
     links = tuple(IntegerProjection(a, b, identity((1, 2), 1)) for a, b in ("pq", "qp"))
     with pytest.raises(CapacityError, match="remove the cycle"):
         prove_bounds(IntegerNetlist("loop", pools, links, (), 5))
-
-
-@pytest.mark.parametrize("value", [2**62, -(2**63), 2**49])
-def test_quantities_beyond_any_proof_are_refused(value: int) -> None:
-    with pytest.raises(NetlistError, match="bias exceeds"):
-        IntegerNeuron(np.array(3), np.array(value), np.array(0))
-    with pytest.raises(NetlistError, match="bias exceeds"):
-        IntegerNeuron(np.array(3), np.array(2**64 - 1, dtype=np.uint64), np.array(0))
