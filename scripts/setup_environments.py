@@ -225,8 +225,10 @@ def installed_version(folder: Path) -> str | None:
 def digest(root: Path, wanted: Environment, version: str) -> str:
     """Return what the stamp must say for the environment to be up to date."""
     total = hashlib.sha256(f"{root}\n{version}\n".encode())
-    for name in (wanted.requirements, "pyproject.toml"):
+    for name in (wanted.requirements, "pyproject.toml", "setup.py"):
         total.update((root / name).read_bytes())
+    for path in sorted((root / "neurodeploy/simulate/native").glob("*.[chi]*")):
+        total.update(path.read_bytes())
     return total.hexdigest()
 
 

@@ -148,10 +148,15 @@ class Population:
     def summed(self, spikes: AnyArray) -> AnyArray:
         """Payloads ``[B, T, *shape]`` added up as the coding counts them: ``[B, *shape]``."""
         wide: AnyArray = spikes.astype(np.int64 if spikes.dtype.kind in "iu" else np.float64)
-        if self.coding == "sum" and self._changing_gains:
-            gains = np.array(self._changing_gains[: spikes.shape[1]])
+        if self.rate_gain:
+            gains = np.array(self.rate_gain[: spikes.shape[1]])
             wide *= gains.reshape(1, -1, *(1,) * len(self.shape))
         return np.asarray(wide.sum(axis=1))
+
+    @property
+    def rate_gain(self) -> tuple[int, ...]:
+        """What a payload counts in each step where :meth:`summed` adds it up; empty: 1."""
+        return self._changing_gains if self.coding == "sum" else ()
 
     @property
     def _changing_gains(self) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
-"""The fast exact engine: many samples at once, layer by layer, in PyTorch.
+"""The fast exact engine: integer netlists on native kernels, real-valued ones in PyTorch.
 
-PyTorch is imported by the first call, not with this package.
+Where the native library is not built, integer netlists run in PyTorch too. PyTorch is imported by
+the first call that needs it, not with this package.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from neurodeploy.errors import TargetUnavailableError
+from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 
 if TYPE_CHECKING:
     from neurodeploy.simulate.engine import Engine
+    from neurodeploy.simulate.native.engine import NativeEngine
 
 
 def make_engine(
@@ -22,14 +24,27 @@ def make_engine(
     *,
     dtype: str = "float32",
     batch_size: int | None = None,
-) -> Engine:
-    """Build an :class:`~neurodeploy.simulate.engine.Engine`.
+) -> Engine | NativeEngine:
+    """What runs a netlist fastest here: a native engine, or one in PyTorch.
 
     Raises
     ------
+    CapacityError
+        If an integer netlist is not proved to fit the engine.
     TargetUnavailableError
-        If PyTorch is not installed.
+        If it needs PyTorch, which is not installed.
+    UsageError
+        For another dtype, a batch size below 1, or kernels that this processor cannot run.
     """
+    if dtype not in ("float32", "float64"):
+        raise UsageError(f"engine dtype {dtype!r}; expected 'float32' or 'float64'")
+    if isinstance(netlist, IntegerNetlist):
+        from neurodeploy.simulate.native.library import available, load
+
+        if available():
+            from neurodeploy.simulate.native.engine import NativeEngine
+
+            return NativeEngine(netlist, load(), timesteps, batch_size=batch_size)
     try:
         import torch  # noqa: F401
     except ImportError as error:

@@ -135,6 +135,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("main", "lava"):
         (root / "requirements" / f"{name}.txt").write_text("numpy==2.2.6\n")
     (root / "pyproject.toml").write_text("[project]\n")
+    (root / "setup.py").write_text("")
     (root / ".setup").mkdir()
     return root
 

@@ -170,7 +170,8 @@ def test_decays_of_large_states_truncate_toward_zero(du: int, dv: int) -> None:
     np.testing.assert_array_equal(ours.membranes["h"], theirs.membranes["h"])
 
 
-def test_what_53_bits_do_not_hold_is_refused() -> None:
+def test_what_53_bits_do_not_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURODEPLOY_NATIVE", "0")
     with pytest.raises(CapacityError, match=r"in->h: worst-case row sum \d+ is not proved below"):
         make_engine(one_layer(Dense(np.full((1, 300), 32767), (300,)), 2**31 - 1, sums()))
     slow = IntegerNeuron(None, np.int64(0), np.int64(0), membrane_decay=1)
@@ -179,6 +180,7 @@ def test_what_53_bits_do_not_hold_is_refused() -> None:
 
 
 def test_relaxed_float32_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURODEPLOY_NATIVE", "0")
     link = Conv(np.full((4, 3, 3, 3), 127), 3, window((8, 8), (3, 3)))
     netlist = one_layer(link, 1, sums())
     assert strict_float32()
@@ -188,7 +190,7 @@ def test_relaxed_float32_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not strict_float32()
     relaxed = engine.plan().components[0][0].outer[0].product
     assert (strict.dtype, relaxed.dtype) == (torch.float32, torch.float64)
-    monkeypatch.undo()
+    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE")
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("medium")

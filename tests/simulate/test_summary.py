@@ -140,6 +140,7 @@ def test_refusals() -> None:
 def test_without_torch_one_sentence_and_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     netlist, _ = random_netlist(False, np.random.default_rng(0))
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setenv("NEURODEPLOY_NATIVE", "0")
     with pytest.raises(TargetUnavailableError, match=r"pip install 'neurodeploy\[torch\]'"):
         make_engine(netlist)
 

@@ -1,0 +1,121 @@
+/* The interface of the native engine: what Python hands over and what it gets back.
+ *
+ * A raster is a list of events, in order of (pixel, step) or, inside a cycle, of (step, pixel):
+ * event e of entry k has the channel index[e], and payload[e] where payloads are not all 1. The
+ * neurons of a population of shape (C, H, W) lie in the order (H, W, C): pixel by pixel.
+ * Sizes, indices and proofs of width are checked in Python (native/program.py) before every call.
+ */
+#ifndef ND_ENGINE_H
+#define ND_ENGINE_H
+
+#include <stdint.h>
+
+#define ND_ABI 1
+
+#if defined(_WIN32)
+#define ND_API __declspec(dllexport)
+#else
+#define ND_API __attribute__((visibility("default")))
+#endif
+
+enum { ND_ROWS = 0, ND_CHANNELS = 1, ND_LISTED = 2 };
+enum { ND_NEURON = 0, ND_POOL_MAXIMUM = 1, ND_POOL_WINNER = 2 };
+enum { ND_SUBTRACT = 0, ND_ZERO = 1, ND_NONE = 2 };
+
+/* A projection. Step t of the receiver hears what the source emitted in step t + shift. */
+typedef struct {
+    int64_t kind;
+    int64_t source;       /* slot of the raster it reads */
+    int64_t inner;        /* the source belongs to the same cycle */
+    int64_t constant;     /* the source is a current: one entry per pixel, the same in every step */
+    int64_t shift;
+    int64_t src_pixels, src_channels;
+    int64_t n_taps;
+    const int32_t *taps;  /* [pixels][n_taps]: source pixel, or -1 */
+    /* ND_ROWS: weight[tap * src_channels + channel][lanes], and a last row of zeros */
+    int64_t zero_row, lanes;
+    const int16_t *rows;
+    int64_t flush;        /* rows that one sum of 16 bits holds: 0 all, -1 none (wide sums) */
+    const int64_t *scale; /* [channels]: 2^exponent; NULL: all 1 */
+    /* ND_CHANNELS: weight[tap * src_channels + channel][fan], into channel / group_in * fan */
+    int64_t group_in, fan;
+    /* ND_LISTED: of source neuron n: entries begin[n] .. begin[n + 1] */
+    const int64_t *begin;
+    const int32_t *to_pixel, *to_channel;
+    const int64_t *weight;
+} nd_link;
+
+/* A population that is driven by the input of a stage, or by its negative. */
+typedef struct {
+    int64_t kind;
+    int64_t negated;
+    int64_t out;          /* slot of its raster; -1: it never fires */
+    int64_t binary;       /* payloads are 0 and 1 */
+    int64_t pixels, channels; /* of what it emits */
+    /* neurons; arrays hold values of the width of the stage */
+    int64_t is_signed, memory, payload_max, power_of_two, reset;
+    int64_t keep_u, keep_v; /* 4096 - decay */
+    int64_t has_bias;
+    int64_t spread;       /* entries of an array from one pixel to the next: 0 or channels */
+    const void *bias, *v0, *theta, *theta_neg;
+    const int64_t *input_gain, *firing_gain; /* [T] or NULL */
+    /* pools */
+    int64_t pool_signed, n_cells;
+    const int32_t *cells; /* [pixels][n_cells]: pixel of the stage, or -1 */
+} nd_member;
+
+typedef struct {
+    int64_t pixels, channels; /* of the input */
+    int64_t n_links, n_members;
+    const nd_link *links;
+    const nd_member *members;
+    int64_t pool_inside;  /* cells of pools belong to one window each: no buffer of all cells */
+} nd_stage;
+
+typedef struct {
+    int64_t n_stages;     /* more than one, or inner links: a cycle */
+    int64_t cycle;
+    const nd_stage *stages;
+} nd_component;
+
+typedef struct {
+    int64_t slot, current, pixels, channels;
+} nd_input;
+
+typedef struct {
+    int64_t timesteps, wide; /* wide: states of 64 bits */
+    int64_t n_slots;
+    const int64_t *slot_entries; /* offsets that a slot needs: pixels * T + 1 */
+    int64_t n_inputs, n_components, n_members;
+    const nd_input *inputs;
+    const nd_component *components;
+    const int64_t *binary_slots;
+} nd_program;
+
+/* What is wanted of a population: members in order of the components, then inputs. */
+typedef struct {
+    int64_t *raster;      /* [B][T][n], C-order, zeroed */
+    int64_t *trace;       /* [B][T][n], C-order */
+    int64_t *per_sample;  /* [B]: events */
+    int64_t *spikes;      /* [n], own order: events, added to */
+    int64_t *payload;     /* [n], own order: payloads, added to */
+    int64_t *rates;       /* [B][n], C-order, zeroed: payloads times rate_gain */
+    const int64_t *rate_gain; /* [T] or NULL */
+    int64_t *active;      /* [n], own order, added to */
+} nd_wanted;
+
+typedef struct nd_workspace nd_workspace;
+
+ND_API const char *nd_source_hash(void);
+ND_API int nd_abi(void);
+ND_API int nd_isa_supported(int isa);
+ND_API const char *nd_isa_name(int isa);
+
+ND_API nd_workspace *nd_workspace_new(const nd_program *program);
+ND_API void nd_workspace_free(nd_workspace *workspace);
+/* Samples first .. last - 1. inputs[i]: int32 [B][n] of a current, [B][T][n] of spikes, in own
+ * order. 0, or -1 where memory ends. */
+ND_API int nd_run(int isa, const nd_program *program, nd_workspace *workspace,
+                  const int32_t *const *inputs, const nd_wanted *wanted, int64_t first,
+                  int64_t last);
+#endif

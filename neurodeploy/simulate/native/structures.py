@@ -1,0 +1,89 @@
+"""The structures of ``engine.h``, field by field."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, c_int64, c_void_p
+
+
+def _fields(*names: str) -> list[tuple[str, type]]:
+    """Fields of a structure: pointers end in ``*``, everything else has 64 bits."""
+    return [(n[:-1], c_void_p) if n.endswith("*") else (n, c_int64) for n in names]
+
+
+class Link(ctypes.Structure):
+    """``nd_link``."""
+
+    _fields_ = _fields(
+        *("kind", "source", "inner", "constant", "shift", "src_pixels", "src_channels"),
+        *("n_taps", "taps*", "zero_row", "lanes", "rows*", "flush", "scale*", "group_in", "fan"),
+        *("begin*", "to_pixel*", "to_channel*", "weight*"),
+    )
+
+
+class Member(ctypes.Structure):
+    """``nd_member``."""
+
+    _fields_ = _fields(
+        *("kind", "negated", "out", "binary", "pixels", "channels"),
+        *("is_signed", "memory", "payload_max", "power_of_two", "reset", "keep_u", "keep_v"),
+        *("has_bias", "spread", "bias*", "v0*", "theta*", "theta_neg*"),
+        *("input_gain*", "firing_gain*", "pool_signed", "n_cells", "cells*"),
+    )
+
+
+class Stage(ctypes.Structure):
+    """``nd_stage``."""
+
+    _fields_ = _fields(
+        *("pixels", "channels", "n_links", "n_members", "links*", "members*", "pool_inside")
+    )
+
+
+class Component(ctypes.Structure):
+    """``nd_component``."""
+
+    _fields_ = _fields("n_stages", "cycle", "stages*")
+
+
+class Input(ctypes.Structure):
+    """``nd_input``."""
+
+    _fields_ = _fields("slot", "current", "pixels", "channels")
+
+
+class Program(ctypes.Structure):
+    """``nd_program``."""
+
+    _fields_ = _fields(
+        *("timesteps", "wide", "n_slots", "slot_entries*", "n_inputs", "n_components"),
+        *("n_members", "inputs*", "components*", "binary_slots*"),
+    )
+
+
+class Wanted(ctypes.Structure):
+    """``nd_wanted``."""
+
+    _fields_ = _fields(
+        *("raster*", "trace*", "per_sample*", "spikes*", "payload*", "rates*", "rate_gain*"),
+        "active*",
+    )
+
+
+def declare(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Give the functions that run programs their types."""
+    library.nd_workspace_new.argtypes = [POINTER(Program)]
+    library.nd_workspace_new.restype = c_void_p
+    library.nd_workspace_free.argtypes = [c_void_p]
+    library.nd_workspace_free.restype = None
+    library.nd_run.argtypes = [
+        ctypes.c_int,
+        POINTER(Program),
+        c_void_p,
+        POINTER(c_void_p),
+        POINTER(Wanted),
+        c_int64,
+        c_int64,
+    ]
+    library.nd_run.restype = ctypes.c_int
+    return library

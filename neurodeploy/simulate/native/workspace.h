@@ -1,0 +1,49 @@
+/* What the versions of the kernels share. */
+#ifndef ND_WORKSPACE_H
+#define ND_WORKSPACE_H
+
+#include "engine.h"
+
+#include <stddef.h>
+
+typedef struct {
+    void *data;
+    size_t bytes;
+    int keep; /* growing keeps what is in it */
+} nd_buffer;
+
+typedef struct {
+    uint32_t *offset;     /* [entries + 1] */
+    nd_buffer index;      /* uint32 channels */
+    nd_buffer payload;    /* int32, unused where binary */
+    int64_t binary;
+    int64_t filled;       /* entries so far */
+    int64_t per_pixel, per_step; /* entries from one pixel, one step to the next */
+} nd_raster;
+
+#define ND_POOL_CELLS 64 /* of a pool whose windows do not overlap */
+
+struct nd_workspace {
+    int64_t steps;
+    int64_t n_slots, n_members;
+    nd_raster *slots;
+    nd_buffer *states;    /* per member, of cycles: u, v, emitted of all neurons */
+    nd_buffer tile, drive, listed, rows, factors, taps, spikes, cells, local;
+};
+
+int nd_reserve(nd_buffer *buffer, size_t bytes);
+
+typedef int (*nd_run_function)(const nd_program *, nd_workspace *, const int32_t *const *,
+                               const nd_wanted *, int64_t);
+
+#define ND_DECLARE(isa)                                                                        \
+    int nd_run32_##isa(const nd_program *, nd_workspace *, const int32_t *const *,             \
+                       const nd_wanted *, int64_t);                                            \
+    int nd_run64_##isa(const nd_program *, nd_workspace *, const int32_t *const *,             \
+                       const nd_wanted *, int64_t);
+ND_DECLARE(portable)
+#if defined(__x86_64__)
+ND_DECLARE(avx2)
+ND_DECLARE(avx512)
+#endif
+#endif

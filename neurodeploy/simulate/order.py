@@ -1,0 +1,44 @@
+"""The engine's order of neurons: channels last.
+
+The n neurons of a population of shape (C, H, W) lie in the order (H, W, C): all channels of one
+place side by side, which is what sums of rows of weights are fastest with.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, IntArray
+
+
+def channels_last(values: AnyArray, shape: tuple[int, ...]) -> AnyArray:
+    """``[..., *shape]`` as ``[..., n]`` in the engine's order."""
+    lead = values.shape[: values.ndim - len(shape)]
+    moved = np.moveaxis(values, len(lead), -1) if len(shape) > 1 else values
+    return moved.reshape(*lead, math.prod(shape))
+
+
+def channels_first(values: AnyArray, shape: tuple[int, ...]) -> AnyArray:
+    """``[..., n]`` in the engine's order back to ``[..., *shape]``."""
+    lead = values.shape[:-1]
+    if len(shape) == 1:
+        return values.reshape(*lead, *shape)
+    return np.moveaxis(values.reshape(*lead, *shape[1:], shape[0]), -1, len(lead))
+
+
+def neuron_order(shape: tuple[int, ...]) -> IntArray:
+    """C-order index of the neuron at every place of the engine's order: int64 ``[n]``."""
+    n = math.prod(shape)
+    return np.asarray(channels_last(np.arange(n, dtype=np.int64).reshape(shape), shape))
+
+
+def neuron_place(shape: tuple[int, ...]) -> IntArray:
+    """Place in the engine's order of every neuron in C-order: int64 ``[n]``."""
+    return np.argsort(neuron_order(shape)).astype(np.int64)
+
+
+def pixels(shape: tuple[int, ...]) -> int:
+    """Places of a population: every one holds all its channels."""
+    return math.prod(shape[1:])

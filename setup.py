@@ -1,0 +1,46 @@
+"""Builds the native library. Everything else stands in pyproject.toml.
+
+The library is plain C behind a C interface, loaded by ctypes: an extension module only by name, so
+that builds of several interpreters lie beside each other. It is optional: without a C compiler the
+package installs as it is, and integer netlists run on slower paths.
+"""
+
+import importlib.util
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+NATIVE = Path("neurodeploy/simulate/native")
+# No -march=native: one binary holds a version for each instruction set and chooses when it runs.
+FLAGS = ["-O3", "-std=gnu11", "-g0", "-fwrapv", "-fno-math-errno", "-fvisibility=hidden"]
+
+
+def source_hash() -> str:
+    """Return the hash that the loader compares; its file is run alone, without the package."""
+    spec = importlib.util.spec_from_file_location("sources", NATIVE / "sources.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.source_hash(NATIVE)
+
+
+class BuildLibrary(build_ext):
+    """Always compiles: a source that was removed makes no file newer, but changes the hash."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.force = True
+
+
+setup(
+    cmdclass={"build_ext": BuildLibrary},
+    ext_modules=[
+        Extension(
+            "neurodeploy.simulate.native._kernels",
+            sources=[path.as_posix() for path in sorted(NATIVE.glob("*.c"))],
+            define_macros=[("ND_SOURCE_HASH", f'"{source_hash()}"')],
+            extra_compile_args=FLAGS,
+            optional=True,
+        )
+    ],
+)
