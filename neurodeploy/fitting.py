@@ -9,6 +9,7 @@ from neurodeploy.boards.board import Board
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.neurons import RealNeuron
+from neurodeploy.ir.siblings import sibling_groups
 from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.integers import MIN_BITS, Quantization
 from neurodeploy.targets.base import state_bits
@@ -55,6 +56,11 @@ def fit_layer_bits(
         for name in (p.post for p in netlist.projections)
         if isinstance(netlist.by_name[name].model, RealNeuron)
     }
+    together = {
+        x.population.name: [y.population.name for y in siblings]
+        for siblings in sibling_groups(netlist)
+        for x in siblings
+    }
     while True:
         fraction = _fraction_bits(board, wanted, bits.values())
         chosen = replace(wanted, layer_bits=dict(bits), max_fraction_bits=fraction)
@@ -72,7 +78,10 @@ def fit_layer_bits(
         for name, violation in tight.items():
             if bits[name] == MIN_BITS:
                 raise CapacityError(f"even {MIN_BITS}-bit weights do not fit: {violation}")
-            bits[name] -= 1
+        for name, width in {name: bits[name] - 1 for name in tight}.items():
+            # What hears the same keeps the same integer weights.
+            for sibling in together[name]:
+                bits[sibling] = min(bits[sibling], width)
 
 
 def require_crossbars(board: Board) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity
 from neurodeploy.ir.patches import has_rows
+from neurodeploy.quantize.grids import weight_range
 from neurodeploy.quantize.heard import Factor, Heard
 
 _PANEL = 64
@@ -33,6 +34,7 @@ def compensated_weights(
     heard: Heard,
     source: str,
     centered: bool,
+    symmetric: bool = False,
 ) -> IntArray:
     """Whole weights of a projection with rows of weights, of the shape of its own.
 
@@ -50,6 +52,8 @@ def compensated_weights(
         Population that the projection comes from.
     centered : bool
         Whether a bias takes back the mean change.
+    symmetric : bool
+        Whether the result is to be negated too.
     """
     assert has_rows(connectivity)
     weight = connectivity.weight
@@ -57,13 +61,13 @@ def compensated_weights(
     exact = rows / np.repeat(step, len(rows) // len(step))[:, None]
     whole: IntArray = np.empty(rows.shape, dtype=np.int64)
     for own, columns, factor in heard.factors(source, connectivity, centered):
-        whole[own, columns] = _compensated(exact[own, columns], factor, bits)
+        whole[own, columns] = _compensated(exact[own, columns], factor, bits, symmetric)
     return whole.reshape(weight.shape)
 
 
-def _compensated(exact: FloatArray, factor: Factor, bits: int) -> IntArray:
+def _compensated(exact: FloatArray, factor: Factor, bits: int, symmetric: bool) -> IntArray:
     """Round ``[rows, K]`` in turn, in units of the grid."""
-    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    low, high = weight_range(bits, symmetric)
     order, upper = factor.order, factor.upper
     left = exact[:, order]
     whole: IntArray = np.empty(exact.shape, dtype=np.int64)

@@ -80,7 +80,11 @@ class Grid:
 
 
 def choose_grid(
-    projections: Sequence[Rows], bits: Sequence[int], fallback: FloatArray, least: FloatArray
+    projections: Sequence[Rows],
+    bits: Sequence[int],
+    fallback: FloatArray,
+    least: FloatArray,
+    symmetric: bool = False,
 ) -> Grid:
     """Units and exponents of minimum squared weight error, per channel.
 
@@ -94,6 +98,8 @@ def choose_grid(
         Unit of channels without any non-zero weight.
     least : array ``[C]``
         Smallest unit, whatever the weights.
+    symmetric : bool
+        Whether the weights are to be negated too.
     """
     top = [2 ** (b - 1) - 1 for b in bits]
     full = np.stack([rows.largest / q for rows, q in zip(projections, top, strict=True)])
@@ -108,7 +114,7 @@ def choose_grid(
         total = np.zeros(base.shape)
         chosen = []
         for rows, width, step in zip(projections, bits, full, strict=True):
-            exponent, error = _best_exponent(rows, width, step, unit)
+            exponent, error = _best_exponent(rows, width, step, unit, symmetric)
             chosen.append(exponent)
             total += error
         better = total < best_error * (1 - 1e-9)
@@ -126,7 +132,7 @@ def choose_grid(
 
 
 def _best_exponent(
-    rows: Rows, bits: int, step: FloatArray, unit: FloatArray
+    rows: Rows, bits: int, step: FloatArray, unit: FloatArray, symmetric: bool
 ) -> tuple[IntArray, FloatArray]:
     """The exponent of least error among those next to the full range, and that error."""
     ratio = np.maximum(np.where(step > 0, step, unit) / unit, 1.0)
@@ -134,14 +140,21 @@ def _best_exponent(
     best, least = highest, np.full(unit.shape, np.inf)
     for exponent in (highest, np.maximum(highest - 1, 0)):
         grid = unit * np.exp2(exponent)
-        difference = round_to_grid(rows.values, grid[:, None], bits) * grid[:, None] - rows.values
+        whole = round_to_grid(rows.values, grid[:, None], bits, symmetric)
+        difference = whole * grid[:, None] - rows.values
         error = np.square(difference).sum(axis=1) * rows.multiplicity
         better = error < least
         best, least = np.where(better, exponent, best), np.where(better, error, least)
     return best, least
 
 
-def round_to_grid(values: AnyArray, step: AnyArray, bits: int) -> IntArray:
-    """``clip(rint(values / step))`` to the two's complement range of ``bits``."""
-    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+def weight_range(bits: int, symmetric: bool = False) -> tuple[int, int]:
+    """Least and largest integer of a two's complement width; ``symmetric``: of both signs."""
+    top: int = 2 ** (bits - 1) - 1
+    return (-top if symmetric else -top - 1), top
+
+
+def round_to_grid(values: AnyArray, step: AnyArray, bits: int, symmetric: bool = False) -> IntArray:
+    """``rint(values / step)``, clipped to :func:`weight_range`."""
+    low, high = weight_range(bits, symmetric)
     return np.clip(np.rint(values / step), low, high).astype(np.int64)

@@ -8,8 +8,8 @@ a proof that no state leaves its width (``ir/bounds.py``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from neurodeploy.errors import QuantizationError, UnknownNameError
 from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
+from neurodeploy.ir.connectivity import Connectivity
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
     IntegerNetlist,
@@ -26,6 +27,7 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.ir.siblings import Siblings, sibling_groups
 from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.levels import UNIFORM
 from neurodeploy.quantize.scaling import FITTED_BITS, Scale, ScaledLayer
@@ -132,34 +134,39 @@ class Quantization:
         self.check_layers(netlist)
         self._require_fitted(netlist)
         heard = heard or Heard()
-        layers = {
-            p.name: ScaledLayer.of(
-                p,
-                netlist.incoming[p.name],
-                self.bits_of(p.name),
-                timesteps=netlist.timesteps,
-                state_bits=self.state_bits,
-                max_fraction_bits=self.max_fraction_bits,
-                heard=heard,
-                expected=_expected(netlist, p, heard) if self.bias_correction else {},
-                fitted=self.fitted(self.bits_of(p.name)),
-            )
-            for p in netlist.populations
-            if isinstance(p.model, RealNeuron)
-        }
-        scales = {name: layer.wanted for name, layer in layers.items()}
-        made: dict[str, _Rounded] = {}
+        layers = [
+            self._scaled(netlist, siblings, heard)
+            for siblings in sibling_groups(netlist, self.bits_of)
+        ]
+        scales = [layer.wanted for layer in layers]
+        made: list[_Rounded | None] = [None] * len(layers)
         integer = _assemble(netlist, layers, scales, made)
         bounds = prove_bounds(integer)
         while self._coarsen(integer, bounds, layers, scales):
             integer = _assemble(netlist, layers, scales, made)
             bounds = prove_bounds(integer)
-        report = [
-            layer.report(scales[n], integer, bounds[n].magnitude) for n, layer in layers.items()
-        ]
+        states = {name: bound.magnitude for name, bound in bounds.items()}
+        rows: dict[str, dict[str, Any]] = {}
+        for layer, scale in zip(layers, scales, strict=True):
+            rows |= layer.reports(scale, integer, states)
+        report = [rows[p.name] for p in netlist.populations if p.name in rows]
         for row in report:
             self._require_weights(row)
         return integer, report
+
+    def _scaled(self, netlist: RealNetlist, siblings: Siblings, heard: Heard) -> ScaledLayer:
+        first = siblings[0].population
+        bits = self.bits_of(first.name)
+        return ScaledLayer.of(
+            siblings,
+            bits,
+            timesteps=netlist.timesteps,
+            state_bits=self.state_bits,
+            max_fraction_bits=self.max_fraction_bits,
+            heard=heard,
+            expected=_expected(netlist, first, heard) if self.bias_correction else {},
+            fitted=self.fitted(bits),
+        )
 
     def _require_fitted(self, netlist: RealNetlist) -> None:
         """Refuse fitted levels where every layer is too wide for them."""
@@ -194,28 +201,31 @@ class Quantization:
         self,
         integer: IntegerNetlist,
         bounds: Mapping[str, PopulationBounds],
-        layers: Mapping[str, ScaledLayer],
-        scales: dict[str, Scale],
+        layers: Sequence[ScaledLayer],
+        scales: list[Scale],
     ) -> bool:
         """Give up fractional bits, then weight bits by channel, where a width is exceeded."""
         changed = False
         for name, bound in bounds.items():
-            if name not in layers:
+            if isinstance(integer.by_name[name].model, MaxPool):
                 self._require_pool(name, bound, integer.timesteps)
-                continue
-            excess = self._excess(integer.by_name[name], bound)
+        for i, layer in enumerate(layers):
+            names = [x.population.name for x in layer.siblings]
+            excesses = [self._excess(integer.by_name[n], bounds[n]) for n in names]
+            excess = np.maximum.reduce(excesses)
             if not excess.any():
                 continue
             changed = True
-            scales[name] = scales[name].coarser(excess)
-            left = layers[name].bits - int(layers[name].coarsened_bits(scales[name]).max())
+            scales[i] = scales[i].coarser(excess)
+            left = layer.bits - int(layer.coarsened_bits(scales[i]).max())
             if left < MIN_BITS:
+                name = names[int(np.argmax([e.max() for e in excesses]))]
                 raise QuantizationError(
-                    f"{name}: worst-case state {bound.magnitude} over T = {integer.timesteps} "
-                    f"steps against {self.state_bits} bits leaves {max(left, 0)} of "
-                    f"{layers[name].bits} weight bits (thresholds {self.threshold_bits}, biases "
-                    f"{self.bias_bits} bits); use fewer time steps, wider states or an input of "
-                    "fewer levels"
+                    f"{name}: worst-case state {bounds[name].magnitude} over T = "
+                    f"{integer.timesteps} steps against {self.state_bits} bits leaves "
+                    f"{max(left, 0)} of {layer.bits} weight bits (thresholds "
+                    f"{self.threshold_bits}, biases {self.bias_bits} bits); use fewer time steps, "
+                    "wider states or an input of fewer levels"
                 )
         return changed
 
@@ -278,38 +288,57 @@ def _expected(netlist: RealNetlist, population: Population, heard: Heard) -> dic
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rounded:
-    """A layer in integers, and the scale it was rounded on."""
+    """Siblings in integers, and the scale they were rounded on: by name."""
 
     scale: Scale
-    population: Population
-    projections: list[IntegerProjection]
+    populations: Mapping[str, Population]
+    projections: Mapping[str, list[IntegerProjection]]
 
     @classmethod
     def of(cls, layer: ScaledLayer, scale: Scale) -> _Rounded:
-        projections = layer.integer_projections(scale)
-        return cls(scale, layer.integer_population(scale, projections), projections)
+        rounded = layer.integer_projections(scale)
+        populations = layer.integer_populations(scale, rounded)
+        shared = {1: rounded}
+        if any(x.sign < 0 for x in layer.siblings):
+            shared[-1] = [replace(q, connectivity=_negated(q.connectivity)) for q in rounded]
+        return cls(
+            scale,
+            {p.name: p for p in populations},
+            {
+                x.population.name: [replace(q, post=x.population.name) for q in shared[x.sign]]
+                for x in layer.siblings
+            },
+        )
+
+
+def _negated(connectivity: Connectivity) -> Connectivity:
+    return connectivity.with_weight(-connectivity.weight)
 
 
 def _assemble(
     netlist: RealNetlist,
-    layers: Mapping[str, ScaledLayer],
-    scales: Mapping[str, Scale],
-    made: dict[str, _Rounded],
+    layers: Sequence[ScaledLayer],
+    scales: Sequence[Scale],
+    made: list[_Rounded | None],
 ) -> IntegerNetlist:
     """The integer netlist; only layers whose scale is another than in ``made`` are rounded."""
+    of: dict[str, _Rounded] = {}
+    for i, (layer, scale) in enumerate(zip(layers, scales, strict=True)):
+        known = made[i]
+        if known is None or known.scale is not scale:
+            known = made[i] = _Rounded.of(layer, scale)
+        of |= dict.fromkeys(known.populations, known)
     populations: list[Population] = []
     projections: list[IntegerProjection] = []
     for population in netlist.populations:
-        if population.name in layers:
-            name, scale = population.name, scales[population.name]
-            if name not in made or made[name].scale is not scale:
-                made[name] = _Rounded.of(layers[name], scale)
-            projections.extend(made[name].projections)
-            populations.append(made[name].population)
+        name = population.name
+        if name in of:
+            populations.append(of[name].populations[name])
+            projections.extend(of[name].projections[name])
             continue
         populations.append(population)
         if isinstance(population.model, MaxPool):
-            projections.extend(_counted(p) for p in netlist.incoming[population.name])
+            projections.extend(_counted(p) for p in netlist.incoming[name])
         else:
             assert isinstance(population.model, Input)
     return IntegerNetlist(

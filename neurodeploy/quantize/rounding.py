@@ -19,11 +19,13 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
-from neurodeploy.quantize.grids import round_to_grid, rows_and_columns, rows_of
+from neurodeploy.quantize.grids import round_to_grid, rows_and_columns, rows_of, weight_range
 from neurodeploy.quantize.levels import fit_levels
 
 
-def round_weights(connectivity: Connectivity, step: FloatArray, bits: int) -> IntArray:
+def round_weights(
+    connectivity: Connectivity, step: FloatArray, bits: int, symmetric: bool = False
+) -> IntArray:
     """Whole weights of a projection, of the shape of its own.
 
     Parameters
@@ -34,19 +36,22 @@ def round_weights(connectivity: Connectivity, step: FloatArray, bits: int) -> In
         Of every output channel.
     bits : int
         Two's complement width.
+    symmetric : bool
+        Whether the result is to be negated too.
     """
     weight = connectivity.weight
     if isinstance(connectivity, Sparse):
         area = math.prod(connectivity.shape_out[1:])
-        return round_to_grid(weight, step[connectivity.post // area], bits)
+        return round_to_grid(weight, step[connectivity.post // area], bits, symmetric)
     if isinstance(connectivity, Conv):
         kernels = weight.reshape(*weight.shape[:2], -1)
-        return balanced(kernels, step, bits).reshape(weight.shape)
+        return balanced(kernels, step, bits, symmetric).reshape(weight.shape)
     if isinstance(connectivity, Dense):
         kernels = weight.reshape(len(weight), connectivity.pre_shape[0], -1)
         per_neuron = np.repeat(step, len(weight) // len(step))
-        return balanced(kernels, per_neuron, bits).reshape(weight.shape)
-    return round_to_grid(weight, step.reshape(-1, *(1,) * (weight.ndim - 1)), bits)
+        return balanced(kernels, per_neuron, bits, symmetric).reshape(weight.shape)
+    spread = step.reshape(-1, *(1,) * (weight.ndim - 1))
+    return round_to_grid(weight, spread, bits, symmetric)
 
 
 def round_to_levels(
@@ -76,7 +81,7 @@ def round_to_levels(
     return fit_levels(real, used, copies, largest)[1][row, column]
 
 
-def balanced(values: FloatArray, step: FloatArray, bits: int) -> IntArray:
+def balanced(values: FloatArray, step: FloatArray, bits: int, symmetric: bool = False) -> IntArray:
     """Round ``values`` so that the errors of kernels and of rows nearly cancel.
 
     Parameters
@@ -84,12 +89,14 @@ def balanced(values: FloatArray, step: FloatArray, bits: int) -> IntArray:
     values : array ``[rows, kernels, n]``
     step : array ``[rows]``
     bits : int
+    symmetric : bool
+        Whether the result is to be negated too.
 
     Returns
     -------
     int64 array ``[rows, kernels, n]``
     """
-    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    low, high = weight_range(bits, symmetric)
     exact = values / step[:, None, None]
     whole = np.clip(np.rint(exact), low, high)
     if values.shape[2] > 1:

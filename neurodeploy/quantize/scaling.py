@@ -1,4 +1,4 @@
-"""One population on its integer grid: what a membrane unit is worth, and what rounding cost."""
+"""Siblings on their integer grid: what a membrane unit is worth, and what rounding cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from neurodeploy.errors import QuantizationError
 from neurodeploy.ir.arrays import FloatArray, IntArray
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
     IntegerNetlist,
@@ -19,11 +18,13 @@ from neurodeploy.ir.netlist import (
     Population,
     RealProjection,
 )
-from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
+from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.patches import has_rows
+from neurodeploy.ir.siblings import Siblings, mirrored
 from neurodeploy.quantize.compensation import compensated_weights
 from neurodeploy.quantize.grids import Grid, choose_grid, rows_of
 from neurodeploy.quantize.heard import Heard
+from neurodeploy.quantize.membrane import in_units, least_threshold, reach_of, smallest
 from neurodeploy.quantize.rounding import round_to_levels, round_weights
 from neurodeploy.quantize.rounding_error import corrected, heard_and_lost, lost_on_average
 
@@ -58,15 +59,16 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledLayer:
-    """One population with its incoming projections and the grid chosen for them.
+    """Siblings with the projections into the first of them, and the grid chosen for all.
 
-    ``bits`` is the width of the integers; ``copies`` the width whose axon copies fitted levels
-    take, 0 for uniform levels. Of sources, ``heard`` has what they emit over each of some samples,
-    for rounding against data; ``expected`` is what they emit on average, for correcting biases.
+    What one of them weighs, all do, up to a sign: weights are rounded once, and thresholds, biases
+    and initial membranes are counted in one unit. ``bits`` is the width of the integers; ``copies``
+    the width whose axon copies fitted levels take, 0 for uniform levels. Of sources, ``heard`` has
+    what they emit over each of some samples, for rounding against data; ``expected`` is what they
+    emit on average, for correcting biases.
     """
 
-    population: Population
-    projections: tuple[RealProjection, ...]
+    siblings: Siblings
     bits: int
     grid: Grid
     wanted: Scale
@@ -78,8 +80,7 @@ class ScaledLayer:
     @classmethod
     def of(
         cls,
-        population: Population,
-        projections: tuple[RealProjection, ...],
+        siblings: Siblings,
         bits: int,
         *,
         timesteps: int,
@@ -96,24 +97,20 @@ class ScaledLayer:
         """
         copies = bits if fitted else 0
         bits += FITTED_BITS if fitted else 0
-        model = _model(population)
-        threshold = model.threshold
-        theta = None if threshold is None else _smallest(threshold, population)
+        theta = least_threshold(siblings)
         # A channel whose weights are tiny beside its bias or threshold does not need their full
         # resolution, and must not cost the other channels theirs.
-        steps = sum(model.input_gain) if model.input_gain else timesteps
-        reach = steps * _largest(model.bias, population)
-        if threshold is not None:
-            highest = max(model.firing_gain, default=1)
-            reach = np.maximum(reach, _largest(threshold, population) * highest)
+        reach = np.maximum.reduce([reach_of(x, timesteps) for x in siblings])
         least = reach / 2.0 ** (state_bits - 1 - HEAD_ROOM_BITS)
         fallback = np.maximum(
-            np.ones(population.shape[0]) if theta is None else theta / 2 ** (bits - 1), least
+            np.ones(len(least)) if theta is None else theta / 2 ** (bits - 1), least
         )
-        rows = [rows_of(p.connectivity) for p in projections]
+        rows = [rows_of(p.connectivity) for p in siblings[0].projections]
         grid = Grid(fallback, ())
         if rows:
-            grid = choose_grid(rows, [bits] * len(rows), fallback, least)
+            grid = choose_grid(
+                rows, [bits] * len(rows), fallback, least, symmetric=mirrored(siblings)
+            )
         fraction = min(INTEGRATOR_FRACTION_BITS, max_fraction_bits)
         if theta is not None:
             ratio = theta / grid.unit
@@ -124,19 +121,24 @@ class ScaledLayer:
         spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
         loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
         scale = Scale(fraction, loss)
-        return cls(population, projections, bits, grid, scale, timesteps, heard, expected, copies)
+        return cls(siblings, bits, grid, scale, timesteps, heard, expected, copies)
+
+    @property
+    def projections(self) -> tuple[RealProjection, ...]:
+        """Those into the first sibling."""
+        return self.siblings[0].projections
 
     def unit(self, scale: Scale) -> FloatArray:
         """Real value of one membrane unit, ``[C]``: the threshold is a whole number of them.
 
-        A threshold below one unit counts as one: its channel's whole range is less than what its
-        weights resolve.
+        Of siblings the smallest threshold is; the others round, by half a unit at most. A threshold
+        below one unit counts as one: its channel's whole range is less than what its weights
+        resolve.
         """
         unit = self.grid.unit * np.exp2(scale.loss - scale.fraction)
-        threshold = _model(self.population).threshold
-        if threshold is None:
+        theta = least_threshold(self.siblings)
+        if theta is None:
             return np.asarray(unit)
-        theta = _smallest(threshold, self.population)
         whole = np.floor(theta / unit + 1e-9)
         return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
 
@@ -168,8 +170,12 @@ class ScaledLayer:
             silent &= ~used
         return np.asarray(np.where(silent, 0, lost))
 
-    def integer_population(self, scale: Scale, rounded: Sequence[IntegerProjection]) -> Population:
-        """The population with everything in membrane units, biases corrected for its weights.
+    def integer_populations(
+        self, scale: Scale, rounded: Sequence[IntegerProjection]
+    ) -> list[Population]:
+        """The siblings with everything in membrane units, biases corrected for their weights.
+
+        ``rounded`` are the projections into the first of them.
 
         Raises
         ------
@@ -177,60 +183,24 @@ class ScaledLayer:
             If a decay is too small, or too near 1, to be told from none.
         """
         unit = self.unit(scale)
-        model = _model(self._corrected(unit, rounded))
-        spread = unit.reshape(-1, *(1,) * (len(self.population.shape) - 1))
-
-        def units(value: FloatArray) -> IntArray:
-            if value.ndim <= 1 and value.shape != self.population.shape:
-                return np.rint(np.broadcast_to(value, unit.shape) / unit).astype(np.int64)
-            return np.rint(value / spread).astype(np.int64)
-
-        theta = None if model.threshold is None else np.maximum(units(model.threshold), 1)
-        negative = model.negative_threshold
-        neuron = IntegerNeuron(
-            threshold=theta,
-            bias=units(model.bias),
-            initial_membrane=units(model.initial_membrane),
-            negative_threshold=None if negative is None else np.maximum(units(negative), 1),
-            reset=model.reset,
-            payload_max=model.payload_max,
-            payload_code=model.payload_code,
-            memory=model.memory,
-            input_gain=model.input_gain,
-            firing_gain=model.firing_gain,
-            current_decay=self._decay("current_decay"),
-            membrane_decay=self._decay("membrane_decay"),
-        )
-        worth = self.population.unit
-        if theta is None and worth is not None:
-            # An integrator is read in membrane units; what one was worth, times its real value.
-            worth = np.broadcast_to(worth, unit.shape) * unit
-        return replace(self.population, model=neuron, unit=worth)
+        lost: FloatArray | None = None
+        if self._corrects():
+            lost = lost_on_average(self.projections, rounded, unit, self.expected)
+        result = []
+        for sibling in self.siblings:
+            population = sibling.population
+            if lost is not None:
+                population = corrected(population, sibling.sign * lost, self.timesteps)
+            result.append(in_units(population, unit))
+        return result
 
     def _corrects(self) -> bool:
         """Whether biases take back what rounding changes."""
         # Correcting some branches and not others would be worse than none.
         return bool(self.projections) and all(q.pre in self.expected for q in self.projections)
 
-    def _corrected(self, unit: FloatArray, rounded: Sequence[IntegerProjection]) -> Population:
-        if not self._corrects():
-            return self.population
-        lost = lost_on_average(self.projections, rounded, unit, self.expected)
-        return corrected(self.population, lost, self.timesteps)
-
-    def _decay(self, name: str) -> int:
-        """A decay in 1/4096; one that is not 0 or 1 must not become so."""
-        real: float = getattr(_model(self.population), name)
-        whole = round(real * DECAY_ONE)
-        if whole in (0, DECAY_ONE) and whole != real * DECAY_ONE:
-            raise QuantizationError(
-                f"{self.population.name}: {name} {real:g} against steps of 1/{DECAY_ONE}; use "
-                f"{whole // DECAY_ONE}, or a decay of at least half a step from it"
-            )
-        return whole
-
     def integer_projections(self, scale: Scale) -> list[IntegerProjection]:
-        """The projections with weights of the declared width.
+        """The projections into the first sibling, with weights of the declared width.
 
         Raises
         ------
@@ -263,14 +233,20 @@ class ScaledLayer:
         return result
 
     def _whole(self, projection: RealProjection, step: FloatArray) -> IntArray:
-        connectivity = projection.connectivity
+        connectivity, symmetric = projection.connectivity, mirrored(self.siblings)
         if self.copies:
             return round_to_levels(connectivity, step, self.copies, self.bits)
         if self._compensates(projection):
             return compensated_weights(
-                connectivity, step, self.bits, self.heard, projection.pre, self._corrects()
+                connectivity,
+                step,
+                self.bits,
+                self.heard,
+                projection.pre,
+                self._corrects(),
+                symmetric,
             )
-        return round_weights(connectivity, step, self.bits)
+        return round_weights(connectivity, step, self.bits, symmetric)
 
     def _input_snr(self, rounded: Sequence[IntegerProjection], unit: FloatArray) -> float | None:
         """The input's variance over samples against that of what it lost, in dB.
@@ -295,14 +271,39 @@ class ScaledLayer:
         known = all(q.pre in self.heard.emissions for q in self.projections) and not self.copies
         return known and has_rows(projection.connectivity)
 
-    def report(self, scale: Scale, integer: IntegerNetlist, bound: int) -> dict[str, Any]:
-        """What quantization cost this layer, as JSON values."""
-        name = self.population.name
+    def reports(
+        self, scale: Scale, integer: IntegerNetlist, bounds: Mapping[str, int]
+    ) -> dict[str, dict[str, Any]]:
+        """What quantization cost each sibling, as JSON values; ``bounds`` are of their states."""
+        first = self.siblings[0].population.name
+        unit = self.unit(scale)
+        weights = self._weights_report(integer.incoming[first], scale, unit)
+        rows = {}
+        for sibling in self.siblings:
+            name = sibling.population.name
+            model = integer.by_name[name].model
+            assert isinstance(model, IntegerNeuron)
+            theta, exact = model.threshold, sibling.model.threshold
+            raised = 0
+            if exact is not None:
+                least = smallest(exact, sibling.population)
+                raised = int((least < unit * (1 - 1e-9)).sum())
+            rows[name] = {
+                "layer": name,
+                **weights,
+                "threshold": None if theta is None else [int(theta.min()), int(theta.max())],
+                "raised_thresholds": raised,
+                "state_bound": bounds[name],
+            }
+        return rows
+
+    def _weights_report(
+        self, rounded: Sequence[IntegerProjection], scale: Scale, unit: FloatArray
+    ) -> dict[str, Any]:
         signal = noise = 0.0
         levels: set[int] = set()
         exponents: list[list[int]] = []
-        unit = self.unit(scale)
-        for real, whole in zip(self.projections, integer.incoming[name], strict=True):
+        for real, whole in zip(self.projections, rounded, strict=True):
             step = unit * np.exp2(whole.exponent)
             used, exact = rows_of(whole.connectivity), rows_of(real.connectivity)
             difference = used.values * step[:, None] - exact.values
@@ -310,14 +311,8 @@ class ScaledLayer:
             signal += float((np.square(exact.values).sum(axis=1) * exact.multiplicity).sum())
             levels |= set(np.unique(whole.connectivity.weight).tolist())
             exponents.append([int(whole.exponent.min()), int(whole.exponent.max())])
-        model = integer.by_name[name].model
-        assert isinstance(model, IntegerNeuron)
-        theta, exact_theta, raised = model.threshold, _model(self.population).threshold, 0
-        if exact_theta is not None:
-            raised = int((_smallest(exact_theta, self.population) < unit * (1 - 1e-9)).sum())
         lost = self.lost_bits(scale)
         return {
-            "layer": name,
             "weight_bits": self.copies or self.bits,
             "lost_bits": int(np.median(lost)),
             "most_lost_bits": int(lost.max()),
@@ -328,30 +323,10 @@ class ScaledLayer:
             "compensated": any(map(self._compensates, self.projections)),
             "bias_corrected": self._corrects(),
             "weight_snr_db": decibels(signal, noise),
-            "input_snr_db": self._input_snr(integer.incoming[name], unit),
-            "threshold": None if theta is None else [int(theta.min()), int(theta.max())],
-            "raised_thresholds": raised,
-            "state_bound": bound,
+            "input_snr_db": self._input_snr(rounded, unit),
         }
 
 
 def decibels(signal: float, noise: float) -> float | None:
     """Ratio of two powers; None where either is 0."""
     return None if signal == 0 or noise == 0 else 10 * math.log10(signal / noise)
-
-
-def _model(population: Population) -> RealNeuron:
-    assert isinstance(population.model, RealNeuron)
-    return population.model
-
-
-def _smallest(values: FloatArray, population: Population) -> FloatArray:
-    """The smallest value of each channel, ``[C]``."""
-    full = population.spread(values).reshape(population.shape[0], -1)
-    return np.asarray(full.min(axis=1), dtype=np.float64)
-
-
-def _largest(values: FloatArray, population: Population) -> FloatArray:
-    """The largest magnitude of each channel, ``[C]``."""
-    full = population.spread(values).reshape(population.shape[0], -1)
-    return np.asarray(np.abs(full).max(axis=1), dtype=np.float64)
