@@ -14,6 +14,7 @@ calibration of biases; section 4.2: of initial membranes (by neuron there, by ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,21 +33,14 @@ class BiasCorrection:
     rounds: int = 1
 
     def __call__(self, trial: Trial) -> Trial:
-        """The trial of the population with corrected biases."""
-        population = trial.population
-        # Where changes are coded, a bias acts once: it sits in the initial membrane.
-        field = "bias" if population.coding == "rate" else "initial_membrane"
-        assert isinstance(population.model, RealNeuron)
-        times = _per_value(population)
-        if field == "bias":
-            gains = population.model.input_gain
-            times = times * (len(gains) / sum(gains) if gains else 1.0)
-        else:
-            times = times * population.divisor(1)
+        """The trial of the populations with corrected biases."""
+        populations = trial.populations
         for _ in range(self.rounds):
-            error = by_channel(trial.activations) - by_channel(trial.run(population))
-            population = _shifted(population, field, error * times)
-        return replace(trial, population=population)
+            coded = trial.run(populations)
+            populations = tuple(
+                _bias_shifted(p, _mean_error(trial, coded, p.name)) for p in populations
+            )
+        return replace(trial, populations=populations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +50,41 @@ class MembraneCorrection:
     rounds: int = 1
 
     def __call__(self, trial: Trial) -> Trial:
-        """The trial of the population with corrected initial membranes; integrators stay so."""
-        population = trial.population
-        assert isinstance(population.model, RealNeuron)
+        """The trial with corrected initial membranes; integrators stay as they are."""
+        populations = trial.populations
         # What an integrator starts from is taken off again when it is read.
-        if not population.model.fires:
+        if not all(isinstance(p.model, RealNeuron) and p.model.fires for p in populations):
             return trial
         for _ in range(self.rounds):
-            error = by_channel(trial.activations) - by_channel(trial.run(population))
-            times = _per_value(population) * population.divisor(trial.timesteps)
-            population = _shifted(population, "initial_membrane", error * times)
-        return replace(trial, population=population)
+            coded = trial.run(populations)
+            populations = tuple(
+                _shifted(
+                    p,
+                    "initial_membrane",
+                    _mean_error(trial, coded, p.name)
+                    * (_per_value(p) * p.divisor(trial.timesteps)),
+                )
+                for p in populations
+            )
+        return replace(trial, populations=populations)
+
+
+def _mean_error(trial: Trial, coded: Mapping[str, AnyArray], name: str) -> FloatArray:
+    return by_channel(trial.activations[name]) - by_channel(coded[name])
+
+
+def _bias_shifted(population: Population, error: FloatArray) -> Population:
+    """The population whose bias makes up for a mean error of what it codes, ``[C]``."""
+    # Where changes are coded, a bias acts once: it sits in the initial membrane.
+    field = "bias" if population.coding == "rate" else "initial_membrane"
+    assert isinstance(population.model, RealNeuron)
+    times = _per_value(population)
+    if field == "bias":
+        gains = population.model.input_gain
+        times = times * (len(gains) / sum(gains) if gains else 1.0)
+    else:
+        times = times * population.divisor(1)
+    return _shifted(population, field, error * times)
 
 
 def _per_value(population: Population) -> FloatArray:

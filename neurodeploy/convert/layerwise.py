@@ -257,6 +257,7 @@ class LayerwiseMethod:
         populations: dict[str, Population] = {}
         projections: list[RealProjection] = []
         outputs: list[Output] = []
+        known: dict[int, Connectivity] = {}
         for layer in graph.layers:
             if isinstance(layer, OutputLayer):
                 population, output = self._output(layer, calibration)
@@ -270,7 +271,7 @@ class LayerwiseMethod:
                 neuron = self.neuron(layer, theta)
                 population = Population(layer.name, layer.shape, neuron, theta, layer.source)
             populations[layer.name] = population
-            projections.extend(projections_into(layer, populations))
+            projections.extend(projections_into(layer, populations, known))
         return RealNetlist(
             graph.name,
             tuple(self.finished(populations[layer.name], layer) for layer in graph.layers),
@@ -309,8 +310,13 @@ def input_population(
     return Population(layer.name, layer.shape, model, np.array(encoding.unit), layer.source)
 
 
-def projections_into(layer: Layer, populations: Mapping[str, Population]) -> list[RealProjection]:
-    """Projections with weights in the units of the source network, per presynaptic spike."""
+def projections_into(
+    layer: Layer, populations: Mapping[str, Population], known: dict[int, Connectivity]
+) -> list[RealProjection]:
+    """Projections with weights in the units of the source network, per presynaptic spike.
+
+    ``known`` are the maps of terms so far: layers that share a term share its map.
+    """
     if isinstance(layer, InputLayer):
         return []
     if isinstance(layer, PoolLayer):
@@ -320,10 +326,12 @@ def projections_into(layer: Layer, populations: Mapping[str, Population]) -> lis
             RealProjection(t.source, layer.name, identity(shape, weights[t.source]))
             for t in layer.affine.terms
         ]
-    return [
-        RealProjection(term.source, layer.name, in_units(term, layer.affine, populations))
-        for term in layer.affine.terms
-    ]
+    result = []
+    for term in layer.affine.terms:
+        if id(term) not in known:
+            known[id(term)] = in_units(term, layer.affine, populations)
+        result.append(RealProjection(term.source, layer.name, known[id(term)]))
+    return result
 
 
 def in_units(term: Term, affine: Affine, populations: Mapping[str, Population]) -> Connectivity:

@@ -2,8 +2,9 @@
 
 In the order of the netlist, each population runs on the spikes that the populations before it
 really emit (already refined), beside the activations that it should code; a refinement looks at
-both and changes the population, or the weights of what it hears. One file holds the walk, others
-the refinements.
+both and changes the population, or the weights of what it hears. Siblings, which hear the same with
+the same weights, run together, so that the products they share are computed once. One file holds
+the walk, others the refinements.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import Input, MaxPool, RealNeuron
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.ir.siblings import sibling_groups
 
 Simulate = Callable[[RealNetlist, Stimulus], RunRecord]
 """Runs a real-valued netlist, recording all spikes and the membranes of outputs."""
@@ -64,40 +66,42 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One population on the spikes that reach it.
+    """A population, or siblings, on the spikes that reach it.
 
     Parameters
     ----------
-    population : Population
-        A firing population or an integrator, with a unit.
-    projections : tuple of RealProjection
-        All into it.
-    activations : float array ``[B, *shape]``
-        What it should code, in the units of the source network.
+    populations : tuple of Population
+        Firing populations or integrators, with a unit.
+    projections : mapping
+        By name, all into each of them.
+    activations : mapping
+        By name, what each should code, in the units of the source network: float
+        ``[B, *shape]``.
     sources : mapping
-        By name, those that it hears.
+        By name, those that they hear.
     timesteps : int
     execute : callable
-        Runs a version of the population, with projections.
+        Runs versions of the populations, with projections.
     """
 
-    population: Population
-    projections: tuple[RealProjection, ...]
-    activations: AnyArray
+    populations: tuple[Population, ...]
+    projections: Mapping[str, tuple[RealProjection, ...]]
+    activations: Mapping[str, AnyArray]
     sources: Mapping[str, Source]
     timesteps: int
-    execute: Callable[[Population, tuple[RealProjection, ...]], RunRecord]
+    execute: Callable[[tuple[Population, ...], Mapping[str, tuple[RealProjection, ...]]], RunRecord]
 
-    def run(self, population: Population) -> AnyArray:
-        """The values that a version of the population codes, ``[B, *shape]``, in source units."""
-        return coded_values(population, self.execute(population, self.projections))
+    def run(self, populations: tuple[Population, ...]) -> dict[str, AnyArray]:
+        """The values that versions of the populations code, ``[B, *shape]``, in source units."""
+        run = self.execute(populations, self.projections)
+        return {p.name: coded_values(p, run) for p in populations}
 
 
 class Refinement(Protocol):
-    """A frozen dataclass that changes one population, or what it hears, for the better."""
+    """A frozen dataclass that changes populations, or what they hear, for the better."""
 
     def __call__(self, trial: Trial) -> Trial:
-        """The trial with its refined population: same name, shape and kind; or projections."""
+        """The trial with its refined populations: same names, shapes, kinds; or projections."""
 
 
 def n_refinement_samples(netlist: RealNetlist) -> int:
@@ -152,6 +156,7 @@ def refine(
             progress(done, n_layers)
 
     graph.evaluate(samples, visit)
+    walk.flush()
     return walk.netlist
 
 
@@ -170,6 +175,12 @@ class _Walk:
         self.refinements = refinements
         self.rasters: dict[str, AnyArray] = {n: np.asarray(v) for n, v in stimulus.items()}
         self.activations: dict[str, AnyArray] = {}
+        self.group = {
+            sibling.population.name: i
+            for i, siblings in enumerate(sibling_groups(netlist))
+            for sibling in siblings
+        }
+        self.waiting: dict[str, AnyArray] = {}
         self.remaining = {p.name: len(netlist.outgoing[p.name]) for p in netlist.populations}
         # Counts of classes clip what is negative: they are not meant to equal the source network's
         # values. Maps are counted with both signs.
@@ -181,30 +192,51 @@ class _Walk:
         }
 
     def visit(self, name: str, activations: AnyArray) -> None:
-        """Refine one population and keep what it emits."""
-        incoming = self.netlist.incoming[name]
+        """Refine a population, once all of its siblings that follow it are known."""
+        group = self.group.get(name)
+        if group is None or any(self.group[other] != group for other in self.waiting):
+            self.flush()
+        self.waiting[name] = activations
+        if group is None:
+            self.flush()
+
+    def flush(self) -> None:
+        """Refine the populations that wait, and keep what they emit."""
+        waiting, self.waiting = self.waiting, {}
+        if not waiting:
+            return
+        populations = tuple(self.netlist.by_name[name] for name in waiting)
+        incoming = {name: self.netlist.incoming[name] for name in waiting}
         sources = {
             q.pre: Source(self.netlist.by_name[q.pre], self.rasters[q.pre], self.activations[q.pre])
-            for q in incoming
+            for q in incoming[populations[0].name]
         }
-        population = self.netlist.by_name[name]
 
-        def execute(version: Population, projections: tuple[RealProjection, ...]) -> RunRecord:
-            return _run_alone(self.netlist, version, projections, sources, self.simulate)
+        def execute(
+            versions: tuple[Population, ...],
+            projections: Mapping[str, tuple[RealProjection, ...]],
+        ) -> RunRecord:
+            return _run_apart(self.netlist, versions, projections, sources, self.simulate)
 
-        refinable = isinstance(population.model, RealNeuron) and name not in self.counted
+        refinable = all(
+            isinstance(p.model, RealNeuron) and p.name not in self.counted for p in populations
+        )
         # A population without input has nothing that could be wrong.
         if refinable and sources:
             T = self.netlist.timesteps
-            trial = Trial(population, incoming, activations, sources, T, execute)
+            trial = Trial(populations, incoming, waiting, sources, T, execute)
             for refinement in self.refinements:
                 trial = refinement(trial)
-            population, incoming = trial.population, trial.projections
-            self._replace(population, incoming)
-        if self.remaining[name]:
-            self.rasters[name] = execute(population, incoming).spikes[name]
-            self.activations[name] = activations
-        for projection in incoming:
+            populations, incoming = trial.populations, dict(trial.projections)
+            for population in populations:
+                self._replace(population, incoming[population.name])
+        heard = tuple(p for p in populations if self.remaining[p.name])
+        if heard:
+            run = execute(heard, incoming)
+            for population in heard:
+                self.rasters[population.name] = run.spikes[population.name]
+                self.activations[population.name] = waiting[population.name]
+        for projection in (q for name in waiting for q in incoming[name]):
             self.remaining[projection.pre] -= 1
             if not self.remaining[projection.pre]:
                 del self.rasters[projection.pre], self.activations[projection.pre]
@@ -271,16 +303,16 @@ def _expect_aligned(netlist: RealNetlist) -> None:
         )
 
 
-def _run_alone(
+def _run_apart(
     netlist: RealNetlist,
-    population: Population,
-    incoming: tuple[RealProjection, ...],
+    populations: tuple[Population, ...],
+    incoming: Mapping[str, tuple[RealProjection, ...]],
     sources: Mapping[str, Source],
     simulate: Simulate,
 ) -> RunRecord:
-    """Run one population on recorded spikes; windows are aligned, so delays are all 1.
+    """Run populations on recorded spikes; windows are aligned, so delays are all 1.
 
-    Returns its spikes in few bits and, of an integrator, the last membrane alone.
+    Returns their spikes in few bits and, of an integrator, the last membrane alone.
     """
     inputs, values = [], {}
     for name, source in sources.items():
@@ -290,28 +322,31 @@ def _run_alone(
         inputs.append(Population(name, heard.shape, model))
         # What it drives opens its window when the first of these can arrive.
         values[name] = np.roll(raster, -heard.lag, axis=1) if heard.lag else raster
-    outputs = tuple(o for o in netlist.outputs if o.population == population.name)
-    alone = RealNetlist(
-        population.name,
-        (*inputs, population),
-        tuple(replace(q, delay=None) for q in incoming),
-        outputs,
+    names = [p.name for p in populations]
+    apart = RealNetlist(
+        names[0],
+        (*inputs, *populations),
+        tuple(replace(q, delay=None) for name in names for q in incoming[name]),
+        tuple(o for o in netlist.outputs if o.population in names),
         netlist.timesteps,
     )
     samples = len(next(iter(values.values())))
-    width = max(1, STEPS_AT_ONCE // (netlist.timesteps * max(p.size for p in alone.populations)))
-    spikes, membranes = [], []
+    largest = max(p.size for p in apart.populations) * len(populations)
+    width = max(1, STEPS_AT_ONCE // (netlist.timesteps * largest))
+    spikes: dict[str, list[AnyArray]] = {}
+    membranes: dict[str, list[AnyArray]] = {}
     for first in range(0, samples, width):
         part = {n: v[first : first + width].astype(np.int64) for n, v in values.items()}
-        run = simulate(alone, part)
-        if population.name in run.spikes:
-            spikes.append(_narrow(run.spikes[population.name], population.name))
-        if population.name in run.membranes:
-            membranes.append(run.membranes[population.name][:, -1:])
+        run = simulate(apart, part)
+        for name in names:
+            if name in run.spikes:
+                spikes.setdefault(name, []).append(_narrow(run.spikes[name], name))
+            if name in run.membranes:
+                membranes.setdefault(name, []).append(run.membranes[name][:, -1:])
     return RunRecord(
         netlist.timesteps,
-        {population.name: np.concatenate(spikes)} if spikes else {},
-        {population.name: np.concatenate(membranes)} if membranes else {},
+        {name: np.concatenate(parts) for name, parts in spikes.items()},
+        {name: np.concatenate(parts) for name, parts in membranes.items()},
     )
 
 

@@ -28,24 +28,26 @@ class ThresholdSearch:
     shares: tuple[float, ...] = SHARES
 
     def __call__(self, trial: Trial) -> Trial:
-        """The trial of the population with the best threshold of each channel."""
-        population = trial.population
-        model = population.model
-        assert isinstance(model, RealNeuron)
-        if not model.fires:
+        """The trial of the populations with the best threshold of each channel."""
+        populations = trial.populations
+        if not all(isinstance(p.model, RealNeuron) and p.model.fires for p in populations):
             return trial
-        channels = population.shape[0]
-        best: FloatArray = np.ones(channels)
-        least: FloatArray = np.full(channels, np.inf)
+        best: dict[str, FloatArray] = {p.name: np.ones(p.shape[0]) for p in populations}
+        least: dict[str, FloatArray] = {p.name: np.full(p.shape[0], np.inf) for p in populations}
         correct = BiasCorrection(1)
         # Nearest to 1 first, which ties keep: a silent channel errs alike with every threshold.
         for share in sorted(self.shares, key=lambda s: abs(s - 1.0)):
-            version = replace(trial, population=scaled(population, np.full(channels, share)))
-            difference = trial.run(correct(version).population) - trial.activations
-            error = np.square(difference).reshape(len(difference), channels, -1).mean(axis=(0, 2))
-            better = error < least
-            best, least = np.where(better, share, best), np.where(better, error, least)
-        return replace(trial, population=scaled(population, best))
+            tried = tuple(scaled(p, np.full(p.shape[0], share)) for p in populations)
+            version = correct(replace(trial, populations=tried))
+            for name, coded in trial.run(version.populations).items():
+                difference = coded - trial.activations[name]
+                channels = least[name].size
+                error = np.square(difference).reshape(len(difference), channels, -1)
+                found = error.mean(axis=(0, 2))
+                better = found < least[name]
+                best[name] = np.where(better, share, best[name])
+                least[name] = np.where(better, found, least[name])
+        return replace(trial, populations=tuple(scaled(p, best[p.name]) for p in populations))
 
 
 def scaled(population: Population, factor: FloatArray) -> Population:

@@ -42,16 +42,27 @@ class WeightCorrection:
 
     def __call__(self, trial: Trial) -> Trial:
         """The trial with corrected weights; of what is no convolution or matrix, as they are."""
-        model = trial.population.model
-        assert isinstance(model, RealNeuron)
         # Least squares draw answers to their mean, each as far as it errs: classes would change.
-        if not model.fires:
+        if not all(isinstance(p.model, RealNeuron) and p.model.fires for p in trial.populations):
             return trial
+        learned: list[tuple[RealProjection, RealProjection]] = []
+
+        def corrected(projection: RealProjection) -> RealProjection:
+            source = trial.sources[projection.pre]
+            for before, after in learned:
+                # Siblings learn the same.
+                if before.pre == projection.pre and before.connectivity == projection.connectivity:
+                    return replace(projection, connectivity=after.connectivity)
+            result = _corrected(projection, source, trial.timesteps)
+            learned.append((projection, result))
+            return result
+
         return replace(
             trial,
-            projections=tuple(
-                _corrected(q, trial.sources[q.pre], trial.timesteps) for q in trial.projections
-            ),
+            projections={
+                name: tuple(map(corrected, incoming))
+                for name, incoming in trial.projections.items()
+            },
         )
 
 

@@ -31,9 +31,9 @@ def trial(connectivity: Connectivity, raster: Any, activations: Any, **changes: 
     source = Population("pre", shape, RealNeuron(THETA, ZERO, ZERO), THETA)
     post = Population("post", connectivity.post_shape, RealNeuron(np.ones(()), ZERO, ZERO))
     return Trial(
-        changes.get("population", post),
-        (RealProjection("pre", "post", connectivity),),
-        np.zeros((len(raster), *connectivity.post_shape)),
+        (changes.get("population", post),),
+        {"post": (RealProjection("pre", "post", connectivity),)},
+        {"post": np.zeros((len(raster), *connectivity.post_shape))},
         {"pre": Source(changes.get("source", source), raster, activations)},
         T,
         lambda *_: pytest.fail("nothing needs to run"),
@@ -41,7 +41,7 @@ def trial(connectivity: Connectivity, raster: Any, activations: Any, **changes: 
 
 
 def weights(refined: Trial) -> Any:
-    (projection,) = refined.projections
+    (projection,) = refined.projections["post"]
     return projection.connectivity.weight
 
 
@@ -90,7 +90,7 @@ def test_other_samples_are_read_better(groups: int) -> None:
         lost = version.apply(emitted) - connectivity.apply(exact)
         return float(lost.var(axis=0).sum())
 
-    assert error(refined.projections[0].connectivity) < 0.9 * error(connectivity)
+    assert error(refined.projections["post"][0].connectivity) < 0.9 * error(connectivity)
 
 
 def test_groups_learn_on_their_own() -> None:
