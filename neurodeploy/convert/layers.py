@@ -6,8 +6,9 @@ the projections into it. Thresholds are chosen on it, because it says what each 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,13 +119,14 @@ class ActivationGraph:
         """
         values: dict[str, AnyArray] = {}
         remaining = self._uses()
+        sums = _SharedSums(self.layers)
         for layer in self.layers:
             if isinstance(layer, InputLayer):
                 value = np.asarray(inputs[layer.name], dtype=np.float32)
             elif isinstance(layer, PoolLayer):
                 value = layer.model.maximum(evaluate_affine(layer.affine, values))
             else:
-                value = evaluate_affine(layer.affine, values)
+                value = sums.evaluate(layer.affine, values)
                 if isinstance(layer, ReluLayer):
                     value = rectified(layer, value)
             visit(layer, value)
@@ -140,6 +142,29 @@ class ActivationGraph:
             for source in sources(layer):
                 uses[source] += 1
         return uses
+
+
+class _SharedSums:
+    """What layers with the same terms add their biases to, computed once while it is needed."""
+
+    def __init__(self, layers: tuple[Layer, ...]) -> None:
+        # One object: the units of a smooth activation shift one expression by constants.
+        self.left = Counter(
+            id(x.affine.terms) for x in layers if isinstance(x, ReluLayer | OutputLayer)
+        )
+        self.shared = {key for key, n in self.left.items() if n > 1}
+        self.sums: dict[int, AnyArray] = {}
+
+    def evaluate(self, affine: Affine, values: Mapping[str, AnyArray]) -> AnyArray:
+        """:func:`evaluate_affine`, with the sum of its terms at hand where it is known."""
+        key = id(affine.terms)
+        if key not in self.shared:
+            return evaluate_affine(affine, values)
+        if key not in self.sums:
+            self.sums[key] = evaluate_affine(replace(affine, bias=np.zeros(affine.shape)), values)
+        self.left[key] -= 1
+        total = self.sums[key] if self.left[key] else self.sums.pop(key)
+        return np.asarray(total + affine.bias.astype(np.float32))
 
 
 def sources(layer: Layer) -> set[str]:
