@@ -4,9 +4,13 @@ Run by ``make setup`` with any Python from 3.8 on; standard library only. Each e
 versions of ``requirements/*.txt`` and neurodeploy itself in editable form. pip runs with the
 user's own configuration; what it says goes to ``.setup/*.log`` and is shown where it fails.
 
-A stamp in the environment (digest of requirement files, pyproject.toml, interpreter and place)
-makes an unchanged second run quick. It is removed before anything is touched and written last, and
-a marker tells an environment whose installation broke off: that one is created anew.
+A stamp in the environment (digest of requirement files, pyproject.toml, setup.py, the C sources of
+the native library, the compiler on PATH, interpreter and place) makes an unchanged second run
+quick. It is removed before anything is touched and written last, and a marker tells an environment
+whose installation broke off: that one is created anew.
+
+The native library is built with neurodeploy itself where there is a C compiler. Where there is
+none, or where it fails, a line says so and the set-up goes on.
 
 Environment variables
 ---------------------
@@ -15,6 +19,8 @@ NEURODEPLOY_PYTHON
     pyenv or uv.
 NEURODEPLOY_PYTHON310
     Interpreter for .venv-lava (3.10), or ``none`` to go without Lava.
+CC, CFLAGS
+    C compiler of the native library, as setuptools reads them; default: the interpreter's own.
 """
 
 from __future__ import annotations
@@ -43,6 +49,14 @@ PROBE = (
     "import ensurepip, sys, venv; "
     "print(getattr(sys, '_base_executable', None) or sys.executable); "
     "print('.'.join(map(str, sys.version_info[:3])))"
+)
+NATIVE = "neurodeploy/simulate/native"
+LIBRARY_VARIABLES = ("NEURODEPLOY_NATIVE", "NEURODEPLOY_NATIVE_LIBRARY", "NEURODEPLOY_ISA")
+# Run from another folder than the checkout, so that it is the installed package that answers.
+LIBRARY_STATUS = (
+    "from neurodeploy.simulate.native.library import status; s = status(); "
+    "print(s.path if s.available else ''); "
+    "print(', '.join(s.isas) if s.available else f'{s.reason}; {s.remedy}')"
 )
 
 
@@ -227,9 +241,20 @@ def digest(root: Path, wanted: Environment, version: str) -> str:
     total = hashlib.sha256(f"{root}\n{version}\n".encode())
     for name in (wanted.requirements, "pyproject.toml", "setup.py"):
         total.update((root / name).read_bytes())
-    for path in sorted((root / "neurodeploy/simulate/native").glob("*.[chi]*")):
-        total.update(path.read_bytes())
+    for path in sorted((root / NATIVE).iterdir()):
+        # sources.py makes the hash that the library is held to.
+        if path.suffix in (".c", ".h", ".inc") or path.name == "sources.py":
+            total.update(f"{path.name}\n".encode() + path.read_bytes())
+    total.update(compiler(os.environ).encode())
     return total.hexdigest()
+
+
+def compiler(environ: Mapping[str, str]) -> str:
+    """Tell the C compiler that a build would find, so that another one leads to a new build."""
+    named = environ.get("CC", "").split()[:1]
+    search = environ.get("PATH")
+    found = [shutil.which(name, path=search) for name in named or ("cc", "gcc", "clang")]
+    return f"{environ.get('CC')}\n{environ.get('CFLAGS')}\n{found}"
 
 
 def is_current(root: Path, wanted: Environment) -> bool:
@@ -240,7 +265,12 @@ def is_current(root: Path, wanted: Environment) -> bool:
     except OSError:
         return False
     version = installed_version(folder)
-    return version is not None and stamp == digest(root, wanted, version)
+    if version is None:
+        return False
+    expected, _, library = stamp.partition("\n")
+    if library and not Path(library).exists():
+        return False
+    return expected == digest(root, wanted, version)
 
 
 def usable(folder: Path, interpreter: Interpreter) -> bool:
@@ -311,6 +341,29 @@ def phase(name: str, what: str, command: list[str], log: Path) -> None:
     )
 
 
+def built_library(name: str, python: str, log: Path) -> str:
+    """Say which native kernels there are, or why there are none; return the library or nothing."""
+    done = subprocess.run(
+        [python, "-c", LIBRARY_STATUS],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PROBE_SECONDS,
+        env={k: v for k, v in child_environment().items() if k not in LIBRARY_VARIABLES},
+        cwd=log.parent,
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or len(lines) != 2:
+        raise FailedPhase(f"{name} environment: {' '.join(done.stderr.split()[-20:])}")
+    path, said = lines
+    if path:
+        print(f"  {name}: native library for {said}", flush=True)
+    else:
+        print(f"  {name}: without the native library: {said}", flush=True)
+        print(f"    integer netlists run, but slower; what the compiler said: {log}", flush=True)
+    return path
+
+
 def build(root: Path, wanted: Environment, interpreter: Interpreter) -> None:
     """Bring one environment to its requirements."""
     folder = root / wanted.folder
@@ -335,11 +388,13 @@ def build(root: Path, wanted: Environment, interpreter: Interpreter) -> None:
         phase(wanted.name, what, [str(interpreter.path), "-m", "venv", str(folder)], log)
     lines = (root / wanted.requirements).read_text().splitlines()
     what = f"up to {sum('==' in line for line in lines)} packages (log: {log.relative_to(root)})"
-    editable = ["--no-deps", "--no-build-isolation", "--editable", str(root)]
+    # pip hides what a build says unless it is told to show it.
+    editable = ["--verbose", "--no-deps", "--no-build-isolation", "--editable", str(root)]
     try:
         phase(wanted.name, what, [*pip, "-r", str(root / wanted.requirements)], log)
         phase(wanted.name, "neurodeploy itself", [*pip, *editable], log)
         phase(wanted.name, "imports", [python, "-c", wanted.check], log)
+        library = built_library(wanted.name, python, log)
     except FailedPhase:
         # pip undid what it could not finish, so the next run can go on from here.
         (folder / UNFINISHED).unlink()
@@ -348,7 +403,7 @@ def build(root: Path, wanted: Environment, interpreter: Interpreter) -> None:
     if version is None:
         raise SetupError(f"{wanted.name} environment: {python} does not run; remove {folder}")
     (folder / UNFINISHED).unlink()
-    (folder / STAMP).write_text(digest(root, wanted, version))
+    (folder / STAMP).write_text(f"{digest(root, wanted, version)}\n{library}")
 
 
 def set_up(root: Path, environ: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from neurodeploy import __version__
 from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.report.text import render_table
+from neurodeploy.simulate.native.library import Status, status
 from neurodeploy.targets.lava.interpreter import find_lava_python
 from neurodeploy.targets.registry import TARGETS
 
@@ -41,7 +42,7 @@ class Finding:
     ----------
     name : str
     kind : str
-        ``executor``, ``front end`` or ``target``.
+        ``executor``, ``library``, ``front end`` or ``target``.
     works : bool
     detail : str
         Versions and places, or the reason why not.
@@ -65,6 +66,7 @@ class Diagnosis:
     executable: str
     platform: str
     packages: dict[str, str | None]
+    native: Status
     findings: tuple[Finding, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,11 +118,13 @@ def import_failures(modules: Sequence[str]) -> dict[str, str | None]:
 def diagnose() -> Diagnosis:
     """Find out what works here, by really importing it."""
     failures = import_failures(["torch", "brian2"])
-    torch = _by_import("engine", "executor", "torch", failures["torch"], TORCH_REMEDY)
+    torch = _by_import("torch", "front end", "torch", failures["torch"], TORCH_REMEDY)
+    native = status()
     findings = [
         Finding("reference", "executor", True, f"numpy {installed('numpy')}"),
+        _engine(native, torch),
+        _native(native),
         torch,
-        Finding("torch", "front end", torch.works, torch.detail, torch.remedy),
         *(_target(name, failures["brian2"]) for name in TARGETS),
     ]
     return Diagnosis(
@@ -129,6 +133,7 @@ def diagnose() -> Diagnosis:
         executable=sys.executable,
         platform=platform.platform(),
         packages={package: installed(package) for package in PACKAGES},
+        native=native,
         findings=tuple(findings),
     )
 
@@ -140,6 +145,26 @@ def _by_import(name: str, kind: str, package: str, failure: str | None, remedy: 
     if version is None:
         return Finding(name, kind, False, f"{package} is not installed", remedy)
     return Finding(name, kind, False, f"{package} {version} does not import: {failure}", remedy)
+
+
+def _native(native: Status) -> Finding:
+    if not native.available:
+        return Finding("native", "library", False, native.reason or "", native.remedy)
+    detail = f"kernels for {native.isa} (of {', '.join(native.isas)})"
+    return Finding("native", "library", True, detail)
+
+
+def _engine(native: Status, torch: Finding) -> Finding:
+    """What runs netlists: each of the two is enough for integers, PyTorch alone for real values."""
+    parts = ["integer netlists on native kernels"] if native.available else []
+    if torch.works:
+        rest = "real-valued ones" if native.available else "all netlists (integer ones slower)"
+        parts.append(f"{rest} on {torch.detail}")
+    elif native.available:
+        parts.append(f"no real-valued ones: {torch.detail}")
+    if parts:
+        return Finding("engine", "executor", True, ", ".join(parts))
+    return Finding("engine", "executor", False, torch.detail, torch.remedy)
 
 
 def _lava() -> Finding:

@@ -129,13 +129,16 @@ def test_uv_is_asked_last_and_installs_only_if_it_has_none(
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(setup: ModuleType, tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     (root / "requirements").mkdir(parents=True)
     for name in ("main", "lava"):
         (root / "requirements" / f"{name}.txt").write_text("numpy==2.2.6\n")
     (root / "pyproject.toml").write_text("[project]\n")
     (root / "setup.py").write_text("")
+    (root / setup.NATIVE).mkdir(parents=True)
+    (root / setup.NATIVE / "sources.py").write_text("")
+    (root / setup.NATIVE / "engine.c").write_text("int one;")
     (root / ".setup").mkdir()
     return root
 
@@ -153,6 +156,7 @@ def without_pip(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]
             python.symlink_to(sys.executable)
 
     monkeypatch.setattr(setup, "phase", phase)
+    monkeypatch.setattr(setup, "built_library", lambda name, python, log: "")
     return ran
 
 
@@ -169,6 +173,63 @@ def test_a_second_run_does_nothing(
     without_pip.clear()
     setup.build(checkout, setup.MAIN, interpreter)
     assert without_pip == ["up", "neurodeploy", "imports"]
+
+
+@pytest.mark.parametrize("name", ["engine.c", "kernels.inc", "engine.h", "../../../setup.py"])
+def test_the_stamp_knows_the_sources_of_the_library(
+    name: str, setup: ModuleType, checkout: Path, without_pip: list[str]
+) -> None:
+    setup.build(checkout, setup.MAIN, setup.probe(sys.executable))
+    assert setup.is_current(checkout, setup.MAIN)
+    (checkout / setup.NATIVE / name).write_text("int two;")
+    assert not setup.is_current(checkout, setup.MAIN)
+
+
+def test_a_compiler_that_was_installed_since_leads_to_a_new_build(
+    setup: ModuleType,
+    checkout: Path,
+    without_pip: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    setup.build(checkout, setup.MAIN, setup.probe(sys.executable))
+    assert setup.is_current(checkout, setup.MAIN)
+    script(tmp_path / "bin/gcc", "exit 0")
+    assert not setup.is_current(checkout, setup.MAIN)
+
+
+def test_a_library_that_is_gone_leads_to_a_new_build(
+    setup: ModuleType,
+    checkout: Path,
+    without_pip: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library = checkout / setup.NATIVE / "_kernels.so"
+    library.touch()
+    monkeypatch.setattr(setup, "built_library", lambda name, python, log: str(library))
+    setup.build(checkout, setup.MAIN, setup.probe(sys.executable))
+    assert setup.is_current(checkout, setup.MAIN)
+    library.unlink()
+    assert not setup.is_current(checkout, setup.MAIN)
+
+
+def test_the_set_up_says_which_kernels_there_are(
+    setup: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "main.log"
+    python = script(tmp_path / "python", "echo /a/_kernels.so; echo portable, avx2")
+    assert setup.built_library("main", str(python), log) == "/a/_kernels.so"
+    assert capsys.readouterr().out == "  main: native library for portable, avx2\n"
+    python = script(tmp_path / "python", "echo; echo 'it is not built; install gcc'")
+    assert setup.built_library("main", str(python), log) == ""
+    said = capsys.readouterr().out
+    assert "without the native library: it is not built; install gcc\n" in said
+    assert str(log) in said
+    python = script(tmp_path / "python", "echo 'no such module' >&2; exit 1")
+    with pytest.raises(setup.FailedPhase, match="no such module"):
+        setup.built_library("main", str(python), log)
 
 
 def test_an_interrupted_run_is_created_anew(

@@ -196,7 +196,7 @@ def _find() -> Library | Missing:
 @functools.cache
 def _open(path: Path) -> ctypes.CDLL | Missing:
     """Load a library if its mark is that of the sources; before, none of its code runs."""
-    if not path.exists():
+    if not path.exists() and not os.environ.get(PATH_VARIABLE):
         reason = f"the native library is not built: there is no {path.name}"
         return Missing(Problem.NOT_BUILT, reason, _install_remedy())
     try:
