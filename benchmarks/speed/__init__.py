@@ -1,1 +1,1 @@
-"""The contenders of the speed benchmark."""
+"""CPU time per image of the engine, beside its source network and other simulators."""

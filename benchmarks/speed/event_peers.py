@@ -3,48 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
 
 import neurodeploy as nd
-from benchmarks.speed.contender import Contender
+from benchmarks.speed.contender import Contender, OwnClock
+from benchmarks.speed.ours import Truth
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.record import Stimulus
 
-Check = Callable[[Any], None]
-"""Compares a run with the reference; raises if they differ."""
+# They take tenths of a second per image and step: few rounds, none of them to warm up.
+ROUNDS = 3
 
 
-def brian2(net: Artifact, stimulus: Stimulus, outputs: list[str], check: Check) -> Contender:
+def brian2(net: Artifact, stimulus: Stimulus, truth: Truth) -> Contender:
     """A Brian2 Network, built before the clock starts, samples side by side."""
     try:
         deployment = nd.compile(net, "brian2")
     except NeurodeployError as error:
-        return Contender("Brian2", None, str(error))
+        return Contender("brian2", "Brian2", None, str(error))
+    outputs = [o.population for o in truth.netlist.outputs]
 
-    def run() -> float:
+    def run() -> OwnClock:
         network = deployment.network(stimulus, record=outputs)  # type: ignore[attr-defined]
-        start = time.perf_counter()
+        begun = time.process_time()
         deployment.simulate(network)  # type: ignore[attr-defined]
-        elapsed = time.perf_counter() - start
-        check(deployment.record(network))  # type: ignore[attr-defined]
-        return elapsed
+        elapsed = time.process_time() - begun
+        truth.compare(deployment.record(network))  # type: ignore[attr-defined]
+        return OwnClock(elapsed)
 
-    return Contender(f"Brian2 {version('brian2')} (numpy)", run)
+    return Contender("brian2", f"Brian2 {version('brian2')} (numpy)", run, rounds=ROUNDS)
 
 
-def lava(net: Artifact, stimulus: Stimulus, outputs: list[str], check: Check) -> Contender:
-    """Lava processes; the clock runs from the first step reported to the last."""
+def lava(net: Artifact, stimulus: Stimulus, truth: Truth) -> Contender:
+    """Lava's processes; wall-clock time from the first step reported to the last."""
     try:
         deployment = nd.compile(net, "lava")
     except NeurodeployError as error:
-        return Contender("Lava", None, str(error))
+        return Contender("lava", "Lava", None, str(error))
+    outputs = [o.population for o in truth.netlist.outputs]
 
-    def run() -> float:
+    def run() -> OwnClock:
         seen: list[tuple[float, int, int]] = []
-        check(
+        truth.compare(
             deployment.run(
                 stimulus,
                 record=outputs,
@@ -52,6 +53,7 @@ def lava(net: Artifact, stimulus: Stimulus, outputs: list[str], check: Check) ->
             )
         )
         (begin, first, total), (end, last, _) = seen[0], seen[-1]
-        return (end - begin) * total / max(last - first, 1)
+        return OwnClock((end - begin) * total / max(last - first, 1))
 
-    return Contender("Lava 0.10.0 (own processes)", run)
+    name = "Lava 0.10.0 (own processes, wall-clock)"
+    return Contender("lava", name, run, rounds=ROUNDS, clock="wall")
