@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neurodeploy.errors import TargetUnavailableError, UsageError
+from neurodeploy.errors import UsageError
 from neurodeploy.ir.connectivity import Conv, Dense
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.simulate import make_engine
-from neurodeploy.simulate.native import library, sources
+from neurodeploy.simulate.native import library
 from neurodeploy.simulate.native.engine import NativeEngine, default_threads
 from tests.conformance.cases import CASES, assert_exact, case, stateful
 from tests.conformance.netlists import integrator, net, neuron, project, spikes, window
@@ -124,50 +123,6 @@ def test_threads_change_nothing(threads: int) -> None:
     for field in ("traces", "spikes", "spikes_per_sample", "payload", "rates", "active"):
         for name, values in getattr(want, field).items():
             np.testing.assert_array_equal(getattr(got, field)[name], values)
-
-
-def test_unknown_kernels_are_refused_with_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEURODEPLOY_ISA", "sse9")
-    with pytest.raises(UsageError, match="NEURODEPLOY_ISA=sse9: this processor runs portable"):
-        library.load()
-
-
-def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEURODEPLOY_NATIVE", "0")
-    with pytest.raises(TargetUnavailableError, match="turned off"):
-        library.load()
-
-
-def test_a_library_of_other_sources_is_not_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = tmp_path / library.library_path().name
-    shutil.copy(library.library_path(), copy)
-    monkeypatch.setenv("NEURODEPLOY_NATIVE_LIBRARY", str(copy))
-    monkeypatch.setattr(library, "source_hash", lambda: "0" * 64)
-    with pytest.raises(TargetUnavailableError, match=r"built from other sources.*make setup"):
-        library.load()
-
-
-def test_a_file_that_is_no_library_and_none_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "kernels.so"
-    monkeypatch.setenv("NEURODEPLOY_NATIVE_LIBRARY", str(path))
-    with pytest.raises(TargetUnavailableError, match=r"is not built.*compiler"):
-        library.load()
-    path.write_bytes(b"nothing")
-    with pytest.raises(TargetUnavailableError, match="cannot be loaded"):
-        library.load()
-
-
-def test_the_hash_sees_names_and_contents(tmp_path: Path) -> None:
-    (tmp_path / "a.c").write_text("one")
-    one = sources.source_hash(tmp_path)
-    (tmp_path / "a.c").write_text("two")
-    two = sources.source_hash(tmp_path)
-    (tmp_path / "a.c").rename(tmp_path / "b.c")
-    assert len({one, two, sources.source_hash(tmp_path)}) == 3
 
 
 def test_threads_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

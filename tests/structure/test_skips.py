@@ -13,6 +13,7 @@ TESTS = {
     "in_a_test": 'import pytest\ndef test_one(): pytest.skip("because")\n',
     "of_a_file": 'import pytest\npytest.importorskip("no_such_package_here")\n',
     "without_data": "def test_one(shared_dir): pass\n",
+    "processor": 'import pytest\ndef test_one(): pytest.skip("this processor does not run x")\n',
     "none": "def test_one(): pass\n",
 }
 

@@ -223,6 +223,8 @@ def _open(path: Path) -> ctypes.CDLL | Missing:
 
 
 def _rebuild_remedy() -> str:
+    if os.environ.get(PATH_VARIABLE):
+        return f"build it anew, or unset {PATH_VARIABLE}"
     if (ROOT / "setup.py").exists():
         return "run make setup"
     return "install neurodeploy again (pip install --force-reinstall --no-deps --no-cache-dir)"
