@@ -113,16 +113,14 @@ def prove_bounds(
         a_low, a_high = zero, zero
         for projection in netlist.incoming[name]:
             low, high = projection_interval(projection, *ranges[projection.pre])
-            # A projection may also contribute nothing (outside the window of its source).
-            a_low = _clipped(a_low + np.minimum(low, 0))
-            a_high = _clipped(a_high + np.maximum(high, 0))
+            # Every range holds 0, so that a source outside its window is covered too.
+            a_low, a_high = _clipped(a_low + low), _clipped(a_high + high)
         if isinstance(population.model, MaxPool):
             pool = population.model
             least, most = _times(a_low, T), _times(a_high, T)
             bottom, top = (pool.maximum(total[None])[0] for total in (least, most))
-            lowest = np.minimum(bottom, 0)
             spikes = ranges[name]
-            bounds[name] = PopulationBounds(a_low, a_high, least, most, lowest, top, *spikes)
+            bounds[name] = PopulationBounds(a_low, a_high, least, most, bottom, top, *spikes)
         else:
             assert isinstance(population.model, IntegerNeuron)
             bounds[name] = _integrate(population, population.model, a_low, a_high, T, ranges[name])
@@ -146,8 +144,8 @@ def _payload_ranges(netlist: IntegerNetlist) -> dict[str, tuple[int, int]]:
         least = most = 0
         for projection in netlist.incoming[name]:
             low, high = projection_interval(projection, *ranges[projection.pre])
-            least += min(int(low.min()), 0)
-            most += max(int(high.max()), 0)
+            least += int(low.min())
+            most += int(high.max())
         ranges[name] = (least, most)
         waiting.remove(name)
     return ranges
@@ -203,11 +201,11 @@ def _after_reset(
     if model.threshold is None or model.reset == "none":
         return low, high
     theta = population.spread(model.threshold) * gain
-    fires, always = high >= theta, low >= theta
+    fires = high >= theta
     owed = _owed(high, theta, model)
     if model.reset == "zero":
         top = np.where(fires, np.maximum(np.minimum(high, theta - 1), 0), high)
-        bottom = np.where(always, 0, np.where(fires, np.minimum(low, 0), low))
+        bottom = np.where(fires, np.minimum(low, 0), low)
         if model.negative_threshold is not None:
             theta_neg = population.spread(model.negative_threshold)
             back = low <= -theta_neg
@@ -216,14 +214,14 @@ def _after_reset(
         return bottom, top
     top = np.where(fires, _remainder(high, theta, model), high)
     # Soft reset leaves at least -owed, so a lower bound below that stands.
-    bottom = np.where(always, -owed, np.minimum(low, np.where(fires, -owed, low)))
+    bottom = np.where(fires, np.minimum(low, -owed), low)
     if model.negative_threshold is not None:
         theta_neg = population.spread(model.negative_threshold) * gain
         back = low <= -theta_neg
         if model.memory:
             # With nothing to take back the membrane stays; with enough it ends below theta, of
-            # powers of two that much above.
-            over = theta - 1 + _owed(-low, theta, model)
+            # powers of two that much above. Here the number of thresholds is rounded up.
+            over = theta - 1 + _owed(theta - 1 - low, theta, model)
             top = np.where(back, np.maximum(top, over), top)
         else:
             rest = -_remainder(-low, theta_neg, model)
@@ -238,7 +236,7 @@ def _remainder(v: IntArray, theta: IntArray, model: IntegerNeuron) -> IntArray:
     left = theta - 1
     if model.payload_code == "power_of_two":
         # Below 3p / 2 thresholds only p are taken.
-        left = np.maximum(left, (_power(k) // 2) * theta + theta - 1)
+        left = np.maximum(left, (_power(k) // 2) * theta - 1)
     unbounded = np.maximum(v - k * theta, left)
     return np.where(k < model.payload_max, left, unbounded)
 
@@ -253,10 +251,10 @@ def _owed(v: IntArray, theta: IntArray, model: IntegerNeuron) -> IntArray:
     """The most that a spike of any membrane up to ``v`` exceeds it: of powers of two only."""
     if model.payload_code == "integer" or model.reset != "subtract":
         return np.zeros_like(v)
-    # From 3p / 2 thresholds on, 2p are taken.
+    # From 3p / 2 thresholds on, 2p are taken; up to there only the power below was exceeded.
     k = np.minimum(np.maximum(v, 0) // theta, model.payload_max)
     power = _power(k)
-    return np.asarray(np.maximum(power // 2, 1) * theta)
+    return np.asarray(np.where(2 * k >= 3 * power, power // 2, power // 4) * theta)
 
 
 def check_bounds(
