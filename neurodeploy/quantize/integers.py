@@ -147,8 +147,9 @@ class Quantization:
             bounds = prove_bounds(integer)
         states = {name: bound.magnitude for name, bound in bounds.items()}
         rows: dict[str, dict[str, Any]] = {}
-        for layer, scale in zip(layers, scales, strict=True):
-            rows |= layer.reports(scale, integer, states)
+        for known in made:
+            assert known is not None
+            rows |= known.layer.reports(known.scales[0], integer, states)
         report = [rows[p.name] for p in netlist.populations if p.name in rows]
         for row in report:
             self._require_weights(row)
@@ -288,21 +289,26 @@ def _expected(netlist: RealNetlist, population: Population, heard: Heard) -> dic
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rounded:
-    """Siblings in integers, and the scale they were rounded on: by name."""
+    """Siblings in integers, by name, and what they were rounded on.
 
-    scale: Scale
+    ``scales`` are theirs, then those that tell what the spikes of their sources are worth.
+    """
+
+    layer: ScaledLayer
+    scales: tuple[Scale, ...]
     populations: Mapping[str, Population]
     projections: Mapping[str, list[IntegerProjection]]
 
     @classmethod
-    def of(cls, layer: ScaledLayer, scale: Scale) -> _Rounded:
-        rounded = layer.integer_projections(scale)
-        populations = layer.integer_populations(scale, rounded)
+    def of(cls, layer: ScaledLayer, scales: tuple[Scale, ...]) -> _Rounded:
+        rounded = layer.integer_projections(scales[0])
+        populations = layer.integer_populations(scales[0], rounded)
         shared = {1: rounded}
         if any(x.sign < 0 for x in layer.siblings):
             shared[-1] = [replace(q, connectivity=_negated(q.connectivity)) for q in rounded]
         return cls(
-            scale,
+            layer,
+            scales,
             {p.name: p for p in populations},
             {
                 x.population.name: [replace(q, post=x.population.name) for q in shared[x.sign]]
@@ -321,12 +327,20 @@ def _assemble(
     scales: Sequence[Scale],
     made: list[_Rounded | None],
 ) -> IntegerNetlist:
-    """The integer netlist; only layers whose scale is another than in ``made`` are rounded."""
+    """The integer netlist; only layers whose scales are others than in ``made`` are rounded."""
     of: dict[str, _Rounded] = {}
+    worths: dict[str, FloatArray] = {}
+    telling: dict[str, Scale] = {}
+    for layer, scale in zip(layers, scales, strict=True):
+        found = layer.worths(scale)
+        worths |= found
+        telling |= dict.fromkeys(found, scale)
     for i, (layer, scale) in enumerate(zip(layers, scales, strict=True)):
         known = made[i]
-        if known is None or known.scale is not scale:
-            known = made[i] = _Rounded.of(layer, scale)
+        own = (scale, *(telling[q.pre] for q in layer.projections if q.pre in telling))
+        if known is None or any(a is not b for a, b in zip(known.scales, own, strict=True)):
+            heard = layer.hearing(worths) if len(own) > 1 else layer
+            known = made[i] = _Rounded.of(heard, own)
         of |= dict.fromkeys(known.populations, known)
     populations: list[Population] = []
     projections: list[IntegerProjection] = []

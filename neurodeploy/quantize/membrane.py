@@ -48,6 +48,12 @@ def in_units(population: Population, unit: FloatArray) -> Population:
     return replace(population, model=neuron, unit=worth)
 
 
+def whole_threshold(theta: FloatArray, unit: FloatArray) -> IntArray:
+    """Thresholds in membrane units, one for each channel: at least 1 of them."""
+    whole: IntArray = np.rint(np.broadcast_to(theta, unit.shape) / unit).astype(np.int64)
+    return np.maximum(whole, 1)
+
+
 def _decay(population: Population, name: str) -> int:
     """A decay in 1/4096; one that is not 0 or 1 must not become so."""
     real: float = getattr(population.model, name)

@@ -24,7 +24,13 @@ from neurodeploy.ir.siblings import Siblings, mirrored
 from neurodeploy.quantize.compensation import compensated_weights
 from neurodeploy.quantize.grids import Grid, choose_grid, rows_of
 from neurodeploy.quantize.heard import Heard
-from neurodeploy.quantize.membrane import in_units, least_threshold, reach_of, smallest
+from neurodeploy.quantize.membrane import (
+    in_units,
+    least_threshold,
+    reach_of,
+    smallest,
+    whole_threshold,
+)
 from neurodeploy.quantize.rounding import round_to_levels, round_weights
 from neurodeploy.quantize.rounding_error import corrected, heard_and_lost, lost_on_average
 
@@ -142,6 +148,34 @@ class ScaledLayer:
         whole = np.floor(theta / unit + 1e-9)
         return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
 
+    def worths(self, scale: Scale) -> dict[str, FloatArray]:
+        """What a spike of each sibling is worth of what it was meant to be: by name, ``[C]``.
+
+        Of thresholds that round, the spikes are worth as much more, or less. A population alone has
+        a whole one, and is left out, as are thresholds that differ within channels.
+        """
+        if len(self.siblings) == 1:
+            return {}
+        unit = self.unit(scale)
+        found = {}
+        for sibling in self.siblings:
+            theta = sibling.model.threshold
+            if theta is not None and theta.ndim <= 1:
+                found[sibling.population.name] = whole_threshold(theta, unit) * unit / theta
+        return found
+
+    def hearing(self, worths: Mapping[str, FloatArray]) -> ScaledLayer:
+        """The layer with weights for sources whose spikes are worth something else than meant."""
+        first = self.siblings[0]
+        projections = tuple(
+            replace(q, connectivity=q.connectivity.scale_inputs(worths[q.pre]))
+            if q.pre in worths
+            else q
+            for q in first.projections
+        )
+        siblings = (replace(first, projections=projections), *self.siblings[1:])
+        return replace(self, siblings=siblings)
+
     def coarsened_bits(self, scale: Scale) -> IntArray:
         """Bits that each channel gave up for a width, ``[C]``: those of its widest branch."""
         spare = np.zeros(scale.loss.shape, dtype=np.int64)
@@ -182,7 +216,7 @@ class ScaledLayer:
         QuantizationError
             If a decay is too small, or too near 1, to be told from none.
         """
-        unit = self.unit(scale)
+        unit, worths = self.unit(scale), self.worths(scale)
         lost: FloatArray | None = None
         if self._corrects():
             lost = lost_on_average(self.projections, rounded, unit, self.expected)
@@ -191,7 +225,10 @@ class ScaledLayer:
             population = sibling.population
             if lost is not None:
                 population = corrected(population, sibling.sign * lost, self.timesteps)
-            result.append(in_units(population, unit))
+            whole = in_units(population, unit)
+            if population.name in worths and whole.unit is not None:
+                whole = replace(whole, unit=whole.unit * worths[population.name])
+            result.append(whole)
         return result
 
     def _corrects(self) -> bool:

@@ -14,7 +14,7 @@ from neurodeploy.quantize.heard import Heard
 from neurodeploy.quantize.integers import Quantization
 from tests.quantize.netlists import feed_forward, neuron, square
 
-THETA = {"a": 2.0, "b": 3.3, "minus": 1.1, "c": 2.0}
+THETA = {"a": 2.0, "b": 3.5, "minus": 1.1, "c": 2.0}
 
 
 def network(**entry) -> RealNetlist:
@@ -152,3 +152,30 @@ def test_biases_take_back_rounding_with_the_sign_of_the_weights() -> None:
     assert np.abs(change["a"]).max() > 4
     assert np.abs(change["a"] - change["b"]).max() <= 1
     assert np.abs(change["a"] + change["minus"]).max() <= 1
+
+
+def test_a_threshold_that_rounds_changes_what_its_spikes_are_worth() -> None:
+    """Without fractional bits thresholds are a few units: the weights behind make up for it."""
+    netlist = network()
+    integer, _ = Quantization(8, max_fraction_bits=0)(netlist)
+    ratios = {}
+    for n in ("a", "b", "minus"):
+        theta = integer.by_name[n].model.threshold
+        unit = THETA["minus"] / integer.by_name["minus"].model.threshold
+        ratios[n] = theta * unit / THETA[n]
+        wanted = netlist.by_name[n].unit * ratios[n]
+        np.testing.assert_allclose(integer.by_name[n].unit, wanted)
+    assert np.abs(ratios["b"] - 1).max() > 2e-3
+    unit = 2.5 / integer.by_name["up"].model.threshold
+    by_pair = {(q.pre, q.post): q for q in integer.projections}
+    for real in netlist.projections:
+        if real.post == "up" and real.pre in ratios:
+            whole = by_pair[real.pre, "up"]
+            step = (unit * 2.0**whole.exponent)[:, None]
+            wanted = real.connectivity.scale_inputs(ratios[real.pre]).weight / step
+            clipped = np.clip(wanted, -127, 127)
+            assert np.abs(whole.connectivity.weight - clipped).max() <= 1
+            if real.pre == "b":
+                apart = whole.connectivity.weight * step - real.connectivity.weight
+                left = (whole.connectivity.weight - wanted) * step
+                assert np.abs(apart).sum() > np.abs(left).sum()
