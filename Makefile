@@ -7,7 +7,7 @@ LAVA_BIN := .venv-lava/bin
 NO_SKIP = $(shell test -x $(LAVA_BIN)/python && echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format bench fuzz sanitize clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,9 +32,17 @@ format: setup ## let ruff reorder imports and reformat
 	$(BIN)/ruff check --fix --select I .
 	$(BIN)/ruff format .
 
+fuzz: setup ## N random netlists (1000) on every path of the engine, from SEED on (any)
+	@$(BIN)/python -m tests.conformance.fuzz -n $(or $(N),1000) $(if $(SEED),--seed $(SEED))
+
+sanitize: setup ## tests and random netlists (N=300) on native kernels built with sanitizers
+	$(BIN)/python scripts/sanitize.py -m pytest -q tests/simulate/test_native.py
+	$(BIN)/python scripts/sanitize.py -m tests.conformance.fuzz -n $(or $(N),300)
+
 bench: setup ## speed beside the peers, which get an environment of their own (.venv-bench)
 	$(BIN)/python -m benchmarks
 
 clean: ## remove all environments, caches, build output and the demonstration's files
 	rm -rf .venv .venv-lava .venv-bench .venv.* .venv-lava.* demo-output .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f neurodeploy/simulate/native/_kernels*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

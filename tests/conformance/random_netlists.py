@@ -1,4 +1,7 @@
-"""Random integer netlists over every feature of the contract, from a seed."""
+"""Random integer netlists that every target can run, of which every population spikes.
+
+:mod:`tests.conformance.fuzz` draws from the whole contract, for executors that refuse nothing.
+"""
 
 from __future__ import annotations
 
