@@ -128,3 +128,16 @@ def test_pools_meet_their_bounds_and_no_more(rule: PoolRule, signed: bool, paddi
         np.testing.assert_array_equal(np.minimum(v.min(axis=(0, 1)), 0), bound.v_low)
         if weights[0] == weights[1]:
             assert (int(s.min()), int(s.max())) == (bound.spike_low, bound.spike_high)
+
+
+@pytest.mark.parametrize("back", [1, 2, 5])
+@pytest.mark.parametrize(("theta", "low", "high"), [(2, -12, 5), (2, -12, 6), (3, -18, 9)])
+def test_what_memory_takes_back_too_much_is_reached(
+    theta: int, low: int, high: int, back: int
+) -> None:
+    model = IntegerNeuron(
+        np.int64(theta), np.int64(0), np.int64(0), np.int64(back),
+        payload_max=8, payload_code="power_of_two", memory=True,
+    )  # fmt: skip
+    bound = prove_bounds(one_neuron(model, low, high, 5))["h"]
+    assert reachable(model, low, high, 5).v == (bound.v_low.item(), bound.v_high.item())
