@@ -212,7 +212,8 @@ class _Drawing:
     ) -> Population:
         """Any neuron; thresholds are set by what can arrive in a step."""
         draws = self.draws
-        reach = max(1, self._reach(incoming))
+        # Thresholds of 1.5 times as much, in steps that count 200 times, stay legal.
+        reach = min(max(1, self._reach(incoming)), 2**35)
         more: dict[str, Any] = {"reset": draws.pick(["subtract", "subtract", "zero", "none"])}
         plain = self.plain or draws.chance(0.5)
         if not plain:
