@@ -181,7 +181,10 @@ def _integrate(
             if model.memory:
                 emitted = min(emitted + h * _most_emitted(population, model, high, h), PROVABLE)
             low, high = _after_reset(population, model, low, high, h)
-    return PopulationBounds(a_low, a_high, *extremes, *payload, emitted)
+    u_least, u_most, v_least, v_most = extremes
+    return PopulationBounds(
+        a_low, a_high, u_least, u_most, v_least, v_most, *payload, emitted=emitted
+    )
 
 
 def _most_emitted(population: Population, model: IntegerNeuron, high: IntArray, gain: int) -> int:

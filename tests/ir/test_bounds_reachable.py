@@ -141,3 +141,14 @@ def test_what_memory_takes_back_too_much_is_reached(
     )  # fmt: skip
     bound = prove_bounds(one_neuron(model, low, high, 5))["h"]
     assert reachable(model, low, high, 5).v == (bound.v_low.item(), bound.v_high.item())
+
+
+def test_what_memory_takes_back_is_rounded_up_to_thresholds() -> None:
+    # 4 emitted in a step that counts 2; of -5 and thresholds of 2, three are owed and four taken.
+    model = IntegerNeuron(
+        np.int64(2), np.int64(0), np.int64(8), np.int64(1),
+        payload_max=8, payload_code="power_of_two", memory=True,
+        input_gain=(0, 1, 20), firing_gain=(2, 1, 0),
+    )  # fmt: skip
+    assert reachable(model, -5, 1, 3).v[1] == 4 * 2 - 5 + 20
+    assert prove_bounds(one_neuron(model, -5, 1, 3))["h"].v_high.item() == 4 * 2 - 5 + 20
