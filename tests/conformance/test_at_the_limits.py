@@ -82,6 +82,38 @@ def test_thresholds_times_gains(bits: int, offset: int, code: str) -> None:
     assert_exact(netlist, at_the_edges(netlist))
 
 
+@pytest.mark.parametrize("bits", [*WIDTHS, 33, 43])
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+@pytest.mark.parametrize("name", ["threshold", "negative_threshold"])
+def test_a_threshold_that_a_gain_takes_beyond_every_membrane(
+    bits: int, offset: int, name: str
+) -> None:
+    # Nothing but the threshold is wide: cut to 32 bits it would be 0 or small, and fire.
+    gain = 2 ** min(bits - 2, 18)
+    given = {"threshold": 3, "negative_threshold": 3, name: 2**bits // gain}
+    gains = (1, gain, gain, 1, gain)
+    cell = neuron("h", (2,), given["threshold"], negative=given["negative_threshold"],
+                  v0=offset, payload_max=4, firing_gain=gains)  # fmt: skip
+    x = current("x", (2,), -9, 9)
+    netlist = net("threshold", [x, cell], [project("x", "h", identity((2,)))], ["h"], 5)
+    assert_exact(netlist, at_the_edges(netlist))
+
+
+@pytest.mark.parametrize("bits", [28, 29, 30, 31, 32])
+def test_what_is_formed_within_a_step_has_room(bits: int) -> None:
+    """The proofs count the bias times the largest gain, though no membrane shows it."""
+    from neurodeploy.simulate.native.program import build_program
+    from neurodeploy.simulate.precision import prove_precision
+
+    gain = 2**11
+    cell = integrator("h", (1,), bias=2**bits // gain, v0=-(2 ** (bits - 1)), input_gain=(gain,))
+    netlist = net("bias", [cell], [], ["h"], 1)
+    assert prove_bounds(netlist)["h"].magnitude == 2 ** (bits - 1)
+    # One and a half times 2^bits; in PyTorch, twice as much for what a reset takes.
+    assert (prove_precision(netlist, 1).states["h"].itemsize == 8) is (bits >= 30)
+    assert build_program(netlist, 1).wide is (bits >= 31)
+
+
 @pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
 def test_sums_of_rows_and_membranes(bits: int, reset: str) -> None:
