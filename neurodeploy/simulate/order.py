@@ -39,6 +39,9 @@ def neuron_place(shape: tuple[int, ...]) -> IntArray:
     return np.argsort(neuron_order(shape)).astype(np.int64)
 
 
-def pixels(shape: tuple[int, ...]) -> int:
-    """Places of a population: every one holds all its channels."""
-    return math.prod(shape[1:])
+def grid(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and pixels of a row of a population: (H, W), (1, L) for one axis, (1, 1) for none."""
+    spatial = shape[1:]
+    if not spatial:
+        return 1, 1
+    return math.prod(spatial[:-1]), spatial[-1]

@@ -64,9 +64,9 @@ void nd_workspace_free(nd_workspace *workspace)
         free(workspace->states[m].data);
     free(workspace->slots);
     free(workspace->states);
-    nd_buffer *buffers[] = {&workspace->tile,  &workspace->drive, &workspace->listed,
-                            &workspace->rows,  &workspace->factors, &workspace->taps,
-                            &workspace->spikes, &workspace->cells, &workspace->local};
+    nd_buffer *buffers[] = {&workspace->tile,   &workspace->drive,    &workspace->listed,
+                            &workspace->rows,   &workspace->factors,  &workspace->spikes,
+                            &workspace->constant, &workspace->local, &workspace->sums};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]->data);
     free(workspace);

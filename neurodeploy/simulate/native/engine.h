@@ -1,8 +1,10 @@
 /* The interface of the native engine: what Python hands over and what it gets back.
  *
- * A raster is a list of events, in order of (pixel, step) or, inside a cycle, of (step, pixel):
- * event e of entry k has the channel index[e], and payload[e] where payloads are not all 1. The
- * neurons of a population of shape (C, H, W) lie in the order (H, W, C): pixel by pixel.
+ * The neurons of a population of shape (C, H, W) lie in the order (H, W, C): pixel by pixel. A
+ * raster is a list of events, in the order (row, step, pixel of the row), or where all rows advance
+ * together in the order (step, row, pixel of the row). An event is its place in its row,
+ * x * C + c, and its payload where payloads are not all 1. So all events of one step under one row
+ * of a kernel stand side by side.
  * Sizes, indices and proofs of width are checked in Python (native/program.py) before every call.
  */
 #ifndef ND_ENGINE_H
@@ -20,6 +22,7 @@
 
 enum { ND_ROWS = 0, ND_CHANNELS = 1, ND_LISTED = 2 };
 enum { ND_NEURON = 0, ND_POOL_MAXIMUM = 1, ND_POOL_WINNER = 2 };
+enum { ND_SUM_WIDE = -2, ND_SUM_32 = -1, ND_SUM_16 = 0 };
 enum { ND_SUBTRACT = 0, ND_ZERO = 1, ND_NONE = 2 };
 
 /* A projection. Step t of the receiver hears what the source emitted in step t + shift. */
@@ -29,15 +32,21 @@ typedef struct {
     int64_t inner;        /* the source belongs to the same cycle */
     int64_t constant;     /* the source is a current: one entry per pixel, the same in every step */
     int64_t shift;
-    int64_t src_pixels, src_channels;
-    int64_t n_taps;
-    const int32_t *taps;  /* [pixels][n_taps]: source pixel, or -1 */
-    /* ND_ROWS: weight[tap * src_channels + channel][lanes], and a last row of zeros */
+    int64_t src_rows, src_width, src_channels;
+    /* ND_ROWS: ranges[pixels][n_ranges]: row of the source (-1: none), first pixel, pixel after the
+     * last, and what is added to a place in the row to be a row of weights[][lanes]; the last row
+     * of weights holds zeros */
+    int64_t n_ranges;
+    const int32_t *ranges;
+    int64_t most;         /* events under one kernel */
     int64_t zero_row, lanes;
     const int16_t *rows;
-    int64_t flush;        /* rows that one sum of 16 bits holds: 0 all, -1 none (wide sums) */
+    int64_t sums;         /* ND_SUM_..., or rows that one sum of 16 bits holds */
     const int64_t *scale; /* [channels]: 2^exponent; NULL: all 1 */
-    /* ND_CHANNELS: weight[tap * src_channels + channel][fan], into channel / group_in * fan */
+    /* ND_CHANNELS: taps[pixels][n_taps]: row and pixel of the source, or -1;
+     * weight[tap][channel][fan], into channel / group_in * fan */
+    int64_t n_taps;
+    const int32_t *taps;
     int64_t group_in, fan;
     /* ND_LISTED: of source neuron n: entries begin[n] .. begin[n + 1] */
     const int64_t *begin;
@@ -51,25 +60,24 @@ typedef struct {
     int64_t negated;
     int64_t out;          /* slot of its raster; -1: it never fires */
     int64_t binary;       /* payloads are 0 and 1 */
-    int64_t pixels, channels; /* of what it emits */
+    int64_t rows, width, channels; /* of what it emits */
     /* neurons; arrays hold values of the width of the stage */
     int64_t is_signed, memory, payload_max, power_of_two, reset;
     int64_t keep_u, keep_v; /* 4096 - decay */
-    int64_t has_bias;
     int64_t spread;       /* entries of an array from one pixel to the next: 0 or channels */
     const void *bias, *v0, *theta, *theta_neg;
     const int64_t *input_gain, *firing_gain; /* [T] or NULL */
     /* pools */
-    int64_t pool_signed, n_cells;
+    int64_t n_cells;
     const int32_t *cells; /* [pixels][n_cells]: pixel of the stage, or -1 */
 } nd_member;
 
 typedef struct {
-    int64_t pixels, channels; /* of the input */
+    int64_t rows, width, channels; /* of the input */
     int64_t n_links, n_members;
     const nd_link *links;
     const nd_member *members;
-    int64_t pool_inside;  /* cells of pools belong to one window each: no buffer of all cells */
+    int64_t pool_rows;    /* rows of cells under a row of windows, where rows share none; else 0 */
 } nd_stage;
 
 typedef struct {
@@ -79,7 +87,7 @@ typedef struct {
 } nd_component;
 
 typedef struct {
-    int64_t slot, current, pixels, channels;
+    int64_t slot, current, rows, width, channels;
 } nd_input;
 
 typedef struct {

@@ -2,9 +2,10 @@
 
 Three forms: rows of weights (convolutions of one group, dense maps), weights per channel (pools,
 depthwise and grouped convolutions, one synapse from every neuron to its namesake), and listed
-synapses. Rows are summed in lanes of 16 bits where the proved interval of every row fits them,
-which is exact in any order since lanes wrap; else in groups of rows that cannot leave 16 bits; else
-in the width of the states.
+synapses. Rows are summed in lanes of 16 bits where the proved interval of every sum fits them,
+which is exact in any order since lanes wrap; those of binary spikes else in groups of rows that
+cannot leave 16 bits; others in lanes of 32 bits; what is proved for none of them in the width of
+the states.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerProjection
-from neurodeploy.simulate.order import neuron_order, neuron_place, pixels
+from neurodeploy.simulate.order import grid, neuron_order, neuron_place
 
 ROWS, CHANNELS, LISTED = 0, 1, 2
 LANES = 32
 INT16 = 2**15 - 1
-WIDE = -1
+INT32 = 2**31 - 1
+SUM_WIDE, SUM_32, SUM_16 = -2, -1, 0
+"""``ND_SUM_...``."""
 ALIGNMENT = 64
 
 
@@ -43,10 +46,9 @@ class LinkPlan:
             return "synapse by synapse"
         if self.kind == CHANNELS:
             return "channel by channel"
-        flush = self.numbers["flush"]
-        if flush == WIDE:
-            return "rows, wide sums"
-        return "rows, 16-bit sums" if flush == 0 else f"rows, 16-bit sums of {flush}"
+        sums = self.numbers["sums"]
+        names = {SUM_WIDE: "rows, wide sums", SUM_32: "rows, 32-bit", SUM_16: "rows, 16-bit"}
+        return names.get(sums, f"rows, 16-bit by {sums}")
 
 
 def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
@@ -56,23 +58,29 @@ def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
     scale = np.left_shift(np.int64(1), exponent)
     if isinstance(connectivity, Dense):
         columns = connectivity.weight[:, neuron_order(connectivity.pre_shape)]
-        taps: AnyArray = np.arange(pixels(connectivity.pre_shape), dtype=np.int32)[None]
-        return _rows(connectivity, columns.T, taps, scale, low, high)
+        rows, width = grid(connectivity.pre_shape)
+        ranges: AnyArray = np.zeros((1, rows, 4), dtype=np.int32)
+        ranges[0, :, 0] = np.arange(rows)
+        ranges[0, :, 2] = width
+        ranges[0, :, 3] = np.arange(rows) * width * connectivity.pre_shape[0]
+        return _rows(connectivity, columns.T, ranges, scale, low, high)
     if isinstance(connectivity, Conv):
         c_out, c_group = connectivity.weight.shape[:2]
-        taps = window_cells(connectivity.window)
         weight = connectivity.weight.reshape(c_out, c_group, -1)
         if connectivity.groups == 1:
-            rows = weight.transpose(2, 1, 0).reshape(-1, c_out)
-            return _rows(connectivity, rows, taps, scale, low, high)
+            rows_of_weights = weight.transpose(2, 1, 0).reshape(-1, c_out)
+            ranges = _kernel_ranges(connectivity.window, c_group)
+            return _rows(connectivity, rows_of_weights, ranges, scale, low, high)
         fan = c_out // connectivity.groups
         scaled = (weight * scale[:, None, None]).reshape(connectivity.groups, fan, c_group, -1)
-        return _channels(scaled.transpose(3, 0, 2, 1), taps, c_group, fan)
+        return _channels(
+            scaled.transpose(3, 0, 2, 1), window_cells(connectivity.window), connectivity, fan
+        )
     if isinstance(connectivity, SumPool):
         per_tap = np.broadcast_to(
             connectivity.weight * scale, (connectivity.window.n_taps, scale.size)
         )
-        return _channels(per_tap, window_cells(connectivity.window), 1, 1)
+        return _channels(per_tap, window_cells(connectivity.window), connectivity, 1)
     return _listed(connectivity, scale)
 
 
@@ -86,10 +94,35 @@ def window_cells(window: Window) -> AnyArray:
     return np.stack([padded[where].reshape(-1) for _, where in window.taps()], axis=1)
 
 
+def _kernel_ranges(window: Window, channels: int) -> AnyArray:
+    """Pixels that every row of the kernel meets, side by side: int32 ``[windows, ranges, 4]``.
+
+    Row of the input (-1: none), first pixel, pixel after the last, and what to add to a place in
+    the row, ``x * channels + c``, to have ``tap * channels + c``. With dilation along the row each
+    tap is a range of its own.
+    """
+    cells = window_cells(window)
+    width, taps = window.input_size[-1], window.kernel[-1]
+    if window.dilation[-1] > 1:
+        taps = 1
+    cells = cells.reshape(len(cells), -1, taps)
+    inside = cells >= 0
+    row = np.where(inside, cells // width, -1).max(axis=2)
+    column = np.where(inside, cells % width, width)
+    first = column.min(axis=2)
+    met = inside.sum(axis=2)
+    # Taps of one row of the kernel that lie in the padding are the first ones or the last ones.
+    skipped = inside.argmax(axis=2)
+    before = np.arange(cells.shape[1]) * taps + skipped
+    ranges = np.stack([row, first, first + met, (before - first) * channels], axis=2)
+    ranges[row < 0] = (-1, 0, 0, 0)
+    return ranges.astype(np.int32)
+
+
 def _rows(
     connectivity: Connectivity,
     weight: AnyArray,
-    taps: AnyArray,
+    ranges: AnyArray,
     scale: AnyArray,
     low: int,
     high: int,
@@ -99,34 +132,46 @@ def _rows(
     rows = aligned((n_rows + 1, lanes), np.int16)
     rows[:n_rows, :channels] = weight
     numbers = {
-        "n_taps": taps.shape[1],
+        "n_ranges": ranges.shape[1],
+        "most": n_rows,
         "zero_row": n_rows,
         "lanes": lanes,
-        "flush": _flush(connectivity, low, high),
+        "sums": _sums(connectivity, low, high),
     }
-    arrays: dict[str, AnyArray] = {"taps": taps, "rows": rows}
+    arrays: dict[str, AnyArray] = {"ranges": ranges, "rows": rows}
     if (scale != 1).any():
         arrays["scale"] = scale
     return LinkPlan(ROWS, numbers, arrays)
 
 
-def _flush(connectivity: Connectivity, low: int, high: int) -> int:
-    """Rows that a sum of 16 bits is proved to hold: 0 for all, WIDE for too few."""
+def _sums(connectivity: Connectivity, low: int, high: int) -> int:
+    """The narrowest sums of rows that are proved to hold every one, before the shift."""
     positive, negative = connectivity.row_sums()
     # 0 is a payload, so that every partial sum lies between the two. Doubles: only the order of
     # magnitude matters where they are not exact.
     least = positive.astype(np.float64) * low + negative.astype(np.float64) * high
     most = positive.astype(np.float64) * high + negative.astype(np.float64) * low
-    if max(-least.min(), most.max()) <= INT16:
-        return 0
-    largest = max(-low, high) * int(np.abs(connectivity.weight).max(initial=0))
-    held = INT16 // largest // 4 * 4
-    return held if held >= 4 else WIDE
+    largest = max(-least.min(), most.max())
+    if largest <= INT16:
+        return SUM_16
+    if (low, high) == (0, 1):
+        held = INT16 // max(int(np.abs(connectivity.weight).max()), 1) // 4 * 4
+        if held >= 16:
+            return held
+    return SUM_32 if max(-low, high) <= INT16 and largest <= INT32 else SUM_WIDE
 
 
-def _channels(weight: AnyArray, taps: AnyArray, group_in: int, fan: int) -> LinkPlan:
-    numbers = {"n_taps": taps.shape[1], "group_in": group_in, "fan": fan}
-    return LinkPlan(CHANNELS, numbers, {"taps": taps, "weight": weight.astype(np.int64)})
+def _channels(weight: AnyArray, cells: AnyArray, connectivity: Connectivity, fan: int) -> LinkPlan:
+    width = grid(connectivity.pre_shape)[1]
+    taps = np.stack([np.where(cells < 0, -1, cells // width), cells % width], axis=2)
+    channels_in, channels_out = connectivity.pre_shape[0], connectivity.post_shape[0]
+    numbers = {
+        "n_taps": cells.shape[1],
+        "group_in": channels_in * fan // channels_out,
+        "fan": fan,
+    }
+    arrays: dict[str, AnyArray] = {"taps": taps.astype(np.int32), "weight": weight.astype(np.int64)}
+    return LinkPlan(CHANNELS, numbers, arrays)
 
 
 def _listed(connectivity: Connectivity, scale: AnyArray) -> LinkPlan:
@@ -140,8 +185,8 @@ def _listed(connectivity: Connectivity, scale: AnyArray) -> LinkPlan:
     if shape_in == shape_out and post.size == n_post and (post == pre).all() and post.size:
         per_pixel = weight[np.argsort(post)].reshape(-1, shape_out[0])
         if (np.diff(post) == 1).all() and (per_pixel == per_pixel[0]).all():
-            own = np.arange(pixels(shape_out), dtype=np.int32)[:, None]
-            return _channels(per_pixel[:1], own, 1, 1)
+            own = np.arange(len(per_pixel), dtype=np.int32)[:, None]
+            return _channels(per_pixel[:1], own, connectivity, 1)
     begin = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=n_pre))])
     channels = shape_out[0]
     arrays: dict[str, AnyArray] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,20 +19,19 @@ from neurodeploy.errors import CapacityError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
 from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool
 from neurodeploy.simulate.components import components
 from neurodeploy.simulate.native import structures
 from neurodeploy.simulate.native.links import INT16, plan_link, window_cells
-from neurodeploy.simulate.order import channels_last, pixels
+from neurodeploy.simulate.order import channels_last, grid
 
 NARROW = 2**31
 WIDE = 2**44
 """Where the intervals of :mod:`neurodeploy.ir.bounds` stop growing: nothing is proved beyond."""
 
 NEURON, POOL_MAXIMUM, POOL_WINNER = 0, 1, 2
-POOL_CELLS = 64
-"""``ND_POOL_CELLS``."""
 
 
 @dataclass(slots=True)
@@ -123,7 +123,8 @@ class _Builder:
             structures.Input(
                 slot=slots.of[p.name],
                 current=p.is_current_input,
-                pixels=pixels(p.shape),
+                rows=grid(p.shape)[0],
+                width=grid(p.shape)[1],
                 channels=p.shape[0],
             )
             for p in self.netlist.inputs
@@ -234,28 +235,25 @@ class _Builder:
         links = [
             self._link(projection, slots) for projection in self.netlist.incoming[stage.names[0]]
         ]
-        inside = False
         if isinstance(population.model, MaxPool):
-            window = population.model.window
-            inside = window.n_taps <= POOL_CELLS and all(
-                s >= d * (k - 1) + 1
-                for s, d, k in zip(window.stride, window.dilation, window.kernel, strict=True)
-            )
-            # Cells that no window sees are not needed inside windows either.
+            pool_rows = _rows_of_windows(population.model.window)
             members = [self._pool(population, population.model, slots)]
         else:
+            pool_rows = 0
             members = [
                 self._neurons(self.netlist.by_name[name], sign, slots)
                 for name, sign in zip(stage.names, stage.signs, strict=True)
             ]
+        rows, width = grid(shape)
         return structures.Stage(
-            pixels=pixels(shape),
+            rows=rows,
+            width=width,
             channels=shape[0],
             n_links=len(links),
             n_members=len(members),
             links=self._array(structures.Link, links),
             members=self._array(structures.Member, members),
-            pool_inside=inside,
+            pool_rows=pool_rows,
         )
 
     def _link(self, projection: IntegerProjection, slots: _Slots) -> structures.Link:
@@ -268,7 +266,8 @@ class _Builder:
             inner=self._is_inner(projection),
             constant=pre.is_current_input,
             shift=depth[projection.post] - depth[pre.name] - self.delay[id(projection)],
-            src_pixels=pixels(pre.shape),
+            src_rows=grid(pre.shape)[0],
+            src_width=grid(pre.shape)[1],
             src_channels=pre.shape[0],
             **plan.numbers,
             **{name: self._pointer(array) for name, array in plan.arrays.items()},
@@ -301,7 +300,8 @@ class _Builder:
             negated=sign < 0,
             out=slots.of[population.name] if model.fires else -1,
             binary=not model.signed and model.payload_max == 1,
-            pixels=pixels(population.shape),
+            rows=grid(population.shape)[0],
+            width=grid(population.shape)[1],
             channels=population.shape[0],
             is_signed=model.signed,
             memory=model.memory,
@@ -310,7 +310,6 @@ class _Builder:
             reset=RESETS.index(model.reset),
             keep_u=DECAY_ONE - model.current_decay,
             keep_v=DECAY_ONE - model.membrane_decay,
-            has_bias=bool((model.bias != 0).any()),
             spread=0 if uniform else population.shape[0],
             **{name: self._pointer(own) for name, own in per_pixel.items()},
             **gains,
@@ -321,9 +320,9 @@ class _Builder:
             kind=POOL_WINNER if model.rule == "winner" else POOL_MAXIMUM,
             out=slots.of[population.name],
             binary=False,
-            pixels=pixels(population.shape),
+            rows=grid(population.shape)[0],
+            width=grid(population.shape)[1],
             channels=population.shape[0],
-            pool_signed=model.signed,
             n_cells=model.window.n_taps,
             cells=self._pointer(window_cells(model.window)),
         )
@@ -381,6 +380,16 @@ def _geometry(projection: IntegerProjection) -> object:
     return (*parts, connectivity.weight.shape)
 
 
+def _rows_of_windows(window: Window) -> int:
+    """Rows of cells under each row of windows, where every row of cells is under one; else 0."""
+    if len(window.kernel) == 1:
+        return 0
+    kernel, stride = window.kernel[0], window.stride[0]
+    exactly = (window.output_size[0] - 1) * stride + kernel <= window.input_size[0]
+    alone = window.dilation[0] == 1 and kernel == stride and window.padding[0][0] == 0
+    return kernel if exactly and alone else 0
+
+
 def _largest_state(population: Population, proved: PopulationBounds, T: int) -> int:
     """Largest magnitude of anything that the kernels hold for a population."""
     largest, model = proved.magnitude, population.model
@@ -411,7 +420,7 @@ class _Slots:
 
     def take(self, population: Population, binary: bool) -> None:
         """Find a place for what a population emits."""
-        needed = pixels(population.shape) * self.T + 1
+        needed = math.prod(population.shape[1:]) * self.T + 1
         fitting = [slot for slot in self._free if self.binary[slot] == binary]
         if fitting:
             slot = max(fitting, key=lambda slot: self.entries[slot])

@@ -15,8 +15,9 @@ class Link(ctypes.Structure):
     """``nd_link``."""
 
     _fields_ = _fields(
-        *("kind", "source", "inner", "constant", "shift", "src_pixels", "src_channels"),
-        *("n_taps", "taps*", "zero_row", "lanes", "rows*", "flush", "scale*", "group_in", "fan"),
+        *("kind", "source", "inner", "constant", "shift", "src_rows", "src_width", "src_channels"),
+        *("n_ranges", "ranges*", "most", "zero_row", "lanes", "rows*", "sums", "scale*"),
+        *("n_taps", "taps*", "group_in", "fan"),
         *("begin*", "to_pixel*", "to_channel*", "weight*"),
     )
 
@@ -25,10 +26,10 @@ class Member(ctypes.Structure):
     """``nd_member``."""
 
     _fields_ = _fields(
-        *("kind", "negated", "out", "binary", "pixels", "channels"),
+        *("kind", "negated", "out", "binary", "rows", "width", "channels"),
         *("is_signed", "memory", "payload_max", "power_of_two", "reset", "keep_u", "keep_v"),
-        *("has_bias", "spread", "bias*", "v0*", "theta*", "theta_neg*"),
-        *("input_gain*", "firing_gain*", "pool_signed", "n_cells", "cells*"),
+        *("spread", "bias*", "v0*", "theta*", "theta_neg*"),
+        *("input_gain*", "firing_gain*", "n_cells", "cells*"),
     )
 
 
@@ -36,7 +37,7 @@ class Stage(ctypes.Structure):
     """``nd_stage``."""
 
     _fields_ = _fields(
-        *("pixels", "channels", "n_links", "n_members", "links*", "members*", "pool_inside")
+        *("rows", "width", "channels", "n_links", "n_members", "links*", "members*", "pool_rows")
     )
 
 
@@ -49,7 +50,7 @@ class Component(ctypes.Structure):
 class Input(ctypes.Structure):
     """``nd_input``."""
 
-    _fields_ = _fields("slot", "current", "pixels", "channels")
+    _fields_ = _fields("slot", "current", "rows", "width", "channels")
 
 
 class Program(ctypes.Structure):

@@ -18,17 +18,15 @@ typedef struct {
     nd_buffer payload;    /* int32, unused where binary */
     int64_t binary;
     int64_t filled;       /* entries so far */
-    int64_t per_pixel, per_step; /* entries from one pixel, one step to the next */
+    int64_t per_row, per_step; /* entries from one row, one step to the next */
 } nd_raster;
-
-#define ND_POOL_CELLS 64 /* of a pool whose windows do not overlap */
 
 struct nd_workspace {
     int64_t steps;
     int64_t n_slots, n_members;
     nd_raster *slots;
-    nd_buffer *states;    /* per member, of cycles: u, v, emitted of all neurons */
-    nd_buffer tile, drive, listed, rows, factors, taps, spikes, cells, local;
+    nd_buffer *states;    /* per member: v, u, emitted of the neurons that advance together */
+    nd_buffer tile, drive, listed, rows, factors, spikes, constant, local, sums;
 };
 
 int nd_reserve(nd_buffer *buffer, size_t bytes);
