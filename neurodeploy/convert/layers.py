@@ -210,11 +210,14 @@ def _convolve(layer: Conv, value: AnyArray) -> AnyArray:
     import torch
     import torch.nn.functional as F
 
+    from neurodeploy.ir.torch_convolution import convolve
+    from neurodeploy.ir.torch_state import plain_torch
+
     window = layer.window
     pads = [amount for pair in reversed(window.padding) for amount in pair]
-    x = F.pad(torch.tensor(value, dtype=torch.float32), pads)
-    weight = torch.tensor(layer.weight, dtype=torch.float32)
-    convolve = F.conv1d if len(window.kernel) == 1 else F.conv2d
-    with torch.no_grad():
-        result = convolve(x, weight, None, window.stride, 0, window.dilation, layer.groups)
+    none = (0,) * len(window.kernel)
+    with plain_torch():
+        x = F.pad(torch.tensor(value, dtype=torch.float32), pads)
+        weight = torch.tensor(layer.weight, dtype=torch.float32)
+        result = convolve(x, weight, None, window.stride, none, window.dilation, layer.groups)
     return result.numpy()

@@ -83,7 +83,7 @@ class Convolution(Op):
     weight : array, shape (C_out, C_in / groups, *kernel)
     bias : array, shape (C_out,), or None
     stride, dilation : int or tuple of int
-        Per spatial dimension.
+        Per spatial dimension; where the kernel is 1, the dilation is kept as 1.
     padding : int or tuple of int
         One number, one per spatial dimension, or ``(before, after)`` of every spatial dimension
         in turn: (left, right) or (top, bottom, left, right). Kept in the last form.
@@ -108,6 +108,7 @@ class Convolution(Op):
         set_ints(self, "stride", self.rank, 1)
         set_ints(self, "padding", 2 * self.rank, 0)
         set_ints(self, "dilation", self.rank, 1)
+        object.__setattr__(self, "dilation", _spread(self.kernel, self.dilation))
         if type(self.groups) is not int or self.groups < 1 or len(weight) % self.groups:
             raise NetlistError(
                 f"{self.kind}: {len(weight)} output channels do not divide into"
@@ -303,7 +304,8 @@ class MaxPool(Pooling):
     Parameters
     ----------
     kernel, stride, padding, dilation : tuple of int
-        Per spatial dimension; ``padding`` is that of each side.
+        Per spatial dimension; ``padding`` is that of each side. Where the kernel is 1, the
+        dilation is kept as 1.
     ceil_mode : bool
         Whether a last, incomplete window counts.
     """
@@ -314,10 +316,16 @@ class MaxPool(Pooling):
     def __post_init__(self) -> None:
         Pooling.__post_init__(self)
         set_ints(self, "dilation", len(self.kernel), 1)
+        object.__setattr__(self, "dilation", _spread(self.kernel, self.dilation))
         self._expect_half()
 
     def _spacing(self) -> tuple[int, ...]:
         return self.dilation
+
+
+def _spread(kernel: Shape, dilation: Shape) -> Shape:
+    """Dilations, 1 where a kernel of 1 has nothing to spread."""
+    return tuple(1 if k == 1 else d for k, d in zip(kernel, dilation, strict=True))
 
 
 def _expect_channels(op: Op, shape: Shape, channels: int) -> None:

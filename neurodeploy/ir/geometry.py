@@ -23,7 +23,7 @@ class Window:
     input_size : tuple of int
         Spatial shape of the input, ``(L,)`` or ``(H, W)``.
     kernel, stride, dilation : tuple of int
-        One value per spatial axis.
+        One value per spatial axis. The dilation of an axis with a kernel of 1 is kept as 1.
     padding : tuple of (int, int)
         Cells added before and after each spatial axis. They may differ: pooling with
         ``ceil_mode`` is padding after the end.
@@ -52,6 +52,9 @@ class Window:
             raise NetlistError("window: input, kernel, stride and dilation must be at least 1")
         if min(min(pair) for pair in self.padding) < 0:
             raise NetlistError(f"window: negative padding {self.padding}")
+        # Between the cells of one there is nothing; libraries differ in what they make of it.
+        spread = tuple(1 if k == 1 else d for k, d in zip(self.kernel, self.dilation, strict=True))
+        object.__setattr__(self, "dilation", spread)
         if min(self.output_size) < 1:
             raise NetlistError(
                 f"window: kernel {self.kernel} with dilation {self.dilation} is larger than the "
