@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import numpy as np
@@ -10,13 +11,12 @@ import torch
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
-from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.ir.torch_state import plain_torch
 from neurodeploy.simulate.kernels import Drive
-from neurodeploy.simulate.layout import channels_last
 from neurodeploy.simulate.observe import Observer, RecordObserver, SummaryObserver
+from neurodeploy.simulate.order import channels_last
 from neurodeploy.simulate.plan import Link, Plan, Stage, build_plan, is_constant
-from neurodeploy.simulate.precision import strict_float32
 from neurodeploy.simulate.summary import Summary
 
 
@@ -46,6 +46,7 @@ class Engine:
         For another dtype or batch size.
     """
 
+    @plain_torch()
     def __init__(
         self,
         netlist: IntegerNetlist | RealNetlist,
@@ -58,17 +59,8 @@ class Engine:
             raise UsageError(f"engine: batch_size {batch_size}; expected at least 1")
         self.netlist = netlist
         self.timesteps = timesteps or netlist.timesteps
-        self.dtype = dtype
         self.batch_size = batch_size
-        self._plans: dict[bool, Plan] = {}
-        self.plan()
-
-    def plan(self) -> Plan:
-        """The plan under the float32 rules that the process has now."""
-        strict = strict_float32()
-        if strict not in self._plans:
-            self._plans[strict] = build_plan(self.netlist, self.timesteps, self.dtype)
-        return self._plans[strict]
+        self.plan = build_plan(netlist, self.timesteps, dtype)
 
     def run(
         self,
@@ -114,6 +106,7 @@ class Engine:
         self._execute(values, batch, observer, progress)
         return observer.result()
 
+    @plain_torch()
     @torch.inference_mode()
     def _execute(
         self,
@@ -122,12 +115,11 @@ class Engine:
         observer: Observer,
         progress: Progress | None,
     ) -> None:
-        plan = self.plan()
-        size = self.batch_size or even_chunk(batch, plan.chunk())
+        size = self.batch_size or even_chunk(batch, self.plan.chunk())
         for start in range(0, batch, size):
             stop = min(start + size, batch)
             part = {name: array[start:stop] for name, array in values.items()}
-            _Chunk(self.netlist, plan, self.timesteps, observer, slice(start, stop)).run(part)
+            _Chunk(self.netlist, self.plan, self.timesteps, observer, slice(start, stop)).run(part)
             if progress is not None:
                 progress(stop, batch)
 
@@ -171,17 +163,28 @@ class _Chunk:
 
     def _run_alone(self, stage: Stage) -> None:
         self._begin(stage)
-        drive = self._drive(stage)
-        raster = self._raster(stage, drive)
+        raster: torch.Tensor | None = None
         trace = self._trace(stage)
-        stage.kernel.run(drive, raster, trace, self.T)
+        constant = self._constant(stage)
+        size = stage.block(self.batch, self.T)
+        for start in range(0, self.T, size):
+            steps = slice(start, min(start + size, self.T))
+            drive = Drive(constant, self._varying(stage, steps))
+            if raster is None and stage.fires:
+                raster = self._raster(stage, drive)
+            stage.kernel.run(
+                drive,
+                None if raster is None else raster[steps],
+                None if trace is None else trace[steps],
+                steps.stop - start,
+            )
         self._finish(stage, raster, trace)
 
     def _run_cycle(self, stages: tuple[Stage, ...]) -> None:
         drives, traces = [], []
         for stage in stages:
             self._begin(stage)
-            drives.append(self._drive(stage))
+            drives.append(Drive(self._constant(stage), self._varying(stage, slice(0, self.T))))
             traces.append(self._trace(stage))
             self.rasters[stage.population.name] = torch.zeros(
                 self.T, self.batch, stage.population.size, dtype=stage.raster
@@ -202,41 +205,52 @@ class _Chunk:
         stage.kernel.active = torch.empty(0) if counts else None
         stage.kernel.begin(self.batch)
 
-    def _drive(self, stage: Stage) -> Drive:
-        """Everything that enters from finished populations."""
-        drive = Drive()
+    def _constant(self, stage: Stage) -> torch.Tensor | None:
+        """What enters from finished populations in every step, ``[B, n]``."""
+        total: torch.Tensor | None = None
+        varies = False
         for link in stage.outer:
-            if link.shift >= self.T:
-                continue  # its source opens so early that all it emits is dropped
-            emitted = self.rasters[link.pre].to(link.product.dtype)
-            steps = self.T - link.shift
-            if is_constant(self.netlist, link):
-                arrives = link.product(emitted[0]).to(stage.state)
-                if drive.constant is None:
-                    drive.constant = arrives.clone() if link.product.aliases else arrives
-                else:
-                    drive.constant.add_(arrives)
+            if not is_constant(self.netlist, link):
+                varies = varies or link.shift < self.T
                 continue
-            if link.shift > 0 and drive.varying is None:
-                drive.varying = self._zeros(stage)
-            if self.netlist.by_name[link.pre].is_current_input:
-                assert drive.varying is not None  # without a shift it would be constant
-                drive.varying[:steps].add_(link.product(emitted[0]))
-                continue
-            rows = emitted[link.shift :].reshape(steps * self.batch, -1)
-            if drive.varying is not None:
-                link.product.add_to(drive.varying[:steps].view(steps * self.batch, -1), rows)
-                continue
-            arrives = link.product(rows)
-            if link.product.aliases and not self._may_take(link, stage):
-                arrives = arrives.clone()
-            drive.varying = arrives.view(self.T, self.batch, -1).to(stage.state)
+            total = self._joined(total, link, self.rasters[link.pre][0])
         if stage.constant_bias is not None:
-            assert drive.constant is not None
-            drive.constant.add_(stage.constant_bias)
-        if drive.constant is None and drive.varying is None:
-            drive.constant = self._zeros(stage)[0]
-        return drive
+            assert total is not None
+            total.add_(stage.constant_bias)
+        if total is None and not varies:
+            total = self._zeros(stage, 1)[0]
+        return total
+
+    def _varying(self, stage: Stage, steps: slice) -> torch.Tensor | None:
+        """The rest of what enters from finished populations in some steps, ``[steps, B, n]``."""
+        length = steps.stop - steps.start
+        total: torch.Tensor | None = None
+        for link in stage.outer:
+            if link.shift >= self.T or is_constant(self.netlist, link):
+                continue  # of what opens that much too early, all is dropped
+            arriving = min(length, max(self.T - link.shift - steps.start, 0))
+            if link.shift > 0 and total is None:
+                total = self._zeros(stage, length)
+            if arriving == 0:
+                continue
+            if self.netlist.by_name[link.pre].is_current_input:
+                assert total is not None  # without a shift it would be constant
+                total[:arriving].add_(link.product(self.rasters[link.pre][0]))
+                continue
+            first = steps.start + link.shift
+            rows = self.rasters[link.pre][first : first + arriving]
+            rows = rows.reshape(arriving * self.batch, -1)
+            part = None if total is None else total[:arriving].view(len(rows), -1)
+            joined = self._joined(part, link, rows)
+            if total is None:
+                total = joined.view(length, self.batch, -1)
+        return total
+
+    def _joined(self, total: torch.Tensor | None, link: Link, x: torch.Tensor) -> torch.Tensor:
+        if total is None:
+            return link.product(x)
+        link.product.add_to(total, x)
+        return total
 
     def _input_of_step(self, stage: Stage, drive: Drive, t: int) -> torch.Tensor:
         a: torch.Tensor | None = None
@@ -247,26 +261,19 @@ class _Chunk:
         assert a is not None
         for link in stage.inner:
             if t + link.shift >= 0:
-                a.add_(link.product(self.rasters[link.pre][t + link.shift].to(link.product.dtype)))
+                link.product.add_to(a, self.rasters[link.pre][t + link.shift])
         return a
 
-    def _zeros(self, stage: Stage) -> torch.Tensor:
-        n_in = int(np.prod(stage.population.input_shape))
-        return torch.zeros(self.T, self.batch, n_in, dtype=stage.state)
+    def _zeros(self, stage: Stage, steps: int) -> torch.Tensor:
+        n_in = math.prod(stage.population.input_shape)
+        return torch.zeros(steps, self.batch, n_in, dtype=stage.state)
 
-    def _may_take(self, link: Link, stage: Stage) -> bool:
-        """Whether ``stage`` is the last reader of a raster and reads it once."""
-        once = sum(other.pre == link.pre for other in stage.outer) == 1
-        given = isinstance(self.netlist.by_name[link.pre].model, Input)
-        return once and self.left[link.pre] == 1 and not given
-
-    def _raster(self, stage: Stage, drive: Drive) -> torch.Tensor | None:
-        if not stage.fires:
-            return None
+    def _raster(self, stage: Stage, drive: Drive) -> torch.Tensor:
+        """Memory of what is emitted: that of the input, where it is as large and of its type."""
         shape = (self.T, self.batch, stage.population.size)
-        reusable = drive.varying
-        if reusable is not None and reusable.shape == shape and reusable.dtype == stage.raster:
-            return reusable
+        known = drive.varying
+        if known is not None and known.shape == shape and known.dtype == stage.raster:
+            return known
         return torch.empty(shape, dtype=stage.raster)
 
     def _trace(self, stage: Stage) -> torch.Tensor | None:

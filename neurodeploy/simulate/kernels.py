@@ -1,14 +1,8 @@
 """State updates of populations, in place, for a batch of samples.
 
 The same update serves a population that runs all its steps in a row and one inside a cycle. On
-integer netlists the numbers are integers in floating-point tensors whose format
-:mod:`neurodeploy.simulate.precision` proves wide enough, so that every operation here is exact:
-
-- sums, differences and comparisons of integers below 2^p;
-- ``x * ((4096 - d) / 4096)`` in float64 for x of magnitude below 2^41: the factor has 12 bits,
-  the product at most 53; truncation then is ``trunc0``;
-- ``floor(fl(v / theta))`` for 0 <= v < 2^p: were the quotient rounded up to an integer k, then
-  k - v / theta >= 1 / theta > k 2^-p >= half the spacing of floats below k.
+integer netlists all numbers are integers, in types that :mod:`neurodeploy.simulate.precision`
+proves wide enough.
 """
 
 from __future__ import annotations
@@ -23,12 +17,12 @@ from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
 from neurodeploy.simulate.layout import vector
-from neurodeploy.simulate.products import padded_image, reduce_windows, window_cells
+from neurodeploy.simulate.windows import padded_image, reduce_windows, window_cells
 
 
 @dataclass(slots=True)
 class Drive:
-    """Input of a population over its window: the sum of both parts.
+    """Input of a population over some steps of its window: the sum of both parts.
 
     ``constant`` is ``[B, n]``, the same in every step; ``varying`` is ``[T, B, n]`` and belongs
     to the kernel, which may overwrite it.
@@ -56,7 +50,7 @@ class Kernel(ABC):
     def run(
         self, drive: Drive, raster: torch.Tensor | None, trace: torch.Tensor | None, steps: int
     ) -> None:
-        """All steps of a window. ``raster`` may be ``drive.varying``."""
+        """The next steps of a window, as many as ``drive`` has; ``raster`` may be its memory."""
         for t in range(steps):
             a = combined(drive, t)
             self.step(a, self.v if raster is None else raster[t])
@@ -78,11 +72,17 @@ class NeuronKernel(Kernel):
     """Integrate-and-fire neurons, integer or real-valued."""
 
     def __init__(
-        self, population: Population, state: torch.dtype, raster: torch.dtype, adds_bias: bool
+        self,
+        population: Population,
+        state: torch.dtype,
+        raster: torch.dtype,
+        adds_bias: bool,
+        decay: torch.dtype,
     ) -> None:
         model = population.model
         assert isinstance(model, IntegerNeuron | RealNeuron)
         self.model = model
+        self.decay_type = decay
         self.integer = isinstance(model, IntegerNeuron)
         self.n = population.size
         self.state, self.raster = state, raster
@@ -97,15 +97,15 @@ class NeuronKernel(Kernel):
         self.theta = None if model.threshold is None else spread(model.threshold)
         negative = model.negative_threshold
         self.theta_neg = None if negative is None else spread(negative)
-        one = DECAY_ONE if isinstance(model, IntegerNeuron) else 1
-        self.keep_u = 1.0 - model.current_decay / one
-        self.keep_v = 1.0 - model.membrane_decay / one
+        self.one = DECAY_ONE if isinstance(model, IntegerNeuron) else 1
+        self.keep_u = self.one - model.current_decay
+        self.keep_v = self.one - model.membrane_decay
         self.u: torch.Tensor | None = None
 
     def begin(self, batch: int) -> None:
         """Open the window of a batch."""
         self.v = self.v0.expand(batch, self.n).clone()
-        self.u = torch.zeros_like(self.v) if self.keep_u > 0.0 else None
+        self.u = torch.zeros_like(self.v) if self.keep_u > 0 else None
         self.t = 0
         self.aside = torch.empty_like(self.v)
         self.emitted = torch.zeros_like(self.v) if self.model.memory else None
@@ -122,8 +122,7 @@ class NeuronKernel(Kernel):
         v = self.v
         if self.u is not None:
             a = self._decay(self.u, self.keep_u).add_(a)
-        if self.keep_v < 1.0:
-            self._decay(v, self.keep_v)
+        self._decay(v, self.keep_v)
         v.add_(a, alpha=g)
         if self.bias is not None:
             v.add_(self.bias, alpha=g)
@@ -138,10 +137,15 @@ class NeuronKernel(Kernel):
             self._fire(spikes, self.theta * h, theta_neg, h)
 
     def _decay(self, x: torch.Tensor, keep: float) -> torch.Tensor:
-        if keep == 1.0:
+        """What is left of ``x`` after a step, in place; integers are rounded toward zero."""
+        if keep == self.one:
             return x
-        x.mul_(keep)
-        return x.trunc_() if self.integer else x
+        if not self.integer:
+            return x.mul_(keep)
+        product = x.to(self.decay_type) * int(keep)
+        below_zero = product >> (torch.iinfo(self.decay_type).bits - 1)
+        # The shift rounds down: what lies below 0 is raised by 4095 before.
+        return x.copy_(product.add_(below_zero & (DECAY_ONE - 1)) >> 12)
 
     def _count_active(self, a: torch.Tensor, gain: int) -> None:
         assert self.active is not None
@@ -163,7 +167,7 @@ class NeuronKernel(Kernel):
             if self.model.reset == "subtract":
                 v.addcmul_(s, theta, value=-1)
         elif self.emitted is not None:
-            owned = self.emitted if gain == 1 else torch.div(self.emitted, gain).floor_()
+            owned = self.emitted if gain == 1 else self.emitted.div(gain, rounding_mode="floor")
             self._take_back(v, theta, theta_neg, owned)
             s.sub_(self.aside)
             self.emitted.add_(s, alpha=gain)
@@ -184,38 +188,42 @@ class NeuronKernel(Kernel):
         if self.model.payload_max == 1:
             torch.ge(v, theta, out=out)
             return
-        if self.integer:
-            torch.div(v, theta, out=out).floor_()
-        else:
-            torch.div(v, theta, rounding_mode="floor", out=out)
+        # What is below 0 becomes 0, whichever way it is rounded.
+        torch.div(v, theta, rounding_mode="trunc" if self.integer else "floor", out=out)
         out.clamp_(0, self.model.payload_max)
         self._coded(out)
 
     def _take_back(
         self, v: torch.Tensor, theta: torch.Tensor, theta_neg: torch.Tensor, emitted: torch.Tensor
     ) -> None:
-        """``min(-floor(v / theta), payload_max, m)`` where v <= -theta_neg, else 0: to ``aside``.
-
-        Below 0 the quotient of integers is exact as above it: were it rounded up to an integer
-        -k, then v / theta + k >= -1 / theta, which is more than half the spacing of floats at k.
-        """
+        """To ``aside``: ``min(-floor(v / theta), payload_max, m)`` where v <= -theta_neg, or 0."""
         back = self.aside
-        rounding = None if self.integer else "floor"
-        torch.div(v, theta, rounding_mode=rounding, out=back)
-        back.floor_().neg_().clamp_(max=self.model.payload_max)
+        torch.div(v, theta, rounding_mode="floor", out=back)
+        back.neg_().clamp_(max=self.model.payload_max)
         torch.minimum(back, emitted, out=back)
         back.mul_(v <= -theta_neg)
         self._coded(back)
         if self.model.payload_code == "power_of_two":
-            back.copy_(torch.where(back > emitted, back / 2, back))
+            half = torch.div(back, 2, rounding_mode="floor") if self.integer else back / 2
+            back.copy_(torch.where(back > emitted, half, back))
 
     def _coded(self, k: torch.Tensor) -> None:
         """Magnitudes >= 0 as the nearest that a spike can carry, in place."""
-        if self.model.payload_code == "power_of_two":
-            # frexp is exact: k = mantissa * 2^exponent with the mantissa in [1/2, 1).
-            mantissa, exponent = torch.frexp(k)
-            power = torch.ldexp(torch.ones_like(k), exponent - (mantissa < 0.75).int())
-            k.copy_(torch.where(k >= 1, power, 0))
+        if self.model.payload_code != "power_of_two":
+            return
+        if self.integer:
+            # All bits below the highest are set; what is left without half of it is that bit.
+            power, shift = k.clone(), 1
+            while shift < self.model.payload_max.bit_length():
+                power |= power >> shift
+                shift *= 2
+            power -= power >> 1
+            k.copy_(torch.where(2 * k >= 3 * power, 2 * power, power))
+            return
+        # frexp is exact: k = mantissa * 2^exponent with the mantissa in [1/2, 1).
+        mantissa, exponent = torch.frexp(k)
+        power = torch.ldexp(torch.ones_like(k), exponent - (mantissa < 0.75).int())
+        k.copy_(torch.where(k >= 1, power, 0))
 
 
 class MaxPoolKernel(Kernel):
@@ -229,6 +237,9 @@ class MaxPoolKernel(Kernel):
         for size in self.model.window.input_size:
             self.n_in *= size
         self.state, self.raster = state, raster
+        # Zeros never exceed an unsigned maximum; nothing that is accumulated is below the lowest.
+        lowest = -math.inf if state.is_floating_point else torch.iinfo(state).min
+        self.fill = lowest if self.model.signed else 0
 
     def begin(self, batch: int) -> None:
         """Open the window of a batch."""
@@ -254,7 +265,7 @@ class MaxPoolKernel(Kernel):
             window_cells(
                 padded_image(x, self.model.window, self.model.channels, fill), self.model.window
             )
-            for x, fill in ((accumulated, self._fill), (a, 0.0))
+            for x, fill in ((accumulated, self.fill), (a, 0))
         ]
         most, present = layers[0][0], layers[1][0]
         for total, now in zip(layers[0][1:], layers[1][1:], strict=True):
@@ -262,22 +273,14 @@ class MaxPoolKernel(Kernel):
             most = torch.maximum(most, total)
         return present.reshape(-1, self.n)
 
-    @property
-    def _fill(self) -> float:
-        # Zeros never exceed an unsigned maximum; nothing that is accumulated is below -infinity.
-        return -math.inf if self.model.signed else 0.0
-
     def _maximum(self, accumulated: torch.Tensor) -> torch.Tensor:
-        image = padded_image(accumulated, self.model.window, self.model.channels, self._fill)
-        pooled = reduce_windows(image, self.model.window, torch.maximum)
-        # A window of one cell is a view of what it pools.
-        pooled = pooled.clone() if self.model.window.n_taps == 1 else pooled
-        return pooled.reshape(-1, self.n)
+        image = padded_image(accumulated, self.model.window, self.model.channels, self.fill)
+        return reduce_windows(image, self.model.window, torch.maximum).reshape(-1, self.n)
 
     def run(
         self, drive: Drive, raster: torch.Tensor | None, trace: torch.Tensor | None, steps: int
     ) -> None:
-        """All steps at once: accumulate over time, then pool, then take differences."""
+        """Some steps at once: accumulate over time, then pool, then take differences."""
         if self.model.rule == "winner":
             # Whose input is passed on depends on the input of the step itself.
             Kernel.run(self, drive, raster, trace, steps)
@@ -288,19 +291,20 @@ class MaxPoolKernel(Kernel):
             a = drive.constant.expand(steps, *drive.constant.shape).clone()
         elif drive.constant is not None:
             a.add_(drive.constant)
-        for t in range(1, steps):
-            a[t].add_(a[t - 1])
-        maximum = self._maximum(a.view(-1, self.n_in)).view(steps, -1, self.n)
+        for t in range(steps):
+            a[t].add_(a[t - 1] if t else self.accumulated)
+        self.accumulated = a[-1].clone()
+        maximum = self._maximum(a.reshape(-1, self.n_in)).view(steps, -1, self.n)
         assert raster is not None
-        raster[0].copy_(maximum[0])
-        torch.sub(maximum[1:], maximum[:-1], out=raster[1:])
+        change = torch.empty_like(self.v)
+        raster[0].copy_(maximum[0] - self.v)
+        for t in range(1, steps):
+            raster[t].copy_(torch.sub(maximum[t], maximum[t - 1], out=change))
         if trace is not None:
             trace.copy_(maximum)
-        self.v = maximum[-1]
-        before = torch.zeros_like(maximum[0])
         for after in maximum:
-            self._count_active(before, after)
-            before = after
+            self._count_active(self.v, after)
+            self.v = after
 
     def _count_active(self, before: torch.Tensor, after: torch.Tensor) -> None:
         if self.active is not None:
@@ -308,10 +312,14 @@ class MaxPoolKernel(Kernel):
 
 
 def build_kernel(
-    population: Population, state: torch.dtype, raster: torch.dtype, adds_bias: bool
+    population: Population,
+    state: torch.dtype,
+    raster: torch.dtype,
+    adds_bias: bool,
+    decay: torch.dtype,
 ) -> Kernel:
-    """The kernel of a population's model."""
+    """The kernel of a population's model; ``decay`` holds a state times 4096."""
     if isinstance(population.model, MaxPool):
         return MaxPoolKernel(population, state, raster)
     assert not isinstance(population.model, Input)
-    return NeuronKernel(population, state, raster, adds_bias)
+    return NeuronKernel(population, state, raster, adds_bias, decay)

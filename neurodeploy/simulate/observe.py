@@ -14,7 +14,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input, MaxPool, Neuron
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.simulate.layout import to_array
-from neurodeploy.simulate.precision import FLOAT32_INTEGERS
+from neurodeploy.simulate.precision import narrowest
 from neurodeploy.simulate.summary import Summary
 
 
@@ -182,15 +182,17 @@ class SummaryObserver(Observer):
         population = self.netlist.by_name[name]
         # A current stands for T equal steps.
         times = self.T if raster.shape[0] == 1 else 1
-        total = raster.sum(0, dtype=self._sum_format(population.model, raster.dtype))
-        total = total.to(torch.float64) * times
+        wide = torch.int64 if self.exact else torch.float64
+        total = raster.sum(0, dtype=self._sum_format(population.model, raster.dtype)).to(wide)
+        total = total * times
         if _unary(population.model):
             spikes = total
         else:
-            spikes = raster.sign().abs_().sum(0).to(torch.float64) * times
-        self.per_sample[name][samples] = spikes.sum(1, dtype=torch.float64).numpy()
+            fired = (raster != 0).view(torch.int8)
+            spikes = fired.sum(0, dtype=narrowest(0, len(raster))).to(wide) * times
+        self.per_sample[name][samples] = spikes.sum(1, dtype=wide).numpy()
         shape = population.shape
-        self.spikes[name] += to_array(spikes.sum(0, dtype=torch.float64), shape, torch.int64)
+        self.spikes[name] += to_array(spikes.sum(0, dtype=wide), shape, torch.int64)
         self.payload[name] += to_array(total.sum(0), shape, self.number(name))
         if name in self.rates:
             self.rates[name][samples] = self._coded(name, total, raster)
@@ -207,10 +209,13 @@ class SummaryObserver(Observer):
         return population.summed(spikes)
 
     def _sum_format(self, model: object, raster: torch.dtype) -> torch.dtype:
-        """A format that holds the sum of a raster over time."""
-        if isinstance(model, MaxPool) or not self.exact:
-            return raster  # what a pool emits adds up to its membrane, which is proved to fit
-        return raster if _largest(model) * self.T < FLOAT32_INTEGERS else torch.float64
+        """A type that holds the sum of a raster over time."""
+        if not self.exact:
+            return raster
+        if isinstance(model, MaxPool):
+            return torch.int64
+        largest = _largest(model) * self.T
+        return narrowest(-largest, largest)
 
     def traced(self, name: str, samples: slice, trace: torch.Tensor) -> None:
         """Take membranes."""

@@ -4,7 +4,8 @@ Time is folded into the batch. In a netlist without cycles the whole raster of a
 known before any population that it drives opens its window, so each projection is one product
 over all steps. A projection whose delay is shorter than the distance in depth, ``k`` steps too
 short, delivers at step t what was emitted at step t + k, and nothing in the last k steps. Only
-populations on a common cycle advance step by step, together.
+populations on a common cycle advance step by step, together. On integer netlists a population
+takes a few steps at a time, so that its input stays in cache.
 """
 
 from __future__ import annotations
@@ -21,16 +22,21 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population, RealNetlist
 from neurodeploy.ir.neurons import Input, IntegerNeuron, RealNeuron
+from neurodeploy.simulate.components import components
+from neurodeploy.simulate.float_products import float_product
+from neurodeploy.simulate.integer_products import integer_product
 from neurodeploy.simulate.kernels import Kernel, build_kernel
 from neurodeploy.simulate.layout import vector
 from neurodeploy.simulate.precision import Precision, prove_precision
-from neurodeploy.simulate.products import GatherProduct, Product, build_product
+from neurodeploy.simulate.products import GatherProduct, Product
 
 # Samples side by side take about this many bytes per thread: larger batches fall out of the
 # caches, smaller ones spend their time between operations.
 CHUNK_BYTES = 32 * 2**20
 MAX_CHUNK_THREADS = 8
 MAX_CHUNK = 256
+BLOCK_BYTES = 2**20
+"""Input of a population over the steps that it takes at a time, where it is known before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,8 @@ class Stage:
     """A population, ready to run.
 
     ``outer`` links come from populations that are finished before, ``inner`` ones from the same
-    cycle. ``late_bias`` is ``[n]``, for populations whose bias joins the constant part of their
-    input.
+    cycle. ``constant_bias`` is ``[n]``, for populations whose bias joins the constant part of
+    their input.
     """
 
     population: Population
@@ -64,6 +70,13 @@ class Stage:
         """Whether it emits."""
         model = self.population.model
         return not isinstance(model, IntegerNeuron | RealNeuron) or model.fires
+
+    def block(self, batch: int, timesteps: int) -> int:
+        """Steps at a time; floats take all, so that sums do not depend on the batch."""
+        if self.state.is_floating_point:
+            return timesteps
+        step = batch * math.prod(self.population.input_shape) * self.state.itemsize
+        return int(np.clip(BLOCK_BYTES // max(step, 1), 1, timesteps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +124,28 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
         number = torch.float32 if dtype == "float32" else torch.float64
         names = [p.name for p in netlist.populations]
         all_equal = dict.fromkeys(names, number)
-        precision = Precision((number,) * len(netlist.projections), all_equal, all_equal)
-    component_of, components = _components(netlist)
+        precision = Precision(all_equal, all_equal, all_equal, {})
+    component_of, ordered = components(netlist)
     links: dict[str, tuple[list[Link], list[Link]]] = {
         p.name: ([], []) for p in netlist.populations
     }
     depth = netlist.schedule.depth
-    for projection, delay, number in zip(
-        netlist.projections, netlist.schedule.delays, precision.products, strict=True
-    ):
+    for projection, delay in zip(netlist.projections, netlist.schedule.delays, strict=True):
         pre, post = projection.pre, projection.post
-        exponent = projection.exponent if isinstance(projection, IntegerProjection) else None
-        product = build_product(projection.connectivity, exponent, number)
+        number = precision.states[post]
+        if isinstance(projection, IntegerProjection):
+            product = integer_product(
+                projection.connectivity, projection.exponent, precision.payloads[pre], number
+            )
+        else:
+            product = float_product(projection.connectivity, number)
         link = Link(pre, product, depth[post] - depth[pre] - delay)
         links[post][component_of[pre] == component_of[post]].append(link)
     stages = tuple(
         tuple(
             _build_stage(netlist, netlist.by_name[name], links[name], precision) for name in members
         )
-        for members in components
+        for members in ordered
         if not isinstance(netlist.by_name[members[0]].model, Input)
     )
     uses = dict.fromkeys(links, 0)
@@ -139,24 +155,6 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
                 uses[link.pre] += 1
     inputs = {p.name: precision.rasters[p.name] for p in netlist.inputs}
     return Plan(stages, inputs, uses, _sample_bytes(netlist, timesteps, stages, uses))
-
-
-def _components(
-    netlist: IntegerNetlist | RealNetlist,
-) -> tuple[dict[str, int], list[list[str]]]:
-    import networkx as nx
-
-    graph = nx.DiGraph([(q.pre, q.post) for q in netlist.projections])
-    graph.add_nodes_from(p.name for p in netlist.populations)
-    component_of = {
-        name: i
-        for i, members in enumerate(nx.strongly_connected_components(graph))
-        for name in members
-    }
-    ordered: dict[int, list[str]] = {}
-    for name in netlist.schedule.order:
-        ordered.setdefault(component_of[name], []).append(name)
-    return component_of, list(ordered.values())
 
 
 def _build_stage(
@@ -176,13 +174,11 @@ def _build_stage(
             adds_bias = False
         else:
             adds_bias = not any(
-                link.shift == 0
-                and link.product.dtype == state
-                and link.product.carry_bias(_bias(population), population.shape)
+                link.shift == 0 and link.product.carry_bias(_bias(population), population.shape)
                 for link in outer
             )
     raster = precision.rasters[population.name]
-    kernel = build_kernel(population, state, raster, adds_bias)
+    kernel = build_kernel(population, state, raster, adds_bias, precision.decays[population.name])
     return Stage(population, kernel, state, raster, tuple(outer), tuple(inner), constant_bias)
 
 
@@ -212,11 +208,10 @@ def _sample_bytes(
     uses: Mapping[str, int],
 ) -> int:
     """Bytes of one sample at the worst moment, rasters and temporary results."""
-
-    def raster_bytes(population: Population) -> int:
-        return 0 if population.is_current_input else population.size * timesteps * 4
-
-    alive = {p.name: raster_bytes(p) for p in netlist.inputs}
+    alive = {}
+    for population in netlist.inputs:
+        steps = 1 if population.is_current_input else timesteps
+        alive[population.name] = population.size * steps * 4
     left = dict(uses)
     worst = sum(alive.values())
     for component in stages:
@@ -226,8 +221,10 @@ def _sample_bytes(
             width = stage.state.itemsize
             # The sum, one more product beside it, and what a product needs inside.
             inside = max((link.product.scratch_entries() for link in stage.outer), default=0)
-            scratch += timesteps * (n_in * width * (1 + (len(stage.outer) > 1)) + inside * 8)
-            alive[stage.population.name] = raster_bytes(stage.population)
+            together = len(component) > 1 or bool(component[0].inner)
+            steps = timesteps if together else stage.block(1, timesteps)
+            scratch += steps * (n_in * width * (1 + (len(stage.outer) > 1)) + inside * 8)
+            alive[stage.population.name] = stage.population.size * timesteps * stage.raster.itemsize
         worst = max(worst, sum(alive.values()) + scratch)
         for stage in component:
             for link in stage.outer:

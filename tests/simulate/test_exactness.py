@@ -1,11 +1,8 @@
-"""Numbers next to the bounds of the formats, and the choice between them."""
+"""Numbers next to the bounds of the types, and the choice between them."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -16,12 +13,21 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, identity
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.simulate import make_engine, run_engine
-from neurodeploy.simulate.precision import FLOAT32_INTEGERS, prove_precision, strict_float32
+from neurodeploy.simulate.digits import DigitMatrix, n_digits, pair_sums
+from neurodeploy.simulate.engine import Engine
+from neurodeploy.simulate.precision import PROVED, narrowest, prove_precision
 from tests.conformance.netlists import window
 
-TOP = FLOAT32_INTEGERS
+TOP = 2**31
+
+
+def run_engine(
+    netlist: IntegerNetlist, stimulus: Stimulus, membranes: Collection[str] = ()
+) -> RunRecord:
+    """The engine in PyTorch, also where native kernels are built."""
+    return Engine(netlist).run(stimulus, membranes=membranes)
 
 
 def one_layer(
@@ -41,9 +47,10 @@ def one_layer(
     return IntegerNetlist("near", (source, post), (projection,), (Output("h", decode),), timesteps)
 
 
-def formats(netlist: IntegerNetlist) -> tuple[object, object, object]:
+def types(netlist: IntegerNetlist) -> tuple[torch.dtype, torch.dtype]:
+    """Of the state and of what is emitted."""
     precision = prove_precision(netlist, netlist.timesteps)
-    return precision.products[0], precision.states["h"], precision.rasters["h"]
+    return precision.states["h"], precision.rasters["h"]
 
 
 def sums() -> IntegerNeuron:
@@ -75,63 +82,78 @@ def links(rng: np.random.Generator) -> dict[str, Connectivity]:
 
 
 @pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("name", links(np.random.default_rng(0)))
-def test_products_next_to_24_bits(name: str, signed: bool) -> None:
-    # Odd weights and odd payloads: one rounding in any partial sum shows in the result. Winograd
-    # would multiply transformed tiles of more than 24 bits.
+def test_products_next_to_32_bits(name: str, wide: bool, signed: bool) -> None:
+    # Odd weights and odd payloads: one carry that is lost in any digit shows in the result.
     rng = np.random.default_rng(7)
     link = links(rng)[name]
     row = int(link.row_sums()[0].max())
-    high = (TOP - 1) // row
-    assert high >= 1
-    netlist = one_layer(link, high, sums(), low=-high if signed else 0)
-    assert formats(netlist)[0] == torch.float32
-    lows = [-high, high] if signed else [high, max(high - 2, 0)]
-    x = rng.choice(np.array(lows), (40, 1, *link.pre_shape)).astype(np.int64)
+    high = (TOP // 2 - 1) // row + (TOP if wide else 0) // row
+    low = -high if signed else 0
+    netlist = one_layer(link, high, sums(), low=low)
+    assert types(netlist)[0] == (torch.int64 if wide else torch.int32)
+    x = rng.choice(np.array([low, high, max(high - 2, 0)]), (40, 1, *link.pre_shape))
+    x[0] = high
     ours, theirs = run_engine(netlist, {"in": x}), run_reference(netlist, {"in": x})
     np.testing.assert_array_equal(ours.membranes["h"], theirs.membranes["h"])
-    assert np.abs(theirs.membranes["h"]).max() > TOP // 8 or signed
-    wider = one_layer(link, high + 1 + TOP // row, sums())
-    assert formats(wider)[0] == torch.float64
-    x = np.full((3, 1, *link.pre_shape), high + 1 + TOP // row, dtype=np.int64)
-    ours, theirs = run_engine(wider, {"in": x}), run_reference(wider, {"in": x})
-    np.testing.assert_array_equal(ours.membranes["h"], theirs.membranes["h"])
+    assert np.abs(theirs.membranes["h"]).max() > TOP // 4
 
 
-def test_the_switch_lies_at_the_bound() -> None:
-    for high, expected in ((TOP - 1, torch.float32), (TOP, torch.float64)):
+def test_the_switch_lies_where_a_reset_could_leave_32_bits() -> None:
+    for high, expected in ((TOP // 2 - 1, torch.int32), (TOP // 2, torch.int64)):
         netlist = one_layer(Dense(np.array([[1]]), (1,)), high, sums())
-        assert formats(netlist)[:2] == (expected, expected)
+        assert types(netlist)[0] == expected
         x = np.array([[[high]], [[high - 1]]])
         ours = run_engine(netlist, {"in": x})
         np.testing.assert_array_equal(ours.membranes["h"], x)
 
 
-def test_mixed_signs_count_by_the_interval_that_no_partial_sum_leaves() -> None:
-    half = TOP // 2
-    link = Dense(np.array([[1, -1]]), (2,))
-    # Sums of unsigned payloads stay in [-high, high], of signed ones in [-2 high, 2 high].
-    assert formats(one_layer(link, half, sums()))[0] == torch.float32
-    assert formats(one_layer(link, half, sums(), low=-half))[0] == torch.float64
+def test_gains_count_in_the_bias_and_in_the_threshold() -> None:
+    link = Dense(np.array([[1]]), (1,))
+    gains = {"input_gain": (1, 2**10), "firing_gain": (1, 2**10)}
+
+    def state(theta: int, bias: int) -> torch.dtype:
+        model = IntegerNeuron(np.int64(theta), np.int64(bias), np.int64(0), **gains)
+        return types(one_layer(link, 1, model, timesteps=2))[0]
+
+    assert state(2**10, 1) == torch.int32
+    assert state(2**21, 1) == torch.int64
+    assert state(2**10, 2**20) == torch.int64
+    model = IntegerNeuron(np.int64(2**21), np.int64(2**20), np.int64(0), **gains)
+    netlist = one_layer(link, 1, model, timesteps=2)
+    x = np.array([[[0], [1]], [[1], [0]]])
+    ours, theirs = (run(netlist, {"in": x}, membranes=["h"]) for run in (run_engine, run_reference))
+    np.testing.assert_array_equal(ours.membranes["h"], theirs.membranes["h"])
+    np.testing.assert_array_equal(ours.spikes["h"], theirs.spikes["h"])
 
 
-def test_an_exponent_widens_the_state_and_not_the_product() -> None:
+def test_what_memory_counts_has_its_place() -> None:
+    # The membrane is small, the sum of payloads times the gain is not.
+    model = IntegerNeuron(
+        np.int64(1), np.int64(0), np.int64(0), np.int64(1), payload_max=2**12, memory=True,
+        firing_gain=(1, 2**20),
+    )  # fmt: skip
+    netlist = one_layer(Dense(np.array([[1]]), (1,)), 2**12, model, low=-(2**12), timesteps=2)
+    assert types(netlist)[0] == torch.int64
+
+
+def test_an_exponent_counts_in_the_state() -> None:
     link = Dense(np.full((2, 64), 127), (64,))
-    netlist = one_layer(link, 1, sums(), exponent=11)
-    assert formats(netlist)[:2] == (torch.float32, torch.float32)
-    wide = one_layer(link, 1, sums(), exponent=12, timesteps=3)
-    assert formats(wide)[:2] == (torch.float32, torch.float64)
+    assert types(one_layer(link, 1, sums(), exponent=16))[0] == torch.int32
+    wide = one_layer(link, 1, sums(), exponent=17, timesteps=3)
+    assert types(wide)[0] == torch.int64
     x = np.random.default_rng(0).integers(0, 2, (5, 3, 64))
     ours, theirs = run_engine(wide, {"in": x}), run_reference(wide, {"in": x})
     np.testing.assert_array_equal(ours.membranes["h"], theirs.membranes["h"])
 
 
-def test_membranes_beyond_24_bits_are_kept_in_doubles() -> None:
+def test_membranes_beyond_32_bits() -> None:
     model = IntegerNeuron(np.int64(3), np.int64(1), np.int64(0), reset="none")
     netlist = one_layer(
         Dense(np.array([[1]]), (1,)), TOP // 16, model, kind="current", timesteps=40
     )
-    assert formats(netlist)[1] == torch.float64
+    assert types(netlist)[0] == torch.int64
     x = np.array([[TOP // 16], [1], [0]])
     ours = run_engine(netlist, {"in": x}, membranes=["h"])
     theirs = run_reference(netlist, {"in": x}, membranes=["h"])
@@ -141,15 +163,16 @@ def test_membranes_beyond_24_bits_are_kept_in_doubles() -> None:
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("theta", [1, 3, 7, 4095, 1_000_003])
 def test_graded_spikes_next_to_multiples_of_the_threshold(theta: int, signed: bool) -> None:
-    most = (TOP - 1) // theta
+    top = TOP // 4
+    most = (top - 1) // theta
     negative = np.int64(theta) if signed else None
     model = IntegerNeuron(np.int64(theta), np.int64(0), np.int64(0), negative, "subtract", most)
-    netlist = one_layer(Dense(np.array([[1]]), (1,)), TOP - 1, model, low=-(TOP - 1))
-    assert formats(netlist)[1] == torch.float32
+    netlist = one_layer(Dense(np.array([[1]]), (1,)), top - 1, model, low=-(top - 1))
+    assert types(netlist)[0] == torch.int32
     near = np.unique(np.linspace(1, most, 5000).astype(np.int64))
     v = np.concatenate([near * theta + d for d in (-1, 0, 1)])
     v = np.concatenate([v, -v])
-    v = v[np.abs(v) < TOP].reshape(-1, 1, 1)
+    v = v[np.abs(v) < top].reshape(-1, 1, 1)
     ours = run_engine(netlist, {"in": v}, membranes=["h"])
     theirs = run_reference(netlist, {"in": v}, membranes=["h"])
     np.testing.assert_array_equal(ours.spikes["h"], theirs.spikes["h"])
@@ -170,67 +193,73 @@ def test_decays_of_large_states_truncate_toward_zero(du: int, dv: int) -> None:
     np.testing.assert_array_equal(ours.membranes["h"], theirs.membranes["h"])
 
 
-def test_what_53_bits_do_not_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEURODEPLOY_NATIVE", "0")
+@pytest.mark.parametrize("payload_max", [1, 2, 64, 2**20])
+def test_powers_of_two_are_the_nearest(payload_max: int) -> None:
+    model = IntegerNeuron(
+        np.int64(3), np.int64(0), np.int64(0), np.int64(5), "subtract", payload_max,
+        payload_code="power_of_two",
+    )  # fmt: skip
+    netlist = one_layer(Dense(np.array([[1]]), (1,)), 2**24, model, low=-(2**24))
+    near = np.unique([3 * k + d for k in (*range(40), 2**10, 3 * 2**18, 2**20) for d in (-1, 0, 1)])
+    x = np.concatenate([near, -near]).reshape(-1, 1, 1)
+    ours = run_engine(netlist, {"in": x}, membranes=["h"])
+    theirs = run_reference(netlist, {"in": x}, membranes=["h"])
+    np.testing.assert_array_equal(ours.spikes["h"], theirs.spikes["h"])
+    np.testing.assert_array_equal(ours.membranes["h"], theirs.membranes["h"])
+
+
+def test_what_is_not_proved_is_refused() -> None:
     with pytest.raises(CapacityError, match=r"in->h: worst-case row sum \d+ is not proved below"):
-        make_engine(one_layer(Dense(np.full((1, 300), 32767), (300,)), 2**31 - 1, sums()))
+        Engine(one_layer(Dense(np.full((1, 300), 32767), (300,)), TOP - 1, sums()))
     slow = IntegerNeuron(None, np.int64(0), np.int64(0), membrane_decay=1)
-    with pytest.raises(CapacityError, match="h: worst-case state"):
-        make_engine(one_layer(Dense(np.full((1, 9), 32767), (9,)), 2**31 - 1, slow))
+    link = Dense(np.full((1, 1), 8191), (1,))
+    with pytest.raises(CapacityError, match=f"h: worst-case state {PROVED} is not proved below"):
+        Engine(one_layer(link, TOP - 1, slow, timesteps=2))
+    assert types(one_layer(link, TOP - 1, slow))[0] == torch.int64
 
 
-def test_relaxed_float32_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEURODEPLOY_NATIVE", "0")
-    link = Conv(np.full((4, 3, 3, 3), 127), 3, window((8, 8), (3, 3)))
-    netlist = one_layer(link, 1, sums())
-    assert strict_float32()
-    engine = make_engine(netlist)
-    strict = engine.plan().components[0][0].outer[0].product
-    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
-    assert not strict_float32()
-    relaxed = engine.plan().components[0][0].outer[0].product
-    assert (strict.dtype, relaxed.dtype) == (torch.float32, torch.float64)
-    monkeypatch.delenv("ONEDNN_DEFAULT_FPMATH_MODE")
-    before = torch.get_float32_matmul_precision()
-    try:
-        torch.set_float32_matmul_precision("medium")
-        assert not strict_float32()
-    finally:
-        torch.set_float32_matmul_precision(before)
-    assert strict_float32()
+def test_the_narrowest_type() -> None:
+    assert [narrowest(0, 2**n - 1) for n in (7, 8, 15, 16, 31, 32)] == [
+        torch.int8, torch.int16, torch.int16, torch.int32, torch.int32, torch.int64
+    ]  # fmt: skip
+    assert (narrowest(-128, 0), narrowest(-129, 0)) == (torch.int8, torch.int16)
 
 
-def test_onednn_convolves_directly(tmp_path: Path) -> None:
-    """oneDNN's own log: every convolution is direct and in float32, in whatever shape."""
-    code = """
-import numpy as np, torch
-from neurodeploy.ir.connectivity import Conv
-from neurodeploy.simulate.products import build_product
-from tests.conformance.netlists import window
-shapes = ((1, 28, 5, 1), (16, 14, 5, 1), (64, 16, 3, 1), (32, 8, 3, 32))
-for channels, size, kernel, groups in shapes:
-    where = window((size, size), (kernel, kernel), padding=[(1, 1)] * 2)
-    weight = np.ones((2 * channels, channels // groups, kernel, kernel), dtype=np.int64)
-    for number in (torch.float32, torch.float64):
-        product = build_product(Conv(weight, channels, where, groups), None, number)
-        product(torch.ones(32, channels * size * size, dtype=number))
-"""
-    root = Path(__file__).resolve().parents[2]
-    env = {**os.environ, "ONEDNN_VERBOSE": "1", "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=env,
-        cwd=tmp_path,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [n for n in done.stdout.splitlines() if ",exec," in n and ",convolution," in n]
-    assert len(lines) == 4, done.stdout  # the four in doubles use no oneDNN
-    for line in lines:
-        assert "alg:convolution_direct" in line
-        assert "wino" not in line
-        assert "fpmath" not in line
-        assert "src:f32" in line
+def test_pairs_within_16_bits_are_one_product_and_others_are_not() -> None:
+    def terms(column: list[int], low: int, high: int) -> int:
+        return len(DigitMatrix(np.array(column)[:, None], (low, high)).terms)
+
+    assert terms([127, 127, -128, -126], 0, 1) == 1
+    assert terms([-128, -127], 0, 1) == 2
+    assert terms([-128, -127], -128, 0) == 1 or terms([-128, -127], -64, 0) == 1
+    assert terms([114, 115], 0, 15) == 1
+    assert terms([115, 115], 0, 15) == 2
+    assert terms([127], 0, 15) == 1
+    assert terms([128], 0, 1) == 2
+    assert pair_sums(np.array([[3, -5], [7, 1], [-2, -9]])).tolist() == [10, 14]
+    assert DigitMatrix(np.array([[1]]), (0, 64)).n_digits == 1
+    assert DigitMatrix(np.array([[1]]), (0, 65)).n_digits == 2
+    assert [n_digits(-64, 63), n_digits(-65, 0), n_digits(0, 64)] == [1, 2, 2]
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64])
+def test_digits_add_up(dtype: torch.dtype) -> None:
+    limits = torch.iinfo(dtype)
+    ends = (max(limits.min, -(2**43)), min(limits.max, 2**43))
+    matrix = DigitMatrix(np.array([[1]]), ends)
+    edges = [ends[0], ends[0] + 1, -65, -64, -1, 0, 63, 64, ends[1] - 1, ends[1]]
+    x = torch.tensor(edges, dtype=dtype)
+    digits = matrix.digits(x)
+    assert all(d.dtype == torch.int8 and d.min() >= -64 and d.max() <= 63 for d in digits)
+    total = sum(d.to(torch.int64) * 128**i for i, d in enumerate(digits))
+    assert total.tolist() == edges
+
+
+def test_rows_longer_than_32_bits_add_up() -> None:
+    n = 150_000
+    matrix = DigitMatrix(np.full((n, 2), 127), (0, 1))
+    x = torch.ones(3, n, dtype=torch.int8)
+    assert matrix.multiply(matrix.digits(x)).tolist() == [[127 * n] * 2] * 3
+    wide = DigitMatrix(np.full((n, 1), 32767), (0, 255))
+    x = torch.full((2, n), 255, dtype=torch.int16)
+    assert wide.multiply(wide.digits(x)).tolist() == [[32767 * 255 * n]] * 2
