@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -36,12 +38,21 @@ from neurodeploy.ir.analog import (
     Upsample,
     interpret,
 )
-from neurodeploy.ir.analog_batches import checked_batch, joined
+from neurodeploy.ir.analog_batches import checked_batch
+from neurodeploy.ir.analog_folding import fold_batch_norms
 from neurodeploy.ir.analog_layers import Convolution
 from neurodeploy.ir.analog_resampling import TransposedConvolution
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.threads import map_in_order
+from neurodeploy.ir.torch_convolution import convolve, convolve_transposed
+from neurodeploy.ir.torch_state import plain_torch
 
 _Layer = Callable[..., torch.Tensor]
+_Result = TypeVar("_Result")
+
+
+BATCH = 32
+"""Samples that are evaluated at a time: their activations stay in the cache."""
 
 
 def evaluate(
@@ -49,7 +60,7 @@ def evaluate(
     x: AnyArray | Mapping[str, AnyArray],
     keep: Iterable[str] | None = None,
     *,
-    chunk: int = 256,
+    chunk: int = BATCH,
 ) -> dict[str, AnyArray]:
     """Activations of an analog graph, float32.
 
@@ -75,22 +86,51 @@ def evaluate(
     """
     names = tuple(graph.outputs if keep is None else keep)
     inputs, n_samples = checked_batch(graph, x)
-    layers = {
-        node.name: _BUILD[type(node.op)](node.op)
-        for node in graph.nodes
-        if not isinstance(node.op, Input)
-    }
+    result = {name: np.empty((n_samples, *graph.node(name).shape), np.float32) for name in names}
+
+    def put(samples: slice, values: Mapping[str, AnyArray]) -> None:
+        for name, value in values.items():
+            result[name][samples] = value
+
+    over_batches(graph, inputs, names, put, chunk=chunk)
+    return result
+
+
+def over_batches(
+    graph: AnalogGraph,
+    x: AnyArray | Mapping[str, AnyArray],
+    keep: Iterable[str],
+    work: Callable[[slice, dict[str, AnyArray]], _Result],
+    *,
+    chunk: int = BATCH,
+) -> list[_Result]:
+    """What ``work`` gives for the activations of batch after batch, in order.
+
+    Batches are shared among threads; neither they nor results depend on how many there are.
+    Parameters as of :func:`evaluate`; ``work`` is called with the samples of a batch and the
+    activations of the nodes that are wanted.
+    """
+    names = tuple(keep)
+    inputs, n_samples = checked_batch(graph, x)
+    folded = fold_batch_norms(graph, names)
+
+    def one(samples: slice) -> _Result:
+        with plain_torch():
+            batch = {k: torch.tensor(v[samples]) for k, v in inputs.items()}
+            values = interpret(folded, batch, apply, names)
+        return work(samples, {name: value.numpy() for name, value in values.items()})
 
     def apply(node: AnalogNode, values: Sequence[torch.Tensor]) -> torch.Tensor:
         return layers[node.name](*values)
 
-    parts = []
-    with torch.no_grad():
-        for i in range(0, n_samples, chunk):
-            batch = {k: torch.tensor(v[i : i + chunk]) for k, v in inputs.items()}
-            result = interpret(graph, batch, apply, names)
-            parts.append({name: value.numpy() for name, value in result.items()})
-    return joined(graph, names, parts)
+    with plain_torch():
+        layers = {
+            node.name: _BUILD[type(node.op)](node.op)
+            for node in folded.nodes
+            if not isinstance(node.op, Input)
+        }
+        starts = range(0, n_samples, chunk)
+        return map_in_order(one, [slice(i, min(i + chunk, n_samples)) for i in starts])
 
 
 def _tensor(values: AnyArray, spatial: int = 0) -> torch.Tensor:
@@ -117,10 +157,9 @@ def _linear(op: Linear) -> _Layer:
 
 def _conv(op: Convolution) -> _Layer:
     weight, bias = _tensor(op.weight), _optional(op.bias)
-    convolve: Callable[..., torch.Tensor] = F.conv1d if op.rank == 1 else F.conv2d
     pads = [amount for pair in reversed(op.padding_pairs) for amount in pair]
     symmetric = all(before == after for before, after in op.padding_pairs)
-    inner = op.padding[::2] if symmetric else 0
+    inner = op.padding[::2] if symmetric else (0,) * op.rank
 
     def layer(x: torch.Tensor) -> torch.Tensor:
         x = x if symmetric else F.pad(x, pads)
@@ -131,9 +170,8 @@ def _conv(op: Convolution) -> _Layer:
 
 def _conv_transpose(op: TransposedConvolution) -> _Layer:
     weight, bias = _tensor(op.weight), _optional(op.bias)
-    convolve: Callable[..., torch.Tensor] = (F.conv_transpose1d, F.conv_transpose2d)[op.rank - 1]
-    return lambda x: convolve(
-        x, weight, bias, op.stride, op.padding, op.output_padding, op.groups, op.dilation
+    return lambda x: convolve_transposed(
+        x, weight, bias, op.stride, op.padding, op.output_padding, op.dilation, op.groups
     )
 
 
