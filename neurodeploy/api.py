@@ -15,7 +15,7 @@ from neurodeploy.workflow.compilation import check, compile, quantize, stated
 from neurodeploy.workflow.conversion import convert
 from neurodeploy.workflow.loading import load
 from neurodeploy.workflow.pricing import estimate_energy
-from neurodeploy.workflow.stimulus import source_samples, stimulus_for
+from neurodeploy.workflow.stimulus import encoded_samples, source_samples, stimulus_for
 
 if TYPE_CHECKING:
     from neurodeploy.diagnosis.diagnosis import Diagnosis
@@ -90,7 +90,7 @@ def evaluate(
     from neurodeploy.verify.accuracy import evaluate_artifact
 
     artifact = net if isinstance(net, Artifact) else load_artifact(net)
-    stimulus, dataset = stimulus_for(artifact, data, samples)
+    stimulus, dataset = encoded_samples(artifact, data, samples)
     given = source_samples(artifact, dataset)
     return evaluate_artifact(artifact, stimulus, given, dataset.y, progress=progress)
 
@@ -129,7 +129,7 @@ def diagnose(
     steps = [a.netlist.timesteps for a in (artifact, *others)]
     if len(set(steps)) < len(steps):
         raise UsageError(f"diagnose: two networks are for the same T among {steps}")
-    stimulus, dataset = stimulus_for(artifact, data, samples)
+    stimulus, dataset = encoded_samples(artifact, data, samples)
     given = source_samples(artifact, dataset)
     diagnosis = diagnose_artifact(artifact, stimulus, given, dataset.y, progress=progress)
     curve = [*diagnosis.evaluations, *(evaluate(other, data, samples) for other in others)]

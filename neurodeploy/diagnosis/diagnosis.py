@@ -26,7 +26,7 @@ from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.simulate import make_engine
 from neurodeploy.simulate.summary import Summary
-from neurodeploy.verify.accuracy import Evaluation, evaluate_artifact, evaluation_json
+from neurodeploy.verify.accuracy import Evaluation, Samples, evaluate_artifact, evaluation_json
 
 VALUES_AT_ONCE = 2**24
 """Neurons times samples of one batch."""
@@ -116,7 +116,7 @@ class Diagnosis:
 
 def diagnose_artifact(
     net: Artifact,
-    stimulus: Stimulus,
+    stimulus: Mapping[str, Samples],
     x: AnyArray | Mapping[str, AnyArray],
     labels: IntArray | None,
     *,

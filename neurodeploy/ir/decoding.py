@@ -24,7 +24,11 @@ def output_trace(netlist: IntegerNetlist | RealNetlist, output: Output, run: Run
 
 
 def decode_prefix(
-    netlist: IntegerNetlist | RealNetlist, output: Output, trace: AnyArray, step: int
+    netlist: IntegerNetlist | RealNetlist,
+    output: Output,
+    trace: AnyArray,
+    step: int,
+    first: int = 0,
 ) -> FloatArray:
     """Source-network units after ``step`` steps (1 .. T).
 
@@ -36,17 +40,19 @@ def decode_prefix(
     ----------
     trace : array ``[B, T, *shape]``
         Of :func:`output_trace`.
+    first : int
+        How many samples of the run came before: ``softmax`` draws by the place of a sample.
     """
     population = netlist.by_name[output.population]
     if output.decode == "softmax":
-        return _softmax_shares(population, trace[:, :step])
+        return _softmax_shares(population, trace[:, :step], first)
     values = trace[:, step - 1] / population.divisor(step)
     if population.unit is not None:
         values = values * population.spread(population.unit)
     return np.asarray(values - output.offset)
 
 
-def _softmax_shares(population: Population, trace: AnyArray) -> FloatArray:
+def _softmax_shares(population: Population, trace: AnyArray, first: int) -> FloatArray:
     """Spiking softmax: one spike a step, its class drawn with softmax(v) of that step.
 
     References
@@ -61,7 +67,7 @@ def _softmax_shares(population: Population, trace: AnyArray) -> FloatArray:
     drawn = np.stack(
         [
             np.random.default_rng([SOFTMAX_SEED, sample]).random(membrane.shape[1])
-            for sample in range(membrane.shape[0])
+            for sample in range(first, first + membrane.shape[0])
         ]
     )
     drawn = drawn * below[:, :, -1]

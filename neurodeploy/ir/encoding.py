@@ -101,6 +101,33 @@ class Encoding:
         return min(0, round(self.low / self.scale)), max(0, round(self.high / self.scale))
 
 
+def check_samples(encoding: Encoding, x: AnyArray) -> None:
+    """Refuse samples ``x`` in their raw units, of any shape, that the encoder does not take.
+
+    Raises
+    ------
+    DataError
+        For values that are not finite or leave the declared range, or below 0 where they may not.
+    """
+    if not x.size:
+        return
+    lowest, highest = x.min(), x.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise DataError("samples contain NaN or infinite values; remove them")
+    slack = 0.5 * encoding.scale
+    if lowest < encoding.low - slack or highest > encoding.high + slack:
+        raise DataError(
+            f"samples in [{lowest:g}, {highest:g}] leave the range [{encoding.low:g}, "
+            f"{encoding.high:g}] that the network was converted for; rescale the data"
+        )
+    least = _levels(encoding, np.asarray(lowest))
+    if encoding.encoder in UNARY and least < 0:
+        raise DataError(
+            f"encoder {encoding.encoder!r} takes samples >= 0, got {least} levels; "
+            "use --input current"
+        )
+
+
 def quantize_samples(encoding: Encoding, x: AnyArray) -> IntArray:
     """``q = rint(x / scale)`` for samples ``x`` in their raw units, of any shape.
 
@@ -109,16 +136,13 @@ def quantize_samples(encoding: Encoding, x: AnyArray) -> IntArray:
     Raises
     ------
     DataError
-        For values that are not finite or leave the declared range.
+        As of :func:`check_samples`.
     """
-    if not np.isfinite(x).all():
-        raise DataError("samples contain NaN or infinite values; remove them")
-    slack = 0.5 * encoding.scale
-    if x.size and (x.min() < encoding.low - slack or x.max() > encoding.high + slack):
-        raise DataError(
-            f"samples in [{x.min():g}, {x.max():g}] leave the range [{encoding.low:g}, "
-            f"{encoding.high:g}] that the network was converted for; rescale the data"
-        )
+    check_samples(encoding, x)
+    return _levels(encoding, x)
+
+
+def _levels(encoding: Encoding, x: AnyArray) -> IntArray:
     q = np.rint(np.asarray(x, dtype=np.float64) / encoding.scale).astype(np.int64)
     return np.clip(q, *encoding.level_range)
 
@@ -152,11 +176,6 @@ def encode(
     q = quantize_samples(encoding, x)
     if encoding.kind == "current":
         return q
-    if encoding.encoder in UNARY and q.size and q.min() < 0:
-        raise DataError(
-            f"encoder {encoding.encoder!r} takes samples >= 0, got {q.min()} levels; "
-            "use --input current"
-        )
     given = np.arange(len(q)) if indices is None else np.asarray(indices)
     if given.shape != q.shape[:1]:
         raise DataError(f"indices of shape {given.shape} for {len(q)} samples; expected one each")

@@ -6,30 +6,40 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.analog import AnalogGraph
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.decoding import classify, decode_prefix
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.record import Progress, Stimulus
+from neurodeploy.ir.record import Progress
 from neurodeploy.simulate.summary import Summary
 from neurodeploy.verify.agreement import (
+    BATCH,
     Correlation,
     coding_populations,
-    decoded_rates,
-    evaluate_source,
     is_integrator,
+    over_source,
     part_of,
+    rate_unit,
 )
 from neurodeploy.verify.totals import summarizer
 
-COMPARED_BYTES = 2**30
-"""Of rates and activations that are held at a time."""
+HELD_BYTES = 2**27
+"""Of encoded samples and rates that are held at a time."""
+
+
+class Samples(Protocol):
+    """Encoded samples, some at a time: an array, or what is encoded when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, samples: slice, /) -> IntArray: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,7 @@ class Evaluation:
 
 def evaluate_artifact(
     net: Artifact,
-    stimulus: Stimulus,
+    stimulus: Mapping[str, Samples],
     x: AnyArray | Mapping[str, AnyArray],
     labels: IntArray | None,
     *,
@@ -84,6 +94,7 @@ def evaluate_artifact(
     net : Artifact
         Real-valued or integer.
     stimulus : mapping
+        Input population -> its samples; some are asked for at a time.
     x : array ``[B, *shape]``, or mapping by input of the source network
         The samples that it encodes, raw.
     labels : array ``[B]`` or None
@@ -96,7 +107,8 @@ def evaluate_artifact(
     tally = _Tally(net)
     run = summarizer(net.netlist)
     samples = min(len(values) for values in stimulus.values())
-    width = max(1, COMPARED_BYTES // tally.bytes_per_sample)
+    width = max(1, HELD_BYTES // tally.bytes_per_sample)
+    width -= width % BATCH if width > BATCH else 0  # so that the source network's are whole
     for first in range(0, max(samples, 1), width):
         part = slice(first, min(first + width, samples))
         told = None if progress is None else partial(_told, progress, first, samples)
@@ -108,6 +120,16 @@ def evaluate_artifact(
 
 def _told(progress: Progress, before: int, samples: int, done: int, _: int) -> None:
     progress(before + done, samples)
+
+
+@dataclass(slots=True)
+class _Compared:
+    """A batch of samples beside the source network."""
+
+    agreeing: int = 0
+    correct: int = 0
+    correlations: dict[str, Correlation] = field(default_factory=dict)
+    squares: dict[str, float] = field(default_factory=dict)
 
 
 class _Tally:
@@ -126,6 +148,10 @@ class _Tally:
             for p in self.netlist.populations
             if not isinstance(p.model, Input) and not is_integrator(p)
         ]
+        self.units = {
+            name: rate_unit(self.netlist.by_name[name], self.netlist.timesteps)
+            for name in self.hidden
+        }
         self.correlations = {name: Correlation() for name in self.coded}
         self.squares = {name: 0.0 for name in self.coded if name in self.outputs}
         self.samples = self.spikes = self.tied = self.agreeing = self.correct_source = 0
@@ -133,19 +159,24 @@ class _Tally:
 
     @property
     def bytes_per_sample(self) -> int:
-        """Of rates, activations, and the pairs of the largest population that are correlated."""
-        sizes = [self.netlist.by_name[name].size for name in self.coded]
-        return 16 * sum(sizes) + 64 * max(sizes, default=0) + 1
+        """Of integers that enter, rates of hidden populations and traces of outputs."""
+        given = 0
+        for population in self.netlist.inputs:
+            steps = 1 if population.is_current_input else self.netlist.timesteps
+            given += steps * population.size
+        sizes = [self.netlist.by_name[name].size for name in self.hidden]
+        read = [self.netlist.by_name[name].size for name in self.outputs]
+        return 8 * (given + sum(sizes) + self.netlist.timesteps * sum(read))
 
     def add(
         self, summary: Summary, x: AnyArray | Mapping[str, AnyArray], labels: IntArray | None
     ) -> None:
         """Join what some samples gave."""
-        T = summary.timesteps
+        T, before = summary.timesteps, self.samples
         self.samples += summary.samples
         self.spikes += sum(int(summary.spikes_per_sample[name].sum()) for name in self.emitting)
         answers = {
-            name: decode_prefix(self.netlist, output, summary.traces[name], T)
+            name: decode_prefix(self.netlist, output, summary.traces[name], T, before)
             for name, output in self.outputs.items()
         }
         decided = None if self.only is None else classify(answers[self.only])
@@ -153,25 +184,52 @@ class _Tally:
             self.tied += int(decided.tied.sum())
         if labels is not None and self.only is not None:
             output, trace = self.outputs[self.only], summary.traces[self.only]
-            prefixes = (decode_prefix(self.netlist, output, trace, t) for t in range(1, T + 1))
+            prefixes = (
+                decode_prefix(self.netlist, output, trace, t, before) for t in range(1, T + 1)
+            )
             right = np.array([(classify(p).labels == labels).sum() for p in prefixes])
             self.correct = right if self.correct is None else self.correct + right
-        if self.graph is None:
-            return
-        nodes = sorted({*self.coded.values(), *self.graph.outputs})
-        activations = evaluate_source(self.graph, x, nodes)
-        if decided is not None:
-            theirs = classify(activations[self.graph.outputs[0]]).labels
-            self.agreeing += int((decided.labels == theirs).sum())
-            if labels is not None:
-                self.correct_source += int((theirs == labels).sum())
-        for name, node in self.coded.items():
-            if name in answers:
-                found = answers[name]
-                self.squares[name] += float(np.square(found - activations[node]).sum())
-            else:
-                found = decoded_rates(self.netlist.by_name[name], summary.rates[name], T)
-            self.correlations[name].add(found, activations[node])
+        if self.graph is not None:
+            ours = None if decided is None else decided.labels
+            self._compare(self.graph, summary, x, answers, ours, labels)
+
+    def _compare(
+        self,
+        graph: AnalogGraph,
+        summary: Summary,
+        x: AnyArray | Mapping[str, AnyArray],
+        answers: Mapping[str, FloatArray],
+        decided: IntArray | None,
+        labels: IntArray | None,
+    ) -> None:
+        """Join how the same samples fare in the source network."""
+
+        def work(samples: slice, activations: Mapping[str, AnyArray]) -> _Compared:
+            found = _Compared()
+            for name, node in self.coded.items():
+                theirs = activations[node]
+                correlation = found.correlations[name] = Correlation()
+                if name in answers:
+                    ours = answers[name][samples]
+                    found.squares[name] = float(np.square(ours - theirs).sum())
+                    correlation.add(ours, theirs)
+                else:
+                    correlation.add(summary.rates[name][samples], theirs, self.units[name])
+            if decided is not None:
+                classes = classify(activations[graph.outputs[0]]).labels
+                found.agreeing = int((decided[samples] == classes).sum())
+                if labels is not None:
+                    found.correct = int((classes == labels[samples]).sum())
+            return found
+
+        nodes = sorted({*self.coded.values(), *graph.outputs})
+        for found in over_source(graph, x, nodes, work):
+            self.agreeing += found.agreeing
+            self.correct_source += found.correct
+            for name, correlation in found.correlations.items():
+                self.correlations[name].join(correlation)
+            for name, squares in found.squares.items():
+                self.squares[name] += squares
 
     def evaluation(self) -> Evaluation:
         """Of all samples so far."""

@@ -231,7 +231,7 @@ def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str
 def _measured(artifact: Artifact, judge: Dataset, budget: Budget, method: str, steps: int) -> Tried:
     from neurodeploy.verify.accuracy import evaluate_artifact
     from neurodeploy.workflow.compilation import check, chosen_board, quantize
-    from neurodeploy.workflow.stimulus import source_samples, stimulus_for
+    from neurodeploy.workflow.stimulus import encoded_samples, source_samples
 
     target, board = budget.target, None
     # Crossbars take the widest weights that fit their axons.
@@ -248,7 +248,7 @@ def _measured(artifact: Artifact, judge: Dataset, budget: Budget, method: str, s
         violations = check(integer, target, budget.board)
         if violations:
             return Tried(method, steps, refused=f"{target}: {violations[0]}")
-    stimulus, data = stimulus_for(integer, judge, None)
+    stimulus, data = encoded_samples(integer, judge, None)
     found = evaluate_artifact(integer, stimulus, source_samples(integer, data), data.y)
     if found.accuracy is None or found.source_accuracy is None:
         loss = _loss_without_labels(integer, found)

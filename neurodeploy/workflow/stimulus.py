@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from neurodeploy.datasets import Dataset, load_dataset
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.artifact import Artifact
-from neurodeploy.ir.encoding import encode
+from neurodeploy.ir.encoding import Encoding, check_samples, encode
 from neurodeploy.ir.record import Stimulus
 
 _Norm = tuple[tuple[float, ...], tuple[float, ...]]
@@ -40,6 +42,33 @@ def stimulus_for(
     UsageError
         If the network has no encoded input.
     """
+    encoded, dataset = encoded_samples(net, data, samples)
+    return {name: values[:] for name, values in encoded.items()}, dataset
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSamples:
+    """What an input receives for the samples of a data set, encoded when it is asked for.
+
+    Samples and encoding fit together; ``x`` is raw, ``indices`` are places in the data set.
+    """
+
+    encoding: Encoding
+    x: AnyArray
+    timesteps: int
+    indices: IntArray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, samples: slice) -> IntArray:
+        return encode(self.encoding, self.x[samples], self.timesteps, self.indices[samples])
+
+
+def encoded_samples(
+    net: Artifact, data: str | Dataset, samples: int | None = None
+) -> tuple[dict[str, EncodedSamples], Dataset]:
+    """As :func:`stimulus_for`, for networks that run part by part: all is checked, none encoded."""
     dataset = load_dataset(data, "test") if isinstance(data, str) else data
     if samples is not None:
         dataset = dataset.first(samples)
@@ -49,11 +78,11 @@ def stimulus_for(
         raise UsageError(
             f"{net.netlist.name}: has no encoded input; give integers to Deployment.run() instead"
         )
-    stimulus = {
+    encoded = {
         name: _encoded(net, name, values, dataset)
         for name, values in dataset.inputs_for(tuple(net.encodings)).items()
     }
-    return stimulus, dataset
+    return encoded, dataset
 
 
 def source_samples(net: Artifact, dataset: Dataset) -> AnyArray | dict[str, AnyArray]:
@@ -63,7 +92,7 @@ def source_samples(net: Artifact, dataset: Dataset) -> AnyArray | dict[str, AnyA
     return dict(dataset.inputs_for(net.analog.inputs))
 
 
-def _encoded(net: Artifact, name: str, samples: AnyArray, dataset: Dataset) -> IntArray:
+def _encoded(net: Artifact, name: str, samples: AnyArray, dataset: Dataset) -> EncodedSamples:
     encoding = net.encodings[name]
     population = net.netlist.by_name[name]
     which = f" of {name}" if len(net.encodings) > 1 else ""
@@ -86,7 +115,8 @@ def _encoded(net: Artifact, name: str, samples: AnyArray, dataset: Dataset) -> I
         raise DataError(
             f"{dataset.spec}: normalization {_text(given)}; the network was converted {known}"
         )
-    return encode(encoding, samples, net.netlist.timesteps, dataset.indices)
+    check_samples(encoding, samples)
+    return EncodedSamples(encoding, samples, net.netlist.timesteps, dataset.indices)
 
 
 def _by_channel(norm: _Norm | None, channels: int) -> _Norm | None:
