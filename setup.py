@@ -13,7 +13,15 @@ from setuptools.command.build_ext import build_ext
 
 NATIVE = Path("neurodeploy/simulate/native")
 # No -march=native: one binary holds a version for each instruction set and chooses when it runs.
-FLAGS = ["-O3", "-std=gnu11", "-g0", "-fwrapv", "-fno-math-errno", "-fvisibility=hidden"]
+FLAGS = [
+    "-O3",
+    "-std=gnu11",
+    "-g0",
+    "-fwrapv",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+]
 
 
 def source_hash() -> str:

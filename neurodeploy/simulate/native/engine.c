@@ -65,7 +65,7 @@ void nd_workspace_free(nd_workspace *workspace)
     free(workspace->slots);
     free(workspace->states);
     nd_buffer *buffers[] = {&workspace->tile,   &workspace->drive,    &workspace->listed,
-                            &workspace->rows,   &workspace->factors,  &workspace->spikes,
+                            &workspace->rows,   &workspace->factors,  &workspace->ends,   &workspace->spikes,
                             &workspace->constant, &workspace->local, &workspace->sums};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]->data);

@@ -20,7 +20,7 @@
 #define ND_API __attribute__((visibility("default")))
 #endif
 
-enum { ND_ROWS = 0, ND_CHANNELS = 1, ND_LISTED = 2 };
+enum { ND_ROWS = 0, ND_CHANNELS = 1, ND_LISTED = 2, ND_PLACES = 3 };
 enum { ND_NEURON = 0, ND_POOL_MAXIMUM = 1, ND_POOL_WINNER = 2 };
 enum { ND_SUM_WIDE = -2, ND_SUM_32 = -1, ND_SUM_16 = 0 };
 enum { ND_SUBTRACT = 0, ND_ZERO = 1, ND_NONE = 2 };
@@ -48,6 +48,12 @@ typedef struct {
     int64_t n_taps;
     const int32_t *taps;
     int64_t group_in, fan;
+    /* ND_PLACES, where every source neuron has one synapse at most and every source row one row of
+     * receivers: from_begin[row] .. from_begin[row + 1] are entries of from_row, the source rows of
+     * a row; place i of source row y goes to to_place[y * table + i] of its row (-1: nowhere), times
+     * weight[y * table + i] */
+    const int32_t *from_begin, *from_row, *to_place;
+    int64_t table;        /* entries of a source row, or 0 where all are alike */
     /* ND_LISTED: of source neuron n: entries begin[n] .. begin[n + 1] */
     const int64_t *begin;
     const int32_t *to_pixel, *to_channel;
@@ -61,10 +67,10 @@ typedef struct {
     int64_t out;          /* slot of its raster; -1: it never fires */
     int64_t binary;       /* payloads are 0 and 1 */
     int64_t rows, width, channels; /* of what it emits */
-    /* neurons; arrays hold values of the width of the stage */
+    /* neurons; arrays hold values of the width of the program, a row of pixels or all */
     int64_t is_signed, memory, payload_max, power_of_two, reset;
     int64_t keep_u, keep_v; /* 4096 - decay */
-    int64_t spread;       /* entries of an array from one pixel to the next: 0 or channels */
+    int64_t spread;       /* entries of an array from one row to the next: 0, or all of a row */
     const void *bias, *v0, *theta, *theta_neg;
     const int64_t *input_gain, *firing_gain; /* [T] or NULL */
     /* pools */

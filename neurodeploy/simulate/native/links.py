@@ -1,11 +1,11 @@
 """Projections as the native kernels take them, each path chosen by a proof.
 
-Three forms: rows of weights (convolutions of one group, dense maps), weights per channel (pools,
-depthwise and grouped convolutions, one synapse from every neuron to its namesake), and listed
-synapses. Rows are summed in lanes of 16 bits where the proved interval of every sum fits them,
-which is exact in any order since lanes wrap; those of binary spikes else in groups of rows that
-cannot leave 16 bits; others in lanes of 32 bits; what is proved for none of them in the width of
-the states.
+Four forms: rows of weights (convolutions of one group, dense maps), weights per channel (pools that
+overlap, depthwise and grouped convolutions), places (maps of at most one synapse per sending
+neuron: one to one, sums over windows that do not overlap, subsampling), and listed synapses. Rows
+are summed in lanes of 16 bits where the proved interval of every sum fits them, which is exact in
+any order since lanes wrap; those of binary spikes else in groups of rows that cannot leave 16 bits;
+others in lanes of 32 bits; what is proved for none of them in the width of the states.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerProjection
 from neurodeploy.simulate.order import grid, neuron_order, neuron_place
 
-ROWS, CHANNELS, LISTED = 0, 1, 2
+ROWS, CHANNELS, LISTED, PLACES = 0, 1, 2, 3
 LANES = 32
 INT16 = 2**15 - 1
 INT32 = 2**31 - 1
@@ -44,8 +44,8 @@ class LinkPlan:
         """The kernel that it takes, for people."""
         if self.kind == LISTED:
             return "synapse by synapse"
-        if self.kind == CHANNELS:
-            return "channel by channel"
+        if self.kind in (CHANNELS, PLACES):
+            return "channel by channel" if self.kind == CHANNELS else "place by place"
         sums = self.numbers["sums"]
         names = {SUM_WIDE: "rows, wide sums", SUM_32: "rows, 32-bit", SUM_16: "rows, 16-bit"}
         return names.get(sums, f"rows, 16-bit by {sums}")
@@ -77,11 +77,14 @@ def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
             scaled.transpose(3, 0, 2, 1), window_cells(connectivity.window), connectivity, fan
         )
     if isinstance(connectivity, SumPool):
+        found = _places(connectivity, scale)
+        if found is not None:
+            return found
         per_tap = np.broadcast_to(
             connectivity.weight * scale, (connectivity.window.n_taps, scale.size)
         )
         return _channels(per_tap, window_cells(connectivity.window), connectivity, 1)
-    return _listed(connectivity, scale)
+    return _places(connectivity, scale) or _listed(connectivity, scale)
 
 
 def window_cells(window: Window) -> AnyArray:
@@ -174,21 +177,56 @@ def _channels(weight: AnyArray, cells: AnyArray, connectivity: Connectivity, fan
     return LinkPlan(CHANNELS, numbers, arrays)
 
 
-def _listed(connectivity: Connectivity, scale: AnyArray) -> LinkPlan:
+def _synapses(connectivity: Connectivity, scale: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """All synapses (post, pre, shifted weight) in the engine's order, sorted by pre."""
     shape_in, shape_out = connectivity.pre_shape, connectivity.post_shape
-    n_pre, n_post = math.prod(shape_in), math.prod(shape_out)
     post, pre, weight = connectivity.to_coo()
-    weight = weight * scale[post // (n_post // shape_out[0])]
+    weight = weight * scale[post // (math.prod(shape_out) // shape_out[0])]
     post, pre = neuron_place(shape_out)[post], neuron_place(shape_in)[pre]
     order = np.lexsort((post, pre))
-    post, pre, weight = post[order], pre[order], weight[order]
-    if shape_in == shape_out and post.size == n_post and (post == pre).all() and post.size:
-        per_pixel = weight[np.argsort(post)].reshape(-1, shape_out[0])
-        if (np.diff(post) == 1).all() and (per_pixel == per_pixel[0]).all():
-            own = np.arange(len(per_pixel), dtype=np.int32)[:, None]
-            return _channels(per_pixel[:1], own, connectivity, 1)
+    return post[order], pre[order], weight[order]
+
+
+def _places(connectivity: Connectivity, scale: AnyArray) -> LinkPlan | None:
+    """The form of maps with one synapse per sending neuron at most, if this is one."""
+    if connectivity.n_synapses > math.prod(connectivity.pre_shape):
+        return None
+    post, pre, weight = _synapses(connectivity, scale)
+    if (np.diff(pre) == 0).any():
+        return None
+    (rows_in, width_in), (rows_out, width_out) = (
+        grid(shape) for shape in (connectivity.pre_shape, connectivity.post_shape)
+    )
+    row_in = width_in * connectivity.pre_shape[0]
+    row_out = width_out * connectivity.post_shape[0]
+    pairs = np.unique(np.stack([post // row_out, pre // row_in]), axis=1)
+    used = pairs[1]
+    if np.unique(used).size != used.size:
+        return None
+    to_place: AnyArray = np.full(rows_in * row_in, -1, dtype=np.int32)
+    to_place[pre] = post % row_out
+    weights: AnyArray = np.zeros(rows_in * row_in, dtype=np.int64)
+    weights[pre] = weight
+    to_place, weights = to_place.reshape(rows_in, row_in), weights.reshape(rows_in, row_in)
+    alike = used.size > 0 and bool(
+        (to_place[used] == to_place[used[0]]).all() and (weights[used] == weights[used[0]]).all()
+    )
+    if alike:
+        to_place, weights = to_place[used[:1]], weights[used[:1]]
+    arrays: dict[str, AnyArray] = {
+        "from_begin": np.searchsorted(pairs[0], np.arange(rows_out + 1)).astype(np.int32),
+        "from_row": used.astype(np.int32),
+        "to_place": to_place,
+        "weight": weights,
+    }
+    return LinkPlan(PLACES, {"table": 0 if alike else row_in}, arrays)
+
+
+def _listed(connectivity: Connectivity, scale: AnyArray) -> LinkPlan:
+    post, pre, weight = _synapses(connectivity, scale)
+    channels = connectivity.post_shape[0]
+    n_pre = math.prod(connectivity.pre_shape)
     begin = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=n_pre))])
-    channels = shape_out[0]
     arrays: dict[str, AnyArray] = {
         "begin": begin.astype(np.int64),
         "to_pixel": (post // channels).astype(np.int32),

@@ -31,6 +31,9 @@ NARROW = 2**31
 WIDE = 2**44
 """Where the intervals of :mod:`neurodeploy.ir.bounds` stop growing: nothing is proved beyond."""
 
+QUOTIENTS = 2**22
+"""Below it, quotients of 32 bits are one step of integers away from those of floats."""
+
 NEURON, POOL_MAXIMUM, POOL_WINNER = 0, 1, 2
 
 
@@ -175,7 +178,7 @@ class _Builder:
                     f"{name}: worst-case state {largest} is not proved below {WIDE}, the engine's "
                     "exact range; use fewer time steps, fewer weight bits or smaller inputs"
                 )
-            wide |= largest >= NARROW
+            wide |= largest >= NARROW or _largest_spike(population) >= QUOTIENTS
         return wide
 
     def _payload(self, population: Population) -> tuple[int, int]:
@@ -183,6 +186,10 @@ class _Builder:
             return spike_range(population)
         proved = self.bounds[population.name]
         return proved.spike_low, proved.spike_high
+
+    def _is_binary(self, population: Population) -> bool:
+        """Whether its spikes carry nothing: 1 is all that it ever emits."""
+        return self._payload(population) == (0, 1)
 
     def _grouped(self, ordered: Sequence[Sequence[str]]) -> list[_Component]:
         """Components as stages; populations that hear the same, or its negative, share one."""
@@ -282,14 +289,14 @@ class _Builder:
             "theta": model.threshold,
             "theta_neg": model.negative_threshold,
         }
-        per_pixel: dict[str, AnyArray] = {}
+        rows, width = grid(population.shape)
+        by_row: dict[str, AnyArray] = {}
         for name, value in quantities.items():
             spread = population.spread(np.asarray(1) if value is None else value)
-            own = channels_last(spread, population.shape).reshape(-1, population.shape[0])
-            per_pixel[name] = own.astype(self.state)
-        uniform = all((own == own[0]).all() for own in per_pixel.values())
+            by_row[name] = channels_last(spread, population.shape).reshape(rows, -1)
+        uniform = all((own == own[0]).all() for own in by_row.values())
         if uniform:
-            per_pixel = {name: own[:1] for name, own in per_pixel.items()}
+            by_row = {name: own[:1] for name, own in by_row.items()}
         gains = {
             name: self._pointer(np.array(getattr(model, name), dtype=np.int64))
             for name in ("input_gain", "firing_gain")
@@ -299,9 +306,9 @@ class _Builder:
             kind=NEURON,
             negated=sign < 0,
             out=slots.of[population.name] if model.fires else -1,
-            binary=not model.signed and model.payload_max == 1,
-            rows=grid(population.shape)[0],
-            width=grid(population.shape)[1],
+            binary=self._is_binary(population),
+            rows=rows,
+            width=width,
             channels=population.shape[0],
             is_signed=model.signed,
             memory=model.memory,
@@ -310,8 +317,8 @@ class _Builder:
             reset=RESETS.index(model.reset),
             keep_u=DECAY_ONE - model.current_decay,
             keep_v=DECAY_ONE - model.membrane_decay,
-            spread=0 if uniform else population.shape[0],
-            **{name: self._pointer(own) for name, own in per_pixel.items()},
+            spread=0 if uniform else width * population.shape[0],
+            **{name: self._pointer(own.astype(self.state)) for name, own in by_row.items()},
             **gains,
         )
 
@@ -319,7 +326,7 @@ class _Builder:
         return structures.Member(
             kind=POOL_WINNER if model.rule == "winner" else POOL_MAXIMUM,
             out=slots.of[population.name],
-            binary=False,
+            binary=self._is_binary(population),
             rows=grid(population.shape)[0],
             width=grid(population.shape)[1],
             channels=population.shape[0],
@@ -335,16 +342,14 @@ class _Builder:
             for name in component.heard(self.netlist):
                 readers[name] += 1
         for population in self.netlist.inputs:
-            slots.take(population, False)
+            slots.take(population, self._is_binary(population))
         for component in found:
             own = [name for stage in component.stages for name in stage.names]
             for name in own:
                 population = self.netlist.by_name[name]
                 model = population.model
-                if isinstance(model, MaxPool):
-                    slots.take(population, False)
-                elif isinstance(model, IntegerNeuron) and model.fires:
-                    slots.take(population, not model.signed and model.payload_max == 1)
+                if isinstance(model, MaxPool) or (isinstance(model, IntegerNeuron) and model.fires):
+                    slots.take(population, self._is_binary(population))
             for name in component.heard(self.netlist):
                 readers[name] -= 1
                 if readers[name] == 0:
@@ -378,6 +383,11 @@ def _geometry(projection: IntegerProjection) -> object:
         if name != "weight":
             parts.append(value.tobytes() if isinstance(value, np.ndarray) else value)
     return (*parts, connectivity.weight.shape)
+
+
+def _largest_spike(population: Population) -> int:
+    """Largest payload that is a quotient."""
+    return population.model.payload_max if isinstance(population.model, IntegerNeuron) else 0
 
 
 def _rows_of_windows(window: Window) -> int:

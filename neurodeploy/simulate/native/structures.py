@@ -18,6 +18,7 @@ class Link(ctypes.Structure):
         *("kind", "source", "inner", "constant", "shift", "src_rows", "src_width", "src_channels"),
         *("n_ranges", "ranges*", "most", "zero_row", "lanes", "rows*", "sums", "scale*"),
         *("n_taps", "taps*", "group_in", "fan"),
+        *("from_begin*", "from_row*", "to_place*", "table"),
         *("begin*", "to_pixel*", "to_channel*", "weight*"),
     )
 
