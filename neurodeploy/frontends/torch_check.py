@@ -16,6 +16,7 @@ from neurodeploy.ir.analog import AnalogGraph, Normalize
 from neurodeploy.ir.analog_batches import checked_batch
 from neurodeploy.ir.analog_torch import evaluate
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.threads import single_threaded_torch
 
 Samples = Mapping[str, AnyArray]
 
@@ -120,7 +121,7 @@ def _outputs(graph: AnalogGraph, module: nn.Module, x: Samples) -> list[AnyArray
     batch = _module_input(graph, x)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), single_threaded_torch():
             result = module(*(tensor.to(device) for tensor in batch))
     except Exception as error:
         raise ConversionError(
@@ -189,7 +190,7 @@ def _recorded(lowered: Lowered, batch: list[torch.Tensor]) -> Iterator[tuple[str
         for node in program.graph_module.graph.nodes
         if node.op == "placeholder"
     ]
-    with torch.no_grad():
+    with torch.no_grad(), single_threaded_torch():
         recorder.run(*arguments)
     for node, name in lowered.origin.items():
         if node not in given:
