@@ -7,6 +7,7 @@ the first call that needs it, not with this package.
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from neurodeploy.errors import TargetUnavailableError, UsageError
@@ -16,6 +17,16 @@ from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 if TYPE_CHECKING:
     from neurodeploy.simulate.engine import Engine
     from neurodeploy.simulate.native.engine import NativeEngine
+
+
+def has_engine(netlist: IntegerNetlist | RealNetlist) -> bool:
+    """Whether a fast engine can run it here: native kernels if it is of integers, or PyTorch."""
+    if isinstance(netlist, IntegerNetlist):
+        from neurodeploy.simulate.native.library import available
+
+        if available():
+            return True
+    return find_spec("torch") is not None
 
 
 def make_engine(

@@ -82,6 +82,7 @@ class Engine:
         *,
         rates: Collection[str] = (),
         active: Collection[str] = (),
+        totals: Collection[str] = (),
         progress: Progress | None = None,
     ) -> Summary:
         """Run and keep totals only.
@@ -93,6 +94,8 @@ class Engine:
             Populations whose payload sums are kept per sample.
         active : collection of str
             Populations whose active neuron-steps are counted, inputs excepted.
+        totals : collection of str
+            Populations whose spikes and payloads are summed neuron by neuron.
         progress : callable, optional
             Called with (samples done, samples).
 
@@ -102,7 +105,7 @@ class Engine:
             If the stimulus does not fit.
         """
         values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
-        observer = SummaryObserver(self.netlist, self.timesteps, batch, rates, active)
+        observer = SummaryObserver(self.netlist, self.timesteps, batch, rates, active, totals)
         self._execute(values, batch, observer, progress)
         return observer.result()
 

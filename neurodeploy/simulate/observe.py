@@ -129,14 +129,16 @@ class SummaryObserver(Observer):
         batch: int,
         rates: Collection[str],
         active: Collection[str],
+        totals: Collection[str],
     ) -> None:
         super().__init__(netlist, timesteps, batch)
         self.decode = {o.population: o.decode for o in netlist.outputs}
         emitting = [p for p in netlist.populations if _emits(p.model)]
-        self.spikes = {p.name: np.zeros(p.shape, dtype=np.int64) for p in emitting}
+        asked = [p for p in emitting if p.name in self.known(totals)]
+        self.spikes = {p.name: np.zeros(p.shape, dtype=np.int64) for p in asked}
         self.per_sample = {p.name: np.zeros(batch, dtype=np.int64) for p in emitting}
         self.payload: dict[str, AnyArray] = {
-            p.name: np.zeros(p.shape, dtype=_numpy(self.number(p.name))) for p in emitting
+            p.name: np.zeros(p.shape, dtype=_numpy(self.number(p.name))) for p in asked
         }
         self.rates = {n: self._per_sample(n) for n in self.known(rates)}
         self.traces = {n: self._traces(n, decode == "counts") for n, decode in self.decode.items()}
@@ -192,8 +194,9 @@ class SummaryObserver(Observer):
             spikes = fired.sum(0, dtype=narrowest(0, len(raster))).to(wide) * times
         self.per_sample[name][samples] = spikes.sum(1, dtype=wide).numpy()
         shape = population.shape
-        self.spikes[name] += to_array(spikes.sum(0, dtype=wide), shape, torch.int64)
-        self.payload[name] += to_array(total.sum(0), shape, self.number(name))
+        if name in self.spikes:
+            self.spikes[name] += to_array(spikes.sum(0, dtype=wide), shape, torch.int64)
+            self.payload[name] += to_array(total.sum(0), shape, self.number(name))
         if name in self.rates:
             self.rates[name][samples] = self._coded(name, total, raster)
         if self.decode.get(name) == "counts":

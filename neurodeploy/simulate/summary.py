@@ -24,12 +24,12 @@ class Summary:
         Output population -> ``[B, T, *shape]``: the running answer before division, as
         :func:`neurodeploy.ir.decoding.output_trace` gives it.
     spikes : mapping
-        Population -> int64 ``[*shape]``: spikes (emissions other than 0) of every neuron over all
-        samples and steps, whatever their payload. Inputs are included.
+        For the populations asked for: int64 ``[*shape]``, spikes (emissions other than 0) of every
+        neuron over all samples and steps, whatever their payload.
     spikes_per_sample : mapping
-        Population -> int64 ``[B]``: the same over all neurons.
+        Population -> int64 ``[B]``: spikes of all its neurons. Inputs are included.
     payload : mapping
-        Population -> ``[*shape]``: signed sum of the payloads over all samples and steps.
+        For the same as ``spikes``: ``[*shape]``, signed sum of the payloads.
     rates : mapping
         For the populations asked for: ``[B, *shape]``, signed sum of the payloads of each sample
         over its window, in 32 bits where they hold it; of an integrator, ``v - v0``

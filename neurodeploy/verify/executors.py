@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from importlib.util import find_spec
 
 from neurodeploy.errors import UnknownNameError
 from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.simulate import has_engine, make_engine, run_engine
 from neurodeploy.targets.registry import TARGETS
 
 Executor = Callable[[Stimulus, Collection[str]], RunRecord]
@@ -22,18 +22,11 @@ def executor_names() -> list[str]:
     return [*BUILT_IN, *TARGETS]
 
 
-def has_engine() -> bool:
-    """Whether the fast engine can run here: where torch is installed. Else the reference serves."""
-    return find_spec("torch") is not None
-
-
 def fastest_executor(
     netlist: IntegerNetlist | RealNetlist, progress: Progress | None = None
 ) -> Executor:
-    """The engine, prepared once for all runs, or the reference where there is no torch."""
-    if has_engine():
-        from neurodeploy.simulate import make_engine
-
+    """The engine, prepared once for all runs, or the reference where there is none."""
+    if has_engine(netlist):
         engine = make_engine(netlist)
         return lambda stimulus, membranes: engine.run(
             stimulus, membranes=membranes, progress=progress
@@ -62,8 +55,6 @@ def make_executor(name: str, artifact: Artifact, progress: Progress | None = Non
     if name == "reference":
         return _reference(netlist, progress)
     if name == "engine":
-        from neurodeploy.simulate import run_engine
-
         return lambda stimulus, membranes: run_engine(
             netlist, stimulus, membranes=membranes, progress=progress
         )

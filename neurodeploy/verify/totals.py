@@ -14,10 +14,9 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Neuron
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.simulate import make_engine
+from neurodeploy.simulate import has_engine, make_engine
 from neurodeploy.simulate.summary import Summary, join_summaries
 from neurodeploy.verify.agreement import is_integrator
-from neurodeploy.verify.executors import has_engine
 
 RASTER_BYTES = 256 * 2**20
 """Rasters of the reference that are held at a time."""
@@ -32,8 +31,8 @@ def summarize(
 ) -> Summary:
     """Run all samples and keep totals; parameters as of ``Engine.summarize``.
 
-    Without torch the reference runs, which gives the same totals on integers; its real-valued runs
-    are in double precision.
+    Without an engine the reference runs, which gives the same totals on integers; its real-valued
+    runs are in double precision.
     """
     return summarizer(netlist)(stimulus, rates=rates, progress=progress)
 
@@ -52,7 +51,7 @@ class Summarize(Protocol):
 
 def summarizer(netlist: IntegerNetlist | RealNetlist) -> Summarize:
     """What sums up runs of a network, for samples that come part by part."""
-    if has_engine():
+    if has_engine(netlist):
         return make_engine(netlist).summarize
     return partial(summarize_reference, netlist)
 
@@ -64,7 +63,7 @@ def summarize_reference(
     rates: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Summary:
-    """Totals of the reference, batch by batch; active neuron-steps are not counted.
+    """Totals of the reference, batch by batch; nothing is summed neuron by neuron.
 
     Raises
     ------
@@ -89,19 +88,18 @@ def _summary(
     netlist: IntegerNetlist | RealNetlist, run: RunRecord, rates: Collection[str]
 ) -> Summary:
     emitting = [p.name for p in netlist.populations if not is_integrator(p)]
-    nonzero = {n: run.spikes[n] != 0 for n in emitting}
     batch = len(next(iter(run.spikes.values())))
     per_sample: dict[str, IntArray] = {
-        n: np.count_nonzero(fired.reshape(batch, -1), axis=1).astype(np.int64)
-        for n, fired in nonzero.items()
+        n: np.count_nonzero(run.spikes[n].reshape(batch, -1), axis=1).astype(np.int64)
+        for n in emitting
     }
     return Summary(
         run.timesteps,
         batch,
         {o.population: output_trace(netlist, o, run) for o in netlist.outputs},
-        {n: fired.sum(axis=(0, 1), dtype=np.int64) for n, fired in nonzero.items()},
+        {},
         per_sample,
-        {n: run.spikes[n].sum(axis=(0, 1)) for n in emitting},
+        {},
         {n: _rate(netlist, run, n) for n in rates},
         {},
     )

@@ -8,7 +8,6 @@ from collections.abc import Collection
 import numpy as np
 import pytest
 
-from neurodeploy.errors import UsageError
 from neurodeploy.ir.connectivity import Conv, Dense
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
@@ -16,7 +15,7 @@ from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.simulate import make_engine
 from neurodeploy.simulate.native import library
-from neurodeploy.simulate.native.engine import NativeEngine, default_threads
+from neurodeploy.simulate.native.engine import NativeEngine
 from tests.conformance.cases import CASES, assert_exact, case, stateful
 from tests.conformance.netlists import integrator, net, neuron, project, spikes, window
 
@@ -116,20 +115,10 @@ def test_threads_change_nothing(threads: int) -> None:
     x = {name: np.concatenate([values] * 3) for name, values in c.stimulus.items()}
     names = [p.name for p in c.netlist.populations]
     want = NativeEngine(c.netlist, library.load(), threads=1).summarize(
-        x, rates=names, active=names
+        x, rates=names, active=names, totals=names
     )
     engine = NativeEngine(c.netlist, library.load(), batch_size=1, threads=threads)
-    got = engine.summarize(x, rates=names, active=names)
+    got = engine.summarize(x, rates=names, active=names, totals=names)
     for field in ("traces", "spikes", "spikes_per_sample", "payload", "rates", "active"):
         for name, values in getattr(want, field).items():
             np.testing.assert_array_equal(getattr(got, field)[name], values)
-
-
-def test_threads_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert default_threads() == 3
-    monkeypatch.setenv("NEURODEPLOY_THREADS", "2")
-    assert default_threads() == 2
-    monkeypatch.setenv("NEURODEPLOY_THREADS", "none")
-    with pytest.raises(UsageError, match="NEURODEPLOY_THREADS=none"):
-        default_threads()

@@ -44,7 +44,7 @@ def test_summary_equals_record(seed: int, recurrent: bool, batch_size: int | Non
     names = emitting(netlist)
     rated = [*names, "sum"]
     engine = make_engine(netlist, batch_size=batch_size)
-    summary = engine.summarize(stimulus, rates=rated)
+    summary = engine.summarize(stimulus, rates=rated, totals=names)
     assert (summary.samples, summary.timesteps) == (3, netlist.timesteps)
     assert set(summary.spikes) == set(names)
     for name in names:
@@ -68,7 +68,7 @@ def test_joined_summaries_equal_one() -> None:
 
     def of(samples: slice) -> object:
         part = {name: values[samples] for name, values in stimulus.items()}
-        return engine.summarize(part, rates=names, active=names)
+        return engine.summarize(part, rates=names, active=names, totals=names)
 
     whole, joined = of(slice(None)), join_summaries([of(slice(0, 1)), of(slice(1, 3))])
     assert joined.samples == whole.samples

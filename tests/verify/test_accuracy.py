@@ -77,7 +77,7 @@ RASTERS = rasters(
 @pytest.mark.parametrize("without_torch", [False, True])
 def test_the_accuracy_of_every_prefix(monkeypatch: pytest.MonkeyPatch, without_torch: bool) -> None:
     if without_torch:
-        monkeypatch.setattr(totals, "has_engine", lambda: False)
+        monkeypatch.setattr(totals, "has_engine", lambda netlist: False)
     result = evaluated(RASTERS, [0, 2, 0])
     # The answers are 1 0 0 | 0 2 0 | 0 1 0 | 0 1 0 by step, ties to the lowest index.
     assert dict(result.prefix_accuracy) == {1: 1 / 3, 2: 1.0, 3: 2 / 3, 4: 2 / 3}

@@ -75,7 +75,7 @@ def test_rounding_against_data_is_recorded(
 ) -> None:
     if without_torch:
         totals = importlib.import_module("neurodeploy.verify.totals")
-        monkeypatch.setattr(totals, "has_engine", lambda: False)
+        monkeypatch.setattr(totals, "has_engine", lambda netlist: False)
     told: list[tuple[int, int]] = []
     net = nd.quantize(
         converted(),
@@ -100,7 +100,7 @@ def test_rounding_against_data_is_the_same_without_torch(monkeypatch: pytest.Mon
     pytest.importorskip("torch")
     with_torch = nd.quantize(converted(), 3, data=samples()).netlist
     totals = importlib.import_module("neurodeploy.verify.totals")
-    monkeypatch.setattr(totals, "has_engine", lambda: False)
+    monkeypatch.setattr(totals, "has_engine", lambda netlist: False)
     assert nd.quantize(converted(), 3, data=samples()).netlist == with_torch
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
@@ -17,6 +16,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, MaxPool, Neuron
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.ir.threads import default_threads
 from neurodeploy.simulate.native import structures
 from neurodeploy.simulate.native.library import Library
 from neurodeploy.simulate.native.program import build_program
@@ -25,26 +25,6 @@ from neurodeploy.simulate.summary import Summary
 
 # Samples that one call takes: few enough that threads end together, and progress is seen.
 MOST_SAMPLES = 16
-THREADS_VARIABLE = "NEURODEPLOY_THREADS"
-
-
-def default_threads() -> int:
-    """Threads where none are asked for: ``NEURODEPLOY_THREADS``, ``OMP_NUM_THREADS``, or all cores.
-
-    Raises
-    ------
-    UsageError
-        If ``NEURODEPLOY_THREADS`` is no positive number.
-    """
-    given = os.environ.get(THREADS_VARIABLE)
-    if given is not None:
-        if not given.isdigit() or int(given) < 1:
-            raise UsageError(f"{THREADS_VARIABLE}={given}: expected a number from 1 on")
-        return int(given)
-    shared = os.environ.get("OMP_NUM_THREADS", "")
-    if shared.isdigit() and int(shared) > 0:
-        return int(shared)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class NativeEngine:
@@ -139,23 +119,27 @@ class NativeEngine:
         *,
         rates: Collection[str] = (),
         active: Collection[str] = (),
+        totals: Collection[str] = (),
         progress: Progress | None = None,
     ) -> Summary:
         """Run and keep totals only; see :meth:`neurodeploy.simulate.engine.Engine.summarize`."""
         values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
-        totals = _Totals(self.netlist, self.timesteps, batch, self._known(rates))
+        kept = _Totals(self.netlist, self.timesteps, batch, self._known(rates))
+        summed = self._known(totals)
         counted = self._known(active) - {p.name for p in self.netlist.inputs}
-        parts = [_ThreadTotals(self.netlist, counted) for _ in range(self._n_threads(batch))]
+        parts = [
+            _ThreadTotals(self.netlist, summed, counted) for _ in range(self._n_threads(batch))
+        ]
 
         def filler(part: _ThreadTotals) -> Any:
             def fill(population: Population, want: structures.Wanted) -> None:
-                totals.fill(population, want)
+                kept.fill(population, want)
                 part.fill(population, want)
 
             return fill
 
         self._execute(values, batch, [filler(part) for part in parts], progress)
-        return totals.summary(parts)
+        return kept.summary(parts)
 
     def _known(self, names: Collection[str]) -> set[str]:
         for name in names:
@@ -307,30 +291,31 @@ class _Totals:
             traces[name] = np.cumsum(raster, axis=1)
         for name in self.rated:
             rates[name] = self.rates[name] if name in self.rates else self.moved[name][:, -1]
-        emitting = [p for p in self.netlist.populations if _emits(p)]
         joined = _ThreadTotals.join(parts)
+
+        def by_shape(values: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+            shapes = {p.name: p.shape for p in self.netlist.populations}
+            return {n: channels_first(v, shapes[n]).copy() for n, v in values.items()}
+
         return Summary(
             self.T,
             self.batch,
             {name: traces[name] for name in self.decode},
-            {p.name: channels_first(joined.spikes[p.name], p.shape).copy() for p in emitting},
+            by_shape(joined.spikes),
             self.per_sample,
-            {p.name: channels_first(joined.payload[p.name], p.shape).copy() for p in emitting},
+            by_shape(joined.payload),
             rates,
-            {
-                name: channels_first(values, self.netlist.by_name[name].shape).copy()
-                for name, values in joined.active.items()
-            },
+            by_shape(joined.active),
         )
 
 
 class _ThreadTotals:
     """Totals per neuron, in the engine's order, of one thread."""
 
-    def __init__(self, netlist: IntegerNetlist, counted: set[str]) -> None:
-        emitting = [p for p in netlist.populations if _emits(p)]
-        self.spikes = {p.name: np.zeros(p.size, dtype=np.int64) for p in emitting}
-        self.payload = {p.name: np.zeros(p.size, dtype=np.int64) for p in emitting}
+    def __init__(self, netlist: IntegerNetlist, summed: set[str], counted: set[str]) -> None:
+        asked = [p for p in netlist.populations if _emits(p) and p.name in summed]
+        self.spikes = {p.name: np.zeros(p.size, dtype=np.int64) for p in asked}
+        self.payload = {p.name: np.zeros(p.size, dtype=np.int64) for p in asked}
         self.active = {n: np.zeros(netlist.by_name[n].size, dtype=np.int64) for n in counted}
 
     def fill(self, population: Population, want: structures.Wanted) -> None:
