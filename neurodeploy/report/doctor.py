@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
@@ -32,6 +33,18 @@ PACKAGES = (
 IMPORT_SECONDS = 120.0
 TORCH_REMEDY = "pip install 'neurodeploy[torch]' (the README tells how to get a CPU build)"
 BRIAN2_REMEDY = "pip install 'neurodeploy[brian2]' (brian2 2.9.0 needs NumPy < 2.3)"
+
+# Brian2 has one door, which keeps it from executing files of the working directory.
+_LOAD_BRIAN2 = """
+from neurodeploy.errors import TargetUnavailableError
+from neurodeploy.targets.brian2.session import load_brian2
+try:
+    load_brian2()
+except TargetUnavailableError as error:
+    cause = error.__cause__
+    said = str(error).removeprefix("target brian2: ")
+    sys.exit(f"{type(cause).__name__}: {cause}" if cause else said)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +98,24 @@ def installed(package: str) -> str | None:
 def import_failures(modules: Sequence[str]) -> dict[str, str | None]:
     """Import each module in a process of its own, all at once.
 
+    They look for modules where this process does, but never in the working directory: a
+    stranger's folder may hold a ``numpy.py``.
+
     Returns
     -------
     dict
         Module -> None if the import works, else the last line of what it said.
     """
+    places = [place for place in sys.path if os.path.isabs(place)]
+    start = f"import sys; sys.path[:] = {places!r}\n"
+    statements = {"brian2": _LOAD_BRIAN2}
     children = {
         module: subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", f"import {module}"],
+            [
+                *(sys.executable, "-I", "-W", "ignore", "-c"),
+                start + statements.get(module, f"import {module}"),
+            ],
+            cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import TargetUnavailableError, UsageError
+from neurodeploy.targets.brian2.import_guard import none_of_the_working_directory
 
 CODEGENS = ("numpy", "cython")
 FIRST_NUMPY_WITHOUT_BRIAN2 = (2, 3)
@@ -38,10 +39,11 @@ def unavailable() -> str | None:
 
 
 def load_brian2() -> Any:
-    """Import brian2 and return it.
+    """Import brian2 and return it; nothing else imports it.
 
-    Where this is the first import in the process, what Brian2 does to the process on import is
-    undone: its hooks for exceptions, warnings and SIGINT, its log file and its copy of the main
+    A file ``brian_preferences`` of the working directory, which Brian2 would execute, is left
+    alone. Where this is the first import in the process, what Brian2 does to the process on import
+    is undone: its hooks for exceptions, warnings and SIGINT, its log file and its copy of the main
     script. A process that imported brian2 itself keeps them.
 
     Raises
@@ -61,7 +63,7 @@ def load_brian2() -> Any:
         )
     hook, handler = sys.excepthook, signal.getsignal(signal.SIGINT)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), none_of_the_working_directory():
             # Deprecations of Brian2's own dependencies are nothing a user can mend.
             warnings.simplefilter("ignore")
             brian2 = importlib.import_module("brian2")
@@ -98,6 +100,7 @@ def code_object_class(codegen: str) -> Any:
     UsageError
         For an unknown one.
     """
+    load_brian2()
     if codegen == "numpy":
         from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
 
