@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,12 @@ LAVA_VERSION = (3, 10)
 PROBE_SECONDS = 60.0
 
 _MARK = "neurodeploy-probe "
+# "-c" puts the working directory before everything else. (-P does not exist in 3.10, and -I would
+# hide the packages that the worker finds.)
 _PROBE = f"""
-import json, sys
+import sys
+sys.path[:] = [place for place in sys.path if place]
+import json
 import importlib.metadata as metadata
 if sys.version_info[:2] != {LAVA_VERSION}:
     sys.exit("Python %d.%d, 3.10 is needed" % sys.version_info[:2])
@@ -72,33 +76,35 @@ def find_lava_python() -> LavaPython:
     """Return the Python that runs Lava.
 
     The order is the running interpreter where it is 3.10 and imports Lava, NEURODEPLOY_LAVA_PYTHON
-    (which must work if it is set), ``.venv-lava`` of the project that neurodeploy is installed
-    from in editable form or of the working directory, and ``python3.10`` on PATH.
+    (which must work if it is set), ``.venv-lava`` of the checkout that neurodeploy is imported
+    from, and ``python3.10`` on PATH. The working directory is never searched, nor are entries of
+    PATH that depend on it: what lies there may be a stranger's.
 
     Raises
     ------
     TargetUnavailableError
         One line: what was tried, why each failed, and the remedy.
     """
-    named, path = os.environ.get(VARIABLE), os.environ.get("PATH", "")
-    return _find(named, path, project_folders())
+    entries = os.environ.get("PATH", "").split(os.pathsep)
+    path = tuple(dict.fromkeys(entry for entry in entries if os.path.isabs(entry)))
+    return _find(os.environ.get(VARIABLE) or None, path, checkout())
 
 
-def project_folders() -> tuple[Path, ...]:
-    """Folders that may hold ``.venv-lava``: the checkout and the working directory."""
-    checkout = Path(neurodeploy.__file__).resolve().parent.parent
-    return tuple(dict.fromkeys([checkout, Path.cwd()]))
+def checkout() -> Path | None:
+    """Return the folder of the project that holds this very package, or None if it is a copy."""
+    folder = Path(neurodeploy.__file__).resolve().parent.parent
+    return folder if (folder / "pyproject.toml").is_file() else None
 
 
 @functools.lru_cache(maxsize=8)
-def _find(named: str | None, path: str, folders: tuple[Path, ...]) -> LavaPython:
+def _find(named: str | None, path: tuple[str, ...], project: Path | None) -> LavaPython:
     tried: list[str] = []
     if sys.version_info[:2] == LAVA_VERSION:
         try:
             return _running()
         except (ImportError, importlib.metadata.PackageNotFoundError) as error:
             tried.append(f"this Python ({_one_line(error)})")
-    for candidate, origin in _candidates(named, path, folders):
+    for candidate, origin in _candidates(named, path, project):
         found = probe(candidate, origin)
         if isinstance(found, LavaPython):
             return found
@@ -116,18 +122,32 @@ def _find(named: str | None, path: str, folders: tuple[Path, ...]) -> LavaPython
 
 
 def _candidates(
-    named: str | None, path: str, folders: tuple[Path, ...]
+    named: str | None, path: Sequence[str], project: Path | None
 ) -> Iterator[tuple[Path, str]]:
     if named:
-        yield Path(shutil.which(named) or named).absolute(), VARIABLE
-    for folder in folders:
-        python = folder / ".venv-lava" / "bin" / "python"
+        yield _named(named, path), VARIABLE
+    if project is not None:
+        python = project / ".venv-lava" / "bin" / "python"
         if python.is_file():
-            yield python, str(folder / ".venv-lava")
-    for entry in dict.fromkeys(path.split(os.pathsep)):
+            yield python, str(project / ".venv-lava")
+    for entry in path:
         python = Path(entry) / "python3.10"
-        if entry and python.is_file() and os.access(python, os.X_OK):
+        if python.is_file() and os.access(python, os.X_OK):
             yield python, str(python)
+
+
+def _named(named: str, path: Sequence[str]) -> Path:
+    """Resolve the variable: a path, or the name of a command."""
+    if os.path.isabs(named):
+        return Path(named)
+    command = os.path.basename(named) == named
+    found = shutil.which(named, path=os.pathsep.join(path)) if command else None
+    if found is None:
+        raise TargetUnavailableError(
+            f"lava: {VARIABLE}={named}: neither an absolute path nor a command on PATH; "
+            "set it to a Python 3.10 that has lava-nc 0.10.0, or unset it"
+        )
+    return Path(found)
 
 
 def _running() -> LavaPython:
@@ -164,8 +184,8 @@ def probe(executable: Path, origin: str) -> LavaPython | str:
             errors="replace",
             timeout=PROBE_SECONDS,
             env=environment,
-            # Nothing in the working directory may be taken for a package.
-            cwd=executable.parent if executable.parent.is_dir() else None,
+            # Shims read files of the working directory, as pyenv does .python-version.
+            cwd="/",
         )
     except subprocess.TimeoutExpired:
         return f"no answer within {PROBE_SECONDS:g} s"
