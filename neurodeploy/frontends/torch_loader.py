@@ -57,7 +57,7 @@ def _build(spec: str) -> nn.Module:
     if not colon or not place or not name:
         raise UsageError(f"model {spec!r}: expected file.py:factory or package.module:factory")
     is_file = place.endswith(".py")
-    with _importable(Path(place).resolve().parent if is_file else Path.cwd()):
+    with _importable(Path(place).resolve().parent if is_file else _folder_of(place)):
         source = _run_file(Path(place)) if is_file else _import(place)
         factory = getattr(source, name, None)
         if factory is None:
@@ -76,9 +76,22 @@ def _offers(source: ModuleType, key: str, value: Any) -> bool:
     return not key.startswith("_") and (own or isinstance(value, nn.Module))
 
 
+def _folder_of(module: str) -> Path | None:
+    """Return the working directory for a module that is installed nowhere.
+
+    An installed one must not import its neighbours from a folder that may be a stranger's.
+    """
+    top = module.partition(".")[0]
+    finders = [f for f in sys.meta_path if top and hasattr(f, "find_spec")]
+    return None if any(f.find_spec(top, None) is not None for f in finders) else Path.cwd()
+
+
 @contextlib.contextmanager
-def _importable(folder: Path) -> Iterator[None]:
+def _importable(folder: Path | None) -> Iterator[None]:
     """Let the user's file import its neighbours, as when it is run itself."""
+    if folder is None:
+        yield
+        return
     sys.path.insert(0, str(folder))
     try:
         yield

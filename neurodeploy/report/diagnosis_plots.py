@@ -55,9 +55,13 @@ def write_plots(diagnosis: Diagnosis, folder: Path) -> list[str]:
         If the folder has other content or cannot be written.
     """
     expect_matplotlib()
+    import matplotlib
+
     digits = len(str(len(diagnosis.layers)))
     written = []
-    with directory_whole(folder) as new:
+    with matplotlib.rc_context(), directory_whole(folder) as new:
+        # A matplotlibrc of the working directory decides nothing: it may even run LaTeX.
+        matplotlib.rcdefaults()
         for place, layer in enumerate(diagnosis.layers, 1):
             # Numbered, because two names may differ in what no file name may hold.
             name = f"{place:0{digits}}-{re.sub(r'[^A-Za-z0-9._-]', '_', layer.name)}.png"

@@ -72,6 +72,31 @@ def test_importable_module() -> None:
     assert isinstance(load_torch("torch.nn:Identity"), nn.Identity)
 
 
+def test_a_module_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_networks.py").write_text("from own_layers import Layer as build\n")
+    (tmp_path / "own_layers.py").write_text("from torch.nn import Identity as Layer\n")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(load_torch("own_networks:build"), nn.Identity)
+
+
+def test_an_installed_module_imports_nothing_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed" / "a_library.py").write_text(
+        "try:\n    import an_extra\nexcept ImportError:\n    pass\n"
+        "from torch.nn import Identity as build\n"
+    )
+    (tmp_path / "stranger").mkdir()
+    for name in ("an_extra", "a_library"):
+        code = f"open({str(tmp_path / 'mark')!r}, 'w').close()\n"
+        (tmp_path / "stranger" / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path / "installed")
+    monkeypatch.chdir(tmp_path / "stranger")
+    assert isinstance(load_torch("a_library:build"), nn.Identity)
+    assert not (tmp_path / "mark").exists()
+
+
 @pytest.mark.parametrize("wrap", ["plain", "state_dict", "model_state_dict", "module."])
 def test_weights_are_loaded(model: Path, tmp_path: Path, wrap: str) -> None:
     state = {k: v + 2 for k, v in load_torch(f"{model}:build").state_dict().items()}
