@@ -24,7 +24,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool
 from neurodeploy.simulate.components import components
 from neurodeploy.simulate.native import structures
-from neurodeploy.simulate.native.links import INT16, plan_link, window_cells
+from neurodeploy.simulate.native.links import INT16, aligned, plan_link, window_cells
 from neurodeploy.simulate.order import channels_last, grid
 
 NARROW = 2**31
@@ -360,11 +360,9 @@ class _Builder:
         return slots
 
     def _pointer(self, array: AnyArray) -> int:
-        """Address of a C-ordered array, which lives as long as the program."""
-        if array.flags.c_contiguous and array.flags.aligned:
-            kept = array
-        else:
-            kept = np.ascontiguousarray(array)
+        """Address of a copy in C-order that begins with a cache line and lives with the program."""
+        kept = aligned(array.shape, array.dtype)
+        kept[...] = array
         self.keep.append(kept)
         return int(kept.ctypes.data)
 
