@@ -3,55 +3,31 @@
 That product is exact where its widths are proved, and only there. Processors without VNNI
 instructions multiply one operand as unsigned bytes, shifted up by 128, and add *pairs* of products
 in 16 bits that saturate (``vpmaddubsw``). Which operand is shifted and which rows of a column make
-a pair is the library's affair, so a column ``w`` may meet numbers ``x`` only if, for any two
-entries of one sign,
+a pair is the library's affair. So numbers ``x`` may meet a column ``w`` as they are if, for any
+two entries of one sign,
 
-    (|w_1| + |w_2|) (max x + 128) < 2^15   and   2 max|x| (127 + 128) < 2^15.
+    (|w_1| + |w_2|) (max x + 128) < 2^15   and   2 max|x| (127 + 128) < 2^15,
 
-The second holds up to 64: numbers beyond are written in balanced digits of base 128,
-``x = sum_i 128^i x_i`` with -64 <= x_i < 64. The first holds for spikes and nearly all columns
-of 8-bit weights; what is too much of the others is a product of its own, of these columns only.
-Weights beyond 8 bits are written in digits too. The 32-bit sums hold while no more than ``MAX_ROW``
-products are added; longer rows are added in parts.
+which spikes and nearly all columns of 8-bit weights do. Otherwise they meet it lowered by their
+highest value, ``x w = (x - h) w + h sum(w)``: numbers in [-64, 0] may meet every int8, since
+-256 (0 + 128) = -2^15. Numbers over a wider range are written in balanced digits of base 64,
+``x = sum_i 64^i x_i`` with -32 <= x_i < 32, weights beyond 8 bits in balanced digits of base 256;
+every pair of digits is one product. The 32-bit sums hold while no more than ``MAX_ROW`` products
+are added; longer rows are added in parts.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from neurodeploy.ir.arrays import IntArray
 
-BASE = 128
+X_BASE, W_BASE = 64, 256
 MAX_ROW = 2**31 // (255 * 128)
 """Products of a shifted and of a signed byte that 32 bits can add up."""
-MAX_FACTOR = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Term:
-    """One product: its int8 weights ``[K, n]`` count ``factor``, in some columns or (None) all."""
-
-    weight: torch.Tensor
-    factor: int
-    columns: torch.Tensor | None = None
-
-
-def n_digits(low: int, high: int) -> int:
-    """Balanced digits of base 128 that hold [low, high]."""
-    n = 1
-    while low < -64 * (BASE**n - 1) // (BASE - 1) or high > 63 * (BASE**n - 1) // (BASE - 1):
-        n += 1
-    return n
-
-
-def pair_sums(weight: IntArray) -> IntArray:
-    """Largest ``|w_1| + |w_2|`` of two entries of one sign in each column of ``[K, n]``."""
-    signed = np.concatenate([weight, np.zeros((2, weight.shape[1]), dtype=np.int64)])
-    ordered = np.partition(signed, (1, len(signed) - 2), axis=0)
-    return np.asarray(np.maximum(ordered[-2:].sum(0), -ordered[:2].sum(0)))
+WIDEST = 64
+"""Largest magnitude of what meets a column."""
 
 
 class DigitMatrix:
@@ -66,25 +42,43 @@ class DigitMatrix:
 
     def __init__(self, weight: IntArray, payload: tuple[int, int]) -> None:
         self.n_in, self.n_out = weight.shape
-        largest = max(-payload[0], payload[1])
-        self.n_digits = 1 if largest <= MAX_FACTOR else n_digits(*payload)
-        highest = payload[1] if self.n_digits == 1 else 63
-        self.terms = _terms(weight, (2**15 - 1) // (highest + 128))
-        met = largest if self.n_digits == 1 else MAX_FACTOR * (BASE**self.n_digits - 1)
-        sums = (int(term.weight.to(torch.int64).abs().sum(0).max()) for term in self.terms)
-        total = sum(row * t.factor * met for row, t in zip(sums, self.terms, strict=True))
-        self.dtype = torch.int32 if total < 2**31 else torch.int64
-        """Type that holds every partial sum of digits."""
+        low, high = payload
+        digits = _weight_digits(weight)
+        self.weights = [_columns(digit) for digit in digits]
+        direct = len(digits) == 1 and may_meet(weight, low, high)
+        one = direct or high - low <= WIDEST
+        self.n_digits = 1 if one else n_digits(low, high)
+        self.lowered = 0 if direct else high if one else X_BASE // 2 - 1
+        """What is taken from every digit of x before it meets the weights."""
+        factors = X_BASE ** np.arange(self.n_digits, dtype=object)
+        rows = sum(int(np.abs(d).sum(0).max()) * W_BASE**j for j, d in enumerate(digits))
+        largest = rows * int((WIDEST + self.lowered) * factors.sum())
+        self.dtype = torch.int32 if largest < 2**31 else torch.int64
+        """Type that holds every partial sum."""
+        owed = int(self.lowered * factors.sum()) * weight.sum(0)
+        self.owed = torch.tensor(owed, dtype=self.dtype) if owed.any() else None
+
+    def carry(self, bias: IntArray) -> bool:
+        """Add a bias ``[n]`` to every product with what is owed, if that is added anyway."""
+        if self.owed is None:
+            return False
+        total = self.owed.numpy() + bias
+        if np.abs(total).max() >= torch.iinfo(self.dtype).max:
+            return False
+        self.owed = torch.tensor(total, dtype=self.dtype)
+        return True
 
     def digits(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """The digits of ``x`` that :meth:`multiply` takes, int8."""
+        """The digits of ``x`` that :meth:`multiply` takes, lowered: int8."""
         if self.n_digits == 1:
-            return [x.to(torch.int8)]
+            narrow = x.to(torch.int8)
+            return [narrow - self.lowered if self.lowered else narrow]
         parts = []
         for _ in range(self.n_digits):
-            parts.append((((x & 127) ^ 64) - 64).to(torch.int8))
+            digit = ((x & (X_BASE - 1)) ^ (X_BASE // 2)) - X_BASE // 2
+            parts.append((digit - self.lowered).to(torch.int8))
             # A digit below 0 borrows from the next one.
-            x = (x >> 7) + ((x >> 6) & 1)
+            x = (x >> 6) + ((x >> 5) & 1)
         return parts
 
     def multiply_into(self, result: torch.Tensor, digits: list[torch.Tensor]) -> None:
@@ -101,44 +95,54 @@ class DigitMatrix:
         return total
 
     def _sum(self, digits: list[torch.Tensor], total: torch.Tensor) -> None:
-        fresh = total.dtype != torch.int32
-        if fresh:
-            total.zero_()
+        fresh = True
         for i, digit in enumerate(digits):
             x = _rows(digit)
-            for term in self.terms:
+            for j, weight in enumerate(self.weights):
                 for start in range(0, self.n_in, MAX_ROW):
                     rows = slice(start, start + MAX_ROW)
-                    factor = term.factor * BASE**i
-                    if not fresh and start == i == 0 and term is self.terms[0]:
-                        # The first term is of all columns and counts once.
-                        torch._int_mm(x[:, rows], term.weight[rows], out=total)
-                        continue
-                    part = torch._int_mm(x[:, rows], term.weight[rows]).to(total.dtype)
-                    if term.columns is None:
-                        total.add_(part, alpha=factor)
+                    if fresh and total.dtype == torch.int32:
+                        torch._int_mm(x[:, rows], weight[rows], out=total)
                     else:
-                        total.index_add_(1, term.columns, part, alpha=factor)
+                        part = torch._int_mm(x[:, rows], weight[rows]).to(total.dtype)
+                        if fresh:
+                            total.copy_(part)
+                        else:
+                            total.add_(part, alpha=X_BASE**i * W_BASE**j)
+                    fresh = False
+        if self.owed is not None:
+            total.add_(self.owed)
 
 
-def _terms(weight: IntArray, limit: int) -> list[_Term]:
-    """Products that add up to one of ``weight``, every one within the limit of pairs."""
+def may_meet(weight: IntArray, low: int, high: int) -> bool:
+    """Whether numbers in [low, high] may meet the columns of int8 weights as they are."""
+    widest = max(-low, high)
+    return widest <= WIDEST and int(pair_sums(weight).max()) * (high + 128) < 2**15
+
+
+def pair_sums(weight: IntArray) -> IntArray:
+    """Largest ``|w_1| + |w_2|`` of two entries of one sign in each column of ``[K, n]``."""
+    padded = np.concatenate([weight, np.zeros((2, weight.shape[1]), dtype=np.int64)])
+    ordered = np.partition(padded, (1, len(padded) - 2), axis=0)
+    return np.asarray(np.maximum(ordered[-2:].sum(0), -ordered[:2].sum(0)))
+
+
+def n_digits(low: int, high: int, base: int = X_BASE) -> int:
+    """Balanced digits that hold [low, high]."""
+    n, ones = 1, 1
+    while low < -ones * base // 2 or high > ones * (base // 2 - 1):
+        n, ones = n + 1, ones * base + 1
+    return n
+
+
+def _weight_digits(weight: IntArray) -> list[IntArray]:
     low, high = int(weight.min()), int(weight.max())
-    if low < -128 or high > 127:
-        terms, factor = [], 1
-        for _ in range(n_digits(low, high)):
-            # Two digits are at most 128, below the limit of every x.
-            digit = ((weight & 127) ^ 64) - 64
-            terms.append(_Term(_columns(digit), factor))
-            weight, factor = (weight - digit) >> 7, factor * BASE
-        return terms
-    wide = pair_sums(weight) > limit
-    kept = np.where(wide, np.clip(weight, -(limit // 2), limit // 2), weight)
-    terms = [_Term(_columns(kept), 1)]
-    if wide.any():
-        which = np.flatnonzero(wide)
-        terms.append(_Term(_columns((weight - kept)[:, which]), 1, torch.tensor(which)))
-    return terms
+    digits = []
+    for _ in range(n_digits(low, high, W_BASE)):
+        digit = ((weight & 255) ^ 128) - 128
+        digits.append(digit)
+        weight = (weight - digit) >> 8
+    return digits
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

@@ -14,9 +14,10 @@ import math
 import numpy as np
 import torch
 
-from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.arrays import AnyArray, IntArray, per_neuron
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
 from neurodeploy.simulate.digits import DigitMatrix
+from neurodeploy.simulate.layout import vector
 from neurodeploy.simulate.order import neuron_order
 from neurodeploy.simulate.precision import narrowest
 from neurodeploy.simulate.products import GatherProduct, Product, Synapses, synapses
@@ -38,11 +39,17 @@ class DenseProduct(Product):
         super().__init__(dtype)
         self.matrix = DigitMatrix(weight.T, payload)
         self.scale = _scale(scale, dtype)
+        self.bias: torch.Tensor | None = None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Apply to ``[N, n_pre]``."""
         y = self.matrix.multiply(self.matrix.digits(x)).to(self.dtype)
-        return y if self.scale is None else y.mul_(self.scale)
+        return _finished(y, self.scale, self.bias)
+
+    def carry_bias(self, bias: AnyArray, shape: tuple[int, ...]) -> bool:
+        """A bias joins what is added or multiplied anyway."""
+        self.bias = vector(per_neuron(bias, shape), shape, self.dtype)
+        return True
 
 
 class ConvProduct(Product):
@@ -61,6 +68,19 @@ class ConvProduct(Product):
             for g in range(0, conv.groups, together)
         ]
         self.scale = _scale(scale, dtype)
+        self.bias: torch.Tensor | None = None
+        self.borders: dict[tuple[int, int, int], torch.Tensor] = {}
+
+    def carry_bias(self, bias: AnyArray, shape: tuple[int, ...]) -> bool:
+        """A bias per channel joins what is added or multiplied anyway."""
+        by_channel = per_neuron(bias, shape).reshape(shape[0], -1)
+        if (by_channel != by_channel[:, :1]).any():
+            return False
+        channels = by_channel[:, 0].copy()
+        alone = self.scale is None and len(self.matrices) == 1
+        if not (alone and self.matrices[0].carry(channels)):
+            self.bias = torch.tensor(channels, dtype=self.dtype)
+        return True
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Apply to ``[N, n_pre]``."""
@@ -70,21 +90,36 @@ class ConvProduct(Product):
         y = torch.empty(x.shape[0], places, self.n_out, dtype=self.dtype)
         for start in range(0, x.shape[0], images):
             self._convolve(x[start : start + images], y[start : start + images])
-        if self.scale is not None:
-            y.mul_(self.scale)
         return y.view(x.shape[0], -1)
 
     def _convolve(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        image = padded_image(x, self.window, self.channels)
+        image = x.reshape(-1, *two(self.window.input_size, 1), self.channels)
         flat = y.view(-1, self.n_out)
         last_in = last_out = 0
-        for matrix in self.matrices:
+        for m, matrix in enumerate(self.matrices):
             c_in = matrix.n_in // math.prod(self.kernel)
-            part = image[..., last_in : last_in + c_in]
-            columns = [self._columns(digit) for digit in matrix.digits(part)]
+            digits = matrix.digits(image[..., last_in : last_in + c_in])
+            columns = [
+                self._columns(self._bordered(digit, -matrix.lowered, (m, i, len(image))))
+                for i, digit in enumerate(digits)
+            ]
             matrix.multiply_into(flat[:, last_out : last_out + matrix.n_out], columns)
             last_in += c_in
             last_out += matrix.n_out
+        _finished(flat, self.scale, self.bias)
+
+    def _bordered(self, image: torch.Tensor, fill: int, key: tuple[int, int, int]) -> torch.Tensor:
+        """A padded image, in memory that is kept with its border."""
+        if max(map(max, self.window.padding)) == 0:
+            return image
+        (top, bottom), (left, right) = ((0, 0), *self.window.padding)[-2:]
+        n, high, wide, channels = image.shape
+        if key not in self.borders:
+            size = (n, top + high + bottom, left + wide + right, channels)
+            self.borders[key] = torch.full(size, fill, dtype=torch.int8)
+        whole = self.borders[key]
+        whole[:, top : top + high, left : left + wide].copy_(image)
+        return whole
 
     def _columns(self, image: torch.Tensor) -> torch.Tensor:
         """The cells under the kernel at every place: ``[N places, taps c_in]``."""
@@ -203,6 +238,15 @@ def integer_product(
     if matrix is None:
         return SparseProduct(listed, dtype)
     return DenseProduct(matrix, np.ones(1, dtype=np.int64), payload, dtype)
+
+
+def _finished(
+    y: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """``y * scale + bias``, in place."""
+    if scale is None:
+        return y if bias is None else y.add_(bias)
+    return y.mul_(scale) if bias is None else torch.addcmul(bias, y, scale, out=y)
 
 
 def _scale(scale: AnyArray, dtype: torch.dtype) -> torch.Tensor | None:

@@ -162,13 +162,17 @@ class NeuronKernel(Kernel):
         """Emit and reset, at thresholds that hold the gain of the step already."""
         v = self.v
         s = spikes if self.fired is None else self.fired
-        self._crossings(v, theta, s)
+        quotient: torch.Tensor | None = None
+        if self.emitted is not None and self.integer and self.model.payload_max > 1:
+            # Both signs need it, and it is the slowest of all operations.
+            quotient = torch.div(v, theta, rounding_mode="trunc")
+        self._crossings(v, theta, s, quotient)
         if theta_neg is None:
             if self.model.reset == "subtract":
                 v.addcmul_(s, theta, value=-1)
         elif self.emitted is not None:
             owned = self.emitted if gain == 1 else self.emitted.div(gain, rounding_mode="floor")
-            self._take_back(v, theta, theta_neg, owned)
+            self._take_back(v, theta, theta_neg, owned, quotient)
             s.sub_(self.aside)
             self.emitted.add_(s, alpha=gain)
             v.addcmul_(s, theta, value=-1)
@@ -183,23 +187,43 @@ class NeuronKernel(Kernel):
         if s is not spikes:
             spikes.copy_(s)
 
-    def _crossings(self, v: torch.Tensor, theta: torch.Tensor, out: torch.Tensor) -> None:
+    def _crossings(
+        self,
+        v: torch.Tensor,
+        theta: torch.Tensor,
+        out: torch.Tensor,
+        quotient: torch.Tensor | None = None,
+    ) -> None:
         """``min(floor(v / theta), payload_max)`` where v >= theta, else 0."""
         if self.model.payload_max == 1:
             torch.ge(v, theta, out=out)
             return
         # What is below 0 becomes 0, whichever way it is rounded.
-        torch.div(v, theta, rounding_mode="trunc" if self.integer else "floor", out=out)
-        out.clamp_(0, self.model.payload_max)
+        if quotient is None:
+            rounding = "trunc" if self.integer else "floor"
+            quotient = torch.div(v, theta, rounding_mode=rounding, out=out)
+        torch.clamp(quotient, 0, self.model.payload_max, out=out)
         self._coded(out)
 
     def _take_back(
-        self, v: torch.Tensor, theta: torch.Tensor, theta_neg: torch.Tensor, emitted: torch.Tensor
+        self,
+        v: torch.Tensor,
+        theta: torch.Tensor,
+        theta_neg: torch.Tensor,
+        emitted: torch.Tensor,
+        quotient: torch.Tensor | None,
     ) -> None:
         """To ``aside``: ``min(-floor(v / theta), payload_max, m)`` where v <= -theta_neg, or 0."""
         back = self.aside
-        torch.div(v, theta, rounding_mode="floor", out=back)
-        back.neg_().clamp_(max=self.model.payload_max)
+        if self.model.payload_max == 1:
+            back.fill_(1)
+        elif quotient is not None:
+            # It is rounded toward zero: one less than is owed where a rest is left.
+            torch.ne(quotient * theta, v, out=back)
+            back.sub_(quotient).clamp_(max=self.model.payload_max)
+        else:
+            torch.div(v, theta, rounding_mode="floor", out=back)
+            back.neg_().clamp_(max=self.model.payload_max)
         torch.minimum(back, emitted, out=back)
         back.mul_(v <= -theta_neg)
         self._coded(back)

@@ -35,6 +35,8 @@ from neurodeploy.simulate.products import GatherProduct, Product
 CHUNK_BYTES = 32 * 2**20
 MAX_CHUNK_THREADS = 8
 MAX_CHUNK = 256
+# Integers pass through a dozen operations in a step, which find them in cache below this.
+STATE_BYTES = 2**19
 BLOCK_BYTES = 2**20
 """Input of a population over the steps that it takes at a time, where it is known before."""
 
@@ -93,17 +95,21 @@ class Plan:
         Population -> number of stages outside its own component that read it.
     sample_bytes : int
         Memory of one sample at the worst moment.
+    state_bytes : int
+        Membranes of one sample in the largest population; 0: they set no limit.
     """
 
     components: tuple[tuple[Stage, ...], ...]
     inputs: Mapping[str, torch.dtype]
     uses: Mapping[str, int]
     sample_bytes: int
+    state_bytes: int
 
     def chunk(self) -> int:
         """Samples side by side."""
         budget = CHUNK_BYTES * min(torch.get_num_threads(), MAX_CHUNK_THREADS)
-        return int(np.clip(budget // max(self.sample_bytes, 1), 1, MAX_CHUNK))
+        samples = min(budget // max(self.sample_bytes, 1), STATE_BYTES // max(self.state_bytes, 1))
+        return int(np.clip(samples, 1, MAX_CHUNK))
 
 
 def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str) -> Plan:
@@ -154,7 +160,17 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
             for link in stage.outer:
                 uses[link.pre] += 1
     inputs = {p.name: precision.rasters[p.name] for p in netlist.inputs}
-    return Plan(stages, inputs, uses, _sample_bytes(netlist, timesteps, stages, uses))
+    states = [
+        stage.population.size * stage.state.itemsize for component in stages for stage in component
+    ]
+    exact = isinstance(netlist, IntegerNetlist)
+    return Plan(
+        stages,
+        inputs,
+        uses,
+        _sample_bytes(netlist, timesteps, stages, uses),
+        max(states, default=0) if exact else 0,
+    )
 
 
 def _build_stage(

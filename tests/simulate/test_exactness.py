@@ -15,7 +15,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Po
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.simulate.digits import DigitMatrix, n_digits, pair_sums
+from neurodeploy.simulate.digits import DigitMatrix, may_meet, n_digits, pair_sums
 from neurodeploy.simulate.engine import Engine
 from neurodeploy.simulate.precision import PROVED, narrowest, prove_precision
 from tests.conformance.netlists import window
@@ -225,21 +225,30 @@ def test_the_narrowest_type() -> None:
     assert (narrowest(-128, 0), narrowest(-129, 0)) == (torch.int8, torch.int16)
 
 
-def test_pairs_within_16_bits_are_one_product_and_others_are_not() -> None:
-    def terms(column: list[int], low: int, high: int) -> int:
-        return len(DigitMatrix(np.array(column)[:, None], (low, high)).terms)
+def test_numbers_meet_a_column_where_no_pair_leaves_16_bits() -> None:
+    def meets(column: list[int], low: int, high: int) -> bool:
+        return may_meet(np.array(column)[:, None], low, high)
 
-    assert terms([127, 127, -128, -126], 0, 1) == 1
-    assert terms([-128, -127], 0, 1) == 2
-    assert terms([-128, -127], -128, 0) == 1 or terms([-128, -127], -64, 0) == 1
-    assert terms([114, 115], 0, 15) == 1
-    assert terms([115, 115], 0, 15) == 2
-    assert terms([127], 0, 15) == 1
-    assert terms([128], 0, 1) == 2
+    assert meets([127, 127, -128, -126], 0, 1)
+    assert not meets([-128, -127], 0, 1)
+    assert meets([-128, -127], -64, 0)
+    assert not meets([-128, -128], -64, 0)  # lowered by 0 they still may, at the very end
+    assert meets([114, 115], 0, 15)
+    assert not meets([115, 115], 0, 15)
+    assert meets([1], -64, 64)
+    assert not meets([1], 0, 65)
+    assert not meets([1], -65, 0)
     assert pair_sums(np.array([[3, -5], [7, 1], [-2, -9]])).tolist() == [10, 14]
-    assert DigitMatrix(np.array([[1]]), (0, 64)).n_digits == 1
-    assert DigitMatrix(np.array([[1]]), (0, 65)).n_digits == 2
-    assert [n_digits(-64, 63), n_digits(-65, 0), n_digits(0, 64)] == [1, 2, 2]
+
+
+def test_the_fewest_digits() -> None:
+    assert [n_digits(-32, 31), n_digits(-33, 0), n_digits(0, 32)] == [1, 2, 2]
+    assert [n_digits(-(32 * 65), 31 * 65), n_digits(0, 31 * 65 + 1)] == [2, 3]
+    assert [n_digits(-128, 127, 256), n_digits(0, 128, 256), n_digits(0, 2**15, 256)] == [1, 2, 3]
+    wide = DigitMatrix(np.array([[115], [115]]), (-15, 15))
+    assert (wide.n_digits, len(wide.weights), wide.lowered) == (1, 1, 15)
+    pixels = DigitMatrix(np.array([[1]]), (0, 255))
+    assert (pixels.n_digits, len(pixels.weights), pixels.lowered) == (2, 1, 31)
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64])
@@ -247,11 +256,10 @@ def test_digits_add_up(dtype: torch.dtype) -> None:
     limits = torch.iinfo(dtype)
     ends = (max(limits.min, -(2**43)), min(limits.max, 2**43))
     matrix = DigitMatrix(np.array([[1]]), ends)
-    edges = [ends[0], ends[0] + 1, -65, -64, -1, 0, 63, 64, ends[1] - 1, ends[1]]
-    x = torch.tensor(edges, dtype=dtype)
-    digits = matrix.digits(x)
-    assert all(d.dtype == torch.int8 and d.min() >= -64 and d.max() <= 63 for d in digits)
-    total = sum(d.to(torch.int64) * 128**i for i, d in enumerate(digits))
+    edges = [ends[0], ends[0] + 1, -65, -64, -33, -32, -1, 0, 31, 32, 63, 64, ends[1] - 1, ends[1]]
+    digits = matrix.digits(torch.tensor(edges, dtype=dtype))
+    assert all(d.dtype == torch.int8 and d.min() >= -64 and d.max() <= 0 for d in digits)
+    total = sum((d.to(torch.int64) + matrix.lowered) * 64**i for i, d in enumerate(digits))
     assert total.tolist() == edges
 
 
