@@ -255,10 +255,11 @@ class _Walk:
 
     def add(self, samples: Mapping[str, AnyArray], stimulus: Stimulus) -> None:
         """Run one batch and compare all its layers."""
-        ran = self._real_engine.summarize(stimulus, rates=list(self.real.by_name))
+        layers = list(self.totals)
+        ran = self._real_engine.summarize(stimulus, rates=list(self.real.by_name), totals=layers)
         quantized = None
         if self._integer_engine is not None:
-            quantized = self._integer_engine.summarize(stimulus, rates=list(self.totals))
+            quantized = self._integer_engine.summarize(stimulus, rates=layers, totals=layers)
 
         def visit(layer: Layer, value: AnyArray) -> None:
             if layer.name in self.totals:
