@@ -66,6 +66,7 @@ void nd_workspace_free(nd_workspace *workspace)
     free(workspace->states);
     nd_buffer *buffers[] = {&workspace->tile,   &workspace->drive,    &workspace->listed,
                             &workspace->rows,   &workspace->factors,  &workspace->ends,   &workspace->spikes,
+                            &workspace->lanes,
                             &workspace->constant, &workspace->local, &workspace->sums};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]->data);

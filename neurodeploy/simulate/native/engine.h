@@ -42,7 +42,15 @@ typedef struct {
     int64_t zero_row, lanes;
     const int16_t *rows;
     int64_t sums;         /* ND_SUM_..., or rows that one sum of 16 bits holds */
-    const int64_t *scale; /* [channels]: 2^exponent; NULL: all 1 */
+    int64_t shift_all;    /* exponent of all channels, or 0 where `scale` has them */
+    const int64_t *scale; /* [channels]: 2^exponent; NULL: all 2^shift_all */
+    /* Or, from the senders' side, where a stride along the row is 1 and sums of 16 bits do:
+     * spread[kernel row][channel][spread_width][lanes], what an event adds to neighbours from pixel
+     * x + spread_pad on, which are spread_width - 1 pixels ahead; NULL: not so */
+    const int16_t *spread;
+    int64_t spread_width, spread_pad, spread_rows;
+    const int32_t *spread_row; /* [rows][spread_rows]: source row, or -1 */
+    int64_t by_channels;  /* ceil(2^32 / src_channels): x of a place is place * it >> 32 */
     /* ND_CHANNELS: taps[pixels][n_taps]: row and pixel of the source, or -1;
      * weight[tap][channel][fan], into channel / group_in * fan */
     int64_t n_taps;
@@ -71,6 +79,7 @@ typedef struct {
     int64_t is_signed, memory, payload_max, power_of_two, reset;
     int64_t keep_u, keep_v; /* 4096 - decay */
     int64_t spread;       /* entries of an array from one row to the next: 0, or all of a row */
+    int64_t by_channel;   /* all pixels have the same values */
     const void *bias, *v0, *theta, *theta_neg;
     const int64_t *input_gain, *firing_gain; /* [T] or NULL */
     /* pools */

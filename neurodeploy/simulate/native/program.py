@@ -295,6 +295,8 @@ class _Builder:
             spread = population.spread(np.asarray(1) if value is None else value)
             by_row[name] = channels_last(spread, population.shape).reshape(rows, -1)
         uniform = all((own == own[0]).all() for own in by_row.values())
+        pixels = [own.reshape(-1, population.shape[0]) for own in by_row.values()]
+        by_channel = uniform and all((own == own[0]).all() for own in pixels)
         if uniform:
             by_row = {name: own[:1] for name, own in by_row.items()}
         gains = {
@@ -318,6 +320,7 @@ class _Builder:
             keep_u=DECAY_ONE - model.current_decay,
             keep_v=DECAY_ONE - model.membrane_decay,
             spread=0 if uniform else width * population.shape[0],
+            by_channel=by_channel,
             **{name: self._pointer(own.astype(self.state)) for name, own in by_row.items()},
             **gains,
         )

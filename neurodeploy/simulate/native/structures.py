@@ -16,7 +16,18 @@ class Link(ctypes.Structure):
 
     _fields_ = _fields(
         *("kind", "source", "inner", "constant", "shift", "src_rows", "src_width", "src_channels"),
-        *("n_ranges", "ranges*", "most", "zero_row", "lanes", "rows*", "sums", "scale*"),
+        *(
+            "n_ranges",
+            "ranges*",
+            "most",
+            "zero_row",
+            "lanes",
+            "rows*",
+            "sums",
+            "shift_all",
+            "scale*",
+        ),
+        *("spread*", "spread_width", "spread_pad", "spread_rows", "spread_row*", "by_channels"),
         *("n_taps", "taps*", "group_in", "fan"),
         *("from_begin*", "from_row*", "to_place*", "table"),
         *("begin*", "to_pixel*", "to_channel*", "weight*"),
@@ -29,7 +40,7 @@ class Member(ctypes.Structure):
     _fields_ = _fields(
         *("kind", "negated", "out", "binary", "rows", "width", "channels"),
         *("is_signed", "memory", "payload_max", "power_of_two", "reset", "keep_u", "keep_v"),
-        *("spread", "bias*", "v0*", "theta*", "theta_neg*"),
+        *("spread", "by_channel", "bias*", "v0*", "theta*", "theta_neg*"),
         *("input_gain*", "firing_gain*", "n_cells", "cells*"),
     )
 
