@@ -76,8 +76,8 @@ def convolve_transposed(
 
 def canonical(x: torch.Tensor) -> torch.Tensor:
     """``[N, C, H, W]`` with strides that only one layout has: NCHW, or channels last."""
-    last = torch.channels_last
-    if x.shape[1] > 1 and x.is_contiguous(memory_format=last) and not x.is_contiguous():
+    # With one channel, or one row and column, both layouts are the same memory: NCHW then.
+    if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
         return _dense(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     return _dense(x.contiguous())
 

@@ -119,16 +119,15 @@ def _state(
         # The lowest number of the type is a padded cell.
         return narrowest(-magnitude, magnitude)
     assert isinstance(model, IntegerNeuron)
-    # The bias joins the membrane or the input in one of several places.
-    magnitude += int(np.abs(model.bias).max()) * max(model.input_gain, default=1)
     _expect_proved(magnitude, name, "state")
     gain = max(model.firing_gain, default=1)
     thresholds = [t for t in (model.threshold, model.negative_threshold) if t is not None]
     theta = max((int(t.max()) for t in thresholds), default=0) * gain
-    # A reset takes at most the membrane before it and the one after it. What is owed to a neuron
-    # with memory, and a threshold beyond every membrane, must have a place too.
+    # In a step the membrane before it and what enters are added up, the bias on either side; a
+    # reset takes at most the membrane before it and the one after it. What a neuron with memory
+    # has emitted, and a threshold beyond every membrane, must have a place too.
     memory = timesteps * model.payload_max * gain if model.memory else 0
-    largest = max(2 * magnitude + theta, memory)
+    largest = max(2 * magnitude + theta + int(np.abs(model.bias).max()), memory)
     if largest >= 2**62:
         raise CapacityError(
             f"{name}: threshold {theta} times gain exceeds the engine's 64 bits; use a smaller "

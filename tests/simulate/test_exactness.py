@@ -120,12 +120,21 @@ def test_gains_count_in_the_bias_and_in_the_threshold() -> None:
     assert state(2**10, 1) == torch.int32
     assert state(2**21, 1) == torch.int64
     assert state(2**10, 2**20) == torch.int64
+    assert state(2**10, 2**19) == torch.int32
     model = IntegerNeuron(np.int64(2**21), np.int64(2**20), np.int64(0), **gains)
     netlist = one_layer(link, 1, model, timesteps=2)
     x = np.array([[[0], [1]], [[1], [0]]])
     ours, theirs = (run(netlist, {"in": x}, membranes=["h"]) for run in (run_engine, run_reference))
     np.testing.assert_array_equal(ours.membranes["h"], theirs.membranes["h"])
     np.testing.assert_array_equal(ours.spikes["h"], theirs.spikes["h"])
+
+
+def test_a_bias_that_no_step_counts_has_its_place() -> None:
+    model = IntegerNeuron(None, np.int64(2**33 + 1), np.int64(7), input_gain=(0, 0))
+    netlist = one_layer(Dense(np.array([[1]]), (1,)), 1, model, timesteps=2)
+    x = {"in": np.ones((1, 2, 1), dtype=np.int64)}
+    assert types(netlist)[0] == torch.int64
+    assert run_engine(netlist, x).membranes["h"].ravel().tolist() == [7, 7]
 
 
 def test_what_memory_counts_has_its_place() -> None:

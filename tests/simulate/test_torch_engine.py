@@ -137,8 +137,23 @@ def wide_products() -> list[tuple[IntegerNetlist, Stimulus]]:
     return found
 
 
+def single_columns() -> list[tuple[IntegerNetlist, Stimulus]]:
+    """One output: a library may shift the other operand then, as oneDNN on AVX-512 does."""
+    rng = np.random.default_rng(8)
+    found = []
+    for low, high in ((0, 127), (-64, 63), (-65, 62), (-100, 0)):
+        size = 400
+        source = spikes("x", (size,), low, high)
+        link = Dense(rng.choice([-64, 64], (1, size), p=[0.1, 0.9]), (size,))
+        netlist = net("n", [source, integrator("o", (1,))], [project("x", "o", link)], ["o"])
+        x = rng.choice([low, high], (8, netlist.timesteps, size), p=[0.2, 0.8])
+        x[:2] = np.array([low, high])[:, None, None]
+        found.append((netlist, {"x": x}))
+    return found
+
+
 def test_wide_products() -> None:
-    for netlist, stimulus in wide_products():
+    for netlist, stimulus in wide_products() + single_columns():
         assert_exact(netlist, stimulus)
 
 
