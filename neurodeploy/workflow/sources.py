@@ -51,8 +51,10 @@ def load_source(
     if model.endswith((".pt2", ".onnx")):
         return _from_file(Path(model), weights)
     from neurodeploy.frontends.torch_loader import load_torch
+    from neurodeploy.ir.torch_state import plain_torch
 
-    module = load_torch(model, weights)
+    with plain_torch():
+        module = load_torch(model, weights)
     source: dict[str, Any] = {
         "model": without_folders(model),
         "name": model.rpartition(":")[2],
@@ -71,8 +73,10 @@ def _from_file(path: Path, weights: str | Path | None) -> tuple[SourceNetwork, d
     network: SourceNetwork
     if path.suffix == ".pt2":
         from neurodeploy.frontends.pt2_loader import load_pt2
+        from neurodeploy.ir.torch_state import plain_torch
 
-        network = TorchNetwork(load_pt2(path))
+        with plain_torch():
+            network = TorchNetwork(load_pt2(path))
     else:
         from neurodeploy.frontends.onnx_loader import load_onnx
 
@@ -112,14 +116,16 @@ class TorchNetwork:
     def analog(self, dataset: Dataset, name: str) -> AnalogGraph:
         from neurodeploy.frontends.torch_check import check_analog
         from neurodeploy.frontends.torch_frontend import analog_from_torch, input_names
+        from neurodeploy.ir.torch_state import plain_torch
 
         names = input_names(self.module)
         samples: dict[str, AnyArray] = {"input": dataset.x}
         if dataset.named or len(names) > 1:
             samples = dict(dataset.inputs_for(names))
         shapes = {key: values.shape[1:] for key, values in samples.items()}
-        graph = analog_from_torch(self.module, shapes, name, _normalization(dataset))
-        check_analog(graph, self.module, {k: v[:CHECKED_SAMPLES] for k, v in samples.items()})
+        with plain_torch():
+            graph = analog_from_torch(self.module, shapes, name, _normalization(dataset))
+            check_analog(graph, self.module, {k: v[:CHECKED_SAMPLES] for k, v in samples.items()})
         return graph
 
 
