@@ -84,6 +84,7 @@ typedef struct {
     const int64_t *input_gain, *firing_gain; /* [T] or NULL */
     /* pools */
     int64_t n_cells;
+    int64_t four;         /* maxima of four cells each, none in the padding */
     const int32_t *cells; /* [pixels][n_cells]: pixel of the stage, or -1 */
 } nd_member;
 

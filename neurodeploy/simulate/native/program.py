@@ -326,6 +326,7 @@ class _Builder:
         )
 
     def _pool(self, population: Population, model: MaxPool, slots: _Slots) -> structures.Member:
+        cells = window_cells(model.window)
         return structures.Member(
             kind=POOL_WINNER if model.rule == "winner" else POOL_MAXIMUM,
             out=slots.of[population.name],
@@ -334,7 +335,8 @@ class _Builder:
             width=grid(population.shape)[1],
             channels=population.shape[0],
             n_cells=model.window.n_taps,
-            cells=self._pointer(window_cells(model.window)),
+            four=model.rule == "maximum" and cells.shape[1] == 4 and bool((cells >= 0).all()),
+            cells=self._pointer(cells),
         )
 
     def _slots(self, found: Sequence[_Component]) -> _Slots:

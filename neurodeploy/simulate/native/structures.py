@@ -41,7 +41,7 @@ class Member(ctypes.Structure):
         *("kind", "negated", "out", "binary", "rows", "width", "channels"),
         *("is_signed", "memory", "payload_max", "power_of_two", "reset", "keep_u", "keep_v"),
         *("spread", "by_channel", "bias*", "v0*", "theta*", "theta_neg*"),
-        *("input_gain*", "firing_gain*", "n_cells", "cells*"),
+        *("input_gain*", "firing_gain*", "n_cells", "four", "cells*"),
     )
 
 
