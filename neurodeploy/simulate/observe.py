@@ -201,7 +201,8 @@ class SummaryObserver(Observer):
             self.rates[name][samples] = self._coded(name, total, raster)
         if self.decode.get(name) == "counts":
             counts = to_array(raster, shape, self.number(name)).swapaxes(0, 1)
-            self.traces[name][samples] = np.cumsum(counts, axis=1)
+            every_step = np.broadcast_to(counts, self.traces[name][samples].shape)
+            self.traces[name][samples] = np.cumsum(every_step, axis=1)
 
     def _coded(self, name: str, total: torch.Tensor, raster: torch.Tensor) -> AnyArray:
         """Payloads added up as the coding of the population counts them."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,7 @@ class NativeEngine:
             if population.name in traces:
                 want.trace = traces[population.name].ctypes.data
 
-        self._execute(values, batch, [fill], progress)
+        self._execute(values, batch, self._n_threads(batch), [fill], progress)
         return RunRecord(self.timesteps, spikes, traces)
 
     def summarize(
@@ -124,12 +124,12 @@ class NativeEngine:
     ) -> Summary:
         """Run and keep totals only; see :meth:`neurodeploy.simulate.engine.Engine.summarize`."""
         values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
-        kept = _Totals(self.netlist, self.timesteps, batch, self._known(rates))
+        kept = _Totals(self.netlist, self.timesteps, values, batch, self._known(rates))
         summed = self._known(totals)
         counted = self._known(active) - {p.name for p in self.netlist.inputs}
-        parts = [
-            _ThreadTotals(self.netlist, summed, counted) for _ in range(self._n_threads(batch))
-        ]
+        # One of its own for each thread: none adds to what another one adds to.
+        threads = self._n_threads(batch)
+        parts = [_ThreadTotals(self.netlist, summed, counted) for _ in range(threads)]
 
         def filler(part: _ThreadTotals) -> Any:
             def fill(population: Population, want: structures.Wanted) -> None:
@@ -138,7 +138,7 @@ class NativeEngine:
 
             return fill
 
-        self._execute(values, batch, [filler(part) for part in parts], progress)
+        self._execute(values, batch, threads, [filler(part) for part in parts], progress)
         return kept.summary(parts)
 
     def _known(self, names: Collection[str]) -> set[str]:
@@ -154,6 +154,7 @@ class NativeEngine:
         self,
         values: dict[str, IntArray],
         batch: int,
+        threads: int,
         fillers: list[Any],
         progress: Progress | None,
     ) -> None:
@@ -167,10 +168,9 @@ class NativeEngine:
             for population, want in zip(populations, array, strict=True):
                 fill(population, want)
             wanted.append(array)
-        threads = self._n_threads(batch)
         size = self.batch_size or min(MOST_SAMPLES, -(-batch // threads)) or 1
         parts: Iterator[int] = iter(range(0, batch, size))
-        taking, done = Lock(), 0
+        taking, stopped, done = Lock(), Event(), 0
 
         def work(thread: int) -> None:
             nonlocal done
@@ -179,7 +179,7 @@ class NativeEngine:
                 while True:
                     with taking:
                         first = next(parts, None)
-                    if first is None:
+                    if first is None or stopped.is_set():
                         return
                     last = min(first + size, batch)
                     self._call(workspace, pointers, mine, first, last)
@@ -192,8 +192,12 @@ class NativeEngine:
             work(0)
             return
         with ThreadPoolExecutor(threads) as pool:
-            for finished in [pool.submit(work, i) for i in range(threads)]:
-                finished.result()
+            try:
+                for finished in as_completed([pool.submit(work, i) for i in range(threads)]):
+                    finished.result()
+            finally:
+                # After an error or Ctrl-C nobody waits for the other samples.
+                stopped.set()
 
     def _call(self, workspace: int, pointers: Any, wanted: Any, first: int, last: int) -> None:
         failed = self.library.functions.nd_run(
@@ -224,8 +228,10 @@ class NativeEngine:
                 self._spare.append(workspace)
 
     def __del__(self) -> None:
-        for workspace in getattr(self, "_spare", ()):
-            self.library.functions.nd_workspace_free(workspace)
+        # Taken out one by one: a shallow copy of this engine has the same list.
+        spare = getattr(self, "_spare", [])
+        while spare:
+            self.library.functions.nd_workspace_free(spare.pop())
 
 
 def _own_values(values: IntArray, population: Population) -> AnyArray:
@@ -238,9 +244,15 @@ class _Totals:
     """What all threads write into places of their own samples."""
 
     def __init__(
-        self, netlist: IntegerNetlist, timesteps: int, batch: int, rates: set[str]
+        self,
+        netlist: IntegerNetlist,
+        timesteps: int,
+        values: Mapping[str, IntArray],
+        batch: int,
+        rates: set[str],
     ) -> None:
         self.netlist, self.T, self.batch = netlist, timesteps, batch
+        self.values = values
         self.rated = rates
         self.decode = {o.population: o.decode for o in netlist.outputs}
         self.per_sample: dict[str, IntArray] = {}
@@ -259,7 +271,7 @@ class _Totals:
             )
             if watched:
                 self.moved[name] = np.zeros((batch, timesteps, *shape), dtype=np.int64)
-            if self.decode.get(name) == "counts":
+            if self.decode.get(name) == "counts" and not isinstance(population.model, Input):
                 self.rasters[name] = np.zeros((batch, timesteps, *shape), dtype=np.int64)
 
     def fill(self, population: Population, want: structures.Wanted) -> None:
@@ -289,6 +301,12 @@ class _Totals:
                 traces[name] = values
         for name, raster in self.rasters.items():
             traces[name] = np.cumsum(raster, axis=1)
+        for population in self.netlist.inputs:
+            if population.name in self.decode:
+                given = self.values[population.name]
+                if population.is_current_input:
+                    given = np.repeat(given[:, None], self.T, axis=1)
+                traces[population.name] = np.cumsum(given, axis=1)
         for name in self.rated:
             rates[name] = self.rates[name] if name in self.rates else self.moved[name][:, -1]
         joined = _ThreadTotals.join(parts)

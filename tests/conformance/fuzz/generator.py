@@ -95,7 +95,7 @@ class _Drawing:
         outputs = tuple(
             Output(p.name, "counts" if _emits(p) else "membrane")
             for p in populations
-            if not isinstance(p.model, Input) and (not _emits(p) or draws.chance(0.3))
+            if not _emits(p) or draws.chance(0.1 if isinstance(p.model, Input) else 0.3)
         )
         return IntegerNetlist(name, tuple(populations), tuple(self.links), outputs, self.T)
 

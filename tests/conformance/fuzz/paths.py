@@ -10,6 +10,7 @@ from neurodeploy.errors import NeurodeployError
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.simulate.native.library import ISAS
+from tests.conformance.fuzz.totals import expect_the_same
 
 Run = Callable[[IntegerNetlist, Stimulus, Collection[str]], tuple[RunRecord, frozenset[str]]]
 
@@ -38,7 +39,9 @@ def _native(isa: str, **options: Any) -> Path:
 
         engine = NativeEngine(netlist, replace(load(), isa_name=isa), **options)
         kernels = frozenset(map(str, engine.paths.values()))
-        return engine.run(stimulus, membranes=membranes), kernels
+        record = engine.run(stimulus, membranes=membranes)
+        expect_the_same(engine, netlist, stimulus, record)
+        return record, kernels
 
     def missing() -> str | None:
         from neurodeploy.simulate.native.library import load
@@ -65,7 +68,9 @@ def _torch(**options: Any) -> Path:
         stages = [stage for component in engine.plan.components for stage in component]
         links = [link for stage in stages for link in (*stage.outer, *stage.inner)]
         kernels = frozenset(type(link.product).__name__ for link in links)
-        return engine.run(stimulus, membranes=membranes), kernels
+        record = engine.run(stimulus, membranes=membranes)
+        expect_the_same(engine, netlist, stimulus, record)
+        return record, kernels
 
     def missing() -> str | None:
         try:
