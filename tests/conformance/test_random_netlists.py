@@ -28,6 +28,7 @@ EXPECTED = {
     "one row, one column, cycle, self loop, memory, power of two, input gain, no current decay, "
     "equal weights, negated weights, hundreds of channels, dropped, 16 bits, integrator, "
     "bias per neuron, states beyond 32 bits, wide current",
+    0.02: "uniform, pool of four",
     0.01: "pool maximum, pool winner, pool maximum signed, pool winner signed, pool in a cycle, "
     "lag, firing gain, long, wide spikes, threshold beyond 32 bits",
 }
@@ -107,8 +108,8 @@ def test_a_wrong_executor_is_told_with_a_small_netlist() -> None:
             text = str(error)
             assert text.startswith(f"seed {seed} on 'wrong': ")
             assert f"python -m tests.conformance.fuzz --seed {seed} -n 1" in text
-            # One projection and its ends are enough to show it.
-            assert text.count("\nprojection ") <= 2 < 1 + len(netlist.projections)
+            # One projection and what makes its source spike are enough to show it.
+            assert text.count("\nprojection ") <= 3 < 2 + len(netlist.projections)
             assert "sparse" in text
     assert failed >= 10
 

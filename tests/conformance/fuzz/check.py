@@ -10,6 +10,7 @@ import numpy as np
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Conv
+from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.printer import print_netlist
@@ -104,10 +105,13 @@ def features(netlist: IntegerNetlist) -> Iterator[str]:
             yield from (f"wide {m.kind}",) if m.high >= 2**15 else ()
         elif isinstance(m, MaxPool):
             yield f"pool {m.rule}{' signed' if m.signed else ''}"
+            yield from ("pool of four",) if m.window.n_taps == 4 and m.rule == "maximum" else ()
             yield from ("pool in a cycle",) if p.name in netlist.schedule.cyclic else ()
         else:
             yield from _neuron_features(m)
             yield from ("lag",) if p.lag else ()
+            alike = all(getattr(m, name).ndim < 2 for name in m.quantities())
+            yield from ("uniform",) if alike and p.shape[0] % 8 == 0 and _is_simple(m) else ()
         if not isinstance(m, Input) and len(netlist.incoming[p.name]) > 1:
             yield "several projections"
     seen: list[tuple[str, np.ndarray]] = []
@@ -135,6 +139,12 @@ def features(netlist: IntegerNetlist) -> Iterator[str]:
             yield from ("one channel",) if link.channels_in == 1 else ()
             yield from ("one column",) if where.output_size[-1] == 1 else ()
             yield from ("one row",) if where.output_size[0] == 1 else ()
+
+
+def _is_simple(m: IntegerNeuron) -> bool:
+    """Whether it is what most networks consist of."""
+    binary = m.fires and not m.signed and m.payload_max == 1 and m.reset == "subtract"
+    return binary and not m.has_gains and (m.current_decay, m.membrane_decay) == (DECAY_ONE, 0)
 
 
 def _neuron_features(m: IntegerNeuron) -> Iterator[str]:

@@ -38,10 +38,10 @@ class Draws:
 
     def channels(self) -> int:
         """Mostly few; now and then around the widths of registers, or hundreds."""
-        if self.chance(0.75):
+        if self.chance(0.65):
             return self.whole(1, 6)
         if self.chance(0.7):
-            return self.pick([8, 15, 16, 17, 31, 32, 33, 48, 64, 65])
+            return self.pick([8, 15, 16, 16, 17, 24, 31, 32, 32, 33, 48, 64, 65])
         return self.whole(100, 300)
 
     def shape(self) -> Shape:

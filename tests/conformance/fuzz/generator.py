@@ -11,6 +11,7 @@ from neurodeploy.errors import CapacityError, NetlistError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import projection_interval, prove_bounds
 from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import POOL_RULES, Input, IntegerNeuron, MaxPool
 from tests.conformance.fuzz.draws import Draws, Shape
@@ -180,6 +181,12 @@ class _Drawing:
     def _pool_model(self, shape: Shape, signed: bool) -> MaxPool:
         draws = self.draws
         rule = draws.pick(POOL_RULES)
+        if min(shape[1:]) > 1 and draws.chance(0.3):
+            # What most networks have: halves of every axis.
+            two, none = (2,) * len(shape[1:]), ((0, 0),) * len(shape[1:])
+            return MaxPool(
+                shape[0], Window(shape[1:], two, two, none, (1,) * len(two)), rule, signed
+            )
         try:
             return MaxPool(shape[0], draws.window(shape[1:], 3), rule, signed)
         except NetlistError:  # a signed window of nothing but padding has no maximum
@@ -215,6 +222,11 @@ class _Drawing:
         # Thresholds of 1.5 times as much, in steps that count 200 times, stay legal.
         reach = min(max(1, self._reach(incoming)), 2**35)
         more: dict[str, Any] = {"reset": draws.pick(["subtract", "subtract", "zero", "none"])}
+        uniform = self.plain and draws.chance(0.5)
+        if uniform:
+            # All pixels are alike and the reset is soft: engines have kernels of their own for it.
+            more["reset"] = "subtract"
+        own = shape[:1] if uniform else shape
         plain = self.plain or draws.chance(0.5)
         if not plain:
             decays = [0, 1, 60, 999, 2048, 4095, DECAY_ONE]
@@ -222,14 +234,14 @@ class _Drawing:
             more["membrane_decay"] = draws.pick([0, *decays])
         threshold = None
         if not integrator:
-            threshold = self._threshold(shape, reach)
+            threshold = self._threshold(own, reach)
         if not (integrator or self.plain):
             more["payload_code"] = draws.pick(["integer", "integer", "power_of_two"])
             payloads = [1, 1, 2, 3, 7, 50, 127, 128, 1000]
             powers = more["payload_code"] == "power_of_two"
             more["payload_max"] = draws.pick([1, 2, 8, 64, 256] if powers else payloads)
             if draws.chance(0.4):
-                more["negative_threshold"] = self._threshold(shape, reach)
+                more["negative_threshold"] = self._threshold(own, reach)
                 more["memory"] = more["reset"] == "subtract" and draws.chance(0.5)
         if (
             plain
@@ -242,8 +254,8 @@ class _Drawing:
         start = draws.pick([0, reach // 2 + 2, reach // 2 + 2])
         model = IntegerNeuron(
             threshold,
-            draws.spread(shape, -bias, bias),
-            draws.spread(shape, -start, start),
+            draws.spread(own, -bias, bias),
+            draws.spread(own, -start, start),
             **more,
         )
         return Population(name, shape, model)
