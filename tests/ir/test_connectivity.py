@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, identity
 from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.linear_map import exact_matmul
 from tests.ir.strategies import connectivities, seeds, windows
 
 
@@ -129,3 +130,20 @@ def test_sumpool_equals_its_depthwise_convolution() -> None:
     pool = SumPool(np.array([2, -3]), W2)
     x = np.random.default_rng(0).integers(0, 9, (2, 2, 4, 4))
     np.testing.assert_array_equal(pool.apply(x), pool.as_depthwise().apply(x))
+
+
+def test_a_wrong_product_of_the_library_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(-99, 99, (2, 5, 7)), rng.integers(-99, 99, (3, 2, 7, 11))
+    want = np.einsum("gij,bgjk->bgik", a, b)
+    np.testing.assert_array_equal(exact_matmul(a, b), want)
+    true = np.matmul
+
+    def wrong(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        product = true(x, y)
+        if product.dtype.kind == "f":
+            product[..., -1, -1] += 1
+        return product
+
+    monkeypatch.setattr(np, "matmul", wrong)
+    np.testing.assert_array_equal(exact_matmul(a, b), want)
