@@ -11,12 +11,14 @@ import torch
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
 from neurodeploy.ir.torch_state import plain_torch
 from neurodeploy.simulate.kernels import Drive
 from neurodeploy.simulate.observe import Observer, RecordObserver, SummaryObserver
 from neurodeploy.simulate.order import channels_last
 from neurodeploy.simulate.plan import Link, Plan, Stage, build_plan, is_constant
+from neurodeploy.simulate.products import GatherProduct
 from neurodeploy.simulate.summary import Summary
 
 
@@ -243,11 +245,22 @@ class _Chunk:
             first = steps.start + link.shift
             rows = self.rasters[link.pre][first : first + arriving]
             rows = rows.reshape(arriving * self.batch, -1)
+            if total is None and arriving == self.T and self._may_take(link, stage):
+                total = self.rasters[link.pre]
+                continue
             part = None if total is None else total[:arriving].view(len(rows), -1)
             joined = self._joined(part, link, rows)
             if total is None:
                 total = joined.view(length, self.batch, -1)
         return total
+
+    def _may_take(self, link: Link, stage: Stage) -> bool:
+        """Whether a raster enters unchanged, and ``stage`` is the last to read it and does once."""
+        same = isinstance(link.product, GatherProduct) and link.product.is_identity
+        once = sum(other.pre == link.pre for other in stage.outer) == 1
+        given = isinstance(self.netlist.by_name[link.pre].model, Input)
+        fits = self.rasters[link.pre].dtype == stage.state
+        return same and once and fits and self.left[link.pre] == 1 and not given
 
     def _joined(self, total: torch.Tensor | None, link: Link, x: torch.Tensor) -> torch.Tensor:
         if total is None:
