@@ -14,16 +14,26 @@ from neurodeploy.cli.options import json_option
 @click.option(
     "--text", "as_text", is_flag=True, help="Print the netlist as text that is made for diff."
 )
+@click.option(
+    "--engine",
+    "with_engine",
+    is_flag=True,
+    help="Also tell how the fast engine runs it here: the kernel of every projection.",
+)
 @json_option
-def inspect(source: Path, as_text: bool, as_json: bool) -> None:
+def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> None:
     """Tell what is in a netlist or a deployment: populations, projections, sizes, provenance."""
     from neurodeploy import api
+    from neurodeploy.errors import UsageError
     from neurodeploy.ir.printer import print_netlist
     from neurodeploy.report.deployment import deployment_json, render_deployment
+    from neurodeploy.report.engine import describe_engine, render_engine
     from neurodeploy.report.netlist import render_artifact, summarize_artifact
     from neurodeploy.report.text import to_json
     from neurodeploy.targets.base import Deployment
 
+    if as_text and with_engine:
+        raise UsageError("--engine is not part of --text; use one of them")
     thing = api.load(source)
     deployment = thing if isinstance(thing, Deployment) else None
     artifact = thing.artifact if isinstance(thing, Deployment) else thing
@@ -33,8 +43,12 @@ def inspect(source: Path, as_text: bool, as_json: bool) -> None:
         summary = summarize_artifact(artifact)
         if deployment is not None:
             summary["deployment"] = deployment_json(deployment)
+        if with_engine:
+            summary["engine"] = describe_engine(artifact.netlist)
         click.echo(to_json(summary))
     else:
         if deployment is not None:
             click.echo(render_deployment(deployment) + "\n")
         click.echo(render_artifact(artifact))
+        if with_engine:
+            click.echo("\n" + render_engine(artifact.netlist))

@@ -367,6 +367,9 @@ def test_inspect(command: Command, result: Any) -> None:
     assert (told["synapses"], told["parameters"]) == (363 + 48 + 120, 27 + 48 + 120)
     assert (told["neurons"], told["inputs"], told["depth"]) == (48 + 12 + 10, 64, 3)
     assert "deployment" not in told
+    real = result("inspect", "net.ndn", "--engine")["engine"]
+    assert real["reason"] == "a real-valued netlist: it runs on PyTorch"
+    assert len(result("inspect", "brian", "--engine")["engine"]) == len(real)
     assert result("inspect", "brian")["deployment"]["target"] == "brian2"
     shown = command("inspect", "brian")
     assert "deployment for target brian2" in shown
