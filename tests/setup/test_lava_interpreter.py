@@ -29,7 +29,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise ImportError("No module named 'lava'")
 
     monkeypatch.setattr(interpreter, "_running", missing)
-    monkeypatch.setattr(interpreter, "project_folders", lambda: (tmp_path,))
+    monkeypatch.setattr(interpreter, "checkout", lambda: tmp_path)
     monkeypatch.delenv("NEURODEPLOY_LAVA_PYTHON", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     interpreter._find.cache_clear()
