@@ -43,7 +43,7 @@ typedef struct {
     const int16_t *rows;
     int64_t sums;         /* ND_SUM_..., or rows that one sum of 16 bits holds */
     int64_t shift_all;    /* exponent of all channels, or 0 where `scale` has them */
-    const int64_t *scale; /* [channels]: 2^exponent; NULL: all 2^shift_all */
+    const void *scale;    /* [channels] of the width of states: 2^exponent; NULL: all 2^shift_all */
     /* Or, from the senders' side, where a stride along the row is 1 and sums of 16 bits do:
      * spread[kernel row][channel][spread_width][lanes], what an event adds to neighbours from pixel
      * x + spread_pad on, which are spread_width - 1 pixels ahead; NULL: not so */

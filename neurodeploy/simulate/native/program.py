@@ -277,7 +277,10 @@ class _Builder:
             src_width=grid(pre.shape)[1],
             src_channels=pre.shape[0],
             **plan.numbers,
-            **{name: self._pointer(array) for name, array in plan.arrays.items()},
+            **{
+                name: self._pointer(array.astype(self.state) if name == "scale" else array)
+                for name, array in plan.arrays.items()
+            },
         )
 
     def _neurons(self, population: Population, sign: int, slots: _Slots) -> structures.Member:
