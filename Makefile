@@ -36,7 +36,7 @@ fuzz: setup ## N random netlists (1000) on every path of the engine, from SEED o
 	@$(BIN)/python -m tests.conformance.fuzz -n $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
 sanitize: setup ## tests and random netlists (N=300) on native kernels built with sanitizers
-	$(BIN)/python scripts/sanitize.py -m pytest -q tests/simulate/test_native.py tests/simulate/test_native_edges.py
+	$(BIN)/python scripts/sanitize.py -m pytest -q tests/execution/test_native.py tests/execution/test_native_edges.py
 	$(BIN)/python scripts/sanitize.py -m tests.conformance.fuzz -n $(or $(N),300)
 
 bench: setup ## speed beside the peers, which get an environment of their own (.venv-bench)
@@ -44,5 +44,5 @@ bench: setup ## speed beside the peers, which get an environment of their own (.
 
 clean: ## remove all environments, caches, build output and the demonstration's files
 	rm -rf .venv .venv-lava .venv-bench .venv.* .venv-lava.* demo-output .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f neurodeploy/simulate/native/_kernels*.so
+	rm -f neurodeploy/execution/native/_kernels*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

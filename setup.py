@@ -11,7 +11,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-NATIVE = Path("neurodeploy/simulate/native")
+NATIVE = Path("neurodeploy/execution/native")
 # No -march=native: one binary holds a version for each instruction set and chooses when it runs.
 FLAGS = [
     "-O3",
@@ -44,7 +44,7 @@ setup(
     cmdclass={"build_ext": BuildLibrary},
     ext_modules=[
         Extension(
-            "neurodeploy.simulate.native._kernels",
+            "neurodeploy.execution.native._kernels",
             sources=[path.as_posix() for path in sorted(NATIVE.glob("*.c"))],
             define_macros=[("ND_SOURCE_HASH", f'"{source_hash()}"')],
             extra_compile_args=FLAGS,

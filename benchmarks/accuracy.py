@@ -20,8 +20,8 @@ from pathlib import Path
 
 import neurodeploy as nd
 from neurodeploy.ir.neurons import Neuron
-from neurodeploy.report.text import render_table
-from neurodeploy.verify.accuracy import Evaluation, largest_prefix_fall
+from neurodeploy.render.text import render_table
+from neurodeploy.verification.accuracy import Evaluation, largest_prefix_fall
 
 SHARED = Path(os.environ.get("NEURODEPLOY_SHARED", Path(__file__).parents[2] / "shared"))
 

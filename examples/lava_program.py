@@ -27,12 +27,12 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi1SimCfg
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.connectivity import Conv, Dense
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.network import Network
 from neurodeploy.targets.lava.processes.network import NeurodeployNetwork
 
 T = 20
@@ -116,7 +116,7 @@ def main() -> int:
     """Stream two samples through Lava; 0 if every output spike is the reference's."""
     netlist = small_network()
     samples = np.random.default_rng(2).integers(0, 2, (2, T, 2, 8, 8))
-    network = NeurodeployNetwork(source=Artifact(netlist), timesteps=T, start_step=3)
+    network = NeurodeployNetwork(source=Network(netlist), timesteps=T, start_step=3)
     latency = network.latency["digits"]
     steps = 2 + 2 * T + latency
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.datasets import Dataset
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.artifact import Artifact, load_artifact, save_artifact
 from neurodeploy.ir.record import Progress
+from neurodeploy.network import Network, load_network, save_network
+from neurodeploy.stages.compile import check, compile, quantize, stated
+from neurodeploy.stages.convert import convert
+from neurodeploy.stages.estimate_energy import estimate_energy
+from neurodeploy.stages.load import load
+from neurodeploy.stages.samples import encoded_samples, source_samples, stimulus_for
 from neurodeploy.targets.base import Deployment, load_deployment
-from neurodeploy.workflow.compilation import check, compile, quantize, stated
-from neurodeploy.workflow.conversion import convert
-from neurodeploy.workflow.loading import load
-from neurodeploy.workflow.pricing import estimate_energy
-from neurodeploy.workflow.stimulus import encoded_samples, source_samples, stimulus_for
 
 if TYPE_CHECKING:
     from neurodeploy.diagnosis.diagnosis import Diagnosis
-    from neurodeploy.verify.accuracy import Evaluation
-    from neurodeploy.verify.verification import Verification
+    from neurodeploy.verification.accuracy import Evaluation
+    from neurodeploy.verification.verification import Verification
 
 __all__ = [
     "check",
@@ -59,19 +59,19 @@ def verify(
     samples : int, optional
         The first so many; all by default.
     """
-    from neurodeploy.verify.verification import verify_deployment
+    from neurodeploy.verification.verification import verify_deployment
 
     if not isinstance(deployment, Deployment):
         deployment = load_deployment(deployment)
     names = against.split(",") if isinstance(against, str) else list(against)
-    stimulus, dataset = stimulus_for(deployment.artifact, data, samples)
+    stimulus, dataset = stimulus_for(deployment.network, data, samples)
     names = [n.strip() for n in names if n.strip()]
-    given = source_samples(deployment.artifact, dataset)
+    given = source_samples(deployment.network, dataset)
     return verify_deployment(deployment, names, stimulus, given, dataset.y, **callbacks)
 
 
 def evaluate(
-    net: Artifact | str | Path,
+    net: Network | str | Path,
     data: str | Dataset,
     samples: int | None = None,
     *,
@@ -81,39 +81,39 @@ def evaluate(
 
     Parameters
     ----------
-    net : Artifact or path
+    net : Network or path
     data : str or Dataset
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.
     """
-    from neurodeploy.verify.accuracy import evaluate_artifact
+    from neurodeploy.verification.accuracy import evaluate_network
 
-    artifact = net if isinstance(net, Artifact) else load_artifact(net)
-    stimulus, dataset = encoded_samples(artifact, data, samples)
-    given = source_samples(artifact, dataset)
-    return evaluate_artifact(artifact, stimulus, given, dataset.y, progress=progress)
+    network = net if isinstance(net, Network) else load_network(net)
+    stimulus, dataset = encoded_samples(network, data, samples)
+    given = source_samples(network, dataset)
+    return evaluate_network(network, stimulus, given, dataset.y, progress=progress)
 
 
 def diagnose(
-    net: Artifact | str | Path,
+    net: Network | str | Path,
     data: str | Dataset,
     samples: int | None = None,
     *,
-    others: Sequence[Artifact] = (),
+    others: Sequence[Network] = (),
     progress: Progress | None = None,
 ) -> Diagnosis:
     """Say, layer by layer, where a converted network loses, and what to change.
 
     Parameters
     ----------
-    net : Artifact or path
+    net : Network or path
         As :func:`convert` or :func:`quantize` made it.
     data : str or Dataset
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.
-    others : sequence of Artifact
+    others : sequence of Network
         The same network converted for other numbers of steps, for the accuracy by T.
 
     Raises
@@ -123,22 +123,22 @@ def diagnose(
     """
     from dataclasses import replace
 
-    from neurodeploy.diagnosis.diagnosis import diagnose_artifact
+    from neurodeploy.diagnosis.diagnosis import diagnose_network
 
-    artifact = net if isinstance(net, Artifact) else load_artifact(net)
-    steps = [a.netlist.timesteps for a in (artifact, *others)]
+    network = net if isinstance(net, Network) else load_network(net)
+    steps = [a.netlist.timesteps for a in (network, *others)]
     if len(set(steps)) < len(steps):
         raise UsageError(f"diagnose: two networks are for the same T among {steps}")
-    stimulus, dataset = encoded_samples(artifact, data, samples)
-    given = source_samples(artifact, dataset)
-    diagnosis = diagnose_artifact(artifact, stimulus, given, dataset.y, progress=progress)
+    stimulus, dataset = encoded_samples(network, data, samples)
+    given = source_samples(network, dataset)
+    diagnosis = diagnose_network(network, stimulus, given, dataset.y, progress=progress)
     curve = [*diagnosis.evaluations, *(evaluate(other, data, samples) for other in others)]
     return replace(diagnosis, evaluations=tuple(sorted(curve, key=lambda e: e.timesteps)))
 
 
-def save(thing: Artifact | Deployment, path: str | Path) -> None:
+def save(thing: Network | Deployment, path: str | Path) -> None:
     """Write a ``.ndn`` file or a deployment folder, whole or not at all."""
     if isinstance(thing, Deployment):
         thing.save(path)
     else:
-        save_artifact(thing, path)
+        save_network(thing, path)

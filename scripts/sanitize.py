@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NATIVE = ROOT / "neurodeploy/simulate/native"
+NATIVE = ROOT / "neurodeploy/execution/native"
 LIBRARY = ROOT / "build/sanitize/_kernels.so"
 # No -fwrapv, which would hide signed overflow.
 FLAGS = [
@@ -97,7 +97,7 @@ def main() -> int:
     compiler = shlex.split(os.environ.get("CC") or "gcc")
     build(compiler)
     prepared = environment(compiler)
-    check = "from neurodeploy.simulate.native.library import load; print(*load().isas, sep=', ')"
+    check = "from neurodeploy.execution.native.library import load; print(*load().isas, sep=', ')"
     for arguments in (["-c", check], sys.argv[1:]):
         status = subprocess.run([sys.executable, *arguments], env=prepared, cwd=ROOT).returncode
         if status != 0:

@@ -50,11 +50,11 @@ PROBE = (
     "print(getattr(sys, '_base_executable', None) or sys.executable); "
     "print('.'.join(map(str, sys.version_info[:3])))"
 )
-NATIVE = "neurodeploy/simulate/native"
+NATIVE = "neurodeploy/execution/native"
 LIBRARY_VARIABLES = ("NEURODEPLOY_NATIVE", "NEURODEPLOY_NATIVE_LIBRARY", "NEURODEPLOY_ISA")
 # Run from another folder than the checkout, so that it is the installed package that answers.
 LIBRARY_STATUS = (
-    "from neurodeploy.simulate.native.library import status; s = status(); "
+    "from neurodeploy.execution.native.library import status; s = status(); "
     "print(s.path if s.available else ''); "
     "print(', '.join(s.isas) if s.available else f'{s.reason}; {s.remedy}')"
 )

@@ -3,8 +3,8 @@
 A deployment is a folder::
 
     deployment.json   target, schema, versions, options, board, latency
-    net.ndn           the artifact that it states (for verify, decode and energy)
-    given.ndn         the artifact it was compiled from, only where that is another one
+    net.ndn           the network that it states (for verify, decode and energy)
+    given.ndn         the network it was compiled from, only where that is another one
     ...               the target's own compiled files: what ``run`` executes
 
 ``run`` computes from the compiled files alone, never from ``net.ndn``: a weight changed in a
@@ -21,20 +21,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from neurodeploy import __version__
-from neurodeploy.boards.board import Board, BoardKind
 from neurodeploy.errors import CapacityError, FileFormatError, UsageError
-from neurodeploy.ir.artifact import Artifact, load_artifact, save_artifact
+from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
 from neurodeploy.ir.files import directory_whole, read_bytes
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.network import Network, load_network, save_network
 
 DEPLOYMENT_FILE = "deployment.json"
 ARTIFACT_FILE = "net.ndn"
 GIVEN_FILE = "given.ndn"
 DEPLOYMENT_SCHEMA = 1
 RESTATED = "restated"
-"""Under what a restated artifact's provenance tells what was done: a mapping of JSON values with a
+"""Under what a restated network's provenance tells what was done: a mapping of JSON values with a
 ``summary`` of one line; see :meth:`Target.restate`."""
 
 
@@ -90,7 +90,7 @@ def state_violations(
 
 def partition_violations(netlist: IntegerNetlist, board: Board) -> list[Violation]:
     """Why a netlist cannot be cut into the cores of a neurocore board; empty if it can."""
-    from neurodeploy.mapping.partition import partition
+    from neurodeploy.hardware.cut.partition import partition
 
     try:
         partition(netlist, board)
@@ -104,37 +104,37 @@ class Deployment(ABC):
 
     Parameters
     ----------
-    artifact : Artifact
+    network : Network
     board : Board or None
     options : mapping
         The target's options, JSON values.
 
     Attributes
     ----------
-    given : Artifact or None
+    given : Network or None
         What the user gave, where an option made the target state another netlist instead: an
-        approximation, whose deviation ``verify`` measures. None: ``artifact`` was given.
+        approximation, whose deviation ``verify`` measures. None: ``network`` was given.
     """
 
     target: ClassVar[str]
 
-    def __init__(self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]) -> None:
-        self.artifact = artifact
+    def __init__(self, network: Network, board: Board | None, options: Mapping[str, Any]) -> None:
+        self.network = network
         self.board = board
         self.options = dict(options)
-        self.given: Artifact | None = None
+        self.given: Network | None = None
 
     @property
     def netlist(self) -> IntegerNetlist:
         """The integer netlist that this deployment must equal."""
-        return self.artifact.integer
+        return self.network.integer
 
     @property
     def restated(self) -> Mapping[str, Any] | None:
         """How the netlist was made from the given one; None if it is the given one."""
         if self.given is None:
             return None
-        told: Mapping[str, Any] = self.artifact.provenance[RESTATED]
+        told: Mapping[str, Any] = self.network.provenance[RESTATED]
         return told
 
     @property
@@ -175,9 +175,9 @@ class Deployment(ABC):
         """Write the deployment, whole or not at all."""
         with directory_whole(Path(folder)) as new:
             self.write_files(new)
-            save_artifact(self.artifact, new / ARTIFACT_FILE)
+            save_network(self.network, new / ARTIFACT_FILE)
             if self.given is not None:
-                save_artifact(self.given, new / GIVEN_FILE)
+                save_network(self.given, new / GIVEN_FILE)
             header = {
                 "schema": DEPLOYMENT_SCHEMA,
                 "target": self.target,
@@ -221,19 +221,19 @@ class Target(ABC):
 
     @abstractmethod
     def lower(
-        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+        self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> Deployment:
         """Compile a netlist that passed :meth:`check`."""
 
     @abstractmethod
     def load(
-        self, folder: Path, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+        self, folder: Path, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> Deployment:
         """Read the compiled files that :meth:`Deployment.write_files` wrote."""
 
     def compile(
         self,
-        artifact: Artifact,
+        network: Network,
         board: Board | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Deployment:
@@ -247,27 +247,27 @@ class Target(ABC):
             For an option that the target does not have, or a board of another kind.
         """
         complete = self.complete_options(options or {})
-        stated, found = self.stated(artifact, board, complete)
+        stated, found = self.stated(network, board, complete)
         refuse(self.name, found)
         deployment = self.lower(stated, board, complete)
-        if stated is not artifact:
-            deployment.given = artifact
+        if stated is not network:
+            deployment.given = network
         return deployment
 
     def restate(
-        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
-    ) -> Artifact | list[Violation]:
-        """The artifact that a deployment states and equals: the given one.
+        self, network: Network, board: Board | None, options: Mapping[str, Any]
+    ) -> Network | list[Violation]:
+        """The network that a deployment states and equals: the given one.
 
         A target with an option that approximates returns a rewritten one, whose provenance tells
         what was done under :data:`RESTATED`, or why it cannot. The target computes what it states
         exactly; ``verify`` measures how far that deviates from what was given.
         """
-        return artifact
+        return network
 
     def stated(
-        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
-    ) -> tuple[Artifact, list[Violation]]:
+        self, network: Network, board: Board | None, options: Mapping[str, Any]
+    ) -> tuple[Network, list[Violation]]:
         """What :meth:`restate` gives, and all reasons why it cannot be computed exactly.
 
         Raises
@@ -276,9 +276,9 @@ class Target(ABC):
             For a board of another kind than the target takes.
         """
         self._expect_kind(board)
-        found = self.restate(artifact, board, options)
+        found = self.restate(network, board, options)
         if isinstance(found, list):
-            return artifact, found
+            return network, found
         return found, self.violations(found.integer, board, options)
 
     def violations(
@@ -361,19 +361,19 @@ def load_deployment(folder: Path | str) -> Deployment:
             raise ValueError(given)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FileFormatError(f"{where}: damaged header; compile again") from error
-    artifact = load_artifact(folder / ARTIFACT_FILE)
+    network = load_network(folder / ARTIFACT_FILE)
     loader = TARGETS.get(target)()
-    deployment = loader.load(folder, artifact, board, loader.complete_options(options))
+    deployment = loader.load(folder, network, board, loader.complete_options(options))
     if given is not None:
-        deployment.given = _given_artifact(folder, artifact)
+        deployment.given = _given_network(folder, network)
     return deployment
 
 
-def _given_artifact(folder: Path, stated: Artifact) -> Artifact:
+def _given_network(folder: Path, stated: Network) -> Network:
     told = stated.provenance.get(RESTATED)
     if not isinstance(told, dict) or not isinstance(told.get("summary"), str):
         raise FileFormatError(
             f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; compile "
             "again"
         )
-    return load_artifact(folder / GIVEN_FILE)
+    return load_network(folder / GIVEN_FILE)

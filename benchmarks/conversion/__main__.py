@@ -65,7 +65,7 @@ def main(given: Sequence[str] | None = None) -> int:
         return 2
     one_thread()
     from benchmarks.conversion.ours import our_cases
-    from neurodeploy.convert.registry import METHODS
+    from neurodeploy.conversion.registry import METHODS
 
     methods = options.methods if options.methods is not None else list(METHODS)
     cache = Cache(options.resume)

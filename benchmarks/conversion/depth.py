@@ -24,7 +24,7 @@ from torch.nn import functional
 import neurodeploy as nd
 from neurodeploy.datasets.dataset import Dataset
 from neurodeploy.datasets.loading import load_dataset
-from neurodeploy.report.text import render_table
+from neurodeploy.render.text import render_table
 
 SIDE = 16
 BATCH = 64

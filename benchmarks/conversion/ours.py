@@ -13,10 +13,10 @@ from benchmarks.conversion.cases import Case
 from benchmarks.conversion.networks import CALIBRATION_IMAGES, data_of, model_of
 from neurodeploy.api import stimulus_for
 from neurodeploy.errors import NeurodeployError
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.execution import make_engine
 from neurodeploy.ir.neurons import Input, MaxPool
-from neurodeploy.simulate import make_engine
-from neurodeploy.verify.agreement import is_integrator
+from neurodeploy.network import Network
+from neurodeploy.verification.agreement import is_integrator
 
 DEFAULT_BITS = 8
 TIMED_IMAGES = 100
@@ -112,7 +112,7 @@ def run_ours(case: Case) -> dict[str, Any]:
     }
 
 
-def cpu_ms(net: Artifact, data: str) -> float:
+def cpu_ms(net: Network, data: str) -> float:
     """CPU time of one image on the fast engine, answers and spike counts included."""
     engine = make_engine(net.netlist)
     stimulus, _ = stimulus_for(net, data, TIMED_IMAGES)
@@ -122,7 +122,7 @@ def cpu_ms(net: Artifact, data: str) -> float:
     return 1e3 * (time.process_time() - start) / TIMED_IMAGES
 
 
-def emission_shares(net: Artifact, data: str) -> tuple[float, float]:
+def emission_shares(net: Network, data: str) -> tuple[float, float]:
     """Share of the emissions that is not of pooling, and their mean magnitude: first images."""
     netlist = net.netlist
     emitting = [

@@ -18,16 +18,16 @@ from typing import Any
 
 import neurodeploy as nd
 from benchmarks.accuracy import SHARED
-from neurodeploy.ir.artifact import Artifact
-from neurodeploy.report.text import render_table
-from neurodeploy.verify.deviation import Deviation
+from neurodeploy.network import Network
+from neurodeploy.render.text import render_table
+from neurodeploy.verification.deviation import Deviation
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = (2, 3, 4, 5)
 MNIST = f"mnist:{SHARED}/data/mnist"
 
 
-def converted(weights: str, model: str, timesteps: int, **options: Any) -> Artifact:
+def converted(weights: str, model: str, timesteps: int, **options: Any) -> Network:
     """A network that crossbars can run: spikes in, counts out."""
     return nd.convert(
         model,
@@ -42,7 +42,7 @@ def converted(weights: str, model: str, timesteps: int, **options: Any) -> Artif
     )
 
 
-def lenet() -> Artifact:
+def lenet() -> Network:
     """lenet_mnist, its maxima from plain neurons; 3 bits, 2 in the second convolution.
 
     Without fractional bits membranes stay small, and gates and ramps with them.
@@ -52,7 +52,7 @@ def lenet() -> Artifact:
     return nd.quantize(real, 3, layer_bits={"relu_6": 2}, state_bits=18, max_fraction_bits=0)
 
 
-def averaged_lenet() -> Artifact:
+def averaged_lenet() -> Network:
     """lenet_mnist with the mean in place of the maximum, 3 bits throughout."""
     model = f"{ROOT}/tests/integration/averaged_lenet.py:averaged_lenet"
     real = converted("lenet_mnist", model, 16)
@@ -60,7 +60,7 @@ def averaged_lenet() -> Artifact:
 
 
 def run(
-    name: str, net: Artifact, images: int, samples: int, **options: Any
+    name: str, net: Network, images: int, samples: int, **options: Any
 ) -> tuple[dict[str, Any], Any, list[dict[str, Any]]]:
     """Compile, verify, evaluate and price one network; with the rows of its deviation."""
     start = time.monotonic()
@@ -68,7 +68,7 @@ def run(
     seconds = time.monotonic() - start
     used = deployment.utilization()
     checked = nd.verify(deployment, "engine", MNIST, images)
-    accuracy = nd.evaluate(deployment.artifact, MNIST, samples).accuracy
+    accuracy = nd.evaluate(deployment.network, MNIST, samples).accuracy
     assert accuracy is not None
     energy = nd.estimate_energy(deployment, None, MNIST, 1)
     row = {
@@ -137,7 +137,7 @@ def layer_rows(name: str, layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def width_rows(net: Artifact, samples: int) -> list[dict[str, Any]]:
+def width_rows(net: Network, samples: int) -> list[dict[str, Any]]:
     """Accuracy of one network by weight bits, on uniform and on fitted levels."""
     rows = []
     for bits in WIDTHS:

@@ -18,7 +18,7 @@ from benchmarks.energy_validation.comparison import AIMS, Comparison, carried_by
 from benchmarks.energy_validation.leave_one_out import LeftOut, leave_one_out
 from benchmarks.energy_validation.networks import counts
 from benchmarks.energy_validation.points import Frozen, Point, Survey, load_points
-from neurodeploy.report.text import render_table
+from neurodeploy.render.text import render_table
 
 SHOWN = {"J": (1e3, "mJ"), "s": (1e3, "ms"), "cores": (1.0, ""), "chips": (1.0, "")}
 

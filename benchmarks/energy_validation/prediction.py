@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from benchmarks.energy_validation.networks import build, rates
 from benchmarks.energy_validation.points import Deployment, Point
-from neurodeploy.boards.board import Board, EventCost, load_board
-from neurodeploy.boards.constant import Constant
-from neurodeploy.energy.analytic import estimated_activity, expected_traffic
-from neurodeploy.energy.estimate import EnergyReport, estimate
+from neurodeploy.hardware.boards.board import Board, EventCost, load_board
+from neurodeploy.hardware.boards.constant import Constant
+from neurodeploy.hardware.cut.core_map import CoreMap
+from neurodeploy.hardware.cut.partition import partition
+from neurodeploy.hardware.price.analytic import estimated_activity, expected_traffic
+from neurodeploy.hardware.price.estimate import EnergyReport, estimate
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.mapping.allocation import Mapping as CoreMapping
-from neurodeploy.mapping.partition import partition
 
 # Counts are whole numbers; of so many inferences together they are as fine as anyone can see.
 SAMPLES = 1000
@@ -109,7 +109,7 @@ def predict(point: Point, constants: str, factors: tuple[float, ...]) -> list[Pr
 
 
 def _predict(
-    point: Point, netlist: IntegerNetlist, mapping: CoreMapping, constants: str, factor: float
+    point: Point, netlist: IntegerNetlist, mapping: CoreMap, constants: str, factor: float
 ) -> Prediction:
     activity = estimated_activity(netlist, rates(point, netlist, factor), SAMPLES)
     report = estimate(

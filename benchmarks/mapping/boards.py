@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from neurodeploy.boards.board import Board, load_board
-from neurodeploy.boards.grid import Grid
+from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.grid import Grid
 
 
 def mesh(neurons: int) -> Board:

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodeploy.boards.board import SYNOPS_BY_KIND, Board, load_board
-from neurodeploy.energy.activity import activity_from_record, membranes_needed
-from neurodeploy.energy.placing import place_by_activity
-from neurodeploy.energy.traffic import synapse_kind
+from neurodeploy.hardware.boards.board import SYNOPS_BY_KIND, Board, load_board
+from neurodeploy.hardware.cut.core_map import CoreMap
+from neurodeploy.hardware.cut.partition import Preference, partition
+from neurodeploy.hardware.price.activity import activity_from_record, membranes_needed
+from neurodeploy.hardware.price.traffic import synapse_kind
+from neurodeploy.hardware.search import place_by_activity
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Conv, Dense
 from neurodeploy.ir.geometry import Window
@@ -27,9 +29,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Po
 from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.mapping.allocation import Mapping as CoreMapping
-from neurodeploy.mapping.partition import Preference, partition
-from neurodeploy.report.text import render_table
+from neurodeploy.render.text import render_table
 
 STEPS = 100
 TUTORIAL_CORES = (1, 4, 16, 16, 4, 1)
@@ -109,7 +109,7 @@ def tutorial(netlist: IntegerNetlist, board: Board) -> Assignment:
     return Assignment(core_of, board.grid.positions(np.arange(first)))
 
 
-def assigned(mapping: CoreMapping) -> Assignment:
+def assigned(mapping: CoreMap) -> Assignment:
     """The assignment that a mapping makes."""
     core_of = {
         name: mapping.first[name] + tiling.tile_of() for name, tiling in mapping.tilings.items()

@@ -9,10 +9,10 @@ from typing import Any
 from benchmarks.mapping.boards import BOARDS
 from benchmarks.mapping.networks import NETWORKS, neurons_of, vgg16
 from neurodeploy.errors import CapacityError
+from neurodeploy.hardware.cut.flows import core_flows
+from neurodeploy.hardware.cut.partition import partition
+from neurodeploy.hardware.place.placement import place
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.mapping.flows import core_flows
-from neurodeploy.mapping.partition import partition
-from neurodeploy.mapping.placing.placement import place
 
 
 def case(network: str, board: str) -> dict[str, Any]:

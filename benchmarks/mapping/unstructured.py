@@ -19,11 +19,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.boards.board import load_board
+from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.cut.graph.graph_partition import (
+    available,
+    partition_by_size,
+    partition_graph,
+)
+from neurodeploy.hardware.cut.graph.hypergraph import offsets
+from neurodeploy.hardware.cut.graph.neuron_graph import CoreLimits, NeuronGraph
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.mapping.graph.graph_partition import available, partition_by_size, partition_graph
-from neurodeploy.mapping.graph.hypergraph import offsets
-from neurodeploy.mapping.graph.neuron_graph import CoreLimits, NeuronGraph
 
 Edges = tuple[IntArray, IntArray]
 

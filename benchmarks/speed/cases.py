@@ -14,7 +14,7 @@ import numpy as np
 import neurodeploy as nd
 from benchmarks.conversion.networks import DATA, ROOT, SHARED, data_of, model_of, trained
 from neurodeploy.datasets import Dataset, load_dataset
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.network import Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -157,8 +157,8 @@ class Converted:
         CPU seconds that it took, now or when the file was made.
     """
 
-    real: Artifact
-    quantized: Artifact
+    real: Network
+    quantized: Network
     path: Path
     convert_s: float
     quantize_s: float

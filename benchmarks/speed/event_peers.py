@@ -9,14 +9,14 @@ import neurodeploy as nd
 from benchmarks.speed.contender import Contender, OwnClock
 from benchmarks.speed.ours import Truth
 from neurodeploy.errors import NeurodeployError
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.record import Stimulus
+from neurodeploy.network import Network
 
 # They take tenths of a second per image and step: few rounds, none of them to warm up.
 ROUNDS = 3
 
 
-def brian2(net: Artifact, stimulus: Stimulus, truth: Truth) -> Contender:
+def brian2(net: Network, stimulus: Stimulus, truth: Truth) -> Contender:
     """A Brian2 Network, built before the clock starts, samples side by side."""
     try:
         deployment = nd.compile(net, "brian2")
@@ -25,7 +25,7 @@ def brian2(net: Artifact, stimulus: Stimulus, truth: Truth) -> Contender:
     outputs = [o.population for o in truth.netlist.outputs]
 
     def run() -> OwnClock:
-        network = deployment.network(stimulus, record=outputs)  # type: ignore[attr-defined]
+        network = deployment.brian2_network(stimulus, record=outputs)  # type: ignore[attr-defined]
         begun = time.process_time()
         deployment.simulate(network)  # type: ignore[attr-defined]
         elapsed = time.process_time() - begun
@@ -35,7 +35,7 @@ def brian2(net: Artifact, stimulus: Stimulus, truth: Truth) -> Contender:
     return Contender("brian2", f"Brian2 {version('brian2')} (numpy)", run, rounds=ROUNDS)
 
 
-def lava(net: Artifact, stimulus: Stimulus, truth: Truth) -> Contender:
+def lava(net: Network, stimulus: Stimulus, truth: Truth) -> Contender:
     """Lava's processes; wall-clock time from the first step reported to the last."""
     try:
         deployment = nd.compile(net, "lava")

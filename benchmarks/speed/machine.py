@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from neurodeploy.simulate.native.library import available, load
+from neurodeploy.execution.native.library import available, load
 
 # Of the flags that Linux lists, those that decide which kernels run.
 VECTOR_FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx_vnni", "asimd", "asimddp", "sve")

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.contender import Contender
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.execution import make_engine
+from neurodeploy.execution.native.engine import NativeEngine
+from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.decoding import decode_prefix, output_trace
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.simulate import make_engine
-from neurodeploy.simulate.native.engine import NativeEngine
-from neurodeploy.simulate.summary import Summary
+from neurodeploy.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def engine_contender(stimulus: Stimulus, truth: Truth) -> Contender:
     )
 
 
-def real_contender(net: Artifact, stimulus: Stimulus) -> Contender:
+def real_contender(net: Network, stimulus: Stimulus) -> Contender:
     """The engine on the netlist before quantization, in float32."""
     engine = make_engine(net.netlist)
     name = "neurodeploy, before quantization, float32"

@@ -21,7 +21,7 @@ from benchmarks.speed.contender import LEAST_SECONDS
 from benchmarks.speed.ours import engine_name, truth_of
 from benchmarks.speed.report import figure
 from neurodeploy.api import stimulus_for
-from neurodeploy.simulate import make_engine
+from neurodeploy.execution import make_engine
 
 THREADS = (1, 2)
 # Long enough for the scheduler to have moved everything to where it stays.

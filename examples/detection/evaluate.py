@@ -35,10 +35,10 @@ from detector import detector, maps_of
 import neurodeploy as nd
 from neurodeploy.api import stimulus_for
 from neurodeploy.errors import NeurodeployError, UsageError
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.decoding import decode_prefix
 from neurodeploy.ir.neurons import Input
-from neurodeploy.verify.totals import summarize
+from neurodeploy.network import Network
+from neurodeploy.verification.totals import summarize
 
 HERE = Path(__file__).resolve().parent
 RUNS = ("channel-norm=8,16,32,64,128", "graded=4")
@@ -127,7 +127,7 @@ def measure(source: Source, run: Run, weight_bits: int, calibration_samples: int
     return Row(run.method, run.decode, run.timesteps, score, share, spikes, ms)
 
 
-def answer(net: Artifact, data: str, images: int) -> tuple[npt.NDArray[np.float64], float]:
+def answer(net: Network, data: str, images: int) -> tuple[npt.NDArray[np.float64], float]:
     """Decoded maps ``[N, 15, 8, 8]`` in the units of the source network, and spikes per image."""
     netlist = net.netlist
     stimulus, _ = stimulus_for(net, data, images)

@@ -15,9 +15,9 @@ def boards(name: str | None, as_json: bool) -> None:
 
     NAME may also be the path of a board description of your own (TOML).
     """
-    from neurodeploy.boards.board import board_names, load_board
-    from neurodeploy.report.boards import render_board, render_boards
-    from neurodeploy.report.text import to_json
+    from neurodeploy.hardware.boards.board import board_names, load_board
+    from neurodeploy.render.boards import render_board, render_boards
+    from neurodeploy.render.text import to_json
 
     if name is not None:
         board = load_board(name)

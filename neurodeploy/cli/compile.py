@@ -86,38 +86,38 @@ def compile_(
     """Compile a quantized netlist for a target."""
     from neurodeploy import api
     from neurodeploy.cli.record import recorded
-    from neurodeploy.ir.artifact import load_artifact
     from neurodeploy.ir.files import expect_replaceable
-    from neurodeploy.report.deployment import (
+    from neurodeploy.network import load_network
+    from neurodeploy.render.deployment import (
         deployment_json,
         render_compiled,
         render_fits,
         render_violations,
         violations_json,
     )
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.text import to_json
 
     options = option_values(target, settings)
     if only_check:
-        artifact = load_artifact(source)
-        stated, found = api.stated(artifact, target, board, **options)
+        network = load_network(source)
+        stated, found = api.stated(network, target, board, **options)
         if as_json:
-            click.echo(to_json(violations_json(target, artifact.netlist.name, found)))
+            click.echo(to_json(violations_json(target, network.netlist.name, found)))
         elif not found:
-            click.echo(render_fits(target, artifact, stated))
+            click.echo(render_fits(target, network, stated))
         else:
             click.echo(render_violations(found))
         if found:
             raise CapacityError(
-                f"target {target} refuses {artifact.netlist.name}: {len(found)} "
+                f"target {target} refuses {network.netlist.name}: {len(found)} "
                 f"violation{'s' * (len(found) != 1)}, listed above"
             )
         return
     if output is None:
         raise UsageError("compile: name the folder to write (-o DIR), or only --check")
     expect_replaceable(output)
-    artifact = recorded(load_artifact(source), context)
-    deployment = api.compile(artifact, target, board, **options)
+    network = recorded(load_network(source), context)
+    deployment = api.compile(network, target, board, **options)
     api.save(deployment, output)
     if as_json:
         click.echo(to_json(deployment_json(deployment)))

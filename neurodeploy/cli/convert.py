@@ -27,7 +27,7 @@ def method_options() -> list[click.Option]:
 
     A plug-in that cannot is no reason to refuse ``--help``: choosing it tells what is wrong.
     """
-    from neurodeploy.convert.registry import METHODS
+    from neurodeploy.conversion.registry import METHODS
     from neurodeploy.errors import NeurodeployError
 
     classes: dict[str, type] = {}
@@ -48,8 +48,8 @@ def chosen_options(
     method: str, given: dict[str, str | None], settings: tuple[str, ...]
 ) -> dict[str, Any]:
     """The options of a method, from its own options and ``--set key=value``."""
-    from neurodeploy.convert.registry import METHODS
-    from neurodeploy.workflow.choice import AUTO_METHODS
+    from neurodeploy.conversion.registry import METHODS
+    from neurodeploy.stages.auto import AUTO_METHODS
 
     texts = {**given, **key_values(settings, "--set")}
     if method != "auto":
@@ -173,13 +173,13 @@ def convert(
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.cli.record import recorded
-    from neurodeploy.report.netlist import render_written, silence_lines, summarize_artifact
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.netlist import render_written, silence_lines, summarize_network
+    from neurodeploy.render.text import to_json
 
     expect_output(output, ".ndn")
     options = chosen_options(method, given, settings)
     with progress("calibrate") as advance:
-        artifact = api.convert(
+        net = api.convert(
             model,
             data,
             weights=weights,
@@ -198,14 +198,14 @@ def convert(
             progress=advance,
             **options,
         )
-    api.save(recorded(artifact, context), output)
+    api.save(recorded(net, context), output)
     if weights is None and not holds_weights(model):
         click.echo("note: no --weights: the network is used as the factory makes it", err=True)
-    for line in silence_lines(artifact.provenance):
+    for line in silence_lines(net.provenance):
         click.echo(f"warning: {line}", err=True)
-    if "auto" in artifact.provenance and not as_json:
-        click.echo(artifact.provenance["auto"]["reason"])
+    if "auto" in net.provenance and not as_json:
+        click.echo(net.provenance["auto"]["reason"])
     if as_json:
-        click.echo(to_json(summarize_artifact(artifact)))
+        click.echo(to_json(summarize_network(net)))
     else:
-        click.echo(render_written(artifact, output))
+        click.echo(render_written(net, output))

@@ -25,8 +25,8 @@ from neurodeploy.cli.options import json_option
 def demo(context: click.Context, output: Path, as_json: bool) -> None:
     """Train, convert, quantize, compile, verify and price a small network on embedded data."""
     from neurodeploy.demo.demonstration import demonstrate
-    from neurodeploy.report.demo import render_demo
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.demo import render_demo
+    from neurodeploy.render.text import to_json
 
     start = time.monotonic()
 

@@ -19,7 +19,7 @@ from neurodeploy.cli.options import data_option, json_option, samples_option
 
 if TYPE_CHECKING:
     from neurodeploy.diagnosis.diagnosis import Diagnosis
-    from neurodeploy.ir.artifact import Artifact
+    from neurodeploy.network import Network
 
 
 @click.command()
@@ -73,14 +73,14 @@ def diagnose(
     bits.
     """
     from neurodeploy.ir.files import expect_replaceable
-    from neurodeploy.report.diagnosis import render_diagnosis
-    from neurodeploy.report.diagnosis_plots import expect_matplotlib, write_plots
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.diagnosis import render_diagnosis
+    from neurodeploy.render.diagnosis_plots import expect_matplotlib, write_plots
+    from neurodeploy.render.text import to_json
 
     if plots is not None:
         expect_matplotlib()
         expect_replaceable(plots)
-    if is_artifact(source):
+    if is_network(source):
         refuse_conversion(context, "diagnose", heard=("plots",))
         diagnosis = _diagnose_file(Path(source), data, samples)
     else:
@@ -100,7 +100,7 @@ def diagnose(
         click.echo(f"\n{plots}: {len(diagnosis.layers) + 1} plots")
 
 
-def is_artifact(source: str) -> bool:
+def is_network(source: str) -> bool:
     """Whether a source is meant as a ``.ndn`` file rather than a model."""
     if holds_weights(source):
         return False
@@ -125,7 +125,7 @@ def _diagnose_model(
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
 
-    nets: list[Artifact] = []
+    nets: list[Network] = []
     with progress("calibrate") as advance:
         for T in steps:
             advance.stage("calibrate" if T is None else f"T = {T}: calibrate")

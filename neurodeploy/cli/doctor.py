@@ -14,8 +14,8 @@ def doctor(as_json: bool) -> None:
 
     Each package is really imported, in a process of its own.
     """
-    from neurodeploy.report.doctor import diagnose, render
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.doctor import diagnose, render
+    from neurodeploy.render.text import to_json
 
     diagnosis = diagnose()
     click.echo(to_json(diagnosis.to_dict()) if as_json else render(diagnosis))

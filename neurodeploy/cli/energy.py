@@ -65,8 +65,8 @@ def energy(
     """Estimate energy and time per inference of a deployment or a quantized netlist on a board."""
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.report.energy import render_comparison, render_energy
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.energy import render_comparison, render_energy
+    from neurodeploy.render.text import to_json
 
     with progress("energy") as advance:
         options: dict[str, Any] = {

@@ -14,7 +14,7 @@ from neurodeploy.cli.quantize import quantized
 from neurodeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from neurodeploy.verify.accuracy import Evaluation
+    from neurodeploy.verification.accuracy import Evaluation
 
 
 @click.command()
@@ -56,9 +56,9 @@ def evaluate(
     With a MODEL (file.py:factory, FILE.pt2 or FILE.onnx) and --timesteps, the network is converted
     anew for every number of time steps.
     """
-    from neurodeploy.report.evaluation import render_evaluations
-    from neurodeploy.report.text import to_json
-    from neurodeploy.verify.accuracy import evaluation_json
+    from neurodeploy.render.evaluation import render_evaluations
+    from neurodeploy.render.text import to_json
+    from neurodeploy.verification.accuracy import evaluation_json
 
     if timesteps is None:
         if holds_weights(source) or (":" in source and not Path(source).exists()):
@@ -152,7 +152,7 @@ def converter(
     """
     from neurodeploy import api
     from neurodeploy.datasets.spec import training_text
-    from neurodeploy.report.netlist import silence_lines
+    from neurodeploy.render.netlist import silence_lines
 
     text = training_text(calibration) if derive else calibration
     told: set[str] = set()

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import click
 
 from neurodeploy.errors import UsageError
-from neurodeploy.report.docstrings import documented_entries
+from neurodeploy.render.docstrings import documented_entries
 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

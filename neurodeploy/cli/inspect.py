@@ -26,29 +26,29 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
     from neurodeploy import api
     from neurodeploy.errors import UsageError
     from neurodeploy.ir.printer import print_netlist
-    from neurodeploy.report.deployment import deployment_json, render_deployment
-    from neurodeploy.report.engine import describe_engine, render_engine
-    from neurodeploy.report.netlist import render_artifact, summarize_artifact
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.deployment import deployment_json, render_deployment
+    from neurodeploy.render.engine import describe_engine, render_engine
+    from neurodeploy.render.netlist import render_network, summarize_network
+    from neurodeploy.render.text import to_json
     from neurodeploy.targets.base import Deployment
 
     if as_text and with_engine:
         raise UsageError("--engine is not part of --text; use one of them")
     thing = api.load(source)
     deployment = thing if isinstance(thing, Deployment) else None
-    artifact = thing.artifact if isinstance(thing, Deployment) else thing
+    network = thing.network if isinstance(thing, Deployment) else thing
     if as_text:
-        click.echo(print_netlist(artifact.netlist), nl=False)
+        click.echo(print_netlist(network.netlist), nl=False)
     elif as_json:
-        summary = summarize_artifact(artifact)
+        summary = summarize_network(network)
         if deployment is not None:
             summary["deployment"] = deployment_json(deployment)
         if with_engine:
-            summary["engine"] = describe_engine(artifact.netlist)
+            summary["engine"] = describe_engine(network.netlist)
         click.echo(to_json(summary))
     else:
         if deployment is not None:
             click.echo(render_deployment(deployment) + "\n")
-        click.echo(render_artifact(artifact))
+        click.echo(render_network(network))
         if with_engine:
-            click.echo("\n" + render_engine(artifact.netlist))
+            click.echo("\n" + render_engine(network.netlist))

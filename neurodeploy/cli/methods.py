@@ -12,9 +12,9 @@ from neurodeploy.cli.options import json_option
 @json_option
 def methods(name: str | None, as_json: bool) -> None:
     """List the conversion methods; of NAME, its options."""
-    from neurodeploy.convert.registry import METHODS
-    from neurodeploy.report.registered import list_methods, render_methods
-    from neurodeploy.report.text import to_json
+    from neurodeploy.conversion.registry import METHODS
+    from neurodeploy.render.registered import list_methods, render_methods
+    from neurodeploy.render.text import to_json
 
     found = list_methods()
     if name is not None:

@@ -12,15 +12,15 @@ from neurodeploy.cli.options import expect_output, json_option, output_option, w
 from neurodeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from neurodeploy.ir.artifact import Artifact
     from neurodeploy.ir.record import Progress
+    from neurodeploy.network import Network
 
 DEFAULT_BITS = 8
 
 
 def pass_options() -> list[click.Option]:
     """The fields of the pass, but those of the weights."""
-    from neurodeploy.quantize.integers import Quantization
+    from neurodeploy.quantization.integers import Quantization
 
     return field_options({"quantize": Quantization}, leave_out=("weight_bits", "layer_bits"))
 
@@ -54,7 +54,7 @@ def weight_widths(text: str) -> tuple[int | None, dict[str, int]]:
     return common, layers
 
 
-def quantized(net: Artifact, text: str, data: str, progress: Progress | None) -> Artifact:
+def quantized(net: Network, text: str, data: str, progress: Progress | None) -> Network:
     """A network that was just converted, with ``--weight-bits`` as given.
 
     Widths below the default are rounded against the data at hand; there, it makes a difference.
@@ -114,10 +114,10 @@ def quantize(
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.cli.record import recorded
-    from neurodeploy.ir.artifact import load_artifact
-    from neurodeploy.quantize.integers import Quantization
-    from neurodeploy.report.quantization import quantization_json, render_quantization
-    from neurodeploy.report.text import to_json
+    from neurodeploy.network import load_network
+    from neurodeploy.quantization.integers import Quantization
+    from neurodeploy.render.quantization import quantization_json, render_quantization
+    from neurodeploy.render.text import to_json
 
     expect_output(output, ".ndn")
     common, layers = weight_widths(weight_bits)
@@ -128,13 +128,13 @@ def quantize(
         if data is None:
             raise UsageError("--calibration-samples: of no data; give --data SPEC too")
         options["calibration_samples"] = calibration_samples
-    net = load_artifact(source)
+    net = load_network(source)
     with progress("round against data" if data else "quantize") as advance:
-        artifact = api.quantize(
+        network = api.quantize(
             net, layer_bits=layers, fit=fit, data=data, progress=advance, **options
         )
-    api.save(recorded(artifact, context), output)
+    api.save(recorded(network, context), output)
     if as_json:
-        click.echo(to_json(quantization_json(artifact)))
+        click.echo(to_json(quantization_json(network)))
     else:
-        click.echo(render_quantization(artifact, output))
+        click.echo(render_quantization(network, output))

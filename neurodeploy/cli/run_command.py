@@ -30,15 +30,15 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.ir.files import write_bytes_whole
-    from neurodeploy.report.inference import inference_npz, render_inference
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.inference import inference_npz, render_inference
+    from neurodeploy.render.text import to_json
     from neurodeploy.targets.base import load_deployment
-    from neurodeploy.verify.inference import infer
+    from neurodeploy.verification.inference import infer
 
     if output is not None:
         expect_output(output, ".npz")
     deployment = load_deployment(folder)
-    stimulus, dataset = api.stimulus_for(deployment.artifact, data, samples)
+    stimulus, dataset = api.stimulus_for(deployment.network, data, samples)
     with progress(deployment.target) as advance:
         inference = infer(
             deployment, stimulus, dataset.y, keep_spikes=output is not None, progress=advance

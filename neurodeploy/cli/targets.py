@@ -11,8 +11,8 @@ from neurodeploy.cli.options import json_option
 @json_option
 def targets(as_json: bool) -> None:
     """List the targets, whether they can run here, and their options."""
-    from neurodeploy.report.registered import list_targets, render_targets
-    from neurodeploy.report.text import to_json
+    from neurodeploy.render.registered import list_targets, render_targets
+    from neurodeploy.render.text import to_json
 
     found = list_targets()
     if as_json:

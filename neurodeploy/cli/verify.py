@@ -38,8 +38,8 @@ def verify(
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.report.text import to_json
-    from neurodeploy.report.verification import render_verification
+    from neurodeploy.render.text import to_json
+    from neurodeploy.render.verification import render_verification
 
     with progress("verify") as advance:
         result = api.verify(folder, against, data, samples, stage=advance.stage, progress=advance)

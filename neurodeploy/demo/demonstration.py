@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy import api
 from neurodeploy.datasets import Dataset, load_dataset
 from neurodeploy.errors import TargetUnavailableError
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _outcome(
 
 
 def _verify(
-    variant: Variant, net: Artifact, name: str, folder: Path, tell: Tell
+    variant: Variant, net: Network, name: str, folder: Path, tell: Tell
 ) -> tuple[int | None, int]:
     reason = TARGETS.get(name).unavailable()
     if reason is not None:

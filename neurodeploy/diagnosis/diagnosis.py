@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.convert.layers import ActivationGraph, InputLayer, Layer
-from neurodeploy.convert.lower import lower
-from neurodeploy.convert.method import by_population
-from neurodeploy.convert.registry import METHODS
+from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer, Layer
+from neurodeploy.conversion.lowering.operators import lower
+from neurodeploy.conversion.method import by_population
+from neurodeploy.conversion.registry import METHODS
 from neurodeploy.diagnosis.advice import advise, worst_layer
 from neurodeploy.diagnosis.code import accumulate, worth
 from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
 from neurodeploy.diagnosis.split import Version, split
 from neurodeploy.errors import TargetUnavailableError, UsageError
+from neurodeploy.execution import make_engine
+from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import Progress, Stimulus
-from neurodeploy.simulate import make_engine
-from neurodeploy.simulate.summary import Summary
-from neurodeploy.verify.accuracy import Evaluation, Samples, evaluate_artifact, evaluation_json
+from neurodeploy.network import Network
+from neurodeploy.verification.accuracy import Evaluation, Samples, evaluate_network, evaluation_json
 
 VALUES_AT_ONCE = 2**24
 """Neurons times samples of one batch."""
@@ -114,8 +114,8 @@ class Diagnosis:
         }
 
 
-def diagnose_artifact(
-    net: Artifact,
+def diagnose_network(
+    net: Network,
     stimulus: Mapping[str, Samples],
     x: AnyArray | Mapping[str, AnyArray],
     labels: IntArray | None,
@@ -126,7 +126,7 @@ def diagnose_artifact(
 
     Parameters
     ----------
-    net : Artifact
+    net : Network
         Real-valued, or integer with the real-valued netlist that it was quantized from.
     stimulus : mapping
     x : array ``[B, *shape]``, or mapping by input of the source network
@@ -158,7 +158,7 @@ def diagnose_artifact(
         if progress is not None:
             progress(min(first + width, samples), samples)
     layers = tuple(totals.result() for totals in walk.totals.values())
-    evaluation = evaluate_artifact(net, stimulus, x, labels)
+    evaluation = evaluate_network(net, stimulus, x, labels)
     # Unsigned counts leave out what is negative, on purpose: the winner is what they are for.
     counted = {o.population for o in net.netlist.outputs if o.decode == "counts"}
     judged = [layer for layer in layers if layer.name not in counted]
@@ -182,7 +182,7 @@ def diagnose_artifact(
     )
 
 
-def activation_graph(net: Artifact) -> ActivationGraph:
+def activation_graph(net: Network) -> ActivationGraph:
     """The layers that a netlist was built from, lowered again as its method wants them.
 
     Raises
@@ -200,7 +200,7 @@ def activation_graph(net: Artifact) -> ActivationGraph:
     return lower(net.analog, method(**options).lowering)
 
 
-def _netlists(net: Artifact) -> tuple[RealNetlist, IntegerNetlist | None]:
+def _netlists(net: Network) -> tuple[RealNetlist, IntegerNetlist | None]:
     if isinstance(net.netlist, RealNetlist):
         return net.netlist, None
     if net.real is None:

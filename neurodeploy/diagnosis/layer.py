@@ -14,7 +14,7 @@ from neurodeploy.diagnosis.split import CAUSES, NEW, Split, Version
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Neuron
-from neurodeploy.verify.agreement import Correlation
+from neurodeploy.verification.agreement import Correlation
 
 SHOWN_PAIRS = 20_000
 """Pairs of activation and coded value that a layer keeps to be drawn."""

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurodeploy.boards.board import Board, BoardKind
 from neurodeploy.errors import DataError, ExecutionError, FileFormatError, UsageError
+from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment, Target, Violation, state_violations
 from neurodeploy.targets.brian2.files import read_plan, write_plan
 from neurodeploy.targets.brian2.network import build_network
@@ -34,7 +34,7 @@ class Brian2Deployment(Deployment):
 
     Examples
     --------
-    >>> network = deployment.network({"x": raster})        # doctest: +SKIP
+    >>> network = deployment.brian2_network({"x": raster})        # doctest: +SKIP
     >>> network["conv1_to_conv2"].w[0] += 1                # doctest: +SKIP
     >>> deployment.simulate(network)                       # doctest: +SKIP
     >>> deployment.record(network).spikes["conv2"]         # doctest: +SKIP
@@ -43,9 +43,9 @@ class Brian2Deployment(Deployment):
     target: ClassVar[str] = "brian2"
 
     def __init__(
-        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any], plan: Plan
+        self, network: Network, board: Board | None, options: Mapping[str, Any], plan: Plan
     ) -> None:
-        super().__init__(artifact, board, options)
+        super().__init__(network, board, options)
         self.plan = plan
 
     @property
@@ -58,7 +58,7 @@ class Brian2Deployment(Deployment):
         """``(pre->post, name of its Synapses)`` for every projection, in the netlist's order."""
         return [(link.name, link.object) for link in self.plan.links]
 
-    def network(
+    def brian2_network(
         self,
         stimulus: Stimulus,
         *,
@@ -271,13 +271,13 @@ class Brian2Target(Target):
         return complete
 
     def lower(
-        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+        self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> Brian2Deployment:
         """Expand a checked netlist into groups and synapses."""
-        return Brian2Deployment(artifact, board, options, make_plan(artifact.integer))
+        return Brian2Deployment(network, board, options, make_plan(network.integer))
 
     def load(
-        self, folder: Path, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+        self, folder: Path, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> Brian2Deployment:
         """Read a deployment folder.
 
@@ -287,7 +287,7 @@ class Brian2Target(Target):
             If its compiled files are missing or damaged, or belong to another netlist.
         """
         plan = read_plan(folder)
-        netlist = artifact.integer
+        netlist = network.integer
         ours = [(g.name, g.shape) for g in plan.groups]
         if ours != [(p.name, p.shape) for p in netlist.populations] or (
             plan.timesteps != netlist.timesteps
@@ -295,4 +295,4 @@ class Brian2Target(Target):
             raise FileFormatError(
                 f"{folder}: brian2.json and net.ndn describe different networks; compile again"
             )
-        return Brian2Deployment(artifact, board, options, plan)
+        return Brian2Deployment(network, board, options, plan)

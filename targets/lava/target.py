@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurodeploy.boards.board import Board, BoardKind
 from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError
+from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment, Target, Violation, state_violations
 from neurodeploy.targets.lava.bundle import (
     Bundle,
@@ -108,18 +108,18 @@ class LavaTarget(Target):
         return state_violations(netlist)
 
     def lower(
-        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+        self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> LavaDeployment:
         """Compile a netlist that passed :meth:`check`."""
-        bundle = lower_netlist(artifact.integer, options["models"])
-        return LavaDeployment(artifact, board, options, bundle)
+        bundle = lower_netlist(network.integer, options["models"])
+        return LavaDeployment(network, board, options, bundle)
 
     def load(
-        self, folder: Path, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+        self, folder: Path, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> LavaDeployment:
         """Read ``lava.json`` and ``lava.safetensors``."""
         bundle = load_bundle(folder)
-        return LavaDeployment(artifact, board, self.complete_options(options), bundle)
+        return LavaDeployment(network, board, self.complete_options(options), bundle)
 
 
 class LavaDeployment(Deployment):
@@ -137,12 +137,12 @@ class LavaDeployment(Deployment):
 
     def __init__(
         self,
-        artifact: Artifact,
+        network: Network,
         board: Board | None,
         options: Mapping[str, Any],
         bundle: Bundle,
     ) -> None:
-        super().__init__(artifact, board, options)
+        super().__init__(network, board, options)
         self.bundle = bundle
         self.processes: tuple[LavaProcess, ...] = ()
 

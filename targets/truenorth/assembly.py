@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from neurodeploy.boards.board import Board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.targets.truenorth.cores import HOST, NOWHERE, ZERO, Cores, HostLines
 from neurodeploy.targets.truenorth.fanout import HOST_PLACE, Destinations, RelayCore

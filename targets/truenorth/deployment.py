@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.boards.board import Board
-from neurodeploy.energy.traffic import CoreTraffic, Traffic
 from neurodeploy.errors import ExecutionError, FileFormatError, UnknownNameError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.price.traffic import CoreTraffic, Traffic
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.truenorth.cores import Cores, save_cores
 from neurodeploy.targets.truenorth.readout import Readout, save_readout
@@ -38,7 +38,7 @@ class TrueNorthDeployment(Deployment):
 
     Parameters
     ----------
-    artifact, board, options
+    network, board, options
         As for :class:`neurodeploy.targets.base.Deployment`.
     cores : Cores
     readout : Readout
@@ -50,14 +50,14 @@ class TrueNorthDeployment(Deployment):
 
     def __init__(
         self,
-        artifact: Artifact,
+        network: Network,
         board: Board | None,
         options: Mapping[str, Any],
         cores: Cores,
         readout: Readout,
         layers: list[dict[str, Any]],
     ) -> None:
-        super().__init__(artifact, board, options)
+        super().__init__(network, board, options)
         self.cores = cores
         self.readout = readout
         self.layers = layers
@@ -182,7 +182,7 @@ class TrueNorthDeployment(Deployment):
         return dict(self._events)
 
     def traffic(self) -> Traffic:
-        """Events of the last run for :mod:`neurodeploy.energy`.
+        """Events of the last run for :mod:`neurodeploy.hardware.price`.
 
         Spikes that the host injects stand at the core that receives them, one per axon.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurodeploy.boards.board import Board
 from neurodeploy.errors import BoardError
+from neurodeploy.hardware.boards.board import Board
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from neurodeploy.boards.board import Board, BoardKind, load_board
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.hardware.boards.board import Board, BoardKind, load_board
 from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.network import Network
 from neurodeploy.targets.base import RESTATED, Deployment, Target, Violation, refuse
 from neurodeploy.targets.truenorth.assembly import assemble
 from neurodeploy.targets.truenorth.checks import bound_violations, model_violations
@@ -78,16 +78,16 @@ class TrueNorthTarget(Target):
         return complete
 
     def restate(
-        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
-    ) -> Artifact | list[Violation]:
+        self, network: Network, board: Board | None, options: Mapping[str, Any]
+    ) -> Network | list[Violation]:
         """With ``split="approximate"``: populations that do not fit a core, from partial sums."""
         if options["split"] != "approximate":
-            return artifact
+            return network
         board = self._board(board)
         limits = CrossbarLimits.from_board(board)
-        netlist = artifact.integer
+        netlist = network.integer
         if model_violations(netlist, limits) or bound_violations(netlist, limits):
-            return artifact  # and check tells them
+            return network  # and check tells them
         wide = wide_populations(netlist, limits)
         found: Restated | None = None
         while True:
@@ -102,10 +102,10 @@ class TrueNorthTarget(Target):
             where = {v.where.split("[")[0] for v in refused if isinstance(v, FanInViolation)}
             more = [p.name for p in netlist.populations if p.name in where and p.name not in wide]
             if not more:
-                return artifact if found is None else self._restated(artifact, found)
+                return network if found is None else self._restated(network, found)
             wide += more
 
-    def _restated(self, artifact: Artifact, found: Restated) -> Artifact:
+    def _restated(self, network: Network, found: Restated) -> Network:
         told = {
             "target": self.name,
             "option": "split=approximate",
@@ -114,10 +114,10 @@ class TrueNorthTarget(Target):
         }
         # The real-valued netlist belongs to the given one, whose layers are its layers.
         return replace(
-            artifact,
+            network,
             netlist=found.netlist,
             real=None,
-            provenance={**artifact.provenance, RESTATED: told},
+            provenance={**network.provenance, RESTATED: told},
         )
 
     def check(
@@ -128,23 +128,23 @@ class TrueNorthTarget(Target):
         return plan if isinstance(plan, list) else []
 
     def lower(
-        self, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+        self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> Deployment:
         """Compile a netlist that passed :meth:`check`."""
         board = self._board(board)
-        plan = self._plan(artifact.integer, board, options)
+        plan = self._plan(network.integer, board, options)
         if isinstance(plan, list):
             refuse(self.name, plan)
             raise AssertionError("unreachable: a list of violations is not empty")
         cores, readout = assemble(plan, board)
-        return TrueNorthDeployment(artifact, board, options, cores, readout, plan.report())
+        return TrueNorthDeployment(network, board, options, cores, readout, plan.report())
 
     def load(
-        self, folder: Path, artifact: Artifact, board: Board | None, options: Mapping[str, Any]
+        self, folder: Path, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> Deployment:
         """Read the compiled files."""
         readout, layers = load_readout(folder)
-        return TrueNorthDeployment(artifact, board, options, load_cores(folder), readout, layers)
+        return TrueNorthDeployment(network, board, options, load_cores(folder), readout, layers)
 
     def _board(self, board: Board | None) -> Board:
         assert self.default_board is not None

@@ -36,8 +36,8 @@ def after(function):
 
 points = {
     "compiled files half written": (target, "write_plan", half_written),
-    "before the netlist": (base, "save_artifact", dies),
-    "before the header": (base, "save_artifact", after(base.save_artifact)),
+    "before the netlist": (base, "save_network", dies),
+    "before the header": (base, "save_network", after(base.save_network)),
     "before the exchange": (files, "_replace_directory", dies),
     "after the exchange": (files, "_replace_directory", after(files._replace_directory)),
 }

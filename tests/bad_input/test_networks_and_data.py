@@ -172,7 +172,7 @@ def test_a_layer_that_exceeds_the_crossbar(refused) -> None:
 
 
 def test_a_network_too_large_for_the_board(refused, workshop: Path) -> None:
-    from neurodeploy.boards import board as boards
+    from neurodeploy import boards
 
     text = (Path(boards.__file__).parent / "truenorth.toml").read_text()
     small = text.replace("tiles_x = 64", "tiles_x = 1").replace("tiles_y = 64", "tiles_y = 1")
@@ -206,7 +206,7 @@ def test_a_board_of_the_wrong_kind(refused, target: str, board: str, kind: str) 
 def test_a_network_too_large_for_a_board_of_neurocores(
     refused, workshop: Path, target: str
 ) -> None:
-    from neurodeploy.boards import board as boards
+    from neurodeploy import boards
     from neurodeploy.cli import run
 
     text = (Path(boards.__file__).parent / "loihi1.toml").read_text()

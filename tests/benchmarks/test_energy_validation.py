@@ -16,7 +16,7 @@ from benchmarks.energy_validation.leave_one_out import features, fit, leave_one_
 from benchmarks.energy_validation.networks import build, counts, rates
 from benchmarks.energy_validation.points import POINTS, Point, load_points, tomllib
 from benchmarks.energy_validation.prediction import deployed_board
-from neurodeploy.boards.board import load_board
+from neurodeploy.hardware.boards.board import load_board
 
 # Of the values, not of the comments: assumptions are not changed once errors are known.
 FROZEN = "beaf1b3ab389c212"

@@ -13,13 +13,13 @@ from benchmarks.mapping.boards import chips, mesh
 from benchmarks.mapping.dvs import TUTORIAL_CORES, assigned, dvs_network, price, tutorial
 from benchmarks.mapping.measure import measured
 from benchmarks.mapping.networks import mobilenet, neurons_of, resnet50, vgg16
-from neurodeploy.boards.board import EventCost, load_board
-from neurodeploy.energy.activity import activity_from_record, membranes_needed
-from neurodeploy.energy.estimate import estimate
-from neurodeploy.energy.timing import busy_seconds, step_loads
-from neurodeploy.energy.traffic import count_traffic
+from neurodeploy.hardware.boards.board import EventCost, load_board
+from neurodeploy.hardware.cut.partition import partition
+from neurodeploy.hardware.price.activity import activity_from_record, membranes_needed
+from neurodeploy.hardware.price.estimate import estimate
+from neurodeploy.hardware.price.timing import busy_seconds, step_loads
+from neurodeploy.hardware.price.traffic import count_traffic
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.mapping.partition import partition
 
 
 def test_networks_have_the_published_shapes() -> None:

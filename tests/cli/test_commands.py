@@ -268,7 +268,7 @@ def test_run_writes_outputs_and_spikes(command: Command, result: Any, folder: Pa
 def test_run_in_several_parts_is_the_same(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neurodeploy.verify import inference
+    from neurodeploy.verification import inference
 
     def arrays() -> dict[str, Any]:
         command("run", "brian", "--data", "digits", "--samples", "5", "-o", "parts.npz")
@@ -379,9 +379,9 @@ def test_inspect(command: Command, result: Any) -> None:
 def test_inspect_text_is_the_printed_netlist(command: Command, folder: Path) -> None:
     from neurodeploy.ir.printer import print_netlist
 
-    artifact: Any = nd.load(folder / "net6.ndn")
-    assert command("inspect", "net6.ndn", "--text") == print_netlist(artifact.netlist)
-    assert command("inspect", "brian", "--text") == print_netlist(artifact.netlist)
+    network: Any = nd.load(folder / "net6.ndn")
+    assert command("inspect", "net6.ndn", "--text") == print_netlist(network.netlist)
+    assert command("inspect", "brian", "--text") == print_netlist(network.netlist)
 
 
 def test_check_says_that_it_fits(command: Command) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurodeploy.report.deployment import utilization_text
-from neurodeploy.report.numbered import LISTED, runs, span
-from neurodeploy.report.verification import verification_rows
-from neurodeploy.verify.agreement import Agreement
-from neurodeploy.verify.verification import Verification
+from neurodeploy.render.deployment import utilization_text
+from neurodeploy.render.numbered import LISTED, runs, span
+from neurodeploy.render.verification import verification_rows
+from neurodeploy.verification.agreement import Agreement
+from neurodeploy.verification.verification import Verification
 
 
 def used(n: int) -> dict[str, object]:

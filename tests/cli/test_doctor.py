@@ -8,7 +8,7 @@ import pytest
 
 from neurodeploy.cli import run
 from neurodeploy.errors import TargetUnavailableError
-from neurodeploy.report import doctor
+from neurodeploy.render import doctor
 from neurodeploy.targets.registry import TARGETS
 
 

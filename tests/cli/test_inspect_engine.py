@@ -10,9 +10,9 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.cli import run
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.execution.native import library
 from neurodeploy.ir.connectivity import Dense, identity
-from neurodeploy.simulate.native import library
+from neurodeploy.network import Network
 from tests.conformance.netlists import integrator, net, neuron, project, spikes
 
 
@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> str:
     ]
     netlist = net("small", [*layers, integrator("out", (2,))], links, ["out"])
     path = tmp_path / "net.ndn"
-    nd.save(Artifact(netlist), path)
+    nd.save(Network(netlist), path)
     return str(path)
 
 

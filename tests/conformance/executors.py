@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurodeploy.boards.board import load_board
 from neurodeploy.errors import CapacityError
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.hardware.boards.board import load_board
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
+from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS
 from tests.conformance.cases import CASES, Case, case, integrators, stateful
 from tests.conformance.features import features
@@ -63,7 +63,7 @@ class Executor:
         if self.target == "lava":
             return _in_one_worker(self)[c.name]
         if self.target is None:
-            from neurodeploy.simulate import run_engine
+            from neurodeploy.execution import run_engine
 
             return run_engine(c.netlist, c.stimulus, membranes=self.membranes(c.netlist))
         deployment = self._compile(c.netlist)
@@ -76,7 +76,7 @@ class Executor:
 
     def _compile(self, netlist: IntegerNetlist) -> Any:
         assert self.target is not None
-        return TARGETS.get(self.target)().compile(Artifact(netlist), self._board(), self.options)
+        return TARGETS.get(self.target)().compile(Network(netlist), self._board(), self.options)
 
     def accepted(self) -> Sequence[Case]:
         return [c for c in map(case, CASES) if not self.expected_to_refuse(c)]

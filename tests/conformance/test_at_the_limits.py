@@ -102,8 +102,8 @@ def test_a_threshold_that_a_gain_takes_beyond_every_membrane(
 @pytest.mark.parametrize("bits", [28, 29, 30, 31, 32])
 def test_what_is_formed_within_a_step_has_room(bits: int) -> None:
     """The proofs count the bias times the largest gain, though no membrane shows it."""
-    from neurodeploy.simulate.native.program import build_program
-    from neurodeploy.simulate.precision import prove_precision
+    from neurodeploy.execution.native.program import build_program
+    from neurodeploy.execution.pytorch.precision import prove_precision
 
     gain = 2**11
     cell = integrator("h", (1,), bias=2**bits // gain, v0=-(2 ** (bits - 1)), input_gain=(gain,))

@@ -10,7 +10,7 @@ from torch import nn
 
 import neurodeploy as nd
 from neurodeploy.datasets import Dataset
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.network import Network
 
 SHAPE = (1, 6, 6)
 
@@ -44,7 +44,7 @@ def module(outputs: int = 3) -> nn.Module:
     return network
 
 
-def converted(timesteps: int = 8, outputs: int = 3, **options: Any) -> Artifact:
+def converted(timesteps: int = 8, outputs: int = 3, **options: Any) -> Network:
     """The network as a real-valued netlist, calibrated on random images."""
     data = dataset("train", 32, labels=outputs > 1)
     options = {"method": "rate", "timesteps": timesteps, "calibration_samples": 32, **options}

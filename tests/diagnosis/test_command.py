@@ -10,7 +10,7 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.cli import run
-from neurodeploy.report.diagnosis import render_diagnosis
+from neurodeploy.render.diagnosis import render_diagnosis
 from tests.diagnosis.networks import converted, dataset
 
 FACTORY = """
@@ -56,7 +56,7 @@ def test_a_netlist_with_plots(files: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_plot_that_fails_leaves_no_folder(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
-    from neurodeploy.report import diagnosis_plots
+    from neurodeploy.render import diagnosis_plots
 
     found = nd.diagnose(files / "net.ndn", spec(files))
 

@@ -16,11 +16,11 @@ from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
 from neurodeploy.diagnosis.split import CAUSES, NEW, Split, Version
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import Input, RealNeuron
-from neurodeploy.verify.agreement import evaluate_source
+from neurodeploy.network import Network
+from neurodeploy.verification.agreement import evaluate_source
 from tests.diagnosis.networks import converted, dataset
 
 TEST = dataset("test", 16)
@@ -36,8 +36,8 @@ KEYS = {
 }
 
 
-def with_neuron(net: Artifact, name: str, **changes: Any) -> Artifact:
-    """A real-valued artifact, one population of which has other fields."""
+def with_neuron(net: Network, name: str, **changes: Any) -> Network:
+    """A real-valued network, one population of which has other fields."""
     populations = tuple(
         replace(p, model=replace(p.model, **changes)) if p.name == name else p
         for p in net.netlist.populations

@@ -11,8 +11,8 @@ pytest.importorskip("torch", reason="the demonstration trains with torch")
 
 from neurodeploy.cli import run
 from neurodeploy.demo import demonstration, network
-from neurodeploy.ir.artifact import Artifact
-from neurodeploy.report.demo import render_demo
+from neurodeploy.network import Network
+from neurodeploy.render.demo import render_demo
 from neurodeploy.targets.base import load_deployment
 from neurodeploy.targets.registry import TARGETS
 
@@ -60,9 +60,8 @@ def test_the_demonstration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert table.count("loihi1") == 2
 
     # One netlist of 3 bits went through all three targets.
-    nets: list[Artifact] = [
-        load_deployment(tmp_path / "demo" / f"spikes-3bit.{t}").artifact
-        for t in WAYS["spikes-3bit"]
+    nets: list[Network] = [
+        load_deployment(tmp_path / "demo" / f"spikes-3bit.{t}").network for t in WAYS["spikes-3bit"]
     ]
     assert nets[0].netlist == nets[1].netlist == nets[2].netlist
     assert {q.weight_bits for q in nets[0].integer.projections} == {3}

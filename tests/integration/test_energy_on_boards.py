@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="the counts come from the fast engine")
 
 import neurodeploy as nd
-from neurodeploy.boards import board as boards
+from neurodeploy import boards
 from neurodeploy.cli import run
 from neurodeploy.ir.reference import run_reference
 

@@ -13,15 +13,15 @@ torch = pytest.importorskip("torch", reason="conversion needs torch")
 from torch import nn  # noqa: E402
 
 import neurodeploy as nd  # noqa: E402
-from neurodeploy.convert.registry import METHODS  # noqa: E402
+from neurodeploy.conversion.registry import METHODS  # noqa: E402
 from neurodeploy.datasets import Dataset  # noqa: E402
 from neurodeploy.errors import CapacityError, ConversionError, NeurodeployError  # noqa: E402
-from neurodeploy.ir.artifact import Artifact  # noqa: E402
 from neurodeploy.ir.encoding import encode  # noqa: E402
 from neurodeploy.ir.netlist import IntegerNetlist  # noqa: E402
 from neurodeploy.ir.neurons import IntegerNeuron  # noqa: E402
 from neurodeploy.ir.record import RunRecord, Stimulus  # noqa: E402
 from neurodeploy.ir.reference import run_reference  # noqa: E402
+from neurodeploy.network import Network  # noqa: E402
 from neurodeploy.targets.registry import TARGETS  # noqa: E402
 
 NAMES = sorted(METHODS.entries())
@@ -61,17 +61,17 @@ def network(method: str) -> nn.Module:
 
 
 @cache
-def quantized(method: str, bits: int = 8, fit: str | None = None, **options: Any) -> Artifact:
+def quantized(method: str, bits: int = 8, fit: str | None = None, **options: Any) -> Network:
     data = Dataset("made up", "npz", None, X, None, None, (0.0, 1.0), None, np.arange(len(X)))
     given = {**SMALL.get(method, {}), **options}
     real = nd.convert(network(method), data, method=method, **given)
     return nd.quantize(real, bits, fit=fit)
 
 
-def stimulus_of(artifact: Artifact) -> tuple[IntegerNetlist, Stimulus]:
-    netlist = artifact.integer
+def stimulus_of(network: Network) -> tuple[IntegerNetlist, Stimulus]:
+    netlist = network.integer
     assert netlist is not None
-    ((name, encoding),) = artifact.encodings.items()
+    ((name, encoding),) = network.encodings.items()
     return netlist, {name: encode(encoding, X[:SAMPLES], netlist.timesteps)}
 
 
@@ -108,9 +108,9 @@ def test_the_networks_are_what_the_methods_are_about(method: str) -> None:
 def test_brian2_spikes_as_the_reference(method: str) -> None:
     if (reason := TARGETS.get("brian2").unavailable()) is not None:
         pytest.skip(reason)
-    artifact = quantized(method)
-    netlist, stimulus = stimulus_of(artifact)
-    found = nd.compile(artifact, "brian2").run(stimulus)
+    network = quantized(method)
+    netlist, stimulus = stimulus_of(network)
+    found = nd.compile(network, "brian2").run(stimulus)
     assert_exact(netlist, found, run_reference(netlist, stimulus))
 
 
@@ -122,9 +122,9 @@ def test_lava_spikes_as_the_reference() -> None:
 
     runs, cases = [], []
     for method in NAMES:
-        artifact = quantized(method)
-        netlist, stimulus = stimulus_of(artifact)
-        deployment = nd.compile(artifact, "lava")
+        network = quantized(method)
+        netlist, stimulus = stimulus_of(network)
+        deployment = nd.compile(network, "lava")
         assert isinstance(deployment, LavaDeployment)
         runs.append(Run(deployment, stimulus))
         cases.append((netlist, stimulus))
@@ -145,18 +145,18 @@ def test_crossbars_run_binary_methods_and_refuse_others_by_name(method: str) -> 
         options = {"input": "spikes", "decode": "counts", "max_pooling": "identity"}
         options = {k: v for k, v in options.items() if k == "input" or k in fields}
     if emits == "binary" and len(options) == 3:
-        artifact = quantized(method, bits=3, fit="truenorth", **options)
-        netlist, stimulus = stimulus_of(artifact)
-        found = nd.compile(artifact, "truenorth").run(stimulus)
+        network = quantized(method, bits=3, fit="truenorth", **options)
+        netlist, stimulus = stimulus_of(network)
+        found = nd.compile(network, "truenorth").run(stimulus)
         assert_exact(netlist, found, run_reference(netlist, stimulus))
         return
-    artifact = quantized(method, **options)
+    network = quantized(method, **options)
     with pytest.raises(CapacityError) as caught:
-        nd.compile(artifact, "truenorth")
+        nd.compile(network, "truenorth")
     line = str(caught.value)
     assert "\n" not in line
     # What cannot be is named, and what about it.
-    named = [n for n in artifact.netlist.by_name if f"refuses {n}: " in line]
+    named = [n for n in network.netlist.by_name if f"refuses {n}: " in line]
     assert named, line
     assert any(word in line for word in ("signed", "graded", "payload", "input")), line
     if len(options) == 3:

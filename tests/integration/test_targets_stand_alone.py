@@ -9,7 +9,7 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.targets.registry import TARGETS
-from tests.verify.networks import artifact, layered
+from tests.verification.networks import layered, packed
 
 CODE = """
 import sys
@@ -18,7 +18,7 @@ import numpy as np
 class Forbidden:
     # The executors that targets are held to must not even be asked for.
     def find_spec(self, name, path=None, target=None):
-        if name.startswith(("neurodeploy.ir.reference", "neurodeploy.simulate")):
+        if name.startswith(("neurodeploy.ir.reference", "neurodeploy.execution")):
             raise ImportError(f"{{name}} was imported")
         return None
 
@@ -45,12 +45,12 @@ def test_a_deployment_runs_alone(
     reason = TARGETS.get(name).unavailable()
     if reason is not None:
         pytest.skip(reason)
-    nd.save(nd.compile(artifact(layered()), name), tmp_path / "compiled")
+    nd.save(nd.compile(packed(layered()), name), tmp_path / "compiled")
     told = fresh_python(CODE.format(folder=str(tmp_path / "compiled")))
     spikes, loaded = (line.split()[1:] for line in told.splitlines() if ":" in line)
     assert all(int(n) > 0 for n in spikes)
     assert f"neurodeploy.targets.{name}.target" in loaded
-    wrong = ("neurodeploy.ir.reference", "neurodeploy.simulate", "neurodeploy.verify")
+    wrong = ("neurodeploy.ir.reference", "neurodeploy.execution", "neurodeploy.verification")
     assert [m for m in loaded if m.startswith(wrong)] == []
     others = {"lava", "brian2", "truenorth"} - {name}
     assert [m for m in loaded if m.split(".")[2:3] and m.split(".")[2] in others] == []

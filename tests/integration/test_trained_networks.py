@@ -14,9 +14,9 @@ pytest.importorskip("torch", reason="convert needs torch")
 
 import neurodeploy as nd
 from neurodeploy.errors import CapacityError
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS
-from neurodeploy.verify.verification import Verification
+from neurodeploy.verification.verification import Verification
 
 T = 32
 IMAGES = 10
@@ -28,7 +28,7 @@ def mnist(shared_dir: Path) -> str:
     return f"mnist:{shared_dir / 'data' / 'mnist'}"
 
 
-def converted(shared_dir: Path, name: str, model: str | None = None, **options: Any) -> Artifact:
+def converted(shared_dir: Path, name: str, model: str | None = None, **options: Any) -> Network:
     models = shared_dir / "models"
     return nd.convert(
         model or f"{models / 'zoo.py'}:{name}",
@@ -40,13 +40,13 @@ def converted(shared_dir: Path, name: str, model: str | None = None, **options: 
 
 
 @pytest.fixture(scope="module")
-def lenet(shared_dir: Path) -> Artifact:
+def lenet(shared_dir: Path) -> Network:
     """lenet_mnist in 8 bits: current input, membrane decoding."""
     return nd.quantize(converted(shared_dir, "lenet_mnist"), 8)
 
 
 @pytest.fixture(scope="module")
-def grouped(shared_dir: Path) -> Artifact:
+def grouped(shared_dir: Path) -> Network:
     """grouped_mnist in 3 bits, with states that a crossbar's 20-bit membrane holds."""
     net = converted(shared_dir, "grouped_mnist", input="spikes", decode="counts")
     return nd.quantize(net, 3, fit="truenorth")
@@ -59,7 +59,7 @@ def available(*targets: str) -> None:
             pytest.skip(reason)
 
 
-def assert_exact(result: Verification, net: Artifact, samples: int) -> None:
+def assert_exact(result: Verification, net: Network, samples: int) -> None:
     """No mismatch, and every population that fires does so in 1 to 60 % of its neuron-steps."""
     print()
     assert (result.samples, result.timesteps) == (samples, T)
@@ -79,7 +79,7 @@ def assert_exact(result: Verification, net: Artifact, samples: int) -> None:
     assert result.first is None
 
 
-def test_lenet_in_brian2(lenet: Artifact, mnist: str) -> None:
+def test_lenet_in_brian2(lenet: Network, mnist: str) -> None:
     available("brian2")
     result = nd.verify(nd.compile(lenet, "brian2"), "reference,engine", mnist, IMAGES)
     assert_exact(result, lenet, IMAGES)
@@ -91,7 +91,7 @@ def test_lenet_in_brian2(lenet: Artifact, mnist: str) -> None:
 
 
 @pytest.mark.lava
-def test_lenet_in_lava(lenet: Artifact, mnist: str, lava_python: Path) -> None:
+def test_lenet_in_lava(lenet: Network, mnist: str, lava_python: Path) -> None:
     result = nd.verify(nd.compile(lenet, "lava"), "reference", mnist, IMAGES)
     assert_exact(result, lenet, IMAGES)
 
@@ -108,12 +108,12 @@ def test_averaged_lenet_in_stock_lava(shared_dir: Path, mnist: str, lava_python:
     assert_exact(result, net, IMAGES)
 
 
-def test_lenet_itself_is_refused_by_stock_lava(lenet: Artifact) -> None:
+def test_lenet_itself_is_refused_by_stock_lava(lenet: Network) -> None:
     with pytest.raises(CapacityError, match="target lava refuses"):
         nd.compile(lenet, "lava", models="stock")
 
 
-def test_grouped_on_crossbar_cores(grouped: Artifact, mnist: str) -> None:
+def test_grouped_on_crossbar_cores(grouped: Network, mnist: str) -> None:
     deployment = nd.compile(grouped, "truenorth")
     result = nd.verify(deployment, "reference,engine", mnist, IMAGES)
     assert_exact(result, grouped, IMAGES)
@@ -131,7 +131,7 @@ def test_grouped_on_crossbar_cores(grouped: Artifact, mnist: str) -> None:
 
 @pytest.mark.lava
 def test_grouped_on_crossbar_cores_against_the_other_targets(
-    grouped: Artifact, mnist: str, lava_python: Path
+    grouped: Network, mnist: str, lava_python: Path
 ) -> None:
     available("brian2")
     result = nd.verify(nd.compile(grouped, "truenorth"), "lava,brian2", mnist, 2)
@@ -159,7 +159,7 @@ def test_averaged_lenet_on_crossbar_cores_in_partial_sums(shared_dir: Path, mnis
     assert sum(result.spikes.values()) > 1000
 
 
-def test_grouped_loses_at_most_two_points(grouped: Artifact, mnist: str) -> None:
+def test_grouped_loses_at_most_two_points(grouped: Network, mnist: str) -> None:
     # By the engine, whose spikes are those of the cores.
     result = nd.evaluate(grouped, mnist, 1000)
     assert result.source_accuracy is not None
@@ -169,7 +169,7 @@ def test_grouped_loses_at_most_two_points(grouped: Artifact, mnist: str) -> None
     assert result.accuracy >= result.source_accuracy - 0.02
 
 
-def test_calibration_used_training_images(lenet: Artifact, grouped: Artifact) -> None:
+def test_calibration_used_training_images(lenet: Network, grouped: Network) -> None:
     for net in (lenet, grouped):
         calibration = net.provenance["calibration"]
         assert calibration["split"] == "train"

@@ -14,7 +14,7 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.cli import run
 from tests.targets.lava.test_worker_hygiene import Victim
-from tests.verify.networks import artifact, dataset, layered
+from tests.verification.networks import dataset, layered, packed
 
 pytestmark = [pytest.mark.lava, pytest.mark.usefixtures("lava_python")]
 
@@ -54,7 +54,7 @@ def test_a_worker_stopped_in_the_middle(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    net = artifact(layered(timesteps=500))
+    net = packed(layered(timesteps=500))
     options = {"stall_limit_s": LIMIT_S, "samples_side_by_side": 1, "execution": "worker"}
     nd.save(nd.compile(net, "lava", **options), "compiled")
     data = dataset(SAMPLES)

@@ -1,11 +1,10 @@
-"""Random connectivity, windows and artifacts for property tests."""
+"""Random connectivity, windows and networks for property tests."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.geometry import Window
@@ -18,6 +17,7 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.network import Network
 
 seeds = st.integers(0, 2**32 - 1)
 resets = st.sampled_from(RESETS)
@@ -141,7 +141,7 @@ def netlists(draw: st.DrawFn, real: bool = False) -> RealNetlist | IntegerNetlis
 
 
 @st.composite
-def artifacts(draw: st.DrawFn) -> Artifact:
+def networks(draw: st.DrawFn) -> Network:
     """A netlist, perhaps with encodings, the real-valued netlist and provenance."""
     netlist = draw(netlists(draw(st.booleans())))
     encodings = {}
@@ -161,4 +161,4 @@ def artifacts(draw: st.DrawFn) -> Artifact:
         st.text(),
     )
     provenance = draw(st.dictionaries(st.text(), st.one_of(leaf, st.lists(leaf)), max_size=3))
-    return Artifact(netlist, encodings, None, real, provenance)
+    return Network(netlist, encodings, None, real, provenance)

@@ -215,7 +215,7 @@ import numpy as np
 
 class Forbidden:
     def find_spec(self, name, path=None, target=None):
-        if name.startswith(("neurodeploy.ir.reference", "neurodeploy.simulate")):
+        if name.startswith(("neurodeploy.ir.reference", "neurodeploy.execution")):
             raise ImportError(f"{{name}} was imported")
         return None
 
@@ -228,7 +228,7 @@ if __name__ == "__main__":
     run = deployment.run({{"input": raster}})
     print("processes:", len(deployment.processes))
     print("spikes:", int(run.spikes["relu_3"].sum()))
-    wrong = ("neurodeploy.ir.reference", "neurodeploy.simulate")
+    wrong = ("neurodeploy.ir.reference", "neurodeploy.execution")
     print("loaded:", *[n for n in sys.modules if n.startswith(wrong)])
 """
 

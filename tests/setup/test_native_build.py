@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from neurodeploy.simulate.native import library, sources
+from neurodeploy.execution.native import library, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILERS = ("cc", "gcc", "clang")
 STATUS = (
-    "import dataclasses, json; from neurodeploy.simulate.native.library import status; "
+    "import dataclasses, json; from neurodeploy.execution.native.library import status; "
     "print(json.dumps(dataclasses.asdict(status())))"
 )
 # Membranes before the threshold of 5: 3, 10, 5, 4.
@@ -27,7 +27,7 @@ import numpy as np
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
-from neurodeploy.simulate import run_engine
+from neurodeploy.execution import run_engine
 
 number = np.asarray
 netlist = IntegerNetlist(
@@ -97,7 +97,7 @@ def status_of(installed: Path, **variables: str) -> dict[str, object]:
 
 
 def test_an_sdist_holds_all_sources(unpacked: Path) -> None:
-    folder = unpacked / "neurodeploy/simulate/native"
+    folder = unpacked / "neurodeploy/execution/native"
     assert {"library.c", "engine.h", "kernels.inc"} <= {p.name for p in folder.iterdir()}
     assert sources.source_hash(folder) == sources.source_hash()
     assert list(folder.glob("*.so")) == []
@@ -142,7 +142,7 @@ def test_a_wheel_brings_the_library_and_the_sources_it_is_held_to(
         )
         assert out == "[0, 1, 1, 0]\n"
 
-    changed = installed / "neurodeploy/simulate/native/library.c"
+    changed = installed / "neurodeploy/execution/native/library.c"
     changed.write_text(changed.read_text() + "\n")
     status = status_of(installed)
     assert status["problem"] == library.Problem.OTHER_SOURCES.value

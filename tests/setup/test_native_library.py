@@ -12,8 +12,8 @@ import pytest
 
 from neurodeploy.cli import run
 from neurodeploy.errors import TargetUnavailableError, UsageError
-from neurodeploy.report import doctor
-from neurodeploy.simulate.native import library, sources
+from neurodeploy.execution.native import library, sources
+from neurodeploy.render import doctor
 
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")

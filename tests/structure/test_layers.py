@@ -13,26 +13,26 @@ PACKAGE = ROOT / "neurodeploy"
 RANKS = {
     "errors": 0,
     "registry": 1,
+    "numerics": 1,
     "ir": 2,
-    "boards": 3,
-    "frontends": 4,
-    "convert": 4,
-    "quantize": 4,
-    "simulate": 4,
-    "datasets": 4,
-    "mapping": 5,
-    "energy": 6,
+    "source": 3,
+    "network": 4,
+    "boards": 4,
+    "conversion": 5,
+    "quantization": 5,
+    "execution": 5,
+    "datasets": 5,
+    "hardware": 5,
     "targets": 7,
-    "verify": 8,
-    "fitting": 8,
+    "verification": 8,
     "diagnosis": 9,
-    "report": 10,
-    "workflow": 11,
+    "stages": 10,
+    "render": 11,
     "api": 12,
     "demo": 13,
     "cli": 14,
 }
-FORBIDDEN_TO_TARGETS = ("neurodeploy.ir.reference", "neurodeploy.simulate")
+FORBIDDEN_TO_TARGETS = ("neurodeploy.ir.reference", "neurodeploy.execution")
 HEAVY = {"torch", "lava", "brian2", "networkx"}
 
 
@@ -125,14 +125,14 @@ def test_imports_keep_to_the_layers(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
-        ("neurodeploy.ir.netlist", "neurodeploy.convert.rate"),
-        ("neurodeploy.convert.rate", "neurodeploy.quantize.weights"),
-        ("neurodeploy.quantize.weights", "neurodeploy.simulate.engine"),
-        ("neurodeploy.report.text", "neurodeploy.cli.options"),
+        ("neurodeploy.ir.netlist", "neurodeploy.conversion.methods.rate"),
+        ("neurodeploy.conversion.methods.rate", "neurodeploy.quantization.weights"),
+        ("neurodeploy.quantization.weights", "neurodeploy.execution.pytorch.engine"),
+        ("neurodeploy.render.text", "neurodeploy.cli.options"),
         ("neurodeploy.targets.lava.worker", "neurodeploy.ir.reference"),
-        ("neurodeploy.targets.lava.worker", "neurodeploy.simulate"),
-        ("neurodeploy.verify.compare", "targets.lava"),
-        ("neurodeploy.energy.count", "neurodeploy.common"),
+        ("neurodeploy.targets.lava.worker", "neurodeploy.execution"),
+        ("neurodeploy.verification.compare", "targets.lava"),
+        ("neurodeploy.hardware.count", "neurodeploy.common"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, imported: str) -> None:
@@ -179,22 +179,28 @@ def test_help_imports_no_command(fresh_python) -> None:
     assert not loaded & {"numpy", "rich", "neurodeploy.cli.doctor", "neurodeploy.targets"}
 
 
-def test_a_package_never_hides_the_public_function(fresh_python) -> None:
-    out = fresh_python(
-        "import sys, types, neurodeploy\n"
-        "api = types.ModuleType('neurodeploy.api')\n"
-        "api.convert = lambda: 'function'\n"
-        "sys.modules['neurodeploy.api'] = api\n"
-        "import neurodeploy.convert\n"
-        "print(neurodeploy.convert(), 'neurodeploy.convert' in sys.modules)"
-    )
-    assert out.split() == ["function", "True"]
-
-
-def test_every_public_name_is_listed_once() -> None:
+def test_no_public_name_is_a_package(fresh_python) -> None:
     import neurodeploy
 
-    assert set(neurodeploy.__all__) - {"__version__"} == set(neurodeploy._PUBLIC)
+    packages = {name.split(".")[1] for name in SOURCES if name.count(".")}
+    assert not packages & {name.lower() for name in neurodeploy.__all__} - {"network"}
+    out = fresh_python(
+        "from unittest import mock\n"
+        "import neurodeploy as nd\n"
+        "import neurodeploy.conversion.registry as registry\n"
+        "with mock.patch.object(nd, 'convert', lambda: 'patched'):\n"
+        "    print(nd.convert())\n"
+        "print(registry.METHODS is not None, callable(nd.convert), 'convert' in dir(nd))"
+    )
+    assert out.split() == ["patched", "True", "True", "True"]
+
+
+def test_every_public_name_is_there() -> None:
+    import neurodeploy
+
+    assert all(hasattr(neurodeploy, name) for name in neurodeploy.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        neurodeploy.absent  # noqa: B018
 
 
 def test_requirements_pin_every_version() -> None:

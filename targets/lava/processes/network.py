@@ -14,7 +14,7 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.network import Network
 from neurodeploy.targets.lava.bundle import Bundle, InputSpec, NeuronSpec
 from neurodeploy.targets.lava.bundle_files import load_bundle
 from neurodeploy.targets.lava.dynamics import Timing
@@ -37,7 +37,7 @@ class NeurodeployNetwork(AbstractProcess):  # type: ignore[misc]
 
     Parameters
     ----------
-    source : str, Path, Artifact or Bundle
+    source : str, Path, Network or Bundle
         A deployment folder of the Lava target, or an integer netlist, compiled with own models.
     timesteps : int, optional
         T: samples of T steps follow one another, and each starts from rest. None: free-running;
@@ -66,7 +66,7 @@ class NeurodeployNetwork(AbstractProcess):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        source: str | Path | Artifact | Bundle,
+        source: str | Path | Network | Bundle,
         timesteps: int | None = None,
         interval: int | None = None,
         start_step: int = 1,
@@ -116,8 +116,8 @@ class NeurodeployNetwork(AbstractProcess):  # type: ignore[misc]
         setattr(self, attribute, member)
 
 
-def _bundle(source: str | Path | Artifact | Bundle) -> Bundle:
-    if isinstance(source, Artifact):
+def _bundle(source: str | Path | Network | Bundle) -> Bundle:
+    if isinstance(source, Network):
         deployment = LavaTarget().compile(source)
         assert isinstance(deployment, LavaDeployment)
         bundle = deployment.bundle

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from neurodeploy.errors import NeurodeployError
+from neurodeploy.execution.native.library import ISAS
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord, Stimulus
-from neurodeploy.simulate.native.library import ISAS
 from tests.conformance.fuzz.totals import expect_the_same
 
 Run = Callable[[IntegerNetlist, Stimulus, Collection[str]], tuple[RunRecord, frozenset[str]]]
@@ -34,8 +34,8 @@ def _native(isa: str, **options: Any) -> Path:
     def run(
         netlist: IntegerNetlist, stimulus: Stimulus, membranes: Collection[str]
     ) -> tuple[RunRecord, frozenset[str]]:
-        from neurodeploy.simulate.native.engine import NativeEngine
-        from neurodeploy.simulate.native.library import load
+        from neurodeploy.execution.native.engine import NativeEngine
+        from neurodeploy.execution.native.library import load
 
         engine = NativeEngine(netlist, replace(load(), isa_name=isa), **options)
         kernels = frozenset(map(str, engine.paths.values()))
@@ -44,7 +44,7 @@ def _native(isa: str, **options: Any) -> Path:
         return record, kernels
 
     def missing() -> str | None:
-        from neurodeploy.simulate.native.library import load
+        from neurodeploy.execution.native.library import load
 
         try:
             supported = load().isas
@@ -62,7 +62,7 @@ def _torch(**options: Any) -> Path:
     def run(
         netlist: IntegerNetlist, stimulus: Stimulus, membranes: Collection[str]
     ) -> tuple[RunRecord, frozenset[str]]:
-        from neurodeploy.simulate.engine import Engine
+        from neurodeploy.execution.pytorch.engine import Engine
 
         engine = Engine(netlist, **options)
         stages = [stage for component in engine.plan.components for stage in component]

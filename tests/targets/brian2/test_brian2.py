@@ -21,9 +21,9 @@ from neurodeploy.errors import (
     UsageError,
 )
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.artifact import Artifact, save_artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.network import Network, save_network
 from neurodeploy.targets.base import load_deployment
 from neurodeploy.targets.brian2 import session
 from neurodeploy.targets.brian2.files import read_plan, write_plan
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(brian2_missing is not None, reason=str(brian2_mi
 
 
 def compiled(c: Case, **options: object) -> Brian2Deployment:
-    deployment = Brian2Target().compile(Artifact(c.netlist), None, options)
+    deployment = Brian2Target().compile(Network(c.netlist), None, options)
     assert isinstance(deployment, Brian2Deployment)
     return deployment
 
@@ -59,7 +59,7 @@ def test_network_has_the_expected_objects(name: str) -> None:
     brian2 = session.load_brian2()
     c = case(name)
     deployment = compiled(c)
-    network = deployment.network(c.stimulus)
+    network = deployment.brian2_network(c.stimulus)
     assert isinstance(network, brian2.Network)
     synapses = [o for o in network.objects if isinstance(o, brian2.Synapses)]
     assert len(synapses) == len(c.netlist.projections)
@@ -76,13 +76,13 @@ def test_network_has_the_expected_objects(name: str) -> None:
 def test_user_runs_the_network_and_changes_one_weight() -> None:
     c = case("dense_spikes")
     deployment = compiled(c)
-    network = deployment.network(c.stimulus, membranes=["h"])
+    network = deployment.brian2_network(c.stimulus, membranes=["h"])
     deployment.simulate(network)
     record = deployment.record(network)
     want = expected(c.name)
     assert differences(want, record, ["x", "h", "out"], ["h", "sum"]) == []
 
-    changed = deployment.network(c.stimulus)
+    changed = deployment.brian2_network(c.stimulus)
     synapses = changed["h_to_out"]
     busy = {n: int(want.spikes[n][0].sum(axis=0).argmax()) for n in ("h", "out")}
     i, j = np.asarray(synapses.i[:]), np.asarray(synapses.j[:])
@@ -103,7 +103,7 @@ def test_network_runs_by_its_own_run_method() -> None:
     c = case("delay_2")
     deployment = compiled(c)
     target = brian2.prefs.codegen.target
-    network = deployment.network(c.stimulus)
+    network = deployment.brian2_network(c.stimulus)
     brian2.prefs.codegen.target = "numpy"
     try:
         network.run(deployment.plan.n_steps * deployment.plan.dt * brian2.second)
@@ -123,7 +123,7 @@ def test_names_that_are_no_identifiers_stay_apart() -> None:
         tuple(replace(o, population=names[o.population]) for o in c.netlist.outputs),
         c.netlist.timesteps,
     )
-    deployment = Brian2Target().compile(Artifact(netlist))
+    deployment = Brian2Target().compile(Network(netlist))
     assert isinstance(deployment, Brian2Deployment)
     objects = list(deployment.object_names.values())
     assert len(set(objects)) == 4
@@ -169,7 +169,7 @@ def test_empty_batch_and_wrong_stimulus() -> None:
     got = compiled(c).run({"x": c.stimulus["x"][:0]})
     assert got.spikes["h"].shape == (0, 12, 12)
     with pytest.raises(DataError, match="no samples"):
-        compiled(c).network({"x": c.stimulus["x"][:0]})
+        compiled(c).brian2_network({"x": c.stimulus["x"][:0]})
     with pytest.raises(DataError, match="shape"):
         compiled(c).run({"x": c.stimulus["x"][:, :3]})
 
@@ -177,7 +177,7 @@ def test_empty_batch_and_wrong_stimulus() -> None:
 def test_a_stopped_run_is_an_error() -> None:
     c = case("delay_1")
     deployment = compiled(c)
-    network = deployment.network(c.stimulus)
+    network = deployment.brian2_network(c.stimulus)
     brian2 = session.load_brian2()
     stop = brian2.NetworkOperation(lambda t: network.stop(), clock=network["a"].clock)
     network.add(stop)
@@ -194,7 +194,7 @@ def test_unproved_bounds_are_refused() -> None:
     violations = Brian2Target().check(longer, None, Brian2Target().complete_options({}))
     assert {v.where for v in violations} == {"edge", "top"}
     with pytest.raises(CapacityError, match=r"edge: worst-case 24-bit state over T = 13 steps"):
-        Brian2Target().compile(Artifact(longer))
+        Brian2Target().compile(Network(longer))
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_unproved_bounds_are_refused() -> None:
 )
 def test_wrong_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Brian2Target().compile(Artifact(case("delay_1").netlist), None, options)
+        Brian2Target().compile(Network(case("delay_1").netlist), None, options)
 
 
 def test_unavailable_names_reason_and_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,10 +338,10 @@ import logging, os, signal, sys, tempfile, warnings
 tempfile.tempdir = sys.argv[1]
 before = (sys.excepthook, signal.getsignal(signal.SIGINT), warnings.showwarning)
 import numpy as np
-from neurodeploy.ir.artifact import load_artifact
+from neurodeploy.network import load_network
 from neurodeploy.targets.brian2.target import Brian2Target
 assert Brian2Target.unavailable() is None and "brian2" not in sys.modules
-deployment = Brian2Target().compile(load_artifact(sys.argv[2]))
+deployment = Brian2Target().compile(load_network(sys.argv[2]))
 assert "brian2" not in sys.modules
 deployment.run({"x": np.ones((2, 12, 6), dtype=np.int64)})
 import brian2
@@ -360,7 +360,7 @@ def test_brian2_leaves_no_marks_on_the_process(tmp_path: Path, repository: Path)
     script = tmp_path / "script.py"
     script.write_text(MANNERS)
     (tmp_path / "tmp").mkdir()
-    save_artifact(Artifact(case("delay_1").netlist), tmp_path / "net.ndn")
+    save_network(Network(case("delay_1").netlist), tmp_path / "net.ndn")
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path / "tmp"), str(tmp_path / "net.ndn")],
         capture_output=True,
@@ -393,6 +393,6 @@ def test_equals_reference_on_other_numbers_of_steps() -> None:
     c = case("dense_spikes")
     short = replace(c.netlist, timesteps=5)
     stimulus = {"x": c.stimulus["x"][:, :5]}
-    got = Brian2Target().compile(Artifact(short)).run(stimulus)
+    got = Brian2Target().compile(Network(short)).run(stimulus)
     want = run_reference(short, stimulus)
     np.testing.assert_array_equal(got.spikes["h"], want.spikes["h"])

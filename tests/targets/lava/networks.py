@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.bounds import check_bounds, prove_bounds
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool, identity
 from neurodeploy.ir.geometry import Window
@@ -14,6 +13,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Po
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.network import Network
 from neurodeploy.targets.lava.target import LavaDeployment, LavaTarget
 
 Rng = np.random.Generator
@@ -21,7 +21,7 @@ SAMPLES = 3
 
 
 def compiled(netlist: IntegerNetlist, **options: object) -> LavaDeployment:
-    deployment = LavaTarget().compile(Artifact(netlist), None, options)
+    deployment = LavaTarget().compile(Network(netlist), None, options)
     assert isinstance(deployment, LavaDeployment)
     return deployment
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.encoding import Encoding
+from neurodeploy.network import Network
 from neurodeploy.targets.lava.sweeper import SHARED_MEMORY, kill, segments
 from neurodeploy.targets.lava.target import LavaTarget
 from tests.targets.lava.networks import chain
@@ -40,8 +40,8 @@ SAID = {
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("signals")
-    artifact = Artifact(chain(STEPS), {"in": Encoding("current", 9, 0.0, 1.0)})
-    LavaTarget().compile(artifact, None, {"samples_side_by_side": 1}).save(folder / "net.lava")
+    network = Network(chain(STEPS), {"in": Encoding("current", 9, 0.0, 1.0)})
+    LavaTarget().compile(network, None, {"samples_side_by_side": 1}).save(folder / "net.lava")
     x = np.random.default_rng(0).random((SAMPLES, 4)).astype(np.float32)
     np.savez(folder / "data.npz", x=x, y=np.zeros(SAMPLES, dtype=np.int64))
     return folder

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.boards.board import Board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.network import Network
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from tests.targets.truenorth.crossbar_nets import chain, raster, small_board
@@ -20,7 +20,7 @@ SMALL = small_board(axons=48, neurons=20)
 
 
 def compiled(net: IntegerNetlist, board: Board = SMALL, **options: Any) -> TrueNorthDeployment:
-    deployment = TrueNorthTarget().compile(Artifact(net), board, {"split": "exact", **options})
+    deployment = TrueNorthTarget().compile(Network(net), board, {"split": "exact", **options})
     assert isinstance(deployment, TrueNorthDeployment)
     return deployment
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.boards.board import Board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
@@ -24,7 +24,7 @@ from neurodeploy.targets.truenorth.split.rails import (
     sums_of,
 )
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
-from neurodeploy.verify.verification import verify_deployment
+from neurodeploy.verification.verification import verify_deployment
 from tests.targets.truenorth.crossbar_nets import (
     chain,
     dense,

@@ -11,16 +11,16 @@ import pytest
 
 from neurodeploy.errors import CapacityError, FileFormatError, UsageError
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.artifact import Artifact, load_artifact
 from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.report.deployment import deployment_json, render_compiled, render_fits
-from neurodeploy.report.verification import render_verification
+from neurodeploy.network import Network, load_network
+from neurodeploy.render.deployment import deployment_json, render_compiled, render_fits
+from neurodeploy.render.verification import render_verification
+from neurodeploy.stages.compile import check, stated
 from neurodeploy.targets.base import DEPLOYMENT_FILE, GIVEN_FILE, load_deployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
-from neurodeploy.verify.verification import verify_deployment
-from neurodeploy.workflow.compilation import check, stated
+from neurodeploy.verification.verification import verify_deployment
 from tests.targets.truenorth.crossbar_nets import (
     chain,
     dense,
@@ -98,11 +98,11 @@ def test_a_wrong_core_is_a_mismatch_and_not_a_deviation() -> None:
 
 def test_without_the_need_nothing_is_restated() -> None:
     net = chain([[3, -2, 1]], threshold=4)
-    artifact = Artifact(net)
-    deployment = TrueNorthTarget().compile(artifact, None, OPTIONS)
+    network = Network(net)
+    deployment = TrueNorthTarget().compile(network, None, OPTIONS)
     assert deployment.given is None
     assert deployment.restated is None
-    assert deployment.artifact is artifact
+    assert deployment.network is network
     assert "approximated" not in deployment.utilization()
     assert deployment_json(deployment)["restated"] is None
     found = verify_deployment(deployment, ["reference"], raster(net, 2))
@@ -112,8 +112,8 @@ def test_without_the_need_nothing_is_restated() -> None:
 
 def test_saved_with_what_was_given(tmp_path: Path) -> None:
     net = wide()
-    artifact = Artifact(net, provenance={"commands": ["x"]})
-    deployment = TrueNorthTarget().compile(artifact, SMALL, OPTIONS)
+    network = Network(net, provenance={"commands": ["x"]})
+    deployment = TrueNorthTarget().compile(network, SMALL, OPTIONS)
     shown = render_compiled(deployment, tmp_path / "net")
     assert "approximated: a in " in shown
     assert "(from proved bounds); deviation: measured by `neurodeploy verify`" in shown
@@ -121,12 +121,12 @@ def test_saved_with_what_was_given(tmp_path: Path) -> None:
     assert told["populations"][0]["population"] == "a"
     assert json.loads(json.dumps(told)) == told
     deployment.save(tmp_path / "net")
-    assert load_artifact(tmp_path / "net" / GIVEN_FILE).integer == net
+    assert load_network(tmp_path / "net" / GIVEN_FILE).integer == net
     loaded = load_deployment(tmp_path / "net")
     assert loaded.given is not None
     assert loaded.given.integer == net
     assert loaded.netlist == deployment.netlist
-    assert loaded.artifact.provenance["commands"] == ["x"]
+    assert loaded.network.provenance["commands"] == ["x"]
     assert loaded.restated == deployment.restated
     assert loaded.utilization() == deployment.utilization()
     stimulus = raster(net, 2)
@@ -143,7 +143,7 @@ def test_saved_with_what_was_given(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="damaged header; compile again"):
         load_deployment(tmp_path / "net")
 
-    exact = TrueNorthTarget().compile(Artifact(net), SMALL, {"split": "exact"})
+    exact = TrueNorthTarget().compile(Network(net), SMALL, {"split": "exact"})
     exact.save(tmp_path / "exact")
     assert not (tmp_path / "exact" / GIVEN_FILE).exists()
     assert load_deployment(tmp_path / "exact").given is None
@@ -183,10 +183,10 @@ def test_refusals() -> None:
 
 def test_check_tells_what_would_be_stated() -> None:
     net = chain(np.ones((2, 300), dtype=np.int64), threshold=9)
-    assert 'split="approximate"' in str(check(Artifact(net), "truenorth")[0])
-    assert check(Artifact(net), "truenorth", **OPTIONS) == []
-    told, found = stated(Artifact(net), "truenorth", **OPTIONS)
+    assert 'split="approximate"' in str(check(Network(net), "truenorth")[0])
+    assert check(Network(net), "truenorth", **OPTIONS) == []
+    told, found = stated(Network(net), "truenorth", **OPTIONS)
     assert not found
     assert "computes an approximation exactly: a in 2 chunks" in render_fits(
-        "truenorth", Artifact(net), told
+        "truenorth", Network(net), told
     )

@@ -9,10 +9,10 @@ import pytest
 
 from neurodeploy.errors import CapacityError, NetlistError
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.network import Network
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from tests.targets.truenorth.crossbar_nets import (
@@ -29,7 +29,7 @@ from tests.targets.truenorth.crossbar_nets import spike_input as spikes_in
 
 
 def compiled(net: IntegerNetlist, **options: Any) -> TrueNorthDeployment:
-    deployment = TrueNorthTarget().compile(Artifact(net), None, options)
+    deployment = TrueNorthTarget().compile(Network(net), None, options)
     assert isinstance(deployment, TrueNorthDeployment)
     return deployment
 

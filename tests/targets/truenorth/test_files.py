@@ -13,10 +13,10 @@ from safetensors.numpy import load_file, save_file
 
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.network import Network
 from neurodeploy.targets.base import load_deployment
 from neurodeploy.targets.truenorth.cores import ARRAY_FILE, JSON_FILE
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
@@ -34,7 +34,7 @@ BLOCKED_RUN = """
 import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        blocked = ("neurodeploy.ir", "neurodeploy.targets.base", "neurodeploy.energy")
+        blocked = ("neurodeploy.ir", "neurodeploy.targets.base", "neurodeploy.hardware.price")
         if name.startswith(blocked):
             raise ImportError("blocked: " + name)
 sys.meta_path.insert(0, Blocker())
@@ -77,7 +77,7 @@ def example() -> IntegerNetlist:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("truenorth") / "net"
-    TrueNorthTarget().compile(Artifact(example())).save(folder)
+    TrueNorthTarget().compile(Network(example())).save(folder)
     return folder
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.boards.board import load_board
 from neurodeploy.errors import BoardError, CapacityError, UsageError
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.hardware.boards.board import load_board
 from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.network import Network
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from tests.targets.truenorth.crossbar_nets import (
     chain,
@@ -163,7 +163,7 @@ def test_refused_by_name(case: str) -> None:
     found = check(net)
     assert any(re.search(pattern, line) for line in found), found
     with pytest.raises(CapacityError, match="target truenorth refuses") as caught:
-        TrueNorthTarget().compile(Artifact(net))
+        TrueNorthTarget().compile(Network(net))
     assert "\n" not in str(caught.value)
 
 
@@ -229,10 +229,10 @@ def test_another_kind_of_board_is_refused() -> None:
 
 def test_unknown_options() -> None:
     with pytest.raises(UsageError, match="no option 'splits'"):
-        TrueNorthTarget().compile(Artifact(chain([[1]])), None, {"splits": "exact"})
+        TrueNorthTarget().compile(Network(chain([[1]])), None, {"splits": "exact"})
     with pytest.raises(UsageError, match="split 'rough'; expected one of none, exact, approximate"):
-        TrueNorthTarget().compile(Artifact(chain([[1]])), None, {"split": "rough"})
+        TrueNorthTarget().compile(Network(chain([[1]])), None, {"split": "rough"})
     with pytest.raises(UsageError, match="max_ticks_per_step 0; expected a whole number from 1"):
-        TrueNorthTarget().compile(Artifact(chain([[1]])), None, {"max_ticks_per_step": 0})
+        TrueNorthTarget().compile(Network(chain([[1]])), None, {"max_ticks_per_step": 0})
     with pytest.raises(UsageError, match="fan_out 'trees'; expected one of auto"):
-        TrueNorthTarget().compile(Artifact(chain([[1]])), None, {"fan_out": "trees"})
+        TrueNorthTarget().compile(Network(chain([[1]])), None, {"fan_out": "trees"})

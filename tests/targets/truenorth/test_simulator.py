@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.boards.board import load_board
 from neurodeploy.errors import DataError, ExecutionError, FileFormatError
-from neurodeploy.ir.artifact import Artifact
+from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.network import Network
 from neurodeploy.targets.truenorth.cores import HOST, NOWHERE, Cores, HostLines
 from neurodeploy.targets.truenorth.simulator import CoreSimulator, components
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
@@ -205,7 +205,7 @@ def test_traffic_over_two_chips() -> None:
         [project("in", "a", dense([[1]])), project("a", "b", dense([[1]]))],
         4,
     )
-    deployment = TrueNorthTarget().compile(Artifact(net), two)
+    deployment = TrueNorthTarget().compile(Network(net), two)
     deployment.run({"in": np.ones((1, 4, 1), np.int64)})
     first, second = deployment.traffic().cores  # type: ignore[attr-defined]
     assert (first.chip, second.chip) == (0, 1)
@@ -220,7 +220,7 @@ def test_traffic_of_a_two_layer_net_to_the_digit() -> None:
         [project("in", "a", dense([[2, 0], [2, 1]])), project("a", "b", dense([[1, 1]]))],
         4,
     )
-    deployment = TrueNorthTarget().compile(Artifact(net))
+    deployment = TrueNorthTarget().compile(Network(net))
     with pytest.raises(ExecutionError, match="call run"):
         deployment.traffic()  # type: ignore[attr-defined]
     spikes = np.zeros((2, 4, 2), np.int64)

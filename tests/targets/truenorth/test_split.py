@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from neurodeploy.boards.board import Board
-from neurodeploy.energy.estimate import estimate
 from neurodeploy.errors import CapacityError, NetlistError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.price.estimate import estimate
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.artifact import Artifact
 from neurodeploy.ir.connectivity import Conv, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.network import Network
 from neurodeploy.targets.base import load_deployment
 from neurodeploy.targets.truenorth.cores import ARRAY_FILE
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
@@ -188,7 +188,7 @@ def test_time_is_told_in_ticks() -> None:
     # The inputs arrive in tick 1, "a" compares a burst later, "out" one tick after it.
     assert used["ticks_per_sample"] == (net.timesteps - 1) * period + 1 + burst + 1 + 1
     assert used["inference_s"] == pytest.approx(used["ticks_per_sample"] * 1e-3)
-    whole = TrueNorthTarget().compile(Artifact(net), None, {"split": "exact"}).utilization()
+    whole = TrueNorthTarget().compile(Network(net), None, {"split": "exact"}).utilization()
     assert (whole["ticks_per_step"], whole["ticks_per_sample"]) == (1, net.timesteps + 2)
 
 
@@ -340,4 +340,4 @@ def _grid(board: Board) -> dict[str, Any]:
 
 def test_without_the_option_the_refusal_names_it() -> None:
     with pytest.raises(CapacityError, match='or compile with split="exact"'):
-        TrueNorthTarget().compile(Artifact(wide()), SMALL)
+        TrueNorthTarget().compile(Network(wide()), SMALL)

@@ -1,0 +1,1 @@
+"""Thresholds and corrections from calibration samples, on the spikes that really arrive."""

@@ -1,0 +1,1 @@
+"""From the source graph to the activation graph: what will spike, and its affine input."""

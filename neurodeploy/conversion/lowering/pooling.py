@@ -1,0 +1,167 @@
+"""Pooling: averages are linear, maxima are populations of their own or many plain neurons."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.conversion.lowering.activation_graph import PoolLayer, Rewrite
+from neurodeploy.conversion.lowering.affine import Affine, population_term
+from neurodeploy.conversion.lowering.context import Blocks, Lowering, refuse
+from neurodeploy.ir import neurons
+from neurodeploy.ir.connectivity import Connectivity, Sparse, SumPool
+from neurodeploy.ir.geometry import Window
+from neurodeploy.source import analog
+from neurodeploy.source.analog import AnalogNode
+
+
+def average(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    """Average pooling: an expression, and a population of it where the options want one."""
+    op: Any = node.op
+    divisors = op.divisors(lowering.graph.input_shapes(node.name)[0])
+    pooled = []
+    for block in taken[0]:
+        window = _pool_window(op, block.shape, (1,) * len(op.kernel))
+        layer: Connectivity = SumPool(np.ones(block.shape[0]), window)
+        if (divisors == divisors.flat[0]).all():
+            affine = block.mapped(layer.with_weight(layer.weight / divisors.flat[0]), node.name)
+        else:
+            post, pre, weight = layer.to_coo()
+            per_synapse = np.broadcast_to(1.0 / divisors, layer.post_shape).reshape(-1)[post]
+            shares = Sparse(weight * per_synapse, post, pre, layer.pre_shape, layer.post_shape)
+            affine = block.mapped(shares, node.name)
+        pooled.append(affine)
+    choice = lowering.options.average_pooling
+    is_global = math.prod(node.shape[1:]) == 1
+    if choice == "fold" or (choice == "auto" and is_global):
+        return tuple(pooled)
+    source = node.name if len(pooled) == 1 else None
+    # What may be negative cannot spike; it folds into the next layer, which is always exact.
+    return tuple(
+        lowering.populate(a, node.name, source) if lowering.is_non_negative(a) else a
+        for a in pooled
+    )
+
+
+def _pool_window(op: Any, shape: tuple[int, ...], dilation: tuple[int, ...]) -> Window:
+    """The window, with ``ceil_mode`` as padding after the end."""
+    out = op.output_shape((shape,))[1:]
+    pads = []
+    for n, o, k, s, p, d in zip(
+        shape[1:], out, op.kernel, op.stride, op.padding, dilation, strict=True
+    ):
+        pads.append((p, max(0, (o - 1) * s + d * (k - 1) + 1 - n - p)))
+    return Window(shape[1:], op.kernel, op.stride, tuple(pads), dilation)
+
+
+def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    """Max-pooling: a population of its own, or a tree of plain neurons."""
+    op: Any = node.op
+    rectifier = _commuting_rectifier(lowering, node)
+    pooled = []
+    for block in taken[0]:
+        rectified = lowering.is_non_negative(block) or _is_sum(block)
+        operand = _maximum_operand(lowering, block, node, None if rectified else rectifier)
+        window = _pool_window(op, block.shape, op.dilation)
+        if lowering.options.max_pooling == "identity":
+            model = neurons.MaxPool(block.shape[0], window)
+            affine = _maximum_by_identity(lowering, operand, window, node)
+            lowering.rewrites.append(Rewrite(node.name, operand, model, affine))
+            if lowering.options.spiking_maximum:
+                if not lowering.is_non_negative(operand):
+                    raise refuse(
+                        node,
+                        "its input may be negative, and this method codes what is not; pool "
+                        "rectified activations, or use another method (graded)",
+                    )
+                source = node.name if len(taken[0]) == 1 else None
+                affine = lowering.rectify(affine, node.name, source)
+            pooled.append(affine)
+            continue
+        rule: neurons.PoolRule = "winner" if lowering.options.max_pooling == "winner" else "maximum"
+        signed = not lowering.is_non_negative(replace(operand, bias=np.zeros(operand.shape)))
+        model = neurons.MaxPool(block.shape[0], window, rule, signed)
+        # Rectified before the pooling, the pool codes what comes after the activation.
+        codes = node.name if rectified or rectifier is None else rectifier.name
+        constant = operand.bias.reshape(block.shape[0], -1)[:, 0]
+        source = codes if len(taken[0]) == 1 and not constant.any() else None
+        bare = replace(operand, bias=np.zeros(operand.shape))
+        layer = PoolLayer(lowering.unique(node.name), bare, model, source)
+        lowering.layers.append(layer)
+        if not signed:
+            lowering.ceiling[layer.name] = max(
+                lowering.ceiling[term.source] for term in operand.terms
+            )
+        pooled.append(population_term(layer.name, layer.shape).shifted(constant))
+    return tuple(pooled)
+
+
+def _is_sum(block: Affine) -> bool:
+    """Whether it adds up populations element by element, each channel with one weight."""
+    rows = block.bias.reshape(block.shape[0], -1)
+    return bool((rows == rows[:, :1]).all()) and all(
+        term.connectivity is None
+        and term.source_shape == block.shape
+        and bool((np.ptp(term.scale.reshape(block.shape[0], -1), axis=1) == 0).all())
+        for term in block.terms
+    )
+
+
+def _commuting_rectifier(lowering: Lowering, node: AnalogNode) -> AnalogNode | None:
+    """The activation that is all that ever sees a maximum: it may as well come first."""
+    consumers = lowering.graph.consumers(node.name)
+    rectifiers = [c for c in consumers if isinstance(c.op, analog.ReLU | analog.Clip)]
+    if node.name in lowering.graph.outputs or len(rectifiers) < len(consumers):
+        return None
+    # The widest of several leaves something for the others to clip.
+    return max(rectifiers, key=lambda c: getattr(c.op, "maximum", math.inf), default=None)
+
+
+def _maximum_operand(
+    lowering: Lowering, block: Affine, node: AnalogNode, rectifier: AnalogNode | None
+) -> Affine:
+    name = f"{node.name}_in"
+    if rectifier is not None:
+        # max and ReLU commute, so rectifying first changes nothing that is used.
+        limit = rectifier.op.maximum if isinstance(rectifier.op, analog.Clip) else None
+        return lowering.rectify(block, name, None, limit)
+    if _is_sum(block):
+        return block
+    if not lowering.is_non_negative(block):
+        raise refuse(
+            node,
+            "its input may be negative and a spike cannot; put the activation before the pooling",
+        )
+    whole = len(lowering.tensors[node.inputs[0]]) == 1
+    return lowering.rectify(block, name, node.inputs[0] if whole else None)
+
+
+def _maximum_by_identity(
+    lowering: Lowering, population: Affine, window: Window, node: AnalogNode
+) -> Affine:
+    """``max(a, b) = b + relu(a - b)``, as a balanced tree over the taps of the window."""
+    channels = population.shape[0]
+    cells = window.pad(np.arange(math.prod(window.input_size)).reshape(window.input_size), -1)
+    area = math.prod(window.input_size)
+    out_shape = (channels, *window.output_size)
+    candidates = []
+    taps = np.stack([cells[where].reshape(-1) for _, where in window.taps()])
+    # A padded cell must not win: another cell of its window stands in for it.
+    real = np.take_along_axis(taps, (taps >= 0).argmax(axis=0)[None], axis=0)
+    for cell in np.where(taps >= 0, taps, real):
+        offset = np.arange(channels)[:, None]
+        post = (offset * cell.size + np.arange(cell.size)).reshape(-1)
+        pre = (offset * area + cell).reshape(-1)
+        pick = Sparse(np.ones(post.size), post, pre, population.shape, out_shape)
+        candidates.append(population.mapped(pick, node.name))
+    while len(candidates) > 1:
+        paired = []
+        for a, b in zip(candidates[::2], candidates[1::2], strict=False):
+            difference = a.plus(b.scaled(np.array(-1.0)))
+            excess = lowering.populate(difference, f"{node.name}_max", None)
+            paired.append(b.plus(excess))
+        candidates = paired + candidates[len(paired) * 2 :]
+    return candidates[0]

@@ -1,0 +1,166 @@
+"""What a conversion method is, and the pipeline that runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Protocol
+
+from neurodeploy.conversion.calibration.refinement import (
+    Refinement,
+    Simulate,
+    n_refinement_samples,
+    refine,
+)
+from neurodeploy.conversion.calibration.silence import SilentChannels, silent_channels
+from neurodeploy.conversion.calibration.thresholds import Calibration
+from neurodeploy.conversion.lowering.activation_graph import (
+    ActivationGraph,
+    InputLayer,
+    OutputLayer,
+)
+from neurodeploy.conversion.lowering.context import LoweringOptions
+from neurodeploy.conversion.lowering.operators import lower
+from neurodeploy.errors import ConversionError, NetlistError
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.encoding import EncoderName, Encoding, encode
+from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.ir.record import Progress
+from neurodeploy.source.analog import AnalogGraph
+
+CALIBRATION_BATCH = 32
+
+
+class ConversionMethod(Protocol):
+    """A frozen dataclass whose fields are the method's options, and so the command line's.
+
+    ``timesteps`` is one of them. ``emits`` is what its spikes carry, ``encoders`` what may make its
+    input, ``default_input`` the one of them that does unless told. Calling it builds the netlist
+    from the layers and what calibration saw.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    emits: ClassVar[Literal["binary", "signed", "graded"]]
+    default_input: ClassVar[str]
+    encoders: ClassVar[tuple[EncoderName, ...]]
+
+    @property
+    def timesteps(self) -> int:
+        """T."""
+
+    @property
+    def lowering(self) -> LoweringOptions:
+        """Which populations the method wants."""
+
+    @property
+    def refinements(self) -> tuple[Refinement, ...]:
+        """What is calibrated on real spikes once the netlist is built; none: nothing."""
+
+    def __call__(
+        self,
+        graph: ActivationGraph,
+        calibration: Calibration,
+        encodings: Mapping[str, Encoding],
+    ) -> RealNetlist:
+        """Build the netlist."""
+
+
+def convert_graph(
+    graph: AnalogGraph,
+    method: ConversionMethod,
+    samples: AnyArray | Mapping[str, AnyArray],
+    encoding: Encoding,
+    simulate: Simulate,
+    *,
+    indices: IntArray | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[RealNetlist, dict[str, Encoding], tuple[SilentChannels, ...]]:
+    """Convert an analog graph.
+
+    Parameters
+    ----------
+    graph : AnalogGraph
+    method : ConversionMethod
+    samples : array ``[N, *shape]``, or mapping
+        Calibration samples in raw units; by input where there are several.
+    encoding : Encoding
+        Of every input; each after the first draws from a seed of its own.
+    simulate : callable
+        Runs real-valued netlists, for refinement.
+    indices : int64 array ``[N]``, optional
+        Of the samples in their data set; 0, 1, ... by default.
+    seed : int
+        Of the positions at which calibration looks.
+
+    Returns
+    -------
+    netlist, encodings by input population, channels that calibration left silent
+
+    Raises
+    ------
+    UnsupportedLayerError, ConversionError
+    """
+    layers = lower(graph, method.lowering)
+    inputs = by_population(layers, samples)
+    n_samples = min(map(len, inputs.values()))
+    calibration = Calibration(layers, n_samples, seed)
+    for start in range(0, n_samples, CALIBRATION_BATCH):
+        calibration.add({n: v[start : start + CALIBRATION_BATCH] for n, v in inputs.items()})
+        if progress is not None:
+            progress(min(start + CALIBRATION_BATCH, n_samples), n_samples)
+    encodings = {n: replace(encoding, seed=encoding.seed + i) for i, n in enumerate(inputs)}
+    try:
+        netlist = method(layers, calibration, encodings)
+    except NetlistError as error:
+        reason = f"method {type(method).__name__} broke the netlist: {error}"
+        raise ConversionError(reason) from error
+    netlist = _with_means(netlist, layers, calibration)
+    if method.refinements:
+        n_seen = min(n_refinement_samples(netlist), n_samples)
+        seen = {n: v[:n_seen] for n, v in inputs.items()}
+        known = None if indices is None else indices[:n_seen]
+        stimulus = {n: encode(encodings[n], v, netlist.timesteps, known) for n, v in seen.items()}
+        netlist = refine(
+            netlist,
+            layers,
+            seen,
+            stimulus,
+            simulate,
+            method.refinements,
+            progress=progress,
+        )
+    return netlist, encodings, silent_channels(layers, calibration.maxima)
+
+
+def _with_means(
+    netlist: RealNetlist, layers: ActivationGraph, calibration: Calibration
+) -> RealNetlist:
+    """The netlist whose populations know the mean of the layer that they code alone."""
+    known = {layer.name: layer for layer in layers.layers if not isinstance(layer, OutputLayer)}
+    populations = tuple(
+        replace(p, mean=calibration.mean(p.name))
+        if p.name in known and p.shape == known[p.name].shape
+        else p
+        for p in netlist.populations
+    )
+    return replace(netlist, populations=populations)
+
+
+def by_population(
+    layers: ActivationGraph, samples: AnyArray | Mapping[str, AnyArray]
+) -> dict[str, AnyArray]:
+    """Samples by input population, from those by input of the source network (or of its only one).
+
+    Raises
+    ------
+    ConversionError
+        If the samples are for other inputs.
+    """
+    inputs = [layer for layer in layers.layers if isinstance(layer, InputLayer)]
+    named = samples if isinstance(samples, Mapping) else {inputs[0].source: samples}
+    if {layer.source for layer in inputs} != set(named):
+        raise ConversionError(
+            f"samples for inputs {sorted(named)}; the network takes {[i.source for i in inputs]}"
+        )
+    return {layer.name: named[layer.source] for layer in inputs}

@@ -1,0 +1,1 @@
+"""The conversion methods, one a file, and what they have in common."""

@@ -1,0 +1,365 @@
+"""The native engine: runs a program over samples, a thread for each part of them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from threading import Event, Lock
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import UnknownNameError, UsageError
+from neurodeploy.execution.native import structures
+from neurodeploy.execution.native.library import Library
+from neurodeploy.execution.native.program import build_program
+from neurodeploy.execution.order import channels_first, channels_last
+from neurodeploy.execution.summary import Summary
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.netlist import IntegerNetlist, Population
+from neurodeploy.ir.neurons import Input, MaxPool, Neuron
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.numerics.threads import default_threads
+
+# Samples that one call takes: few enough that threads end together, and progress is seen.
+MOST_SAMPLES = 16
+
+
+class NativeEngine:
+    """Executes one integer netlist by the native library; equals the reference bit for bit.
+
+    Parameters
+    ----------
+    netlist : IntegerNetlist
+    library : Library
+    timesteps : int, optional
+        T; the netlist's own by default.
+    batch_size : int, optional
+        Samples that one call takes; never changes a result.
+    threads : int, optional
+        Samples are shared among so many; never changes a result.
+
+    Raises
+    ------
+    CapacityError
+        If a state is not proved to fit.
+    UsageError
+        For a batch or threads below 1.
+    """
+
+    def __init__(
+        self,
+        netlist: IntegerNetlist,
+        library: Library,
+        timesteps: int | None = None,
+        *,
+        batch_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"engine: batch_size {batch_size}; expected at least 1")
+        if threads is not None and threads < 1:
+            raise UsageError(f"engine: threads {threads}; expected at least 1")
+        self.netlist, self.library = netlist, library
+        self.timesteps = netlist.window(timesteps)
+        self.batch_size, self.threads = batch_size, threads
+        self.program = build_program(netlist, self.timesteps)
+        self._spare: list[int] = []
+        self._lock = Lock()
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Kernel of every projection, by its label."""
+        labels = (q.label for q in self.netlist.projections)
+        return dict(zip(labels, self.program.paths, strict=True))
+
+    def run(
+        self,
+        stimulus: Stimulus,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> RunRecord:
+        """Run and keep rasters; see :func:`neurodeploy.execution.run_engine`."""
+        values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
+        wanted = self._known(self.netlist.by_name if record is None else record)
+        decoded = {o.population for o in self.netlist.outputs if o.reads_membrane}
+        watched = self._known(membranes) | decoded
+        spikes: dict[str, AnyArray] = {}
+        traces: dict[str, AnyArray] = {}
+        for population in self.netlist.populations:
+            name, shape = population.name, (batch, self.timesteps, *population.shape)
+            if name in values:
+                given = values[name]
+                if name in wanted:
+                    current = population.is_current_input
+                    spikes[name] = (
+                        np.repeat(given[:, None], self.timesteps, axis=1) if current else given
+                    )
+            elif name in wanted:
+                spikes[name] = np.zeros(shape, dtype=np.int64)
+            if name in watched:
+                traces[name] = np.zeros(shape, dtype=np.int64)
+
+        def fill(population: Population, want: structures.Wanted) -> None:
+            if population.name in spikes and not isinstance(population.model, Input):
+                want.raster = spikes[population.name].ctypes.data
+            if population.name in traces:
+                want.trace = traces[population.name].ctypes.data
+
+        self._execute(values, batch, self._n_threads(batch), [fill], progress)
+        return RunRecord(self.timesteps, spikes, traces)
+
+    def summarize(
+        self,
+        stimulus: Stimulus,
+        *,
+        rates: Collection[str] = (),
+        active: Collection[str] = (),
+        totals: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> Summary:
+        """Run and keep totals only; see :class:`neurodeploy.execution.pytorch.engine.Engine`."""
+        values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
+        kept = _Totals(self.netlist, self.timesteps, values, batch, self._known(rates))
+        summed = self._known(totals)
+        counted = self._known(active) - {p.name for p in self.netlist.inputs}
+        # One of its own for each thread: none adds to what another one adds to.
+        threads = self._n_threads(batch)
+        parts = [_ThreadTotals(self.netlist, summed, counted) for _ in range(threads)]
+
+        def filler(part: _ThreadTotals) -> Any:
+            def fill(population: Population, want: structures.Wanted) -> None:
+                kept.fill(population, want)
+                part.fill(population, want)
+
+            return fill
+
+        self._execute(values, batch, threads, [filler(part) for part in parts], progress)
+        return kept.summary(parts)
+
+    def _known(self, names: Collection[str]) -> set[str]:
+        for name in names:
+            if name not in self.netlist.by_name:
+                raise UnknownNameError("population", name, self.netlist.by_name)
+        return set(names)
+
+    def _n_threads(self, batch: int) -> int:
+        return max(1, min(self.threads or default_threads(), batch))
+
+    def _execute(
+        self,
+        values: dict[str, IntArray],
+        batch: int,
+        threads: int,
+        fillers: list[Any],
+        progress: Progress | None,
+    ) -> None:
+        """All samples. ``fillers`` say what is wanted: one for all threads, or one for each."""
+        given = [_own_values(values[p.name], p) for p in self.program.inputs]
+        pointers = (ctypes.c_void_p * max(len(given), 1))(*(a.ctypes.data for a in given))
+        populations = [*self.program.members, *self.program.inputs]
+        wanted = []
+        for fill in fillers:
+            array = (structures.Wanted * len(populations))()
+            for population, want in zip(populations, array, strict=True):
+                fill(population, want)
+            wanted.append(array)
+        size = self.batch_size or min(MOST_SAMPLES, -(-batch // threads)) or 1
+        parts: Iterator[int] = iter(range(0, batch, size))
+        taking, stopped, done = Lock(), Event(), 0
+
+        def work(thread: int) -> None:
+            nonlocal done
+            mine = wanted[thread % len(wanted)]
+            with self._workspace() as workspace:
+                while True:
+                    with taking:
+                        first = next(parts, None)
+                    if first is None or stopped.is_set():
+                        return
+                    last = min(first + size, batch)
+                    self._call(workspace, pointers, mine, first, last)
+                    with taking:
+                        done += last - first
+                        if progress is not None:
+                            progress(done, batch)
+
+        if threads == 1:
+            work(0)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for finished in as_completed([pool.submit(work, i) for i in range(threads)]):
+                    finished.result()
+            finally:
+                # After an error or Ctrl-C nobody waits for the other samples.
+                stopped.set()
+
+    def _call(self, workspace: int, pointers: Any, wanted: Any, first: int, last: int) -> None:
+        failed = self.library.functions.nd_run(
+            self.library.isa,
+            ctypes.byref(self.program.structure),
+            workspace,
+            pointers,
+            wanted,
+            first,
+            last,
+        )
+        if failed:
+            raise MemoryError(f"{self.netlist.name}: no memory for the events of a sample")
+
+    @contextmanager
+    def _workspace(self) -> Iterator[int]:
+        with self._lock:
+            workspace = self._spare.pop() if self._spare else None
+        if workspace is None:
+            structure = ctypes.byref(self.program.structure)
+            workspace = self.library.functions.nd_workspace_new(structure)
+            if not workspace:
+                raise MemoryError(f"{self.netlist.name}: no memory for the engine's rasters")
+        try:
+            yield workspace
+        finally:
+            with self._lock:
+                self._spare.append(workspace)
+
+    def __del__(self) -> None:
+        # Taken out one by one: a shallow copy of this engine has the same list.
+        spare = getattr(self, "_spare", [])
+        while spare:
+            self.library.functions.nd_workspace_free(spare.pop())
+
+
+def _own_values(values: IntArray, population: Population) -> AnyArray:
+    """A stimulus in the engine's order, in 32 bits."""
+    own = channels_last(values.astype(np.int32), population.shape)
+    return np.ascontiguousarray(own)
+
+
+class _Totals:
+    """What all threads write into places of their own samples."""
+
+    def __init__(
+        self,
+        netlist: IntegerNetlist,
+        timesteps: int,
+        values: Mapping[str, IntArray],
+        batch: int,
+        rates: set[str],
+    ) -> None:
+        self.netlist, self.T, self.batch = netlist, timesteps, batch
+        self.values = values
+        self.rated = rates
+        self.decode = {o.population: o.decode for o in netlist.outputs}
+        self.per_sample: dict[str, IntArray] = {}
+        self.rates: dict[str, AnyArray] = {}
+        self.rasters: dict[str, AnyArray] = {}
+        self.moved: dict[str, AnyArray] = {}
+        self.keep: list[AnyArray] = []
+        for population in netlist.populations:
+            name, shape = population.name, population.shape
+            if _emits(population):
+                self.per_sample[name] = np.zeros(batch, dtype=np.int64)
+                if name in rates:
+                    self.rates[name] = np.zeros((batch, *shape), dtype=np.int64)
+            watched = (name in rates and not _emits(population)) or (
+                self.decode.get(name, "counts") != "counts"
+            )
+            if watched:
+                self.moved[name] = np.zeros((batch, timesteps, *shape), dtype=np.int64)
+            if self.decode.get(name) == "counts" and not isinstance(population.model, Input):
+                self.rasters[name] = np.zeros((batch, timesteps, *shape), dtype=np.int64)
+
+    def fill(self, population: Population, want: structures.Wanted) -> None:
+        """Where results of a population go."""
+        name = population.name
+        if name in self.per_sample:
+            want.per_sample = self.per_sample[name].ctypes.data
+        if name in self.rates:
+            want.rates = self.rates[name].ctypes.data
+            gain = population.rate_gain
+            if gain:
+                array = np.array(gain, dtype=np.int64)
+                self.keep.append(array)
+                want.rate_gain = array.ctypes.data
+        if name in self.moved:
+            want.trace = self.moved[name].ctypes.data
+        if name in self.rasters:
+            want.raster = self.rasters[name].ctypes.data
+
+    def summary(self, parts: list[_ThreadTotals]) -> Summary:
+        """Everything in the order of shapes."""
+        traces: dict[str, AnyArray] = {}
+        rates: dict[str, AnyArray] = {}
+        for name, values in self.moved.items():
+            values -= self.netlist.by_name[name].origin
+            if name in self.decode:
+                traces[name] = values
+        for name, raster in self.rasters.items():
+            traces[name] = np.cumsum(raster, axis=1)
+        for population in self.netlist.inputs:
+            if population.name in self.decode:
+                given = self.values[population.name]
+                if population.is_current_input:
+                    given = np.repeat(given[:, None], self.T, axis=1)
+                traces[population.name] = np.cumsum(given, axis=1)
+        for name in self.rated:
+            rates[name] = self.rates[name] if name in self.rates else self.moved[name][:, -1]
+        joined = _ThreadTotals.join(parts)
+
+        def by_shape(values: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+            shapes = {p.name: p.shape for p in self.netlist.populations}
+            return {n: channels_first(v, shapes[n]).copy() for n, v in values.items()}
+
+        return Summary(
+            self.T,
+            self.batch,
+            {name: traces[name] for name in self.decode},
+            by_shape(joined.spikes),
+            self.per_sample,
+            by_shape(joined.payload),
+            rates,
+            by_shape(joined.active),
+        )
+
+
+class _ThreadTotals:
+    """Totals per neuron, in the engine's order, of one thread."""
+
+    def __init__(self, netlist: IntegerNetlist, summed: set[str], counted: set[str]) -> None:
+        asked = [p for p in netlist.populations if _emits(p) and p.name in summed]
+        self.spikes = {p.name: np.zeros(p.size, dtype=np.int64) for p in asked}
+        self.payload = {p.name: np.zeros(p.size, dtype=np.int64) for p in asked}
+        self.active = {n: np.zeros(netlist.by_name[n].size, dtype=np.int64) for n in counted}
+
+    def fill(self, population: Population, want: structures.Wanted) -> None:
+        """Where totals of a population go."""
+        name = population.name
+        if name in self.spikes:
+            want.spikes = self.spikes[name].ctypes.data
+            want.payload = self.payload[name].ctypes.data
+        if name in self.active:
+            want.active = self.active[name].ctypes.data
+
+    @staticmethod
+    def join(parts: list[_ThreadTotals]) -> _ThreadTotals:
+        """The first one, with the others added."""
+        joined = parts[0]
+        for part in parts[1:]:
+            for mine, theirs in (
+                (joined.spikes, part.spikes),
+                (joined.payload, part.payload),
+                (joined.active, part.active),
+            ):
+                for name, values in theirs.items():
+                    mine[name] += values
+        return joined
+
+
+def _emits(population: Population) -> bool:
+    model = population.model
+    return isinstance(model, Input | MaxPool) or (isinstance(model, Neuron) and model.fires)

@@ -1,0 +1,454 @@
+"""An integer netlist as a program of the native engine: proofs, paths, memory.
+
+Everything that the C code trusts is decided here: widths of states from the proved bounds, of sums
+from the proved intervals of rows, and every index.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import CapacityError
+from neurodeploy.execution.components import components
+from neurodeploy.execution.native import structures
+from neurodeploy.execution.native.links import INT16, aligned, plan_link, window_cells
+from neurodeploy.execution.order import channels_last, grid
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
+from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
+from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool
+
+NARROW = 2**31
+WIDE = 2**44
+"""Where the intervals of :mod:`neurodeploy.ir.bounds` stop growing: nothing is proved beyond."""
+
+QUOTIENTS = 2**22
+"""Below it, quotients of 32 bits are one step of integers away from those of floats."""
+
+NEURON, POOL_MAXIMUM, POOL_WINNER = 0, 1, 2
+
+
+@dataclass(slots=True)
+class NativeProgram:
+    """A program in memory, and what Python has to know of it.
+
+    ``members`` are the populations that compute, in the order of ``nd_wanted``; ``inputs`` follow
+    them. ``paths`` tells for every projection, in the netlist's order, the kernel that it takes.
+    """
+
+    structure: structures.Program
+    members: list[Population]
+    inputs: list[Population]
+    paths: list[str]
+    wide: bool
+    merged: int
+    keep: list[Any] = field(default_factory=list)
+
+
+def build_program(netlist: IntegerNetlist, timesteps: int) -> NativeProgram:
+    """Compile a netlist.
+
+    Raises
+    ------
+    CapacityError
+        If a state or a payload is not proved to fit.
+    """
+    return _Builder(netlist, timesteps).build()
+
+
+@dataclass(slots=True)
+class _Stage:
+    """Populations of one input; signs against the weights of the first."""
+
+    names: list[str]
+    signs: list[int]
+
+
+@dataclass(slots=True)
+class _Component:
+    stages: list[_Stage]
+    cycle: bool
+
+    def heard(self, netlist: IntegerNetlist) -> set[str]:
+        """Populations outside that any of its stages reads."""
+        own = {name for stage in self.stages for name in stage.names}
+        first = [stage.names[0] for stage in self.stages]
+        return {q.pre for name in first for q in netlist.incoming[name]} - own
+
+
+class _Builder:
+    def __init__(self, netlist: IntegerNetlist, timesteps: int) -> None:
+        self.netlist, self.T = netlist, timesteps
+        self.bounds = prove_bounds(netlist, timesteps)
+        self.keep: list[Any] = []
+        self.wide = self._is_wide()
+        self.state: Any = np.int64 if self.wide else np.int32
+        self.delay = {
+            id(q): d for q, d in zip(netlist.projections, netlist.schedule.delays, strict=True)
+        }
+        self.plans = {
+            id(q): plan_link(q, *self._payload(netlist.by_name[q.pre])) for q in netlist.projections
+        }
+        self.component_of: Mapping[str, int] = {}
+
+    def build(self) -> NativeProgram:
+        """Order, slots, structures."""
+        self.component_of, ordered = components(self.netlist)
+        ordered = [
+            names
+            for names in ordered
+            if not isinstance(self.netlist.by_name[names[0]].model, Input)
+        ]
+        found = self._grouped(ordered)
+        slots = self._slots(found)
+        members: list[Population] = []
+        built = []
+        for component in found:
+            parts = [self._stage(stage, slots) for stage in component.stages]
+            members += [self.netlist.by_name[n] for s in component.stages for n in s.names]
+            built.append(
+                structures.Component(
+                    n_stages=len(parts),
+                    cycle=component.cycle,
+                    stages=self._array(structures.Stage, parts),
+                )
+            )
+        inputs = [
+            structures.Input(
+                slot=slots.of[p.name],
+                current=p.is_current_input,
+                rows=grid(p.shape)[0],
+                width=grid(p.shape)[1],
+                channels=p.shape[0],
+            )
+            for p in self.netlist.inputs
+        ]
+        structure = structures.Program(
+            timesteps=self.T,
+            wide=self.wide,
+            n_slots=len(slots.entries),
+            slot_entries=self._pointer(np.array(slots.entries, dtype=np.int64)),
+            n_inputs=len(inputs),
+            n_components=len(built),
+            n_members=len(members),
+            inputs=self._array(structures.Input, inputs),
+            components=self._array(structures.Component, built),
+            binary_slots=self._pointer(np.array(slots.binary, dtype=np.int64)),
+        )
+        return NativeProgram(
+            structure,
+            members,
+            list(self.netlist.inputs),
+            [self.plans[id(q)].path for q in self.netlist.projections],
+            self.wide,
+            sum(len(stage.names) - 1 for component in found for stage in component.stages),
+            self.keep,
+        )
+
+    def _is_wide(self) -> bool:
+        wide = False
+        for population in self.netlist.populations:
+            name = population.name
+            low, high = self._payload(population)
+            if max(-low, high) >= NARROW:
+                raise CapacityError(
+                    f"{name}: worst-case payload {max(-low, high)} is not proved below {NARROW}, "
+                    "the engine's range; use fewer time steps, fewer weight bits or smaller inputs"
+                )
+            if population.size * self.T + 1 >= 2**32:
+                raise CapacityError(
+                    f"{name}: {population.size} neurons over {self.T} steps exceed {2**32 - 1} "
+                    "neuron-steps of one sample; use fewer time steps"
+                )
+            proved = self.bounds.get(name)
+            if proved is None:
+                continue
+            largest = _largest_state(population, proved, self.T)
+            if largest >= WIDE:
+                raise CapacityError(
+                    f"{name}: worst-case state {largest} is not proved below {WIDE}, the engine's "
+                    "exact range; use fewer time steps, fewer weight bits or smaller inputs"
+                )
+            wide |= largest >= NARROW or _largest_spike(population) >= QUOTIENTS
+        return wide
+
+    def _payload(self, population: Population) -> tuple[int, int]:
+        if isinstance(population.model, Input):
+            return spike_range(population)
+        proved = self.bounds[population.name]
+        return proved.spike_low, proved.spike_high
+
+    def _is_binary(self, population: Population) -> bool:
+        """Whether its spikes carry nothing: 1 is all that it ever emits."""
+        return self._payload(population) == (0, 1)
+
+    def _grouped(self, ordered: Sequence[Sequence[str]]) -> list[_Component]:
+        """Components as stages; populations that hear the same, or its negative, share one."""
+        found: list[_Component] = []
+        known: dict[object, tuple[_Stage, int]] = {}
+        for names in ordered:
+            cycle = any(self._is_inner(q) for name in names for q in self.netlist.incoming[name])
+            if cycle:
+                found.append(_Component([_Stage([name], [1]) for name in names], True))
+                continue
+            key, sign = self._heard(names[0])
+            if key in known:
+                stage, first_sign = known[key]
+                stage.names.append(names[0])
+                stage.signs.append(sign * first_sign)
+                continue
+            stage = _Stage([names[0]], [1])
+            if key is not None:
+                known[key] = stage, sign
+            found.append(_Component([stage], False))
+        return found
+
+    def _is_inner(self, projection: IntegerProjection) -> bool:
+        return self.component_of[projection.pre] == self.component_of[projection.post]
+
+    def _heard(self, name: str) -> tuple[object, int]:
+        """What tells two inputs apart but for their sign, and the sign; None: never shared."""
+        population = self.netlist.by_name[name]
+        incoming = self.netlist.incoming[name]
+        if isinstance(population.model, MaxPool) or not incoming:
+            return None, 1
+        weights = [q.connectivity.weight for q in incoming]
+        first = next((w.flat[np.flatnonzero(w)[0]] for w in weights if w.any()), 1)
+        sign = -1 if first < 0 and min(int(w.min(initial=0)) for w in weights) >= -INT16 else 1
+        key = tuple(
+            (
+                q.pre,
+                self.delay[id(q)],
+                type(q.connectivity),
+                _geometry(q),
+                hashlib.sha256((weight * sign).tobytes()).digest(),
+            )
+            for q, weight in zip(incoming, weights, strict=True)
+        )
+        return (self.netlist.schedule.depth[name], population.shape, key), sign
+
+    def _stage(self, stage: _Stage, slots: _Slots) -> structures.Stage:
+        population = self.netlist.by_name[stage.names[0]]
+        shape = population.input_shape
+        links = [
+            self._link(projection, slots) for projection in self.netlist.incoming[stage.names[0]]
+        ]
+        if isinstance(population.model, MaxPool):
+            pool_rows = _rows_of_windows(population.model.window)
+            members = [self._pool(population, population.model, slots)]
+        else:
+            pool_rows = 0
+            members = [
+                self._neurons(self.netlist.by_name[name], sign, slots)
+                for name, sign in zip(stage.names, stage.signs, strict=True)
+            ]
+        rows, width = grid(shape)
+        return structures.Stage(
+            rows=rows,
+            width=width,
+            channels=shape[0],
+            n_links=len(links),
+            n_members=len(members),
+            links=self._array(structures.Link, links),
+            members=self._array(structures.Member, members),
+            pool_rows=pool_rows,
+        )
+
+    def _link(self, projection: IntegerProjection, slots: _Slots) -> structures.Link:
+        plan = self.plans[id(projection)]
+        pre = self.netlist.by_name[projection.pre]
+        depth = self.netlist.schedule.depth
+        return structures.Link(
+            kind=plan.kind,
+            source=slots.of[pre.name],
+            inner=self._is_inner(projection),
+            constant=pre.is_current_input,
+            shift=depth[projection.post] - depth[pre.name] - self.delay[id(projection)],
+            src_rows=grid(pre.shape)[0],
+            src_width=grid(pre.shape)[1],
+            src_channels=pre.shape[0],
+            **plan.numbers,
+            **{
+                name: self._pointer(array.astype(self.state) if name == "scale" else array)
+                for name, array in plan.arrays.items()
+            },
+        )
+
+    def _neurons(self, population: Population, sign: int, slots: _Slots) -> structures.Member:
+        model = population.model
+        assert isinstance(model, IntegerNeuron)
+        quantities = {
+            "bias": model.bias,
+            "v0": model.initial_membrane,
+            "theta": model.threshold,
+            "theta_neg": model.negative_threshold,
+        }
+        rows, width = grid(population.shape)
+        by_row: dict[str, AnyArray] = {}
+        for name, value in quantities.items():
+            spread = population.spread(np.asarray(1) if value is None else value)
+            by_row[name] = channels_last(spread, population.shape).reshape(rows, -1)
+        uniform = all((own == own[0]).all() for own in by_row.values())
+        pixels = [own.reshape(-1, population.shape[0]) for own in by_row.values()]
+        by_channel = uniform and all((own == own[0]).all() for own in pixels)
+        if uniform:
+            by_row = {name: own[:1] for name, own in by_row.items()}
+        gains = {
+            name: self._pointer(np.array(getattr(model, name), dtype=np.int64))
+            for name in ("input_gain", "firing_gain")
+            if getattr(model, name)
+        }
+        return structures.Member(
+            kind=NEURON,
+            negated=sign < 0,
+            out=slots.of[population.name] if model.fires else -1,
+            binary=self._is_binary(population),
+            rows=rows,
+            width=width,
+            channels=population.shape[0],
+            is_signed=model.signed,
+            memory=model.memory,
+            payload_max=model.payload_max,
+            power_of_two=model.payload_code == "power_of_two",
+            reset=RESETS.index(model.reset),
+            keep_u=DECAY_ONE - model.current_decay,
+            keep_v=DECAY_ONE - model.membrane_decay,
+            spread=0 if uniform else width * population.shape[0],
+            by_channel=by_channel,
+            **{name: self._pointer(own.astype(self.state)) for name, own in by_row.items()},
+            **gains,
+        )
+
+    def _pool(self, population: Population, model: MaxPool, slots: _Slots) -> structures.Member:
+        cells = window_cells(model.window)
+        return structures.Member(
+            kind=POOL_WINNER if model.rule == "winner" else POOL_MAXIMUM,
+            out=slots.of[population.name],
+            binary=self._is_binary(population),
+            rows=grid(population.shape)[0],
+            width=grid(population.shape)[1],
+            channels=population.shape[0],
+            n_cells=model.window.n_taps,
+            four=model.rule == "maximum" and cells.shape[1] == 4 and bool((cells >= 0).all()),
+            cells=self._pointer(cells),
+        )
+
+    def _slots(self, found: Sequence[_Component]) -> _Slots:
+        """Memory for rasters, used again when the last reader is done."""
+        slots = _Slots(self.T)
+        readers = {p.name: 0 for p in self.netlist.populations}
+        for component in found:
+            for name in component.heard(self.netlist):
+                readers[name] += 1
+        for population in self.netlist.inputs:
+            slots.take(population, self._is_binary(population))
+        for component in found:
+            own = [name for stage in component.stages for name in stage.names]
+            for name in own:
+                population = self.netlist.by_name[name]
+                model = population.model
+                if isinstance(model, MaxPool) or (isinstance(model, IntegerNeuron) and model.fires):
+                    slots.take(population, self._is_binary(population))
+            for name in component.heard(self.netlist):
+                readers[name] -= 1
+                if readers[name] == 0:
+                    slots.free(name)
+            for name in own:
+                if readers[name] == 0:
+                    slots.free(name)
+        return slots
+
+    def _pointer(self, array: AnyArray) -> int:
+        """Address of a copy in C-order that begins with a cache line and lives with the program."""
+        kept = aligned(array.shape, array.dtype)
+        kept[...] = array
+        self.keep.append(kept)
+        return int(kept.ctypes.data)
+
+    def _array(self, kind: Any, parts: Sequence[Any]) -> int:
+        array = (kind * len(parts))(*parts)
+        self.keep.append(array)
+        return ctypes.addressof(array)
+
+
+def _geometry(projection: IntegerProjection) -> object:
+    """What a connectivity is beside its weights, and the exponents."""
+    connectivity = projection.connectivity
+    parts: list[object] = [np.asarray(projection.exponent).tobytes(), projection.exponent.shape]
+    for name in connectivity.__dataclass_fields__:
+        value = getattr(connectivity, name)
+        if name != "weight":
+            parts.append(value.tobytes() if isinstance(value, np.ndarray) else value)
+    return (*parts, connectivity.weight.shape)
+
+
+def _largest_spike(population: Population) -> int:
+    """Largest payload that is a quotient."""
+    return population.model.payload_max if isinstance(population.model, IntegerNeuron) else 0
+
+
+def _rows_of_windows(window: Window) -> int:
+    """Rows of cells under each row of windows, where every row of cells is under one; else 0."""
+    if len(window.kernel) == 1:
+        return 0
+    kernel, stride = window.kernel[0], window.stride[0]
+    exactly = (window.output_size[0] - 1) * stride + kernel <= window.input_size[0]
+    alone = window.dilation[0] == 1 and kernel == stride and window.padding[0][0] == 0
+    return kernel if exactly and alone else 0
+
+
+def _largest_state(population: Population, proved: PopulationBounds, T: int) -> int:
+    """Largest magnitude of anything that the kernels hold for a population."""
+    largest, model = proved.magnitude, population.model
+    if isinstance(model, IntegerNeuron):
+        gain = max(model.input_gain, default=1)
+        firing = max(model.firing_gain, default=1)
+        largest = max(
+            # What is added in one step, before the gain is known to have been applied or not.
+            largest + int(np.abs(model.bias).max()) * gain,
+            int(np.abs(model.initial_membrane).max()),
+            T * model.payload_max * firing if model.memory else 0,
+        )
+        for threshold in (model.threshold, model.negative_threshold):
+            if threshold is not None:
+                largest = max(largest, int(threshold.max()) * firing)
+    return largest
+
+
+class _Slots:
+    """Which raster lies where."""
+
+    def __init__(self, timesteps: int) -> None:
+        self.T = timesteps
+        self.of: dict[str, int] = {}
+        self.entries: list[int] = []
+        self.binary: list[int] = []
+        self._free: list[int] = []
+
+    def take(self, population: Population, binary: bool) -> None:
+        """Find a place for what a population emits."""
+        needed = math.prod(population.shape[1:]) * self.T + 1
+        fitting = [slot for slot in self._free if self.binary[slot] == binary]
+        if fitting:
+            slot = max(fitting, key=lambda slot: self.entries[slot])
+            self._free.remove(slot)
+            self.entries[slot] = max(self.entries[slot], needed)
+        else:
+            slot = len(self.entries)
+            self.entries.append(needed)
+            self.binary.append(int(binary))
+        self.of[population.name] = slot
+
+    def free(self, name: str) -> None:
+        """Nobody reads it any more."""
+        if name in self.of and self.of[name] not in self._free:
+            self._free.append(self.of[name])

@@ -1,0 +1,1 @@
+"""The engine in PyTorch: real-valued netlists, and integer ones without native kernels."""

@@ -1,0 +1,349 @@
+"""State updates of populations, in place, for a batch of samples.
+
+The same update serves a population that runs all its steps in a row and one inside a cycle. On
+integer netlists all numbers are integers, in types that
+:mod:`neurodeploy.execution.pytorch.precision` proves wide enough.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from neurodeploy.execution.pytorch.layout import vector
+from neurodeploy.execution.pytorch.windows import padded_image, reduce_windows, window_cells
+from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.netlist import Population
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+
+
+@dataclass(slots=True)
+class Drive:
+    """Input of a population over some steps of its window: the sum of both parts.
+
+    ``constant`` is ``[B, n]``, the same in every step; ``varying`` is ``[T, B, n]`` and belongs
+    to the kernel, which may overwrite it.
+    """
+
+    constant: torch.Tensor | None = None
+    varying: torch.Tensor | None = None
+
+
+class Kernel(ABC):
+    """One population over one batch; ``v`` is ``[B, n]``."""
+
+    v: torch.Tensor
+    active: torch.Tensor | None = None
+    """Steps so far in which a neuron had a state, an input or a bias; None: not counted."""
+
+    @abstractmethod
+    def begin(self, batch: int) -> None:
+        """Open the window of a batch: u = 0, v = v0, nothing accumulated."""
+
+    @abstractmethod
+    def step(self, a: torch.Tensor, spikes: torch.Tensor) -> None:
+        """One step with input ``a``; write what is emitted to ``spikes``, which may be ``a``."""
+
+    def run(
+        self, drive: Drive, raster: torch.Tensor | None, trace: torch.Tensor | None, steps: int
+    ) -> None:
+        """The next steps of a window, as many as ``drive`` has; ``raster`` may be its memory."""
+        for t in range(steps):
+            a = combined(drive, t)
+            self.step(a, self.v if raster is None else raster[t])
+            if trace is not None:
+                trace[t].copy_(self.v)
+
+
+def combined(drive: Drive, t: int) -> torch.Tensor:
+    """The input of step t."""
+    if drive.varying is None:
+        assert drive.constant is not None
+        return drive.constant
+    if drive.constant is not None:
+        drive.varying[t].add_(drive.constant)
+    return drive.varying[t]
+
+
+class NeuronKernel(Kernel):
+    """Integrate-and-fire neurons, integer or real-valued."""
+
+    def __init__(
+        self,
+        population: Population,
+        state: torch.dtype,
+        raster: torch.dtype,
+        adds_bias: bool,
+        decay: torch.dtype,
+    ) -> None:
+        model = population.model
+        assert isinstance(model, IntegerNeuron | RealNeuron)
+        self.model = model
+        self.decay_type = decay
+        self.integer = isinstance(model, IntegerNeuron)
+        self.n = population.size
+        self.state, self.raster = state, raster
+
+        def spread(values: object) -> torch.Tensor:
+            return vector(population.spread(values), population.shape, state)  # type: ignore[arg-type]
+
+        self.v0 = spread(model.initial_membrane)
+        self.has_bias = bool((model.bias != 0).any())
+        self.bias = spread(model.bias) if adds_bias and self.has_bias else None
+        self.biased = vector(population.spread(model.bias) != 0, population.shape, torch.bool)
+        self.theta = None if model.threshold is None else spread(model.threshold)
+        negative = model.negative_threshold
+        self.theta_neg = None if negative is None else spread(negative)
+        self.one = DECAY_ONE if isinstance(model, IntegerNeuron) else 1
+        self.keep_u = self.one - model.current_decay
+        self.keep_v = self.one - model.membrane_decay
+        self.u: torch.Tensor | None = None
+
+    def begin(self, batch: int) -> None:
+        """Open the window of a batch."""
+        self.v = self.v0.expand(batch, self.n).clone()
+        self.u = torch.zeros_like(self.v) if self.keep_u > 0 else None
+        self.t = 0
+        self.aside = torch.empty_like(self.v)
+        self.emitted = torch.zeros_like(self.v) if self.model.memory else None
+        self.fired = torch.empty_like(self.v) if self.state != self.raster else None
+        if self.active is not None:
+            self.active = torch.zeros(self.v.shape, dtype=torch.int32)
+
+    def step(self, a: torch.Tensor, spikes: torch.Tensor) -> None:
+        """One step; see the module's equations."""
+        g, h = self.model.gains(self.t)
+        self.t += 1
+        if self.active is not None:
+            self._count_active(a, g)
+        v = self.v
+        if self.u is not None:
+            a = self._decay(self.u, self.keep_u).add_(a)
+        self._decay(v, self.keep_v)
+        v.add_(a, alpha=g)
+        if self.bias is not None:
+            v.add_(self.bias, alpha=g)
+        if self.theta is None:
+            return
+        if h == 0:
+            spikes.zero_()
+        elif h == 1:
+            self._fire(spikes, self.theta, self.theta_neg, 1)
+        else:
+            theta_neg = None if self.theta_neg is None else self.theta_neg * h
+            self._fire(spikes, self.theta * h, theta_neg, h)
+
+    def _decay(self, x: torch.Tensor, keep: float) -> torch.Tensor:
+        """What is left of ``x`` after a step, in place; integers are rounded toward zero."""
+        if keep == self.one:
+            return x
+        if not self.integer:
+            return x.mul_(keep)
+        product = x.to(self.decay_type) * int(keep)
+        below_zero = product >> (torch.iinfo(self.decay_type).bits - 1)
+        # The shift rounds down: what lies below 0 is raised by 4095 before.
+        return x.copy_(product.add_(below_zero & (DECAY_ONE - 1)) >> 12)
+
+    def _count_active(self, a: torch.Tensor, gain: int) -> None:
+        assert self.active is not None
+        busy = (self.v != 0).logical_or_(self.biased)
+        if gain:
+            busy.logical_or_(a != 0)
+        if self.u is not None:
+            busy.logical_or_(self.u != 0)
+        self.active.add_(busy)
+
+    def _fire(
+        self, spikes: torch.Tensor, theta: torch.Tensor, theta_neg: torch.Tensor | None, gain: int
+    ) -> None:
+        """Emit and reset, at thresholds that hold the gain of the step already."""
+        v = self.v
+        s = spikes if self.fired is None else self.fired
+        quotient: torch.Tensor | None = None
+        if self.emitted is not None and self.integer and self.model.payload_max > 1:
+            # Both signs need it, and it is the slowest of all operations.
+            quotient = torch.div(v, theta, rounding_mode="trunc")
+        self._crossings(v, theta, s, quotient)
+        if theta_neg is None:
+            if self.model.reset == "subtract":
+                v.addcmul_(s, theta, value=-1)
+        elif self.emitted is not None:
+            owned = self.emitted if gain == 1 else self.emitted.div(gain, rounding_mode="floor")
+            self._take_back(v, theta, theta_neg, owned, quotient)
+            s.sub_(self.aside)
+            self.emitted.add_(s, alpha=gain)
+            v.addcmul_(s, theta, value=-1)
+        else:
+            torch.neg(v, out=self.aside)
+            self._crossings(self.aside, theta_neg, self.aside)
+            if self.model.reset == "subtract":
+                v.addcmul_(s, theta, value=-1).addcmul_(self.aside, theta_neg)
+            s.sub_(self.aside)
+        if self.model.reset == "zero":
+            v.mul_(torch.eq(s, 0, out=self.aside))
+        if s is not spikes:
+            spikes.copy_(s)
+
+    def _crossings(
+        self,
+        v: torch.Tensor,
+        theta: torch.Tensor,
+        out: torch.Tensor,
+        quotient: torch.Tensor | None = None,
+    ) -> None:
+        """``min(floor(v / theta), payload_max)`` where v >= theta, else 0."""
+        if self.model.payload_max == 1:
+            torch.ge(v, theta, out=out)
+            return
+        # What is below 0 becomes 0, whichever way it is rounded.
+        if quotient is None:
+            rounding = "trunc" if self.integer else "floor"
+            quotient = torch.div(v, theta, rounding_mode=rounding, out=out)
+        torch.clamp(quotient, 0, self.model.payload_max, out=out)
+        self._coded(out)
+
+    def _take_back(
+        self,
+        v: torch.Tensor,
+        theta: torch.Tensor,
+        theta_neg: torch.Tensor,
+        emitted: torch.Tensor,
+        quotient: torch.Tensor | None,
+    ) -> None:
+        """To ``aside``: ``min(-floor(v / theta), payload_max, m)`` where v <= -theta_neg, or 0."""
+        back = self.aside
+        if self.model.payload_max == 1:
+            back.fill_(1)
+        elif quotient is not None:
+            # It is rounded toward zero: one less than is owed where a rest is left.
+            torch.ne(quotient * theta, v, out=back)
+            back.sub_(quotient).clamp_(max=self.model.payload_max)
+        else:
+            torch.div(v, theta, rounding_mode="floor", out=back)
+            back.neg_().clamp_(max=self.model.payload_max)
+        torch.minimum(back, emitted, out=back)
+        back.mul_(v <= -theta_neg)
+        self._coded(back)
+        if self.model.payload_code == "power_of_two":
+            half = torch.div(back, 2, rounding_mode="floor") if self.integer else back / 2
+            back.copy_(torch.where(back > emitted, half, back))
+
+    def _coded(self, k: torch.Tensor) -> None:
+        """Magnitudes >= 0 as the nearest that a spike can carry, in place."""
+        if self.model.payload_code != "power_of_two":
+            return
+        if self.integer:
+            # All bits below the highest are set; what is left without half of it is that bit.
+            power, shift = k.clone(), 1
+            while shift < self.model.payload_max.bit_length():
+                power |= power >> shift
+                shift *= 2
+            power -= power >> 1
+            k.copy_(torch.where(2 * k >= 3 * power, 2 * power, power))
+            return
+        # frexp is exact: k = mantissa * 2^exponent with the mantissa in [1/2, 1).
+        mantissa, exponent = torch.frexp(k)
+        power = torch.ldexp(torch.ones_like(k), exponent - (mantissa < 0.75).int())
+        k.copy_(torch.where(k >= 1, power, 0))
+
+
+class MaxPoolKernel(Kernel):
+    """Change of the maximum of the accumulated input; ``v`` is that maximum."""
+
+    def __init__(self, population: Population, state: torch.dtype, raster: torch.dtype) -> None:
+        assert isinstance(population.model, MaxPool)
+        self.model = population.model
+        self.n = population.size
+        self.n_in = self.model.channels
+        for size in self.model.window.input_size:
+            self.n_in *= size
+        self.state, self.raster = state, raster
+        # Zeros never exceed an unsigned maximum; nothing that is accumulated is below the lowest.
+        lowest = -math.inf if state.is_floating_point else torch.iinfo(state).min
+        self.fill = lowest if self.model.signed else 0
+
+    def begin(self, batch: int) -> None:
+        """Open the window of a batch."""
+        self.v = torch.zeros(batch, self.n, dtype=self.state)
+        self.accumulated = torch.zeros(batch, self.n_in, dtype=self.state)
+        if self.active is not None:
+            self.active = torch.zeros(self.v.shape, dtype=torch.int32)
+
+    def step(self, a: torch.Tensor, spikes: torch.Tensor) -> None:
+        """One step: accumulate, pool, emit the change."""
+        self.accumulated.add_(a)
+        before, maximum = self.v, self._maximum(self.accumulated)
+        if self.model.rule == "winner":
+            spikes.copy_(self._winner(self.accumulated, a))
+        else:
+            spikes.copy_(maximum - before)
+        self._count_active(before, maximum)
+        self.v = maximum
+
+    def _winner(self, accumulated: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        """Present input of the cell with the most accumulated, the first of equal ones."""
+        layers = [
+            window_cells(
+                padded_image(x, self.model.window, self.model.channels, fill), self.model.window
+            )
+            for x, fill in ((accumulated, self.fill), (a, 0))
+        ]
+        most, present = layers[0][0], layers[1][0]
+        for total, now in zip(layers[0][1:], layers[1][1:], strict=True):
+            present = torch.where(total > most, now, present)
+            most = torch.maximum(most, total)
+        return present.reshape(-1, self.n)
+
+    def _maximum(self, accumulated: torch.Tensor) -> torch.Tensor:
+        image = padded_image(accumulated, self.model.window, self.model.channels, self.fill)
+        return reduce_windows(image, self.model.window, torch.maximum).reshape(-1, self.n)
+
+    def run(
+        self, drive: Drive, raster: torch.Tensor | None, trace: torch.Tensor | None, steps: int
+    ) -> None:
+        """Some steps at once: accumulate over time, then pool, then take differences."""
+        if self.model.rule == "winner":
+            # Whose input is passed on depends on the input of the step itself.
+            Kernel.run(self, drive, raster, trace, steps)
+            return
+        a = drive.varying
+        if a is None:
+            assert drive.constant is not None
+            a = drive.constant.expand(steps, *drive.constant.shape).clone()
+        elif drive.constant is not None:
+            a.add_(drive.constant)
+        for t in range(steps):
+            a[t].add_(a[t - 1] if t else self.accumulated)
+        self.accumulated = a[-1].clone()
+        maximum = self._maximum(a.reshape(-1, self.n_in)).view(steps, -1, self.n)
+        assert raster is not None
+        change = torch.empty_like(self.v)
+        raster[0].copy_(maximum[0] - self.v)
+        for t in range(1, steps):
+            raster[t].copy_(torch.sub(maximum[t], maximum[t - 1], out=change))
+        if trace is not None:
+            trace.copy_(maximum)
+        for after in maximum:
+            self._count_active(self.v, after)
+            self.v = after
+
+    def _count_active(self, before: torch.Tensor, after: torch.Tensor) -> None:
+        if self.active is not None:
+            self.active.add_((before != 0).logical_or_(after != 0))
+
+
+def build_kernel(
+    population: Population,
+    state: torch.dtype,
+    raster: torch.dtype,
+    adds_bias: bool,
+    decay: torch.dtype,
+) -> Kernel:
+    """The kernel of a population's model; ``decay`` holds a state times 4096."""
+    if isinstance(population.model, MaxPool):
+        return MaxPoolKernel(population, state, raster)
+    assert not isinstance(population.model, Input)
+    return NeuronKernel(population, state, raster, adds_bias, decay)

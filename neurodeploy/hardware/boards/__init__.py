@@ -1,0 +1,1 @@
+"""Board files, read: grids, limits and constants with unit, basis and source."""

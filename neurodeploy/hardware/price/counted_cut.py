@@ -1,0 +1,81 @@
+"""A way to cut a netlist, with what the activity of a run means for it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.hardware.boards.board import COUNTED
+from neurodeploy.hardware.cut.core_map import CoreMap
+from neurodeploy.hardware.cut.flows import CoreFlows, core_flows
+from neurodeploy.hardware.price.activity import Activity
+from neurodeploy.hardware.price.timing import NEURON_HALF, RECEIVING_HALF
+from neurodeploy.hardware.price.traffic import Traffic, count_traffic
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.netlist import IntegerNetlist
+
+
+@dataclass(frozen=True, eq=False)
+class CountedCut:
+    """A mapping under the activity of a run: what is asked for is counted once.
+
+    Parameters
+    ----------
+    mapping : CoreMap
+    netlist : IntegerNetlist
+    activity : Activity
+    """
+
+    mapping: CoreMap
+    netlist: IntegerNetlist
+    activity: Activity
+
+    @functools.cached_property
+    def traffic(self) -> Traffic:
+        """Events of every core, without the time of the busiest one."""
+        return count_traffic(self.mapping, self.netlist, self.activity)
+
+    @functools.cached_property
+    def flows(self) -> CoreFlows:
+        """Packets from core to core."""
+        return core_flows(self.mapping, self.netlist, self.activity.spikes())
+
+    @functools.cached_property
+    def packets(self) -> int:
+        """Packets that reach cores, those of the host as well."""
+        return int(self.flows.received().sum())
+
+    @property
+    def has_barrier(self) -> bool:
+        """Whether the board tells the barrier of the tiles that the cut takes."""
+        return self.mapping.board.barrier_at(self.mapping.tiles_in_use) is not None
+
+    @functools.cached_property
+    def core_seconds(self) -> FloatArray | None:
+        """Working time of every core over the run, ``[n_cores]``; None if a latency is unknown.
+
+        By means over steps: of the two halves of a core the one that is longer on average. The
+        barriers of all steps are in it where the board tells them.
+        """
+        board = self.mapping.board
+        if board.tick is not None:
+            return None
+        sending: FloatArray = np.zeros(self.mapping.n_cores)
+        receiving: FloatArray = np.zeros(self.mapping.n_cores)
+        for event in COUNTED:
+            if event not in (*NEURON_HALF, *RECEIVING_HALF):
+                continue
+            latency = board.latency(event)
+            if latency is None:
+                return None
+            if latency:
+                counts = np.array([getattr(c, event) for c in self.traffic.cores], dtype=np.float64)
+                half = receiving if event in RECEIVING_HALF else sending
+                half += counts * latency
+        busy: FloatArray = np.maximum(sending, receiving)
+        barrier = board.barrier_at(self.mapping.tiles_in_use)
+        if barrier is None:
+            return busy
+        return busy + barrier.si * self.traffic.steps_per_sample * self.traffic.samples

@@ -1,0 +1,180 @@
+"""Time of a step on boards without a fixed tick: the busiest core, then the barrier.
+
+For every step of every sample::
+
+    busy(core) = max(neurons(core) + sent(core), received(core))
+    neurons    = N * latency(access) + active * latency(active update)
+                 + inactive * latency(inactive update) + spikes * latency(spike)
+    sent       = packets sent * latency(packet)
+    received   = packets received * latency(packet received) + synops * latency(synop)
+    step       = max over cores of busy + barrier(tiles in use)
+
+the "simple" timing of SANA-FE (Boyle et al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971): the
+two halves of a core overlap, flights over the mesh hide behind them. Terms that a board does not
+tell apart are 0, their time stands in the term that contains them. A step ends when all its spikes
+are delivered, so a spike's packets and synops fall into the step that sends it; delays pass in the
+dendrites of the receiver. A packet of the host is sent at the core that receives it.
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.hardware.boards.board import COUNTED, SYNAPSE_KINDS, SYNOPS_BY_KIND, Board
+from neurodeploy.hardware.cut.core_map import CoreMap
+from neurodeploy.hardware.cut.flows import reaches_of
+from neurodeploy.hardware.cut.reach import merge
+from neurodeploy.hardware.price.activity import active_updates, first_arrivals
+from neurodeploy.hardware.price.traffic import sum_held, synapse_kinds
+from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.neurons import MaxPool
+from neurodeploy.ir.record import RunRecord
+
+NEURON_HALF: tuple[str, ...] = (
+    "neuron_accesses",
+    "neuron_updates_active",
+    "neuron_updates_inactive",
+    "spikes",
+    "packets",
+)
+"""Events whose time adds up in the half of a core that updates neurons and sends."""
+
+RECEIVING_HALF: tuple[str, ...] = ("packets_received", "synops", *SYNOPS_BY_KIND)
+"""Events whose time adds up in the half of a core that receives; ways take no core's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLoads:
+    """Events per sample, step and core: ``[B, T + max depth, n_cores]`` each.
+
+    int64 where a run was counted, float where they are expectations
+    (:mod:`neurodeploy.hardware.price.analytic`).
+
+    Parameters
+    ----------
+    neurons : array ``[n_cores]``
+    active, spikes, packets : array
+        ``packets``: sent by the core; those of the host at the core that receives them.
+    received : array
+        Packets that reach the core, those of the host as well.
+    synops_by_kind : mapping of kind to array
+    tiles : int
+        Tiles in use.
+    """
+
+    neurons: AnyArray
+    active: AnyArray
+    spikes: AnyArray
+    packets: AnyArray
+    received: AnyArray
+    synops_by_kind: abc.Mapping[str, AnyArray]
+    tiles: int
+
+    @property
+    def synops(self) -> AnyArray:
+        """Synops of all kinds."""
+        total: AnyArray = np.sum(list(self.synops_by_kind.values()), axis=0)
+        return total
+
+    def count(self, event: str) -> AnyArray:
+        """The load of one event that takes time."""
+        match event:
+            case "neuron_accesses":
+                return np.broadcast_to(self.neurons, self.active.shape)
+            case "neuron_updates_active":
+                return self.active
+            case "neuron_updates_inactive":
+                return self.neurons - self.active
+            case "spikes":
+                return self.spikes
+            case "packets":
+                return self.packets
+            case "packets_received":
+                return self.received
+            case "synops":
+                return self.synops
+            case _:
+                return self.synops_by_kind[event.removeprefix("synops_")]
+
+
+def step_loads(mapping: CoreMap, netlist: IntegerNetlist, record: RunRecord) -> StepLoads:
+    """Count the events of every step of a run with all spikes and membranes recorded."""
+    T, plan = record.timesteps, netlist.schedule
+    samples = next(iter(record.spikes.values())).shape[0]
+    shape = (samples, T + plan.max_depth, mapping.n_cores)
+    active, fired, packets, received = (np.zeros(shape, dtype=np.int64) for _ in range(4))
+    synops = {kind: np.zeros(shape, dtype=np.int64) for kind in SYNAPSE_KINDS}
+    for name in mapping.first:
+        cores = _span(mapping, name)
+        window = slice(plan.depth[name], plan.depth[name] + T)
+        population, tiling = netlist.by_name[name], mapping.tilings[name]
+        updates = active_updates(netlist, population, record).astype(np.int64)
+        active[:, window, cores] = tiling.sum_by_tile(updates)
+        fired[:, window, cores] = tiling.sum_by_tile((record.spikes[name] != 0).astype(np.int64))
+        if isinstance(population.model, MaxPool):
+            since = first_arrivals(netlist, population, record)
+            steps = np.arange(T).reshape(-1, *(1,) * len(population.input_shape))
+            held = (steps >= since[:, None]).astype(np.int64)
+            active[:, window, cores] += sum_held(mapping, netlist, name, held)
+    kinds = synapse_kinds(netlist)
+    for pre, post, reaches in reaches_of(mapping, netlist):
+        spikes = (record.spikes[pre] != 0).astype(np.int64)
+        window, targets = slice(plan.depth[pre], plan.depth[pre] + T), _span(mapping, post)
+        for part, kind in zip(reaches, kinds[pre, post], strict=True):
+            synops[kind][:, window, targets] += part.synops(spikes)
+        arriving = merge(reaches)
+        reaching = arriving.packets(spikes)
+        received[:, window, targets] += reaching
+        if pre in mapping.first:
+            sent = spikes * arriving.destinations()
+            packets[:, window, _span(mapping, pre)] += mapping.tilings[pre].sum_by_tile(sent)
+        else:
+            packets[:, window, targets] += reaching
+    neurons = np.array([core.neurons for core in mapping.cores], dtype=np.int64)
+    return StepLoads(neurons, active, fired, packets, received, synops, mapping.tiles_in_use)
+
+
+def _span(mapping: CoreMap, name: str) -> slice:
+    cores = mapping.cores_of(name)
+    return slice(cores.start, cores.stop)
+
+
+def unknown_latencies(board: Board, tiles: int) -> list[str]:
+    """Constants that the time of a step on ``tiles`` tiles needs and the board does not give."""
+    if board.tick is not None:
+        return []
+    missing = [
+        f"events.{name}.latency"
+        for name in COUNTED
+        if name in (*NEURON_HALF, *RECEIVING_HALF) and board.latency(name) is None
+    ]
+    known = board.barrier_at(tiles) is not None
+    return missing + ([] if known else [board.barrier_key(tiles)])
+
+
+def busy_seconds(loads: StepLoads, board: Board) -> float | None:
+    """Working time of the busiest core, summed over steps and samples; None if unknown.
+
+    The barrier is not included.
+    """
+    busy = busy_by_core(loads, board)
+    return None if busy is None else float(busy.max(axis=2).sum())
+
+
+def busy_by_core(loads: StepLoads, board: Board) -> FloatArray | None:
+    """Working time of every core in every step, ``[B, steps, n_cores]``; None if unknown."""
+    halves = []
+    for events in (NEURON_HALF, RECEIVING_HALF):
+        total: FloatArray = np.zeros(loads.active.shape)
+        for event in events:
+            latency = board.latency(event)
+            if latency is None:
+                return None
+            if latency:
+                total += loads.count(event) * latency
+        halves.append(total)
+    return np.maximum(*halves)

@@ -1,0 +1,221 @@
+"""Placement by what a run did: its packets, and how busy it kept every core.
+
+The time of a candidate is that of its mean step, summed over the run: of the busiest core as in
+:mod:`neurodeploy.hardware.price.timing`, with the barrier, or of the busiest link
+(:mod:`neurodeploy.hardware.place.cost`). Beside the cut with the fewest cores stands one with
+fewer packets, where the chips in use have cores for it and it saves enough; and where time
+counts, cuts that spread the work over more cores, and cuts by channels instead of patches:
+neighbouring pixels are busy together, the channels of a pixel less so. Cuts by a graph are kept,
+or made again for more cores where that takes no more than seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from neurodeploy.errors import CapacityError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.cut.core_map import CoreMap
+from neurodeploy.hardware.cut.demand import is_listed, on_chip
+from neurodeploy.hardware.cut.listed_cut import known_cuts
+from neurodeploy.hardware.cut.partition import Preference, partition
+from neurodeploy.hardware.place.annealing import Budget
+from neurodeploy.hardware.place.cost import HopCosts
+from neurodeploy.hardware.place.placement import (
+    Candidate,
+    Placement,
+    choose,
+    current_placement,
+    objective_named,
+    place,
+)
+from neurodeploy.hardware.price.activity import Activity
+from neurodeploy.hardware.price.counted_cut import CountedCut
+from neurodeploy.hardware.price.traffic import Traffic, count_traffic
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.netlist import IntegerNetlist
+
+_SECONDS, _LEAST_SECONDS = 24.0, 1.0
+_MOST_CUTS = 7
+_SLACKS = (1.0, 1.5, 2.0)
+_WORTHWHILE = 0.005
+_HOPS = 2
+"""Hops of a packet, about, before anything is placed."""
+_HOT = 0.7
+_GROWTH = 1.5
+_MOST_SYNAPSES = 300_000
+"""Of a population whose graph is cut for every number of cores: a second or two each."""
+
+
+def place_by_activity(
+    mapping: CoreMap,
+    netlist: IntegerNetlist,
+    activity: Activity,
+    objective: str = "energy",
+    *,
+    budget: Budget | None = None,
+    seed: int = 0,
+) -> Placement:
+    """Choose where the cores of a mapping lie and, for what it gains, how the netlist is cut.
+
+    Parameters
+    ----------
+    mapping : CoreMap
+        Of :func:`neurodeploy.hardware.cut.partition.partition`.
+    netlist : IntegerNetlist
+    activity : Activity
+    objective : {"energy", "time", "pareto", "none"}
+    budget : Budget, optional
+        For every search; if not given, all together take about half a minute at most, or a second
+        each where they are many.
+    seed : int
+
+    Raises
+    ------
+    UnknownNameError
+        For another objective.
+    """
+    wanted = objective_named(objective)
+    first = CountedCut(mapping, netlist, activity)
+    cuts = [first]
+    if wanted != "none":
+        cuts += cuts_of_fewer_packets(first)
+    if wanted in ("time", "pareto"):
+        cuts += cuts_of_less_time(first)
+    if budget is None:
+        searches = len(cuts) * (2 if wanted in ("time", "pareto") else 1)
+        budget = Budget(seconds=max(_LEAST_SECONDS, _SECONDS / searches))
+    candidates: list[Candidate] = []
+    for cut in cuts:
+        found = place(
+            cut.mapping,
+            cut.flows,
+            wanted,
+            budget=budget,
+            seed=seed,
+            core_seconds=cut.core_seconds,
+        )
+        candidates += found.candidates
+    return choose(candidates, wanted, measured=True)
+
+
+def as_placed(mapping: CoreMap, netlist: IntegerNetlist, activity: Activity) -> Placement:
+    """Figures of a mapping whose places are given."""
+    given = CountedCut(mapping, netlist, activity)
+    return current_placement(mapping, given.flows, "as given", given.core_seconds)
+
+
+def placed_traffic(
+    traffic: Traffic,
+    mapping: CoreMap,
+    placement: Placement,
+    netlist: IntegerNetlist,
+    activity: Activity,
+    measure: Callable[[CoreMap], Traffic],
+) -> Traffic:
+    """Events under the chosen placement, from those of the mapping that it started from.
+
+    ``measure`` counts a run again, for a mapping that is cut otherwise: its steps take other times.
+    """
+    chosen = placement.mapping
+    if chosen.tilings != mapping.tilings:
+        return measure(chosen)
+    return count_traffic(chosen, netlist, activity).with_busy_time(traffic.busy_s)
+
+
+def cuts_of_fewer_packets(first: CountedCut) -> list[CountedCut]:
+    """The cut with the fewest packets, on as many chips, if what it saves is worth its cores.
+
+    That is a two-hundredth of the dynamic energy, as far as it is known. Where static power is
+    paid by the core, only among cuts with as few cores; and none where the energies of hops are
+    unknown.
+    """
+    mapping, netlist, board = first.mapping, first.netlist, first.mapping.board
+    costs = HopCosts.of(board)
+    if costs.unit != "J":
+        return []
+    room = mapping.n_chips * board.grid.cores_per_chip
+    by_core = board.static_power is not None and board.static_power_per == "core"
+    best = first
+    spikes, known = first.activity.spikes(), known_cuts(netlist, [mapping.tilings])
+    for slack in (1.0,) if by_core else _SLACKS:
+        cut = _cut_by(netlist, board, Preference(slack=slack, spikes=spikes, known=known))
+        if cut is None or cut.n_cores > room or (by_core and cut.n_cores > mapping.n_cores):
+            break
+        counted = CountedCut(cut, netlist, first.activity)
+        if counted.packets < best.packets:
+            best = counted
+    if best is first:
+        return []
+    saved = (first.packets - best.packets) * (costs.packet + _HOPS * max(costs.x, costs.y))
+    dynamic = sum(n * (board.energy(event) or 0.0) for event, n in first.traffic.events().items())
+    return [best] if saved >= _WORTHWHILE * dynamic else []
+
+
+def cuts_of_less_time(first: CountedCut) -> list[CountedCut]:
+    """Cuts into ever more cores, of three kinds, each with less time per step than the one before.
+
+    With the fewest input axons, with the fewest packets, and by channels.
+    """
+    found: list[CountedCut] = []
+    if first.core_seconds is None:
+        return found
+    netlist, board = first.netlist, first.mapping.board
+    spikes, made = first.activity.spikes(), [first.mapping.tilings]
+    for kind in (Preference(), Preference(slack=1.5, spikes=spikes), Preference(by_channels=True)):
+        kind = replace(kind, known=known_cuts(netlist, made))
+        mapping = _cut_by(netlist, board, kind)
+        least = float(first.core_seconds.max())
+        for _ in range(_MOST_CUTS):
+            if mapping is None:
+                break
+            cut = CountedCut(mapping, netlist, first.activity)
+            assert cut.core_seconds is not None
+            # A cut over so many tiles that the board does not tell their barrier would seem fast.
+            as_known = cut.has_barrier or not first.has_barrier
+            if as_known and cut.core_seconds.max() < least:
+                least = float(cut.core_seconds.max())
+                found.append(cut)
+            made.append(mapping.tilings)
+            kind = replace(kind, known=known_cuts(netlist, made))
+            mapping = _spread(mapping, netlist, cut.core_seconds, kind)
+    return found
+
+
+def _cut_by(netlist: IntegerNetlist, board: Board, preference: Preference) -> CoreMap | None:
+    """The cut by a preference; None if it takes more cores than the board has."""
+    try:
+        return partition(netlist, board, preference)
+    except CapacityError:
+        return None
+
+
+def _recut_in_time(netlist: IntegerNetlist, name: str) -> bool:
+    """Whether a population is cut again within seconds: into boxes, or by a graph that is small."""
+    if not is_listed(netlist, netlist.by_name[name]):
+        return True
+    incoming = [q for q in netlist.incoming[name] if on_chip(netlist, q)]
+    return sum(q.connectivity.n_synapses for q in incoming) <= _MOST_SYNAPSES
+
+
+def _spread(
+    mapping: CoreMap, netlist: IntegerNetlist, busy: FloatArray, kind: Preference
+) -> CoreMap | None:
+    """The mapping with its busiest populations on more cores; None if there are none left."""
+    fewest: dict[str, int] = {}
+    for name, tiling in mapping.tilings.items():
+        cores = mapping.cores_of(name)
+        fewest[name] = tiling.n_tiles
+        hot = busy[cores.start : cores.stop].max() > _HOT * busy.max()
+        if hot and _recut_in_time(netlist, name):
+            neurons = int(np.prod(tiling.shape))
+            fewest[name] = min(neurons, int(tiling.n_tiles * _GROWTH) + 1)
+    if fewest == {name: tiling.n_tiles for name, tiling in mapping.tilings.items()}:
+        return None
+    if sum(fewest.values()) > mapping.board.grid.n_cores:
+        return None
+    # Uneven cuts can take more cores than asked for.
+    return _cut_by(netlist, mapping.board, replace(kind, least=fewest))

@@ -1,0 +1,260 @@
+"""A netlist with everything later commands need, and its ``.ndn`` file.
+
+A ``.ndn`` file is a safetensors file whose header carries one key, ``neurodeploy``, with sorted
+JSON: the schema version, the structure and the provenance. The same network always gives the same
+bytes. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import FileFormatError, NetlistError
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.codec import Codec
+from neurodeploy.ir.connectivity import CONNECTIVITIES
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.files import read_bytes, write_bytes_whole
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.netlist import (
+    IntegerNetlist,
+    IntegerProjection,
+    Output,
+    Population,
+    RealNetlist,
+    RealProjection,
+)
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.source.analog import AnalogGraph
+from neurodeploy.source.evaluation.record import analog_from_record, analog_to_record
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "neurodeploy"
+
+_CODEC = Codec(
+    (
+        *CONNECTIVITIES,
+        Window,
+        Input,
+        MaxPool,
+        RealNeuron,
+        IntegerNeuron,
+        Population,
+        RealProjection,
+        IntegerProjection,
+        Output,
+        RealNetlist,
+        IntegerNetlist,
+        Encoding,
+    ),
+    joined=(
+        "coding",
+        "firing_gain",
+        "input_gain",
+        "mean",
+        "memory",
+        "payload_code",
+        "rule",
+        "signed",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Network:
+    """A netlist and where it came from.
+
+    Parameters
+    ----------
+    netlist : RealNetlist or IntegerNetlist
+    encodings : mapping of input population to Encoding
+        Empty for netlists that are fed with integers directly.
+    analog : AnalogGraph or None
+        The source network, after folding what belongs to it.
+    real : RealNetlist or None
+        The real-valued netlist that an integer one was quantized from.
+    provenance : mapping
+        JSON values: commands, versions, seeds, calibration indices, reports.
+    """
+
+    netlist: RealNetlist | IntegerNetlist
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    analog: AnalogGraph | None = None
+    real: RealNetlist | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        inputs = {p.name for p in self.netlist.inputs}
+        if self.encodings and set(self.encodings) != inputs:
+            raise NetlistError(
+                f"encodings for {sorted(self.encodings)}; the netlist has inputs {sorted(inputs)}"
+            )
+        for population in self.netlist.inputs if self.encodings else ():
+            assert isinstance(population.model, Input)
+            given = self.encodings[population.name].kind
+            if given != population.model.kind:
+                raise NetlistError(
+                    f"input {population.name!r}: takes {population.model.kind}, its encoding gives "
+                    f"{given}"
+                )
+
+    def __repr__(self) -> str:
+        kind = "integer" if isinstance(self.netlist, IntegerNetlist) else "real-valued"
+        n = len(self.netlist.populations)
+        return (
+            f"Network({self.netlist.name}: {kind} netlist, T = {self.netlist.timesteps}, "
+            f"{n} population{'s' * (n != 1)})"
+        )
+
+    @property
+    def integer(self) -> IntegerNetlist:
+        """The integer netlist.
+
+        Raises
+        ------
+        NetlistError
+            If this is a real-valued netlist.
+        """
+        if not isinstance(self.netlist, IntegerNetlist):
+            raise NetlistError(
+                f"{self.netlist.name}: a real-valued netlist; run 'neurodeploy quantize' first"
+            )
+        return self.netlist
+
+
+def network_to_bytes(network: Network) -> bytes:
+    """The content of the network's ``.ndn`` file."""
+    from safetensors.numpy import save
+
+    structure: dict[str, Any] = {}
+    arrays: dict[str, AnyArray] = {}
+    for name in ("netlist", "encodings", "real"):
+        value = getattr(network, name)
+        structure[name], found = _CODEC.encode(dict(value) if name == "encodings" else value)
+        arrays.update({f"{name}.{k}": v for k, v in found.items()})
+    structure["analog"] = None
+    if network.analog is not None:
+        structure["analog"], found = analog_to_record(network.analog)
+        arrays.update({f"analog.{k}": v for k, v in found.items()})
+    header = {
+        "schema": SCHEMA_VERSION,
+        "structure": structure,
+        "provenance": network.provenance,
+    }
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    # safetensors writes non-contiguous arrays wrongly without a word, hence the copies.
+    dense = {k: np.ascontiguousarray(_narrow(v)).reshape(v.shape) for k, v in arrays.items()}
+    content: bytes = save(dense, metadata={METADATA_KEY: text})
+    return content
+
+
+def _narrow(array: AnyArray) -> AnyArray:
+    if array.dtype != np.int64 or not array.size:
+        return array
+    for dtype in (np.int8, np.int16, np.int32):
+        info = np.iinfo(dtype)
+        if info.min <= array.min() and array.max() <= info.max:
+            return array.astype(dtype)
+    return array
+
+
+def save_network(network: Network, path: Path | str) -> None:
+    """Write a ``.ndn`` file, whole or not at all."""
+    write_bytes_whole(Path(path), network_to_bytes(network))
+
+
+def load_network(path: Path | str) -> Network:
+    """Read a ``.ndn`` file.
+
+    Raises
+    ------
+    FileFormatError
+        If it is missing, truncated, not a ``.ndn`` file, of another schema version or
+        inconsistent.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileFormatError(f"{path}: is a folder (a deployment?); name the .ndn file")
+    return network_from_bytes(read_bytes(path, "a .ndn netlist"), str(path))
+
+
+def network_from_bytes(content: bytes, where: str) -> Network:
+    """Rebuild an network from the content of a ``.ndn`` file; ``where`` names it in errors."""
+    header, arrays = _parse(content, where)
+    version = header.get("schema")
+    if version != SCHEMA_VERSION:
+        raise FileFormatError(
+            f"{where}: schema version {version}, this neurodeploy reads {SCHEMA_VERSION}; "
+            "convert the network again with this version"
+        )
+    structure = header.get("structure")
+    provenance = header.get("provenance")
+    expected = {f.name for f in fields(Network)} - {"provenance"}
+    if not isinstance(structure, dict) or set(structure) != expected:
+        raise FileFormatError(f"{where}: damaged header; convert the network again")
+    if not isinstance(provenance, dict):
+        raise FileFormatError(f"{where}: damaged provenance; convert the network again")
+    try:
+        parts: dict[str, Any] = {
+            name: _CODEC.decode(structure[name], _under(name, arrays))
+            for name in ("netlist", "encodings", "real")
+        }
+        if structure["analog"] is not None:
+            parts["analog"] = analog_from_record(structure["analog"], _under("analog", arrays))
+        _check_parts(parts)
+        return Network(provenance=provenance, **parts)
+    except (FileFormatError, NetlistError) as error:
+        raise FileFormatError(f"{where}: {error}") from error
+
+
+def _check_parts(parts: dict[str, Any]) -> None:
+    if not isinstance(parts["netlist"], RealNetlist | IntegerNetlist):
+        raise FileFormatError("invalid content: no netlist")
+    if not isinstance(parts["real"], RealNetlist | None):
+        raise FileFormatError("invalid content: 'real' is not a real-valued netlist")
+    encodings = parts["encodings"]
+    if not isinstance(encodings, dict) or not all(
+        isinstance(e, Encoding) for e in encodings.values()
+    ):
+        raise FileFormatError("invalid content: encodings")
+
+
+def _parse(content: bytes, where: str) -> tuple[dict[str, Any], dict[str, AnyArray]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    not_ours = f"{where}: not a .ndn file, or truncated; write it again with neurodeploy"
+    try:
+        arrays: dict[str, AnyArray] = load(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        header = json.loads(
+            metadata[METADATA_KEY], object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except (SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise FileFormatError(not_ours) from error
+    if not isinstance(header, dict):
+        raise FileFormatError(not_ours)
+    return header, arrays
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _under(prefix: str, arrays: dict[str, AnyArray]) -> dict[str, AnyArray]:
+    lead = f"{prefix}."
+    return {k.removeprefix(lead): v for k, v in arrays.items() if k.startswith(lead)}

@@ -1,0 +1,1 @@
+"""How PyTorch and threads are used, so that results depend on neither."""

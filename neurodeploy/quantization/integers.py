@@ -1,0 +1,386 @@
+"""The quantization pass: weights, thresholds, biases and initial membranes to integers.
+
+Per channel, the unit u of the membrane is chosen so that the threshold is a whole number of units
+exactly; weights are ``q u 2^e`` with q of the declared width, biases and initial membranes round to
+units. Everything else about the netlist, delays included, stays. The result is accepted only with
+a proof that no state leaves its width (``ir/bounds.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import QuantizationError, UnknownNameError
+from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
+from neurodeploy.ir.connectivity import Connectivity
+from neurodeploy.ir.netlist import (
+    MAX_EXPONENT,
+    IntegerNetlist,
+    IntegerProjection,
+    Population,
+    RealNetlist,
+    RealProjection,
+)
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.ir.siblings import Siblings, sibling_groups
+from neurodeploy.quantization.input_statistics import Heard
+from neurodeploy.quantization.levels import UNIFORM
+from neurodeploy.quantization.scaling import FITTED_BITS, Scale, ScaledLayer
+
+MIN_BITS, MAX_BITS = 2, 8
+LEVELS = ("uniform", "fitted")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """Options of the pass.
+
+    Parameters
+    ----------
+    weight_bits : int
+        Two's complement width, 2 to 8.
+    layer_bits : mapping of population to int
+        Other widths for the projections into these populations.
+    state_bits : int
+        Width that every state is proved to fit, sign included; 24 is the contract's.
+    threshold_bits, bias_bits : int
+        Widths of thresholds (unsigned) and of biases and initial membranes (signed).
+    max_fraction_bits : int
+        Most fractional bits that thresholds and biases get below one weight unit.
+    bias_correction : bool
+        Whether biases take back what rounding the weights changes on average: on the samples that
+        weights are rounded against, else on the calibration data of the conversion.
+    levels : {"uniform", "fitted"}
+        Weights on uniform grids, or on the sums of few values that are fitted to each channel: as
+        many axon copies on a crossbar as the width's uniform grid takes. Their integers are 3 bits
+        wider, so widths above 5 stay uniform; it is an error if all are wider. Data that weights
+        are rounded against correct the biases of fitted layers alone.
+    """
+
+    weight_bits: int = 8
+    layer_bits: Mapping[str, int] = field(default_factory=dict)
+    state_bits: int = 24
+    threshold_bits: int = 23
+    bias_bits: int = 24
+    max_fraction_bits: int = 6
+    bias_correction: bool = True
+    levels: str = "uniform"
+
+    def __post_init__(self) -> None:
+        widths = ("weight_bits", "state_bits", "threshold_bits", "bias_bits", "max_fraction_bits")
+        given = {n: getattr(self, n) for n in widths} | {
+            f"{n} bits": b for n, b in self.layer_bits.items()
+        }
+        for where, bits in given.items():
+            if not isinstance(bits, int | np.integer) or isinstance(bits, bool):
+                raise QuantizationError(f"{where} {bits!r}; expected a whole number")
+        for where, bits in (("weight bits", self.weight_bits), *self.layer_bits.items()):
+            if not MIN_BITS <= bits <= MAX_BITS:
+                raise QuantizationError(f"{where}: {bits} bits; expected {MIN_BITS} to {MAX_BITS}")
+        if not 8 <= self.state_bits <= 24:
+            raise QuantizationError(f"state bits {self.state_bits}; expected 8 to 24")
+        for name in ("threshold_bits", "bias_bits"):
+            if not 2 <= getattr(self, name) <= 24:
+                raise QuantizationError(f"{name} {getattr(self, name)}; expected 2 to 24")
+        if self.levels not in LEVELS:
+            raise QuantizationError(f"levels {self.levels!r}; expected one of {', '.join(LEVELS)}")
+        if not 0 <= self.max_fraction_bits <= MAX_EXPONENT:
+            raise QuantizationError(
+                f"max_fraction_bits {self.max_fraction_bits}; expected 0 to {MAX_EXPONENT}"
+            )
+
+    def bits_of(self, population: str) -> int:
+        """Weight width of the projections into a population."""
+        return self.layer_bits.get(population, self.weight_bits)
+
+    def fitted(self, bits: int) -> bool:
+        """Whether layers of this width get fitted levels."""
+        return self.levels == "fitted" and bits in UNIFORM
+
+    def largest_weight(self, bits: int) -> int:
+        """Largest magnitude of an integer weight of this width, exponents not counted."""
+        top: int = 2 ** (bits - 1)
+        return (top << FITTED_BITS) - 1 if self.fitted(bits) else top
+
+    def check_layers(self, netlist: RealNetlist) -> None:
+        """Raise UnknownNameError if a width is given for what is no layer of neurons."""
+        layers = [p.name for p in netlist.populations if isinstance(p.model, RealNeuron)]
+        unknown = sorted(set(self.layer_bits) - set(layers))
+        if unknown:
+            raise UnknownNameError("layer", unknown[0], layers)
+
+    def __call__(
+        self, netlist: RealNetlist, heard: Heard | None = None
+    ) -> tuple[IntegerNetlist, list[dict[str, Any]]]:
+        """Quantize; return the integer netlist and a report with one JSON row per layer.
+
+        Parameters
+        ----------
+        netlist : RealNetlist
+        heard : Heard, optional
+            What populations emit over calibration samples: weights are rounded against it
+            (:mod:`neurodeploy.quantization.compensation`).
+
+        Raises
+        ------
+        QuantizationError
+            Naming the layer and the value that the widths cannot represent.
+        """
+        self.check_layers(netlist)
+        self._require_fitted(netlist)
+        heard = heard or Heard()
+        layers = [
+            self._scaled(netlist, siblings, heard)
+            for siblings in sibling_groups(netlist, self.bits_of)
+        ]
+        scales = [layer.wanted for layer in layers]
+        made: list[_Rounded | None] = [None] * len(layers)
+        integer = _assemble(netlist, layers, scales, made)
+        bounds = prove_bounds(integer)
+        while self._coarsen(integer, bounds, layers, scales):
+            integer = _assemble(netlist, layers, scales, made)
+            bounds = prove_bounds(integer)
+        states = {name: bound.magnitude for name, bound in bounds.items()}
+        rows: dict[str, dict[str, Any]] = {}
+        for known in made:
+            assert known is not None
+            rows |= known.layer.reports(known.scales[0], integer, states)
+        report = [rows[p.name] for p in netlist.populations if p.name in rows]
+        for row in report:
+            self._require_weights(row)
+        return integer, report
+
+    def _scaled(self, netlist: RealNetlist, siblings: Siblings, heard: Heard) -> ScaledLayer:
+        first = siblings[0].population
+        bits = self.bits_of(first.name)
+        return ScaledLayer.of(
+            siblings,
+            bits,
+            timesteps=netlist.timesteps,
+            state_bits=self.state_bits,
+            max_fraction_bits=self.max_fraction_bits,
+            heard=heard,
+            expected=_expected(netlist, first, heard) if self.bias_correction else {},
+            fitted=self.fitted(bits),
+        )
+
+    def _require_fitted(self, netlist: RealNetlist) -> None:
+        """Refuse fitted levels where every layer is too wide for them."""
+        named = [p.name for p in netlist.populations if isinstance(p.model, RealNeuron)]
+        widths = {self.bits_of(name) for name in named}
+        if self.levels == "fitted" and widths and not any(map(self.fitted, widths)):
+            raise QuantizationError(
+                f"{netlist.name}: levels 'fitted' against {min(widths)} weight bits: they exist "
+                f"for {min(UNIFORM)} to {max(UNIFORM)} bits; use --weight-bits {max(UNIFORM)}, or "
+                "uniform levels"
+            )
+
+    def _require_weights(self, row: Mapping[str, Any]) -> None:
+        """Refuse a layer that loses to rounding as much as its weights hold, or more."""
+        # Against data, weights move away from their values so that their sums stay.
+        snr = row["input_snr_db"] if row["compensated"] else row["weight_snr_db"]
+        if snr is None or snr > 0:
+            return
+        bits = row["weight_bits"]
+        why = (
+            f"beside its thresholds and biases {self.state_bits} bits of state leave too little of "
+            f"{bits} weight bits; use wider states or fewer time steps"
+            if row["most_lost_bits"]
+            else f"{bits} weight bits are too few for it; use more"
+        )
+        raise QuantizationError(
+            f"{row['layer']}: its weights are lost in rounding (SNR {snr:.1f} dB, more than 0 is "
+            f"needed): {why}"
+        )
+
+    def _coarsen(
+        self,
+        integer: IntegerNetlist,
+        bounds: Mapping[str, PopulationBounds],
+        layers: Sequence[ScaledLayer],
+        scales: list[Scale],
+    ) -> bool:
+        """Give up fractional bits, then weight bits by channel, where a width is exceeded."""
+        changed = False
+        for name, bound in bounds.items():
+            if isinstance(integer.by_name[name].model, MaxPool):
+                self._require_pool(name, bound, integer.timesteps)
+        for i, layer in enumerate(layers):
+            names = [x.population.name for x in layer.siblings]
+            excesses = [self._excess(integer.by_name[n], bounds[n]) for n in names]
+            excess = np.maximum.reduce(excesses)
+            if not excess.any():
+                continue
+            changed = True
+            scales[i] = scales[i].coarser(excess)
+            left = layer.bits - int(layer.coarsened_bits(scales[i]).max())
+            if left < MIN_BITS:
+                name = names[int(np.argmax([e.max() for e in excesses]))]
+                raise QuantizationError(
+                    f"{name}: worst-case state {bounds[name].magnitude} over T = "
+                    f"{integer.timesteps} steps against {self.state_bits} bits leaves "
+                    f"{max(left, 0)} of {layer.bits} weight bits (thresholds "
+                    f"{self.threshold_bits}, biases {self.bias_bits} bits); use fewer time steps, "
+                    "wider states or an input of fewer levels"
+                )
+        return changed
+
+    def _require_pool(self, name: str, bound: PopulationBounds, timesteps: int) -> None:
+        # Counts are pooled as they are: there is nothing to coarsen.
+        if bound.magnitude > self._state_limit:
+            raise QuantizationError(
+                f"{name}: up to {bound.magnitude} accumulated over T = {timesteps} steps against "
+                f"{self.state_bits} bits; use fewer time steps, wider states or smaller payloads"
+            )
+
+    @property
+    def _state_limit(self) -> int:
+        return min(STATE_LIMIT, int(2 ** (self.state_bits - 1)) - 1)
+
+    def _excess(self, population: Population, bound: PopulationBounds) -> IntArray:
+        """Bits by which each channel exceeds a width, ``[C]``."""
+        model = population.model
+        assert isinstance(model, IntegerNeuron)
+        channels = population.shape[0]
+        limit = self._state_limit
+        checks = [(x, limit) for x in (bound.a_low, bound.a_high, bound.u_low, bound.u_high)]
+        checks += [(bound.v_low, limit), (bound.v_high, limit)]
+        signed = 2 ** (self.bias_bits - 1) - 1
+        checks += [(population.spread(model.bias), signed)]
+        checks += [(population.spread(model.initial_membrane), signed)]
+        for theta in (model.threshold, model.negative_threshold):
+            if theta is not None:
+                checks.append((population.spread(theta), min(limit, 2**self.threshold_bits - 1)))
+        excess = np.zeros(channels, dtype=np.int64)
+        for values, most in checks:
+            largest = np.abs(values).reshape(channels, -1).max(axis=1)
+            over = np.ceil(np.log2(np.maximum(largest, 1) / most) - 1e-12).astype(np.int64)
+            excess = np.maximum(excess, np.where(largest > most, np.maximum(over, 1), 0))
+        return excess
+
+
+def _expected(netlist: RealNetlist, population: Population, heard: Heard) -> dict[str, FloatArray]:
+    """What a population hears of its sources over a run on average: ``[*shape]`` by known source.
+
+    A current enters in every step, but a neuron with gains does not add all of it up. Changes are
+    counted in the first gain of who sends them, and heard in that of the population.
+    """
+    model, timesteps = population.model, netlist.timesteps
+    assert isinstance(model, RealNeuron)
+    gains = model.input_gain if population.coding == "rate" else ()
+    found: dict[str, FloatArray] = {}
+    for name in {q.pre for q in netlist.incoming[population.name]}:
+        source = netlist.by_name[name]
+        mean = source.expected_emissions(timesteps)
+        if name in heard.emissions:
+            mean = heard.emissions[name].mean(axis=0, dtype=np.float64)
+        if mean is not None:
+            share = sum(gains) / len(gains) if gains and source.is_current_input else 1.0
+            if population.coding == source.coding == "sum":
+                share = population.divisor(timesteps) / source.divisor(timesteps)
+            found[name] = mean * share
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rounded:
+    """Siblings in integers, by name, and what they were rounded on.
+
+    ``scales`` are theirs, then those that tell what the spikes of their sources are worth.
+    """
+
+    layer: ScaledLayer
+    scales: tuple[Scale, ...]
+    populations: Mapping[str, Population]
+    projections: Mapping[str, list[IntegerProjection]]
+
+    @classmethod
+    def of(cls, layer: ScaledLayer, scales: tuple[Scale, ...]) -> _Rounded:
+        rounded = layer.integer_projections(scales[0])
+        populations = layer.integer_populations(scales[0], rounded)
+        shared = {1: rounded}
+        if any(x.sign < 0 for x in layer.siblings):
+            shared[-1] = [replace(q, connectivity=_negated(q.connectivity)) for q in rounded]
+        return cls(
+            layer,
+            scales,
+            {p.name: p for p in populations},
+            {
+                x.population.name: [replace(q, post=x.population.name) for q in shared[x.sign]]
+                for x in layer.siblings
+            },
+        )
+
+
+def _negated(connectivity: Connectivity) -> Connectivity:
+    return connectivity.with_weight(-connectivity.weight)
+
+
+def _assemble(
+    netlist: RealNetlist,
+    layers: Sequence[ScaledLayer],
+    scales: Sequence[Scale],
+    made: list[_Rounded | None],
+) -> IntegerNetlist:
+    """The integer netlist; only layers whose scales are others than in ``made`` are rounded."""
+    of: dict[str, _Rounded] = {}
+    worths: dict[str, FloatArray] = {}
+    telling: dict[str, Scale] = {}
+    for layer, scale in zip(layers, scales, strict=True):
+        found = layer.worths(scale)
+        worths |= found
+        telling |= dict.fromkeys(found, scale)
+    for i, (layer, scale) in enumerate(zip(layers, scales, strict=True)):
+        known = made[i]
+        own = (scale, *(telling[q.pre] for q in layer.projections if q.pre in telling))
+        if known is None or any(a is not b for a, b in zip(known.scales, own, strict=True)):
+            heard = layer.hearing(worths) if len(own) > 1 else layer
+            known = made[i] = _Rounded.of(heard, own)
+        of |= dict.fromkeys(known.populations, known)
+    populations: list[Population] = []
+    projections: list[IntegerProjection] = []
+    for population in netlist.populations:
+        name = population.name
+        if name in of:
+            populations.append(of[name].populations[name])
+            projections.extend(of[name].projections[name])
+            continue
+        populations.append(population)
+        if isinstance(population.model, MaxPool):
+            projections.extend(_counted(p) for p in netlist.incoming[name])
+        else:
+            assert isinstance(population.model, Input)
+    return IntegerNetlist(
+        netlist.name,
+        tuple(populations),
+        tuple(projections),
+        netlist.outputs,
+        netlist.timesteps,
+        netlist.dt,
+    )
+
+
+def _counted(projection: RealProjection) -> IntegerProjection:
+    """A projection into max-pooling: counts are pooled as they are."""
+    weight = projection.connectivity.weight
+    whole = np.rint(weight).astype(np.int64)
+    if not np.array_equal(whole, weight):
+        broken = weight[whole != weight][0]
+        raise QuantizationError(
+            f"{projection.label}: max-pooling of weighted input, by {broken:g}; only whole weights "
+            "stay exact: pool first and weight what comes out"
+        )
+    bits = max(2, int(np.abs(whole).max(initial=1)).bit_length() + 1)
+    return IntegerProjection(
+        projection.pre,
+        projection.post,
+        projection.connectivity.with_weight(whole),
+        projection.delay,
+        np.asarray(0),
+        bits,
+    )

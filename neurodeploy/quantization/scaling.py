@@ -1,0 +1,369 @@
+"""Siblings on their integer grid: what a membrane unit is worth, and what rounding cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import QuantizationError
+from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.ir.netlist import (
+    MAX_EXPONENT,
+    IntegerNetlist,
+    IntegerProjection,
+    Population,
+    RealProjection,
+)
+from neurodeploy.ir.neurons import IntegerNeuron
+from neurodeploy.ir.patches import has_rows
+from neurodeploy.ir.siblings import Siblings, mirrored
+from neurodeploy.quantization.compensation import compensated_weights
+from neurodeploy.quantization.grids import Grid, choose_grid, rows_of
+from neurodeploy.quantization.input_statistics import Heard
+from neurodeploy.quantization.membrane import (
+    in_units,
+    least_threshold,
+    reach_of,
+    smallest,
+    whole_threshold,
+)
+from neurodeploy.quantization.rounding import round_to_levels, round_weights
+from neurodeploy.quantization.rounding_error import corrected, heard_and_lost, lost_on_average
+
+# Fractional bits are added until the smallest threshold has this many units: rounding a bias or an
+# initial membrane then moves a rate by less than 0.1 %.
+TARGET_THRESHOLD = 512
+# An integrator has no threshold to set its resolution; a bias is rounded in every step.
+INTEGRATOR_FRACTION_BITS = 4
+# Bits of the state that a threshold, or a bias over all steps, leaves to the weights.
+HEAD_ROOM_BITS = 2
+# Samples that tell what rounding against data lost.
+REPORTED_SAMPLES = 32
+# Fitted levels lie on a grid that is this much finer than the uniform grid of their copies.
+FITTED_BITS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scale:
+    """``fraction`` bits of the unit below one weight step, less ``loss`` bits by channel."""
+
+    fraction: int
+    loss: IntArray
+
+    def coarser(self, excess: IntArray) -> Scale:
+        """The scale with at least ``excess`` bits given up by channel, common ones first."""
+        if not self.fraction:
+            return replace(self, loss=self.loss + excess)
+        fewer = max(0, self.fraction - int(excess.max()))
+        # Channels that had given up fractional bits by themselves do not pay twice.
+        return Scale(fewer, np.maximum(self.loss - (self.fraction - fewer), 0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaledLayer:
+    """Siblings with the projections into the first of them, and the grid chosen for all.
+
+    What one of them weighs, all do, up to a sign: weights are rounded once, and thresholds, biases
+    and initial membranes are counted in one unit. ``bits`` is the width of the integers; ``copies``
+    the width whose axon copies fitted levels take, 0 for uniform levels. Of sources, ``heard`` has
+    what they emit over each of some samples, for rounding against data; ``expected`` is what they
+    emit on average, for correcting biases.
+    """
+
+    siblings: Siblings
+    bits: int
+    grid: Grid
+    wanted: Scale
+    timesteps: int
+    heard: Heard
+    expected: Mapping[str, FloatArray]
+    copies: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        siblings: Siblings,
+        bits: int,
+        *,
+        timesteps: int,
+        state_bits: int,
+        max_fraction_bits: int,
+        heard: Heard,
+        expected: Mapping[str, FloatArray],
+        fitted: bool = False,
+    ) -> ScaledLayer:
+        """Choose the grid, and the scale that is wanted before any width is checked.
+
+        Sources that ``heard`` does not know are rounded without data; ``expected`` emissions are
+        ``[*shape]``, none: biases stay.
+        """
+        copies = bits if fitted else 0
+        bits += FITTED_BITS if fitted else 0
+        theta = least_threshold(siblings)
+        # A channel whose weights are tiny beside its bias or threshold does not need their full
+        # resolution, and must not cost the other channels theirs.
+        reach = np.maximum.reduce([reach_of(x, timesteps) for x in siblings])
+        least = reach / 2.0 ** (state_bits - 1 - HEAD_ROOM_BITS)
+        fallback = np.maximum(
+            np.ones(len(least)) if theta is None else theta / 2 ** (bits - 1), least
+        )
+        rows = [rows_of(p.connectivity) for p in siblings[0].projections]
+        grid = Grid(fallback, ())
+        if rows:
+            grid = choose_grid(
+                rows, [bits] * len(rows), fallback, least, symmetric=mirrored(siblings)
+            )
+        fraction = min(INTEGRATOR_FRACTION_BITS, max_fraction_bits)
+        if theta is not None:
+            ratio = theta / grid.unit
+            fine = ratio[grid.unit > least * (1 + 1e-9)]
+            smallest = float((fine if fine.size else ratio).min())
+            wanted = math.ceil(math.log2(TARGET_THRESHOLD) - math.log2(smallest))
+            fraction = min(max(wanted, 0), max_fraction_bits)
+        spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
+        loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
+        scale = Scale(fraction, loss)
+        return cls(siblings, bits, grid, scale, timesteps, heard, expected, copies)
+
+    @property
+    def projections(self) -> tuple[RealProjection, ...]:
+        """Those into the first sibling."""
+        return self.siblings[0].projections
+
+    def unit(self, scale: Scale) -> FloatArray:
+        """Real value of one membrane unit, ``[C]``: the threshold is a whole number of them.
+
+        Of siblings the smallest threshold is; the others round, by half a unit at most. A threshold
+        below one unit counts as one: its channel's whole range is less than what its weights
+        resolve.
+        """
+        unit = self.grid.unit * np.exp2(scale.loss - scale.fraction)
+        theta = least_threshold(self.siblings)
+        if theta is None:
+            return np.asarray(unit)
+        whole = np.floor(theta / unit + 1e-9)
+        return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
+
+    def worths(self, scale: Scale) -> dict[str, FloatArray]:
+        """What a spike of each sibling is worth of what it was meant to be: by name, ``[C]``.
+
+        Of thresholds that round, the spikes are worth as much more, or less. A population alone has
+        a whole one, and is left out, as are thresholds that differ within channels.
+        """
+        if len(self.siblings) == 1:
+            return {}
+        unit = self.unit(scale)
+        found = {}
+        for sibling in self.siblings:
+            theta = sibling.model.threshold
+            if theta is not None and theta.ndim <= 1:
+                found[sibling.population.name] = whole_threshold(theta, unit) * unit / theta
+        return found
+
+    def hearing(self, worths: Mapping[str, FloatArray]) -> ScaledLayer:
+        """The layer with weights for sources whose spikes are worth something else than meant."""
+        first = self.siblings[0]
+        projections = tuple(
+            replace(q, connectivity=q.connectivity.scale_inputs(worths[q.pre]))
+            if q.pre in worths
+            else q
+            for q in first.projections
+        )
+        siblings = (replace(first, projections=projections), *self.siblings[1:])
+        return replace(self, siblings=siblings)
+
+    def coarsened_bits(self, scale: Scale) -> IntArray:
+        """Bits that each channel gave up for a width, ``[C]``: those of its widest branch."""
+        spare = np.zeros(scale.loss.shape, dtype=np.int64)
+        for exponent in self.grid.exponents:
+            spare = np.maximum(spare, exponent)
+        return np.asarray(np.maximum(scale.loss - scale.fraction - spare, 0))
+
+    def lost_bits(self, scale: Scale) -> IntArray:
+        """Bits that the weights of each channel lose, ``[C]``: those of its widest branch.
+
+        What was given up for a width, and what a unit that the threshold or the bias asks for
+        leaves unused: a channel whose weights all round to 0 has lost all of them.
+        """
+        channels = scale.loss.shape
+        lost = np.full(channels, self.bits)
+        silent = np.ones(channels, dtype=bool)
+        top = 2 ** (self.bits - 1) - 1
+        for projection, exponent in zip(self.projections, self.grid.exponents, strict=True):
+            full = rows_of(projection.connectivity).largest / top
+            used = full > 0
+            step = self.grid.unit * np.exp2(exponent)
+            unused = np.rint(np.log2(np.where(used, step / np.where(used, full, 1.0), 1.0)))
+            given_up = np.maximum(scale.loss - scale.fraction - exponent, 0)
+            here = np.maximum(unused, 0).astype(np.int64) + given_up
+            lost = np.where(used, np.minimum(lost, here), lost)
+            silent &= ~used
+        return np.asarray(np.where(silent, 0, lost))
+
+    def integer_populations(
+        self, scale: Scale, rounded: Sequence[IntegerProjection]
+    ) -> list[Population]:
+        """The siblings with everything in membrane units, biases corrected for their weights.
+
+        ``rounded`` are the projections into the first of them.
+
+        Raises
+        ------
+        QuantizationError
+            If a decay is too small, or too near 1, to be told from none.
+        """
+        unit, worths = self.unit(scale), self.worths(scale)
+        lost: FloatArray | None = None
+        if self._corrects():
+            lost = lost_on_average(self.projections, rounded, unit, self.expected)
+        result = []
+        for sibling in self.siblings:
+            population = sibling.population
+            if lost is not None:
+                population = corrected(population, sibling.sign * lost, self.timesteps)
+            whole = in_units(population, unit)
+            if population.name in worths and whole.unit is not None:
+                whole = replace(whole, unit=whole.unit * worths[population.name])
+            result.append(whole)
+        return result
+
+    def _corrects(self) -> bool:
+        """Whether biases take back what rounding changes."""
+        # Correcting some branches and not others would be worse than none.
+        return bool(self.projections) and all(q.pre in self.expected for q in self.projections)
+
+    def integer_projections(self, scale: Scale) -> list[IntegerProjection]:
+        """The projections into the first sibling, with weights of the declared width.
+
+        Raises
+        ------
+        QuantizationError
+            If an exponent is too large.
+        """
+        unit = self.unit(scale)
+        result = []
+        for projection, exponent in zip(self.projections, self.grid.exponents, strict=True):
+            shift = np.maximum(exponent + scale.fraction - scale.loss, 0)
+            if int(shift.max()) > MAX_EXPONENT:
+                raise QuantizationError(
+                    f"{projection.label}: exponent {int(shift.max())} against {MAX_EXPONENT}: the "
+                    "branches into this population differ too much in scale; use fewer fraction "
+                    "bits"
+                )
+            step = unit * np.exp2(shift)
+            weight = self._whole(projection, step)
+            common = shift[0] if (shift == shift[0]).all() else shift
+            result.append(
+                IntegerProjection(
+                    projection.pre,
+                    projection.post,
+                    projection.connectivity.with_weight(weight),
+                    projection.delay,
+                    np.asarray(common),
+                    self.bits,
+                )
+            )
+        return result
+
+    def _whole(self, projection: RealProjection, step: FloatArray) -> IntArray:
+        connectivity, symmetric = projection.connectivity, mirrored(self.siblings)
+        if self.copies:
+            return round_to_levels(connectivity, step, self.copies, self.bits)
+        if self._compensates(projection):
+            return compensated_weights(
+                connectivity,
+                step,
+                self.bits,
+                self.heard,
+                projection.pre,
+                self._corrects(),
+                symmetric,
+            )
+        return round_weights(connectivity, step, self.bits, symmetric)
+
+    def _input_snr(self, rounded: Sequence[IntegerProjection], unit: FloatArray) -> float | None:
+        """The input's variance over samples against that of what it lost, in dB.
+
+        None without data. On the samples that weights are rounded against: of others, layers that
+        hear more than there are samples lose more.
+        """
+        if not any(map(self._compensates, self.projections)):
+            return None
+        signal: FloatArray = np.zeros(())
+        noise: FloatArray = np.zeros(())
+        for real, whole in zip(self.projections, rounded, strict=True):
+            emitted = self.heard.emissions[real.pre][:REPORTED_SAMPLES].astype(np.float64)
+            # Before anything is rounded: what is the same in all samples has no variance left.
+            emitted = emitted - emitted.mean(axis=0)
+            heard, lost = heard_and_lost(real, whole, unit, emitted)
+            signal, noise = signal + heard, noise + lost
+        return decibels(float(np.square(signal).sum()), float(np.square(noise).sum()))
+
+    def _compensates(self, projection: RealProjection) -> bool:
+        """Whether a projection is rounded against data: where all of the layer's input is known."""
+        known = all(q.pre in self.heard.emissions for q in self.projections) and not self.copies
+        return known and has_rows(projection.connectivity)
+
+    def reports(
+        self, scale: Scale, integer: IntegerNetlist, bounds: Mapping[str, int]
+    ) -> dict[str, dict[str, Any]]:
+        """What quantization cost each sibling, as JSON values; ``bounds`` are of their states."""
+        first = self.siblings[0].population.name
+        unit = self.unit(scale)
+        weights = self._weights_report(integer.incoming[first], scale, unit)
+        rows = {}
+        for sibling in self.siblings:
+            name = sibling.population.name
+            model = integer.by_name[name].model
+            assert isinstance(model, IntegerNeuron)
+            theta, exact = model.threshold, sibling.model.threshold
+            raised = 0
+            if exact is not None:
+                least = smallest(exact, sibling.population)
+                raised = int((least < unit * (1 - 1e-9)).sum())
+            rows[name] = {
+                "layer": name,
+                **weights,
+                "threshold": None if theta is None else [int(theta.min()), int(theta.max())],
+                "raised_thresholds": raised,
+                "state_bound": bounds[name],
+            }
+        return rows
+
+    def _weights_report(
+        self, rounded: Sequence[IntegerProjection], scale: Scale, unit: FloatArray
+    ) -> dict[str, Any]:
+        signal = noise = 0.0
+        levels: set[int] = set()
+        exponents: list[list[int]] = []
+        for real, whole in zip(self.projections, rounded, strict=True):
+            step = unit * np.exp2(whole.exponent)
+            used, exact = rows_of(whole.connectivity), rows_of(real.connectivity)
+            difference = used.values * step[:, None] - exact.values
+            noise += float((np.square(difference).sum(axis=1) * exact.multiplicity).sum())
+            signal += float((np.square(exact.values).sum(axis=1) * exact.multiplicity).sum())
+            levels |= set(np.unique(whole.connectivity.weight).tolist())
+            exponents.append([int(whole.exponent.min()), int(whole.exponent.max())])
+        lost = self.lost_bits(scale)
+        return {
+            "weight_bits": self.copies or self.bits,
+            "lost_bits": int(np.median(lost)),
+            "most_lost_bits": int(lost.max()),
+            "fraction_bits": scale.fraction,
+            "exponents": exponents,
+            "levels": len(levels),
+            "grid": "fitted" if self.copies else "uniform",
+            "compensated": any(map(self._compensates, self.projections)),
+            "bias_corrected": self._corrects(),
+            "weight_snr_db": decibels(signal, noise),
+            "input_snr_db": self._input_snr(rounded, unit),
+        }
+
+
+def decibels(signal: float, noise: float) -> float | None:
+    """Ratio of two powers; None where either is 0."""
+    return None if signal == 0 or noise == 0 else 10 * math.log10(signal / noise)

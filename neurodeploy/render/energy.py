@@ -1,0 +1,194 @@
+"""Energy reports as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neurodeploy.hardware.price.comparison import EnergyComparison
+from neurodeploy.hardware.price.estimate import CoreEnergy, EnergyReport
+from neurodeploy.render.mapping import mapping_parts
+from neurodeploy.render.quantities import at_least, quantity, with_prefix
+from neurodeploy.render.text import render_table
+
+CORES_SHOWN = 20
+UNKNOWN_SHOWN = 2
+
+
+def total_text(report: EnergyReport) -> str:
+    """The total, ``at least X`` where a constant is unknown, ``unknown`` where all are."""
+    return at_least(report.total_j, report.lower_bound_j, "J")
+
+
+def dynamic_text(report: EnergyReport) -> str:
+    """The dynamic energy, in the same way."""
+    known = sum(energy for energy in report.energy_by_event_j.values() if energy is not None)
+    return at_least(report.dynamic_j, known, "J")
+
+
+def summary_rows(report: EnergyReport) -> list[tuple[str, str]]:
+    """Name and value of the headline figures."""
+    return [
+        ("cores in use", f"{report.cores} on {report.chips} chip{'s' * (report.chips != 1)}"),
+        ("steps per inference", str(report.steps)),
+        ("time per inference", at_least(report.time_s, report.time_lower_bound_s, "s")),
+        ("static energy", quantity(report.static_j, "J")),
+        ("dynamic energy", dynamic_text(report)),
+        ("energy per inference", total_text(report)),
+        ("power idle", quantity(report.idle_w, "W")),
+        ("power running", quantity(report.running_w, "W")),
+    ]
+
+
+def event_rows(report: EnergyReport) -> list[tuple[str, str, str]]:
+    """Event, count per inference, energy per inference."""
+    rows = []
+    for event, count in report.events.items():
+        if event in report.included_in:
+            energy = f"in {report.included_in[event]}"
+        else:
+            energy = quantity(report.energy_by_event_j[event], "J")
+        rows.append((event, f"{count:.1f}", energy))
+    return [*rows, *((name, f"{count:.1f}", "not priced") for name, count in report.host.items())]
+
+
+def core_rows(cores: Sequence[CoreEnergy]) -> list[tuple[str, ...]]:
+    """Place, content, neurons, synops, spikes, packets and dynamic energy of cores."""
+    return [
+        (
+            str(core.core),
+            f"{core.chip}:({core.x},{core.y})",
+            core.holds,
+            str(core.neurons),
+            f"{core.events['synops']:.1f}",
+            f"{core.events['spikes']:.1f}",
+            f"{core.events['packets']:.1f}",
+            quantity(core.energy_j, "J"),
+        )
+        for core in cores
+    ]
+
+
+def comparison_rows(report: EnergyReport) -> list[tuple[str, ...]]:
+    """Integer against real-valued counts per layer."""
+    return [
+        (
+            layer.population,
+            f"{layer.spikes_integer:.1f}",
+            f"{layer.spikes_real:.1f}",
+            "-" if layer.difference is None else f"{100 * layer.difference:+.2f} %",
+            f"{layer.mean_neuron_difference:.3g}",
+            f"{layer.synops_integer:.1f}",
+            f"{layer.synops_real:.1f}",
+        )
+        for layer in report.cross_validation or ()
+    ]
+
+
+def board_rows(comparison: EnergyComparison) -> list[tuple[str, ...]]:
+    """Board, cores, chips, time, static, dynamic and total energy, and what is missing."""
+    rows: list[tuple[str, ...]] = []
+    for name in comparison.boards:
+        report = comparison.reports.get(name)
+        if report is None:
+            rows.append((name, *["-"] * 6, f"does not hold it: {comparison.refused[name]}"))
+            continue
+        rows.append(
+            (
+                name,
+                str(report.cores),
+                str(report.chips),
+                at_least(report.time_s, report.time_lower_bound_s, "s"),
+                quantity(report.static_j, "J"),
+                dynamic_text(report),
+                total_text(report),
+                _unknown(report),
+            )
+        )
+    return rows
+
+
+def _unknown(report: EnergyReport) -> str:
+    if not report.unknown:
+        return ""
+    shown, more = report.unknown[:UNKNOWN_SHOWN], len(report.unknown) - UNKNOWN_SHOWN
+    return f"unknown: {', '.join(shown)}" + (f" and {more} more" if more > 0 else "")
+
+
+def render_comparison(comparison: EnergyComparison) -> str:
+    """One line per board, per inference."""
+    first = next(iter(comparison.reports.values()))
+    samples = f"{first.samples} sample{'s' * (first.samples != 1)}"
+    headings = ("board", "cores", "chips", "time", "static", "dynamic", "total", "note")
+    return f"{first.network}, per inference, mean of {samples}\n\n" + render_table(
+        headings, board_rows(comparison)
+    )
+
+
+def render_energy(report: EnergyReport) -> str:
+    """The whole report."""
+    samples = f"{report.samples} sample{'s' * (report.samples != 1)}"
+    parts = [
+        f"{report.network} on {report.board}, mean of {samples}" + _error(report),
+        render_table(("quantity", "per inference"), summary_rows(report)),
+        render_table(("event", "per inference", "energy"), event_rows(report)) + _host(report),
+        *mapping_parts(report),
+        _cores(report),
+    ]
+    if report.cross_validation is not None:
+        headings = ("layer", "spikes", "real-valued", "difference", "per neuron", "synops", "real")
+        parts.append(render_table(headings, comparison_rows(report)))
+    if report.source_network is not None:
+        rows = [
+            (name, with_prefix(energy, "J"))
+            for name, energy in report.source_network.energy_j.items()
+        ]
+        parts.append(
+            f"source network: {report.source_network.macs} multiply-accumulates (arithmetic only)\n"
+            + render_table(("operation", "per inference"), rows)
+        )
+    if report.unknown:
+        parts.append("unknown for this board: " + ", ".join(report.unknown))
+    if report.assumptions:
+        parts.append("\n".join(["assumptions:", *(f"  {note}" for note in report.assumptions)]))
+    return "\n\n".join(parts)
+
+
+def _error(report: EnergyReport) -> str:
+    """How far off an estimate is."""
+    error = report.estimate_error
+    if error is None:
+        return ""
+    parts = [
+        f"{name.replace('_', ' ')} {100 * off:+.1f} %"
+        for name, off in error.relative.items()
+        if off is not None
+    ]
+    return (
+        f", spikes estimated from activations\n(error of such estimates, {error.samples} samples "
+        f"run: {', '.join(parts)})"
+    )
+
+
+def _host(report: EnergyReport) -> str:
+    if not report.host.get("host_macs"):
+        return ""
+    return (
+        "\n(host_macs: multiply-accumulates of the first layer, done once per sample on the host)"
+    )
+
+
+def _cores(report: EnergyReport) -> str:
+    def dearness(core: CoreEnergy) -> tuple[float, float]:
+        return core.energy_j or 0.0, core.events["synops"]
+
+    dearest = sorted(report.cores_detail, key=dearness, reverse=True)
+    shown = dearest[:CORES_SHOWN]
+    headings = ("core", "tile", "holds", "neurons", "synops", "spikes", "packets", "dynamic")
+    table = render_table(headings, core_rows(shown))
+    hidden = dearest[CORES_SHOWN:]
+    less = "less dynamic energy" if any(core.energy_j for core in hidden) else "fewer synops"
+    return (
+        table
+        + f"\n({len(hidden)} core{'s' * (len(hidden) != 1)} of {less} not shown; --json lists all)"
+        * bool(hidden)
+    )

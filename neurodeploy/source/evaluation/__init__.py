@@ -1,0 +1,1 @@
+"""Source networks evaluated on samples, in NumPy and in PyTorch."""

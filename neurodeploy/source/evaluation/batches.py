@@ -1,0 +1,51 @@
+"""What the evaluators of analog graphs share: checking a batch and joining its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from neurodeploy.errors import DataError
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.source.analog import AnalogGraph
+
+
+def checked_batch(
+    graph: AnalogGraph, x: AnyArray | Mapping[str, AnyArray]
+) -> tuple[dict[str, AnyArray], int]:
+    """Return float32 arrays by input name and the number of samples.
+
+    Raises
+    ------
+    DataError
+        If an input is missing or unknown, or has another shape than the graph's.
+    """
+    named = x if isinstance(x, Mapping) else {graph.inputs[0]: x}
+    if set(named) != set(graph.inputs):
+        raise DataError(
+            f"{graph.name}: data for inputs {sorted(named)}; the network has {list(graph.inputs)}"
+        )
+    checked: dict[str, AnyArray] = {}
+    for name in graph.inputs:
+        values = np.asarray(named[name], dtype=np.float32)
+        shape = graph.node(name).shape
+        if values.shape[1:] != shape or values.ndim != 1 + len(shape):
+            raise DataError(
+                f"{graph.name}: input {name!r} has shape {values.shape}, expected"
+                f" (samples, {', '.join(map(str, shape))})"
+            )
+        checked[name] = values
+    counts = {len(values) for values in checked.values()}
+    if len(counts) != 1:
+        raise DataError(f"{graph.name}: inputs with different numbers of samples {sorted(counts)}")
+    return checked, counts.pop()
+
+
+def joined(
+    graph: AnalogGraph, names: Sequence[str], parts: Sequence[Mapping[str, AnyArray]]
+) -> dict[str, AnyArray]:
+    """Join the activations of consecutive parts of a batch; no part at all gives empty arrays."""
+    if not parts:
+        return {name: np.zeros((0, *graph.node(name).shape), np.float32) for name in names}
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}

@@ -1,0 +1,233 @@
+"""Evaluation of analog graphs in plain NumPy, for environments without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.geometry import Window
+from neurodeploy.source.analog import (
+    Add,
+    AddConstant,
+    AnalogGraph,
+    AnalogNode,
+    AvgPool,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Function,
+    LeakyReLU,
+    Linear,
+    MaxPool,
+    Normalize,
+    Pad,
+    QuantizedReLU,
+    ReLU,
+    Reshape,
+    Scale,
+    Slice,
+    Softmax,
+    Upsample,
+    interpret,
+)
+from neurodeploy.source.evaluation.batches import checked_batch, joined
+from neurodeploy.source.functions import FUNCTIONS
+from neurodeploy.source.layers import Convolution, Pooling
+from neurodeploy.source.resampling import TransposedConvolution
+
+_Evaluate = Callable[..., AnyArray]
+
+
+def evaluate(
+    graph: AnalogGraph,
+    x: AnyArray | Mapping[str, AnyArray],
+    keep: Iterable[str] | None = None,
+    *,
+    chunk: int = 32,
+) -> dict[str, AnyArray]:
+    """Activations of an analog graph, float32.
+
+    Parameters
+    ----------
+    graph : AnalogGraph
+    x : array of shape (N, *input shape), or mapping
+        The samples; a mapping from input name to array where the graph has several inputs.
+    keep : iterable of str, optional
+        Nodes whose activations are wanted; the outputs by default.
+    chunk : int
+        Samples that are evaluated at a time.
+
+    Returns
+    -------
+    dict
+        Node name -> array of shape (N, *node shape).
+
+    Raises
+    ------
+    DataError
+        If ``x`` does not fit the graph's inputs.
+    """
+    names = tuple(graph.outputs if keep is None else keep)
+    inputs, n_samples = checked_batch(graph, x)
+    parts = [
+        interpret(graph, {k: v[i : i + chunk] for k, v in inputs.items()}, _apply, names)
+        for i in range(0, n_samples, chunk)
+    ]
+    return joined(graph, names, parts)
+
+
+def _apply(node: AnalogNode, inputs: Any) -> AnyArray:
+    return _EVALUATE[type(node.op)](node.op, *inputs)
+
+
+def _along(values: AnyArray, n_dims: int) -> AnyArray:
+    """Shape a constant, scalar, per channel or per element, to broadcast with ``n_dims``."""
+    if values.ndim == 1:
+        return values.reshape(-1, *(1,) * (n_dims - 2))
+    return values
+
+
+def _normalize(op: Normalize, x: AnyArray) -> AnyArray:
+    return (x - _along(op.mean, x.ndim)) / _along(op.std, x.ndim)
+
+
+def _linear(op: Linear, x: AnyArray) -> AnyArray:
+    y = x @ op.weight.T
+    return y if op.bias is None else y + op.bias
+
+
+def _conv(op: Convolution, x: AnyArray) -> AnyArray:
+    window = Window(x.shape[2:], op.kernel, op.stride, op.padding_pairs, op.dilation)
+    n, out = len(x), window.output_size
+    columns = np.stack(list(_taps(window, x, 0.0)), axis=2)
+    columns = columns.reshape(n, op.groups, -1, int(np.prod(out)))
+    weight = op.weight.reshape(op.groups, len(op.weight) // op.groups, -1)
+    y: AnyArray = np.matmul(weight, columns).reshape(n, len(op.weight), *out)
+    return y if op.bias is None else y + _along(op.bias, y.ndim)
+
+
+def _conv_transpose(op: TransposedConvolution, x: AnyArray) -> AnyArray:
+    shape = op.output_shape((x.shape[1:],))
+    n, cells = len(x), x.shape[2:]
+    # Every input cell adds its kernel into a canvas, of which the padding is cut off.
+    canvas = np.zeros(
+        (
+            n,
+            shape[0],
+            *(
+                (size - 1) * s + d * (k - 1) + 1 + o
+                for size, k, s, d, o in zip(
+                    cells, op.kernel, op.stride, op.dilation, op.output_padding, strict=True
+                )
+            ),
+        ),
+        np.float32,
+    )
+    grouped = x.reshape(n, op.groups, -1, *cells)
+    weight = op.weight.reshape(op.groups, -1, *op.weight.shape[1:])
+    for tap in np.ndindex(*op.kernel):
+        cell: Any = (..., *tap)
+        part = np.einsum("ngi...,gio->ngo...", grouped, weight[cell])
+        where: Any = (slice(None),) * 2 + tuple(
+            slice(t * d, t * d + (size - 1) * s + 1, s)
+            for t, d, size, s in zip(tap, op.dilation, cells, op.stride, strict=True)
+        )
+        canvas[where] += part.reshape(n, shape[0], *cells)
+    inner: Any = (slice(None),) * 2 + tuple(
+        slice(p, p + size) for p, size in zip(op.padding, shape[1:], strict=True)
+    )
+    y: AnyArray = canvas[inner]
+    return y if op.bias is None else y + _along(op.bias, y.ndim)
+
+
+def _upsample(op: Upsample, x: AnyArray) -> AnyArray:
+    for axis, factor in enumerate(op.factors):
+        x = np.repeat(x, factor, axis=2 + axis)
+    return x
+
+
+def _batch_norm(op: BatchNorm, x: AnyArray) -> AnyArray:
+    scale, shift = (_along(v.astype(np.float32), x.ndim) for v in op.scale_shift())
+    return x * scale + shift
+
+
+def _window(op: Pooling, x: AnyArray, dilation: tuple[int, ...]) -> Window:
+    """Return the pooling's windows; a last one of ceil mode becomes padding after the end."""
+    size = x.shape[2:]
+    out = op.output_shape((x.shape[1:],))[1:]
+    pads = []
+    for i, n in enumerate(size):
+        reach = (out[i] - 1) * op.stride[i] + dilation[i] * (op.kernel[i] - 1) + 1
+        pads.append((op.padding[i], max(reach - n - op.padding[i], 0)))
+    return Window(size, op.kernel, op.stride, tuple(pads), dilation)
+
+
+def _taps(window: Window, x: AnyArray, fill: float) -> Iterator[AnyArray]:
+    """Yield, for every cell of the kernel, the inputs that it meets in all windows."""
+    padded = window.pad(x, fill)
+    for _, where in window.taps():
+        index = (slice(None), slice(None), *where)
+        yield padded[index]
+
+
+def _avg_pool(op: AvgPool, x: AnyArray) -> AnyArray:
+    window = _window(op, x, (1,) * len(op.kernel))
+    total = np.zeros((*x.shape[:2], *window.output_size), np.float32)
+    for part in _taps(window, x, 0.0):
+        total += part
+    quotient: AnyArray = total / op.divisors(x.shape[1:]).astype(np.float32)
+    return quotient
+
+
+def _max_pool(op: MaxPool, x: AnyArray) -> AnyArray:
+    window = _window(op, x, op.dilation)
+    top = np.full((*x.shape[:2], *window.output_size), -np.inf, np.float32)
+    for part in _taps(window, x, -np.inf):
+        np.maximum(top, part, out=top)
+    return top
+
+
+def _slice(op: Slice, x: AnyArray) -> AnyArray:
+    index = (slice(None), *op.slices())
+    return x[index]
+
+
+def _softmax(op: Softmax, x: AnyArray) -> AnyArray:
+    shifted = x - x.max(axis=1, keepdims=True)
+    total = np.exp(shifted).sum(axis=1, keepdims=True)
+    result: AnyArray = shifted - np.log(total) if op.log else np.exp(shifted) / total
+    return result
+
+
+_EVALUATE: dict[type, _Evaluate] = {
+    Normalize: _normalize,
+    Linear: _linear,
+    Conv1d: _conv,
+    Conv2d: _conv,
+    BatchNorm: _batch_norm,
+    ConvTranspose1d: _conv_transpose,
+    ConvTranspose2d: _conv_transpose,
+    Upsample: _upsample,
+    LeakyReLU: lambda op, x: np.where(x > 0, x, x * _along(op.slope, x.ndim)),
+    Function: lambda op, x: FUNCTIONS[op.name].value(x.astype(np.float64)).astype(np.float32),
+    QuantizedReLU: lambda op, x: op.quantized(x),
+    ReLU: lambda op, x: np.maximum(x, 0),
+    Clip: lambda op, x: np.clip(x, 0, np.float32(op.maximum)),
+    AvgPool: _avg_pool,
+    MaxPool: _max_pool,
+    Reshape: lambda op, x: x.reshape(len(x), *op.shape),
+    Add: lambda op, x, y: x + y,
+    Concat: lambda op, *parts: np.concatenate(parts, axis=1),
+    Slice: _slice,
+    Pad: lambda op, x: np.pad(x, ((0, 0), *op.amounts)),
+    Scale: lambda op, x: x * _along(op.value, x.ndim),
+    AddConstant: lambda op, x: x + _along(op.value, x.ndim),
+    Softmax: _softmax,
+}

@@ -1,0 +1,279 @@
+"""Evaluation of analog graphs with torch: the fast evaluator, imported only on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.numerics.threads import map_in_order
+from neurodeploy.numerics.torch_convolution import convolve, convolve_transposed
+from neurodeploy.numerics.torch_state import plain_torch
+from neurodeploy.source.analog import (
+    Add,
+    AddConstant,
+    AnalogGraph,
+    AnalogNode,
+    AvgPool,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Function,
+    Input,
+    LeakyReLU,
+    Linear,
+    MaxPool,
+    Normalize,
+    Pad,
+    QuantizedReLU,
+    ReLU,
+    Reshape,
+    Scale,
+    Slice,
+    Softmax,
+    Upsample,
+    interpret,
+)
+from neurodeploy.source.evaluation.batches import checked_batch
+from neurodeploy.source.evaluation.folding import fold_batch_norms
+from neurodeploy.source.layers import Convolution
+from neurodeploy.source.resampling import TransposedConvolution
+
+_Layer = Callable[..., torch.Tensor]
+_Result = TypeVar("_Result")
+
+
+BATCH = 32
+"""Samples that are evaluated at a time: their activations stay in the cache."""
+
+
+def evaluate(
+    graph: AnalogGraph,
+    x: AnyArray | Mapping[str, AnyArray],
+    keep: Iterable[str] | None = None,
+    *,
+    chunk: int = BATCH,
+) -> dict[str, AnyArray]:
+    """Activations of an analog graph, float32.
+
+    Parameters
+    ----------
+    graph : AnalogGraph
+    x : array of shape (N, *input shape), or mapping
+        The samples; a mapping from input name to array where the graph has several inputs.
+    keep : iterable of str, optional
+        Nodes whose activations are wanted; the outputs by default.
+    chunk : int
+        Samples that are evaluated at a time.
+
+    Returns
+    -------
+    dict
+        Node name -> array of shape (N, *node shape).
+
+    Raises
+    ------
+    DataError
+        If ``x`` does not fit the graph's inputs.
+    """
+    names = tuple(graph.outputs if keep is None else keep)
+    inputs, n_samples = checked_batch(graph, x)
+    result = {name: np.empty((n_samples, *graph.node(name).shape), np.float32) for name in names}
+
+    def put(samples: slice, values: Mapping[str, AnyArray]) -> None:
+        for name, value in values.items():
+            result[name][samples] = value
+
+    over_batches(graph, inputs, names, put, chunk=chunk)
+    return result
+
+
+def over_batches(
+    graph: AnalogGraph,
+    x: AnyArray | Mapping[str, AnyArray],
+    keep: Iterable[str],
+    work: Callable[[slice, dict[str, AnyArray]], _Result],
+    *,
+    chunk: int = BATCH,
+) -> list[_Result]:
+    """What ``work`` gives for the activations of batch after batch, in order.
+
+    Batches are shared among threads; neither they nor results depend on how many there are.
+    Parameters as of :func:`evaluate`; ``work`` is called with the samples of a batch and the
+    activations of the nodes that are wanted.
+    """
+    names = tuple(keep)
+    inputs, n_samples = checked_batch(graph, x)
+    folded = fold_batch_norms(graph, names)
+
+    def one(samples: slice) -> _Result:
+        with plain_torch():
+            batch = {k: torch.tensor(v[samples]) for k, v in inputs.items()}
+            values = interpret(folded, batch, apply, names)
+        return work(samples, {name: value.numpy() for name, value in values.items()})
+
+    def apply(node: AnalogNode, values: Sequence[torch.Tensor]) -> torch.Tensor:
+        return layers[node.name](*values)
+
+    with plain_torch():
+        layers = {
+            node.name: _BUILD[type(node.op)](node.op)
+            for node in folded.nodes
+            if not isinstance(node.op, Input)
+        }
+        starts = range(0, n_samples, chunk)
+        return map_in_order(one, [slice(i, min(i + chunk, n_samples)) for i in starts])
+
+
+def _tensor(values: AnyArray, spatial: int = 0) -> torch.Tensor:
+    """Copy; one value per channel is shaped to broadcast over ``spatial`` dimensions."""
+    array = values.reshape(-1, *(1,) * spatial) if values.ndim == 1 else values
+    return torch.tensor(array)
+
+
+def _optional(values: AnyArray | None) -> torch.Tensor | None:
+    return None if values is None else torch.tensor(values)
+
+
+def _normalize(op: Normalize) -> _Layer:
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        return (x - _tensor(op.mean, x.ndim - 2)) / _tensor(op.std, x.ndim - 2)
+
+    return layer
+
+
+def _linear(op: Linear) -> _Layer:
+    weight, bias = _tensor(op.weight), _optional(op.bias)
+    return lambda x: F.linear(x, weight, bias)
+
+
+def _conv(op: Convolution) -> _Layer:
+    weight, bias = _tensor(op.weight), _optional(op.bias)
+    pads = [amount for pair in reversed(op.padding_pairs) for amount in pair]
+    symmetric = all(before == after for before, after in op.padding_pairs)
+    inner = op.padding[::2] if symmetric else (0,) * op.rank
+
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        x = x if symmetric else F.pad(x, pads)
+        return convolve(x, weight, bias, op.stride, inner, op.dilation, op.groups)
+
+    return layer
+
+
+def _conv_transpose(op: TransposedConvolution) -> _Layer:
+    weight, bias = _tensor(op.weight), _optional(op.bias)
+    return lambda x: convolve_transposed(
+        x, weight, bias, op.stride, op.padding, op.output_padding, op.dilation, op.groups
+    )
+
+
+def _upsample(op: Upsample) -> _Layer:
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        for axis, factor in enumerate(op.factors):
+            x = x.repeat_interleave(factor, dim=2 + axis)
+        return x
+
+    return layer
+
+
+def _leaky_relu(op: LeakyReLU) -> _Layer:
+    return lambda x: torch.where(x > 0, x, x * _tensor(op.slope, x.ndim - 2))
+
+
+def _quantized_relu(op: QuantizedReLU) -> _Layer:
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        step = torch.tensor(op.maximum / op.levels, dtype=torch.float32)
+        return (x / step + op.shift).floor().clamp(0, op.levels) * step
+
+    return layer
+
+
+_FUNCTIONS: dict[str, _Layer] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "hardswish": F.hardswish,
+    "softplus": F.softplus,
+    "elu": F.elu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "hardsigmoid": F.hardsigmoid,
+}
+
+
+def _batch_norm(op: BatchNorm) -> _Layer:
+    mean, var, weight, bias = map(_optional, (op.mean, op.var, op.weight, op.bias))
+    return lambda x: F.batch_norm(x, mean, var, weight, bias, training=False, eps=op.eps)
+
+
+def _avg_pool(op: AvgPool) -> _Layer:
+    def pool(x: torch.Tensor, lead: tuple[int, ...], zero: tuple[int, ...]) -> torch.Tensor:
+        return F.avg_pool2d(
+            x,
+            (*lead, *op.kernel),
+            (*lead, *op.stride),
+            (*zero, *op.padding),
+            op.ceil_mode,
+            op.count_include_pad,
+            op.divisor,
+        )
+
+    if len(op.kernel) == 2:
+        return lambda x: pool(x, (), ())
+    # avg_pool1d knows no divisor.
+    return lambda x: pool(x.unsqueeze(2), (1,), (0,)).squeeze(2)
+
+
+def _max_pool(op: MaxPool) -> _Layer:
+    pool: Callable[..., torch.Tensor] = F.max_pool1d if len(op.kernel) == 1 else F.max_pool2d
+    return lambda x: pool(x, op.kernel, op.stride, op.padding, op.dilation, op.ceil_mode)
+
+
+def _pad(op: Pad) -> _Layer:
+    pads = [amount for pair in reversed(op.amounts) for amount in pair]
+    return lambda x: F.pad(x, pads)
+
+
+def _slice(op: Slice) -> _Layer:
+    index = (slice(None), *op.slices())
+    return lambda x: x[index]
+
+
+def _softmax(op: Softmax) -> _Layer:
+    softmax: Callable[..., torch.Tensor] = F.log_softmax if op.log else F.softmax
+    return lambda x: softmax(x, dim=1)
+
+
+_BUILD: dict[type, Callable[..., _Layer]] = {
+    Normalize: _normalize,
+    Linear: _linear,
+    Conv1d: _conv,
+    Conv2d: _conv,
+    BatchNorm: _batch_norm,
+    ConvTranspose1d: _conv_transpose,
+    ConvTranspose2d: _conv_transpose,
+    Upsample: _upsample,
+    LeakyReLU: _leaky_relu,
+    Function: lambda op: _FUNCTIONS[op.name],
+    QuantizedReLU: _quantized_relu,
+    ReLU: lambda op: F.relu,
+    Clip: lambda op: lambda x: x.clamp(0, op.maximum),
+    AvgPool: _avg_pool,
+    MaxPool: _max_pool,
+    Reshape: lambda op: lambda x: x.reshape(len(x), *op.shape),
+    Add: lambda op: torch.add,
+    Concat: lambda op: lambda *parts: torch.cat(parts, 1),
+    Slice: _slice,
+    Pad: _pad,
+    Scale: lambda op: lambda x: x * _tensor(op.value, x.ndim - 2),
+    AddConstant: lambda op: lambda x: x + _tensor(op.value, x.ndim - 2),
+    Softmax: _softmax,
+}

@@ -1,0 +1,201 @@
+"""Operators of the analog graph without weights: activations, arithmetic and rearrangement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from neurodeploy.errors import NetlistError
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.source.op import Op, Shape, set_array, set_ints, set_pairs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input(Op):
+    """A tensor given from outside, of the given shape."""
+
+    kind: ClassVar[str] = "input"
+    arity: ClassVar[int | None] = 0
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        set_ints(self, "shape", len(self.shape), 1)
+        if not self.shape:
+            raise NetlistError("input: the shape needs at least one dimension")
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        return self.shape
+
+
+class _Elementwise(Op):
+    """An operation whose result has the shape of its first input."""
+
+    __slots__ = ()
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        return inputs[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReLU(_Elementwise):
+    """``max(x, 0)``."""
+
+    kind: ClassVar[str] = "relu"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip(_Elementwise):
+    """``min(max(x, 0), maximum)``; ReLU6 is ``Clip(6)``."""
+
+    kind: ClassVar[str] = "clip"
+    maximum: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "maximum", float(self.maximum))
+        if not (math.isfinite(self.maximum) and self.maximum > 0):
+            raise NetlistError(f"clip: maximum is {self.maximum}, expected a number above 0")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Softmax(_Elementwise):
+    """Softmax over the first dimension, or its logarithm; only as an output of the network."""
+
+    kind: ClassVar[str] = "softmax"
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if type(self.log) is not bool:
+            raise NetlistError(f"softmax: log is {self.log!r}, expected a bool")
+
+
+class _WithConstant(Op):
+    """An element-wise operation with a constant: scalar, per channel, or per element."""
+
+    __slots__ = ()
+    value: AnyArray
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        shape = inputs[0]
+        if self.value.shape not in ((), shape[:1], shape):
+            raise NetlistError(
+                f"{self.kind}: constant has shape {self.value.shape}, expected (), {shape[:1]}"
+                f" or {shape}"
+            )
+        return shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scale(_WithConstant):
+    """``x * value``, ``value`` a scalar (shape ()) or per channel (shape (C,))."""
+
+    kind: ClassVar[str] = "scale"
+    value: AnyArray
+
+    def __post_init__(self) -> None:
+        if set_array(self, "value").ndim > 1:
+            raise NetlistError("scale: the constant must be a scalar or one value per channel")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AddConstant(_WithConstant):
+    """``x + value``, ``value`` of shape () or (C,) or the shape of ``x``."""
+
+    kind: ClassVar[str] = "add_constant"
+    value: AnyArray
+
+    def __post_init__(self) -> None:
+        set_array(self, "value")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Add(Op):
+    """Sum of two tensors of the same shape."""
+
+    kind: ClassVar[str] = "add"
+    arity: ClassVar[int | None] = 2
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        if inputs[0] != inputs[1]:
+            raise NetlistError(f"add: shapes {inputs[0]} and {inputs[1]} differ")
+        return inputs[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concat(Op):
+    """Two or more tensors one after the other along the first dimension (the channels)."""
+
+    kind: ClassVar[str] = "concat"
+    arity: ClassVar[int | None] = None
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        if any(shape[1:] != inputs[0][1:] for shape in inputs):
+            raise NetlistError(f"concat: shapes {list(inputs)} differ beyond the channels")
+        return (sum(shape[0] for shape in inputs), *inputs[0][1:])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reshape(Op):
+    """Another shape for the same elements in the same (C) order; flatten is ``Reshape((n,))``."""
+
+    kind: ClassVar[str] = "reshape"
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        set_ints(self, "shape", len(self.shape), 1)
+        if not self.shape:
+            raise NetlistError("reshape: the shape needs at least one dimension")
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        if math.prod(inputs[0]) != math.prod(self.shape):
+            raise NetlistError(f"reshape: {inputs[0]} does not have the elements of {self.shape}")
+        return self.shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice(Op):
+    """The elements ``start, start + step, ... < stop`` of every dimension.
+
+    Parameters
+    ----------
+    ranges : tuple of (start, stop, step)
+        One per dimension, ``0 <= start < stop <= length``, ``step >= 1``.
+    """
+
+    kind: ClassVar[str] = "slice"
+    ranges: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        set_pairs(self, "ranges", len(self.ranges), 3, 0)
+        if any(start >= stop or step < 1 for start, stop, step in self.ranges):
+            raise NetlistError(f"slice: {self.ranges} selects nothing in some dimension")
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        shape = inputs[0]
+        if len(shape) != len(self.ranges) or any(
+            stop > n for n, (_, stop, _) in zip(shape, self.ranges, strict=True)
+        ):
+            raise NetlistError(f"slice: {self.ranges} does not fit an input of shape {shape}")
+        return tuple(len(range(*bounds)) for bounds in self.ranges)
+
+    def slices(self) -> tuple[slice, ...]:
+        """Return the ranges as Python slices."""
+        return tuple(slice(*bounds) for bounds in self.ranges)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pad(Op):
+    """Zeros around a tensor: ``(before, after)`` for every dimension, channels included."""
+
+    kind: ClassVar[str] = "pad"
+    amounts: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        set_pairs(self, "amounts", len(self.amounts), 2, 0)
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        shape = inputs[0]
+        if len(shape) != len(self.amounts):
+            raise NetlistError(f"pad: {self.amounts} does not fit an input of shape {shape}")
+        return tuple(n + sum(pair) for n, pair in zip(shape, self.amounts, strict=True))

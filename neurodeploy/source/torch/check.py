@@ -1,0 +1,197 @@
+"""The analog graph against the torch module that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from neurodeploy.errors import ConversionError, DataError, NeurodeployError
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.numerics.threads import single_threaded_torch
+from neurodeploy.source.analog import AnalogGraph, Normalize
+from neurodeploy.source.evaluation.batches import checked_batch
+from neurodeploy.source.evaluation.in_torch import evaluate
+from neurodeploy.source.torch.exported_program import BATCH, one_line
+from neurodeploy.source.torch.frontend import Lowered, lower
+
+Samples = Mapping[str, AnyArray]
+
+
+def check_analog(
+    graph: AnalogGraph,
+    module: nn.Module,
+    x: AnyArray | Samples,
+    tolerance: float = 1e-4,
+    *,
+    chunk: int = 256,
+) -> float:
+    """Compare every output of an analog graph with the torch module's, borders included.
+
+    Parameters
+    ----------
+    graph : AnalogGraph
+        From :func:`~neurodeploy.source.torch.frontend.analog_from_torch`.
+    module : nn.Module
+        Called with the normalized input where the graph normalizes its input.
+    x : array of shape (N, *input shape), or mapping
+        Samples as the graph takes them; by input name where it has several.
+    tolerance : float
+        Largest deviation allowed, relative to the largest magnitude of the output.
+    chunk : int
+        Samples that are compared at a time.
+
+    Returns
+    -------
+    float
+        The largest relative deviation.
+
+    Raises
+    ------
+    ConversionError
+        If an output deviates by more, or is not finite; the message names the first node of the
+        graph that differs.
+    DataError
+        If ``x`` does not fit the graph, or is not finite.
+    """
+    inputs, n_samples = checked_batch(graph, x)
+    if not n_samples:
+        raise ConversionError(f"{graph.name}: no samples to compare with the torch module")
+    for name, values in inputs.items():
+        bad = np.flatnonzero(~np.isfinite(values.reshape(n_samples, -1)).all(axis=1))
+        if bad.size:
+            raise DataError(
+                f"{graph.name}: data of input {name!r} hold NaN or infinite values in {bad.size} "
+                f"of {n_samples} samples, first in sample {bad[0]}; remove them"
+            )
+    worst = 0.0
+    for start in range(0, n_samples, chunk):
+        part = {name: values[start : start + chunk] for name, values in inputs.items()}
+        got = evaluate(graph, part)
+        for name, expected in zip(graph.outputs, _outputs(graph, module, part), strict=True):
+            deviation = deviation_of(got[name], expected)
+            if not deviation <= tolerance:
+                _require_finite(graph, part)
+                where = _first_difference(graph, module, part, tolerance)
+                raise ConversionError(
+                    f"{graph.name}: output {name!r} differs from the torch module by"
+                    f" {deviation:.1e} of its largest value, limit {tolerance:.1e}; {where}"
+                )
+            worst = max(worst, deviation)
+    return worst
+
+
+def _require_finite(graph: AnalogGraph, x: Samples) -> None:
+    """Refuse activations that leave single precision, by the first node that does."""
+    names = [node.name for node in graph.nodes]
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = evaluate(graph, x, names)
+    for name in names:
+        if not np.isfinite(values[name]).all():
+            source = graph.node(name).source
+            raise ConversionError(
+                f"{name}: NaN or infinite activations on the calibration data"
+                f"{f' ({source})' if source else ''}: they exceed single precision; scale the "
+                "weights down or train again"
+            )
+
+
+def deviation_of(got: AnyArray, expected: AnyArray) -> float:
+    """Largest difference over largest magnitude; NaN where either holds NaN."""
+    if got.shape != expected.shape:
+        return float("nan")
+    with np.errstate(invalid="ignore"):  # of infinite values; the NaN is the answer
+        difference = float(np.abs(got - expected).max())
+    return difference / max(float(np.abs(expected).max()), 1e-30) if difference else 0.0
+
+
+def _module_input(graph: AnalogGraph, x: Samples) -> list[torch.Tensor]:
+    """What the module is called with, in the order of its inputs."""
+    normalized = {n.inputs[0]: n.name for n in graph.nodes if isinstance(n.op, Normalize)}
+    names = [normalized.get(name, name) for name in graph.inputs]
+    values = evaluate(graph, x, names)
+    return [torch.tensor(values[name]) for name in names]
+
+
+def _outputs(graph: AnalogGraph, module: nn.Module, x: Samples) -> list[AnyArray]:
+    """Different outputs of the module, flattened as the front end flattens them."""
+    batch = _module_input(graph, x)
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad(), single_threaded_torch():
+            result = module(*(tensor.to(device) for tensor in batch))
+    except Exception as error:
+        raise ConversionError(
+            f"{graph.name}: the torch module does not run on {len(batch[0])} samples of shape"
+            f" {' and '.join(str(tuple(b.shape[1:])) for b in batch)}: {one_line(error)}"
+        ) from error
+    outputs = [tensor.cpu().numpy() for tensor in torch.utils._pytree.tree_leaves(result)]
+    if len(outputs) != len(graph.outputs):
+        raise ConversionError(
+            f"{graph.name}: the torch module returns {len(outputs)} tensors, the graph"
+            f" {len(graph.outputs)}"
+        )
+    return outputs
+
+
+class _Recorder(fx.Interpreter):
+    """Runs the exported program and yields the values of chosen nodes."""
+
+    def __init__(self, module: fx.GraphModule, wanted: dict[str, str]) -> None:
+        super().__init__(module)
+        self.wanted = wanted
+        self.values: dict[str, AnyArray] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Keep a copy of the value where it is wanted."""
+        value = super().run_node(n)
+        if n.name in self.wanted:
+            self.values[n.name] = value.detach().cpu().numpy().copy()
+        return value
+
+
+def _first_difference(graph: AnalogGraph, module: nn.Module, x: Samples, tolerance: float) -> str:
+    """Say at which node the graph starts to differ from the exported program."""
+    normalize = any(isinstance(node.op, Normalize) for node in graph.nodes)
+    channels = graph.node(graph.inputs[0]).shape[0]
+    unit = ((0.0,) * channels, (1.0,) * channels) if normalize else None
+    try:
+        lowered = lower(module, {n: graph.node(n).shape for n in graph.inputs}, graph.name, unit)
+    except NeurodeployError as error:
+        return f"the module cannot be traced again: {error}"
+    batch = {name: np.resize(v, (BATCH, *v.shape[1:])) for name, v in x.items()}
+    wanted = list(dict.fromkeys(lowered.origin.values()))
+    known = {node.name for node in graph.nodes}
+    ours = evaluate(graph, batch, [name for name in wanted if name in known])
+    for name, expected in _recorded(lowered, _module_input(graph, batch)):
+        if name not in known:
+            return f"the first node that differs is {name!r}: the graph does not have it"
+        deviation = deviation_of(ours[name], expected)
+        if not deviation <= tolerance:
+            source = graph.node(name).source
+            place = f" ({source})" if source else ""
+            return f"the first node that differs is {name!r}{place}, by {deviation:.1e}"
+    return (
+        "no node differs by itself: the module depends on the batch size, on earlier calls or on"
+        " its training mode"
+    )
+
+
+def _recorded(lowered: Lowered, batch: list[torch.Tensor]) -> Iterator[tuple[str, AnyArray]]:
+    """Values of the exported program by the name of the analog node, in order."""
+    program = lowered.program
+    recorder = _Recorder(program.graph_module, lowered.origin)
+    given = dict(zip(program.inputs, batch, strict=True))
+    arguments = [
+        given[node.name] if node.name in given else program.constants[node.name]
+        for node in program.graph_module.graph.nodes
+        if node.op == "placeholder"
+    ]
+    with torch.no_grad(), single_threaded_torch():
+        recorder.run(*arguments)
+    for node, name in lowered.origin.items():
+        if node not in given:
+            yield name, recorder.values[node]

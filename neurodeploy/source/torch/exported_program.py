@@ -1,0 +1,235 @@
+"""From a torch module to one small operator set: torch.export, with torch.fx as the fallback."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import operator
+import os
+import re
+import traceback
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from neurodeploy.errors import ConversionError, UsageError
+from neurodeploy.source.analog import Shape
+from neurodeploy.source.lowering import LOWERINGS
+
+BATCH = 7
+"""Samples of the example input: a number that no reshape of a real network contains by chance."""
+
+_TORCH = os.path.dirname(torch.__file__) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedProgram:
+    """A functional graph of aten operators, without in-place operations.
+
+    Parameters
+    ----------
+    graph_module : fx.GraphModule
+        Takes parameters, buffers, constants and the input as arguments.
+    nodes : tuple of fx.Node
+        The nodes on which the outputs depend, in order, placeholders included.
+    constants : dict
+        Placeholder name -> parameter, buffer or constant.
+    mutated : dict
+        Placeholder name -> name of a buffer that the module changes in every call.
+    inputs : tuple of str
+        Placeholder names of the network's inputs.
+    outputs : tuple
+        The nodes (or plain values) that the module returns.
+    """
+
+    graph_module: fx.GraphModule
+    nodes: tuple[fx.Node, ...]
+    constants: dict[str, torch.Tensor]
+    mutated: dict[str, str]
+    inputs: tuple[str, ...]
+    outputs: tuple[Any, ...]
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """First non-empty line of an exception, with its type where it has no text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else "without a message"
+    return f"{type(error).__name__}: {text[:limit]}"
+
+
+def export(module: nn.Module, *shapes: Shape) -> ExportedProgram:
+    """Export ``module``, in the mode it is in, for samples of the given shapes, one per input.
+
+    Raises
+    ------
+    UsageError
+        If parameters are not float32.
+    ConversionError
+        If the module does not run on such an input, or cannot be traced.
+    """
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise UsageError(f"{name} is {tensor.dtype}, expected torch.float32; call .float()")
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    example = tuple(torch.zeros(BATCH, *shape, device=device) for shape in shapes)
+    with _quiet(), _whole_stacks(), torch.no_grad():
+        try:
+            program = _functional(torch.export.export(module, example))
+        except Exception as error:
+            program = _export_traced(module, example, error)
+    return _collect(program, len(example))
+
+
+def _functional(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Remove in-place operations and rarer spellings, keeping convolutions, pooling, ... whole.
+
+    Most programs have neither, and this step takes longer than all others together.
+    """
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    if all(_is_functional(node.target) for node in calls):
+        return program
+    functional: torch.export.ExportedProgram = program.run_decompositions({})
+    return functional
+
+
+def _is_functional(target: Any) -> bool:
+    if target is operator.getitem:
+        return True
+    schema = getattr(target, "_schema", None)
+    return (
+        schema is not None and not schema.is_mutable and schema.name.replace("::", ".") in LOWERINGS
+    )
+
+
+def _export_traced(module: nn.Module, example: tuple[torch.Tensor, ...], first: Exception) -> Any:
+    """Trace with torch.fx, which ignores what torch.export cannot follow, and export the trace."""
+    try:
+        copy.deepcopy(module)(*(tensor.clone() for tensor in example))
+    except Exception as error:
+        raise ConversionError(
+            f"the module does not run on an input of shape {_shapes(example)}"
+            f"{_raised_at(error)}: {one_line(error)}; is --data what the network was trained on?"
+        ) from error
+    try:
+        tracer = fx.Tracer()
+        tracer.record_stack_traces = True
+        traced = fx.GraphModule(module, tracer.trace(module))
+        return _functional(torch.export.export(traced, example))
+    except Exception as error:
+        raise ConversionError(
+            f"the module cannot be traced{_raised_at(first)}: torch.export gave {one_line(first)};"
+            f" torch.fx gave {one_line(error)}; branches on values of activations and Python"
+            " numbers taken from them are not converted"
+        ) from error
+
+
+def _shapes(example: tuple[torch.Tensor, ...]) -> str:
+    return " and ".join(str(tuple(tensor.shape[1:])) for tensor in example)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter logs and warns about off the user's terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        # Where it cannot go on, the exporter prints its graph to stderr.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+@contextlib.contextmanager
+def _whole_stacks() -> Iterator[None]:
+    """Let the exporter record the line of every operation, in whatever function it is.
+
+    On its own it keeps frames of functions called ``forward`` only, so that all operations of a
+    model whose ``forward`` calls other methods seem to come from one line.
+    """
+    name = "_filter_traceback_frames"
+    original = getattr(fx.proxy.TracerBase, name, None)
+    if original is None:
+        yield
+        return
+
+    def frames_of_the_model(self: Any, stack: traceback.StackSummary) -> traceback.StackSummary:
+        calls = [i for i, frame in enumerate(stack) if frame.filename.startswith(_PACKAGE)]
+        return traceback.StackSummary.from_list(stack[calls[-1] + 1 if calls else 0 :])
+
+    setattr(fx.proxy.TracerBase, name, frames_of_the_model)
+    try:
+        yield
+    finally:
+        setattr(fx.proxy.TracerBase, name, original)
+
+
+def _collect(program: Any, n_inputs: int) -> ExportedProgram:
+    signature = program.graph_signature
+    stored = dict(program.state_dict) | dict(program.constants)
+    lifted = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    by_name = {node.name: node for node in program.graph.nodes}
+    changed = set(signature.buffers_to_mutate.values())
+    outputs = tuple(by_name.get(out, out) for out in signature.user_outputs)
+    needed: set[fx.Node] = set()
+    stack = [out for out in outputs if isinstance(out, fx.Node)]
+    while stack:
+        node = stack.pop()
+        if node not in needed:
+            needed.add(node)
+            stack.extend(node.all_input_nodes)
+    if len(signature.user_inputs) != n_inputs:
+        raise ConversionError(
+            f"the module takes {len(signature.user_inputs)} inputs, the data have {n_inputs}"
+        )
+    return ExportedProgram(
+        graph_module=program.graph_module,
+        nodes=tuple(node for node in program.graph.nodes if node in needed),
+        constants={name: stored[target] for name, target in lifted.items()},
+        mutated={name: target for name, target in lifted.items() if target in changed},
+        inputs=tuple(signature.user_inputs),
+        outputs=outputs,
+    )
+
+
+def source_line(node: fx.Node) -> str | None:
+    """Return ``file.py:line`` of the innermost frame outside torch that made ``node``."""
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    return _innermost([(path, int(line)) for path, line in frames])
+
+
+def _raised_at(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    line = _innermost([(frame.filename, frame.lineno or 0) for frame in frames])
+    return f" ({line})" if line else ""
+
+
+def _innermost(frames: list[tuple[str, int]]) -> str | None:
+    for path, line in reversed(frames):
+        if not path.startswith(("<", _TORCH, _PACKAGE)):
+            return f"{os.path.basename(path)}:{line}"
+    return None
+
+
+def calling_module(node: fx.Node) -> tuple[str, bool]:
+    """Return the path of the module that made ``node`` and whether it is a layer of torch."""
+    stack = node.meta.get("nn_module_stack") or {}
+    if not stack:
+        return "", False
+    path, kind = list(stack.values())[-1]
+    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    is_leaf = kind.startswith("torch.nn.modules.") and ".container." not in kind
+    return re.sub(r"@\d+", "", path), is_leaf

@@ -1,0 +1,296 @@
+"""Analog graphs from torch modules."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+import neurodeploy.source.torch.activations  # importing them fills the table of operators
+import neurodeploy.source.torch.arithmetic
+import neurodeploy.source.torch.layers
+import neurodeploy.source.torch.pooling
+import neurodeploy.source.torch.shapes  # noqa: F401
+from neurodeploy.errors import ConversionError, NetlistError
+from neurodeploy.source.analog import AnalogGraph, AnalogNode, Input, Normalize, Shape, Softmax
+from neurodeploy.source.lowering import (
+    LOWERINGS,
+    TAKES_DEFERRED,
+    Deferred,
+    GraphBuilder,
+    Mutated,
+    Ref,
+    Site,
+    Unconverted,
+)
+from neurodeploy.source.torch.exported_program import (
+    BATCH,
+    ExportedProgram,
+    calling_module,
+    export,
+    source_line,
+)
+
+Normalization = tuple[Sequence[float], Sequence[float]]
+
+_SHAPE_ONLY = frozenset(
+    f"aten.{name}"
+    for name in (
+        "empty_like",
+        "full_like",
+        "new_empty",
+        "new_full",
+        "new_ones",
+        "new_zeros",
+        "ones_like",
+        "zeros_like",
+    )
+)
+"""Operators that read the shape of an activation and nothing else: their results are constants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """An analog graph with the exported program that it came from.
+
+    Parameters
+    ----------
+    graph : AnalogGraph
+    program : ExportedProgram
+    origin : dict
+        Name of a node of the program -> name of the analog node with the same value.
+    """
+
+    graph: AnalogGraph
+    program: ExportedProgram
+    origin: dict[str, str]
+
+
+def analog_from_torch(
+    module: nn.Module,
+    example_shape: Shape | Mapping[str, Shape],
+    name: str = "network",
+    normalization: Normalization | None = None,
+) -> AnalogGraph:
+    """Convert a torch module to an analog graph.
+
+    The module is taken in the mode it is in: active dropout and batch statistics are refused
+    where they occur.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Takes one float32 tensor of shape (N, *example_shape), or one per entry of the mapping.
+    example_shape : tuple of int or mapping
+        Shape of one sample, channels first; of a module with several inputs by their names, in
+        the order of its parameters. They name the inputs of the graph, a single one is ``input``.
+    name : str
+        Name of the graph.
+    normalization : (mean, std), optional
+        Per channel; put before the module as part of the network.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        For any operation that is not converted; the message names the node, the operator, its
+        module and source line, the nearest that is converted, and what is supported.
+    ConversionError
+        If the module does not run on such an input or cannot be traced.
+    UsageError
+        If parameters are not float32.
+    """
+    return lower(module, example_shape, name, normalization).graph
+
+
+def lower(
+    module: nn.Module,
+    example_shape: Shape | Mapping[str, Shape],
+    name: str = "network",
+    normalization: Normalization | None = None,
+) -> Lowered:
+    """Do the same as :func:`analog_from_torch` and tell where every node came from."""
+    shapes = example_shape if isinstance(example_shape, Mapping) else {"input": example_shape}
+    program = export(module, *shapes.values())
+    builder = GraphBuilder()
+    given = [builder.add(key, Input(shape), (), None) for key, shape in shapes.items()]
+    names = tuple(shapes)
+    if normalization is not None:
+        mean, std = normalization
+        given = [
+            builder.add("normalize", Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
+            for ref in given
+        ]
+    first = dict(zip(program.inputs, given, strict=True))
+    values: dict[fx.Node, Any] = {}
+    sites: dict[str, Site] = {}
+    for node in program.nodes:
+        site = _site(node, builder)
+        before = len(builder.nodes)
+        values[node] = (
+            first[node.name] if node.name in first else _value(node, site, program, values)
+        )
+        sites.update((made.name, site) for made in builder.nodes[before:])
+        if isinstance(values[node], Ref):
+            _expect_batch(site, values[node])
+    outputs = tuple(_output(out, values) for out in program.outputs)
+    if len(set(outputs)) != len(outputs):
+        raise ConversionError("the module returns the same activations twice")
+    nodes = reachable(builder.nodes, outputs)
+    unused = [key for key in names if key not in {made.name for made in nodes}]
+    if unused:
+        raise ConversionError(f"no output of the module depends on its input {unused[0]!r}")
+    _expect_softmax_last(nodes, sites)
+    graph = AnalogGraph(name, nodes, names, outputs)
+    kept = {made.name for made in nodes}
+    origin = {
+        node.name: value.name
+        for node, value in values.items()
+        if isinstance(value, Ref) and value.name in kept
+    }
+    return Lowered(graph, program, origin)
+
+
+def input_names(module: nn.Module) -> tuple[str, ...]:
+    """Names of the tensors that a module must be given: what its ``forward`` has no default for."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return tuple(
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    )
+
+
+def _site(node: fx.Node, builder: GraphBuilder) -> Site:
+    module, is_leaf = calling_module(node)
+    result: Any = node.meta.get("val")
+    if isinstance(result, (tuple, list)) and result:
+        result = result[0]
+    tensor = result if isinstance(result, torch.Tensor) else None
+    return Site(
+        node=node.name,
+        operator=_operator_name(node.target),
+        module=module,
+        is_leaf=is_leaf,
+        source=source_line(node),
+        shape=() if tensor is None else tuple(tensor.shape),
+        dtype=None if tensor is None else tensor.dtype,
+        builder=builder,
+    )
+
+
+def _operator_name(target: Any) -> str:
+    if isinstance(target, torch._ops.OpOverload):
+        return str(target.overloadpacket)
+    return str(getattr(target, "__name__", target))
+
+
+def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.Node, Any]) -> Any:
+    """Lower one node: an activation, a constant, or a tuple of them."""
+    if node.op == "placeholder":
+        if node.name in program.mutated:
+            return Mutated(program.mutated[node.name])
+        return program.constants[node.name]
+    if node.op == "get_attr" and isinstance(node.target, str):
+        return operator.attrgetter(node.target)(program.graph_module)
+    args, kwargs = _resolved(node, values.__getitem__)
+    if node.target is operator.getitem:
+        return args[0][args[1]]
+    if not isinstance(node.target, torch._ops.OpOverload):
+        site.refuse("not converted")
+    used = [values[source] for source in node.all_input_nodes]
+    for value in used:
+        if isinstance(value, Unconverted):
+            site.refuse(f"{value.what} are not converted")
+    varies = any(isinstance(value, Ref | Deferred) for value in used)
+    if site.operator in _SHAPE_ONLY or not varies:
+        return _folded(node, site, values)
+    lowering = LOWERINGS.get(site.operator)
+    if lowering is None:
+        site.refuse("not converted")
+    for value in used:
+        if isinstance(value, Deferred) and site.operator not in TAKES_DEFERRED:
+            value.refuse()
+    try:
+        return lowering(site, **_bound(node.target, args, kwargs))
+    except NetlistError as error:
+        return site.refuse(str(error))
+
+
+def _resolved(node: fx.Node, find: Callable[[fx.Node], Any]) -> tuple[Any, Any]:
+    """Arguments of a node with the nodes among them replaced."""
+    resolved: Any = fx.node.map_arg((node.args, node.kwargs), find)
+    return resolved[0], resolved[1]
+
+
+def _folded(node: fx.Node, site: Site, values: dict[fx.Node, Any]) -> Any:
+    """Compute a value that does not depend on the network's input."""
+    assert isinstance(node.target, torch._ops.OpOverload)
+    if torch.Tag.nondeterministic_seeded in node.target.tags:
+        site.refuse("random values in every call (active dropout or noise); call .eval()")
+
+    def concrete(source: fx.Node) -> Any:
+        value = values[source]
+        if isinstance(value, Mutated):
+            site.refuse(f"buffer {value.buffer!r} changes in every call")
+        if isinstance(value, Ref | Deferred):
+            return torch.zeros(tuple(source.meta["val"].shape))
+        return value
+
+    args, kwargs = _resolved(node, concrete)
+    with torch.no_grad():
+        return node.target(*args, **kwargs)
+
+
+def _bound(target: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by schema name, defaults filled in; the first is called ``x``."""
+    bound: dict[str, Any] = {}
+    for i, argument in enumerate(target._schema.arguments):
+        name = "x" if i == 0 and argument.name in ("self", "input") else argument.name
+        if i < len(args):
+            bound[name] = args[i]
+        elif argument.name in kwargs:
+            bound[name] = kwargs[argument.name]
+        else:
+            bound[name] = argument.default_value
+    return bound
+
+
+def _expect_batch(site: Site, ref: Ref) -> None:
+    """Every activation keeps the batch as its first dimension and stays float32."""
+    if site.shape != (BATCH, *ref.shape):
+        site.refuse(f"got shape {site.shape}, expected the batch first: (N, *{ref.shape})")
+    if site.dtype != torch.float32:
+        site.refuse(f"the result is {site.dtype}, expected torch.float32")
+
+
+def _output(out: Any, values: dict[fx.Node, Any]) -> str:
+    value = values[out] if isinstance(out, fx.Node) else out
+    if isinstance(value, Deferred):
+        value.refuse()
+    if not isinstance(value, Ref):
+        what = value.what if isinstance(value, Unconverted) else "a constant"
+        raise ConversionError(f"the module returns {what}, expected activations")
+    return value.name
+
+
+def reachable(nodes: Sequence[AnalogNode], outputs: Sequence[str]) -> tuple[AnalogNode, ...]:
+    """Leave out nodes on which no output depends."""
+    needed = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    return tuple(reversed(kept))
+
+
+def _expect_softmax_last(nodes: Sequence[AnalogNode], sites: Mapping[str, Site]) -> None:
+    softmax = {node.name for node in nodes if isinstance(node.op, Softmax)}
+    for node in nodes:
+        for name in softmax.intersection(node.inputs):
+            sites[name].refuse(f"softmax in the middle of the network, used by {node.name!r}")

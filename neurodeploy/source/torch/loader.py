@@ -1,0 +1,228 @@
+"""Torch modules from ``file.py:factory`` or ``package.module:factory``, with trained weights."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import pickle
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
+from neurodeploy.source.torch.exported_program import one_line
+
+_WRAPPERS = ("state_dict", "model_state_dict")
+_OTHER_MODEL = "name the factory of the network that they were saved from"
+
+
+def load_torch(model_spec: str, weights: str | Path | None = None) -> nn.Module:
+    """Build a module and load its weights; the module is put into eval mode.
+
+    Parameters
+    ----------
+    model_spec : str
+        ``path/to/file.py:name`` or ``package.module:name``. The name is a function or class that
+        gives an nn.Module when called without arguments, or a module.
+    weights : path, optional
+        A file written by ``torch.save(module.state_dict(), path)``; a dict that holds the state
+        dict under ``state_dict`` or ``model_state_dict`` is accepted, and so is the ``module.``
+        prefix of data-parallel training. Nothing in the file is executed.
+
+    Raises
+    ------
+    UsageError
+        If the specification does not lead to an nn.Module.
+    FileFormatError
+        If a file is missing or not what it should be, or the weights do not fit the module or
+        hold NaN or infinite values.
+    """
+    module = _build(model_spec)
+    if weights is not None:
+        _load_weights(module, Path(weights))
+    _expect_finite(module.state_dict(), model_spec if weights is None else str(weights))
+    return module.eval()
+
+
+def _build(spec: str) -> nn.Module:
+    place, colon, name = spec.rpartition(":")
+    if not colon or not place or not name:
+        raise UsageError(f"model {spec!r}: expected file.py:factory or package.module:factory")
+    is_file = place.endswith(".py")
+    with _importable(Path(place).resolve().parent if is_file else _folder_of(place)):
+        source = _run_file(Path(place)) if is_file else _import(place)
+        factory = getattr(source, name, None)
+        if factory is None:
+            public = [key for key, value in vars(source).items() if _offers(source, key, value)]
+            raise UnknownNameError(f"factory in {place}", name, public)
+        module = factory if isinstance(factory, nn.Module) else _call(factory, spec)
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"model {spec!r} gives a {type(module).__name__}, expected a torch.nn.Module"
+        )
+    return module
+
+
+def _offers(source: ModuleType, key: str, value: Any) -> bool:
+    own = getattr(value, "__module__", None) == source.__name__ and callable(value)
+    return not key.startswith("_") and (own or isinstance(value, nn.Module))
+
+
+def _folder_of(module: str) -> Path | None:
+    """Return the working directory for a module that is installed nowhere.
+
+    An installed one must not import its neighbours from a folder that may be a stranger's.
+    """
+    top = module.partition(".")[0]
+    finders = [f for f in sys.meta_path if top and hasattr(f, "find_spec")]
+    return None if any(f.find_spec(top, None) is not None for f in finders) else Path.cwd()
+
+
+@contextlib.contextmanager
+def _importable(folder: Path | None) -> Iterator[None]:
+    """Let the user's file import its neighbours, as when it is run itself."""
+    if folder is None:
+        yield
+        return
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(folder))
+
+
+def _run_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileFormatError(f"model file {path} does not exist")
+    name = f"neurodeploy_model_{path.stem}"
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise FileFormatError(f"model file {path} is not a Python file")
+    source = importlib.util.module_from_spec(found)
+    sys.modules[name] = source
+    try:
+        found.loader.exec_module(source)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise UsageError(f"model file {path} cannot be imported: {_described(error)}") from error
+    return source
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"model module {name!r} cannot be found: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"model module {name!r} cannot be imported: {_described(error)}"
+        ) from error
+
+
+def _call(factory: Any, spec: str) -> Any:
+    if not callable(factory):
+        raise UsageError(
+            f"model {spec!r} is a {type(factory).__name__}, expected a torch.nn.Module or a"
+            " function that returns one"
+        )
+    try:
+        return factory()
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"model {spec!r} fails when called without arguments: {_described(error)}; mend it, or"
+            " name a factory that needs none"
+        ) from error
+
+
+def _described(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError):
+        return f"{one_line(error)}"
+    return f"{one_line(error)} (line {frames[-1].lineno} of {Path(frames[-1].filename).name})"
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    state = _read(path)
+    own = module.state_dict()
+    prefixed = all(key.startswith("module.") for key in state)
+    if prefixed and not any(key.startswith("module.") for key in own):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    # Counts the batches seen in training; files from before torch 0.4.1 do not have it.
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    unexpected = [key for key in state if key not in own]
+    if missing or unexpected:
+        parts = [f"missing {_listed(missing)}"] if missing else []
+        parts += [f"unexpected {_listed(unexpected)}"] if unexpected else []
+        raise FileFormatError(
+            f"weights {path} do not fit the model: {', '.join(parts)}; {_OTHER_MODEL}"
+        )
+    for key, value in state.items():
+        if value.shape != own[key].shape:
+            raise FileFormatError(
+                f"weights {path} do not fit the model: {key!r} has shape {tuple(value.shape)},"
+                f" expected {tuple(own[key].shape)}; {_OTHER_MODEL}"
+            )
+    _expect_finite(state, str(path))
+    try:
+        module.load_state_dict(state, strict=False)
+    except Exception as error:
+        raise FileFormatError(f"weights {path} cannot be loaded: {one_line(error)}") from error
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileFormatError(f"weights file {path} {what}")
+    remedy = "write it with torch.save(module.state_dict(), path)"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        if code:
+            raise FileFormatError(
+                f"weights file {path} holds pickled code ({code[1]}), which is never executed;"
+                f" {remedy}"
+            ) from error
+        raise FileFormatError(f"weights file {path} is not a torch file; {remedy}") from error
+    except Exception as error:
+        raise FileFormatError(
+            f"weights file {path} is truncated or not a torch file ({one_line(error, 120)});"
+            f" {remedy}"
+        ) from error
+    if isinstance(content, Mapping):
+        content = next((content[k] for k in _WRAPPERS if k in content), content)
+    good = isinstance(content, Mapping) and all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
+    )
+    if not good or not content:
+        raise FileFormatError(
+            f"weights file {path} holds no state dict (a dict of tensors by name); {remedy}"
+        )
+    return dict(content)
+
+
+def _expect_finite(state: Mapping[str, torch.Tensor], where: str) -> None:
+    for key, value in state.items():
+        if not value.is_floating_point():
+            continue
+        bad = int((~torch.isfinite(value)).sum())
+        if bad:
+            raise FileFormatError(
+                f"weights {where}: {key!r} holds {bad} NaN or infinite values of {value.numel()};"
+                " take another checkpoint, or train again"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(repr(name) for name in names[:3]) + rest

@@ -1,0 +1,242 @@
+"""From a trained network and calibration data to a real-valued netlist."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from neurodeploy import __version__
+from neurodeploy.datasets import Dataset
+from neurodeploy.errors import DataError, UnknownNameError, UsageError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
+from neurodeploy.ir.record import Progress
+from neurodeploy.network import Network
+from neurodeploy.stages.auto import AUTO_METHODS, JUDGED_SAMPLES, MAX_LOSS, Budget, choose
+from neurodeploy.stages.calibration import calibration_record, calibration_split
+from neurodeploy.stages.sources import load_source
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from neurodeploy.source.analog import AnalogGraph
+
+DEFAULT_LEVELS = 255
+CALIBRATION_SAMPLES = 512
+AUTO = "auto"
+MIN_JUDGED_SAMPLES = 64
+INPUTS = (*get_args(EncoderName), "spikes")
+"""What ``input`` can be; ``spikes`` is another word for ``rate``."""
+
+
+def convert(
+    model: str | nn.Module,
+    data: str | Dataset,
+    *,
+    weights: str | Path | None = None,
+    method: str = AUTO,
+    timesteps: int | None = None,
+    input: str | None = None,
+    decode: str | None = None,
+    calibration_samples: int = CALIBRATION_SAMPLES,
+    input_levels: int | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    target: str | None = None,
+    board: str | Board | None = None,
+    max_loss: float | None = None,
+    max_timesteps: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Network:
+    """Convert a trained network to a real-valued spiking netlist.
+
+    Parameters
+    ----------
+    model : str or torch.nn.Module
+        ``file.py:factory`` or ``module:factory``, a program saved by torch.export (``FILE.pt2``),
+        an ONNX file (``FILE.onnx``), or the module itself.
+    data : str or Dataset
+        Calibration data, its training split. A normalization in it becomes part of the network.
+    weights : path, optional
+        A state dict saved by torch.
+    method : str
+        See ``neurodeploy methods``. ``auto`` takes the shortest run that meets the budget of
+        ``max_loss`` and ``max_timesteps`` on further training samples.
+    timesteps : int, optional
+        T; the method's own by default.
+    input : {"current", "rate", "poisson", "latency", "delta"} or "spikes" (the same as "rate")
+        The method's own by default.
+    decode : {"membrane", "counts", "softmax"}, optional
+        The method's own by default.
+    calibration_samples : int
+        The first so many training samples.
+    input_levels : int, optional
+        Levels of the encoded input; those of the data set by default, else 255.
+    seed : int
+    target, board : optional
+        ``auto``: what has to run and hold the result.
+    max_loss : float, optional
+        ``auto``: points of accuracy that may be lost, 1 by default.
+    max_timesteps : int, optional
+        ``auto``: the longest run.
+    **options
+        Further fields of the method.
+
+    Raises
+    ------
+    NeurodeployError
+        One line for everything that does not fit.
+    """
+    budget = _budget(method, target, board, max_loss, max_timesteps)
+    if seed < 0:
+        raise UsageError(f"seed {seed}: expected 0 or more")
+    given = {"timesteps": timesteps, "decode": decode, **options}
+    given = {k: v for k, v in given.items() if v is not None}
+    if budget is not None and budget.crossbar:
+        # Binary spikes in, counts out, and no maximum but of plain neurons.
+        given = {"decode": "counts", "max_pooling": "identity", **given}
+        input = input or "spikes"
+    # What is wrong with the options is told before anything takes long.
+    for candidate in (method,) if budget is None else AUTO_METHODS:
+        _method(candidate, **given)
+    whole, dataset = calibration_split(data, calibration_samples)
+    network, source = load_source(model, weights)
+    graph = network.analog(dataset, name or source["name"])
+    _check_classes(graph, dataset)
+    provenance = {
+        "neurodeploy": __version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "numpy": np.__version__,
+        "torch": _torch_version(),
+        "source": source,
+        "seed": seed,
+        "calibration": calibration_record(dataset),
+    }
+
+    def converted(method: str, steps: int | None, advance: Progress | None) -> Network:
+        own = given if steps is None else {**given, "timesteps": steps}
+        chosen = _method(method, **own)
+        encoder = input if input is not None else chosen.default_input
+        encoding = _encoding(dataset, encoder, input_levels, seed)
+        named = {**provenance, "method": {"name": method, **dataclasses.asdict(chosen)}}
+        return _converted(graph, chosen, dataset, encoding, seed, named, advance)
+
+    if budget is None:
+        return converted(method, None, progress)
+    net, choice = choose(converted, _judge(whole, dataset), budget, timesteps, progress)
+    return dataclasses.replace(net, provenance={**net.provenance, "auto": choice.to_json(budget)})
+
+
+def _budget(
+    method: str,
+    target: str | None,
+    board: str | Board | None,
+    max_loss: float | None,
+    max_timesteps: int | None,
+) -> Budget | None:
+    """The budget of ``auto``; None for other methods, which take none."""
+    if method == AUTO:
+        loss = MAX_LOSS if max_loss is None else max_loss
+        return Budget(target, board, loss, max_timesteps)
+    given = {
+        "target": target,
+        "board": board,
+        "max_loss": max_loss,
+        "max_timesteps": max_timesteps,
+    }
+    for key, value in given.items():
+        if value is not None:
+            raise UsageError(f"{key} {value}: is for --method auto, got {method}; leave it out")
+    return None
+
+
+def _converted(
+    graph: AnalogGraph,
+    chosen: Any,
+    dataset: Dataset,
+    encoding: Encoding,
+    seed: int,
+    provenance: dict[str, Any],
+    progress: Progress | None,
+) -> Network:
+    from neurodeploy.conversion.calibration.pooling_deviation import pooling_deviation
+    from neurodeploy.conversion.method import convert_graph
+    from neurodeploy.execution import run_engine
+
+    netlist, encodings, silent = convert_graph(
+        graph,
+        chosen,
+        dataset.inputs_for(graph.inputs),
+        encoding,
+        run_engine,
+        indices=dataset.indices,
+        seed=seed,
+        progress=progress,
+    )
+    if silent:
+        provenance = {**provenance, "silent_channels": [dataclasses.asdict(row) for row in silent]}
+    samples = dataset.inputs_for(tuple(encodings))
+    deviation = pooling_deviation(graph, chosen.lowering, netlist, encodings, samples, run_engine)
+    if deviation:
+        provenance = {**provenance, "max_pooling_deviation": deviation}
+    return Network(netlist, encodings, graph, None, provenance)
+
+
+def _judge(whole: Dataset, calibration: Dataset) -> Dataset:
+    """Training samples after those of calibration; the same ones where there are no others."""
+    first = len(calibration)
+    last = min(len(whole), first + JUDGED_SAMPLES)
+    if last - first < MIN_JUDGED_SAMPLES:
+        return calibration.first(min(len(calibration), JUDGED_SAMPLES))
+    return whole.subset(range(first, last))
+
+
+def _method(name: str, **options: Any) -> Any:
+    from neurodeploy.conversion.registry import METHODS
+
+    method = METHODS.get(name)
+    known = {f.name for f in dataclasses.fields(method)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise UsageError(
+            f"method {name}: no option {unknown[0]!r}; options: {', '.join(sorted(known))}"
+        )
+    return method(**options)
+
+
+def _check_classes(graph: Any, dataset: Dataset) -> None:
+    if dataset.y is None or len(graph.outputs) != 1:
+        return
+    shape = graph.node(graph.outputs[0]).shape
+    top = int(dataset.y.max(initial=0))
+    if len(shape) == 1 and top >= shape[0]:
+        raise DataError(
+            f"{dataset.spec}: labels up to {top}, the network has {shape[0]} outputs; use the data "
+            "that it was trained on"
+        )
+
+
+def _encoding(dataset: Dataset, name: str, levels: int | None, seed: int) -> Encoding:
+    if name not in INPUTS:
+        raise UnknownNameError("encoder", name, INPUTS)
+    encoder = checked_encoder("rate" if name == "spikes" else name)
+    chosen = levels if levels is not None else dataset.levels or DEFAULT_LEVELS
+    low, high = dataset.value_range
+    if encoder in UNARY and low < 0:
+        raise UsageError(
+            f"input {name!r} takes values >= 0, the data ranges from {low:g}; use --input current"
+        )
+    norm = dataset.norm
+    mean, std = (None, None) if norm is None else (norm.mean, norm.std)
+    return Encoding(encoder, chosen, low, high, mean, std, seed)
+
+
+def _torch_version() -> str:
+    import torch
+
+    return str(torch.__version__)

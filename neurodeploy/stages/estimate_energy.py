@@ -1,0 +1,349 @@
+"""Energy, time, cores and chips from the exact spikes of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from neurodeploy.datasets import Dataset
+from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.cut.core_map import CoreMap
+from neurodeploy.hardware.price.comparison import EnergyComparison
+from neurodeploy.hardware.price.estimate import EnergyReport, estimate
+from neurodeploy.hardware.price.measure import measure_on_each, measure_traffic
+from neurodeploy.ir.record import Progress, Stimulus
+from neurodeploy.network import Network
+from neurodeploy.stages.compile import chosen_board
+from neurodeploy.stages.fast_estimate import error_of, estimated
+from neurodeploy.stages.load import load
+from neurodeploy.stages.placement import PlacementRequest
+from neurodeploy.stages.samples import stimulus_for
+from neurodeploy.stages.smallest_board import smallest_board
+from neurodeploy.targets.base import Deployment
+
+if TYPE_CHECKING:
+    from neurodeploy.hardware.price.activity import Activity
+    from neurodeploy.hardware.price.traffic import Traffic
+
+
+Boards = list[str] | list[Board] | list[str | Board] | tuple[str | Board, ...]
+"""Boards to compare: names, paths or boards."""
+
+
+@overload
+def estimate_energy(
+    network: Deployment | Network | str | Path,
+    board: str | Board | None,
+    data: str | Dataset,
+    samples: int | None = None,
+    *,
+    cross_validate: bool = False,
+    objective: str | None = None,
+    placement: str | Path | None = None,
+    save_placement: str | Path | None = None,
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> EnergyReport: ...
+
+
+@overload
+def estimate_energy(
+    network: Deployment | Network | str | Path,
+    board: Boards,
+    data: str | Dataset,
+    samples: int | None = None,
+    *,
+    cross_validate: bool = False,
+    objective: str | None = None,
+    placement: str | Path | None = None,
+    save_placement: str | Path | None = None,
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> EnergyComparison: ...
+
+
+def estimate_energy(
+    network: Deployment | Network | str | Path,
+    board: str | Board | Boards | None,
+    data: str | Dataset,
+    samples: int | None = None,
+    *,
+    cross_validate: bool = False,
+    objective: str | None = None,
+    placement: str | Path | None = None,
+    save_placement: str | Path | None = None,
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> EnergyReport | EnergyComparison:
+    """Energy, time, cores and chips per inference, from the exact spikes of a run.
+
+    Boards of neurocores get the netlist partitioned, and its cores placed by the packets of the
+    run; boards of crossbar cores get it compiled, and the compiled cores are counted.
+
+    Parameters
+    ----------
+    network : Deployment, Network or path of either
+    board : str, Board, list of either, or None
+        None: the board that the deployment was compiled for. A list: all of them are compared.
+    data : str or Dataset
+    samples : int, optional
+        The first so many; all by default.
+    cross_validate : bool
+        Count the real-valued simulation as well.
+    objective : {"energy", "time", "pareto", "none"}, optional
+        What cores of neurocore boards are placed for: energy if not given.
+    placement : path, optional
+        A placement file to take instead, for one board.
+    save_placement : path, optional
+        Where to write the placement, for one board.
+    fast : bool
+        Estimate the spikes from the source network's activations instead of running all samples;
+        two samples are run, to tell the error. For boards of neurocores.
+
+    Returns
+    -------
+    EnergyReport or EnergyComparison
+        A comparison where ``board`` is a list. It names the boards that cannot hold the network
+        with the reason.
+
+    Raises
+    ------
+    CapacityError
+        If the board, or every one of several, cannot hold the network; with the smallest board that
+        comes with neurodeploy and would.
+    FileFormatError
+        If the placement file does not fit the network or the board.
+    UsageError
+        If no board is named and the deployment has none, or two boards have one name; for both an
+        objective and a placement file; for any of them on a board of crossbar cores alone, for
+        placement files and several boards; for ``fast`` with crossbar cores or ``cross_validate``.
+    """
+    thing = network
+    if isinstance(thing, str | Path):
+        thing = load(thing)
+    several = isinstance(board, list | tuple)
+    asked: Sequence[str | Board | None] = board if isinstance(board, list | tuple) else [board]
+    boards = [_energy_board(thing, name) for name in asked]
+    names = tuple(b.name for b in boards)
+    if not names:
+        raise UsageError("energy: an empty list of boards; name one at least")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"energy: two boards are called {twice!r}; give each a name of its own")
+    request = PlacementRequest.checked(boards, objective, placement, save_placement)
+    if fast:
+        _expect_estimable(boards, cross_validate)
+    pricing = _Pricing(thing, data, samples, cross_validate, request, fast, progress)
+    reports, refused = pricing.reports(boards)
+    if not reports:
+        raise CapacityError(_refusal(pricing.network, boards, refused))
+    if not several:
+        return reports[names[0]]
+    return EnergyComparison(names, reports, refused)
+
+
+def _refusal(net: Network, boards: Sequence[Board], refused: Mapping[str, str]) -> str:
+    fitting = smallest_board(net, {board.kind for board in boards})
+    if fitting is None:
+        kinds = " or ".join(sorted({board.kind for board in boards}))
+        remedy = f"no {kinds} board that comes with neurodeploy holds it"
+    else:
+        remedy = f"the smallest board that holds it is {fitting}"
+    if len(boards) == 1:
+        return f"{refused[boards[0].name]}; {remedy}"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+    return f"{net.netlist.name}: none of {len(boards)} boards holds it: {reasons}; {remedy}"
+
+
+class _Pricing:
+    """What the boards of one comparison share: the network, the stimulus and the run."""
+
+    def __init__(
+        self,
+        thing: Deployment | Network,
+        data: str | Dataset,
+        samples: int | None,
+        cross_validate: bool,
+        request: PlacementRequest,
+        fast: bool,
+        progress: Progress | None,
+    ) -> None:
+        self.thing = thing
+        self.network = thing.network if isinstance(thing, Deployment) else thing
+        self.stimulus, self.dataset = stimulus_for(self.network, data, samples)
+        self.request = request
+        self.fast = fast
+        self.progress = progress
+        self.source = None
+        if self.network.analog is not None:
+            from neurodeploy.hardware.price.operations import source_energy
+            from neurodeploy.source.analog import macs
+
+            self.source = source_energy(macs(self.network.analog))
+        if cross_validate:
+            _expect_real(self.network)
+        self.cross_validate = cross_validate
+        self._layers: Any = None
+
+    def reports(self, boards: Sequence[Board]) -> tuple[dict[str, EnergyReport], dict[str, str]]:
+        """Reports of the boards that hold the network, and why the others do not."""
+        refused: dict[str, str] = {}
+        reports: dict[str, EnergyReport] = {}
+        mappings: dict[str, CoreMap] = {}
+        deployments: dict[str, Any] = {}
+        for board in boards:
+            try:
+                if board.kind == "crossbar":
+                    deployments[board.name] = _crossbar_deployment(self.thing, board)
+                else:
+                    mappings[board.name] = self.request.start(self.network.integer, board)
+            except CapacityError as error:
+                refused[board.name] = str(error)
+        reports |= self._mapped(mappings)
+        for name, deployment in deployments.items():
+            reports[name] = self._compiled(deployment)
+        return {
+            board.name: reports[board.name] for board in boards if board.name in reports
+        }, refused
+
+    def _mapped(self, mappings: Mapping[str, CoreMap]) -> dict[str, EnergyReport]:
+        if not mappings:
+            return {}
+        if self.fast:
+            return self._estimated(mappings)
+        netlist, execute = self.network.integer, _recorder(self.network)
+        traffics, activity = measure_on_each(
+            list(mappings.values()), netlist, self.stimulus, execute, progress=self.progress
+        )
+
+        def measure(other: CoreMap) -> Traffic:
+            return measure_traffic(other, netlist, self.stimulus, execute)[0]
+
+        reports = {}
+        for (name, mapping), started in zip(mappings.items(), traffics, strict=True):
+            traffic, placed = self.request.finish(started, mapping, netlist, activity, measure)
+            reports[name] = estimate(
+                traffic,
+                mapping.board,
+                network=netlist.name,
+                mapping=placed.mapping,
+                placement=placed,
+                source_network=self.source,
+                cross_validation=self._compared(activity),
+            )
+        return reports
+
+    def _estimated(self, mappings: Mapping[str, CoreMap]) -> dict[str, EnergyReport]:
+        """Reports from the source network's activations, with their error on a few samples."""
+        from neurodeploy.hardware.price.analytic import expected_traffic
+
+        netlist, execute = self.network.integer, _recorder(self.network)
+        found = estimated(self.network, self.dataset, self.progress)
+        few = {name: x[: found.checked.samples] for name, x in self.stimulus.items()}
+        exact, _ = measure_on_each(list(mappings.values()), netlist, few, execute)
+
+        def measure(other: CoreMap) -> Traffic:
+            return expected_traffic(other, netlist, found.whole)
+
+        reports = {}
+        for (name, mapping), run in zip(mappings.items(), exact, strict=True):
+            board = mapping.board
+            checked = expected_traffic(mapping, netlist, found.checked)
+            error = error_of(
+                *(estimate(t, board, network=netlist.name, mapping=mapping) for t in (checked, run))
+            )
+            traffic, placed = self.request.finish(
+                measure(mapping), mapping, netlist, found.whole, measure
+            )
+            report = estimate(
+                traffic,
+                board,
+                network=netlist.name,
+                mapping=placed.mapping,
+                placement=placed,
+                source_network=self.source,
+            )
+            reports[name] = replace(report, estimate_error=error)
+        return reports
+
+    def _compiled(self, deployment: Any) -> EnergyReport:
+        deployment.run(self.stimulus, record=(), progress=self.progress)
+        return estimate(
+            deployment.traffic(),
+            deployment.board,
+            network=self.network.netlist.name,
+            source_network=self.source,
+            cross_validation=self._compared(),
+        )
+
+    def _compared(self, activity: Activity | None = None) -> Any:
+        if self.cross_validate and self._layers is None:
+            self._layers = _cross_validation(self.network, self.stimulus, activity)
+        return self._layers
+
+
+def _expect_estimable(boards: Sequence[Board], cross_validate: bool) -> None:
+    crossbar = [board.name for board in boards if board.kind == "crossbar"]
+    if crossbar:
+        raise UsageError(
+            f"board {crossbar[0]}: the events of crossbar cores are counted in a run of the cores; "
+            "leave --fast out"
+        )
+    if cross_validate:
+        raise UsageError("--cross-validate compares two runs, --fast makes none; leave one out")
+
+
+def _energy_board(thing: Deployment | Network, board: str | Board | None) -> Board:
+    if board is not None:
+        return chosen_board(board)
+    if isinstance(thing, Deployment) and thing.board is not None:
+        return thing.board
+    raise UsageError("energy: name a board (--board); 'neurodeploy boards' lists them")
+
+
+def _crossbar_deployment(thing: Deployment | Network, board: Board) -> Any:
+    from neurodeploy.targets.registry import TARGETS
+
+    if isinstance(thing, Deployment):
+        if thing.target == "truenorth":
+            if thing.board == board:
+                return thing
+            # What was approximated for one board is approximated anew for another.
+            given = thing.network if thing.given is None else thing.given
+            return TARGETS.get("truenorth")().compile(given, board, thing.options)
+        thing = thing.network
+    return TARGETS.get("truenorth")().compile(thing, board)
+
+
+def _recorder(net: Network, real: bool = False) -> Any:
+    """Runs the netlist with everything that counting events needs: the engine where it can."""
+    from neurodeploy.hardware.price.activity import membranes_needed
+    from neurodeploy.verification.executors import fastest_executor
+
+    netlist = net.real if real else net.integer
+    assert netlist is not None
+    watched, execute = membranes_needed(netlist), fastest_executor(netlist)
+    return lambda stimulus: execute(stimulus, watched)
+
+
+def _expect_real(net: Network) -> None:
+    if net.real is None:
+        raise UsageError(
+            f"{net.netlist.name}: no real-valued netlist in the file to cross-validate with; "
+            "quantize it from a converted network"
+        )
+
+
+def _cross_validation(net: Network, stimulus: Stimulus, whole: Activity | None = None) -> Any:
+    """Compare with the real-valued run; ``whole`` is the integer run's activity where known."""
+    from neurodeploy.hardware.price.cross_validation import cross_validate
+    from neurodeploy.hardware.price.measure import measure_activity
+
+    assert net.real is not None
+    if whole is None:
+        whole = measure_activity(net.integer, stimulus, _recorder(net))
+    real = measure_activity(net.real, stimulus, _recorder(net, real=True))
+    return cross_validate(net.integer, whole, net.real, real)

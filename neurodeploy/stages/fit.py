@@ -1,0 +1,112 @@
+"""Weight widths that fit a crossbar: the widest, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.ir.neurons import RealNeuron
+from neurodeploy.ir.siblings import sibling_groups
+from neurodeploy.quantization.input_statistics import Heard
+from neurodeploy.quantization.integers import MIN_BITS, Quantization
+from neurodeploy.targets.base import state_bits
+from neurodeploy.targets.registry import TARGETS
+
+
+def fit_layer_bits(
+    netlist: RealNetlist,
+    wanted: Quantization,
+    board: Board,
+    heard: Heard | None = None,
+) -> Quantization:
+    """Lower the width of every layer that needs more axons than a crossbar has.
+
+    Parameters
+    ----------
+    netlist : RealNetlist
+    wanted : Quantization
+        Its widths are the widest that are tried.
+    board : Board
+        Of crossbar cores.
+    heard : Heard, optional
+        What weights are rounded against, as of the pass: other weights need other axons.
+
+    Returns
+    -------
+    Quantization
+        With a width per layer.
+
+    Raises
+    ------
+    UsageError
+        If the board has no crossbars, or a width is given for a layer that does not exist.
+    CapacityError
+        If a layer does not fit even at the smallest width.
+    """
+    require_crossbars(board)
+    wanted.check_layers(netlist)
+    target = TARGETS.get("truenorth")()
+    options = target.complete_options({})
+    wanted = replace(wanted, state_bits=min(wanted.state_bits, _state_bits(board)))
+    bits = {
+        name: wanted.bits_of(name)
+        for name in (p.post for p in netlist.projections)
+        if isinstance(netlist.by_name[name].model, RealNeuron)
+    }
+    together = {
+        x.population.name: [y.population.name for y in siblings]
+        for siblings in sibling_groups(netlist)
+        for x in siblings
+    }
+    while True:
+        fraction = _fraction_bits(board, wanted, bits.values())
+        chosen = replace(wanted, layer_bits=dict(bits), max_fraction_bits=fraction)
+        integer, _ = chosen(netlist, heard)
+        violations = target.check(integer, board, options)
+        if not violations:
+            return chosen
+        tight = {
+            name: violation
+            for violation in violations
+            if (name := violation.where.partition("[")[0]) in bits and "axon" in violation.resource
+        }
+        if not tight:
+            raise CapacityError(f"no weight width makes the network fit: {violations[0]}")
+        for name, violation in tight.items():
+            if bits[name] == MIN_BITS:
+                raise CapacityError(f"even {MIN_BITS}-bit weights do not fit: {violation}")
+        for name, width in {name: bits[name] - 1 for name in tight}.items():
+            # What hears the same keeps the same integer weights.
+            for sibling in together[name]:
+                bits[sibling] = min(bits[sibling], width)
+
+
+def require_crossbars(board: Board) -> None:
+    """Raise UsageError if a board is no crossbar board."""
+    if board.kind != "crossbar":
+        raise UsageError(
+            f"fit: board {board.name} has no crossbars; leave --fit out or choose a crossbar board"
+        )
+
+
+def _state_bits(board: Board) -> int:
+    """Width, sign included, of the states that a crossbar's membrane holds on both sides."""
+    top = 2 ** (board.require_limit("membrane_bits") - 1) - 1
+    return state_bits(int(min(top, -board.require_limit("membrane_floor"))))
+
+
+def _fraction_bits(board: Board, wanted: Quantization, bits: Iterable[int]) -> int:
+    """Most fractional bits with which the sums of fitted levels stay values of an axon.
+
+    A value beyond them takes further axon copies, all for the resolution of a threshold; on uniform
+    grids it often takes none, as small levels have their own values then.
+    """
+    fitted = [wanted.largest_weight(b) for b in bits if wanted.fitted(b)]
+    if not fitted:
+        return wanted.max_fraction_bits
+    values = min(board.require_limit("weight_max"), -board.require_limit("weight_min"))
+    most = max(0, int(values // max(fitted)).bit_length() - 1)
+    return min(wanted.max_fraction_bits, most)

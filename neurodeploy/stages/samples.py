@@ -1,0 +1,133 @@
+"""From data to what every executor receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.errors import DataError, UsageError
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.encoding import Encoding, check_samples, encode
+from neurodeploy.ir.record import Stimulus
+from neurodeploy.network import Network
+
+_Norm = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def stimulus_for(
+    net: Network, data: str | Dataset, samples: int | None = None
+) -> tuple[Stimulus, Dataset]:
+    """Encode data for a network: what every executor receives.
+
+    Parameters
+    ----------
+    net : Network
+    data : str or Dataset
+        Its test split unless it says otherwise.
+    samples : int, optional
+        The first so many; all by default.
+
+    Returns
+    -------
+    stimulus : mapping
+        int64 ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes). The raster of a sample
+        depends on its index in the data set, never on the samples beside it.
+    dataset : Dataset
+        The samples that were encoded.
+
+    Raises
+    ------
+    DataError
+        If inputs, shape, range or normalization differ from what the network was converted for.
+    UsageError
+        If the network has no encoded input.
+    """
+    encoded, dataset = encoded_samples(net, data, samples)
+    return {name: values[:] for name, values in encoded.items()}, dataset
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSamples:
+    """What an input receives for the samples of a data set, encoded when it is asked for.
+
+    Samples and encoding fit together; ``x`` is raw, ``indices`` are places in the data set.
+    """
+
+    encoding: Encoding
+    x: AnyArray
+    timesteps: int
+    indices: IntArray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, samples: slice) -> IntArray:
+        return encode(self.encoding, self.x[samples], self.timesteps, self.indices[samples])
+
+
+def encoded_samples(
+    net: Network, data: str | Dataset, samples: int | None = None
+) -> tuple[dict[str, EncodedSamples], Dataset]:
+    """As :func:`stimulus_for`, for networks that run part by part: all is checked, none encoded."""
+    dataset = load_dataset(data, "test") if isinstance(data, str) else data
+    if samples is not None:
+        dataset = dataset.first(samples)
+    if not len(dataset):
+        raise DataError(f"{dataset.spec}: no samples; at least 1 is needed")
+    if not net.encodings:
+        raise UsageError(
+            f"{net.netlist.name}: has no encoded input; give integers to Deployment.run() instead"
+        )
+    encoded = {
+        name: _encoded(net, name, values, dataset)
+        for name, values in dataset.inputs_for(tuple(net.encodings)).items()
+    }
+    return encoded, dataset
+
+
+def source_samples(net: Network, dataset: Dataset) -> AnyArray | dict[str, AnyArray]:
+    """Samples as the source network takes them: by input name where it has several."""
+    if net.analog is None or not dataset.named:
+        return dataset.x
+    return dict(dataset.inputs_for(net.analog.inputs))
+
+
+def _encoded(net: Network, name: str, samples: AnyArray, dataset: Dataset) -> EncodedSamples:
+    encoding = net.encodings[name]
+    population = net.netlist.by_name[name]
+    which = f" of {name}" if len(net.encodings) > 1 else ""
+    if samples.shape[1:] != population.shape:
+        raise DataError(
+            f"{dataset.spec}: samples{which} of shape {samples.shape[1:]}; the network takes "
+            f"{population.shape}"
+        )
+    given = None if dataset.norm is None else (dataset.norm.mean, dataset.norm.std)
+    own = None
+    if encoding.mean is not None and encoding.std is not None:
+        own = (encoding.mean, encoding.std)
+    channels = population.shape[0]
+    if _by_channel(given, channels) != _by_channel(own, channels):
+        known = (
+            "without: leave #norm out"
+            if own is None
+            else f"with {_text(own)}: write #norm={_text(own)}"
+        )
+        raise DataError(
+            f"{dataset.spec}: normalization {_text(given)}; the network was converted {known}"
+        )
+    check_samples(encoding, samples)
+    return EncodedSamples(encoding, samples, net.netlist.timesteps, dataset.indices)
+
+
+def _by_channel(norm: _Norm | None, channels: int) -> _Norm | None:
+    if norm is None:
+        return None
+    mean, std = (part * channels if len(part) == 1 else part for part in norm)
+    return mean, std
+
+
+def _text(norm: _Norm | None) -> str:
+    # As it can be typed back: a rounded number would be refused again.
+    if norm is None:
+        return "none"
+    return "/".join(",".join(repr(float(v)) for v in part) for part in norm)

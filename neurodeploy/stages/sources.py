@@ -1,0 +1,149 @@
+"""What a MODEL names: a torch factory, an exported program, an ONNX file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from neurodeploy.datasets import Dataset
+from neurodeploy.errors import TargetUnavailableError, UsageError
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.provenance import without_folders
+from neurodeploy.source.analog import AnalogGraph
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from neurodeploy.source.onnx.loader import OnnxNetwork
+
+CHECKED_SAMPLES = 32
+
+Normalization = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+class SourceNetwork(Protocol):
+    """A trained network in one of the forms that are read."""
+
+    def analog(self, dataset: Dataset, name: str) -> AnalogGraph:
+        """Return its analog graph, compared with the network itself on the first samples."""
+
+
+def load_source(
+    model: str | nn.Module, weights: str | Path | None
+) -> tuple[SourceNetwork, dict[str, Any]]:
+    """Read what ``convert`` is given, and tell where it came from.
+
+    Raises
+    ------
+    UsageError, FileFormatError
+        For what cannot be read; nothing in a ``.pt2`` or ``.onnx`` file is executed.
+    TargetUnavailableError
+        If torch, or onnx for an ONNX file, is not installed.
+    """
+    _expect_torch()
+    if not isinstance(model, str):
+        if weights is not None:
+            raise UsageError("weights: load them into the module that is given instead")
+        name = type(model).__name__
+        return TorchNetwork(model), {"model": name, "name": name}
+    if model.endswith((".pt2", ".onnx")):
+        return _from_file(Path(model), weights)
+    from neurodeploy.numerics.torch_state import plain_torch
+    from neurodeploy.source.torch.loader import load_torch
+
+    with plain_torch():
+        module = load_torch(model, weights)
+    source: dict[str, Any] = {
+        "model": without_folders(model),
+        "name": model.rpartition(":")[2],
+        "weights": None,
+    }
+    if weights is not None:
+        source |= {"weights": Path(weights).name, "weights_sha256": _digest(Path(weights))}
+    return TorchNetwork(module), source
+
+
+def _from_file(path: Path, weights: str | Path | None) -> tuple[SourceNetwork, dict[str, Any]]:
+    if weights is not None:
+        raise UsageError(
+            f"--weights {weights}: {path.name} holds its weights; leave the option out"
+        )
+    network: SourceNetwork
+    if path.suffix == ".pt2":
+        from neurodeploy.numerics.torch_state import plain_torch
+        from neurodeploy.source.torch.pt2 import load_pt2
+
+        with plain_torch():
+            network = TorchNetwork(load_pt2(path))
+    else:
+        from neurodeploy.source.onnx.loader import load_onnx
+
+        network = OnnxSource(load_onnx(path))
+    source = {"model": path.name, "name": path.stem, "model_sha256": _digest(path)}
+    return network, source
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _expect_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise TargetUnavailableError(
+            "convert needs torch, which is not installed in this environment; "
+            "pip install 'neurodeploy[torch]', or convert elsewhere and bring the .ndn file"
+        ) from error
+
+
+def _normalization(dataset: Dataset) -> Normalization | None:
+    norm = dataset.norm
+    if norm is None:
+        return None
+    repeat = dataset.sample_shape[0] if len(norm.mean) == 1 else 1
+    return norm.mean * repeat, norm.std * repeat
+
+
+@dataclass(frozen=True, slots=True)
+class TorchNetwork:
+    """A module."""
+
+    module: nn.Module
+
+    def analog(self, dataset: Dataset, name: str) -> AnalogGraph:
+        from neurodeploy.numerics.torch_state import plain_torch
+        from neurodeploy.source.torch.check import check_analog
+        from neurodeploy.source.torch.frontend import analog_from_torch, input_names
+
+        names = input_names(self.module)
+        samples: dict[str, AnyArray] = {"input": dataset.x}
+        if dataset.named or len(names) > 1:
+            samples = dict(dataset.inputs_for(names))
+        shapes = {key: values.shape[1:] for key, values in samples.items()}
+        with plain_torch():
+            graph = analog_from_torch(self.module, shapes, name, _normalization(dataset))
+            check_analog(graph, self.module, {k: v[:CHECKED_SAMPLES] for k, v in samples.items()})
+        return graph
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxSource:
+    """A network of an ONNX file."""
+
+    network: OnnxNetwork
+
+    def analog(self, dataset: Dataset, name: str) -> AnalogGraph:
+        from neurodeploy.source.onnx.check import check_onnx
+        from neurodeploy.source.onnx.frontend import analog_from_onnx
+
+        names = self.network.inputs
+        samples: dict[str, AnyArray] = {"input": dataset.x}
+        if dataset.named or len(names) > 1:
+            samples = dict(dataset.inputs_for(names))
+        shapes = {key: values.shape[1:] for key, values in samples.items()}
+        graph = analog_from_onnx(self.network, shapes, name, _normalization(dataset))
+        check_onnx(graph, self.network, {k: v[:CHECKED_SAMPLES] for k, v in samples.items()})
+        return graph

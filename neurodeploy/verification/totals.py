@@ -1,0 +1,113 @@
+"""Totals of a run, and the traces of its outputs: by the engine, else by the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from neurodeploy.execution import has_engine, make_engine
+from neurodeploy.execution.summary import Summary, join_summaries
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.decoding import output_trace
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+from neurodeploy.ir.neurons import Neuron
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.ir.reference import run_reference
+from neurodeploy.verification.agreement import is_integrator
+
+RASTER_BYTES = 256 * 2**20
+"""Rasters of the reference that are held at a time."""
+
+
+def summarize(
+    netlist: IntegerNetlist | RealNetlist,
+    stimulus: Stimulus,
+    *,
+    rates: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Summary:
+    """Run all samples and keep totals; parameters as of ``Engine.summarize``.
+
+    Without an engine the reference runs, which gives the same totals on integers; its real-valued
+    runs are in double precision.
+    """
+    return summarizer(netlist)(stimulus, rates=rates, progress=progress)
+
+
+class Summarize(Protocol):
+    """Runs some samples; parameters as of ``Engine.summarize``."""
+
+    def __call__(
+        self,
+        stimulus: Stimulus,
+        *,
+        rates: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> Summary: ...
+
+
+def summarizer(netlist: IntegerNetlist | RealNetlist) -> Summarize:
+    """What sums up runs of a network, for samples that come part by part."""
+    if has_engine(netlist):
+        return make_engine(netlist).summarize
+    return partial(summarize_reference, netlist)
+
+
+def summarize_reference(
+    netlist: IntegerNetlist | RealNetlist,
+    stimulus: Stimulus,
+    *,
+    rates: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Summary:
+    """Totals of the reference, batch by batch; nothing is summed neuron by neuron.
+
+    Raises
+    ------
+    DataError
+        If the stimulus does not fit.
+    """
+    samples = min(len(values) for values in stimulus.values())
+    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
+    width = max(1, RASTER_BYTES // per_sample)
+    watched = [n for n in rates if is_integrator(netlist.by_name[n])]
+    parts: list[Summary] = []
+    for first in range(0, max(samples, 1), width):
+        batch = {name: values[first : first + width] for name, values in stimulus.items()}
+        run = run_reference(netlist, batch, membranes=watched)
+        parts.append(_summary(netlist, run, rates))
+        if progress is not None:
+            progress(min(first + width, samples), samples)
+    return join_summaries(parts)
+
+
+def _summary(
+    netlist: IntegerNetlist | RealNetlist, run: RunRecord, rates: Collection[str]
+) -> Summary:
+    emitting = [p.name for p in netlist.populations if not is_integrator(p)]
+    batch = len(next(iter(run.spikes.values())))
+    per_sample: dict[str, IntArray] = {
+        n: np.count_nonzero(run.spikes[n].reshape(batch, -1), axis=1).astype(np.int64)
+        for n in emitting
+    }
+    return Summary(
+        run.timesteps,
+        batch,
+        {o.population: output_trace(netlist, o, run) for o in netlist.outputs},
+        {},
+        per_sample,
+        {},
+        {n: _rate(netlist, run, n) for n in rates},
+        {},
+    )
+
+
+def _rate(netlist: IntegerNetlist | RealNetlist, run: RunRecord, name: str) -> AnyArray:
+    population = netlist.by_name[name]
+    if not is_integrator(population):
+        return population.summed(run.spikes[name])
+    assert isinstance(population.model, Neuron)
+    return np.asarray(run.membranes[name][:, -1] - population.origin)

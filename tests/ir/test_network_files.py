@@ -1,0 +1,302 @@
+"""``.ndn`` files: identity, determinism, and every kind of damage."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from safetensors.numpy import save
+
+from neurodeploy.errors import FileFormatError, NetlistError, UsageError
+from neurodeploy.ir.codec import Codec
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.network import (
+    Network,
+    load_network,
+    network_from_bytes,
+    network_to_bytes,
+    save_network,
+)
+from tests.conformance.cases import case
+from tests.ir.strategies import netlists, networks
+
+
+@given(networks())
+@settings(max_examples=80, deadline=None)
+def test_what_is_read_is_what_was_written(network: Network) -> None:
+    content = network_to_bytes(network)
+    back = network_from_bytes(content, "f.ndn")
+    assert back.netlist == network.netlist
+    assert dict(back.encodings) == dict(network.encodings)
+    assert back.real == network.real
+    assert back.provenance == network.provenance
+    assert network_to_bytes(back) == content
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    network = Network(case("conv2d_groups").netlist, provenance={"seed": 3})
+    save_network(network, tmp_path / "a.ndn")
+    save_network(network, tmp_path / "b.ndn")
+    assert (tmp_path / "a.ndn").read_bytes() == (tmp_path / "b.ndn").read_bytes()
+    assert load_network(str(tmp_path / "a.ndn")).netlist == network.netlist
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ndn", "b.ndn"]
+    with pytest.raises(UsageError, match="cannot write here"):
+        save_network(network, tmp_path / "none" / "a.ndn")
+
+
+def content() -> bytes:
+    return network_to_bytes(Network(case("dense_spikes").netlist))
+
+
+def refused(damaged: bytes) -> str:
+    with pytest.raises(FileFormatError) as caught:
+        network_from_bytes(damaged, "net.ndn")
+    message = str(caught.value)
+    assert message.startswith("net.ndn: ")
+    assert "\n" not in message
+    return message
+
+
+def test_truncated_at_every_length() -> None:
+    whole = content()
+    for length in [*range(0, 64), *range(64, len(whole), 97), len(whole) - 1]:
+        assert "not a .ndn file, or truncated" in refused(whole[:length])
+
+
+def test_trailing_bytes() -> None:
+    assert "not a .ndn file" in refused(content() + b"\0")
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b"",
+        b"hello",
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+        pickle.dumps({"weights": [1, 2, 3]}),
+        b"PK\x03\x04" + bytes(60),
+        b"\xff" * 200,
+        save({"a": np.zeros(3)}),
+        save({"a": np.zeros(3)}, metadata={"neurodeploy": "no json"}),
+        save({"a": np.zeros(3)}, metadata={"neurodeploy": "[1]"}),
+        save({"a": np.zeros(3)}, metadata={"format": "pt"}),
+    ],
+)
+def test_foreign_files(foreign: bytes) -> None:
+    assert "not a .ndn file" in refused(foreign)
+
+
+def test_every_flipped_header_byte_is_refused_or_means_the_same_kind_of_file() -> None:
+    # No byte of the header may lead to anything but a clear error or another valid netlist.
+    whole = content()
+    size = 8 + int.from_bytes(whole[:8], "little")
+    for position in range(0, size, 11):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x15
+        with contextlib.suppress(FileFormatError):
+            assert isinstance(network_from_bytes(bytes(damaged), "net.ndn"), Network)
+
+
+def edited(change: object) -> bytes:
+    """The file with its header passed through ``change``."""
+    from safetensors.numpy import load
+
+    whole = content()
+    length = int.from_bytes(whole[:8], "little")
+    header = json.loads(json.loads(whole[8 : 8 + length])["__metadata__"]["neurodeploy"])
+    change(header)  # type: ignore[operator]
+    return save(load(whole), metadata={"neurodeploy": json.dumps(header)})
+
+
+def _netlist(header: dict) -> dict:  # type: ignore[type-arg]
+    return header["structure"]["netlist"]["fields"]
+
+
+def _encoding(**changes: object) -> dict:  # type: ignore[type-arg]
+    """The encodings of the header of ``content``."""
+    entry = case("dense_spikes").netlist.inputs[0].name
+    json, _ = Codec([Encoding]).encode({entry: Encoding("rate", 255, 0.0, 1.0)})
+    json["dict"][entry]["fields"].update(changes)
+    return json
+
+
+def _nested(depth: int) -> list:  # type: ignore[type-arg]
+    value: list = []  # type: ignore[type-arg]
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+HEADERS = {
+    "other schema": (lambda h: h.update(schema=2), "schema version 2, this neurodeploy reads 1"),
+    "no schema": (lambda h: h.pop("schema"), "schema version None"),
+    "no structure": (lambda h: h.pop("structure"), "damaged header"),
+    "structure with more": (lambda h: h["structure"].update(code="x"), "damaged header"),
+    "provenance": (lambda h: h.update(provenance=[1]), "damaged provenance"),
+    "no netlist": (lambda h: h["structure"].update(netlist=None), "no netlist"),
+    "population as netlist": (
+        lambda h: h["structure"].update(netlist=_netlist(h)["populations"][0]),
+        "no netlist",
+    ),
+    "real": (lambda h: h["structure"].update(real=[1]), "'real' is not a real-valued netlist"),
+    "encodings": (lambda h: h["structure"].update(encodings=[1]), "encodings"),
+    "unknown class": (
+        lambda h: h["structure"]["netlist"].update({"class": "os.system"}),
+        "unknown class 'os.system'",
+    ),
+    "missing field": (lambda h: _netlist(h).pop("dt"), "missing or unknown fields ['dt']"),
+    "unknown field": (lambda h: _netlist(h).update(x=1), "missing or unknown fields ['x']"),
+    "unknown keys": (lambda h: _netlist(h).update(dt={"eval": "1"}), "keys ['eval']"),
+    "bare float": (lambda h: _netlist(h).update(dt=0.5), "float in the header"),
+    "bad float": (lambda h: _netlist(h).update(dt={"float": "much"}), "invalid content"),
+    "missing array": (
+        lambda h: _netlist(h)["projections"][0]["fields"]["exponent"].update(array="gone"),
+        "array 'gone' is missing",
+    ),
+    "inconsistent": (
+        lambda h: _netlist(h)["projections"][0]["fields"].update(pre="y"),
+        "no population 'y'",
+    ),
+    "T = 0": (lambda h: _netlist(h).update(timesteps=0), "timesteps 0"),
+}
+
+
+def _field(where: str, **fields: object):
+    """A change of fields: of the netlist, or of its first ``where``."""
+
+    def change(header: dict) -> None:  # type: ignore[type-arg]
+        part = _netlist(header)
+        if where:
+            part = part[where][0]["fields"]
+        for name in list(fields):
+            if name.startswith("model_"):
+                part = next(
+                    p["fields"]["model"]["fields"]
+                    for p in _netlist(header)["populations"]
+                    if name[6:] in p["fields"]["model"]["fields"]
+                )
+                fields[name[6:]] = fields.pop(name)
+        part.update(fields)
+
+    return change
+
+
+WHOLE = {"float": "0x1.0p+1"}
+HEADERS |= {
+    "T as a float": (_field("", timesteps=WHOLE), "timesteps 2.0; expected a whole number"),
+    "T as a truth": (_field("", timesteps=True), "timesteps True; expected a whole number"),
+    "payload as a float": (_field("", model_payload_max=WHOLE), "payload_max 2.0"),
+    "decay as a float": (_field("", model_current_decay=WHOLE), "current_decay 2.0"),
+    "low as a float": (_field("", model_low={"float": "-0x1p0"}), "input low -1.0"),
+    "width as a float": (_field("projections", weight_bits={"float": "0x1p3"}), "weight_bits 8.0"),
+    "delay as a float": (_field("projections", delay=WHOLE), "delay 2.0"),
+    "huge shape": (_field("populations", shape=[10**9, 10**9]), "neurons; at most"),
+    "shape as floats": (_field("populations", shape=[WHOLE]), "shape 2.0; expected a whole"),
+    "name of two lines": (_field("", name="a\nb"), "expected one line of text"),
+    "name of a terminal": (_field("populations", name="a\x1b[2J"), "a name has no blanks"),
+    "source of another type": (_field("populations", source=3), "source 3; expected"),
+    "float too large": (_field("", dt={"float": "0x1p99999"}), "invalid content"),
+    "infinite dt": (_field("", dt={"float": "inf"}), "dt inf s"),
+    "offset that is no number": (_field("outputs", offset={"float": "nan"}), "offset nan"),
+    "an output twice": (
+        lambda h: _netlist(h).update(outputs=_netlist(h)["outputs"] * 2),
+        "is listed twice",
+    ),
+    "nested too deeply": (_field("", name=_nested(600)), "nested too deeply"),
+    "no levels": (lambda h: h["structure"].update(encodings=_encoding(levels=0)), "levels 0"),
+    "no encoder": (
+        lambda h: h["structure"].update(encodings=_encoding(encoder="magic")),
+        "unknown encoder 'magic'",
+    ),
+    "encoding of nothing": (
+        lambda h: h["structure"].update(encodings=_encoding(high={"float": "0x0p+0"})),
+        "input range [0, 0] carries nothing",
+    ),
+    "encoding of another kind": (
+        lambda h: h["structure"].update(encodings=_encoding(encoder="current")),
+        "takes spikes, its encoding gives current",
+    ),
+    "provenance that is no number": (lambda h: h.update(provenance={"a": math.nan}), "not a .ndn"),
+}
+
+
+@pytest.mark.parametrize("damage", HEADERS)
+def test_damaged_headers(damage: str) -> None:
+    change, message = HEADERS[damage]
+    assert message in refused(edited(change))
+
+
+@pytest.mark.parametrize("value", ["12", None, [3], {"dict": {}}, {"float": "0x1p0"}])
+def test_wrong_types_in_fields(value: object) -> None:
+    refused(edited(lambda h: _netlist(h).update(timesteps=value)))
+
+
+def test_a_key_that_occurs_twice() -> None:
+    whole = content()
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    text = header["__metadata__"]["neurodeploy"]
+    twice = text.replace('"timesteps":', '"timesteps":1,"timesteps":', 1)
+    assert twice != text
+    from safetensors.numpy import load
+
+    assert "not a .ndn file" in refused(save(load(whole), metadata={"neurodeploy": twice}))
+
+
+def test_numpy_integers_are_written_as_integers() -> None:
+    netlist = case("dense_spikes").netlist
+    same = replace(netlist, timesteps=np.int64(netlist.timesteps))
+    assert network_to_bytes(Network(same)) == network_to_bytes(Network(netlist))
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="no such file"):
+        load_network(tmp_path / "none.ndn")
+    with pytest.raises(FileFormatError, match=r"is a folder \(a deployment\?\); name the"):
+        load_network(tmp_path)
+
+
+def test_an_artifact_is_shown_in_one_line() -> None:
+    netlist = case("dense_spikes").netlist
+    n, links = len(netlist.populations), len(netlist.projections)
+    start = f"({netlist.name}: integer netlist, T = {netlist.timesteps}, {n} populations)"
+    assert repr(Network(netlist)) == f"Network{start}"
+    assert repr(netlist) == (
+        f"IntegerNetlist({netlist.name}: T = {netlist.timesteps}, {n} populations, "
+        f"{links} projection{'s' * (links != 1)})"
+    )
+
+
+@given(netlists(real=True))
+@settings(max_examples=1, deadline=None)
+def test_integer_needs_an_integer_netlist(real: RealNetlist) -> None:
+    with pytest.raises(NetlistError, match="run 'neurodeploy quantize' first"):
+        _ = Network(real).integer
+    netlist = case("dense_spikes").netlist
+    assert Network(netlist).integer is netlist
+
+
+def test_encodings_belong_to_inputs() -> None:
+    with pytest.raises(NetlistError, match="encodings for"):
+        Network(case("dense_spikes").netlist, {"y": Encoding("rate", 255, 0.0, 1.0)})
+
+
+def test_codec_writes_only_its_classes_and_keeps_floats_exact() -> None:
+    codec = Codec([Window])
+    with pytest.raises(TypeError, match="set is not a class"):
+        codec.encode({1})
+    with pytest.raises(TypeError, match="Encoding is not a class"):
+        codec.encode(Encoding("rate", 255, 0.0, 1.0))
+    for value in (0.1, -0.0, 1e-310, math.pi, math.inf):
+        structure, arrays = codec.encode((value,))
+        (back,) = codec.decode(json.loads(json.dumps(structure)), arrays)
+        assert math.copysign(1, back) == math.copysign(1, value)
+        assert back == value

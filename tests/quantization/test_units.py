@@ -1,0 +1,83 @@
+"""What integers stand for: decays that must not vanish, and counts of one worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neurodeploy.errors import QuantizationError
+from neurodeploy.ir.connectivity import Dense
+from neurodeploy.quantization.integers import Quantization
+from neurodeploy.quantization.scaling import TARGET_THRESHOLD
+from tests.quantization.netlists import feed_forward, neuron
+
+
+@pytest.mark.parametrize(
+    ("decay", "value", "remedy"),
+    [
+        ("membrane_decay", 0.0001, "use 0, or"),
+        ("current_decay", 0.99995, "use 1, or"),
+    ],
+)
+def test_a_decay_that_would_vanish_is_refused(decay: str, value: float, remedy: str) -> None:
+    def network(amount: float):
+        model = neuron(2.0, **{decay: amount})
+        return feed_forward(("f", (3,), model, {"x": Dense(np.ones((3, 6)), (6,))}))
+
+    with pytest.raises(QuantizationError, match=f"f: {decay} .* against steps of 1/4096; {remedy}"):
+        Quantization(8)(network(value))
+    integer, _ = Quantization(8)(network(0.25))
+    assert getattr(integer.by_name["f"].model, decay) == 1024
+
+
+def test_counts_of_all_classes_are_worth_the_same() -> None:
+    """Thresholds differ by channel in integers and stand for one value of the source network."""
+    random = np.random.default_rng(0)
+    weight = random.normal(size=(4, 6)) * np.array([[0.01], [1.0], [30.0], [0.3]])
+    theta = np.array(5.0)
+    real = feed_forward(("out", (4,), neuron(theta), {"x": Dense(weight, (6,))}))
+    integer, _ = Quantization(8)(real)
+    (projection,), population = integer.projections, integer.by_name["out"]
+    threshold = population.model.threshold
+    assert len(set(threshold.tolist())) > 1
+    step = np.exp2(np.broadcast_to(projection.exponent, (4,))) * theta / threshold
+    np.testing.assert_allclose(
+        projection.connectivity.weight * step[:, None],
+        weight,
+        atol=np.abs(weight).max(1).max() / 120,
+    )
+    assert population.unit == theta
+
+
+def _alone(theta: float | None, bias: float, steps: int = 16):
+    """One neuron that nothing arrives at, quantized to 8 bits."""
+    real = feed_forward(
+        ("b", (1,), neuron(theta, bias, 0.0), {}),
+        ("out", (3,), neuron(2.0), {"x": Dense(np.ones((3, 6)), (6,))}),
+        timesteps=steps,
+    )
+    return Quantization(8)(real)[0].by_name["b"].model
+
+
+def test_without_weights_the_threshold_sets_the_unit() -> None:
+    # As if its largest weight were a threshold: 512 units, not the 2^20 that the state would hold.
+    for theta in (0.003, 1.0, 700.0):
+        model = _alone(theta, theta * 0.1)
+        assert model.threshold.item() == TARGET_THRESHOLD
+        assert model.bias.item() == round(TARGET_THRESHOLD * 0.1)
+
+
+def test_without_weights_a_large_bias_sets_the_unit() -> None:
+    # What the bias adds up to takes the bits that quantization leaves it, not all of the state.
+    for bias in (3e4, 1e6, -5e8):
+        model = _alone(1.0, bias)
+        assert 2**20 <= 16 * abs(model.bias.item()) <= 2**21
+
+
+def test_a_channel_without_weights_has_a_threshold_like_the_others() -> None:
+    weight = np.random.default_rng(0).normal(size=(4, 6))
+    weight[1] = 0.0
+    real = feed_forward(("f", (4,), neuron(2.0, 0.1), {"x": Dense(weight, (6,))}))
+    threshold = Quantization(8)(real)[0].by_name["f"].model.threshold
+    assert (threshold >= TARGET_THRESHOLD).all()
+    assert threshold[1] <= 2 * max(threshold[[0, 2, 3]])

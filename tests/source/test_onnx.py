@@ -1,0 +1,314 @@
+"""ONNX networks against the evaluator of the onnx package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="ONNX files are read with the onnx package")
+pytest.importorskip("torch", reason="analog graphs are evaluated with torch")
+from onnx import TensorProto, helper  # noqa: E402
+
+from neurodeploy.errors import DataError, FileFormatError, UnsupportedLayerError  # noqa: E402
+from neurodeploy.source.onnx.check import check_onnx  # noqa: E402
+from neurodeploy.source.onnx.frontend import analog_from_onnx  # noqa: E402
+from neurodeploy.source.onnx.loader import load_onnx  # noqa: E402
+from tests.source.onnx_files import (  # noqa: E402
+    RNG,
+    SHAPE,
+    ints,
+    node,
+    scales,
+    weight,
+    written,
+)
+
+CASES: dict[str, tuple[Any, dict[str, Any], tuple[int, ...]]] = {
+    "conv": (node("Conv", "w", "b"), {"w": weight(4, 2, 3, 3), "b": weight(4)}, SHAPE),
+    "conv groups": (
+        node("Conv", "w", group=2, dilations=[2, 1], strides=[1, 2], pads=[2, 1, 0, 1]),
+        {"w": weight(4, 1, 3, 3)},
+        SHAPE,
+    ),
+    "conv same upper": (
+        node("Conv", "w", auto_pad="SAME_UPPER", strides=[2, 2]),
+        {"w": weight(3, 2, 4, 3)},
+        SHAPE,
+    ),
+    "conv same lower": (node("Conv", "w", auto_pad="SAME_LOWER"), {"w": weight(3, 2, 2, 2)}, SHAPE),
+    "conv1d": (node("Conv", "w", pads=[1, 0]), {"w": weight(3, 2, 3)}, (2, 9)),
+    "gemm": (
+        node("Gemm", "w", "b", transB=1, alpha=0.5, beta=2.0),
+        {"w": weight(4, 6), "b": weight(4)},
+        (6,),
+    ),
+    "gemm scalar bias": (node("Gemm", "w", "b"), {"w": weight(6, 4), "b": weight(1)}, (6,)),
+    "matmul": (node("MatMul", "w"), {"w": weight(6, 4)}, (6,)),
+    "add": (node("Add", "c"), {"c": weight(2, 1, 1)}, SHAPE),
+    "mul": (node("Mul", "c"), {"c": weight(1, 2, 1, 1)}, SHAPE),
+    "div": (node("Div", "c"), {"c": np.float32(4).reshape(())}, SHAPE),
+    "sub": (helper.make_node("Sub", ["c", "x"], ["y"]), {"c": weight(2, 7, 6)}, SHAPE),
+    "batch norm": (
+        node("BatchNormalization", "s", "b", "m", "v", epsilon=1e-3),
+        {"s": weight(2), "b": weight(2), "m": weight(2), "v": np.abs(weight(2))},
+        SHAPE,
+    ),
+    "relu6": (
+        node("Clip", "low", "high"),
+        {"low": np.float32(0).reshape(()), "high": np.float32(0.5).reshape(())},
+        SHAPE,
+    ),
+    "max pool": (
+        node("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1),
+        {},
+        SHAPE,
+    ),
+    "average pool": (
+        node("AveragePool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 1, 1, 1]),
+        {},
+        SHAPE,
+    ),
+    "average pool with padding": (
+        node("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+        {},
+        SHAPE,
+    ),
+    "global average pool": (node("GlobalAveragePool"), {}, SHAPE),
+    "global max pool": (node("GlobalMaxPool"), {}, SHAPE),
+    "reduce mean": (node("ReduceMean", axes=[2, 3], keepdims=0), {}, SHAPE),
+    "flatten": (node("Flatten"), {}, SHAPE),
+    "reshape": (node("Reshape", "s"), {"s": ints(0, -1, 7)}, SHAPE),
+    "unsqueeze": (node("Unsqueeze", "a"), {"a": ints(1)}, (5, 4)),
+    "squeeze": (node("Squeeze", "a"), {"a": ints(2, 3)}, (5, 1, 1)),
+    "slice": (
+        node("Slice", "from", "to", "axes", "steps"),
+        {"from": ints(0, 1), "to": ints(2**40, -1), "axes": ints(1, -2), "steps": ints(1, 2)},
+        SHAPE,
+    ),
+    "pad": (node("Pad", "p"), {"p": ints(0, 1, 2, 0, 0, 1, 0, 3)}, SHAPE),
+    "identity transpose": (node("Transpose", perm=[0, 2, 1, 3]), {}, (1, 5, 4)),
+    "softmax": (node("Softmax", axis=1), {}, (6,)),
+    "log softmax": (node("LogSoftmax", axis=-1), {}, (6,)),
+    "dropout": (node("Dropout"), {}, SHAPE),
+    "conv transpose": (
+        node("ConvTranspose", "w", "b", strides=[2, 3], pads=[1, 0, 1, 0], output_padding=[1, 2]),
+        {"w": weight(2, 4, 3, 3), "b": weight(4)},
+        SHAPE,
+    ),
+    "conv transpose, more cut before": (
+        node("ConvTranspose", "w", strides=[2, 2], pads=[1, 0, 0, 1]),
+        {"w": weight(2, 3, 3, 4)},
+        SHAPE,
+    ),
+    "conv transpose to a shape": (
+        node("ConvTranspose", "w", strides=[2, 2], output_shape=[14, 13]),
+        {"w": weight(2, 3, 3, 4)},
+        SHAPE,
+    ),
+    "conv transpose same upper": (
+        node("ConvTranspose", "w", strides=[2, 2], auto_pad="SAME_UPPER"),
+        {"w": weight(2, 3, 3, 3)},
+        SHAPE,
+    ),
+    "conv transpose 1d": (
+        node("ConvTranspose", "w", group=2, dilations=[2], pads=[1, 1]),
+        {"w": weight(2, 3, 3)},
+        (2, 9),
+    ),
+    "resize half pixel": (node("Resize", "", "s"), {"s": scales(2, 3)}, SHAPE),
+    "resize asymmetric": (
+        node("Resize", "", "s", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        {"s": scales(3, 1)},
+        SHAPE,
+    ),
+    "resize by corners": (
+        node("Resize", "", "s", coordinate_transformation_mode="align_corners"),
+        {"s": scales(2, 2)},
+        SHAPE,
+    ),
+    "leaky relu": (node("LeakyRelu", alpha=0.2), {}, SHAPE),
+    "leaky relu by default": (node("LeakyRelu"), {}, SHAPE),
+    "prelu": (node("PRelu", "a"), {"a": np.float32([[[0.1]], [[0.3]]])}, SHAPE),
+    "prelu of one slope": (node("PRelu", "a"), {"a": np.float32([0.25])}, SHAPE),
+    "sigmoid": (node("Sigmoid"), {}, SHAPE),
+    "tanh": (node("Tanh"), {}, SHAPE),
+    "hard-swish": (node("HardSwish"), {}, SHAPE),
+    "hard-sigmoid": (node("HardSigmoid", alpha=1 / 6), {}, SHAPE),
+    "hard-sigmoid by default": (node("HardSigmoid"), {}, SHAPE),
+    "hard-sigmoid, steep": (node("HardSigmoid", alpha=2.0, beta=0.25), {}, SHAPE),
+    "elu": (node("Elu"), {}, SHAPE),
+    "softplus": (node("Softplus"), {}, SHAPE),
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("batch", ["n", 1, 3])
+def test_one_operation(tmp_path: Path, case: str, batch: int | str) -> None:
+    operation, constants, shape = CASES[case]
+    network = load_onnx(written(tmp_path, [operation], constants, shape, batch))
+    graph = analog_from_onnx(network, shape)
+    x = RNG.uniform(-1, 1, (5, *shape)).astype(np.float32)
+    assert check_onnx(graph, network, x) < 1e-5
+
+
+def test_shape_chains_shared_weights_and_two_outputs(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["c", "x"], ["d"]),
+        helper.make_node("Concat", ["d", "b"], ["y"], axis=1),
+        helper.make_node("Split", ["d", "sizes"], ["e", "f"], axis=2),
+        helper.make_node("Shape", ["f"], ["shape"]),
+        helper.make_node("Gather", ["shape", "zero"], ["n"]),
+        helper.make_node("Unsqueeze", ["n", "zero1"], ["n1"]),
+        helper.make_node("Concat", ["n1", "rest"], ["target"], axis=0),
+        helper.make_node("Reshape", ["f", "target"], ["z"]),
+        helper.make_node("Exp", ["w"], ["unused"]),
+    ]
+    constants = {
+        "w": weight(2, 2, 3, 3),
+        "sizes": ints(3, 4),
+        "zero": np.array(0),
+        "zero1": ints(0),
+        "rest": ints(-1),
+    }
+    network = load_onnx(written(tmp_path, nodes, constants, outputs=("y", "z")))
+    graph = analog_from_onnx(network, SHAPE, normalization=((0.1, 0.2), (0.5, 2.0)))
+    assert [graph.node(name).shape for name in graph.outputs] == [(4, 7, 6), (48,)]
+    assert check_onnx(graph, network, RNG.random((5, *SHAPE), np.float32)) < 1e-5
+
+
+REFUSED = {
+    "unknown": (node("Selu"), {}, r"'/block/Selu' \(Selu\): not converted.*supported: Add, "),
+    "misspelt": (node("LpPool", kernel_shape=[2, 2]), {}, "nearest: MaxPool"),
+    "transpose": (node("Transpose", perm=[0, 2, 1, 3]), {}, "reorders the data"),
+    "batch": (node("Reshape", "s"), {"s": ints(-1)}, "the batch is mixed"),
+    "padding": (node("Pad", "p", mode="reflect"), {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, "reflect"),
+    "softmax": (node("Softmax", axis=3), {}, "expected the channels"),
+    "edge padding": (node("Pad", "p", mode="edge"), {"p": ints(0, 0, 1, 1, 0, 0, 1, 1)}, "'edge'"),
+    "leaky": (node("LeakyRelu", alpha=-0.1), {}, r"'/block/LeakyRelu' .*slope of -0.1"),
+    "slopes": (
+        node("PRelu", "a"),
+        {"a": np.full((7, 6), 0.5, np.float32) * (np.arange(6) > 2)},
+        "within a channel",
+    ),
+    "elu": (node("Elu", alpha=2.0), {}, r"'/block/Elu' \(Elu\): ELU with alpha 2"),
+    "erf": (node("Erf"), {}, r"'/block/Erf' \(Erf\): erf outside of a GELU"),
+    "maximum": (node("Max", "c"), {"c": np.float32(1).reshape(())}, "a maximum with 1, expected 0"),
+    "minimum": (node("Min", "c"), {"c": np.float32(1).reshape(())}, r"min\(relu\(x\), m\)"),
+    "cubes and a longer shape": (
+        node("Pow", "c"),
+        {"c": np.full((1,) * 5, 3, np.float32)},
+        "differ",
+    ),
+    "minimum of itself": (node("Min", "x"), {}, "one activation and one constant"),
+    "pow": (node("Pow", "c"), {"c": np.float32(2).reshape(())}, "to the power of 2"),
+    "powers": (node("Pow", "c"), {"c": np.float32([2] * 6)}, "differ between elements"),
+    "floor": (node("Floor"), {}, r"'/block/Floor' \(Floor\): rounding outside"),
+    "linear resize": (node("Resize", "", "s", mode="linear"), {"s": scales(2, 2)}, "'linear'"),
+    "fraction": (node("Resize", "", "s"), {"s": scales(2, 1.5)}, r"by \(2, 1.5\), expected whole"),
+    "shrinking": (node("Resize", "", "", "n"), {"n": ints(7, 2, 7, 3)}, r"by \(1, 0.5\)"),
+    "channels": (node("Resize", "", "", "n"), {"n": ints(7, 4, 7, 6)}, "of the channels"),
+    "corners": (
+        node("Resize", "", "s", coordinate_transformation_mode="align_corners"),
+        {"s": scales(3, 3)},
+        "'align_corners' with 'round_prefer_floor', by which",
+    ),
+    "half pixel floor": (
+        node("Resize", "", "s", nearest_mode="floor"),
+        {"s": scales(2, 2)},
+        "'half_pixel' with 'floor', by which",
+    ),
+    "crop": (
+        node("Resize", "r", "s", coordinate_transformation_mode="tf_crop_and_resize"),
+        {"s": scales(2, 2), "r": np.zeros(8, np.float32)},
+        "'tf_crop_and_resize'",
+    ),
+    "output padding": (
+        node("ConvTranspose", "w", output_padding=[1, 0]),
+        {"w": weight(2, 3, 3, 3)},
+        r"output_padding \(1, 0\)",
+    ),
+    "output shape": (
+        node("ConvTranspose", "w", output_shape=[40, 40]),
+        {"w": weight(2, 3, 3, 3)},
+        "larger than the result",
+    ),
+    "division": (node("Div", "c"), {"c": np.zeros(1, np.float32)}, "division by 0"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_by_name(tmp_path: Path, case: str) -> None:
+    operation, constants, message = REFUSED[case]
+    with pytest.raises(UnsupportedLayerError, match=message) as caught:
+        analog_from_onnx(load_onnx(written(tmp_path, [operation], constants)), SHAPE)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_constant_as_large_as_it_likes(tmp_path: Path) -> None:
+    nodes = [helper.make_node("ConstantOfShape", ["s"], ["c"], name="bomb"), node("Add", "c")]
+    network = load_onnx(written(tmp_path, nodes, {"s": ints(2**20, 2**20)}))
+    with pytest.raises(UnsupportedLayerError, match=r"'bomb' .*a constant of shape"):
+        analog_from_onnx(network, SHAPE)
+
+
+def test_other_samples(tmp_path: Path) -> None:
+    network = load_onnx(written(tmp_path, [node("Relu")], {}))
+    with pytest.raises(DataError, match=r"input 'x' has shape \(2, 7, 6\)"):
+        analog_from_onnx(network, (1, 7, 6))
+
+
+@pytest.mark.parametrize("keep", [0, 10, 60])
+def test_truncated_files(tmp_path: Path, keep: int) -> None:
+    path = written(tmp_path, [node("Conv", "w")], {"w": weight(4, 2, 3, 3)})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(FileFormatError) as caught:
+        load_onnx(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def external(folder: Path, location: str, length: int | None = None) -> Path:
+    values = weight(4, 2, 3, 3)
+    path = written(folder, [node("Conv", "w")], {"w": values})
+    model = onnx.load_model_from_string(path.read_bytes())
+    tensor = model.graph.initializer[0]
+    (folder / "net.data").write_bytes(values.tobytes())
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("length", str(length or values.nbytes))):
+        tensor.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_weights_in_a_file_beside_the_network(tmp_path: Path) -> None:
+    network = load_onnx(external(tmp_path, "net.data"))
+    graph = analog_from_onnx(network, SHAPE)
+    assert check_onnx(graph, network, RNG.random((2, *SHAPE), np.float32)) < 1e-5
+
+
+@pytest.mark.parametrize("location", ["../net.data", "/etc/hostname", "a/../net.data", "", ".."])
+def test_weights_elsewhere_are_refused(tmp_path: Path, location: str) -> None:
+    with pytest.raises(FileFormatError, match="expected a file in its own folder"):
+        load_onnx(external(tmp_path, location))
+
+
+def test_weights_behind_a_link_or_too_short_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    with pytest.raises(FileFormatError, match="not a file beside it"):
+        load_onnx(external(tmp_path, "link"))
+    with pytest.raises(FileFormatError, match="do not belong together"):
+        load_onnx(external(tmp_path, "net.data", length=10**6))
+
+
+def test_weights_that_are_not_finite(tmp_path: Path) -> None:
+    values = weight(4, 2, 3, 3)
+    values[0, 0, 0, 0] = np.nan
+    with pytest.raises(FileFormatError, match="holds 1 NaN or infinite values of 72 in 'w'"):
+        load_onnx(written(tmp_path, [node("Conv", "w")], {"w": values}))

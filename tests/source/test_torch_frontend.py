@@ -1,0 +1,242 @@
+"""Names, source lines, the two tracers, and the comparison with the torch module."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the torch front end needs torch")
+
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
+
+from neurodeploy.errors import (  # noqa: E402
+    ConversionError,
+    DataError,
+    NetlistError,
+    UsageError,
+)
+from neurodeploy.source.analog import AnalogGraph, Conv2d, Normalize, Slice  # noqa: E402
+from neurodeploy.source.evaluation.record import analog_from_record, analog_to_record  # noqa: E402
+from neurodeploy.source.torch.check import check_analog  # noqa: E402
+from neurodeploy.source.torch.frontend import analog_from_torch  # noqa: E402
+from neurodeploy.source.torch.loader import load_torch  # noqa: E402
+
+SHAPE = (2, 6, 6)
+
+
+class Block(nn.Module):
+    """A residual block whose work is done in a method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(2)
+        self.stages = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.stages(self.residual(x))
+
+    def residual(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.conv(x))
+        return F.relu(y + x)
+
+
+def _line_of(function, offset: int) -> str:
+    return f"test_torch_frontend.py:{function.__code__.co_firstlineno + offset}"
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+def _x(n: int = 4, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    return np.random.default_rng(0).random((n, *shape), dtype=np.float32)
+
+
+def test_names_follow_the_modules_and_sources_the_lines() -> None:
+    graph = analog_from_torch(Block().eval(), SHAPE, "block")
+
+    assert [(node.name, node.inputs) for node in graph.nodes] == [
+        ("input", ()),
+        ("conv", ("input",)),
+        ("norm", ("conv",)),
+        ("add", ("norm", "input")),
+        ("relu", ("add",)),
+        ("stages.0", ("relu",)),
+        ("stages.1", ("stages.0",)),
+    ]
+    assert graph.node("norm").source == _line_of(Block.residual, 1)
+    assert graph.node("add").source == _line_of(Block.residual, 2)
+    assert graph.node("stages.1").source == _line_of(Block.forward, 1)
+    assert (graph.name, graph.inputs, graph.outputs) == ("block", ("input",), ("stages.1",))
+
+
+def test_names_in_a_sequential_tell_kind_and_index() -> None:
+    module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Dropout(), nn.Flatten()).eval()
+    graph = analog_from_torch(module, SHAPE)
+    assert [n.name for n in graph.nodes] == ["input", "conv2d_0", "relu_1", "reshape_3"]
+
+
+def test_slices_along_several_dimensions_are_one_node() -> None:
+    class Shortcut(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, :, 1::2, ::2][:, 1:, 1:]
+
+    graph = analog_from_torch(Shortcut(), SHAPE)
+    assert [n.op for n in graph.nodes[1:]] == [Slice(((1, 2, 1), (3, 6, 2), (0, 5, 2)))]
+
+
+def test_normalization_is_part_of_the_network() -> None:
+    module = nn.Conv2d(2, 3, 3, padding=1).eval()
+    mean, std = (0.4, 0.5), (0.2, 0.3)
+    graph = analog_from_torch(module, SHAPE, normalization=(mean, std))
+
+    assert graph.nodes[1].op == Normalize(np.array(mean), np.array(std))
+    assert check_analog(graph, module, _x()) < 1e-6
+    with pytest.raises(NetlistError, match="expected 3 channels"):
+        analog_from_torch(module, SHAPE, normalization=((0.1,) * 3, (0.2,) * 3))
+
+
+def test_fx_is_the_fallback_and_keeps_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    export, calls = torch.export.export, []
+
+    def fails_once(module, args):
+        calls.append(type(module).__name__)
+        if len(calls) == 1:
+            raise RuntimeError("cannot follow")
+        return export(module, args)
+
+    monkeypatch.setattr(torch.export, "export", fails_once)
+    module = Block().eval()
+    graph = analog_from_torch(module, SHAPE)
+
+    assert calls == ["Block", "GraphModule"]
+    assert graph.node("add").source == _line_of(Block.residual, 2)
+    assert check_analog(graph, module, _x()) < 1e-6
+
+
+class Branches(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.sum() > 0:
+            return x
+        return -x
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + y
+
+
+class ReturnsNumber(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, int]:
+        return F.relu(x), 3
+
+
+class ReturnsTwice(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = F.relu(x)
+        return y, y.contiguous()
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "says"),
+    [
+        (Branches(), ConversionError, _line_of(Branches.forward, 1)),
+        (Branches(), ConversionError, "torch.export gave .*torch.fx gave .*control flow"),
+        (TwoInputs(), ConversionError, "does not run on an input of shape .*'y'"),
+        (nn.Linear(5, 2), ConversionError, r"does not run on an input of shape \(2, 6, 6\)"),
+        (ReturnsNumber(), ConversionError, "returns a constant"),
+        (ReturnsTwice(), ConversionError, "same activations twice"),
+        (nn.Conv2d(2, 2, 3).double(), UsageError, r"weight is torch.float64.*call .float\(\)"),
+    ],
+)
+def test_what_cannot_be_traced_is_one_clear_line(
+    module: nn.Module, error: type[Exception], says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(error, match=says) as caught:
+        analog_from_torch(module, SHAPE)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def _with_op(graph: AnalogGraph, name: str, **changes: object) -> AnalogGraph:
+    nodes = tuple(
+        dataclasses.replace(n, op=dataclasses.replace(n.op, **changes)) if n.name == name else n
+        for n in graph.nodes
+    )
+    return dataclasses.replace(graph, nodes=nodes)
+
+
+def test_check_names_the_first_node_that_differs() -> None:
+    module = Block().eval()
+    graph = analog_from_torch(module, SHAPE, normalization=((0.5, 0.5), (0.2, 0.2)))
+    wrong = _with_op(graph, "norm", bias=np.array([0.0, 0.01]))
+
+    with pytest.raises(ConversionError) as caught:
+        check_analog(wrong, module, _x())
+    assert f"first node that differs is 'norm' ({_line_of(Block.residual, 1)})" in str(caught.value)
+
+
+def test_check_sees_borders() -> None:
+    module = nn.Conv2d(2, 3, 3, padding=1).eval()
+    graph = analog_from_torch(module, SHAPE)
+    op = graph.nodes[-1].op
+    assert isinstance(op, Conv2d)
+    shifted = _with_op(graph, "conv2d", padding=(2, 0, 1, 1))
+    with pytest.raises(ConversionError, match="'conv2d'"):
+        check_analog(shifted, module, _x())
+
+
+class ScalesByBatch(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x.shape[0]
+
+
+def test_check_finds_dependence_on_the_batch_size() -> None:
+    graph = analog_from_torch(ScalesByBatch(), SHAPE)
+    with pytest.raises(ConversionError, match="depends on the batch size"):
+        check_analog(graph, ScalesByBatch(), _x(5))
+
+
+def test_check_refuses_nan_wrong_data_and_no_data() -> None:
+    module = nn.ReLU()
+    graph = analog_from_torch(module, SHAPE)
+    with pytest.raises(DataError, match="NaN or infinite values in 1 of 1 samples, first in s"):
+        check_analog(graph, module, np.full((1, *SHAPE), np.nan, np.float32))
+    with pytest.raises(DataError, match=r"shape \(1, 6, 6\), expected \(samples, 2, 6, 6\)"):
+        check_analog(graph, module, _x()[:1, 0])
+    with pytest.raises(ConversionError, match="no samples"):
+        check_analog(graph, module, _x(0))
+
+
+INPUTS = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mlp_mnist", "lenet_mnist", "cao_mnist", "grouped_mnist", "vgg_cifar10", "resnet20_cifar10"],
+)
+def test_zoo_equals_torch(name: str, shared_dir) -> None:
+    models = shared_dir / "models"
+    module = load_torch(f"{models / 'zoo.py'}:{name}", models / f"{name}.pt")
+    shape = INPUTS[name.split("_")[1]]
+    norms = sys.modules["neurodeploy_model_zoo"].INPUT_NORM
+    graph = analog_from_torch(module, shape, name, norms.get(name))
+
+    assert check_analog(graph, module, _x(9, shape)) <= 1e-5
+    assert analog_from_record(*analog_to_record(graph)) == graph
+
+
+@pytest.mark.parametrize("name", ["leaky_cifar10", "swish_cifar10"])
+def test_zoo_networks_beyond_relu(name: str, shared_dir) -> None:
+    models = shared_dir / "models"
+    module = load_torch(f"{models / 'zoo.py'}:{name}", models / f"{name}.pt")
+    graph = analog_from_torch(module, (3, 32, 32))
+    assert check_analog(graph, module, _x(4, (3, 32, 32))) <= 1e-4
+    assert analog_from_record(*analog_to_record(graph)) == graph

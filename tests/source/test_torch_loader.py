@@ -1,0 +1,232 @@
+"""Bad model specifications and weight files: one clear line each."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the torch front end needs torch")
+
+from torch import nn  # noqa: E402
+
+from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError  # noqa: E402
+from neurodeploy.source.torch.loader import load_torch  # noqa: E402
+
+MODEL = """
+import torch
+from torch import nn
+from layers import width
+
+def build():
+    return nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width), nn.Dropout())
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 2)
+
+instance = Net()
+number = 3
+
+def needs(x):
+    return Net()
+
+def breaks():
+    raise ValueError("first line\\nsecond line")
+
+def gives_none():
+    return None
+
+def with_nan():
+    net = Net()
+    net.fc.weight.data[0, 0] = float("nan")
+    return net
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "layers.py").write_text("width = 3\n")
+    path = tmp_path / "model.py"
+    path.write_text(MODEL)
+    return path
+
+
+def _one_line(caught: pytest.ExceptionInfo[Exception]) -> str:
+    message = str(caught.value)
+    assert message.strip()
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["build", "Net", "instance"])
+def test_function_class_and_instance(model: Path, name: str) -> None:
+    module = load_torch(f"{model}:{name}")
+    assert isinstance(module, nn.Module)
+    assert not any(m.training for m in module.modules())
+
+
+def test_importable_module() -> None:
+    assert isinstance(load_torch("torch.nn:Identity"), nn.Identity)
+
+
+def test_a_module_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_networks.py").write_text("from own_layers import Layer as build\n")
+    (tmp_path / "own_layers.py").write_text("from torch.nn import Identity as Layer\n")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(load_torch("own_networks:build"), nn.Identity)
+
+
+def test_an_installed_module_imports_nothing_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed" / "a_library.py").write_text(
+        "try:\n    import an_extra\nexcept ImportError:\n    pass\n"
+        "from torch.nn import Identity as build\n"
+    )
+    (tmp_path / "stranger").mkdir()
+    for name in ("an_extra", "a_library"):
+        code = f"open({str(tmp_path / 'mark')!r}, 'w').close()\n"
+        (tmp_path / "stranger" / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path / "installed")
+    monkeypatch.chdir(tmp_path / "stranger")
+    assert isinstance(load_torch("a_library:build"), nn.Identity)
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("wrap", ["plain", "state_dict", "model_state_dict", "module."])
+def test_weights_are_loaded(model: Path, tmp_path: Path, wrap: str) -> None:
+    state = {k: v + 2 for k, v in load_torch(f"{model}:build").state_dict().items()}
+    saved = {"plain": state, "module.": {f"module.{k}": v for k, v in state.items()}}
+    torch.save(saved.get(wrap, {wrap: state, "epoch": 3}), tmp_path / "w.pt")
+
+    loaded = load_torch(f"{model}:build", tmp_path / "w.pt").state_dict()
+    for key, value in state.items():
+        assert torch.equal(loaded[key], value), key
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "says"),
+    [
+        ("{dir}/model.py", UsageError, "expected file.py:factory"),
+        ("{dir}/model.py:", UsageError, "expected file.py:factory"),
+        ("{dir}/none.py:build", FileFormatError, "does not exist"),
+        ("{dir}/model.py:biuld", UnknownNameError, "did you mean 'build'"),
+        ("{dir}/model.py:number", UsageError, "is a int, expected a torch.nn.Module"),
+        ("{dir}/model.py:needs", UsageError, "fails when called without arguments"),
+        ("{dir}/model.py:breaks", UsageError, r"ValueError: first line \(line 21 of model.py\)"),
+        ("{dir}/model.py:gives_none", UsageError, "gives a NoneType"),
+        ("{dir}/model.py:with_nan", FileFormatError, "'fc.weight' holds 1 NaN or infinite"),
+        ("{dir}/syntax.py:build", UsageError, "cannot be imported: SyntaxError"),
+        ("{dir}/leaves.py:build", UsageError, "cannot be imported: SystemExit"),
+        ("no.such.module:build", UsageError, "cannot be found"),
+    ],
+)
+def test_bad_specification(
+    model: Path, tmp_path: Path, spec: str, error: type[Exception], says: str
+) -> None:
+    (tmp_path / "syntax.py").write_text("def build(:\n")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(error, match=says) as caught:
+        load_torch(spec.format(dir=tmp_path))
+    _one_line(caught)
+
+
+class Runs:
+    """Leaves a mark if it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def _truncated(path: Path, state: dict) -> None:
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes()[:200])
+
+
+WRITERS = {
+    "empty": (lambda path, state: path.write_bytes(b""), "truncated or not a torch file"),
+    "truncated": (_truncated, "truncated or not a torch file"),
+    "text": (lambda path, state: path.write_text("hello weights"), "not a torch file"),
+    "folder": (lambda path, state: path.mkdir(), "is a folder"),
+    "code": (
+        lambda path, state: torch.save(Runs(path.with_name("mark")), path),
+        "holds pickled code .*never executed",
+    ),
+    "plain pickle with code": (
+        lambda path, state: path.write_bytes(pickle.dumps(Runs(path.with_name("mark")))),
+        "not a torch file",
+    ),
+    "whole module": (lambda path, state: torch.save(nn.Linear(4, 2), path), "holds pickled code"),
+    "tensor": (lambda path, state: torch.save(torch.zeros(3), path), "no state dict"),
+    "list": (lambda path, state: torch.save([1, 2], path), "no state dict"),
+    "empty dict": (lambda path, state: torch.save({}, path), "no state dict"),
+    "numbers": (lambda path, state: torch.save({"fc.weight": 3}, path), "no state dict"),
+    "missing key": (
+        lambda path, state: torch.save({"fc.bias": state["fc.bias"]}, path),
+        "do not fit the model: missing 'fc.weight'",
+    ),
+    "unexpected key": (
+        lambda path, state: torch.save(
+            {**state, **{f"x{i}": torch.ones(1) for i in range(5)}}, path
+        ),
+        "unexpected 'x0', 'x1', 'x2' and 2 more",
+    ),
+    "shape": (
+        lambda path, state: torch.save({**state, "fc.weight": torch.ones(2, 5)}, path),
+        r"'fc.weight' has shape \(2, 5\), expected \(2, 4\)",
+    ),
+    "nan": (
+        lambda path, state: torch.save({**state, "fc.bias": torch.tensor([1, float("nan")])}, path),
+        "'fc.bias' holds 1 NaN or infinite values of 2",
+    ),
+    "infinite": (
+        lambda path, state: torch.save({**state, "fc.bias": torch.full((2,), float("inf"))}, path),
+        "'fc.bias' holds 2 NaN or infinite values",
+    ),
+    "beyond float32": (
+        lambda path, state: torch.save(
+            {**state, "fc.bias": torch.full((2,), 1e300, dtype=torch.float64)}, path
+        ),
+        "'fc.bias' holds 2 NaN or infinite values",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRITERS)
+def test_bad_weights(model: Path, tmp_path: Path, case: str) -> None:
+    write, says = WRITERS[case]
+    path = tmp_path / "w.pt"
+    write(path, load_torch(f"{model}:Net").state_dict())
+
+    with pytest.raises(FileFormatError, match=says) as caught:
+        load_torch(f"{model}:Net", path)
+    assert str(path) in _one_line(caught)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_missing_weights(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"none.pt does not exist"):
+        load_torch(f"{model}:Net", tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize(
+    "error", [EOFError(), OSError(), pickle.UnpicklingError(), RuntimeError("a\nb"), KeyError("k")]
+)
+def test_errors_of_torch_load_without_text(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*args, **kwargs):
+        raise error
+
+    (tmp_path / "w.pt").write_bytes(b"x")
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(FileFormatError, match="not a torch file") as caught:
+        load_torch(f"{model}:Net", tmp_path / "w.pt")
+    _one_line(caught)

@@ -1,0 +1,122 @@
+"""From data to what every executor receives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neurodeploy.datasets import Dataset
+from neurodeploy.datasets.dataset import Normalization
+from neurodeploy.errors import DataError, UsageError
+from neurodeploy.ir.connectivity import Dense
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
+from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.network import Network
+from neurodeploy.stages.samples import stimulus_for
+
+SHAPE = (3, 2, 2)
+T = 6
+
+
+def network(kind: str = "spikes", **encoding: object) -> Network:
+    given = {"encoder": "current" if kind == "current" else "poisson", "levels": 255}
+    fields = {**given, "low": 0.0, "high": 1.0, **encoding}
+    top = 255 if kind == "current" else 1
+    netlist = IntegerNetlist(
+        "net",
+        (
+            Population("x", SHAPE, Input(kind, 0, top)),
+            Population("out", (2,), IntegerNeuron(np.array(9), np.array(0), np.array(4))),
+        ),
+        (IntegerProjection("x", "out", Dense(np.ones((2, 12), dtype=int), SHAPE)),),
+        (Output("out", "counts"),),
+        T,
+    )
+    return Network(netlist, {"x": Encoding(**fields)})
+
+
+def dataset(n: int = 12, **fields: object) -> Dataset:
+    random = np.random.default_rng(0)
+    given = {
+        "spec": "test",
+        "kind": "npz",
+        "split": None,
+        "x": random.random((n, *SHAPE)).astype(np.float32),
+        "y": random.integers(0, 2, n),
+        "norm": None,
+        "value_range": (0.0, 1.0),
+        "levels": None,
+        "indices": np.arange(n),
+    }
+    return Dataset(**{**given, **fields})
+
+
+def raster(net: Network, data: Dataset, samples: int | None = None) -> np.ndarray:
+    stimulus, _ = stimulus_for(net, data, samples)
+    return stimulus["x"]
+
+
+def test_a_raster_depends_on_the_index_of_its_sample_alone() -> None:
+    net, data = network(), dataset()
+    whole = raster(net, data)
+    assert whole.shape == (12, T, *SHAPE)
+    for chosen in ([7], [3, 4, 5], [9, 1, 4, 11], [11, 10, 2, 3]):
+        np.testing.assert_array_equal(raster(net, data.subset(chosen)), whole[chosen])
+    np.testing.assert_array_equal(raster(net, data, 5), whole[:5])
+    twice = raster(net, data.subset([4, 4]))
+    np.testing.assert_array_equal(twice[0], twice[1])
+
+
+def test_current_is_one_integer_per_neuron() -> None:
+    data = dataset()
+    given = raster(network("current"), data)
+    np.testing.assert_array_equal(given, np.rint(data.x.astype(np.float64) * 255))
+
+
+def test_samples_come_back_with_their_labels() -> None:
+    data = dataset()
+    _, used = stimulus_for(network(), data, 4)
+    assert len(used) == 4
+    np.testing.assert_array_equal(used.y, data.y[:4])
+
+
+OWN = {"mean": (0.4914009, 0.5, 0.25), "std": (0.2, 0.25, 0.1)}
+
+
+def test_the_same_normalization_is_taken() -> None:
+    data = dataset(norm=Normalization(**OWN))
+    raster(network(**OWN), data)
+    for scalar, spelled in (((0.5,), (0.5,) * 3), ((0.5,) * 3, (0.5,))):
+        net = network(mean=scalar, std=scalar)
+        raster(net, dataset(norm=Normalization(spelled, spelled)))
+
+
+def test_another_normalization_is_refused_and_the_remedy_can_be_typed() -> None:
+    for norm in (None, Normalization((0.491401, 0.5, 0.25), OWN["std"])):
+        with pytest.raises(DataError) as caught:
+            raster(network(**OWN), dataset(norm=norm))
+        _, _, remedy = str(caught.value).partition("write #norm=")
+        mean, std = (tuple(map(float, part.split(","))) for part in remedy.split("/"))
+        raster(network(**OWN), dataset(norm=Normalization(mean, std)))
+    with pytest.raises(DataError, match="converted without: leave #norm out"):
+        raster(network(), dataset(norm=Normalization((0.5,), (0.5,))))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(DataError, match=r"samples of shape \(3, 4\); the network takes"):
+        raster(network(), dataset(x=np.zeros((12, 3, 4), dtype=np.float32)))
+    with pytest.raises(DataError, match="leave the range"):
+        raster(network(), dataset(x=np.full((12, *SHAPE), 9, dtype=np.float32)))
+    with pytest.raises(DataError, match="first 13 of 12 samples"):
+        raster(network(), dataset(), 13)
+    with pytest.raises(DataError, match="no samples; at least 1"):
+        raster(network(), dataset().subset([]))
+
+
+def test_artifacts_that_data_cannot_feed() -> None:
+    bare = replace(network(), encodings={})
+    with pytest.raises(UsageError, match="has no encoded input"):
+        stimulus_for(bare, dataset())
