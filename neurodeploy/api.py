@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network, load_network, save_network
@@ -41,7 +41,7 @@ __all__ = [
 def verify(
     deployment: Deployment | str | Path,
     against: str | Sequence[str],
-    data: str | Dataset,
+    data: str | Samples,
     samples: int | None = None,
     **callbacks: Any,
 ) -> Verification:
@@ -55,7 +55,7 @@ def verify(
     deployment : Deployment or path
     against : str or sequence of str
         ``reference``, ``engine`` or targets.
-    data : str or Dataset
+    data : str or Samples
     samples : int, optional
         The first so many; all by default.
     """
@@ -72,7 +72,7 @@ def verify(
 
 def evaluate(
     net: Network | str | Path,
-    data: str | Dataset,
+    data: str | Samples,
     samples: int | None = None,
     *,
     progress: Progress | None = None,
@@ -82,7 +82,7 @@ def evaluate(
     Parameters
     ----------
     net : Network or path
-    data : str or Dataset
+    data : str or Samples
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.
@@ -97,7 +97,7 @@ def evaluate(
 
 def diagnose(
     net: Network | str | Path,
-    data: str | Dataset,
+    data: str | Samples,
     samples: int | None = None,
     *,
     others: Sequence[Network] = (),
@@ -109,7 +109,7 @@ def diagnose(
     ----------
     net : Network or path
         As :func:`convert` or :func:`quantize` made it.
-    data : str or Dataset
+    data : str or Samples
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.

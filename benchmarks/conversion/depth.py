@@ -22,8 +22,8 @@ from torch import nn
 from torch.nn import functional
 
 import neurodeploy as nd
-from neurodeploy.datasets.dataset import Dataset
 from neurodeploy.datasets.loading import load_dataset
+from neurodeploy.datasets.samples import Samples
 from neurodeploy.render.text import render_table
 
 SIDE = 16
@@ -68,7 +68,7 @@ def resnet(blocks: int = 5, width: int = 16) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
 
 
-def enlarged_digits() -> tuple[Dataset, Dataset]:
+def enlarged_digits() -> tuple[Samples, Samples]:
     """The training and the test digits, 16 x 16."""
     parts = []
     for split in ("train", "test"):
@@ -76,7 +76,7 @@ def enlarged_digits() -> tuple[Dataset, Dataset]:
         x = np.asarray(data.x).repeat(2, axis=2).repeat(2, axis=3)
         spec = f"digits {SIDE}x{SIDE}"
         index = np.arange(len(x))
-        parts.append(Dataset(spec, "npz", split, x, data.y, None, (0.0, 1.0), None, index))
+        parts.append(Samples(spec, "npz", split, x, data.y, None, (0.0, 1.0), None, index))
     return parts[0], parts[1]
 
 
@@ -89,7 +89,7 @@ def seen(module: nn.Module, x: np.ndarray[Any, Any], passes: int = 20) -> nn.Mod
     return module.eval()
 
 
-def train(module: nn.Module, data: Dataset, epochs: int) -> nn.Module:
+def train(module: nn.Module, data: Samples, epochs: int) -> nn.Module:
     """Stochastic gradient descent with one cycle of the learning rate."""
     x, y = torch.from_numpy(np.asarray(data.x)), torch.from_numpy(np.asarray(data.y))
     module.train()

@@ -13,7 +13,7 @@ import numpy as np
 
 import neurodeploy as nd
 from benchmarks.conversion.networks import DATA, ROOT, SHARED, data_of, model_of, trained
-from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.datasets import Samples, load_dataset
 from neurodeploy.network import Network
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ def quick_network() -> nn.Module:
     return network
 
 
-def quick_images() -> Dataset:
+def quick_images() -> Samples:
     """Random images of 8 x 8 pixels, from a fixed seed; enough of them to calibrate on."""
     levels = np.random.default_rng(0).integers(0, 256, (QUICK_IMAGES, 1, 8, 8))
-    return Dataset(
+    return Samples(
         spec=QUICK,
         kind="npz",
         split=None,
@@ -130,14 +130,14 @@ def source_network(case: Case) -> nn.Module:
     return quick_network() if case.network == QUICK else trained(case.network)
 
 
-def images(case: Case, split: str) -> Dataset:
+def images(case: Case, split: str) -> Samples:
     """The images of one split, raw."""
     if case.network == QUICK:
         return quick_images()
     return load_dataset(data_of(case.network), split)
 
 
-def as_the_network_takes(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.float32]]:
+def as_the_network_takes(dataset: Samples) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Images with the normalization that ``convert`` folds into the network."""
     if dataset.norm is None:
         return np.asarray(dataset.x)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from boxes import CELL
 
-from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.datasets import Samples, load_dataset
 
 SIDE = 64
 SMALLEST, LARGEST = 14, 28
@@ -39,12 +39,12 @@ class Canvases:
     boxes: Floats
 
 
-def digits(mnist: str | None, split: str) -> Dataset:
+def digits(mnist: str | None, split: str) -> Samples:
     """MNIST from the folder of its four files, or the digits that scikit-learn carries."""
     return load_dataset(f"digits@{split}" if mnist is None else f"mnist:{mnist}@{split}")
 
 
-def draw(source: Dataset, n: int, seed: int) -> Canvases:
+def draw(source: Samples, n: int, seed: int) -> Canvases:
     """``n`` canvases of digits taken from ``source``; the same for the same seed."""
     assert source.y is not None
     rng = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def resized(digit: Floats, longest: int) -> Floats:
     return np.asarray(upper * (1 - down) + lower * down, np.float32)
 
 
-def _scrap(canvas: Floats, source: Dataset, rng: np.random.Generator) -> None:
+def _scrap(canvas: Floats, source: Samples, rng: np.random.Generator) -> None:
     """A piece of some digit: ink that is no digit."""
     digit = resized(cropped(source.x[int(rng.integers(len(source))), 0]), LARGEST)
     height, width = (min(SCRAP, n) for n in digit.shape)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from neurodeploy.datasets.dataset import Dataset, Normalization
 from neurodeploy.datasets.loading import load_dataset
+from neurodeploy.datasets.samples import Normalization, Samples
 from neurodeploy.datasets.spec import DataSpec, parse_spec
 
-__all__ = ["DataSpec", "Dataset", "Normalization", "load_dataset", "parse_spec"]
+__all__ = ["DataSpec", "Normalization", "Samples", "load_dataset", "parse_spec"]

@@ -1,4 +1,4 @@
-"""From a specification to a Dataset."""
+"""From a specification to a Samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.datasets import files
-from neurodeploy.datasets.dataset import Dataset
+from neurodeploy.datasets.samples import Samples
 from neurodeploy.datasets.spec import DataSpec, existing_path, parse_spec
 from neurodeploy.errors import DataError
 
@@ -19,7 +19,7 @@ every fifth of all would hold 21 ones and 52 threes."""
 UNIT_RANGE = (0.0, 1.0)
 
 
-def load_dataset(spec: str, default_split: Literal["train", "test"] = "test") -> Dataset:
+def load_dataset(spec: str, default_split: Literal["train", "test"] = "test") -> Samples:
     """Load the samples that a specification names.
 
     Parameters
@@ -33,7 +33,7 @@ def load_dataset(spec: str, default_split: Literal["train", "test"] = "test") ->
 
     Returns
     -------
-    Dataset
+    Samples
         Images stay in raw units; 8-bit images are divided by 255, digits by 16.
 
     Raises
@@ -47,7 +47,7 @@ def load_dataset(spec: str, default_split: Literal["train", "test"] = "test") ->
     return _npz(parsed) if parsed.kind == "npz" else _images(parsed, parsed.split or default_split)
 
 
-def _images(spec: DataSpec, split: str) -> Dataset:
+def _images(spec: DataSpec, split: str) -> Samples:
     levels = 255
     if spec.kind == "digits":
         levels = 16
@@ -66,7 +66,7 @@ def _images(spec: DataSpec, split: str) -> Dataset:
     # NumPy 1 would divide bytes by a float32 scalar in half precision.
     x: npt.NDArray[np.float32] = np.divide(pixels[:n], levels, dtype=np.float32)
     x.setflags(write=False)
-    return Dataset(
+    return Samples(
         spec=spec.text,
         kind=spec.kind,
         split=split,
@@ -79,12 +79,12 @@ def _images(spec: DataSpec, split: str) -> Dataset:
     )
 
 
-def _npz(spec: DataSpec) -> Dataset:
+def _npz(spec: DataSpec) -> Samples:
     value_range = spec.value_range or UNIT_RANGE
     inputs, y = files.read_npz(existing_path(spec), value_range)
     x = next(iter(inputs.values()))
     n = _count(spec, len(x))
-    return Dataset(
+    return Samples(
         spec=spec.text,
         kind=spec.kind,
         split=None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy import api
-from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.datasets import Samples, load_dataset
 from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS
@@ -121,7 +121,7 @@ def _expect_packages() -> None:
 
 
 def _outcome(
-    variant: Variant, network: nn.Module, training: Dataset, folder: Path, tell: Tell
+    variant: Variant, network: nn.Module, training: Samples, folder: Path, tell: Tell
 ) -> Outcome:
     tell(
         f"{variant.name}: converting (T = {TIMESTEPS}, {variant.input} input, {variant.decode} "

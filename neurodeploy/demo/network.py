@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 
 EPOCHS = 30
 BATCH = 64
@@ -46,7 +46,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def train(dataset: Dataset, seed: int = 0) -> nn.Module:
+def train(dataset: Samples, seed: int = 0) -> nn.Module:
     """Train the network; the caller's random state is left as it was."""
     assert dataset.y is not None
     with torch.random.fork_rng(devices=[]), _one_thread():

@@ -26,7 +26,12 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.network import Network
-from neurodeploy.verification.accuracy import Evaluation, Samples, evaluate_network, evaluation_json
+from neurodeploy.verification.accuracy import (
+    EncodedInput,
+    Evaluation,
+    evaluate_network,
+    evaluation_json,
+)
 
 VALUES_AT_ONCE = 2**24
 """Neurons times samples of one batch."""
@@ -116,7 +121,7 @@ class Diagnosis:
 
 def diagnose_network(
     net: Network,
-    stimulus: Mapping[str, Samples],
+    stimulus: Mapping[str, EncodedInput],
     x: AnyArray | Mapping[str, AnyArray],
     labels: IntArray | None,
     *,

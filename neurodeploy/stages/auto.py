@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import ConversionError, NeurodeployError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.neurons import IntegerNeuron
@@ -166,7 +166,7 @@ Convert = Callable[[str, int, Progress | None], Network]
 
 def choose(
     convert: Convert,
-    judge: Dataset,
+    judge: Samples,
     budget: Budget,
     timesteps: int | None = None,
     progress: Progress | None = None,
@@ -176,7 +176,7 @@ def choose(
     Parameters
     ----------
     convert : callable
-    judge : Dataset
+    judge : Samples
         Training samples to measure on.
     budget : Budget
     timesteps : int, optional
@@ -228,7 +228,7 @@ def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str
     return tuple(step for step in LADDER if step[0] <= most)
 
 
-def _measured(network: Network, judge: Dataset, budget: Budget, method: str, steps: int) -> Tried:
+def _measured(network: Network, judge: Samples, budget: Budget, method: str, steps: int) -> Tried:
     from neurodeploy.stages.compile import check, chosen_board, quantize
     from neurodeploy.stages.samples import encoded_samples, source_samples
     from neurodeploy.verification.accuracy import evaluate_network

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.datasets import Samples, load_dataset
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.provenance import without_folders
 
 
-def calibration_split(data: str | Dataset, n: int) -> tuple[Dataset, Dataset]:
+def calibration_split(data: str | Samples, n: int) -> tuple[Samples, Samples]:
     """The training split, and the first ``n`` samples of it.
 
     Raises
@@ -32,7 +32,7 @@ def calibration_split(data: str | Dataset, n: int) -> tuple[Dataset, Dataset]:
     return dataset, dataset.first(min(n, len(dataset)))
 
 
-def calibration_record(dataset: Dataset) -> dict[str, Any]:
+def calibration_record(dataset: Samples) -> dict[str, Any]:
     """Data, split and samples, as JSON values for the provenance of a file."""
     return {
         "data": without_folders(dataset.spec),

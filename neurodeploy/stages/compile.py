@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.hardware.boards.board import Board, load_board
 from neurodeploy.ir.arrays import AnyArray
@@ -29,7 +29,7 @@ def quantize(
     *,
     layer_bits: Mapping[str, int] | None = None,
     fit: str | Board | None = None,
-    data: str | Dataset | None = None,
+    data: str | Samples | None = None,
     calibration_samples: int | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -46,7 +46,7 @@ def quantize(
         Other widths for the projections into these populations.
     fit : board, optional
         Widest widths, up to those given, with which every layer fits the board's crossbars.
-    data : str or Dataset, optional
+    data : str or Samples, optional
         Round weights against what arrives at them, on its training split: what few bits need.
     calibration_samples : int, optional
         The first so many samples of ``data``; 256 by default, fewer of networks so large that what
@@ -110,7 +110,7 @@ def _rounding_samples(netlist: RealNetlist) -> int:
     return max(MIN_SAMPLES, min(MAX_SAMPLES, EMITTED_BYTES // (4 * neurons)))
 
 
-def _emissions(net: Network, dataset: Dataset, progress: Progress | None) -> dict[str, AnyArray]:
+def _emissions(net: Network, dataset: Samples, progress: Progress | None) -> dict[str, AnyArray]:
     """What every population that is heard emits over each sample: ``[B, *shape]`` by name."""
     from neurodeploy.stages.samples import stimulus_for
     from neurodeploy.verification.totals import summarize

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from neurodeploy import __version__
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
@@ -35,7 +35,7 @@ INPUTS = (*get_args(EncoderName), "spikes")
 
 def convert(
     model: str | nn.Module,
-    data: str | Dataset,
+    data: str | Samples,
     *,
     weights: str | Path | None = None,
     method: str = AUTO,
@@ -60,7 +60,7 @@ def convert(
     model : str or torch.nn.Module
         ``file.py:factory`` or ``module:factory``, a program saved by torch.export (``FILE.pt2``),
         an ONNX file (``FILE.onnx``), or the module itself.
-    data : str or Dataset
+    data : str or Samples
         Calibration data, its training split. A normalization in it becomes part of the network.
     weights : path, optional
         A state dict saved by torch.
@@ -158,7 +158,7 @@ def _budget(
 def _converted(
     graph: AnalogGraph,
     chosen: Any,
-    dataset: Dataset,
+    dataset: Samples,
     encoding: Encoding,
     seed: int,
     provenance: dict[str, Any],
@@ -187,7 +187,7 @@ def _converted(
     return Network(netlist, encodings, graph, None, provenance)
 
 
-def _judge(whole: Dataset, calibration: Dataset) -> Dataset:
+def _judge(whole: Samples, calibration: Samples) -> Samples:
     """Training samples after those of calibration; the same ones where there are no others."""
     first = len(calibration)
     last = min(len(whole), first + JUDGED_SAMPLES)
@@ -209,7 +209,7 @@ def _method(name: str, **options: Any) -> Any:
     return method(**options)
 
 
-def _check_classes(graph: Any, dataset: Dataset) -> None:
+def _check_classes(graph: Any, dataset: Samples) -> None:
     if dataset.y is None or len(graph.outputs) != 1:
         return
     shape = graph.node(graph.outputs[0]).shape
@@ -221,7 +221,7 @@ def _check_classes(graph: Any, dataset: Dataset) -> None:
         )
 
 
-def _encoding(dataset: Dataset, name: str, levels: int | None, seed: int) -> Encoding:
+def _encoding(dataset: Samples, name: str, levels: int | None, seed: int) -> Encoding:
     if name not in INPUTS:
         raise UnknownNameError("encoder", name, INPUTS)
     encoder = checked_encoder("rate" if name == "spikes" else name)

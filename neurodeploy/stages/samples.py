@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.datasets import Samples, load_dataset
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.encoding import Encoding, check_samples, encode
@@ -15,14 +15,14 @@ _Norm = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def stimulus_for(
-    net: Network, data: str | Dataset, samples: int | None = None
-) -> tuple[Stimulus, Dataset]:
+    net: Network, data: str | Samples, samples: int | None = None
+) -> tuple[Stimulus, Samples]:
     """Encode data for a network: what every executor receives.
 
     Parameters
     ----------
     net : Network
-    data : str or Dataset
+    data : str or Samples
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.
@@ -32,7 +32,7 @@ def stimulus_for(
     stimulus : mapping
         int64 ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes). The raster of a sample
         depends on its index in the data set, never on the samples beside it.
-    dataset : Dataset
+    dataset : Samples
         The samples that were encoded.
 
     Raises
@@ -66,8 +66,8 @@ class EncodedSamples:
 
 
 def encoded_samples(
-    net: Network, data: str | Dataset, samples: int | None = None
-) -> tuple[dict[str, EncodedSamples], Dataset]:
+    net: Network, data: str | Samples, samples: int | None = None
+) -> tuple[dict[str, EncodedSamples], Samples]:
     """As :func:`stimulus_for`, for networks that run part by part: all is checked, none encoded."""
     dataset = load_dataset(data, "test") if isinstance(data, str) else data
     if samples is not None:
@@ -85,14 +85,14 @@ def encoded_samples(
     return encoded, dataset
 
 
-def source_samples(net: Network, dataset: Dataset) -> AnyArray | dict[str, AnyArray]:
+def source_samples(net: Network, dataset: Samples) -> AnyArray | dict[str, AnyArray]:
     """Samples as the source network takes them: by input name where it has several."""
     if net.analog is None or not dataset.named:
         return dataset.x
     return dict(dataset.inputs_for(net.analog.inputs))
 
 
-def _encoded(net: Network, name: str, samples: AnyArray, dataset: Dataset) -> EncodedSamples:
+def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> EncodedSamples:
     encoding = net.encodings[name]
     population = net.netlist.by_name[name]
     which = f" of {name}" if len(net.encodings) > 1 else ""

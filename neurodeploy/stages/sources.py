@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.provenance import without_folders
@@ -26,7 +26,7 @@ Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 class SourceNetwork(Protocol):
     """A trained network in one of the forms that are read."""
 
-    def analog(self, dataset: Dataset, name: str) -> AnalogGraph:
+    def analog(self, dataset: Samples, name: str) -> AnalogGraph:
         """Return its analog graph, compared with the network itself on the first samples."""
 
 
@@ -99,7 +99,7 @@ def _expect_torch() -> None:
         ) from error
 
 
-def _normalization(dataset: Dataset) -> Normalization | None:
+def _normalization(dataset: Samples) -> Normalization | None:
     norm = dataset.norm
     if norm is None:
         return None
@@ -113,7 +113,7 @@ class TorchNetwork:
 
     module: nn.Module
 
-    def analog(self, dataset: Dataset, name: str) -> AnalogGraph:
+    def analog(self, dataset: Samples, name: str) -> AnalogGraph:
         from neurodeploy.numerics.torch_state import plain_torch
         from neurodeploy.source.torch.check import check_analog
         from neurodeploy.source.torch.frontend import analog_from_torch, input_names
@@ -135,7 +135,7 @@ class OnnxSource:
 
     network: OnnxNetwork
 
-    def analog(self, dataset: Dataset, name: str) -> AnalogGraph:
+    def analog(self, dataset: Samples, name: str) -> AnalogGraph:
         from neurodeploy.source.onnx.check import check_onnx
         from neurodeploy.source.onnx.frontend import analog_from_onnx
 

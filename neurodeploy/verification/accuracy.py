@@ -34,7 +34,7 @@ HELD_BYTES = 2**27
 """Of encoded samples and rates that are held at a time."""
 
 
-class Samples(Protocol):
+class EncodedInput(Protocol):
     """Encoded samples, some at a time: an array, or what is encoded when it is asked for."""
 
     def __len__(self) -> int: ...
@@ -81,7 +81,7 @@ class Evaluation:
 
 def evaluate_network(
     net: Network,
-    stimulus: Mapping[str, Samples],
+    stimulus: Mapping[str, EncodedInput],
     x: AnyArray | Mapping[str, AnyArray],
     labels: IntArray | None,
     *,

@@ -15,7 +15,7 @@ import neurodeploy as nd  # noqa: E402
 from neurodeploy.conversion.lowering.activation_graph import ReluLayer  # noqa: E402
 from neurodeploy.conversion.lowering.affine import population_term  # noqa: E402
 from neurodeploy.conversion.registry import METHODS  # noqa: E402
-from neurodeploy.datasets import Dataset  # noqa: E402
+from neurodeploy.datasets import Samples  # noqa: E402
 from neurodeploy.execution import run_engine  # noqa: E402
 from neurodeploy.ir.connectivity import identity  # noqa: E402
 from neurodeploy.ir.decoding import decode  # noqa: E402
@@ -46,8 +46,8 @@ X = np.random.default_rng(0).random((24, 1, 10, 10)).astype(np.float32)
 PLAIN = {"normalization": "max", "bias_correction": 0}
 
 
-def dataset(x: np.ndarray = X, low: float = 0.0, high: float = 1.0) -> Dataset:
-    return Dataset("made up", "npz", None, x, None, None, (low, high), None, np.arange(len(x)))
+def dataset(x: np.ndarray = X, low: float = 0.0, high: float = 1.0) -> Samples:
+    return Samples("made up", "npz", None, x, None, None, (low, high), None, np.arange(len(x)))
 
 
 def network() -> nn.Module:

@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 
 import neurodeploy as nd  # noqa: E402
 from neurodeploy.conversion.registry import METHODS  # noqa: E402
-from neurodeploy.datasets import Dataset  # noqa: E402
+from neurodeploy.datasets import Samples  # noqa: E402
 from neurodeploy.errors import NeurodeployError, QuantizationError  # noqa: E402
 from neurodeploy.ir.neurons import RealNeuron  # noqa: E402
 from neurodeploy.network import Network  # noqa: E402
@@ -44,7 +44,7 @@ def some_slopes() -> nn.PReLU:
 
 def convert(module: nn.Module, x: np.ndarray = X, method: str = "rate", **options: Any) -> Network:
     high = float(x[np.isfinite(x)].max())
-    data = Dataset("made up", "npz", None, x, None, None, (0.0, high), None, np.arange(len(x)))
+    data = Samples("made up", "npz", None, x, None, None, (0.0, high), None, np.arange(len(x)))
     return nd.convert(module, data, method=method, **options)
 
 

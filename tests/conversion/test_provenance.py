@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="conversion needs torch")
 from torch import nn  # noqa: E402
 
 import neurodeploy as nd  # noqa: E402
-from neurodeploy.datasets import Dataset  # noqa: E402
+from neurodeploy.datasets import Samples  # noqa: E402
 from neurodeploy.errors import DataError, UsageError  # noqa: E402
 from neurodeploy.ir.printer import print_netlist  # noqa: E402
 from neurodeploy.render.netlist import render_written, summarize_network  # noqa: E402
@@ -36,7 +36,7 @@ def network(classes: int = 4) -> nn.Module:
     ).eval()
 
 
-def dataset(split: str | None = "train", spoil: slice | None = None, **fields) -> Dataset:
+def dataset(split: str | None = "train", spoil: slice | None = None, **fields) -> Samples:
     random = np.random.default_rng(0)
     x = (random.integers(0, 17, (N_TRAIN, 1, 8, 8)) / 16).astype(np.float32)
     if spoil is not None:
@@ -52,10 +52,10 @@ def dataset(split: str | None = "train", spoil: slice | None = None, **fields) -
         "levels": 16,
         "indices": np.arange(100, 100 + N_TRAIN),
     }
-    return Dataset(**{**given, **fields})
+    return Samples(**{**given, **fields})
 
 
-def convert(data: Dataset | None = None, **options):
+def convert(data: Samples | None = None, **options):
     given = {"timesteps": 8, "calibration_samples": 20, **options}
     return nd.convert(network(), data or dataset(), **{"method": "rate", **given})
 

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="conversion needs torch")
 from torch import nn  # noqa: E402
 
 import neurodeploy as nd  # noqa: E402
-from neurodeploy.datasets import Dataset  # noqa: E402
+from neurodeploy.datasets import Samples  # noqa: E402
 from neurodeploy.errors import ConversionError, UsageError  # noqa: E402
 from neurodeploy.execution import run_engine  # noqa: E402
 from neurodeploy.ir.decoding import decode  # noqa: E402
@@ -31,7 +31,7 @@ def network() -> nn.Module:
 
 
 X = np.random.default_rng(0).random((24, 1, 10, 10)).astype(np.float32)
-DATA = Dataset("made up", "npz", None, X, None, None, (0.0, 1.0), None, np.arange(len(X)))
+DATA = Samples("made up", "npz", None, X, None, None, (0.0, 1.0), None, np.arange(len(X)))
 
 
 def converted(method: str, module: nn.Module | None = None, **options: Any) -> Network:

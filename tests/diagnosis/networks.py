@@ -9,18 +9,18 @@ import torch
 from torch import nn
 
 import neurodeploy as nd
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.network import Network
 
 SHAPE = (1, 6, 6)
 
 
-def dataset(split: str, samples: int = 24, labels: bool = True) -> Dataset:
+def dataset(split: str, samples: int = 24, labels: bool = True) -> Samples:
     """Random images in [0, 1]."""
     rng = np.random.default_rng(samples)
     x = rng.random((samples, *SHAPE)).astype(np.float32)
     y = rng.integers(0, 3, samples) if labels else None
-    return Dataset("random", "npz", split, x, y, None, (0.0, 1.0), None, np.arange(samples))
+    return Samples("random", "npz", split, x, y, None, (0.0, 1.0), None, np.arange(samples))
 
 
 def module(outputs: int = 3) -> nn.Module:

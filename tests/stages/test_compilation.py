@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import neurodeploy as nd
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import (
     CapacityError,
     DataError,
@@ -64,9 +64,9 @@ def test_quantization_refuses() -> None:
         nd.quantize(nd.quantize(converted()))
 
 
-def samples(split: str | None = "train", n: int = 24) -> Dataset:
+def samples(split: str | None = "train", n: int = 24) -> Samples:
     x = np.random.default_rng(9).random((n, *small_network().by_name["x"].shape))
-    return Dataset("mine", "npz", split, x, None, None, (0.0, 1.0), None, np.arange(n))
+    return Samples("mine", "npz", split, x, None, None, (0.0, 1.0), None, np.arange(n))
 
 
 @pytest.mark.parametrize("without_torch", [False, True])
@@ -108,7 +108,7 @@ def test_large_networks_are_rounded_against_fewer_samples(monkeypatch: pytest.Mo
     module = importlib.import_module("neurodeploy.stages.compile")
     neurons = sum(p.size for p in converted().netlist.populations)
 
-    def last(data: Dataset, **options: int) -> int:
+    def last(data: Samples, **options: int) -> int:
         net = nd.quantize(converted(), 3, data=data, **options)
         ((first, last),) = net.provenance["quantization"]["calibration"]["indices"]
         assert first == 0

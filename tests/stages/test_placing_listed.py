@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import neurodeploy as nd
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.hardware import search as placing
 from neurodeploy.hardware.boards.board import Board, load_board
 from neurodeploy.hardware.boards.constant import Constant
@@ -35,10 +35,10 @@ def board() -> Board:
     return dataclasses.replace(start, grid=Grid(2, 2, 2, 2, 1, "assumed", "a test"), limits=limits)
 
 
-def dataset() -> Dataset:
+def dataset() -> Samples:
     rng = np.random.default_rng(2)
     x, y = rng.random((3, 4)).astype(np.float32), rng.integers(0, 2, 3)
-    return Dataset("random", "npz", None, x, y, None, (0.0, 1.0), None, np.arange(3))
+    return Samples("random", "npz", None, x, y, None, (0.0, 1.0), None, np.arange(3))
 
 
 @pytest.mark.parametrize("objective", ["energy", "time", "pareto", "none"])

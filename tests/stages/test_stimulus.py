@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.datasets import Dataset
-from neurodeploy.datasets.dataset import Normalization
+from neurodeploy.datasets import Samples
+from neurodeploy.datasets.samples import Normalization
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.encoding import Encoding
@@ -38,7 +38,7 @@ def network(kind: str = "spikes", **encoding: object) -> Network:
     return Network(netlist, {"x": Encoding(**fields)})
 
 
-def dataset(n: int = 12, **fields: object) -> Dataset:
+def dataset(n: int = 12, **fields: object) -> Samples:
     random = np.random.default_rng(0)
     given = {
         "spec": "test",
@@ -51,10 +51,10 @@ def dataset(n: int = 12, **fields: object) -> Dataset:
         "levels": None,
         "indices": np.arange(n),
     }
-    return Dataset(**{**given, **fields})
+    return Samples(**{**given, **fields})
 
 
-def raster(net: Network, data: Dataset, samples: int | None = None) -> np.ndarray:
+def raster(net: Network, data: Samples, samples: int | None = None) -> np.ndarray:
     stimulus, _ = stimulus_for(net, data, samples)
     return stimulus["x"]
 

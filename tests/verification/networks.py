@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
 from neurodeploy.ir.encoding import Encoding
@@ -74,12 +74,12 @@ def packed(netlist: IntegerNetlist) -> Network:
     return Network(netlist, {"in": Encoding("rate", 255, 0.0, 1.0)})
 
 
-def dataset(samples: int = SAMPLES, seed: int = 1) -> Dataset:
+def dataset(samples: int = SAMPLES, seed: int = 1) -> Samples:
     """Random images in [0, 1] and labels."""
     rng = np.random.default_rng(seed)
     x = rng.random((samples, *SHAPE)).astype(np.float32)
     y = rng.integers(0, 5, samples)
-    return Dataset("random", "npz", None, x, y, None, (0.0, 1.0), None, np.arange(samples))
+    return Samples("random", "npz", None, x, y, None, (0.0, 1.0), None, np.arange(samples))
 
 
 def with_model(netlist: IntegerNetlist, name: str, **changes: Any) -> IntegerNetlist:

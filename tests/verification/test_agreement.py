@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import neurodeploy as nd
-from neurodeploy.datasets import Dataset
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import DataError
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.encoding import Encoding
@@ -54,9 +54,9 @@ def network(sign: int = 1) -> Network:
     return Network(net, {"in": Encoding("rate", 8, 0.0, 1.0)}, graph)
 
 
-def data(x: np.ndarray) -> Dataset:
+def data(x: np.ndarray) -> Samples:
     y = np.array([0, 1, 0, 1])[: len(x)]
-    return Dataset("hand", "npz", None, x, y, None, (0.0, 1.0), 8, np.arange(len(x)))
+    return Samples("hand", "npz", None, x, y, None, (0.0, 1.0), 8, np.arange(len(x)))
 
 
 def test_same_classes_and_the_same_rates() -> None:

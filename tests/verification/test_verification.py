@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import neurodeploy as nd
-from neurodeploy.datasets import Dataset, load_dataset
+from neurodeploy.datasets import Samples, load_dataset
 from neurodeploy.errors import ExecutionError, UnknownNameError, UsageError
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
@@ -196,7 +196,7 @@ def converted() -> Network:
     return nd.quantize(nd.load(folder / "digits.ndn"), 3)
 
 
-def digits(n: int) -> Dataset:
+def digits(n: int) -> Samples:
     return load_dataset("digits").first(n)
 
 

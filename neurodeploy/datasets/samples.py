@@ -48,7 +48,7 @@ IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Dataset:
+class Samples:
     """Samples in raw units, with their labels.
 
     Parameters
@@ -148,7 +148,7 @@ class Dataset:
             )
         )
 
-    def first(self, n: int) -> Dataset:
+    def first(self, n: int) -> Samples:
         """Return the first ``n`` samples.
 
         Raises
@@ -160,7 +160,7 @@ class Dataset:
             raise DataError(f"{self.spec}: the first {n} of {len(self)} samples were asked for")
         return self.subset(range(n))
 
-    def subset(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Dataset:
+    def subset(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Samples:
         """Return the samples at these positions of this data set, in this order.
 
         Raises
