@@ -32,17 +32,11 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
     from neurodeploy.ir.files import write_bytes_whole
     from neurodeploy.render.inference import inference_npz, render_inference
     from neurodeploy.render.text import to_json
-    from neurodeploy.targets.base import load_deployment
-    from neurodeploy.verification.inference import infer
 
     if output is not None:
         expect_output(output, ".npz")
-    deployment = load_deployment(folder)
-    stimulus, dataset = api.stimulus_for(deployment.network, data, samples)
-    with progress(deployment.target) as advance:
-        inference = infer(
-            deployment, stimulus, dataset.y, keep_spikes=output is not None, progress=advance
-        )
+    with progress("run") as advance:
+        inference = api.run(folder, data, samples, keep_spikes=output is not None, progress=advance)
     if output is not None:
         write_bytes_whole(output, inference_npz(inference))
     if as_json:

@@ -229,7 +229,8 @@ def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str
 
 
 def _measured(network: Network, judge: Samples, budget: Budget, method: str, steps: int) -> Tried:
-    from neurodeploy.stages.compile import check, chosen_board, quantize
+    from neurodeploy.stages.compile import check, chosen_board
+    from neurodeploy.stages.quantize import quantize
     from neurodeploy.stages.samples import encoded_samples, source_samples
     from neurodeploy.verification.accuracy import evaluate_network
 

@@ -24,3 +24,13 @@ def load(path: str | Path) -> Network | Deployment:
             "'neurodeploy compile' write them"
         )
     return load_deployment(path) if path.is_dir() else load_network(path)
+
+
+def opened_network(net: Network | str | Path) -> Network:
+    """A network as it is, or read from its ``.ndn`` file."""
+    return net if isinstance(net, Network) else load_network(net)
+
+
+def opened_deployment(deployment: Deployment | str | Path) -> Deployment:
+    """A deployment as it is, or read from its folder."""
+    return deployment if isinstance(deployment, Deployment) else load_deployment(deployment)
