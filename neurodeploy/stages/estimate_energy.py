@@ -14,12 +14,12 @@ from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.hardware.price.estimate import EnergyReport, estimate
 from neurodeploy.hardware.price.measure import measure_on_each, measure_traffic
+from neurodeploy.hardware.search import PlacementRequest
 from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.network import Network
 from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.fast_estimate import error_of, estimated
 from neurodeploy.stages.load import load
-from neurodeploy.stages.placement import PlacementRequest
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.stages.smallest_board import smallest_board
 from neurodeploy.targets.base import Deployment
