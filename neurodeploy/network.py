@@ -13,57 +13,20 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neurodeploy.errors import FileFormatError, NetlistError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.codec import Codec
-from neurodeploy.ir.connectivity import CONNECTIVITIES
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.files import read_bytes, write_bytes_whole
-from neurodeploy.ir.geometry import Window
-from neurodeploy.ir.netlist import (
-    IntegerNetlist,
-    IntegerProjection,
-    Output,
-    Population,
-    RealNetlist,
-    RealProjection,
-)
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.record import analog_from_record, analog_to_record
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "neurodeploy"
 
-_CODEC = Codec(
-    (
-        *CONNECTIVITIES,
-        Window,
-        Input,
-        MaxPool,
-        RealNeuron,
-        IntegerNeuron,
-        Population,
-        RealProjection,
-        IntegerProjection,
-        Output,
-        RealNetlist,
-        IntegerNetlist,
-        Encoding,
-    ),
-    joined=(
-        "coding",
-        "firing_gain",
-        "input_gain",
-        "mean",
-        "memory",
-        "payload_code",
-        "rule",
-        "signed",
-    ),
-)
+_CODEC = netlist_codec()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -130,8 +93,6 @@ class Network:
 
 def network_to_bytes(network: Network) -> bytes:
     """The content of the network's ``.ndn`` file."""
-    from safetensors.numpy import save
-
     structure: dict[str, Any] = {}
     arrays: dict[str, AnyArray] = {}
     for name in ("netlist", "encodings", "real"):
@@ -148,20 +109,7 @@ def network_to_bytes(network: Network) -> bytes:
         "provenance": network.provenance,
     }
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    # safetensors writes non-contiguous arrays wrongly without a word, hence the copies.
-    dense = {k: np.ascontiguousarray(_narrow(v)).reshape(v.shape) for k, v in arrays.items()}
-    content: bytes = save(dense, metadata={METADATA_KEY: text})
-    return content
-
-
-def _narrow(array: AnyArray) -> AnyArray:
-    if array.dtype != np.int64 or not array.size:
-        return array
-    for dtype in (np.int8, np.int16, np.int32):
-        info = np.iinfo(dtype)
-        if info.min <= array.min() and array.max() <= info.max:
-            return array.astype(dtype)
-    return array
+    return array_bytes(arrays, {METADATA_KEY: text})
 
 
 def save_network(network: Network, path: Path | str) -> None:
@@ -234,25 +182,12 @@ def _parse(content: bytes, where: str) -> tuple[dict[str, Any], dict[str, AnyArr
         arrays: dict[str, AnyArray] = load(content)
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        header = json.loads(
-            metadata[METADATA_KEY], object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        header = parsed_json(metadata[METADATA_KEY])
     except (SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise FileFormatError(not_ours) from error
     if not isinstance(header, dict):
         raise FileFormatError(not_ours)
     return header, arrays
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
 
 
 def _under(prefix: str, arrays: dict[str, AnyArray]) -> dict[str, AnyArray]:
