@@ -3,6 +3,7 @@
 from neurodeploy.stages.compile import check, compile, stated
 from neurodeploy.stages.convert import convert
 from neurodeploy.stages.diagnose import diagnose
+from neurodeploy.stages.doctor import doctor
 from neurodeploy.stages.estimate_energy import estimate_energy
 from neurodeploy.stages.evaluate import evaluate
 from neurodeploy.stages.load import load
@@ -17,6 +18,7 @@ __all__ = [
     "compile",
     "convert",
     "diagnose",
+    "doctor",
     "estimate_energy",
     "evaluate",
     "load",

@@ -8,7 +8,7 @@ import pytest
 
 from neurodeploy.cli import run
 from neurodeploy.errors import TargetUnavailableError
-from neurodeploy.render import doctor
+from neurodeploy.stages import doctor
 from neurodeploy.targets.registry import TARGETS
 
 
@@ -27,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
 
 def test_it_lists_every_target_and_the_remedy(quick: dict[str, str | None]) -> None:
     quick["brian2"] = "AttributeError: module 'numpy' has no attribute 'ptp'"
-    findings = {(f.kind, f.name): f for f in doctor.diagnose().findings}
+    findings = {(f.kind, f.name): f for f in doctor.doctor().findings}
     assert {name for kind, name in findings if kind == "target"} == set(TARGETS)
     assert findings["executor", "reference"].works
     brian2 = findings["target", "brian2"]
