@@ -18,16 +18,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from neurodeploy import __version__
-from neurodeploy.errors import CapacityError, FileFormatError, UsageError
+from neurodeploy.errors import CapacityError, ExecutionError, FileFormatError, UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
 from neurodeploy.ir.files import directory_whole, read_bytes
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network, load_network, save_network
+from neurodeploy.targets.request import RunRequest
+
+if TYPE_CHECKING:
+    from neurodeploy.hardware.price.traffic import Traffic
 
 DEPLOYMENT_FILE = "deployment.json"
 ARTIFACT_FILE = "net.ndn"
@@ -99,8 +103,26 @@ def partition_violations(netlist: IntegerNetlist, board: Board) -> list[Violatio
     return []
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a target can run here.
+
+    Parameters
+    ----------
+    works : bool
+    detail : str
+        Versions and places, or the reason why not.
+    remedy : str or None
+        What to do where it does not work.
+    """
+
+    works: bool
+    detail: str
+    remedy: str | None = None
+
+
 class Deployment(ABC):
-    """A compiled netlist, ready to run.
+    """A compiled netlist, ready to run: targets implement :meth:`_run`, which :meth:`run` calls.
 
     Parameters
     ----------
@@ -123,6 +145,7 @@ class Deployment(ABC):
         self.board = board
         self.options = dict(options)
         self.given: Network | None = None
+        self._last: Stimulus | None = None
 
     @property
     def netlist(self) -> IntegerNetlist:
@@ -142,7 +165,7 @@ class Deployment(ABC):
         """Constant extra steps by population, already removed from what ``run`` returns."""
         return {}
 
-    @abstractmethod
+    @final
     def run(
         self,
         stimulus: Stimulus,
@@ -153,15 +176,86 @@ class Deployment(ABC):
     ) -> RunRecord:
         """Run a batch of samples back to back or side by side, as if each ran alone.
 
-        Parameters are those of :func:`neurodeploy.ir.reference.run_reference`.
+        Parameters
+        ----------
+        stimulus : mapping
+            Input -> integers ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes).
+        record : collection of str, optional
+            Populations whose spikes are returned; all by default.
+        membranes : collection of str
+            Populations of neurons whose membranes are returned, beside the integrators among the
+            outputs.
+        progress : callable, optional
+            Called with (work done, total work).
+
+        Returns
+        -------
+        RunRecord
+            Of int64, aligned by each population's window, constant extra latency removed.
 
         Raises
         ------
         DataError
             If the stimulus does not fit.
+        UnknownNameError
+            For a population that does not exist.
+        UsageError
+            For the membrane of an input.
         ExecutionError, TargetUnavailableError
             If the target's software fails or is missing.
         """
+        request = RunRequest.checked(self.netlist, stimulus, record, membranes)
+        found = self._run(request, progress)
+        self._last = request.stimulus
+        return request.completed(found, self.target, self.latency)
+
+    @abstractmethod
+    def _run(self, request: RunRequest, progress: Progress | None) -> RunRecord:
+        """Execute the compiled files.
+
+        Returns
+        -------
+        RunRecord
+            ``request.spikes`` and ``request.membranes`` in any integer type, ``[B, T, *shape]``,
+            aligned by each population's window. A population without spikes may be left out.
+        """
+
+    def traffic(self) -> Traffic:
+        """Events of the last run by core, for :mod:`neurodeploy.hardware.price`.
+
+        Here: of the neurocores of the board that the netlist is cut into, counted from the spikes
+        of this deployment, which runs the stimulus once more with everything recorded.
+
+        Raises
+        ------
+        CapacityError
+            If the board cannot hold the netlist.
+        ExecutionError
+            If nothing was run yet.
+        UsageError
+            If it was compiled for no board of neurocores.
+        """
+        from neurodeploy.hardware.cut.partition import partition
+        from neurodeploy.hardware.price.activity import membranes_needed
+        from neurodeploy.hardware.price.measure import measure_traffic
+
+        if self._last is None:
+            raise ExecutionError(
+                f"target {self.target}: no events before the first run; call run() first"
+            )
+        if self.board is None or self.board.kind != "neurocore":
+            where = "no board" if self.board is None else f"board {self.board.name}"
+            raise UsageError(
+                f"target {self.target}: compiled for {where}, it counts no events; compile for a "
+                "board of neurocores"
+            )
+        watched = membranes_needed(self.netlist)
+        return measure_traffic(
+            partition(self.netlist, self.board),
+            self.netlist,
+            self._last,
+            lambda stimulus: self.run(stimulus, membranes=watched),
+        )[0]
 
     @abstractmethod
     def utilization(self) -> dict[str, Any]:
@@ -199,7 +293,10 @@ class Target(ABC):
     ``option_defaults`` lists the options and their defaults; a section ``Options`` in the class's
     docstring, of the form of ``Parameters``, tells users their values and meaning.
     ``default_board`` is the board that ``compile`` uses if none is named (None: the target needs
-    none), ``board_kind`` the kind of cores that it takes (None: any, and the target judges them).
+    none), ``board_kind`` the kind of cores that it takes (None: any). Netlists are cut into
+    neurocores here; a target of any other kind judges boards in ``check`` and counts the events of
+    its own cores in :meth:`Deployment.traffic`.
+    ``packages`` names the distributions that it needs.
     """
 
     name: ClassVar[str]
@@ -207,11 +304,21 @@ class Target(ABC):
     option_defaults: ClassVar[Mapping[str, Any]] = {}
     default_board: ClassVar[str | None] = None
     board_kind: ClassVar[BoardKind | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod
     def unavailable(cls) -> str | None:
         """None if the target can run here, else one sentence with the reason and the remedy."""
+
+    @classmethod
+    def readiness(cls) -> Readiness:
+        """What was found of what the target needs: :meth:`unavailable`, looked at more closely."""
+        reason = cls.unavailable()
+        if reason is None:
+            return Readiness(True, "needs nothing more")
+        detail, _, remedy = reason.partition("; ")
+        return Readiness(False, detail, remedy or None)
 
     @abstractmethod
     def check(
@@ -296,6 +403,12 @@ class Target(ABC):
         if board is not None and self.board_kind == "neurocore":
             found += partition_violations(netlist, board)
         return found
+
+    def fits(self, netlist: IntegerNetlist, board: Board) -> list[Violation]:
+        """Why the cores of a board cannot hold a netlist, by default options; empty if they can."""
+        if self.board_kind == "neurocore":
+            return partition_violations(netlist, board)
+        return self.check(netlist, board, self.complete_options({}))
 
     def _expect_kind(self, board: Board | None) -> None:
         if board is not None and self.board_kind not in (None, board.kind):

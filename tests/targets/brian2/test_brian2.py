@@ -18,6 +18,7 @@ from neurodeploy.errors import (
     DataError,
     ExecutionError,
     FileFormatError,
+    UnknownNameError,
     UsageError,
 )
 from neurodeploy.ir.arrays import AnyArray
@@ -158,7 +159,7 @@ def test_record_and_membranes_select() -> None:
     assert set(got.membranes) == {"h", "sum"}
     assert not got.spikes["sum"].any()
     np.testing.assert_array_equal(got.membranes["h"], expected(c.name).membranes["h"])
-    with pytest.raises(UsageError, match="no population 'hidden'"):
+    with pytest.raises(UnknownNameError, match="unknown population 'hidden'"):
         compiled(c).run(c.stimulus, record=["hidden"])
     with pytest.raises(UsageError, match="'x' is an input"):
         compiled(c).run(c.stimulus, membranes=["x"])

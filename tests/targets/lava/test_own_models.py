@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.errors import CapacityError, DataError, UsageError
+from neurodeploy.errors import CapacityError, DataError, UnknownNameError, UsageError
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input
@@ -164,7 +164,7 @@ def test_wrong_stimulus_and_names_are_refused_before_a_worker_starts() -> None:
     deployment = compiled(chain(5))
     with pytest.raises(DataError, match="in"):
         deployment.run({"in": np.zeros((1, 3), dtype=np.int64)})
-    with pytest.raises(UsageError, match="no population 'nobody'"):
+    with pytest.raises(UnknownNameError, match="unknown population 'nobody'"):
         deployment.run(chain_stimulus(1), record=["nobody"])
 
 
