@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from neurodeploy import __version__
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import Samples, SamplesLike
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
@@ -35,7 +35,7 @@ INPUTS = (*get_args(EncoderName), "spikes")
 
 def convert(
     model: str | nn.Module,
-    data: str | Samples,
+    data: SamplesLike,
     *,
     weights: str | Path | None = None,
     method: str = AUTO,
@@ -60,7 +60,7 @@ def convert(
     model : str or torch.nn.Module
         ``file.py:factory`` or ``module:factory``, a program saved by torch.export (``FILE.pt2``),
         an ONNX file (``FILE.onnx``), or the module itself.
-    data : str or Samples
+    data : Samples or what they are made from
         Calibration data, its training split. A normalization in it becomes part of the network.
     weights : path, optional
         A state dict saved by torch.
@@ -216,7 +216,7 @@ def _check_classes(graph: Any, dataset: Samples) -> None:
     top = int(dataset.y.max(initial=0))
     if len(shape) == 1 and top >= shape[0]:
         raise DataError(
-            f"{dataset.spec}: labels up to {top}, the network has {shape[0]} outputs; use the data "
+            f"{dataset.name}: labels up to {top}, the network has {shape[0]} outputs; use the data "
             "that it was trained on"
         )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def diagnose(
     net: Network | str | Path,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
     others: Sequence[Network] = (),
@@ -33,7 +33,7 @@ def diagnose(
     ----------
     net : Network or path
         As :func:`convert` or :func:`quantize` made it.
-    data : str or Samples
+    data : Samples or what they are made from
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.core_map import CoreMap
@@ -37,7 +37,7 @@ Boards = list[str] | list[Board] | list[str | Board] | tuple[str | Board, ...]
 def estimate_energy(
     network: Deployment | Network | str | Path,
     board: str | Board | None,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
     cross_validate: bool = False,
@@ -53,7 +53,7 @@ def estimate_energy(
 def estimate_energy(
     network: Deployment | Network | str | Path,
     board: Boards,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
     cross_validate: bool = False,
@@ -68,7 +68,7 @@ def estimate_energy(
 def estimate_energy(
     network: Deployment | Network | str | Path,
     board: str | Board | Boards | None,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
     cross_validate: bool = False,
@@ -88,7 +88,7 @@ def estimate_energy(
     network : Deployment, Network or path of either
     board : str, Board, list of either, or None
         None: the board that the deployment was compiled for. A list: all of them are compared.
-    data : str or Samples
+    data : Samples or what they are made from
     samples : int, optional
         The first so many; all by default.
     cross_validate : bool
@@ -164,7 +164,7 @@ class _Pricing:
     def __init__(
         self,
         thing: Deployment | Network,
-        data: str | Samples,
+        data: SamplesLike,
         samples: int | None,
         cross_validate: bool,
         request: PlacementRequest,

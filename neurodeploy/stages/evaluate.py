@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import SamplesLike
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.stages.load import opened_network
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     net: Network | str | Path,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
     progress: Progress | None = None,
@@ -27,7 +27,7 @@ def evaluate(
     Parameters
     ----------
     net : Network or path
-    data : str or Samples
+    data : Samples or what they are made from
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.

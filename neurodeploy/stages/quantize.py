@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import Samples, SamplesLike
 from neurodeploy.errors import UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import AnyArray
@@ -31,7 +31,7 @@ def quantize(
     *,
     layer_bits: Mapping[str, int] | None = None,
     fit: str | Board | None = None,
-    data: str | Samples | None = None,
+    data: SamplesLike | None = None,
     calibration_samples: int | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -48,7 +48,7 @@ def quantize(
         Other widths for the projections into these populations.
     fit : board, optional
         Widest widths, up to those given, with which every layer fits the board's crossbars.
-    data : str or Samples, optional
+    data : Samples or what they are made from, optional
         Round weights against what arrives at them, on its training split: what few bits need.
     calibration_samples : int, optional
         The first so many samples of ``data``; 256 by default, fewer of networks so large that what

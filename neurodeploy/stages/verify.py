@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import SamplesLike
 from neurodeploy.stages.load import opened_deployment
 from neurodeploy.stages.samples import source_samples, stimulus_for
 from neurodeploy.targets.base import Deployment
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def verify(
     deployment: Deployment | str | Path,
     against: str | Sequence[str],
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     **callbacks: Any,
 ) -> Verification:
@@ -32,7 +32,7 @@ def verify(
     deployment : Deployment or path
     against : str or sequence of str
         ``reference``, ``engine`` or targets.
-    data : str or Samples
+    data : Samples or what they are made from
     samples : int, optional
         The first so many; all by default.
     """

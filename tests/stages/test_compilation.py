@@ -66,7 +66,7 @@ def test_quantization_refuses() -> None:
 
 def samples(split: str | None = "train", n: int = 24) -> Samples:
     x = np.random.default_rng(9).random((n, *small_network().by_name["x"].shape))
-    return Samples("mine", "npz", split, x, None, None, (0.0, 1.0), None, np.arange(n))
+    return Samples(x, split=split, name="mine")
 
 
 @pytest.mark.parametrize("without_torch", [False, True])

@@ -38,7 +38,7 @@ def board() -> Board:
 def dataset() -> Samples:
     rng = np.random.default_rng(2)
     x, y = rng.random((3, 4)).astype(np.float32), rng.integers(0, 2, 3)
-    return Samples("random", "npz", None, x, y, None, (0.0, 1.0), None, np.arange(3))
+    return Samples(x, y, name="random")
 
 
 @pytest.mark.parametrize("objective", ["energy", "time", "pareto", "none"])

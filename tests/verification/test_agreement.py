@@ -54,9 +54,9 @@ def network(sign: int = 1) -> Network:
     return Network(net, {"in": Encoding("rate", 8, 0.0, 1.0)}, graph)
 
 
-def data(x: np.ndarray) -> Samples:
+def data(x: np.ndarray, range: tuple[float, float] | None = None) -> Samples:
     y = np.array([0, 1, 0, 1])[: len(x)]
-    return Samples("hand", "npz", None, x, y, None, (0.0, 1.0), 8, np.arange(len(x)))
+    return Samples(x, y, range=range, levels=8, name="hand")
 
 
 def test_same_classes_and_the_same_rates() -> None:
@@ -148,7 +148,7 @@ def test_samples_out_of_range_are_refused_before_any_run(monkeypatch: pytest.Mon
         bad = X.copy()
         bad[-1, -1] = value
         with pytest.raises(DataError, match=message):
-            nd.evaluate(network(), data(bad))
+            nd.evaluate(network(), data(bad, range=(0.0, 2.0)))
 
 
 def test_other_classes() -> None:
