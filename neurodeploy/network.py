@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from neurodeploy.errors import FileFormatError, NetlistError
 from neurodeploy.ir.arrays import AnyArray
@@ -20,8 +20,12 @@ from neurodeploy.ir.files import read_bytes, write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json
+from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.record import analog_from_record, analog_to_record
+
+if TYPE_CHECKING:
+    import neurodeploy as nd
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "neurodeploy"
@@ -30,7 +34,7 @@ _CODEC = netlist_codec()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Network:
+class Network(Shown):
     """A netlist and where it came from.
 
     Parameters
@@ -74,6 +78,69 @@ class Network:
             f"Network({self.netlist.name}: {kind} netlist, T = {self.netlist.timesteps}, "
             f"{n} population{'s' * (n != 1)})"
         )
+
+    def save(self, path: Path | str) -> None:
+        """Write a ``.ndn`` file, whole or not at all."""
+        save_network(self, path)
+
+    def quantize(self, weight_bits: int = 8, **options: Any) -> Network:
+        """To integers; see :func:`neurodeploy.quantize`."""
+        import neurodeploy as nd
+
+        return nd.quantize(self, weight_bits, **options)
+
+    def compile(
+        self, target: str, board: str | nd.Board | None = None, **options: Any
+    ) -> nd.Deployment:
+        """For a target; see :func:`neurodeploy.compile`."""
+        import neurodeploy as nd
+
+        return nd.compile(self, target, board, **options)
+
+    def check(
+        self, target: str, board: str | nd.Board | None = None, **options: Any
+    ) -> list[nd.Violation]:
+        """Why a target cannot compute it exactly; see :func:`neurodeploy.check`."""
+        import neurodeploy as nd
+
+        return nd.check(self, target, board, **options)
+
+    def evaluate(self, data: Any, samples: int | None = None, **options: Any) -> nd.Evaluation:
+        """Its accuracy on data; see :func:`neurodeploy.evaluate`."""
+        import neurodeploy as nd
+
+        return nd.evaluate(self, data, samples, **options)
+
+    def diagnose(self, data: Any, samples: int | None = None, **options: Any) -> nd.Diagnosis:
+        """Where it loses, layer by layer; see :func:`neurodeploy.diagnose`."""
+        import neurodeploy as nd
+
+        return nd.diagnose(self, data, samples, **options)
+
+    @overload
+    def energy(
+        self, board: str | nd.Board, data: Any, samples: int | None = None, **options: Any
+    ) -> nd.EnergyReport: ...
+
+    @overload
+    def energy(
+        self,
+        board: list[str] | list[nd.Board] | list[str | nd.Board] | tuple[str | nd.Board, ...],
+        data: Any,
+        samples: int | None = None,
+        **options: Any,
+    ) -> nd.EnergyComparison: ...
+
+    def energy(
+        self, board: Any, data: Any, samples: int | None = None, **options: Any
+    ) -> nd.EnergyReport | nd.EnergyComparison:
+        """On a board, or compared on several; see :func:`neurodeploy.estimate_energy`."""
+        import neurodeploy as nd
+
+        report: nd.EnergyReport | nd.EnergyComparison = nd.estimate_energy(
+            self, board, data, samples, **options
+        )
+        return report
 
     @property
     def integer(self) -> IntegerNetlist:

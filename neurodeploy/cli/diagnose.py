@@ -74,7 +74,8 @@ def diagnose(
     """
     from neurodeploy.ir.files import expect_replaceable
     from neurodeploy.render.diagnosis import render_diagnosis
-    from neurodeploy.render.diagnosis_plots import expect_matplotlib, write_plots
+    from neurodeploy.render.diagnosis_plots import write_plots
+    from neurodeploy.render.figures import expect_matplotlib
     from neurodeploy.render.text import to_json
 
     if plots is not None:

@@ -36,7 +36,8 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
     if output is not None:
         expect_output(output, ".npz")
     with progress("run") as advance:
-        inference = api.run(folder, data, samples, keep_spikes=output is not None, progress=advance)
+        record = None if output is not None else ()
+        inference = api.run(folder, data, samples, record=record, progress=advance)
     if output is not None:
         write_bytes_whole(output, inference_npz(inference))
     if as_json:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,12 +26,16 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.network import Network
+from neurodeploy.notebook import Shown
 from neurodeploy.verification.accuracy import (
     EncodedInput,
     Evaluation,
     evaluate_network,
     evaluation_json,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 VALUES_AT_ONCE = 2**24
 """Neurons times samples of one batch."""
@@ -63,7 +67,7 @@ class OutputDiagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Shown):
     """Layer by layer, what a converted network makes of its source network.
 
     Parameters
@@ -86,6 +90,26 @@ class Diagnosis:
     advice: tuple[str, ...]
     outputs: tuple[OutputDiagnosis, ...]
     evaluations: tuple[Evaluation, ...]
+
+    def __repr__(self) -> str:
+        n = self.samples
+        worst = "" if self.worst_layer is None else f", loses most in {self.worst_layer}"
+        return (
+            f"Diagnosis({n} sample{'s' * (n != 1)}, T = {self.timesteps}: "
+            f"{len(self.layers)} layers{worst})"
+        )
+
+    def plot(self) -> Figure:
+        """Errors by layer and cause, correlations, and accuracy by time step.
+
+        Raises
+        ------
+        TargetUnavailableError
+            If matplotlib is not installed.
+        """
+        import neurodeploy as nd
+
+        return nd.plot(self)
 
     @property
     def evaluation(self) -> Evaluation:

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import SamplesLike
 from neurodeploy.ir.record import Progress
 from neurodeploy.stages.load import opened_deployment
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.targets.base import Deployment
 
 if TYPE_CHECKING:
-    from neurodeploy.verification.inference import Inference
+    from neurodeploy.verification.inference import Run
 
 
 def run(
     deployment: Deployment | str | Path,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
-    keep_spikes: bool = False,
+    record: Collection[str] | None = None,
+    membranes: Collection[str] = (),
     progress: Progress | None = None,
-) -> Inference:
+) -> Run:
     """Run a deployment on data: the answers, their accuracy, and the spikes of each population.
 
     Parameters
     ----------
     deployment : Deployment or path
-    data : str or Samples
+    data : Samples or what they are made from
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.
-    keep_spikes : bool
-        Keep the rasters of all populations.
+    record : collection of str, optional
+        Populations whose spikes are kept; all by default.
+    membranes : collection of str
+        Populations whose membranes are kept.
+
+    Raises
+    ------
+    UnknownNameError
+        For a population that the network does not have.
     """
     from neurodeploy.verification.inference import infer
 
     deployment = opened_deployment(deployment)
     stimulus, dataset = stimulus_for(deployment.network, data, samples)
-    return infer(deployment, stimulus, dataset.y, keep_spikes=keep_spikes, progress=progress)
+    return infer(
+        deployment, stimulus, dataset.y, record=record, membranes=membranes, progress=progress
+    )

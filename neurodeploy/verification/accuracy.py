@@ -18,12 +18,12 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
+from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.verification.agreement import (
     BATCH,
     Correlation,
     coding_populations,
-    is_integrator,
     over_source,
     part_of,
     rate_unit,
@@ -43,7 +43,7 @@ class EncodedInput(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Shown):
     """What one network does on a data set.
 
     Parameters
@@ -77,6 +77,20 @@ class Evaluation:
     tie_share: float | None
     layer_correlation: Mapping[str, float | None]
     output_rmse: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        n = self.samples
+        figures = [
+            f"{name} {100 * value:.2f} %"
+            for name, value in (("accuracy", self.accuracy), ("source", self.source_accuracy))
+            if value is not None
+        ]
+        figures.append(f"{self.spikes_per_inference:.1f} spikes per inference")
+        return f"Evaluation({n} sample{'s' * (n != 1)}, T = {self.timesteps}: {', '.join(figures)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, as ``evaluate --json`` prints them."""
+        return evaluation_json([self])
 
 
 def evaluate_network(
@@ -146,7 +160,7 @@ class _Tally:
         self.emitting = [
             p.name
             for p in self.netlist.populations
-            if not isinstance(p.model, Input) and not is_integrator(p)
+            if not isinstance(p.model, Input) and not p.is_integrator
         ]
         self.units = {
             name: rate_unit(self.netlist.by_name[name], self.netlist.timesteps)

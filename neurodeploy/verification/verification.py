@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import ExecutionError, UsageError
+from neurodeploy.errors import ExecutionError, MismatchError, UsageError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.decoding import classify, decode
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.targets.base import Deployment
 from neurodeploy.verification.agreement import (
@@ -41,7 +42,7 @@ RASTER_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Shown):
     """The result of a verification.
 
     Parameters
@@ -74,6 +75,27 @@ class Verification:
     agreement: Agreement | None
     integrators: frozenset[str] = frozenset()
     deviation: Deviation | None = None
+
+    def __repr__(self) -> str:
+        n = self.samples
+        found = sum(sum(per.values()) for per in self.mismatches.values())
+        told = "exact" if self.exact else f"{found} mismatches" if found else "nothing compared"
+        return (
+            f"Verification({self.target} against {', '.join(self.mismatches)}: {told}, "
+            f"{n} sample{'s' * (n != 1)})"
+        )
+
+    def assert_exact(self) -> None:
+        """Nothing unless a single neuron-step differs, or nothing was compared.
+
+        Raises
+        ------
+        MismatchError
+            Naming the first divergence; an AssertionError as well, so that tests fail by it.
+        """
+        if not self.exact:
+            where = f"; first: {self.first}" if self.first is not None else ""
+            raise MismatchError(f"{self!r}{where}")
 
     @property
     def exact(self) -> bool:

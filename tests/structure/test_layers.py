@@ -13,6 +13,7 @@ PACKAGE = ROOT / "neurodeploy"
 RANKS = {
     "errors": 0,
     "registry": 1,
+    "notebook": 1,
     "numerics": 1,
     "ir": 2,
     "source": 3,
