@@ -29,6 +29,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network, load_network, save_network
 from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE, expect_schema
 
 if TYPE_CHECKING:
     from neurodeploy.hardware.price.traffic import Traffic
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 DEPLOYMENT_FILE = "deployment.json"
 ARTIFACT_FILE = "net.ndn"
 GIVEN_FILE = "given.ndn"
-DEPLOYMENT_SCHEMA = 1
 RESTATED = "restated"
 """Under what a restated network's provenance tells what was done: a mapping of JSON values with a
 ``summary`` of one line; see :meth:`Target.restate`."""
@@ -461,19 +461,14 @@ def load_deployment(folder: Path | str) -> Deployment:
         )
     try:
         header = json.loads(read_bytes(where, "a deployment header"))
-        version = header["schema"]
-        if version != DEPLOYMENT_SCHEMA:
-            raise FileFormatError(
-                f"{where}: schema version {version}, this neurodeploy reads {DEPLOYMENT_SCHEMA}; "
-                "compile again"
-            )
+        expect_schema(header["schema"], where)
         board = None if header["board"] is None else Board.from_dict(header["board"])
         target, options = str(header["target"]), dict(header["options"])
         given = header.get("given")
         if given not in (None, GIVEN_FILE):
             raise ValueError(given)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FileFormatError(f"{where}: damaged header; compile again") from error
+        raise FileFormatError(f"{where}: damaged header; {RECOMPILE}") from error
     network = load_network(folder / ARTIFACT_FILE)
     loader = TARGETS.get(target)()
     deployment = loader.load(folder, network, board, loader.complete_options(options))
@@ -486,7 +481,7 @@ def _given_network(folder: Path, stated: Network) -> Network:
     told = stated.provenance.get(RESTATED)
     if not isinstance(told, dict) or not isinstance(told.get("summary"), str):
         raise FileFormatError(
-            f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; compile "
-            "again"
+            f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; "
+            f"{RECOMPILE}"
         )
     return load_network(folder / GIVEN_FILE)

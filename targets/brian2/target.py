@@ -9,19 +9,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurodeploy.errors import DataError, ExecutionError, FileFormatError, UsageError
+from neurodeploy.errors import DataError, ExecutionError, UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, state_violations
-from neurodeploy.targets.brian2.files import read_plan, write_plan
+from neurodeploy.targets.brian2.files import FILES, read_plan, write_plan
 from neurodeploy.targets.brian2.network import build_network
 from neurodeploy.targets.brian2.plan import Plan, describe, make_plan
 from neurodeploy.targets.brian2.recording import feed, recorded_membranes, recorded_spikes
 from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, readiness, unavailable
 from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.timed import TimedNetlist, expect_same
 
 INDEX_LIMIT = 2**31 - 1
 COLLECT_ABOVE = 100_000
@@ -250,8 +251,9 @@ class Brian2Target(Target):
     def lower(
         self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> Brian2Deployment:
-        """Expand a checked netlist into groups and synapses."""
-        return Brian2Deployment(network, board, options, make_plan(network.integer))
+        """Give a checked netlist its timing and Brian2's names."""
+        plan = make_plan(TimedNetlist.of(network.integer))
+        return Brian2Deployment(network, board, options, plan)
 
     def load(
         self, folder: Path, network: Network, board: Board | None, options: Mapping[str, Any]
@@ -264,12 +266,5 @@ class Brian2Target(Target):
             If its compiled files are missing or damaged, or belong to another netlist.
         """
         plan = read_plan(folder)
-        netlist = network.integer
-        ours = [(g.name, g.shape) for g in plan.groups]
-        if ours != [(p.name, p.shape) for p in netlist.populations] or (
-            plan.timesteps != netlist.timesteps
-        ):
-            raise FileFormatError(
-                f"{folder}: brian2.json and net.ndn describe different networks; compile again"
-            )
+        expect_same(plan.timed, network.integer, folder, FILES)
         return Brian2Deployment(network, board, options, plan)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.targets.lava.bundle import NeuronSpec, PoolSpec, PopulationSpec
+from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
+from neurodeploy.ir.population import Population
 from neurodeploy.targets.lava.kernels import window_maximum, window_winner
 
 _UNITY_BITS = 12
@@ -57,7 +58,7 @@ class NeuronState:
     compares with ``h[t]`` thresholds.
     """
 
-    def __init__(self, population: PopulationSpec, model: NeuronSpec, lanes: int) -> None:
+    def __init__(self, population: Population, model: IntegerNeuron, lanes: int) -> None:
         self._shape = (lanes, *population.shape)
         self._keep_u = (1 << _UNITY_BITS) - model.current_decay
         self._keep_v = (1 << _UNITY_BITS) - model.membrane_decay
@@ -148,7 +149,7 @@ def _kept(x: IntArray, keep: int) -> IntArray:
 class PoolState:
     """Maximum of the input accumulated so far; emits its change, or the input of the winner."""
 
-    def __init__(self, population: PopulationSpec, model: PoolSpec, lanes: int) -> None:
+    def __init__(self, population: Population, model: MaxPool, lanes: int) -> None:
         self._window = model.window
         self._winner = model.rule == "winner"
         self._signed = model.signed
@@ -171,11 +172,11 @@ class PoolState:
         return self.v - before
 
 
-def state_of(population: PopulationSpec, lanes: int) -> NeuronState | PoolState:
+def state_of(population: Population, lanes: int) -> NeuronState | PoolState:
     """The state of a population that is not an input."""
-    if isinstance(population.model, NeuronSpec):
+    if isinstance(population.model, IntegerNeuron):
         return NeuronState(population, population.model, lanes)
-    assert isinstance(population.model, PoolSpec)
+    assert isinstance(population.model, MaxPool)
     return PoolState(population, population.model, lanes)
 
 

@@ -13,8 +13,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, state_violations
-from neurodeploy.targets.lava.bundle import Bundle
-from neurodeploy.targets.lava.bundle_files import load_bundle, save_bundle
+from neurodeploy.targets.lava.bundle import FILES, Bundle, load_bundle, save_bundle
 from neurodeploy.targets.lava.dynamics import lanes_for, n_lava_steps
 from neurodeploy.targets.lava.interpreter import LavaPython, find_lava_python
 from neurodeploy.targets.lava.job import (
@@ -23,10 +22,10 @@ from neurodeploy.targets.lava.job import (
     read_traces,
     write_job,
 )
-from neurodeploy.targets.lava.lowering import lower_netlist
 from neurodeploy.targets.lava.stock import stock_violations
 from neurodeploy.targets.lava.supervision import Limits, Watch, job_folders, run_worker
 from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.timed import expect_same
 
 
 class LavaTarget(Target):
@@ -117,7 +116,7 @@ class LavaTarget(Target):
         self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> LavaDeployment:
         """Compile a netlist that passed :meth:`check`."""
-        bundle = lower_netlist(network.integer, options["models"])
+        bundle = Bundle.of(network.integer, models=options["models"])
         return LavaDeployment(network, board, options, bundle)
 
     def load(
@@ -125,6 +124,7 @@ class LavaTarget(Target):
     ) -> LavaDeployment:
         """Read ``lava.json`` and ``lava.safetensors``."""
         bundle = load_bundle(folder)
+        expect_same(bundle, network.integer, folder, FILES)
         return LavaDeployment(network, board, self.complete_options(options), bundle)
 
 

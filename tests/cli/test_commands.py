@@ -300,7 +300,7 @@ def test_verify_ends_with_1_on_a_mismatch(command: Command, result: Any, folder:
     shutil.copytree(folder / "brian", folder / "changed")
     path = folder / "changed" / "brian2.safetensors"
     arrays = load_file(path)
-    name = "input_to_relu_1.weight"
+    name = "netlist.projections.0.connectivity.weight"
     weights = arrays[name].copy()
     weights //= 2
     save_file({**arrays, name: weights}, path)
