@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -69,6 +69,10 @@ class Violation:
         return f"{self.where}: {self.resource}{numbers}" + (
             f"; {self.remedy}" if self.remedy else ""
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
 
 
 def state_bits(limit: int) -> int:
@@ -260,6 +264,19 @@ class Deployment(ABC):
     @abstractmethod
     def utilization(self) -> dict[str, Any]:
         """What the deployment uses, as JSON values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Target, board, options, latency and utilization, as JSON values."""
+        return {
+            "target": self.target,
+            "network": self.netlist.name,
+            "timesteps": self.netlist.timesteps,
+            "board": None if self.board is None else self.board.name,
+            "options": self.options,
+            "latency": dict(self.latency),
+            "restated": self.restated,
+            "utilization": self.utilization(),
+        }
 
     @abstractmethod
     def write_files(self, folder: Path) -> None:

@@ -89,11 +89,10 @@ def compile_(
     from neurodeploy.ir.files import expect_replaceable
     from neurodeploy.network import load_network
     from neurodeploy.render.deployment import (
-        deployment_json,
         render_compiled,
         render_fits,
         render_violations,
-        violations_json,
+        violations_to_dict,
     )
     from neurodeploy.render.text import to_json
 
@@ -102,7 +101,7 @@ def compile_(
         network = load_network(source)
         stated, found = api.stated(network, target, board, **options)
         if as_json:
-            click.echo(to_json(violations_json(target, network.netlist.name, found)))
+            click.echo(to_json(violations_to_dict(target, network.netlist.name, found)))
         elif not found:
             click.echo(render_fits(target, network, stated))
         else:
@@ -120,6 +119,6 @@ def compile_(
     deployment = api.compile(network, target, board, **options)
     api.save(deployment, output)
     if as_json:
-        click.echo(to_json(deployment_json(deployment)))
+        click.echo(to_json(deployment.to_dict()))
     else:
         click.echo(render_compiled(deployment, output))

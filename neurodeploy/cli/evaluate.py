@@ -58,7 +58,7 @@ def evaluate(
     """
     from neurodeploy.render.evaluation import render_evaluations
     from neurodeploy.render.text import to_json
-    from neurodeploy.verification.accuracy import evaluation_json
+    from neurodeploy.verification.accuracy import evaluations_to_dict
 
     if timesteps is None:
         if holds_weights(source) or (":" in source and not Path(source).exists()):
@@ -82,7 +82,7 @@ def evaluate(
             for t in parsed_timesteps(timesteps)
         ]
     if as_json:
-        click.echo(to_json(evaluation_json(evaluations)))
+        click.echo(to_json(evaluations_to_dict(evaluations)))
     else:
         click.echo(render_evaluations(evaluations))
 

@@ -26,7 +26,7 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
     from neurodeploy import api
     from neurodeploy.errors import UsageError
     from neurodeploy.ir.printer import print_netlist
-    from neurodeploy.render.deployment import deployment_json, render_deployment
+    from neurodeploy.render.deployment import render_deployment
     from neurodeploy.render.engine import describe_engine, render_engine
     from neurodeploy.render.netlist import render_network, summarize_network
     from neurodeploy.render.text import to_json
@@ -42,7 +42,7 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
     elif as_json:
         summary = summarize_network(network)
         if deployment is not None:
-            summary["deployment"] = deployment_json(deployment)
+            summary["deployment"] = deployment.to_dict()
         if with_engine:
             summary["engine"] = describe_engine(network.netlist)
         click.echo(to_json(summary))

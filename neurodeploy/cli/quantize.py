@@ -116,7 +116,7 @@ def quantize(
     from neurodeploy.cli.record import recorded
     from neurodeploy.network import load_network
     from neurodeploy.quantization.integers import Quantization
-    from neurodeploy.render.quantization import quantization_json, render_quantization
+    from neurodeploy.render.quantization import quantization_to_dict, render_quantization
     from neurodeploy.render.text import to_json
 
     expect_output(output, ".ndn")
@@ -135,6 +135,6 @@ def quantize(
         )
     api.save(recorded(network, context), output)
     if as_json:
-        click.echo(to_json(quantization_json(network)))
+        click.echo(to_json(quantization_to_dict(network)))
     else:
         click.echo(render_quantization(network, output))

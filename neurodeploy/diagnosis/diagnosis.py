@@ -31,7 +31,7 @@ from neurodeploy.verification.accuracy import (
     EncodedInput,
     Evaluation,
     evaluate_network,
-    evaluation_json,
+    evaluations_to_dict,
 )
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Diagnosis(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        curves = evaluation_json(self.evaluations)
+        curves = evaluations_to_dict(self.evaluations)
         return {
             "samples": self.samples,
             "timesteps": self.timesteps,

@@ -14,20 +14,6 @@ from neurodeploy.render.text import render_table
 from neurodeploy.targets.base import RESTATED, Deployment, Violation
 
 
-def deployment_json(deployment: Deployment) -> dict[str, Any]:
-    """Target, board, options, latency and utilization."""
-    return {
-        "target": deployment.target,
-        "network": deployment.netlist.name,
-        "timesteps": deployment.netlist.timesteps,
-        "board": None if deployment.board is None else deployment.board.name,
-        "options": deployment.options,
-        "latency": dict(deployment.latency),
-        "restated": deployment.restated,
-        "utilization": deployment.utilization(),
-    }
-
-
 def render_deployment(deployment: Deployment) -> str:
     """Target, board, options, and what is used."""
     return "\n\n".join(deployment_parts(deployment))
@@ -147,20 +133,11 @@ def render_violations(violations: Sequence[Violation]) -> str:
     return render_table(("where", "what", "used", "limit", "remedy"), rows)
 
 
-def violations_json(target: str, network: str, violations: Sequence[Violation]) -> dict[str, Any]:
+def violations_to_dict(target: str, network: str, violations: Sequence[Violation]) -> dict[str, Any]:
     """What ``compile --check`` found."""
     return {
         "network": network,
         "target": target,
         "fits": not violations,
-        "violations": [
-            {
-                "where": v.where,
-                "resource": v.resource,
-                "used": v.used,
-                "limit": v.limit,
-                "remedy": v.remedy,
-            }
-            for v in violations
-        ],
+        "violations": [v.to_dict() for v in violations],
     }

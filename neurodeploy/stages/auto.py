@@ -146,7 +146,7 @@ class Choice:
             remedy = "choose a target or board that takes graded or signed spikes"
         return f"{what}: nothing met the budget of {budget.max_loss:g} points; {remedy}"
 
-    def to_json(self, budget: Budget) -> dict[str, Any]:
+    def to_dict(self, budget: Budget) -> dict[str, Any]:
         """JSON values for the provenance."""
         return {
             "reason": self.reason(budget),

@@ -129,7 +129,7 @@ def convert(
     if budget is None:
         return converted(method, None, progress)
     net, choice = choose(converted, _judge(whole, dataset), budget, timesteps, progress)
-    return dataclasses.replace(net, provenance={**net.provenance, "auto": choice.to_json(budget)})
+    return dataclasses.replace(net, provenance={**net.provenance, "auto": choice.to_dict(budget)})
 
 
 def _budget(

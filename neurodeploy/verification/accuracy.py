@@ -90,7 +90,7 @@ class Evaluation(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, as ``evaluate --json`` prints them."""
-        return evaluation_json([self])
+        return evaluations_to_dict([self])
 
 
 def evaluate_network(
@@ -275,7 +275,7 @@ def classifies(netlist: RealNetlist | IntegerNetlist) -> bool:
     return len(shapes) == 1 and len(shapes[0]) == 1 and shapes[0][0] > 1
 
 
-def evaluation_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+def evaluations_to_dict(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """The JSON of ``evaluate``: one entry per T; prefixes and ties of the longest run."""
     last = max(evaluations, key=lambda e: e.timesteps)
     return {
