@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from neurodeploy.conversion.methods.amos import Amos as Amos
     from neurodeploy.conversion.methods.augmented import Augmented as Augmented
     from neurodeploy.conversion.methods.bistable import Bistable as Bistable
-    from neurodeploy.conversion.methods.calibrated import Calibrated as Calibrated
     from neurodeploy.conversion.methods.cao import Cao as Cao
-    from neurodeploy.conversion.methods.channel_norm import ChannelNorm as ChannelNorm
     from neurodeploy.conversion.methods.differential import Differential as Differential
     from neurodeploy.conversion.methods.ecc import (
         ExplicitCurrentControl as ExplicitCurrentControl,
     )
     from neurodeploy.conversion.methods.graded import Graded as Graded
-    from neurodeploy.conversion.methods.local_threshold import LocalThreshold as LocalThreshold
     from neurodeploy.conversion.methods.rate import RateCoding as RateCoding
     from neurodeploy.conversion.methods.sigma_delta import SigmaDelta as SigmaDelta
     from neurodeploy.conversion.methods.signed_memory import SignedMemory as SignedMemory
     from neurodeploy.conversion.methods.ternary import Ternary as Ternary
+    from neurodeploy.conversion.registry import Calibrated as Calibrated
+    from neurodeploy.conversion.registry import ChannelNorm as ChannelNorm
+    from neurodeploy.conversion.registry import LocalThreshold as LocalThreshold
 
 
 def _names() -> dict[str, str]:
