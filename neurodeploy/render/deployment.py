@@ -133,7 +133,9 @@ def render_violations(violations: Sequence[Violation]) -> str:
     return render_table(("where", "what", "used", "limit", "remedy"), rows)
 
 
-def violations_to_dict(target: str, network: str, violations: Sequence[Violation]) -> dict[str, Any]:
+def violations_to_dict(
+    target: str, network: str, violations: Sequence[Violation]
+) -> dict[str, Any]:
     """What ``compile --check`` found."""
     return {
         "network": network,
