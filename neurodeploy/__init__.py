@@ -1,7 +1,7 @@
 """neurodeploy: a compiler from trained networks to spiking neuromorphic hardware.
 
-The public names are looked up on first use, so that importing neurodeploy imports neither torch,
-lava, brian2 nor networkx.
+The public names are looked up on first use, so that importing neurodeploy imports neither torch
+nor networkx, nor what targets need.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         verify,
     )
     from neurodeploy.conversion import methods
-    from neurodeploy.datasets import Normalization, Samples
+    from neurodeploy.datasets import Normalization, Samples, SamplesLike
     from neurodeploy.diagnosis.diagnosis import Diagnosis
     from neurodeploy.errors import (
         BoardError,
@@ -109,6 +109,7 @@ __all__ = [
     "Run",
     "RunRecord",
     "Samples",
+    "SamplesLike",
     "Sparse",
     "SumPool",
     "Target",
@@ -138,7 +139,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "datasets": "Normalization Samples",
+    "datasets": "Normalization Samples SamplesLike",
     "diagnosis.diagnosis": "Diagnosis",
     "errors": "BoardError CapacityError ConversionError DataError ExecutionError FileFormatError "
     "MismatchError NetlistError NeurodeployError NeurodeployWarning QuantizationError "

@@ -105,13 +105,17 @@ class Network(Shown):
 
         return nd.check(self, target, board, **options)
 
-    def evaluate(self, data: Any, samples: int | None = None, **options: Any) -> nd.Evaluation:
+    def evaluate(
+        self, data: nd.SamplesLike, samples: int | None = None, **options: Any
+    ) -> nd.Evaluation:
         """Its accuracy on data; see :func:`neurodeploy.evaluate`."""
         import neurodeploy as nd
 
         return nd.evaluate(self, data, samples, **options)
 
-    def diagnose(self, data: Any, samples: int | None = None, **options: Any) -> nd.Diagnosis:
+    def diagnose(
+        self, data: nd.SamplesLike, samples: int | None = None, **options: Any
+    ) -> nd.Diagnosis:
         """Where it loses, layer by layer; see :func:`neurodeploy.diagnose`."""
         import neurodeploy as nd
 
@@ -119,14 +123,18 @@ class Network(Shown):
 
     @overload
     def energy(
-        self, board: str | nd.Board, data: Any, samples: int | None = None, **options: Any
+        self,
+        board: str | nd.Board,
+        data: nd.SamplesLike,
+        samples: int | None = None,
+        **options: Any,
     ) -> nd.EnergyReport: ...
 
     @overload
     def energy(
         self,
         board: list[str] | list[nd.Board] | list[str | nd.Board] | tuple[str | nd.Board, ...],
-        data: Any,
+        data: nd.SamplesLike,
         samples: int | None = None,
         **options: Any,
     ) -> nd.EnergyComparison: ...
@@ -153,7 +161,8 @@ class Network(Shown):
         """
         if not isinstance(self.netlist, IntegerNetlist):
             raise NetlistError(
-                f"{self.netlist.name}: a real-valued netlist; run 'neurodeploy quantize' first"
+                f"{self.netlist.name}: a real-valued netlist; run 'neurodeploy quantize' first, "
+                "or quantize() of it in Python"
             )
         return self.netlist
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from html import escape
-from typing import TYPE_CHECKING, Any
+from inspect import signature
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from neurodeploy.errors import TargetUnavailableError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 REFRESH_S = 0.1
 """Between two updates of a bar; a browser shows no more."""
@@ -91,6 +96,28 @@ class Bar:
         from IPython.display import HTML
 
         self._handle.update(HTML(f"{escape(self._what + self._stage)}: {content}"))
+
+
+def shows_progress(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function that takes ``progress``: unless it is given, notebooks show a bar.
+
+    A function that takes ``stage`` as well tells the bar what it does now.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def shown(*args: P.args, **kwargs: P.kwargs) -> T:
+            if kwargs.get("progress") is not None or not in_notebook():
+                return function(*args, **kwargs)
+            with notebook_bar(what) as bar:
+                kwargs["progress"] = bar
+                if "stage" in signature(function).parameters:
+                    kwargs.setdefault("stage", bar.stage)
+                return function(*args, **kwargs)
+
+        return shown
+
+    return decorate
 
 
 @contextmanager

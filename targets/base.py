@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final, overload
 
 from neurodeploy import __version__
 from neurodeploy.errors import CapacityError, ExecutionError, FileFormatError, UsageError
@@ -26,12 +26,14 @@ from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
 from neurodeploy.ir.files import directory_whole, read_bytes
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus, is_stimulus
 from neurodeploy.network import Network, load_network, save_network
+from neurodeploy.notebook import Shown
 from neurodeploy.targets.request import RunRequest
 from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE, expect_schema
 
 if TYPE_CHECKING:
+    import neurodeploy as nd
     from neurodeploy.hardware.price.traffic import Traffic
 
 DEPLOYMENT_FILE = "deployment.json"
@@ -125,7 +127,7 @@ class Readiness:
     remedy: str | None = None
 
 
-class Deployment(ABC):
+class Deployment(Shown, ABC):
     """A compiled netlist, ready to run: targets implement :meth:`_run`, which :meth:`run` calls.
 
     Parameters
@@ -169,21 +171,80 @@ class Deployment(ABC):
         """Constant extra steps by population, already removed from what ``run`` returns."""
         return {}
 
-    @final
+    def __repr__(self) -> str:
+        board = "" if self.board is None else f" on board {self.board.name}"
+        return (
+            f"Deployment({self.netlist.name} for target {self.target}{board}, "
+            f"T = {self.netlist.timesteps})"
+        )
+
+    def verify(
+        self,
+        data: nd.SamplesLike,
+        samples: int | None = None,
+        *,
+        against: str | Sequence[str] = "reference",
+        **callbacks: Any,
+    ) -> nd.Verification:
+        """Compare it with others, spike for spike; see :func:`neurodeploy.verify`."""
+        import neurodeploy as nd
+
+        return nd.verify(self, against, data, samples, **callbacks)
+
+    def energy(
+        self,
+        data: nd.SamplesLike,
+        samples: int | None = None,
+        *,
+        board: str | Board | None = None,
+        **options: Any,
+    ) -> nd.EnergyReport:
+        """On its board, or on another one; see :func:`neurodeploy.estimate_energy`."""
+        import neurodeploy as nd
+
+        return nd.estimate_energy(self, board, data, samples, **options)
+
+    @overload
     def run(
         self,
         stimulus: Stimulus,
+        samples: None = None,
         *,
         record: Collection[str] | None = None,
         membranes: Collection[str] = (),
         progress: Progress | None = None,
-    ) -> RunRecord:
-        """Run a batch of samples back to back or side by side, as if each ran alone.
+    ) -> RunRecord: ...
+
+    @overload
+    def run(
+        self,
+        stimulus: nd.SamplesLike,
+        samples: int | None = None,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> nd.Run: ...
+
+    @final
+    def run(
+        self,
+        stimulus: Stimulus | nd.SamplesLike,
+        samples: int | None = None,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> RunRecord | nd.Run:
+        """Run samples back to back or side by side, as if each ran alone.
 
         Parameters
         ----------
-        stimulus : mapping
-            Input -> integers ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes).
+        stimulus : mapping of integers, or data as :func:`neurodeploy.run` takes them
+            Input -> integers ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes), all of one
+            batch. Data are encoded, and their answers decoded.
+        samples : int, optional
+            Of data, the first so many; all by default.
         record : collection of str, optional
             Populations whose spikes are returned; all by default.
         membranes : collection of str
@@ -195,7 +256,9 @@ class Deployment(ABC):
         Returns
         -------
         RunRecord
-            Of int64, aligned by each population's window, constant extra latency removed.
+            Of integers: int64, aligned by each population's window, constant extra latency removed.
+        Run
+            Of data: the same with classes and accuracy.
 
         Raises
         ------
@@ -208,14 +271,22 @@ class Deployment(ABC):
         ExecutionError, TargetUnavailableError
             If the target's software fails or is missing.
         """
+        if not is_stimulus(stimulus):
+            import neurodeploy as nd
+
+            return nd.run(
+                self, stimulus, samples, record=record, membranes=membranes, progress=progress
+            )
         request = RunRequest.checked(self.netlist, stimulus, record, membranes)
-        found = self._run(request, progress)
-        self._last = request.stimulus
+        found = RunRecord(self.netlist.timesteps, {}, {})
+        if request.batch:
+            found = self._run(request, progress)
+            self._last = request.stimulus
         return request.completed(found, self.target, self.latency)
 
     @abstractmethod
     def _run(self, request: RunRequest, progress: Progress | None) -> RunRecord:
-        """Execute the compiled files.
+        """Execute the compiled files on one sample at least.
 
         Returns
         -------
@@ -225,7 +296,7 @@ class Deployment(ABC):
         """
 
     def traffic(self) -> Traffic:
-        """Events of the last run by core, for :mod:`neurodeploy.hardware.price`.
+        """Events of the last run that had samples, by core, for :mod:`neurodeploy.hardware.price`.
 
         Here: of the neurocores of the board that the netlist is cut into, counted from the spikes
         of this deployment, which runs the stimulus once more with everything recorded.

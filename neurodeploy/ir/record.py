@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import numpy as np
 
@@ -48,6 +49,13 @@ def expect_populations(netlist: IntegerNetlist | RealNetlist, names: Collection[
     unknown = sorted(set(names) - set(netlist.by_name))
     if unknown:
         raise UnknownNameError("population", unknown[0], netlist.by_name)
+
+
+def is_stimulus(data: object) -> TypeGuard[Stimulus]:
+    """Whether these are integers by input, as executors take them, rather than data to encode."""
+    return isinstance(data, Mapping) and all(
+        np.asarray(values).dtype.kind in "iub" for values in data.values()
+    )
 
 
 def checked_stimulus(

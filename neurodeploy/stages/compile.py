@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.hardware.boards.board import Board, load_board
 from neurodeploy.network import Network
-from neurodeploy.stages.load import opened_network
+from neurodeploy.stages.load import opened_network, wrong_kind
 from neurodeploy.targets.base import Deployment, Violation
 
 
 def chosen_board(board: str | Board) -> Board:
-    """A board by name, path or as it is."""
-    return board if isinstance(board, Board) else load_board(board)
+    """A board by name, path or as it is.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    if isinstance(board, Board):
+        return board
+    if isinstance(board, str | os.PathLike):
+        return load_board(board)
+    raise wrong_kind("board", board, "a board, its name or the path of its .toml file")
 
 
 def check(
@@ -33,9 +44,9 @@ def stated(
 
     It is the given network unless an option approximates; then its provenance has ``restated``.
     """
-    instance, chosen = _target(target, board)
+    instance, chosen = _target("check", target, board)
     found: tuple[Network, list[Violation]] = instance.stated(
-        opened_network(net), chosen, instance.complete_options(options)
+        opened_network(net, "check"), chosen, instance.complete_options(options)
     )
     return found
 
@@ -52,14 +63,17 @@ def compile(
     TargetUnavailableError
         If the target's software is needed to compile and missing.
     """
-    instance, chosen = _target(target, board)
-    deployment: Deployment = instance.compile(opened_network(net), chosen, options)
+    instance, chosen = _target("compile", target, board)
+    network = opened_network(net, "compile")
+    deployment: Deployment = instance.compile(network, chosen, options)
     return deployment
 
 
-def _target(name: str, board: str | Board | None) -> tuple[Any, Board | None]:
+def _target(verb: str, name: str, board: str | Board | None) -> tuple[Any, Board | None]:
     from neurodeploy.targets.registry import TARGETS
 
+    if not isinstance(name, str):
+        raise wrong_kind(verb, name, f"a network, then a target's name: {', '.join(TARGETS)}")
     target = TARGETS.get(name)()
     wanted = board if board is not None else target.default_board
     return target, None if wanted is None else chosen_board(wanted)

@@ -11,6 +11,7 @@ from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
+from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.evaluate import evaluate
 from neurodeploy.stages.load import opened_network
 from neurodeploy.stages.samples import encoded_samples, source_samples
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from neurodeploy.diagnosis.diagnosis import Diagnosis
 
 
+@shows_progress("diagnose")
 def diagnose(
     net: Network | str | Path,
     data: SamplesLike,
@@ -47,7 +49,7 @@ def diagnose(
     """
     from neurodeploy.diagnosis.diagnosis import diagnose_network
 
-    network = opened_network(net)
+    network = opened_network(net, "diagnose")
     steps = [a.netlist.timesteps for a in (network, *others)]
     if len(set(steps)) < len(steps):
         raise UsageError(f"diagnose: two networks are for the same T among {steps}")

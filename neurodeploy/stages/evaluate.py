@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neurodeploy.datasets import SamplesLike
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
+from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.load import opened_network
 from neurodeploy.stages.samples import encoded_samples, source_samples
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from neurodeploy.verification.accuracy import Evaluation
 
 
+@shows_progress("evaluate")
 def evaluate(
     net: Network | str | Path,
     data: SamplesLike,
@@ -34,7 +36,7 @@ def evaluate(
     """
     from neurodeploy.verification.accuracy import evaluate_network
 
-    network = opened_network(net)
+    network = opened_network(net, "evaluate")
     stimulus, dataset = encoded_samples(network, data, samples)
     given = source_samples(network, dataset)
     return evaluate_network(network, stimulus, given, dataset.y, progress=progress)
