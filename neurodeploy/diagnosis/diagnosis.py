@@ -20,6 +20,7 @@ from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
 from neurodeploy.diagnosis.split import Version, split
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.execution import make_engine
+from neurodeploy.execution.batches import EncodedInput, run_batched
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
@@ -28,7 +29,6 @@ from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
 from neurodeploy.verification.accuracy import (
-    EncodedInput,
     Evaluation,
     evaluate_network,
     evaluations_to_dict,
@@ -36,9 +36,6 @@ from neurodeploy.verification.accuracy import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-VALUES_AT_ONCE = 2**24
-"""Neurons times samples of one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +177,8 @@ def diagnose_network(
     given = by_population(graph, x)
     samples = min(len(values) for values in given.values())
     walk = _Walk(graph, real, integer, samples)
-    width = max(1, VALUES_AT_ONCE // sum(p.size for p in real.populations))
-    for first in range(0, samples, width):
-        part = slice(first, first + width)
-        walk.add({n: v[part] for n, v in given.items()}, {n: v[part] for n, v in stimulus.items()})
-        if progress is not None:
-            progress(min(first + width, samples), samples)
+    for batch in run_batched(stimulus, _bytes_per_sample(real), progress=progress):
+        walk.add({n: v[batch.samples] for n, v in given.items()}, batch.stimulus)
     layers = tuple(totals.result() for totals in walk.totals.values())
     evaluation = evaluate_network(net, stimulus, x, labels)
     # Unsigned counts leave out what is negative, on purpose: the winner is what they are for.
@@ -227,6 +220,13 @@ def activation_graph(net: Network) -> ActivationGraph:
     known = {f.name for f in dataclasses.fields(method)}
     options = {key: value for key, value in settings.items() if key in known}
     return lower(net.analog, method(**options).lowering)
+
+
+def _bytes_per_sample(netlist: RealNetlist) -> int:
+    """Of what enters, and of sums and activations of all populations."""
+    steps = (1 if p.is_current_input else netlist.timesteps for p in netlist.inputs)
+    entering = sum(n * p.size for n, p in zip(steps, netlist.inputs, strict=True))
+    return 8 * (entering + 2 * sum(p.size for p in netlist.populations))
 
 
 def _netlists(net: Network) -> tuple[RealNetlist, IntegerNetlist | None]:

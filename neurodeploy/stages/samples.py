@@ -68,7 +68,7 @@ class EncodedSamples:
 def encoded_samples(
     net: Network, data: SamplesLike, samples: int | None = None
 ) -> tuple[dict[str, EncodedSamples], Samples]:
-    """As :func:`stimulus_for`, for networks that run part by part: all is checked, none encoded."""
+    """As :func:`stimulus_for`, for what runs batch by batch: all is checked, none encoded."""
     dataset = as_samples(data, "test")
     if samples is not None:
         dataset = dataset.first(samples)
@@ -97,9 +97,10 @@ def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> En
     population = net.netlist.by_name[name]
     which = f" of {name}" if len(net.encodings) > 1 else ""
     if samples.shape[1:] != population.shape:
+        turned = (*samples.shape[-1:], *samples.shape[1:-1]) == population.shape
         raise DataError(
             f"{dataset.name}: samples{which} of shape {samples.shape[1:]}; the network takes "
-            f"{population.shape}"
+            f"{population.shape}" + ("; pass Samples(x, y, layout='NHWC')" if turned else "")
         )
     given = None if dataset.norm is None else (dataset.norm.mean, dataset.norm.std)
     own = None
@@ -110,7 +111,7 @@ def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> En
         known = (
             "without: leave #norm out"
             if own is None
-            else f"with {_text(own)}: write #norm={_text(own)}"
+            else f"with it: pass Samples(x, y, norm=(MEAN, STD)) or write #norm={_text(own)}"
         )
         raise DataError(
             f"{dataset.name}: normalization {_text(given)}; the network was converted {known}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import UsageError
+from neurodeploy.execution.batches import EncodedInput, run_batched
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.decoding import classify, decode_prefix
@@ -29,17 +29,6 @@ from neurodeploy.verification.agreement import (
     rate_unit,
 )
 from neurodeploy.verification.totals import summarizer
-
-HELD_BYTES = 2**27
-"""Of encoded samples and rates that are held at a time."""
-
-
-class EncodedInput(Protocol):
-    """Encoded samples, some at a time: an array, or what is encoded when it is asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, samples: slice, /) -> IntArray: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +109,12 @@ def evaluate_network(
     """
     tally = _Tally(net)
     run = summarizer(net.netlist)
-    samples = min(len(values) for values in stimulus.values())
-    width = max(1, HELD_BYTES // tally.bytes_per_sample)
-    width -= width % BATCH if width > BATCH else 0  # so that the source network's are whole
-    for first in range(0, max(samples, 1), width):
-        part = slice(first, min(first + width, samples))
-        told = None if progress is None else partial(_told, progress, first, samples)
-        given = {name: values[part] for name, values in stimulus.items()}
-        summary = run(given, rates=tally.hidden, progress=told)
+    # Multiples, so that batches of the source network are whole.
+    for batch in run_batched(stimulus, tally.bytes_per_sample, multiple=BATCH):
+        part = batch.samples
+        summary = run(batch.stimulus, rates=tally.hidden, progress=batch.part_of(progress))
         tally.add(summary, part_of(x, part), None if labels is None else labels[part])
     return tally.evaluation()
-
-
-def _told(progress: Progress, before: int, samples: int, done: int, _: int) -> None:
-    progress(before + done, samples)
 
 
 @dataclass(slots=True)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodeploy.errors import UnknownNameError, UsageError
+from neurodeploy.errors import UsageError
+from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.decoding import Classes, classify, decode
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.ir.record import Progress, RunRecord, expect_populations
 from neurodeploy.notebook import Shown, data_frame
 from neurodeploy.targets.base import Deployment
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RASTER_BYTES = 512 * 2**20
-"""Rasters that one run of a deployment may return; more samples are run in several."""
 EVENT_COLUMNS = ("sample", "population", "step", "neuron", "payload")
 
 
@@ -34,8 +32,8 @@ class Recorded(dict[str, AnyArray]):
 
     def __missing__(self, name: str) -> AnyArray:
         raise UsageError(
-            f"run: {name!r} was not recorded; recorded: {', '.join(self) or 'nothing'}; run with "
-            f"{self._option}=[{name!r}]"
+            f"run: {name!r} was not recorded; recorded: {', '.join(self) or 'nothing'}; others by "
+            f"run(..., {self._option}=[NAME, ...])"
         )
 
 
@@ -165,7 +163,7 @@ class Run(Shown):
 
 def infer(
     deployment: Deployment,
-    stimulus: Stimulus,
+    stimulus: Mapping[str, EncodedInput],
     labels: IntArray | None = None,
     *,
     record: Collection[str] | None = None,
@@ -178,6 +176,7 @@ def infer(
     ----------
     deployment : Deployment
     stimulus : mapping
+        Input population -> its samples; some are asked for at a time.
     labels : array ``[B]``, optional
     record : collection of str, optional
         Populations whose spikes are kept; all by default. Those of all are counted.
@@ -194,21 +193,15 @@ def infer(
     if not netlist.outputs or not samples:
         what = "samples" if netlist.outputs else "outputs"
         raise UsageError(f"{netlist.name}: no {what} to run")
-    known = [p.name for p in netlist.populations]
-    unknown = [name for name in (*(record or ()), *membranes) if name not in known]
-    if unknown:
-        raise UnknownNameError("population", unknown[0], known)
+    expect_populations(netlist, (*(record or ()), *membranes))
     watched = {o.population for o in netlist.outputs if o.reads_membrane} | set(membranes)
-    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
-    width = max(1, RASTER_BYTES // per_sample)
     spikes = {p.name: 0 for p in netlist.populations if not p.is_integrator}
     kept = list(spikes) if record is None else list(record)
     parts: list[RunRecord] = []
     outputs: dict[str, list[FloatArray]] = {o.population: [] for o in netlist.outputs}
-    for first in range(0, samples, width):
-        batch = {name: values[first : first + width] for name, values in stimulus.items()}
-        share = _share(progress, first, min(width, samples - first), samples)
-        run = deployment.run(batch, membranes=sorted(watched), progress=share)
+    for batch in run_batched(stimulus, raster_bytes(netlist)):
+        told = batch.part_of(progress)
+        run = deployment.run(batch.stimulus, membranes=sorted(watched), progress=told)
         for output in netlist.outputs:
             outputs[output.population].append(decode(netlist, output, run))
         for name in spikes:
@@ -230,14 +223,6 @@ def infer(
         frozenset(p.name for p in netlist.populations if isinstance(p.model, Input)),
         _joined(parts),
     )
-
-
-def _share(progress: Progress | None, first: int, n: int, samples: int) -> Progress | None:
-    """Progress over all samples from that of one part."""
-    if progress is None:
-        return None
-    tell = progress
-    return lambda done, total: tell(first + math.floor(n * done / max(total, 1)), samples)
 
 
 def narrow(values: AnyArray) -> AnyArray:

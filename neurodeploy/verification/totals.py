@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from neurodeploy.execution import has_engine, make_engine
+from neurodeploy.execution.batches import raster_bytes, run_batched
 from neurodeploy.execution.summary import Summary, join_summaries
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.decoding import output_trace
@@ -16,9 +17,6 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Neuron
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-
-RASTER_BYTES = 256 * 2**20
-"""Rasters of the reference that are held at a time."""
 
 
 def summarize(
@@ -69,17 +67,11 @@ def summarize_reference(
     DataError
         If the stimulus does not fit.
     """
-    samples = min(len(values) for values in stimulus.values())
-    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
-    width = max(1, RASTER_BYTES // per_sample)
     watched = [n for n in rates if netlist.by_name[n].is_integrator]
     parts: list[Summary] = []
-    for first in range(0, max(samples, 1), width):
-        batch = {name: values[first : first + width] for name, values in stimulus.items()}
-        run = run_reference(netlist, batch, membranes=watched)
+    for batch in run_batched(stimulus, raster_bytes(netlist), progress=progress):
+        run = run_reference(netlist, batch.stimulus, membranes=watched)
         parts.append(_summary(netlist, run, rates))
-        if progress is not None:
-            progress(min(first + width, samples), samples)
     return join_summaries(parts)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import ExecutionError, MismatchError, UsageError
+from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.decoding import classify, decode
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -36,9 +37,6 @@ from neurodeploy.verification.deviation import Deviation, DeviationMeter
 from neurodeploy.verification.executors import Executor, make_executor
 
 ExecutorFactory = Callable[[str], Executor]
-
-RASTER_BYTES = 512 * 2**20
-"""Rasters of one run that are compared at a time; more samples are run in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class Verification(Shown):
 def verify_deployment(
     deployment: Deployment,
     against: Sequence[str],
-    stimulus: Stimulus,
+    stimulus: Mapping[str, EncodedInput],
     x: AnyArray | Mapping[str, AnyArray] | None = None,
     labels: IntArray | None = None,
     *,
@@ -177,14 +175,15 @@ def verify_deployment(
     makers = {name: make(name) for name in dict.fromkeys(against)}
     watched = integrators(netlist)
     compared = compared_populations(netlist)
-    samples = min(len(v) for v in stimulus.values())
     counted, spikes = dict.fromkeys(compared, 0), dict.fromkeys(compared, 0)
     differences = {name: dict.fromkeys(compared, 0) for name in makers}
     divergences: dict[str, Divergence] = {}
     source = _SourceComparison.of(deployment, x)
     meter = DeviationMeter.of(deployment, progress)
-    for first, text in _parts(netlist, samples):
-        part = {name: values[first] for name, values in stimulus.items()}
+    samples = 0
+    for batch in run_batched(stimulus, raster_bytes(netlist)):
+        first, part, samples = batch.samples, batch.stimulus, batch.total
+        text = f" ({batch.number} of {batch.n_batches})" if batch.n_batches > 1 else ""
         stage(f"{deployment.target}{text}")
         deployed = deployment.run(part, membranes=watched, progress=progress)
         for name in compared:
@@ -217,18 +216,6 @@ def verify_deployment(
         frozenset(watched),
         None if meter is None else meter.deviation(),
     )
-
-
-def _parts(netlist: IntegerNetlist, samples: int) -> list[tuple[slice, str]]:
-    """Slices of the samples whose rasters fit in memory side by side, and what to call them."""
-    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
-    width = max(1, RASTER_BYTES // per_sample)
-    starts = range(0, max(samples, 1), width)
-    several = len(starts) > 1
-    return [
-        (slice(n, min(n + width, samples)), f" ({i} of {len(starts)})" if several else "")
-        for i, n in enumerate(starts, 1)
-    ]
 
 
 def _locate(

@@ -23,7 +23,7 @@ RANKS = {
     "quantization": 5,
     "execution": 5,
     "datasets": 5,
-    "hardware": 5,
+    "hardware": 6,
     "targets": 7,
     "verification": 8,
     "diagnosis": 9,

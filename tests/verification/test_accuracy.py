@@ -15,7 +15,7 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.api import stimulus_for
 from neurodeploy.cli import run
-from neurodeploy.execution import make_engine
+from neurodeploy.execution import batches, make_engine
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.decoding import classify
@@ -155,7 +155,7 @@ def test_totals_of_the_reference_and_of_the_engine(
     engine = make_engine(netlist).summarize(stimulus, rates=rates)
     whole = summarize_reference(netlist, stimulus, rates=rates)
     assert_same_totals(whole, engine)
-    monkeypatch.setattr(totals, "RASTER_BYTES", 1)  # sample by sample
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1)  # sample by sample
     told: list[tuple[int, int]] = []
     parts = summarize_reference(
         netlist, stimulus, rates=rates, progress=lambda *done: told.append(done)
