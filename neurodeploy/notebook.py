@@ -23,6 +23,9 @@ REFRESH_S = 0.1
 """Between two updates of a bar; a browser shows no more."""
 
 
+_showing: list[Bar] = []
+
+
 class Shown:
     """A base of what a notebook shows as tables, by :func:`neurodeploy.html`."""
 
@@ -101,13 +104,14 @@ class Bar:
 def shows_progress(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorate a function that takes ``progress``: unless it is given, notebooks show a bar.
 
-    A function that takes ``stage`` as well tells the bar what it does now.
+    A function that takes ``stage`` as well tells the bar what it does now. What runs inside another
+    one shows none.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @wraps(function)
         def shown(*args: P.args, **kwargs: P.kwargs) -> T:
-            if kwargs.get("progress") is not None or not in_notebook():
+            if kwargs.get("progress") is not None or _showing or not in_notebook():
                 return function(*args, **kwargs)
             with notebook_bar(what) as bar:
                 kwargs["progress"] = bar
@@ -126,7 +130,9 @@ def notebook_bar(what: str) -> Iterator[Bar]:
     from IPython.display import HTML, display
 
     bar = Bar(what, display(HTML(escape(what)), display_id=True))
+    _showing.append(bar)
     try:
         yield bar
     finally:
+        _showing.pop()
         bar.end()
