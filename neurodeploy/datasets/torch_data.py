@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +52,8 @@ def read_torch(data: Any) -> tuple[AnyArray | dict[str, AnyArray], AnyArray | No
 
     loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=BATCH)
     where = type(loader.dataset).__name__
+    if loader.batch_size is None and loader.batch_sampler is None:
+        raise UsageError(f"{where}: batch_size=None gives no batches of samples; pass another")
     try:
         _expect_same_twice(where, loader)
         batches = [_batch(where, batch) for batch in loader]
@@ -99,29 +101,21 @@ def _expect_same_twice(where: str, loader: DataLoader[Any]) -> None:
         stream = loader.dataset
         same = _equal(*(list(islice(iter(stream), READ_TWICE)) for _ in range(2)))
     else:
-        order: Any = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+        order: Any = loader.batch_sampler
         own = getattr(order, "sampler", order)
         if type(own) is not SequentialSampler and list(order) != list(order):
             raise DataError(
                 f"{where}: the loader shuffles, so that a second pass would not give the same "
                 "samples; pass DataLoader(dataset, shuffle=False), or the dataset itself"
             )
-        picked = list(islice(_flat(order), READ_TWICE))
-        join = loader.collate_fn if loader.batch_sampler is not None else list
-        same = _equal(*(join([loader.dataset[i] for i in picked]) for _ in range(2)))
+        picked = list(islice(chain.from_iterable(order), READ_TWICE))
+        reads = ([loader.dataset[i] for i in picked] for _ in range(2 if picked else 0))
+        same = not picked or _equal(*map(loader.collate_fn, reads))
     if not same:
         raise DataError(
             f"{where}: a sample that is read twice differs, as random augmentation makes it; pass "
             "the data with the transform of evaluation"
         )
-
-
-def _flat(indices: Iterable[Any]) -> Iterator[int]:
-    for index in indices:
-        if isinstance(index, list | tuple):
-            yield from index
-        else:
-            yield index
 
 
 def _equal(a: Any, b: Any) -> bool:
