@@ -1,6 +1,13 @@
 """The public API: the pipeline, one function per stage. The command line calls nothing else."""
 
 from neurodeploy.conversion.registry import METHODS
+from neurodeploy.datasets.spec import training_text
+from neurodeploy.hardware.boards.board import board_names, load_board
+from neurodeploy.ir.files import expect_replaceable, expect_writable, write_bytes_whole
+from neurodeploy.ir.printer import print_netlist
+from neurodeploy.network import Network, load_network
+from neurodeploy.quantization.integers import Quantization
+from neurodeploy.stages.auto import AUTO_METHODS
 from neurodeploy.stages.compile import check, compile, stated
 from neurodeploy.stages.convert import convert
 from neurodeploy.stages.diagnose import diagnose
@@ -10,15 +17,25 @@ from neurodeploy.stages.evaluate import evaluate
 from neurodeploy.stages.load import load
 from neurodeploy.stages.options import Option, options_of
 from neurodeploy.stages.quantize import quantize
+from neurodeploy.stages.record import with_command
 from neurodeploy.stages.registered import describe_methods, describe_targets
 from neurodeploy.stages.run import run
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.stages.save import save
 from neurodeploy.stages.verify import verify
+from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.registry import TARGETS
+from neurodeploy.verification.accuracy import evaluations_to_dict
 
 __all__ = [
+    "AUTO_METHODS",
+    "Deployment",
     "METHODS",
+    "Network",
     "Option",
+    "Quantization",
+    "TARGETS",
+    "board_names",
     "check",
     "compile",
     "convert",
@@ -28,12 +45,21 @@ __all__ = [
     "doctor",
     "estimate_energy",
     "evaluate",
+    "evaluations_to_dict",
+    "expect_replaceable",
+    "expect_writable",
     "load",
+    "load_board",
+    "load_network",
     "options_of",
+    "print_netlist",
     "quantize",
     "run",
     "save",
     "stated",
     "stimulus_for",
+    "training_text",
     "verify",
+    "with_command",
+    "write_bytes_whole",
 ]

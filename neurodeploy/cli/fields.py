@@ -1,8 +1,12 @@
-"""Click options made from the fields of option dataclasses: a new method needs no edit here."""
+"""Click options made from the signatures of stages and the fields of methods and passes.
+
+Names, types, defaults and help stand where they are read: a new option needs no edit here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import click
@@ -11,6 +15,45 @@ from neurodeploy.api import Option, options_of
 from neurodeploy.errors import UsageError
 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def stage_options(stage: Callable[..., Any], leave_out: Collection[str] = ()) -> list[click.Option]:
+    """One option per parameter of a stage, which gets it under the parameter's name.
+
+    Parameters
+    ----------
+    stage : callable
+        Its signature and docstring tell names, types, defaults and meaning; what may be named by a
+        text is one.
+    leave_out : collection of str
+        Parameters that a command offers otherwise; ``progress`` is always one.
+    """
+    described = options_of(stage)
+    return [
+        _stage_option(option, described)
+        for name, option in described.items()
+        if name not in (*leave_out, "progress")
+    ]
+
+
+def _stage_option(option: Option, described: Collection[str]) -> click.Option:
+    def spelled(name: re.Match[str]) -> str:
+        return f"--{name[1].replace('_', '-')}" if name[1] in described else name[0]
+
+    flag = option.kind is bool
+    shown = not flag and not option.required and option.default is not None
+    least = re.search(r">= (\d+)", option.documented)
+    kind = click.IntRange(min=int(least[1])) if least else None if flag else option.kind
+    return click.Option(
+        [f"--{option.name.replace('_', '-')}", option.name],
+        type=kind,
+        is_flag=flag,
+        required=option.required,
+        default=None if option.required else option.default,
+        show_default=shown,
+        metavar=None if flag else _metavar(option),
+        help=re.sub(r"'(\w+)'", spelled, option.meaning),
+    )
 
 
 def field_options(
@@ -92,5 +135,9 @@ def field_value(name: str, kind: type, text: str) -> Any:
 
 
 def _metavar(option: Option) -> str:
+    if option.choices:
+        return "|".join(option.choices)
     kinds = {int: "N", float: "X", bool: "true|false"}
-    return "|".join(option.choices) or kinds.get(option.kind, "VALUE")
+    nouns = {"path": "FILE", "Samples": "SPEC", "sequence": "NAME,..."}
+    named = (noun for word, noun in nouns.items() if word in option.documented)
+    return kinds.get(option.kind) or next(named, "NAME")

@@ -29,7 +29,6 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
     """Run a deployment on data: the answers, their accuracy, and the spikes of each population."""
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.ir.files import write_bytes_whole
     from neurodeploy.render.inference import inference_npz, render_inference
     from neurodeploy.render.text import to_json
 
@@ -39,7 +38,7 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
         record = None if output is not None else ()
         inference = api.run(folder, data, samples, record=record, progress=advance)
     if output is not None:
-        write_bytes_whole(output, inference_npz(inference))
+        api.write_bytes_whole(output, inference_npz(inference))
     if as_json:
         click.echo(to_json(inference.to_dict()))
     else:

@@ -56,6 +56,16 @@ def compile(
 ) -> Deployment:
     """Compile a quantized network for a target.
 
+    Parameters
+    ----------
+    net : Network or path
+    target : str
+        See ``neurodeploy targets``.
+    board : str or Board, optional
+        See ``neurodeploy boards``, or a TOML file. [default: the target's]
+    **options
+        Of the target.
+
     Raises
     ------
     CapacityError

@@ -69,26 +69,31 @@ def convert(
     data : Samples or what they are made from
         Calibration data, its training split. A normalization in it becomes part of the network.
     weights : path, optional
-        A state dict saved by torch.
-    method : str or a method of :mod:`neurodeploy.methods`
-        Its name, see ``neurodeploy methods``, or the method with its options. ``auto`` takes the
-        shortest run that meets the budget of ``max_loss`` and ``max_timesteps`` on further training
-        samples.
+        State dict saved by torch.save.
+    method : str or a method of neurodeploy.methods
+        See ``neurodeploy methods``. ``auto`` takes the shortest run within ``max_loss`` and
+        ``max_timesteps``, on further training samples.
     timesteps : int, optional
-        T; the method's own by default.
-    input : {"current", "rate", "poisson", "latency", "delta"} or "spikes" (the same as "rate")
-        The method's own by default.
+        Steps of one sample, T. [default: the method's]
+    input : {"current", "spikes", "rate", "poisson", "latency", "delta"}, optional
+        How a sample enters: as a constant current, or as spikes (``spikes`` is ``rate``, evenly
+        spaced). [default: the method's, mostly current]
     decode : {"membrane", "counts", "softmax"}, optional
-        The method's own by default.
+        How the answer is read. [default: the method's, mostly membrane]
     calibration_samples : int
-        The first so many training samples.
+        Calibrate on the first so many training samples.
     input_levels : int, optional
-        Levels of the encoded input; those of the data set by default, else 255.
-    seed : int
-    target, board : optional
-        ``auto``: what has to run and hold the result.
+        Levels of the encoded input. [default: those of the data, else 255]
+    seed : int >= 0
+        Seed of everything random; it is recorded in the files.
+    name : str, optional
+        Name of the network. [default: the factory's]
+    target : str, optional
+        ``auto``: the target that has to run the result.
+    board : str or Board, optional
+        ``auto``: the board that has to hold the result.
     max_loss : float, optional
-        ``auto``: points of accuracy that may be lost, 1 by default.
+        ``auto``: points of accuracy that may be lost. [default: 1]
     max_timesteps : int, optional
         ``auto``: the longest run.
     **options
