@@ -11,7 +11,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population, RealNetlist
-from neurodeploy.ir.neurons import Input, Neuron
+from neurodeploy.ir.neurons import Input
 from neurodeploy.source.analog import AnalogGraph
 
 BATCH = 32
@@ -203,8 +203,3 @@ class Correlation:
 def _product(p: FloatArray, q: FloatArray) -> float:
     # Unlike a BLAS, einsum starts no threads.
     return float(np.einsum("i,i", p, q))
-
-
-def is_integrator(population: Population) -> bool:
-    """Whether the population is read by its membrane."""
-    return isinstance(population.model, Neuron) and not population.model.fires

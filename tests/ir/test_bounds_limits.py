@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import CapacityError, NetlistError
-from neurodeploy.ir.bounds import PROVABLE, check_bounds, prove_bounds, require_bounds
+from neurodeploy.ir.bounds import PROVABLE, check_bounds, prove_bounds, require_proved
 from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -118,7 +118,7 @@ def test_what_is_not_proved_runs_nowhere(name: str) -> None:
     given = {"x": np.ones((1, *((netlist.timesteps,) if not x.is_current_input else ()), *x.shape))}
     given = {n: values.astype(np.int64) for n, values in given.items()}
     with pytest.raises(CapacityError, match=f"h: .*not proved below {PROVABLE}.*; use fewer time"):
-        require_bounds(netlist)
+        require_proved(prove_bounds(netlist))
     with pytest.raises(CapacityError, match=f"h: .*not proved below {PROVABLE}.*; use fewer time"):
         run_reference(netlist, given)
 
