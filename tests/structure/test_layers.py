@@ -27,6 +27,7 @@ RANKS = {
     "targets": 7,
     "verification": 8,
     "diagnosis": 9,
+    "testing": 9,
     "stages": 10,
     "render": 11,
     "api": 12,
