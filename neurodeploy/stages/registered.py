@@ -11,7 +11,7 @@ from typing import Any
 from neurodeploy.conversion.registry import METHODS
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.stages.options import Option, options_of
-from neurodeploy.targets.registry import TARGETS
+from neurodeploy.targets.registry import TARGETS, usable_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def describe_targets() -> list[Registered]:
 
 def describe_methods() -> list[Registered]:
     """All conversion methods, and which targets run what they make."""
-    crossbars = _takes_crossbars()
+    kinds = {name: target.board_kind for name, target in usable_targets().items()}
     found = []
     for name, entry in METHODS.entries().items():
         try:
@@ -104,21 +104,10 @@ def describe_methods() -> list[Registered]:
                 entry.summary,
                 options=options,
                 spikes=method.emits,
-                targets=tuple(t for t, crossbar in crossbars.items() if binary or not crossbar),
+                targets=tuple(t for t, kind in kinds.items() if binary or kind != "crossbar"),
                 citation=_citation(method),
             )
         )
-    return found
-
-
-def _takes_crossbars() -> dict[str, bool]:
-    """Whether it compiles for crossbars, of every target that can be imported."""
-    found = {}
-    for name in TARGETS.entries():
-        try:
-            found[name] = TARGETS.get(name).board_kind == "crossbar"
-        except NeurodeployError:
-            continue
     return found
 
 
