@@ -17,6 +17,9 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
 
+COMPLETION = "_NEURODEPLOY_COMPLETE"
+"""The variable by which click's completion scripts ask, with ``bash_source`` and so on."""
+
 
 class Terminated(BaseException):
     """SIGTERM came; unwinds like KeyboardInterrupt, so that nothing stays behind."""
@@ -27,24 +30,67 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     The exit status is 0 for success, 1 where a command found what it looks for to be false (a
     mismatch), 2 for an error the user can mend (one line on standard error), 70 for a bug (with a
-    traceback), 130 after an interrupt, 143 after SIGTERM.
+    traceback), 130 after an interrupt, 141 where the reader of the output left, 143 after SIGTERM.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         Instead of those of the process.
     """
+    _open_missing_streams()
     _catch_termination()
     try:
-        status = run(sys.argv[1:] if arguments is None else arguments)
-    except Terminated:
-        print("neurodeploy: terminated", file=sys.stderr)
-        status = TERMINATED
+        try:
+            shell = os.environ.get(COMPLETION)
+            given = sys.argv[1:] if arguments is None else arguments
+            status = run(given) if shell is None else _complete(shell)
+        except Terminated:
+            print("neurodeploy: terminated", file=sys.stderr)
+            status = TERMINATED
+        status = _flush(status)
+    except BrokenPipeError:
+        # Of standard output, or of standard error while an error was told.
+        _hush()
+        status = BROKEN_PIPE
+    sys.exit(status)
+
+
+def _open_missing_streams() -> None:
+    """Standard streams that the caller closed lead nowhere, and no file takes their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number: those below are open by now.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _complete(shell: str) -> int:
+    """Answer a shell that completes a command line, as click does it."""
+    from click.shell_completion import shell_complete
+
+    from neurodeploy.cli.group import cli
+
+    if shell_complete(cli, {}, "neurodeploy", COMPLETION, shell) == 0:
+        return 0
+    kinds = "bash_source, zsh_source or fish_source"
+    print(f"neurodeploy: error: {COMPLETION}={shell}: expected {kinds}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _flush(status: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        status = _hush()
-    sys.exit(status)
+        raise
+    except OSError as error:
+        if status == 0:
+            print(f"neurodeploy: error: standard output: {error.strerror}", file=sys.stderr)
+            status = USER_ERROR
+        _hush()
+    return status
 
 
 def _catch_termination() -> None:
@@ -107,7 +153,7 @@ def run(arguments: Sequence[str]) -> int:
         print("neurodeploy: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        return _hush()
+        raise
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         return fail(f"{error.filename}: {reason}" if error.filename else reason)
@@ -146,7 +192,8 @@ def _one_line_warnings() -> Iterator[None]:
         yield
 
 
-def _hush() -> int:
+def _hush() -> None:
     # The reader is gone; the interpreter must not complain about it again when it flushes at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN_PIPE
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())

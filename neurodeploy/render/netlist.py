@@ -219,12 +219,3 @@ def deviation_lines(provenance: Mapping[str, Any]) -> list[str]:
         f"{row['largest_error']:.3g} at most; the maxima average {row['mean_maximum']:.3g}"
         for row in provenance.get("max_pooling_deviation", ())
     ]
-
-
-def silence_lines(provenance: Mapping[str, Any]) -> list[str]:
-    """What calibration never saw active, a line per layer."""
-    return [
-        f"{row['layer']}: {row['silent']} of {row['channels']} channels silent on all calibration "
-        "images, their thresholds are guesses; use more or other images"
-        for row in provenance.get("silent_channels", ())
-    ]
