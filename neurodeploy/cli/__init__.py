@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TextIO
 
 USER_ERROR = 2
 BUG = 70
@@ -180,9 +180,16 @@ def _one_line_warnings() -> Iterator[None]:
         show = warnings.showwarning
         told: set[str] = set()
 
-        def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def tell(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if not issubclass(category, NeurodeployWarning):
-                show(message, category, *where)
+                show(message, category, filename, lineno, file, line)
             elif str(message) not in told:
                 told.add(str(message))
                 print(f"warning: {message}", file=sys.stderr)

@@ -82,7 +82,8 @@ class LazyGroup(click.Group):
         UnknownNameError
             For a command that does not exist.
         """
-        if not args[0].startswith("-") and args[0] not in COMMANDS:
+        told = not ctx.resilient_parsing and not args[0].startswith("-")
+        if told and args[0] not in COMMANDS:
             raise UnknownNameError("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)
 

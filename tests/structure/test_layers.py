@@ -33,6 +33,7 @@ RANKS = {
     "api": 12,
     "demo": 13,
     "cli": 14,
+    "__main__": 15,
 }
 ORDERS = {
     "source": {"evaluation": 1, "torch": 2, "onnx": 3},
