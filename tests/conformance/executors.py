@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurodeploy.errors import CapacityError
 from neurodeploy.hardware.boards.board import load_board
-from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
-from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS
-from neurodeploy.testing.features import features
-from tests.conformance.cases import CASES, Case, case, integrators, stateful
+from neurodeploy.testing.conformance import Subject, refusal_faults, run_faults
+from tests.conformance.cases import CASES, Case, case, differences, expected, integrators, stateful
 
 
 @dataclass(frozen=True)
 class Executor:
-    """One executor and what it is expected to refuse.
+    """The engine, or a target and what it is expected to refuse.
 
-    ``refuses`` names features, ``refuses_cases`` cases that exceed a limit; a case with neither has
-    to be computed exactly, a case with either has to be refused.
+    ``refuses`` names features, and cases that exceed a limit; a case with neither has to be
+    computed exactly, a case with either has to be refused.
     """
 
     name: str
     target: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     refuses: frozenset[str] = frozenset()
-    refuses_cases: frozenset[str] = frozenset()
     all_membranes: bool = True
 
     def unavailable(self) -> str | None:
@@ -38,25 +34,18 @@ class Executor:
             return None if importlib.util.find_spec("torch") else "torch is not installed"
         return TARGETS.get(self.target).unavailable()
 
-    def expected_to_refuse(self, c: Case) -> bool:
-        return bool(features(c.netlist) & self.refuses) or c.name in self.refuses_cases
-
-    def violations(self, netlist: IntegerNetlist) -> list[Any]:
-        if self.target is None:
-            return []
+    @property
+    def subject(self) -> Subject:
+        assert self.target is not None
         target = TARGETS.get(self.target)()
-        return target.check(netlist, self._board(), target.complete_options(self.options))
+        board = None if target.default_board is None else load_board(target.default_board)
+        return Subject(target, board, self.options, self.all_membranes, self.refuses)
 
-    def refusal(self, netlist: IntegerNetlist) -> str | None:
-        """The message of the error that compiling raises, None if it compiles."""
-        try:
-            self._compile(netlist)
-        except CapacityError as error:
-            return str(error)
-        return None
+    def accepts(self, c: Case) -> bool:
+        return self.target is None or not self.subject.expected_to_refuse(c)
 
-    def membranes(self, netlist: IntegerNetlist) -> Collection[str]:
-        return stateful(netlist) if self.all_membranes else integrators(netlist)
+    def accepted(self) -> Sequence[Case]:
+        return [c for c in map(case, CASES) if self.accepts(c)]
 
     def record(self, c: Case) -> RunRecord:
         """Run one case; several at once where starting is slow."""
@@ -65,21 +54,23 @@ class Executor:
         if self.target is None:
             from neurodeploy.execution import run_engine
 
-            return run_engine(c.netlist, c.stimulus, membranes=self.membranes(c.netlist))
-        deployment = self._compile(c.netlist)
-        return deployment.run(c.stimulus, membranes=self.membranes(c.netlist))
+            return run_engine(c.netlist, c.stimulus, membranes=stateful(c.netlist))
+        subject = self.subject
+        return subject.compile(c.netlist).run(c.stimulus, membranes=subject.watched(c.netlist))
 
-    def _board(self) -> Any:
-        assert self.target is not None
-        name = TARGETS.get(self.target).default_board
-        return None if name is None else load_board(name)
-
-    def _compile(self, netlist: IntegerNetlist) -> Any:
-        assert self.target is not None
-        return TARGETS.get(self.target)().compile(Network(netlist), self._board(), self.options)
-
-    def accepted(self) -> Sequence[Case]:
-        return [c for c in map(case, CASES) if not self.expected_to_refuse(c)]
+    def faults(self, c: Case) -> list[str]:
+        """What is wrong with the refusal or the run of a case."""
+        if self.target is not None:
+            refused = refusal_faults(self.subject, c)
+            if refused or not self.accepts(c):
+                return refused
+            if self.target != "lava":
+                return run_faults(self.subject, c)
+        want, got = expected(c.name), self.record(c)
+        assert got.timesteps == want.timesteps
+        watched = stateful(c.netlist) if self.all_membranes else integrators(c.netlist)
+        emitting = [n for n in want.spikes if n not in integrators(c.netlist)]
+        return differences(want, got, emitting, watched)
 
 
 _records: dict[str, dict[str, RunRecord]] = {}
@@ -89,10 +80,11 @@ def _in_one_worker(executor: Executor) -> dict[str, RunRecord]:
     if executor.name not in _records:
         from neurodeploy.targets.lava.target import Run, run_all
 
+        subject = executor.subject
         # A case that is refused against expectation must not take the others with it.
-        cases = [c for c in executor.accepted() if not executor.violations(c.netlist)]
+        cases = [c for c in executor.accepted() if not subject.violations(c.netlist)]
         runs = [
-            Run(executor._compile(c.netlist), c.stimulus, None, executor.membranes(c.netlist))
+            Run(subject.compile(c.netlist), c.stimulus, None, subject.watched(c.netlist))
             for c in cases
         ]
         results = run_all(runs)
@@ -114,6 +106,10 @@ CROSSBAR_REFUSES = frozenset(
         "integrator",
         "reset none",
         "delay below the depth difference",
+        # More axon copies per weight than a core has axons for.
+        "exponent_scalar",
+        "exponent_per_channel",
+        "weights_14_bits",
     }
 )
 STOCK_REFUSES = frozenset(
@@ -146,8 +142,5 @@ EXECUTORS = (
         "truenorth",
         "truenorth",
         refuses=CROSSBAR_REFUSES,
-        # More axon copies per weight than a core has axons for.
-        refuses_cases=frozenset({"exponent_scalar", "exponent_per_channel", "weights_14_bits"}),
-        all_membranes=False,
     ),
 )

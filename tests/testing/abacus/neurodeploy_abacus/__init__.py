@@ -1,0 +1,1 @@
+"""A target and a conversion method of another distribution."""
