@@ -25,17 +25,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from neurodeploy.errors import UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import SYNAPSE_KINDS, Board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.core_map import CoreMap
-from neurodeploy.hardware.cut.flows import reaches_of
-from neurodeploy.hardware.cut.reach import merge
 from neurodeploy.hardware.price.activity import Activity, PopulationActivity
-from neurodeploy.hardware.price.timing import StepLoads, busy_seconds
+from neurodeploy.hardware.price.timing import StepLoads, busy_seconds, loads_of
 from neurodeploy.hardware.price.traffic import (
     Traffic,
     active_by_tile,
     count_traffic,
-    synapse_kinds,
 )
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
@@ -189,32 +186,14 @@ def expected_loads(mapping: CoreMap, netlist: IntegerNetlist, activity: Activity
     They are sums over the samples of ``activity``, as are the neurons of a core, so that times
     computed from them are sums over samples too.
     """
-    T, plan = activity.timesteps, netlist.schedule
-    shape = (1, T + plan.max_depth, mapping.n_cores)
-    active, fired, packets, received = (np.zeros(shape) for _ in range(4))
-    synops: dict[str, AnyArray] = {kind: np.zeros(shape) for kind in SYNAPSE_KINDS}
-
-    def spread(load: AnyArray, into: AnyArray, window_of: str, cores_of: str) -> None:
-        window = slice(plan.depth[window_of], plan.depth[window_of] + T)
-        cores = mapping.cores_of(cores_of)
-        into[:, window, cores.start : cores.stop] += load / T
-
-    for name in mapping.first:
-        done = activity.populations[name]
-        spread(active_by_tile(mapping, netlist, name, done), active, name, name)
-        spread(mapping.tilings[name].sum_by_tile(done.spikes), fired, name, name)
-    kinds = synapse_kinds(netlist)
-    for pre, post, reaches in reaches_of(mapping, netlist):
-        spikes = activity.populations[pre].spikes
-        for part, kind in zip(reaches, kinds[pre, post], strict=True):
-            spread(part.synops(spikes), synops[kind], pre, post)
-        arriving = merge(reaches)
-        spread(arriving.packets(spikes), received, pre, post)
-        if pre in mapping.first:
-            sent = mapping.tilings[pre].sum_by_tile(spikes * arriving.destinations())
-            spread(sent, packets, pre, pre)
-    neurons: AnyArray = np.array([core.neurons for core in mapping.cores]) * activity.samples
-    return StepLoads(neurons, active, fired, packets, received, synops, mapping.tiles_in_use)
+    return loads_of(
+        mapping,
+        netlist,
+        (1, activity.timesteps),
+        lambda name: activity.populations[name].spikes,
+        lambda name: active_by_tile(mapping, netlist, name, activity.populations[name]),
+        summed=activity.samples,
+    )
 
 
 def _share(population: Population, rates: Mapping[str, float | FloatArray]) -> FloatArray:

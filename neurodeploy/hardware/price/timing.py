@@ -103,44 +103,78 @@ class StepLoads:
 
 def step_loads(mapping: CoreMap, netlist: IntegerNetlist, record: RunRecord) -> StepLoads:
     """Count the events of every step of a run with all spikes and membranes recorded."""
-    T, plan = record.timesteps, netlist.schedule
-    samples = next(iter(record.spikes.values())).shape[0]
-    shape = (samples, T + plan.max_depth, mapping.n_cores)
-    active, fired, packets, received = (np.zeros(shape, dtype=np.int64) for _ in range(4))
-    synops = {kind: np.zeros(shape, dtype=np.int64) for kind in SYNAPSE_KINDS}
-    for name in mapping.first:
-        cores = _span(mapping, name)
-        window = slice(plan.depth[name], plan.depth[name] + T)
+    T = record.timesteps
+
+    def active(name: str) -> AnyArray:
         population, tiling = netlist.by_name[name], mapping.tilings[name]
         updates = active_updates(netlist, population, record).astype(np.int64)
-        active[:, window, cores] = tiling.sum_by_tile(updates)
-        fired[:, window, cores] = tiling.sum_by_tile((record.spikes[name] != 0).astype(np.int64))
+        total: AnyArray = tiling.sum_by_tile(updates)
         if isinstance(population.model, MaxPool):
             since = first_arrivals(netlist, population, record)
             steps = np.arange(T).reshape(-1, *(1,) * len(population.input_shape))
             held = (steps >= since[:, None]).astype(np.int64)
-            active[:, window, cores] += sum_held(mapping, netlist, name, held)
-    kinds = synapse_kinds(netlist)
+            total = total + sum_held(mapping, netlist, name, held)
+        return total
+
+    def spikes(name: str) -> AnyArray:
+        return np.asarray(record.spikes[name] != 0, dtype=np.int64)
+
+    samples = next(iter(record.spikes.values())).shape[0]
+    return loads_of(mapping, netlist, (samples, T), spikes, active)
+
+
+def loads_of(
+    mapping: CoreMap,
+    netlist: IntegerNetlist,
+    window: tuple[int, int],
+    spikes_of: abc.Callable[[str], AnyArray],
+    active_of: abc.Callable[[str], AnyArray],
+    summed: int | None = None,
+) -> StepLoads:
+    """The events of all populations, each in the window of the one that spikes.
+
+    Parameters
+    ----------
+    mapping : CoreMap
+    netlist : IntegerNetlist
+    window : (int, int)
+        Samples and T.
+    spikes_of : callable
+        Emissions of a population, ``[B, T, *shape]``, or ``[*shape]`` in sum.
+    active_of : callable
+        Active updates of its cores, ``[B, T, n_tiles]``, or ``[n_tiles]`` in sum.
+    summed : int, optional
+        Counts are sums of so many samples, which all steps share alike.
+    """
+    samples, T = window
+    depth, kinds = netlist.schedule.depth, synapse_kinds(netlist)
+    shape = (samples, T + netlist.schedule.max_depth, mapping.n_cores)
+    dtype = np.int64 if summed is None else np.float64
+    active, fired, packets, received = (np.zeros(shape, dtype=dtype) for _ in range(4))
+    synops: dict[str, AnyArray] = {kind: np.zeros(shape, dtype=dtype) for kind in SYNAPSE_KINDS}
+
+    def add(into: AnyArray, window_of: str, cores_of: str, load: AnyArray) -> None:
+        first, cores = depth[window_of], mapping.cores_of(cores_of)
+        part = into[:, first : first + T, cores.start : cores.stop]
+        part += load if summed is None else load / T
+
+    for name in mapping.first:
+        add(active, name, name, active_of(name))
+        add(fired, name, name, mapping.tilings[name].sum_by_tile(spikes_of(name)))
     for pre, post, reaches in reaches_of(mapping, netlist):
-        spikes = (record.spikes[pre] != 0).astype(np.int64)
-        window, targets = slice(plan.depth[pre], plan.depth[pre] + T), _span(mapping, post)
-        for part, kind in zip(reaches, kinds[pre, post], strict=True):
-            synops[kind][:, window, targets] += part.synops(spikes)
+        spikes = spikes_of(pre)
+        for reach, kind in zip(reaches, kinds[pre, post], strict=True):
+            add(synops[kind], pre, post, reach.synops(spikes))
         arriving = merge(reaches)
         reaching = arriving.packets(spikes)
-        received[:, window, targets] += reaching
+        add(received, pre, post, reaching)
         if pre in mapping.first:
-            sent = spikes * arriving.destinations()
-            packets[:, window, _span(mapping, pre)] += mapping.tilings[pre].sum_by_tile(sent)
+            sent = mapping.tilings[pre].sum_by_tile(spikes * arriving.destinations())
+            add(packets, pre, pre, sent)
         else:
-            packets[:, window, targets] += reaching
-    neurons = np.array([core.neurons for core in mapping.cores], dtype=np.int64)
+            add(packets, pre, post, reaching)
+    neurons = np.array([core.neurons for core in mapping.cores], dtype=np.int64) * (summed or 1)
     return StepLoads(neurons, active, fired, packets, received, synops, mapping.tiles_in_use)
-
-
-def _span(mapping: CoreMap, name: str) -> slice:
-    cores = mapping.cores_of(name)
-    return slice(cores.start, cores.stop)
 
 
 def unknown_latencies(board: Board, tiles: int) -> list[str]:

@@ -204,6 +204,7 @@ def test_time_is_a_lower_bound_and_loads_add_up_to_the_counts() -> None:
     for load, event in (
         (loads.synops, "synops"),
         (loads.spikes, "spikes"),
+        (loads.packets, "packets"),
         (loads.received, "packets_received"),
         (loads.active, "neuron_updates_active"),
         (updates, "neuron_accesses"),
