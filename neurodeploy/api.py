@@ -10,6 +10,7 @@ from neurodeploy.quantization.integers import Quantization
 from neurodeploy.stages.auto import AUTO_METHODS
 from neurodeploy.stages.compile import check, compile, stated
 from neurodeploy.stages.convert import convert
+from neurodeploy.stages.demo import demonstrate
 from neurodeploy.stages.diagnose import diagnose
 from neurodeploy.stages.doctor import doctor
 from neurodeploy.stages.estimate_energy import estimate_energy
@@ -29,16 +30,17 @@ from neurodeploy.verification.accuracy import evaluations_to_dict
 
 __all__ = [
     "AUTO_METHODS",
-    "Deployment",
     "METHODS",
+    "TARGETS",
+    "Deployment",
     "Network",
     "Option",
     "Quantization",
-    "TARGETS",
     "board_names",
     "check",
     "compile",
     "convert",
+    "demonstrate",
     "describe_methods",
     "describe_targets",
     "diagnose",

@@ -24,7 +24,7 @@ from neurodeploy.cli.options import json_option
 @click.pass_context
 def demo(context: click.Context, output: Path, as_json: bool) -> None:
     """Train, convert, quantize, compile, verify and price a small network on embedded data."""
-    from neurodeploy.demo.demonstration import demonstrate
+    from neurodeploy import api
     from neurodeploy.render.demo import render_demo
     from neurodeploy.render.text import to_json
 
@@ -33,7 +33,7 @@ def demo(context: click.Context, output: Path, as_json: bool) -> None:
     def tell(line: str) -> None:
         click.echo(f"[{time.monotonic() - start:5.1f} s] {line}", err=as_json)
 
-    outcomes = demonstrate(output, tell)
+    outcomes = api.demonstrate(output, tell)
     if as_json:
         click.echo(to_json({"outcomes": [outcome.to_dict() for outcome in outcomes]}))
     else:

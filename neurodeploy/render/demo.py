@@ -14,7 +14,7 @@ def render_demo(outcomes: Sequence[Mapping[str, Any]]) -> str:
     Parameters
     ----------
     outcomes : sequence of mappings
-        The JSON form of :class:`neurodeploy.demo.demonstration.Outcome`.
+        The JSON form of :class:`neurodeploy.stages.demo.Outcome`.
     """
     targets = sorted({name for outcome in outcomes for name in outcome["mismatches"]})
     accuracy = render_table(

@@ -10,9 +10,10 @@ import pytest
 pytest.importorskip("torch", reason="the demonstration trains with torch")
 
 from neurodeploy.cli import run
-from neurodeploy.demo import demonstration, network
 from neurodeploy.network import Network
 from neurodeploy.render.demo import render_demo
+from neurodeploy.stages import demo as demonstration
+from neurodeploy.stages import demo_network as network
 from neurodeploy.targets.base import load_deployment
 from neurodeploy.targets.registry import TARGETS
 

@@ -11,7 +11,7 @@ import pytest
 from tests.structure.test_layers import SOURCES
 
 RESULTS = [
-    "demo.demonstration:Outcome",
+    "stages.demo:Outcome",
     "diagnosis.diagnosis:Diagnosis",
     "diagnosis.diagnosis:OutputDiagnosis",
     "diagnosis.layer:LayerDiagnosis",

@@ -8,10 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy import api
 from neurodeploy.datasets import Samples, load_dataset
 from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.network import Network
+from neurodeploy.stages.compile import compile
+from neurodeploy.stages.convert import convert
+from neurodeploy.stages.estimate_energy import estimate_energy
+from neurodeploy.stages.evaluate import evaluate
+from neurodeploy.stages.quantize import quantize
+from neurodeploy.stages.save import save
+from neurodeploy.stages.verify import verify
 from neurodeploy.targets.registry import TARGETS
 
 if TYPE_CHECKING:
@@ -114,7 +120,7 @@ def demonstrate(folder: Path, tell: Tell) -> list[Outcome]:
         If PyTorch or scikit-learn is missing.
     """
     _expect_packages()
-    from neurodeploy.demo.network import train
+    from neurodeploy.stages.demo_network import train
 
     folder.mkdir(parents=True, exist_ok=True)
     training = load_dataset("digits", "train")
@@ -139,7 +145,7 @@ def _outcome(
         f"{variant.name}: converting (T = {TIMESTEPS}, {variant.input} input, {variant.decode} "
         f"decoding) and quantizing to {variant.weight_bits} bits"
     )
-    real = api.convert(
+    real = convert(
         network,
         training,
         method="rate",
@@ -149,12 +155,12 @@ def _outcome(
         name="digits",
     )
     fit = next(iter(variant.crossbars), None)
-    integer = api.quantize(real, variant.weight_bits, fit=fit)
-    api.save(real, folder / f"{variant.name}.real.ndn")
-    api.save(integer, folder / f"{variant.name}.ndn")
+    integer = quantize(real, variant.weight_bits, fit=fit)
+    save(real, folder / f"{variant.name}.real.ndn")
+    save(integer, folder / f"{variant.name}.ndn")
     tell(f"{variant.name}: evaluating on the test split")
-    float_result = api.evaluate(real, "digits")
-    integer_result = api.evaluate(integer, "digits")
+    float_result = evaluate(real, "digits")
+    integer_result = evaluate(integer, "digits")
     mismatches: dict[str, int | None] = {}
     compared: dict[str, int] = {}
     for name in variant.targets:
@@ -162,7 +168,7 @@ def _outcome(
     energy = {}
     for board in (NEUROCORES, *variant.crossbars):
         tell(f"{variant.name}: energy on {board}, from the spikes of {PRICED_SAMPLES} samples")
-        report = api.estimate_energy(integer, board, "digits", PRICED_SAMPLES)
+        report = estimate_energy(integer, board, "digits", PRICED_SAMPLES)
         energy[board] = report.to_dict()
     return Outcome(
         variant,
@@ -183,11 +189,11 @@ def _verify(
         tell(f"{variant.name}: {name} left out: {reason}")
         return None, 0
     tell(f"{variant.name}: compiling for {name}, verifying against reference and engine")
-    deployment = api.compile(net, name)
+    deployment = compile(net, name)
     path = folder / f"{variant.name}.{name}"
-    api.save(deployment, path)
+    save(deployment, path)
     # From the files, as a user would: what is verified is what was written.
-    result = api.verify(path, ("reference", "engine"), "digits", VERIFIED_SAMPLES)
+    result = verify(path, ("reference", "engine"), "digits", VERIFIED_SAMPLES)
     differences = sum(sum(per.values()) for per in result.mismatches.values())
     if result.first is not None:
         tell(f"{variant.name}: {result.first}")

@@ -1,1 +1,0 @@
-"""The demonstration: everything neurodeploy does, on embedded data, in under two minutes."""
