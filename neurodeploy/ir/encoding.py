@@ -184,9 +184,15 @@ def encode(
 
 def _rate(encoding: Encoding, q: IntArray, timesteps: int, indices: IntArray) -> IntArray:
     # Accumulated charge after t steps is q t + levels // 2, and a spike leaves per full threshold.
-    steps = np.arange(timesteps + 1).reshape(-1, *(1,) * (q.ndim - 1))
-    fired = (q[:, None] * steps + encoding.levels // 2) // encoding.levels
-    return np.asarray(np.diff(fired, axis=1))
+    # Step by step: no second array of the raster's size.
+    raster = np.empty((q.shape[0], timesteps, *q.shape[1:]), dtype=np.int64)
+    charge, before = np.full_like(q, encoding.levels // 2), np.zeros_like(q)
+    for t in range(timesteps):
+        charge += q
+        fired = charge // encoding.levels
+        np.subtract(fired, before, out=raster[:, t])
+        before = fired
+    return raster
 
 
 def _poisson(encoding: Encoding, q: IntArray, timesteps: int, indices: IntArray) -> IntArray:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import neurodeploy as nd
 from neurodeploy.datasets import Normalization, Samples
 from neurodeploy.errors import DataError, UsageError
+from neurodeploy.execution import batches
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
@@ -100,6 +104,19 @@ def test_another_normalization_is_refused_and_the_remedy_can_be_typed() -> None:
         raster(network(**OWN), dataset(norm=Normalization(mean, std)))
     with pytest.raises(DataError, match="converted without: leave #norm out"):
         raster(network(), dataset(norm=Normalization((0.5,), (0.5,))))
+
+
+def test_evaluation_holds_no_more_for_more_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, the raster would take 8 bytes for each of its values."""
+    net, data = network(), dataset(6000)
+    whole = 8 * T * math.prod(SHAPE) * len(data)
+    monkeypatch.setattr(batches, "BATCH_BYTES", whole // 100)
+    nd.evaluate(net, data, 100)  # what is loaded once
+    tracemalloc.start()
+    nd.evaluate(net, data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < whole / 5
 
 
 def test_what_does_not_fit_is_refused() -> None:
