@@ -23,7 +23,7 @@ from neurodeploy.hardware.search import as_placed, place_by_activity, placed_tra
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
 from tests.hardware.mapping.boards import board, grid, joules
-from tests.hardware.mapping.layered import layered
+from tests.hardware.small_networks import layered
 
 NET = layered()
 BOARD = board(grid((1, 1), (12, 12)), neurons=128)

@@ -22,7 +22,7 @@ from neurodeploy.hardware.cut.tiling import Tiling
 from neurodeploy.hardware.place.placement_file import load_placement
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.network import Network
-from tests.hardware.mapping.recurrent import recurrent, ring
+from tests.hardware.small_networks import recurrent, ring
 
 pytestmark = pytest.mark.skipif(available() is None, reason="no partitioner is installed")
 

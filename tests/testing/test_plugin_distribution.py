@@ -173,7 +173,7 @@ def test_the_method_converts_for_the_target_which_is_priced(abacus: Any) -> None
     (hidden,) = (p for p in net.netlist.populations if getattr(p.model, "fires", False))
     np.testing.assert_array_equal(hidden.model.initial_membrane, hidden.model.threshold / 2)
     deployment = nd.compile(nd.quantize(net, 8), "abacus")
-    assert nd.verify(deployment, data, 4, against=["reference"]).exact
+    assert nd.verify(deployment, ["reference"], data, 4).exact
     report = nd.estimate_energy(deployment, "loihi1", data, 4)
     stimulus, _ = stimulus_for(deployment.network, data, 4)
     spikes = deployment.run(stimulus).spikes

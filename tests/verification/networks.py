@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.datasets import Samples
-from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
+from neurodeploy.ir.connectivity import Connectivity
 from neurodeploy.ir.encoding import Encoding
-from neurodeploy.ir.geometry import Window
-from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.network import Network
+from neurodeploy.testing import NetlistBuilder
 
 SAMPLES = 3
 SHAPE = (1, 4, 4)
@@ -41,32 +40,17 @@ def layered(
 
     Weights of 3 bits and at most 25 inputs to a neuron: it fits crossbar cores.
     """
-    rng = np.random.default_rng(5)
-
-    def weight(*shape: int) -> IntArray:
-        return rng.integers(-1, 4, shape)
-
-    patch = Window((4, 4), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
-    fields = {"reset": reset}
-    v0 = np.full(5, initial)
+    b = NetlistBuilder(timesteps, "layered", seed=5).input("in", SHAPE)
+    shared: dict[str, Any] = {"initial_membrane": initial, "reset": reset, "bits": 3}
+    thresholds = b.draw(7, 9, 13)
+    b.conv(b.draw((2, 1, 2, 2), -1, 4), name="a", threshold=[6, 7], **shared)
+    b.dense(b.draw((7, 18), -1, 4), name="b", threshold=thresholds, **shared)
+    last: dict[str, Any] = {"threshold": [9, 8, 11, 10, 9], "reset": reset}
     if membrane:
-        last = neuron(None, [1, 0, -1, 0, 2], v0)
-    else:
-        last = neuron([9, 8, 11, 10, 9], 0, v0, **fields)
-    populations = (
-        Population("in", SHAPE, Input("spikes", 0, 1)),
-        Population("a", (2, 3, 3), neuron([6, 7], 0, initial, **fields)),
-        Population("b", (7,), neuron(rng.integers(9, 13, 7), 0, initial, **fields)),
-        Population("out", (5,), last),
-    )
-    projections = (
-        project("in", "a", Conv(weight(2, 1, 2, 2), 1, patch)),
-        project("a", "b", Dense(weight(7, 18), (2, 3, 3))),
-        project("b", "out", Dense(weight(5, 7), (7,))),
-        project("a", "out", Dense(weight(5, 18), (2, 3, 3))),
-    )
-    output = Output("out", "membrane" if membrane else "counts")
-    return IntegerNetlist("layered", populations, projections, (output,), timesteps)
+        last = {"bias": [1, 0, -1, 0, 2]}
+    v0 = np.full(5, initial)
+    b.dense(b.draw((5, 7), -1, 4), name="out", initial_membrane=v0, bits=3, **last)
+    return b.connect("a", "out", b.draw((5, 18), -1, 4), bits=3).output()
 
 
 def packed(netlist: IntegerNetlist) -> Network:

@@ -25,7 +25,7 @@ from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.reference import run_reference
 from tests.conformance.cases import CASES, case
 from tests.hardware.mapping.expanded import Expanded, small_board
-from tests.hardware.mapping.recurrent import recurrent, ring
+from tests.hardware.small_networks import recurrent, ring
 
 BOARD = small_board(neurons=12)
 needs_partitioner = pytest.mark.skipif(available() is None, reason="no partitioner is installed")

@@ -33,8 +33,8 @@ from neurodeploy.hardware.place.placement import (
 )
 from neurodeploy.hardware.place.region import near_square
 from tests.hardware.mapping.boards import board, grid
-from tests.hardware.mapping.layered import layered
 from tests.hardware.mapping.test_cost import flows_of
+from tests.hardware.small_networks import layered
 
 NET = layered()
 SHORT = SearchBudget(rounds=150, seconds=None)

@@ -16,8 +16,7 @@ from neurodeploy.hardware.place.annealing import SearchBudget
 from neurodeploy.hardware.place.placement import place
 from neurodeploy.hardware.place.placement_file import load_placement, save_placement
 from tests.hardware.mapping.boards import board, grid
-from tests.hardware.mapping.layered import layered
-from tests.hardware.mapping.recurrent import recurrent, ring
+from tests.hardware.small_networks import layered, recurrent, ring
 
 NET = layered()
 BOARD = board(grid((2, 2), (4, 4), 2), neurons=100)
