@@ -63,6 +63,7 @@ _CODEC = Codec(
         "rule",
         "signed",
     ),
+    sparse=("floor", "refractory", "reset_value", "saturation", "strict"),
 )
 
 
