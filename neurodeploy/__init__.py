@@ -1,7 +1,7 @@
 """neurodeploy: a compiler from trained networks to spiking neuromorphic hardware.
 
-The public names are looked up on first use, so that importing neurodeploy imports neither torch,
-lava, brian2 nor networkx.
+The public names are looked up on first use, so that importing neurodeploy imports neither torch
+nor networkx, nor what targets need.
 """
 
 from __future__ import annotations
@@ -19,13 +19,106 @@ if TYPE_CHECKING:
         evaluate,
         load,
         quantize,
+        run,
         save,
         verify,
     )
+    from neurodeploy.conversion import methods
+    from neurodeploy.datasets import Normalization, Samples, SamplesLike
+    from neurodeploy.diagnosis.diagnosis import Diagnosis
+    from neurodeploy.errors import (
+        BoardError,
+        CapacityError,
+        ConversionError,
+        DataError,
+        ExecutionError,
+        FileFormatError,
+        MismatchError,
+        NetlistError,
+        NeurodeployError,
+        NeurodeployWarning,
+        QuantizationError,
+        TargetUnavailableError,
+        UnknownNameError,
+        UnsupportedLayerError,
+        UsageError,
+    )
+    from neurodeploy.hardware.boards.board import Board
+    from neurodeploy.hardware.price.comparison import EnergyComparison
+    from neurodeploy.hardware.price.estimate import EnergyReport
+    from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
+    from neurodeploy.ir.encoding import Encoding
+    from neurodeploy.ir.netlist import (
+        IntegerNetlist,
+        IntegerProjection,
+        Output,
+        Population,
+        Projection,
+        RealNetlist,
+        RealProjection,
+    )
+    from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, Neuron, RealNeuron
+    from neurodeploy.ir.record import RunRecord
+    from neurodeploy.network import Network
+    from neurodeploy.render.figures import plot
+    from neurodeploy.render.html import html
+    from neurodeploy.stages.names import list_boards, list_targets
+    from neurodeploy.targets.base import Deployment, Target, Violation
+    from neurodeploy.verification.accuracy import Evaluation
+    from neurodeploy.verification.inference import Run
+    from neurodeploy.verification.verification import Verification
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Board",
+    "BoardError",
+    "CapacityError",
+    "Connectivity",
+    "Conv",
+    "ConversionError",
+    "DataError",
+    "Dense",
+    "Deployment",
+    "Diagnosis",
+    "Encoding",
+    "EnergyComparison",
+    "EnergyReport",
+    "Evaluation",
+    "ExecutionError",
+    "FileFormatError",
+    "Input",
+    "IntegerNetlist",
+    "IntegerNeuron",
+    "IntegerProjection",
+    "MaxPool",
+    "MismatchError",
+    "NetlistError",
+    "Network",
+    "NeurodeployError",
+    "NeurodeployWarning",
+    "Neuron",
+    "Normalization",
+    "Output",
+    "Population",
+    "Projection",
+    "QuantizationError",
+    "RealNetlist",
+    "RealNeuron",
+    "RealProjection",
+    "Run",
+    "RunRecord",
+    "Samples",
+    "SamplesLike",
+    "Sparse",
+    "SumPool",
+    "Target",
+    "TargetUnavailableError",
+    "UnknownNameError",
+    "UnsupportedLayerError",
+    "UsageError",
+    "Verification",
+    "Violation",
     "__version__",
     "check",
     "compile",
@@ -33,18 +126,55 @@ __all__ = [
     "diagnose",
     "estimate_energy",
     "evaluate",
+    "html",
+    "list_boards",
+    "list_targets",
     "load",
+    "methods",
+    "plot",
     "quantize",
+    "run",
     "save",
     "verify",
 ]
+
+_PLACES = {
+    "datasets": "Normalization Samples SamplesLike",
+    "diagnosis.diagnosis": "Diagnosis",
+    "errors": "BoardError CapacityError ConversionError DataError ExecutionError FileFormatError "
+    "MismatchError NetlistError NeurodeployError NeurodeployWarning QuantizationError "
+    "TargetUnavailableError UnknownNameError UnsupportedLayerError UsageError",
+    "hardware.boards.board": "Board",
+    "hardware.price.comparison": "EnergyComparison",
+    "hardware.price.estimate": "EnergyReport",
+    "ir.connectivity": "Connectivity Conv Dense Sparse SumPool",
+    "ir.encoding": "Encoding",
+    "ir.netlist": "IntegerNetlist IntegerProjection Output Population Projection RealNetlist "
+    "RealProjection",
+    "ir.neurons": "Input IntegerNeuron MaxPool Neuron RealNeuron",
+    "ir.record": "RunRecord",
+    "network": "Network",
+    "render.figures": "plot",
+    "render.html": "html",
+    "stages.names": "list_boards list_targets",
+    "targets.base": "Deployment Target Violation",
+    "verification.accuracy": "Evaluation",
+    "verification.inference": "Run",
+    "verification.verification": "Verification",
+}
+"""Where names stand that are not functions of :mod:`neurodeploy.api`."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module("neurodeploy.api"), name)
+    value: Any
+    if name == "methods":
+        value = importlib.import_module("neurodeploy.conversion.methods")
+    else:
+        place = next((p for p, names in _PLACES.items() if name in names.split()), "api")
+        value = getattr(importlib.import_module(f"neurodeploy.{place}"), name)
     globals()[name] = value
     return value
 

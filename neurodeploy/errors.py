@@ -76,3 +76,11 @@ class TargetUnavailableError(NeurodeployError):
 
 class ExecutionError(NeurodeployError):
     """A run that broke off: a worker that died, hung, or reported an error."""
+
+
+class MismatchError(NeurodeployError, AssertionError):
+    """A deployment that does not equal what it was compared with, where a caller insists on it."""
+
+
+class NeurodeployWarning(UserWarning):
+    """A result that is to be taken with care; the message is one line."""

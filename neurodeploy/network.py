@@ -11,64 +11,30 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, overload
 
 from neurodeploy.errors import FileFormatError, NetlistError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.codec import Codec
-from neurodeploy.ir.connectivity import CONNECTIVITIES
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.files import read_bytes, write_bytes_whole
-from neurodeploy.ir.geometry import Window
-from neurodeploy.ir.netlist import (
-    IntegerNetlist,
-    IntegerProjection,
-    Output,
-    Population,
-    RealNetlist,
-    RealProjection,
-)
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json
+from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.record import analog_from_record, analog_to_record
+
+if TYPE_CHECKING:
+    import neurodeploy as nd
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "neurodeploy"
 
-_CODEC = Codec(
-    (
-        *CONNECTIVITIES,
-        Window,
-        Input,
-        MaxPool,
-        RealNeuron,
-        IntegerNeuron,
-        Population,
-        RealProjection,
-        IntegerProjection,
-        Output,
-        RealNetlist,
-        IntegerNetlist,
-        Encoding,
-    ),
-    joined=(
-        "coding",
-        "firing_gain",
-        "input_gain",
-        "mean",
-        "memory",
-        "payload_code",
-        "rule",
-        "signed",
-    ),
-    sparse=("floor", "refractory", "reset_value", "saturation", "strict"),
-)
+_CODEC = netlist_codec()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Network:
+class Network(Shown):
     """A netlist and where it came from.
 
     Parameters
@@ -113,6 +79,77 @@ class Network:
             f"{n} population{'s' * (n != 1)})"
         )
 
+    def save(self, path: Path | str) -> None:
+        """Write a ``.ndn`` file, whole or not at all."""
+        save_network(self, path)
+
+    def quantize(self, weight_bits: int = 8, **options: Any) -> Network:
+        """To integers; see :func:`neurodeploy.quantize`."""
+        import neurodeploy as nd
+
+        return nd.quantize(self, weight_bits, **options)
+
+    def compile(
+        self, target: str, board: str | nd.Board | None = None, **options: Any
+    ) -> nd.Deployment:
+        """For a target; see :func:`neurodeploy.compile`."""
+        import neurodeploy as nd
+
+        return nd.compile(self, target, board, **options)
+
+    def check(
+        self, target: str, board: str | nd.Board | None = None, **options: Any
+    ) -> list[nd.Violation]:
+        """Why a target cannot compute it exactly; see :func:`neurodeploy.check`."""
+        import neurodeploy as nd
+
+        return nd.check(self, target, board, **options)
+
+    def evaluate(
+        self, data: nd.SamplesLike, samples: int | None = None, **options: Any
+    ) -> nd.Evaluation:
+        """Its accuracy on data; see :func:`neurodeploy.evaluate`."""
+        import neurodeploy as nd
+
+        return nd.evaluate(self, data, samples, **options)
+
+    def diagnose(
+        self, data: nd.SamplesLike, samples: int | None = None, **options: Any
+    ) -> nd.Diagnosis:
+        """Where it loses, layer by layer; see :func:`neurodeploy.diagnose`."""
+        import neurodeploy as nd
+
+        return nd.diagnose(self, data, samples, **options)
+
+    @overload
+    def energy(
+        self,
+        board: str | nd.Board,
+        data: nd.SamplesLike,
+        samples: int | None = None,
+        **options: Any,
+    ) -> nd.EnergyReport: ...
+
+    @overload
+    def energy(
+        self,
+        board: list[str] | list[nd.Board] | list[str | nd.Board] | tuple[str | nd.Board, ...],
+        data: nd.SamplesLike,
+        samples: int | None = None,
+        **options: Any,
+    ) -> nd.EnergyComparison: ...
+
+    def energy(
+        self, board: Any, data: Any, samples: int | None = None, **options: Any
+    ) -> nd.EnergyReport | nd.EnergyComparison:
+        """On a board, or compared on several; see :func:`neurodeploy.estimate_energy`."""
+        import neurodeploy as nd
+
+        report: nd.EnergyReport | nd.EnergyComparison = nd.estimate_energy(
+            self, board, data, samples, **options
+        )
+        return report
+
     @property
     def integer(self) -> IntegerNetlist:
         """The integer netlist.
@@ -124,15 +161,14 @@ class Network:
         """
         if not isinstance(self.netlist, IntegerNetlist):
             raise NetlistError(
-                f"{self.netlist.name}: a real-valued netlist; run 'neurodeploy quantize' first"
+                f"{self.netlist.name}: a real-valued netlist; run 'neurodeploy quantize' first, "
+                "or quantize() of it in Python"
             )
         return self.netlist
 
 
 def network_to_bytes(network: Network) -> bytes:
     """The content of the network's ``.ndn`` file."""
-    from safetensors.numpy import save
-
     structure: dict[str, Any] = {}
     arrays: dict[str, AnyArray] = {}
     for name in ("netlist", "encodings", "real"):
@@ -149,20 +185,7 @@ def network_to_bytes(network: Network) -> bytes:
         "provenance": network.provenance,
     }
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    # safetensors writes non-contiguous arrays wrongly without a word, hence the copies.
-    dense = {k: np.ascontiguousarray(_narrow(v)).reshape(v.shape) for k, v in arrays.items()}
-    content: bytes = save(dense, metadata={METADATA_KEY: text})
-    return content
-
-
-def _narrow(array: AnyArray) -> AnyArray:
-    if array.dtype != np.int64 or not array.size:
-        return array
-    for dtype in (np.int8, np.int16, np.int32):
-        info = np.iinfo(dtype)
-        if info.min <= array.min() and array.max() <= info.max:
-            return array.astype(dtype)
-    return array
+    return array_bytes(arrays, {METADATA_KEY: text})
 
 
 def save_network(network: Network, path: Path | str) -> None:
@@ -235,25 +258,12 @@ def _parse(content: bytes, where: str) -> tuple[dict[str, Any], dict[str, AnyArr
         arrays: dict[str, AnyArray] = load(content)
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        header = json.loads(
-            metadata[METADATA_KEY], object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        header = parsed_json(metadata[METADATA_KEY])
     except (SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise FileFormatError(not_ours) from error
     if not isinstance(header, dict):
         raise FileFormatError(not_ours)
     return header, arrays
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
 
 
 def _under(prefix: str, arrays: dict[str, AnyArray]) -> dict[str, AnyArray]:

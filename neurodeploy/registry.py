@@ -44,14 +44,19 @@ class Registry(Generic[T]):
         self._entries = dict(entries)
 
     def entries(self) -> dict[str, Entry]:
-        """All entries by name, plug-ins included; built-in names cannot be replaced."""
+        """All entries by name: the built-in ones, which cannot be replaced, then plug-ins."""
         from importlib.metadata import entry_points
 
         found = {
             point.name: Entry(point.value, f"plug-in {point.value}")
             for point in entry_points(group=self.group)
         }
-        return {**found, **self._entries}
+        return {**self._entries, **{n: e for n, e in found.items() if n not in self._entries}}
+
+    @property
+    def built_in(self) -> tuple[str, ...]:
+        """Names of the entries that come with neurodeploy."""
+        return tuple(self._entries)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self.entries()))

@@ -16,23 +16,29 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, final, overload
 
 from neurodeploy import __version__
-from neurodeploy.errors import CapacityError, FileFormatError, UsageError
+from neurodeploy.errors import CapacityError, ExecutionError, FileFormatError, UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
 from neurodeploy.ir.files import directory_whole, read_bytes
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus, is_stimulus
 from neurodeploy.network import Network, load_network, save_network
+from neurodeploy.notebook import Shown
+from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE, expect_schema
+
+if TYPE_CHECKING:
+    import neurodeploy as nd
+    from neurodeploy.hardware.price.traffic import Traffic
 
 DEPLOYMENT_FILE = "deployment.json"
 ARTIFACT_FILE = "net.ndn"
 GIVEN_FILE = "given.ndn"
-DEPLOYMENT_SCHEMA = 1
 RESTATED = "restated"
 """Under what a restated network's provenance tells what was done: a mapping of JSON values with a
 ``summary`` of one line; see :meth:`Target.restate`."""
@@ -65,6 +71,10 @@ class Violation:
         return f"{self.where}: {self.resource}{numbers}" + (
             f"; {self.remedy}" if self.remedy else ""
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
 
 
 def state_bits(limit: int) -> int:
@@ -99,8 +109,26 @@ def partition_violations(netlist: IntegerNetlist, board: Board) -> list[Violatio
     return []
 
 
-class Deployment(ABC):
-    """A compiled netlist, ready to run.
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a target can run here.
+
+    Parameters
+    ----------
+    works : bool
+    detail : str
+        Versions and places, or the reason why not.
+    remedy : str or None
+        What to do where it does not work.
+    """
+
+    works: bool
+    detail: str
+    remedy: str | None = None
+
+
+class Deployment(Shown, ABC):
+    """A compiled netlist, ready to run: targets implement :meth:`_run`, which :meth:`run` calls.
 
     Parameters
     ----------
@@ -123,6 +151,7 @@ class Deployment(ABC):
         self.board = board
         self.options = dict(options)
         self.given: Network | None = None
+        self._last: Stimulus | None = None
 
     @property
     def netlist(self) -> IntegerNetlist:
@@ -142,30 +171,183 @@ class Deployment(ABC):
         """Constant extra steps by population, already removed from what ``run`` returns."""
         return {}
 
-    @abstractmethod
+    def __repr__(self) -> str:
+        board = "" if self.board is None else f" on board {self.board.name}"
+        return (
+            f"Deployment({self.netlist.name} for target {self.target}{board}, "
+            f"T = {self.netlist.timesteps})"
+        )
+
+    def verify(
+        self,
+        data: nd.SamplesLike,
+        samples: int | None = None,
+        *,
+        against: str | Sequence[str] = "reference",
+        **callbacks: Any,
+    ) -> nd.Verification:
+        """Compare it with others, spike for spike; see :func:`neurodeploy.verify`."""
+        import neurodeploy as nd
+
+        return nd.verify(self, against, data, samples, **callbacks)
+
+    def energy(
+        self,
+        data: nd.SamplesLike,
+        samples: int | None = None,
+        *,
+        board: str | Board | None = None,
+        **options: Any,
+    ) -> nd.EnergyReport:
+        """On its board, or on another one; see :func:`neurodeploy.estimate_energy`."""
+        import neurodeploy as nd
+
+        return nd.estimate_energy(self, board, data, samples, **options)
+
+    @overload
     def run(
         self,
         stimulus: Stimulus,
+        samples: None = None,
         *,
         record: Collection[str] | None = None,
         membranes: Collection[str] = (),
         progress: Progress | None = None,
-    ) -> RunRecord:
-        """Run a batch of samples back to back or side by side, as if each ran alone.
+    ) -> RunRecord: ...
 
-        Parameters are those of :func:`neurodeploy.ir.reference.run_reference`.
+    @overload
+    def run(
+        self,
+        stimulus: nd.SamplesLike,
+        samples: int | None = None,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> nd.Run: ...
+
+    @final
+    def run(
+        self,
+        stimulus: Stimulus | nd.SamplesLike,
+        samples: int | None = None,
+        *,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> RunRecord | nd.Run:
+        """Run samples back to back or side by side, as if each ran alone.
+
+        Parameters
+        ----------
+        stimulus : mapping of integers, or data as :func:`neurodeploy.run` takes them
+            Input -> integers ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes), all of one
+            batch. Data are encoded, and their answers decoded.
+        samples : int, optional
+            Of data, the first so many; all by default.
+        record : collection of str, optional
+            Populations whose spikes are returned; all by default.
+        membranes : collection of str
+            Populations of neurons whose membranes are returned, beside the integrators among the
+            outputs.
+        progress : callable, optional
+            Called with (work done, total work).
+
+        Returns
+        -------
+        RunRecord
+            Of integers: int64, aligned by each population's window, constant extra latency removed.
+        Run
+            Of data: the same with classes and accuracy.
 
         Raises
         ------
         DataError
             If the stimulus does not fit.
+        UnknownNameError
+            For a population that does not exist.
+        UsageError
+            For the membrane of an input.
         ExecutionError, TargetUnavailableError
             If the target's software fails or is missing.
         """
+        if not is_stimulus(stimulus):
+            import neurodeploy as nd
+
+            return nd.run(
+                self, stimulus, samples, record=record, membranes=membranes, progress=progress
+            )
+        request = RunRequest.checked(self.netlist, stimulus, record, membranes)
+        found = RunRecord(self.netlist.timesteps, {}, {})
+        if request.batch:
+            found = self._run(request, progress)
+            self._last = request.stimulus
+        return request.completed(found, self.target, self.latency)
+
+    @abstractmethod
+    def _run(self, request: RunRequest, progress: Progress | None) -> RunRecord:
+        """Execute the compiled files on one sample at least.
+
+        Returns
+        -------
+        RunRecord
+            ``request.spikes`` and ``request.membranes`` in any integer type, ``[B, T, *shape]``,
+            aligned by each population's window. A population without spikes may be left out.
+        """
+
+    def traffic(self) -> Traffic:
+        """Events of the last run that had samples, by core, for :mod:`neurodeploy.hardware.price`.
+
+        Here: of the neurocores of the board that the netlist is cut into, counted from the spikes
+        of this deployment, which runs the stimulus once more with everything recorded.
+
+        Raises
+        ------
+        CapacityError
+            If the board cannot hold the netlist.
+        ExecutionError
+            If nothing was run yet.
+        UsageError
+            If it was compiled for no board of neurocores.
+        """
+        from neurodeploy.hardware.cut.partition import partition
+        from neurodeploy.hardware.price.activity import membranes_needed
+        from neurodeploy.hardware.price.measure import measure_traffic
+
+        if self._last is None:
+            raise ExecutionError(
+                f"target {self.target}: no events before the first run; call run() first"
+            )
+        if self.board is None or self.board.kind != "neurocore":
+            where = "no board" if self.board is None else f"board {self.board.name}"
+            raise UsageError(
+                f"target {self.target}: compiled for {where}, it counts no events; compile for a "
+                "board of neurocores"
+            )
+        watched = membranes_needed(self.netlist)
+        return measure_traffic(
+            partition(self.netlist, self.board),
+            self.netlist,
+            self._last,
+            lambda stimulus: self.run(stimulus, membranes=watched),
+        )[0]
 
     @abstractmethod
     def utilization(self) -> dict[str, Any]:
         """What the deployment uses, as JSON values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Target, board, options, latency and utilization, as JSON values."""
+        return {
+            "target": self.target,
+            "network": self.netlist.name,
+            "timesteps": self.netlist.timesteps,
+            "board": None if self.board is None else self.board.name,
+            "options": self.options,
+            "latency": dict(self.latency),
+            "restated": self.restated,
+            "utilization": self.utilization(),
+        }
 
     @abstractmethod
     def write_files(self, folder: Path) -> None:
@@ -199,7 +381,10 @@ class Target(ABC):
     ``option_defaults`` lists the options and their defaults; a section ``Options`` in the class's
     docstring, of the form of ``Parameters``, tells users their values and meaning.
     ``default_board`` is the board that ``compile`` uses if none is named (None: the target needs
-    none), ``board_kind`` the kind of cores that it takes (None: any, and the target judges them).
+    none), ``board_kind`` the kind of cores that it takes (None: any). Netlists are cut into
+    neurocores here; a target of any other kind judges boards in ``check`` and counts the events of
+    its own cores in :meth:`Deployment.traffic`.
+    ``packages`` names the distributions that it needs.
     """
 
     name: ClassVar[str]
@@ -207,11 +392,21 @@ class Target(ABC):
     option_defaults: ClassVar[Mapping[str, Any]] = {}
     default_board: ClassVar[str | None] = None
     board_kind: ClassVar[BoardKind | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod
     def unavailable(cls) -> str | None:
         """None if the target can run here, else one sentence with the reason and the remedy."""
+
+    @classmethod
+    def readiness(cls) -> Readiness:
+        """What was found of what the target needs: :meth:`unavailable`, looked at more closely."""
+        reason = cls.unavailable()
+        if reason is None:
+            return Readiness(True, "needs nothing more")
+        detail, _, remedy = reason.partition("; ")
+        return Readiness(False, detail, remedy or None)
 
     @abstractmethod
     def check(
@@ -297,6 +492,12 @@ class Target(ABC):
             found += partition_violations(netlist, board)
         return found
 
+    def fits(self, netlist: IntegerNetlist, board: Board) -> list[Violation]:
+        """Why the cores of a board cannot hold a netlist, by default options; empty if they can."""
+        if self.board_kind == "neurocore":
+            return partition_violations(netlist, board)
+        return self.check(netlist, board, self.complete_options({}))
+
     def _expect_kind(self, board: Board | None) -> None:
         if board is not None and self.board_kind not in (None, board.kind):
             raise UsageError(
@@ -348,19 +549,14 @@ def load_deployment(folder: Path | str) -> Deployment:
         )
     try:
         header = json.loads(read_bytes(where, "a deployment header"))
-        version = header["schema"]
-        if version != DEPLOYMENT_SCHEMA:
-            raise FileFormatError(
-                f"{where}: schema version {version}, this neurodeploy reads {DEPLOYMENT_SCHEMA}; "
-                "compile again"
-            )
+        expect_schema(header["schema"], where)
         board = None if header["board"] is None else Board.from_dict(header["board"])
         target, options = str(header["target"]), dict(header["options"])
         given = header.get("given")
         if given not in (None, GIVEN_FILE):
             raise ValueError(given)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FileFormatError(f"{where}: damaged header; compile again") from error
+        raise FileFormatError(f"{where}: damaged header; {RECOMPILE}") from error
     network = load_network(folder / ARTIFACT_FILE)
     loader = TARGETS.get(target)()
     deployment = loader.load(folder, network, board, loader.complete_options(options))
@@ -373,7 +569,7 @@ def _given_network(folder: Path, stated: Network) -> Network:
     told = stated.provenance.get(RESTATED)
     if not isinstance(told, dict) or not isinstance(told.get("summary"), str):
         raise FileFormatError(
-            f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; compile "
-            "again"
+            f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; "
+            f"{RECOMPILE}"
         )
     return load_network(folder / GIVEN_FILE)

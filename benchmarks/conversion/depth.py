@@ -22,8 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 import neurodeploy as nd
-from neurodeploy.datasets.loading import load_dataset
-from neurodeploy.datasets.samples import Samples
+from neurodeploy.datasets import Samples, load_dataset
 from neurodeploy.render.text import render_table
 
 SIDE = 16
@@ -74,9 +73,8 @@ def enlarged_digits() -> tuple[Samples, Samples]:
     for split in ("train", "test"):
         data = load_dataset("digits", split)
         x = np.asarray(data.x).repeat(2, axis=2).repeat(2, axis=3)
-        spec = f"digits {SIDE}x{SIDE}"
-        index = np.arange(len(x))
-        parts.append(Samples(spec, "npz", split, x, data.y, None, (0.0, 1.0), None, index))
+        name = f"digits {SIDE}x{SIDE}"
+        parts.append(Samples(x, data.y, split=split, name=name, levels=255))
     return parts[0], parts[1]
 
 

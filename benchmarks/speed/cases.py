@@ -112,17 +112,7 @@ def quick_network() -> nn.Module:
 def quick_images() -> Samples:
     """Random images of 8 x 8 pixels, from a fixed seed; enough of them to calibrate on."""
     levels = np.random.default_rng(0).integers(0, 256, (QUICK_IMAGES, 1, 8, 8))
-    return Samples(
-        spec=QUICK,
-        kind="npz",
-        split=None,
-        x=(levels / 255).astype(np.float32),
-        y=np.arange(QUICK_IMAGES) % 10,
-        norm=None,
-        value_range=(0.0, 1.0),
-        levels=255,
-        indices=np.arange(QUICK_IMAGES),
-    )
+    return Samples(levels.astype(np.uint8), np.arange(QUICK_IMAGES) % 10, name=QUICK)
 
 
 def source_network(case: Case) -> nn.Module:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 USER_ERROR = 2
 BUG = 70
@@ -81,7 +84,10 @@ def run(arguments: Sequence[str]) -> int:
 
     try:
         # Not cli.main(), which ends a broken pipe with status 1: that says "mismatch" here.
-        with cli.make_context("neurodeploy", list(arguments), obj=state) as context:
+        with (
+            _one_line_warnings(),
+            cli.make_context("neurodeploy", list(arguments), obj=state) as context,
+        ):
             cli.invoke(context)
         return 0
     except click.exceptions.Exit as leave:
@@ -117,6 +123,27 @@ def run(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return BUG
+
+
+@contextlib.contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Warnings of neurodeploy as one line each, without the place in the code; each once."""
+    from neurodeploy.errors import NeurodeployWarning
+
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+        told: set[str] = set()
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if not issubclass(category, NeurodeployWarning):
+                show(message, category, *where)
+            elif str(message) not in told:
+                told.add(str(message))
+                print(f"warning: {message}", file=sys.stderr)
+
+        warnings.simplefilter("always", NeurodeployWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def _hush() -> int:

@@ -15,15 +15,15 @@ def boards(name: str | None, as_json: bool) -> None:
 
     NAME may also be the path of a board description of your own (TOML).
     """
-    from neurodeploy.hardware.boards.board import board_names, load_board
+    from neurodeploy import api
     from neurodeploy.render.boards import render_board, render_boards
     from neurodeploy.render.text import to_json
 
     if name is not None:
-        board = load_board(name)
+        board = api.load_board(name)
         click.echo(to_json(board.to_dict()) if as_json else render_board(board))
         return
-    found = [load_board(known) for known in board_names()]
+    found = [api.load_board(known) for known in api.board_names()]
     if as_json:
         click.echo(to_json({"boards": {board.name: board.to_dict() for board in found}}))
     else:

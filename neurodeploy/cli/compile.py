@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from neurodeploy.cli.options import json_option, key_values, output_option
+from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.options import json_option, key_values, output_option, with_options
 from neurodeploy.errors import CapacityError, UsageError
 
 
@@ -19,11 +20,11 @@ def option_values(target: str, settings: tuple[str, ...]) -> dict[str, Any]:
     UsageError
         For a text that is no value of that type.
     """
-    from neurodeploy.targets.registry import TARGETS
+    from neurodeploy import api
 
-    defaults = TARGETS.get(target).option_defaults
+    known = api.options_of(api.TARGETS.get(target))
     return {
-        key: _option_value(target, key, text, defaults.get(key))
+        key: _option_value(target, key, text, known[key].default if key in known else None)
         for key, text in key_values(settings, "--option").items()
     }
 
@@ -48,14 +49,16 @@ def _option_value(target: str, key: str, text: str, default: Any) -> Any:
     )
 
 
+def target_options() -> list[click.Option]:
+    """The target and the board."""
+    from neurodeploy import api
+
+    return stage_options(api.compile, leave_out=("net",))
+
+
 @click.command("compile")
 @click.argument("source", type=click.Path(path_type=Path), metavar="NET.ndn")
-@click.option("--target", required=True, metavar="NAME", help="See 'neurodeploy targets'.")
-@click.option(
-    "--board",
-    metavar="NAME",
-    help="See 'neurodeploy boards', or a TOML file.  [default: the target's]",
-)
+@with_options(target_options)
 @click.option(
     "--option",
     "settings",
@@ -86,23 +89,20 @@ def compile_(
     """Compile a quantized netlist for a target."""
     from neurodeploy import api
     from neurodeploy.cli.record import recorded
-    from neurodeploy.ir.files import expect_replaceable
-    from neurodeploy.network import load_network
     from neurodeploy.render.deployment import (
-        deployment_json,
         render_compiled,
         render_fits,
         render_violations,
-        violations_json,
+        violations_to_dict,
     )
     from neurodeploy.render.text import to_json
 
     options = option_values(target, settings)
     if only_check:
-        network = load_network(source)
+        network = api.load_network(source)
         stated, found = api.stated(network, target, board, **options)
         if as_json:
-            click.echo(to_json(violations_json(target, network.netlist.name, found)))
+            click.echo(to_json(violations_to_dict(target, network.netlist.name, found)))
         elif not found:
             click.echo(render_fits(target, network, stated))
         else:
@@ -115,11 +115,11 @@ def compile_(
         return
     if output is None:
         raise UsageError("compile: name the folder to write (-o DIR), or only --check")
-    expect_replaceable(output)
-    network = recorded(load_network(source), context)
+    api.expect_replaceable(output)
+    network = recorded(api.load_network(source), context)
     deployment = api.compile(network, target, board, **options)
     api.save(deployment, output)
     if as_json:
-        click.echo(to_json(deployment_json(deployment)))
+        click.echo(to_json(deployment.to_dict()))
     else:
         click.echo(render_compiled(deployment, output))

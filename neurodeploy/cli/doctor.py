@@ -14,8 +14,9 @@ def doctor(as_json: bool) -> None:
 
     Each package is really imported, in a process of its own.
     """
-    from neurodeploy.render.doctor import diagnose, render
+    from neurodeploy import api
+    from neurodeploy.render.doctor import render_doctor
     from neurodeploy.render.text import to_json
 
-    diagnosis = diagnose()
-    click.echo(to_json(diagnosis.to_dict()) if as_json else render(diagnosis))
+    found = api.doctor()
+    click.echo(to_json(found.to_dict()) if as_json else render_doctor(found))

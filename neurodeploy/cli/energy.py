@@ -7,8 +7,16 @@ from typing import Any
 
 import click
 
-from neurodeploy.cli.options import data_option, json_option, samples_option
+from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.options import data_option, json_option, samples_option, with_options
 from neurodeploy.errors import UsageError
+
+
+def pricing_options() -> list[click.Option]:
+    """What the stage takes but network, boards and data."""
+    from neurodeploy import api
+
+    return stage_options(api.estimate_energy, leave_out=("network", "board", "data", "samples"))
 
 
 @click.command()
@@ -21,46 +29,15 @@ from neurodeploy.errors import UsageError
 )
 @data_option()
 @samples_option
-@click.option(
-    "--cross-validate",
-    is_flag=True,
-    help="Set the counts beside those of the real-valued simulation, layer by layer.",
-)
-@click.option(
-    "--fast",
-    is_flag=True,
-    help="Estimate the spikes from the source network's activations; two samples are run, to tell "
-    "the error.",
-)
-@click.option(
-    "--objective",
-    metavar="WHAT",
-    help="Place cores for energy, time, pareto or none (in row-column order).  [default: energy]",
-)
-@click.option(
-    "--placement",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Take the placement of this file.",
-)
-@click.option(
-    "--save-placement",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the placement to this file (JSON).",
-)
+@with_options(pricing_options)
 @json_option
 def energy(
     source: Path,
     board: str,
     data: str,
     samples: int | None,
-    cross_validate: bool,
-    fast: bool,
-    objective: str | None,
-    placement: Path | None,
-    save_placement: Path | None,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Estimate energy and time per inference of a deployment or a quantized netlist on a board."""
     from neurodeploy import api
@@ -69,21 +46,13 @@ def energy(
     from neurodeploy.render.text import to_json
 
     with progress("energy") as advance:
-        options: dict[str, Any] = {
-            "cross_validate": cross_validate,
-            "fast": fast,
-            "objective": objective,
-            "placement": placement,
-            "save_placement": save_placement,
-            "progress": advance,
-        }
         if "," in board:
             names = [name.strip() for name in board.split(",")]
             if "" in names:
                 raise UsageError(f"--board {board!r}: an empty name; separate names by one comma")
-            compared = api.estimate_energy(source, names, data, samples, **options)
+            compared = api.estimate_energy(source, names, data, samples, progress=advance, **given)
             told, text = compared.to_dict(), render_comparison(compared)
         else:
-            report = api.estimate_energy(source, board, data, samples, **options)
+            report = api.estimate_energy(source, board, data, samples, progress=advance, **given)
             told, text = report.to_dict(), render_energy(report)
     click.echo(to_json(told) if as_json else text)

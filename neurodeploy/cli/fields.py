@@ -1,18 +1,59 @@
-"""Click options made from the fields of option dataclasses: a new method needs no edit here."""
+"""Click options made from the signatures of stages and the fields of methods and passes.
+
+Names, types, defaults and help stand where they are read: a new option needs no edit here.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Collection, Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import click
 
+from neurodeploy.api import Option, options_of
 from neurodeploy.errors import UsageError
-from neurodeploy.render.docstrings import documented_entries
 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def stage_options(stage: Callable[..., Any], leave_out: Collection[str] = ()) -> list[click.Option]:
+    """One option per parameter of a stage, which gets it under the parameter's name.
+
+    Parameters
+    ----------
+    stage : callable
+        Its signature and docstring tell names, types, defaults and meaning; what may be named by a
+        text is one.
+    leave_out : collection of str
+        Parameters that a command offers otherwise; ``progress`` is always one.
+    """
+    described = options_of(stage)
+    return [
+        _stage_option(option, described)
+        for name, option in described.items()
+        if name not in (*leave_out, "progress")
+    ]
+
+
+def _stage_option(option: Option, described: Collection[str]) -> click.Option:
+    def spelled(name: re.Match[str]) -> str:
+        return f"--{name[1].replace('_', '-')}" if name[1] in described else name[0]
+
+    flag = option.kind is bool
+    shown = not flag and not option.required and option.default is not None
+    least = re.search(r">= (\d+)", option.documented)
+    kind = click.IntRange(min=int(least[1])) if least else None if flag else option.kind
+    return click.Option(
+        [f"--{option.name.replace('_', '-')}", option.name],
+        type=kind,
+        is_flag=flag,
+        required=option.required,
+        default=None if option.required else option.default,
+        show_default=shown,
+        metavar=None if flag else _metavar(option),
+        help=re.sub(r"'(\w+)'", spelled, option.meaning),
+    )
 
 
 def field_options(
@@ -27,31 +68,24 @@ def field_options(
     leave_out : collection of str
         Fields that a command offers otherwise.
     """
+    described = {owner: options_of(cls) for owner, cls in classes.items()}
     options: dict[str, click.Option] = {}
-    for cls in classes.values():
-        documented = documented_entries(cls)
-        hints = get_type_hints(cls)
-        for field in dataclasses.fields(cls):
-            if field.name in leave_out or field.name in options:
+    for fields in described.values():
+        for name, option in fields.items():
+            if name in leave_out or name in options:
                 continue
-            kind, text = documented.get(field.name, ("", ""))
-            shown = _default(classes, field.name)
-            options[field.name] = click.Option(
-                [f"--{field.name.replace('_', '-')}", field.name],
-                metavar=_metavar(hints[field.name], kind),
-                help=f"{text}  {shown}".strip(),
+            shown = _default([(o, f[name]) for o, f in described.items() if name in f], described)
+            options[name] = click.Option(
+                [f"--{name.replace('_', '-')}", name],
+                metavar=_metavar(option),
+                help=f"{option.meaning}  {shown}".strip(),
             )
     return list(options.values())
 
 
-def _default(classes: Mapping[str, type], name: str) -> str:
+def _default(options: Sequence[tuple[str, Option]], classes: Collection[str]) -> str:
     """The default of a field, whose it is where few have it, or that they differ."""
-    found = {
-        owner: field.default
-        for owner, cls in classes.items()
-        for field in dataclasses.fields(cls)
-        if field.name == name and field.default is not dataclasses.MISSING
-    }
+    found = {owner: option.default for owner, option in options if not option.required}
     if not found:
         return ""
     if len(set(found.values())) > 1:
@@ -70,15 +104,15 @@ def field_values(cls: type, given: Mapping[str, str | None]) -> dict[str, Any]:
     UsageError
         For a text that is no value of the type.
     """
-    hints = get_type_hints(cls)
+    options = options_of(cls)
     return {
-        name: text if name not in hints else field_value(name, hints[name], text)
+        name: text if name not in options else field_value(name, options[name].kind, text)
         for name, text in given.items()
         if text is not None
     }
 
 
-def field_value(name: str, hint: Any, text: str) -> Any:
+def field_value(name: str, kind: type, text: str) -> Any:
     """Read a text as a value of a type.
 
     Raises
@@ -87,23 +121,23 @@ def field_value(name: str, hint: Any, text: str) -> Any:
         If it is none.
     """
     option = f"--{name.replace('_', '-')}"
-    if hint is bool:
+    if kind is bool:
         if text.lower() not in _TRUTHS:
             raise UsageError(f"{option} {text!r}: expected true or false")
         return _TRUTHS[text.lower()]
-    if hint in (int, float):
+    if kind in (int, float):
         try:
-            return hint(text)
+            return kind(text)
         except ValueError:
-            kind = "a whole number" if hint is int else "a number"
-            raise UsageError(f"{option} {text!r}: expected {kind}") from None
+            expected = "a whole number" if kind is int else "a number"
+            raise UsageError(f"{option} {text!r}: expected {expected}") from None
     return text
 
 
-def _metavar(hint: Any, kind: str) -> str:
-    choices = re.findall(r'"([^"]+)"', kind)
-    if choices:
-        return "|".join(choices)
-    if get_origin(hint) is Literal:
-        return "|".join(map(str, get_args(hint)))
-    return {int: "N", float: "X", bool: "true|false"}.get(hint, "VALUE")
+def _metavar(option: Option) -> str:
+    if option.choices:
+        return "|".join(option.choices)
+    kinds = {int: "N", float: "X", bool: "true|false"}
+    nouns = {"path": "FILE", "Samples": "SPEC", "sequence": "NAME,..."}
+    named = (noun for word, noun in nouns.items() if word in option.documented)
+    return kinds.get(option.kind) or next(named, "NAME")

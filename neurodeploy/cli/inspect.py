@@ -25,24 +25,22 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
     """Tell what is in a netlist or a deployment: populations, projections, sizes, provenance."""
     from neurodeploy import api
     from neurodeploy.errors import UsageError
-    from neurodeploy.ir.printer import print_netlist
-    from neurodeploy.render.deployment import deployment_json, render_deployment
+    from neurodeploy.render.deployment import render_deployment
     from neurodeploy.render.engine import describe_engine, render_engine
     from neurodeploy.render.netlist import render_network, summarize_network
     from neurodeploy.render.text import to_json
-    from neurodeploy.targets.base import Deployment
 
     if as_text and with_engine:
         raise UsageError("--engine is not part of --text; use one of them")
     thing = api.load(source)
-    deployment = thing if isinstance(thing, Deployment) else None
-    network = thing.network if isinstance(thing, Deployment) else thing
+    deployment = thing if isinstance(thing, api.Deployment) else None
+    network = thing.network if isinstance(thing, api.Deployment) else thing
     if as_text:
-        click.echo(print_netlist(network.netlist), nl=False)
+        click.echo(api.print_netlist(network.netlist), nl=False)
     elif as_json:
         summary = summarize_network(network)
         if deployment is not None:
-            summary["deployment"] = deployment_json(deployment)
+            summary["deployment"] = deployment.to_dict()
         if with_engine:
             summary["engine"] = describe_engine(network.netlist)
         click.echo(to_json(summary))

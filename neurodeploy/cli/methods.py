@@ -12,13 +12,13 @@ from neurodeploy.cli.options import json_option
 @json_option
 def methods(name: str | None, as_json: bool) -> None:
     """List the conversion methods; of NAME, its options."""
-    from neurodeploy.conversion.registry import METHODS
-    from neurodeploy.render.registered import list_methods, render_methods
+    from neurodeploy import api
+    from neurodeploy.render.registered import render_methods
     from neurodeploy.render.text import to_json
 
-    found = list_methods()
+    found = api.describe_methods()
     if name is not None:
-        METHODS.get(name)
+        api.METHODS.get(name)
         found = [m for m in found if m.name == name]
     if as_json:
         click.echo(to_json({"methods": {m.name: m.to_dict() for m in found}}))

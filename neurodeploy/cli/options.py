@@ -60,11 +60,11 @@ def expect_output(path: Path, suffix: str) -> None:
     UsageError
         If ``path`` does not end in ``suffix`` or its folder cannot be written.
     """
-    from neurodeploy.ir.files import expect_writable
+    from neurodeploy import api
 
     if path.suffix != suffix:
         raise UsageError(f"--output {path}: choose a name that ends in {suffix}")
-    expect_writable(path)
+    api.expect_writable(path)
 
 
 def seed_option(function: F) -> F:

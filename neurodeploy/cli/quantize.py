@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurodeploy.cli.fields import field_options, field_values
+from neurodeploy.cli.fields import field_options, field_values, stage_options
 from neurodeploy.cli.options import expect_output, json_option, output_option, with_options
 from neurodeploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from neurodeploy.ir.record import Progress
-    from neurodeploy.network import Network
+    from neurodeploy.api import Network
+    from neurodeploy.cli.progress import Bar
 
 DEFAULT_BITS = 8
 
 
-def pass_options() -> list[click.Option]:
-    """The fields of the pass, but those of the weights."""
-    from neurodeploy.quantization.integers import Quantization
+def quantization_options() -> list[click.Option]:
+    """What the stage takes but the widths, and the fields of the pass."""
+    from neurodeploy import api
 
-    return field_options({"quantize": Quantization}, leave_out=("weight_bits", "layer_bits"))
+    own = stage_options(api.quantize, leave_out=("net", "weight_bits", "layer_bits"))
+    leave_out = ("weight_bits", "layer_bits")
+    return [*own, *field_options({"quantize": api.Quantization}, leave_out)]
 
 
 def weight_widths(text: str) -> tuple[int | None, dict[str, int]]:
@@ -54,7 +56,7 @@ def weight_widths(text: str) -> tuple[int | None, dict[str, int]]:
     return common, layers
 
 
-def quantized(net: Network, text: str, data: str, progress: Progress | None) -> Network:
+def quantized(net: Network, text: str, data: str, progress: Bar) -> Network:
     """A network that was just converted, with ``--weight-bits`` as given.
 
     Widths below the default are rounded against the data at hand; there, it makes a difference.
@@ -78,23 +80,7 @@ def quantized(net: Network, text: str, data: str, progress: Progress | None) -> 
     help="Width of the weights, 2 to 8; layers that are not named get 8 (or BITS, in "
     "'BITS,LAYER=BITS,...').",
 )
-@click.option(
-    "--fit",
-    metavar="BOARD",
-    help="Widest widths, up to those given, with which every layer fits the board's crossbars.",
-)
-@click.option(
-    "--data",
-    metavar="SPEC",
-    help="Round weights against what arrives at them on its training split: few bits then cost "
-    "much less.",
-)
-@click.option(
-    "--calibration-samples",
-    type=int,
-    help="The first so many training samples of --data.  [default: 256, fewer for large networks]",
-)
-@with_options(pass_options)
+@with_options(quantization_options)
 @output_option(what="The integer netlist, a .ndn file.")
 @json_option
 @click.pass_context
@@ -103,38 +89,38 @@ def quantize(
     /,
     source: Path,
     weight_bits: str,
-    fit: str | None,
-    data: str | None,
-    calibration_samples: int | None,
     output: Path,
     as_json: bool,
-    **given: str | None,
+    **given: Any,
 ) -> None:
     """Quantize a converted netlist to integers, and tell what it cost layer by layer."""
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.cli.record import recorded
-    from neurodeploy.network import load_network
-    from neurodeploy.quantization.integers import Quantization
-    from neurodeploy.render.quantization import quantization_json, render_quantization
+    from neurodeploy.render.quantization import quantization_to_dict, render_quantization
     from neurodeploy.render.text import to_json
 
     expect_output(output, ".ndn")
     common, layers = weight_widths(weight_bits)
-    options = field_values(Quantization, given)
+    data = given["data"]
+    if given["calibration_samples"] is not None and data is None:
+        raise UsageError("--calibration-samples: of no data; give --data SPEC too")
+    own = api.options_of(api.quantize)
+    options = {name: value for name, value in given.items() if name in own}
+    fields = {name: text for name, text in given.items() if name not in own}
     if common is not None:
         options["weight_bits"] = common
-    if calibration_samples is not None:
-        if data is None:
-            raise UsageError("--calibration-samples: of no data; give --data SPEC too")
-        options["calibration_samples"] = calibration_samples
-    net = load_network(source)
+    net = api.load_network(source)
     with progress("round against data" if data else "quantize") as advance:
         network = api.quantize(
-            net, layer_bits=layers, fit=fit, data=data, progress=advance, **options
+            net,
+            layer_bits=layers,
+            progress=advance,
+            **options,
+            **field_values(api.Quantization, fields),
         )
     api.save(recorded(network, context), output)
     if as_json:
-        click.echo(to_json(quantization_json(network)))
+        click.echo(to_json(quantization_to_dict(network)))
     else:
         click.echo(render_quantization(network, output))

@@ -29,22 +29,16 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
     """Run a deployment on data: the answers, their accuracy, and the spikes of each population."""
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.ir.files import write_bytes_whole
     from neurodeploy.render.inference import inference_npz, render_inference
     from neurodeploy.render.text import to_json
-    from neurodeploy.targets.base import load_deployment
-    from neurodeploy.verification.inference import infer
 
     if output is not None:
         expect_output(output, ".npz")
-    deployment = load_deployment(folder)
-    stimulus, dataset = api.stimulus_for(deployment.network, data, samples)
-    with progress(deployment.target) as advance:
-        inference = infer(
-            deployment, stimulus, dataset.y, keep_spikes=output is not None, progress=advance
-        )
+    with progress("run") as advance:
+        record = None if output is not None else ()
+        inference = api.run(folder, data, samples, record=record, progress=advance)
     if output is not None:
-        write_bytes_whole(output, inference_npz(inference))
+        api.write_bytes_whole(output, inference_npz(inference))
     if as_json:
         click.echo(to_json(inference.to_dict()))
     else:

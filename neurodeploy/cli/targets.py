@@ -11,10 +11,11 @@ from neurodeploy.cli.options import json_option
 @json_option
 def targets(as_json: bool) -> None:
     """List the targets, whether they can run here, and their options."""
-    from neurodeploy.render.registered import list_targets, render_targets
+    from neurodeploy import api
+    from neurodeploy.render.registered import render_targets
     from neurodeploy.render.text import to_json
 
-    found = list_targets()
+    found = api.describe_targets()
     if as_json:
         click.echo(to_json({"targets": {t.name: t.to_dict() for t in found}}))
     else:

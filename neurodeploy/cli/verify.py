@@ -6,19 +6,22 @@ from pathlib import Path
 
 import click
 
-from neurodeploy.cli.options import data_option, json_option, samples_option
+from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.options import data_option, json_option, samples_option, with_options
 
 MISMATCH = 1
 
 
+def executor_options() -> list[click.Option]:
+    """What to compare with."""
+    from neurodeploy import api
+
+    return stage_options(api.verify, leave_out=("deployment", "data", "samples", "stage"))
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option(
-    "--against",
-    required=True,
-    metavar="NAME,...",
-    help="Executors to compare with: reference, engine, or targets.",
-)
+@with_options(executor_options)
 @data_option()
 @samples_option
 @json_option

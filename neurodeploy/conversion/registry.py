@@ -2,8 +2,96 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, make_dataclass
+from functools import cache
+from pkgutil import resolve_name
+from typing import Any, get_type_hints
+
 from neurodeploy.conversion.method import ConversionMethod
 from neurodeploy.registry import Entry, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A method that is another one with other defaults.
+
+    Parameters
+    ----------
+    base : str
+        Where the class of the other one is, ``module:attribute``.
+    summary, references : str
+    defaults : mapping of field to value
+    emits : str, optional
+        What its spikes carry, where that is not what those of the other one do.
+    """
+
+    base: str
+    summary: str
+    references: str
+    defaults: Mapping[str, Any]
+    emits: str | None = None
+
+
+PRESETS = {
+    "calibrated": Preset(
+        "neurodeploy.conversion.methods.rate:RateCoding",
+        "weights, thresholds, membranes and biases calibrated on real spikes (Li 2021)",
+        'Li et al. 2021, "A free lunch from ANN" (SNN calibration), arXiv 2106.06984, section 4.',
+        {
+            "membrane_correction": 1,
+            "threshold_search": True,
+            "weight_correction": True,
+        },
+    ),
+    "local-threshold": Preset(
+        "neurodeploy.conversion.methods.rate:RateCoding",
+        "thresholds that grow by what they clip (Bu 2024)",
+        'Bu et al. 2024, "Inference-scale complexity in ANN-SNN conversion", arXiv 2409.03368.',
+        {"normalization": "balance"},
+    ),
+    # A leaky ReLU of slope alpha fires +1 at theta and -1 at -theta / alpha, and takes off what was
+    # crossed: a negative spike stands for as much as a positive one, and takes 1 / alpha as much
+    # input.
+    "channel-norm": Preset(
+        "neurodeploy.conversion.methods.layerwise:LayerwiseMethod",
+        "channel-wise thresholds, imbalanced signed neurons for leaky ReLU (Kim 2020)",
+        'Kim et al. 2020, "Spiking-YOLO", doi 10.1609/aaai.v34i07.6787, equations 5 to 8.',
+        {"normalization": "percentile", "leaky": "imbalanced"},
+        emits="signed",
+    ),
+}
+"""Methods without a file of their own."""
+
+
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-"))
+
+
+@cache
+def _preset(name: str) -> type:
+    preset = PRESETS[name]
+    base = resolve_name(preset.base)
+    hints = get_type_hints(base)
+    emits = {} if preset.emits is None else {"emits": preset.emits}
+    text = f"{preset.summary}\n\nReferences\n----------\n{preset.references}\n"
+    return make_dataclass(
+        _class_name(name),
+        [(option, hints[option], value) for option, value in preset.defaults.items()],
+        bases=(base,),
+        namespace={"__doc__": text, "__module__": __name__, **emits},
+        frozen=True,
+        slots=True,
+    )
+
+
+def __getattr__(attribute: str) -> type:
+    """Make the class of a preset when it is first asked for (PEP 562)."""
+    for name in PRESETS:
+        if _class_name(name) == attribute:
+            return _preset(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
+
 
 METHODS: Registry[type[ConversionMethod]] = Registry(
     "method",
@@ -20,18 +108,10 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
             "neurodeploy.conversion.methods.augmented:Augmented",
             "AugMapping: a spike carries how often the threshold was crossed (Yu 2022)",
         ),
-        "calibrated": Entry(
-            "neurodeploy.conversion.methods.calibrated:Calibrated",
-            "weights, thresholds, membranes and biases calibrated on real spikes (Li 2021)",
-        ),
-        "local-threshold": Entry(
-            "neurodeploy.conversion.methods.local_threshold:LocalThreshold",
-            "thresholds that grow by what they clip (Bu 2024)",
-        ),
-        "channel-norm": Entry(
-            "neurodeploy.conversion.methods.channel_norm:ChannelNorm",
-            "channel-wise thresholds, imbalanced signed neurons for leaky ReLU (Kim 2020)",
-        ),
+        **{
+            name: Entry(f"{__name__}:{_class_name(name)}", preset.summary)
+            for name, preset in PRESETS.items()
+        },
         "ecc": Entry(
             "neurodeploy.conversion.methods.ecc:ExplicitCurrentControl",
             "explicit current control: shared scales on branches, half thresholds (Wu 2022)",

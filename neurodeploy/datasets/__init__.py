@@ -1,9 +1,17 @@
-"""Labelled samples in raw units, addressed by one line of text."""
+"""Labelled samples in raw units: arrays, data of torch, or files addressed by one line of text."""
 
 from __future__ import annotations
 
-from neurodeploy.datasets.loading import load_dataset
-from neurodeploy.datasets.samples import Normalization, Samples
+from neurodeploy.datasets.normalization import Normalization
+from neurodeploy.datasets.samples import Samples, SamplesLike, as_samples, load_dataset
 from neurodeploy.datasets.spec import DataSpec, parse_spec
 
-__all__ = ["DataSpec", "Normalization", "Samples", "load_dataset", "parse_spec"]
+__all__ = [
+    "DataSpec",
+    "Normalization",
+    "Samples",
+    "SamplesLike",
+    "as_samples",
+    "load_dataset",
+    "parse_spec",
+]

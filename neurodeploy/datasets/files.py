@@ -1,9 +1,8 @@
-"""The file formats of the usual image data sets, and .npz files; each read whole and checked."""
+"""The file formats of the usual image data sets; each read whole and checked."""
 
 from __future__ import annotations
 
 import gzip
-import zipfile
 import zlib
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import DataError, FileFormatError
-from neurodeploy.ir.arrays import AnyArray
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -149,83 +147,3 @@ def read_digits() -> tuple[Bytes, Bytes]:
         ) from error
     bunch = load_digits()
     return bunch.images.astype(np.uint8)[:, None], bunch.target.astype(np.uint8)
-
-
-def read_npz(
-    path: Path, value_range: tuple[float, float]
-) -> tuple[dict[str, npt.NDArray[np.float32]], npt.NDArray[np.int64] | None]:
-    """Read samples and, if it is there, ``y`` ``[N]`` from an .npz file; nothing is unpickled.
-
-    The samples are ``x`` float ``[N, *sample]``; without an ``x``, each array but ``y`` is an
-    input of a network that takes several.
-
-    Raises
-    ------
-    FileFormatError
-        For a file that is damaged or no .npz.
-    DataError
-        For arrays of the wrong type, shape or range, or with NaN or infinite values.
-    """
-    try:
-        # Opened here: np.load leaves a file that is not a zip archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            names = archive.files
-            wanted = ("x", "y") if "x" in names else names
-            arrays = {name: archive[name] for name in wanted if name in names}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise FileFormatError(f"{path}: truncated or not an .npz file ({error})") from error
-    except (ValueError, AttributeError, TypeError) as error:
-        raise FileFormatError(
-            f"{path}: not an .npz file of plain arrays (pickled objects are never loaded)"
-        ) from error
-    inputs = {name: values for name, values in arrays.items() if name != "y"}
-    if "x" not in inputs and (
-        len(inputs) < 2 or any(values.dtype.kind != "f" for values in inputs.values())
-    ):
-        raise DataError(
-            f"{path}: no array x, only {', '.join(names) or 'nothing'}; save x and y (or floats "
-            "for each input of a network with several)"
-        )
-    samples = {name: _checked_samples(path, name, v, value_range) for name, v in inputs.items()}
-    counts = {name: len(values) for name, values in samples.items()}
-    if len(set(counts.values())) != 1:
-        raise DataError(f"{path}: inputs differ in number of samples: {counts}")
-    n_samples = next(iter(counts.values()))
-    return samples, _checked_targets(path, arrays["y"], n_samples) if "y" in arrays else None
-
-
-def _checked_samples(
-    path: Path, name: str, x: AnyArray, value_range: tuple[float, float]
-) -> npt.NDArray[np.float32]:
-    low, high = value_range
-    if x.dtype.kind in "ui":
-        raise DataError(
-            f"{path}: {name} is {x.dtype}, floats are needed; save {name} / 255 (for images of 8 "
-            "bits) as float32"
-        )
-    if x.dtype.kind != "f":
-        raise DataError(f"{path}: {name} is {x.dtype}, float32 is needed")
-    if x.ndim < 2 or not x.size:
-        raise DataError(
-            f"{path}: {name} has shape {x.shape}, (N, channels, ...) with N >= 1 is needed"
-        )
-    finite = np.isfinite(x)
-    if not finite.all():
-        sample = int(np.argmin(finite.reshape(len(x), -1).all(axis=1)))
-        raise DataError(f"{path}: {name} holds NaN or infinite values, first in sample {sample}")
-    if x.min() < low or x.max() > high:
-        raise DataError(
-            f"{path}: {name} lies in [{x.min():g}, {x.max():g}], outside [{low:g}, {high:g}]; "
-            "rescale it or declare its range with #range=LOW,HIGH"
-        )
-    return x.astype(np.float32)
-
-
-def _checked_targets(path: Path, y: AnyArray, n_samples: int) -> npt.NDArray[np.int64]:
-    if y.dtype.kind not in "ui":
-        raise DataError(f"{path}: y is {y.dtype}, integer labels are needed")
-    if y.shape != (n_samples,):
-        raise DataError(f"{path}: y has shape {y.shape}, x asks for ({n_samples},)")
-    if y.min() < 0:
-        raise DataError(f"{path}: y holds label {y.min()}, labels start at 0")
-    return y.astype(np.int64)

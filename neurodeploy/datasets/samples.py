@@ -1,82 +1,91 @@
-"""What a loader returns: samples, labels, and how they are to be read."""
+"""Samples with their labels, and how they are to be read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.datasets.arrays import channels_first, checked_range, raw_values, read_arrays
+from neurodeploy.datasets.loading import read_spec
+from neurodeploy.datasets.normalization import Normalization, NormalizationLike, as_normalization
+from neurodeploy.datasets.values import checked_labels
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, frozen
 
+Split = Literal["train", "test"]
 
-@dataclass(frozen=True, slots=True)
-class Normalization:
-    """``(x - mean) / std`` per channel: what the source network expects, never applied here.
+if TYPE_CHECKING:
+    import torch
+    from torch.utils.data import DataLoader
+    from torch.utils.data import Dataset as TorchDataset
 
-    Parameters
-    ----------
-    mean, std : tuple of float
-        One value per channel, or one for all. In units of x.
-
-    Raises
-    ------
-    UsageError
-        For lengths that differ, values that are not finite, or a std that is not above 0.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if not self.mean or len(self.mean) != len(self.std):
-            raise UsageError(
-                f"normalization: {len(self.mean)} means and {len(self.std)} standard deviations; "
-                "give one of each per channel, as in 0.5,0.4,0.3/0.2,0.2,0.2"
-            )
-        if not all(np.isfinite([*self.mean, *self.std])) or min(self.std) <= 0:
-            raise UsageError(
-                f"normalization: means {self.mean} and standard deviations {self.std} must be "
-                "finite and the latter above 0"
-            )
+    SamplesLike: TypeAlias = (
+        "Samples | str | AnyArray | torch.Tensor | tuple[Any, Any] | Mapping[str, Any]"
+        " | TorchDataset[Any] | DataLoader[Any]"
+    )
+else:
+    SamplesLike = Any
 
 
-IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Channel statistics of ImageNet's training images in [0, 1], as torchvision's models use them."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Samples:
     """Samples in raw units, with their labels.
 
     Parameters
     ----------
-    spec : str
-        What the user wrote.
-    kind : str
-        ``digits``, ``mnist``, ``cifar10`` or ``npz``.
-    split : str or None
-        ``train`` or ``test``; None for files without splits.
+    x : array, tensor, mapping of input to array, (x, y), torch Dataset or DataLoader, or str
+        Samples ``[N, channels, ...]``, before the normalization of the source network. uint8 is
+        0 ... 255 and divided by 255; floats lie in [0, 1] unless ``range`` says otherwise. Data of
+        torch are read once, in their order. A text is ``KIND:PATH[@train|test]
+        [#first=N][#norm=imagenet|MEANS/STDS]`` with KIND ``digits`` (no path), ``mnist`` or
+        ``cifar10``, or ``FILE.npz[#range=LOW,HIGH]``.
+    y : array of integers ``[N]``, optional
+        Labels from 0 on.
+    layout : {"NCHW", "NHWC"}
+        ``NHWC``: the last axis holds the channels; it becomes the second.
+    norm : (mean, std) or "imagenet", optional
+        The normalization that the source network expects, for ``convert`` to fold. Numbers, or one
+        number per channel, in units of x.
+    range : (low, high), optional
+        Declared lowest and highest value; values are taken as they are, integers as well.
+    normalized : (mean, std) or "imagenet", optional
+        This normalization has been applied to x: the images of 8 bits before it are restored, and
+        it becomes ``norm``.
+    split : {"train", "test"}, optional
+        Which part of a data set it is. Calibration refuses ``test``.
+    name : str, optional
+        For messages and the provenance of a file.
+    levels : int, optional
+        x is a multiple of 1 / levels; found for images of 8 bits and digits.
+    indices : array of integers ``[N]``, optional
+        Place of each sample in its split; 0, 1, ... by default. Random encodings follow it.
+
+    Attributes
+    ----------
     x : array, float32, shape (N, *sample)
         Not normalized; within ``value_range``.
     y : array, int64, shape (N,), or None
-        Labels from 0 on.
     norm : Normalization or None
-        The input normalization of the source network, for ``convert`` to fold.
     value_range : (float, float)
-        Declared lowest and highest value.
     levels : int or None
-        x is a multiple of 1 / levels (255: images of 8 bits); None if it is not.
     indices : array, int64, shape (N,)
-        Position of each sample in its split.
     named : mapping of str to array, float32, shape (N, *sample)
         The inputs of samples that have several, the first of which is ``x``; empty otherwise.
+
+    Raises
+    ------
+    UsageError
+        For a wrong kind of argument, or options that contradict each other.
+    DataError, FileFormatError
+        For values, labels or files that cannot be used.
     """
 
-    spec: str
-    kind: str
+    name: str
     split: str | None
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int64] | None
@@ -84,34 +93,136 @@ class Samples:
     value_range: tuple[float, float]
     levels: int | None
     indices: npt.NDArray[np.int64]
-    named: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    named: Mapping[str, npt.NDArray[np.float32]]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "x", _read_only(self.x, np.float32))
-        object.__setattr__(self, "indices", _read_only(self.indices, np.int64))
-        if self.y is not None:
-            object.__setattr__(self, "y", _read_only(self.y, np.int64))
-        if self.named:
-            named = {name: _read_only(v, np.float32) for name, v in self.named.items()}
-            object.__setattr__(self, "named", named)
-            object.__setattr__(self, "x", next(iter(named.values())))
-            differing = {name: len(v) for name, v in named.items()}
-            if len(set(differing.values())) != 1:
-                raise DataError(f"{self.spec}: inputs differ in number of samples: {differing}")
-            if self.norm is not None:
-                raise DataError(
-                    f"{self.spec}: a normalization is for samples with one input; make it a part "
-                    "of the network"
+    def __init__(
+        self,
+        x: SamplesLike,
+        y: npt.ArrayLike | torch.Tensor | None = None,
+        *,
+        layout: Literal["NCHW", "NHWC"] = "NCHW",
+        norm: NormalizationLike | None = None,
+        range: tuple[float, float] | None = None,
+        normalized: NormalizationLike | None = None,
+        split: str | None = None,
+        name: str | None = None,
+        levels: int | None = None,
+        indices: npt.ArrayLike | None = None,
+    ) -> None:
+        if isinstance(x, str | Path):
+            options = [y, norm, range, normalized, levels, indices]
+            if layout != "NCHW" or any(option is not None for option in options):
+                raise UsageError(
+                    f"data {str(x)!r}: a text takes no option but split and name; write them into "
+                    "it, as #norm=MEANS/STDS or #range=LOW,HIGH"
                 )
+            self._load(str(x), split, name)
+            return
+        name = name or "samples"
+        if split not in (None, "train", "test"):
+            raise UsageError(f"{name}: split={split!r}; pass 'train', 'test' or None")
+        inputs, labels = read_arrays(name, x, y)
+        if layout not in ("NCHW", "NHWC"):
+            raise UsageError(f"{name}: layout={layout!r}; pass 'NCHW' or 'NHWC'")
+        if layout == "NHWC":
+            inputs = {key: channels_first(name, v) for key, v in inputs.items()}
+        fold = None if norm is None else as_normalization(norm, "norm")
+        if normalized is not None:
+            if fold is not None or range is not None:
+                raise UsageError(
+                    f"{name}: normalized=... says which normalization was applied and what range x "
+                    "has; leave norm and range out"
+                )
+            fold = as_normalization(normalized, "normalized")
+        values, found = raw_values(name, inputs, range, fold if normalized else None, levels)
+        several = isinstance(x, Mapping) or "" not in values
+        first = next(iter(values.values()))
+        self._fill(
+            name=name,
+            split=split,
+            x=first,
+            y=None if labels is None else checked_labels(f"{name}: y", labels, len(first)),
+            norm=fold,
+            value_range=checked_range(name, range),
+            levels=found,
+            indices=np.arange(len(first)) if indices is None else np.asarray(indices),
+            named=values if several else {},
+        )
+
+    def _load(
+        self, text: str, split: str | None, name: str | None, default: Split = "test"
+    ) -> None:
+        loaded = read_spec(text, split or default)
+        if split is not None and loaded.split is not None and loaded.split != split:
+            raise UsageError(f"data {text!r}: names the {loaded.split} split, split={split!r}")
+        self._fill(
+            name=name or text,
+            split=loaded.split or split,
+            x=loaded.x,
+            y=loaded.y,
+            norm=loaded.spec.norm,
+            value_range=loaded.value_range,
+            levels=loaded.levels,
+            indices=np.arange(len(loaded.x)),
+            named=loaded.named,
+        )
+
+    def _fill(self, **fields: Any) -> None:
+        named = {key: _read_only(v, np.float32) for key, v in fields["named"].items()}
+        fields["named"] = named
+        fields["x"] = next(iter(named.values())) if named else _read_only(fields["x"], np.float32)
+        fields["indices"] = _read_only(fields["indices"], np.int64)
+        if fields["y"] is not None:
+            fields["y"] = _read_only(fields["y"], np.int64)
+        for key, value in fields.items():
+            object.__setattr__(self, key, value)
+        differing = {key: len(v) for key, v in named.items()}
+        if len(set(differing.values())) > 1:
+            raise DataError(f"{self.name}: inputs differ in number of samples: {differing}")
+        if named and self.norm is not None:
+            raise DataError(
+                f"{self.name}: a normalization is for samples with one input; make it a part of "
+                "the network"
+            )
         counts = {len(self.x), len(self.indices), len(self.x if self.y is None else self.y)}
         if len(counts) != 1:
-            raise DataError(f"{self.spec}: samples, labels and indices differ in number: {counts}")
+            raise DataError(f"{self.name}: samples, labels and indices differ in number: {counts}")
         channels = self.x.shape[1] if self.x.ndim > 1 else 0
         if self.norm is not None and len(self.norm.mean) not in (1, channels):
             raise DataError(
-                f"{self.spec}: normalization of {len(self.norm.mean)} channels, the samples have "
+                f"{self.name}: normalization of {len(self.norm.mean)} channels, the samples have "
                 f"{channels}"
             )
+
+    def __repr__(self) -> str:
+        parts = [self.name, *([] if self.split is None else [self.split]), f"{len(self)} samples"]
+        for key, values in (self.named or {"": self.x}).items():
+            parts.append(f"{key} {values.shape[1:]}".strip())
+        if self.y is None:
+            parts.append("no labels")
+        return f"Samples({', '.join(parts)})"
+
+    def __getitem__(self, samples: slice) -> Samples:
+        """Return a slice of the samples, without a copy.
+
+        Raises
+        ------
+        UsageError
+            For anything but a slice.
+        """
+        if not isinstance(samples, slice):
+            raise UsageError(
+                f"{self.name}: [{samples!r}] is no slice; write samples[3:4], or "
+                "samples.subset([3, 7])"
+            )
+        return self._taken(samples)
+
+    def parts(self, n: int) -> Iterator[Samples]:
+        """Yield the samples ``n`` at a time, in their order."""
+        for first in range(0, len(self), n):
+            yield self[first : first + n]
+
+    __iter__ = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -140,7 +251,7 @@ class Samples:
         if len(own) == len(names) and set(own) == {f"x{i}" for i in range(len(own))}:
             return {name: self.named[f"x{i}"] for i, name in enumerate(names)}
         raise DataError(
-            f"{self.spec}: holds {', '.join(own) or 'x'}, the network takes {', '.join(names)}; "
+            f"{self.name}: holds {', '.join(own) or 'x'}, the network takes {', '.join(names)}; "
             + (
                 "save one array x"
                 if len(names) == 1
@@ -157,7 +268,7 @@ class Samples:
             If there are fewer, or ``n`` is below 1.
         """
         if not 1 <= n <= len(self):
-            raise DataError(f"{self.spec}: the first {n} of {len(self)} samples were asked for")
+            raise DataError(f"{self.name}: the first {n} of {len(self)} samples were asked for")
         return self.subset(range(n))
 
     def subset(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Samples:
@@ -170,19 +281,64 @@ class Samples:
         """
         chosen = np.asarray(indices, dtype=np.int64)
         if chosen.ndim != 1 or (chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self)):
-            raise DataError(f"{self.spec}: positions must lie in 0 ... {len(self) - 1}")
-        return replace(
-            self,
+            raise DataError(f"{self.name}: positions must lie in 0 ... {len(self) - 1}")
+        return self._taken(chosen)
+
+    def _taken(self, chosen: slice | npt.NDArray[np.int64]) -> Samples:
+        taken = object.__new__(Samples)
+        taken._fill(
+            name=self.name,
+            split=self.split,
             x=self.x[chosen],
             y=None if self.y is None else self.y[chosen],
+            norm=self.norm,
+            value_range=self.value_range,
+            levels=self.levels,
             indices=self.indices[chosen],
             named={name: values[chosen] for name, values in self.named.items()},
         )
+        return taken
+
+
+def as_samples(data: SamplesLike, split: Split) -> Samples:
+    """Return data of any kind that :class:`Samples` takes as Samples.
+
+    Parameters
+    ----------
+    data : Samples or whatever its constructor takes
+    split : {"train", "test"}
+        For a text that names none: calibration reads the one, evaluation the other.
+
+    Raises
+    ------
+    UsageError, DataError, FileFormatError
+        As of :class:`Samples`.
+    """
+    if isinstance(data, Samples):
+        return data
+    if isinstance(data, str | Path):
+        loaded = object.__new__(Samples)
+        loaded._load(str(data), None, None, split)
+        return loaded
+    return Samples(data)
+
+
+def load_dataset(text: str, default_split: Split = "test") -> Samples:
+    """Load the samples that a text names; see :class:`Samples`.
+
+    Raises
+    ------
+    UsageError, DataError, FileFormatError
+        As of :class:`Samples`.
+    """
+    return as_samples(text, default_split)
 
 
 def _read_only(values: AnyArray, dtype: npt.DTypeLike) -> AnyArray:
     # An array that nobody can write to is kept: a training set is hundreds of megabytes.
-    owned = values.base is None and not values.flags.writeable
-    if owned and values.dtype == dtype and values.flags.c_contiguous:
+    owner: Any = values
+    while isinstance(owner, np.ndarray) and not owner.flags.writeable:
+        owner = owner.base
+    if owner is None and values.dtype == dtype and values.flags.c_contiguous:
         return values
     return frozen(values, dtype)

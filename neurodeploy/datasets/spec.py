@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurodeploy.datasets.samples import IMAGENET, Normalization
+from neurodeploy.datasets.normalization import IMAGENET, Normalization
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 
 KINDS = ("cifar10", "digits", "mnist", "npz")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,21 +20,22 @@ from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
 from neurodeploy.diagnosis.split import Version, split
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.execution import make_engine
+from neurodeploy.execution.batches import EncodedInput, run_batched
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.network import Network
+from neurodeploy.notebook import Shown
 from neurodeploy.verification.accuracy import (
-    EncodedInput,
     Evaluation,
     evaluate_network,
-    evaluation_json,
+    evaluations_to_dict,
 )
 
-VALUES_AT_ONCE = 2**24
-"""Neurons times samples of one batch."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class OutputDiagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Shown):
     """Layer by layer, what a converted network makes of its source network.
 
     Parameters
@@ -87,6 +88,26 @@ class Diagnosis:
     outputs: tuple[OutputDiagnosis, ...]
     evaluations: tuple[Evaluation, ...]
 
+    def __repr__(self) -> str:
+        n = self.samples
+        worst = "" if self.worst_layer is None else f", loses most in {self.worst_layer}"
+        return (
+            f"Diagnosis({n} sample{'s' * (n != 1)}, T = {self.timesteps}: "
+            f"{len(self.layers)} layers{worst})"
+        )
+
+    def plot(self) -> Figure:
+        """Errors by layer and cause, correlations, and accuracy by time step.
+
+        Raises
+        ------
+        TargetUnavailableError
+            If matplotlib is not installed.
+        """
+        import neurodeploy as nd
+
+        return nd.plot(self)
+
     @property
     def evaluation(self) -> Evaluation:
         """Of the network that is diagnosed."""
@@ -104,7 +125,7 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        curves = evaluation_json(self.evaluations)
+        curves = evaluations_to_dict(self.evaluations)
         return {
             "samples": self.samples,
             "timesteps": self.timesteps,
@@ -156,12 +177,8 @@ def diagnose_network(
     given = by_population(graph, x)
     samples = min(len(values) for values in given.values())
     walk = _Walk(graph, real, integer, samples)
-    width = max(1, VALUES_AT_ONCE // sum(p.size for p in real.populations))
-    for first in range(0, samples, width):
-        part = slice(first, first + width)
-        walk.add({n: v[part] for n, v in given.items()}, {n: v[part] for n, v in stimulus.items()})
-        if progress is not None:
-            progress(min(first + width, samples), samples)
+    for batch in run_batched(stimulus, _bytes_per_sample(real), progress=progress):
+        walk.add({n: v[batch.samples] for n, v in given.items()}, batch.stimulus)
     layers = tuple(totals.result() for totals in walk.totals.values())
     evaluation = evaluate_network(net, stimulus, x, labels)
     # Unsigned counts leave out what is negative, on purpose: the winner is what they are for.
@@ -203,6 +220,13 @@ def activation_graph(net: Network) -> ActivationGraph:
     known = {f.name for f in dataclasses.fields(method)}
     options = {key: value for key, value in settings.items() if key in known}
     return lower(net.analog, method(**options).lowering)
+
+
+def _bytes_per_sample(netlist: RealNetlist) -> int:
+    """Of what enters, and of sums and activations of all populations."""
+    steps = (1 if p.is_current_input else netlist.timesteps for p in netlist.inputs)
+    entering = sum(n * p.size for n, p in zip(steps, netlist.inputs, strict=True))
+    return 8 * (entering + 2 * sum(p.size for p in netlist.populations))
 
 
 def _netlists(net: Network) -> tuple[RealNetlist, IntegerNetlist | None]:

@@ -1,4 +1,6 @@
-"""Placement by what a run did: its packets, and how busy it kept every core.
+"""The search for a placement: what was asked for, the cuts compared, and the one chosen.
+
+Placements are compared by what a run did: its packets, and how busy it kept every core.
 
 The time of a candidate is that of its mean step, summed over the run: of the busiest core as in
 :mod:`neurodeploy.hardware.price.timing`, with the barrier, or of the busiest link
@@ -11,12 +13,13 @@ or made again for more cores where that takes no more than seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from neurodeploy.errors import CapacityError
+from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.demand import is_listed, on_chip
@@ -32,10 +35,12 @@ from neurodeploy.hardware.place.placement import (
     objective_named,
     place,
 )
+from neurodeploy.hardware.place.placement_file import load_placement, save_placement
 from neurodeploy.hardware.price.activity import Activity
 from neurodeploy.hardware.price.counted_cut import CountedCut
 from neurodeploy.hardware.price.traffic import Traffic, count_traffic
 from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.files import expect_writable
 from neurodeploy.ir.netlist import IntegerNetlist
 
 _SECONDS, _LEAST_SECONDS = 24.0, 1.0
@@ -48,6 +53,84 @@ _HOT = 0.7
 _GROWTH = 1.5
 _MOST_SYNAPSES = 300_000
 """Of a population whose graph is cut for every number of cores: a second or two each."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRequest:
+    """How the cores of a priced network are to be placed.
+
+    Parameters
+    ----------
+    objective : str
+        One of :data:`neurodeploy.hardware.place.placement.OBJECTIVES`.
+    source, target : Path or None
+        Placement files to read and to write.
+    """
+
+    objective: str
+    source: Path | None
+    target: Path | None
+
+    @classmethod
+    def checked(
+        cls,
+        boards: Sequence[Board],
+        objective: str | None,
+        source: str | Path | None,
+        target: str | Path | None,
+    ) -> PlacementRequest:
+        """The request, if it makes sense for the boards.
+
+        Raises
+        ------
+        UsageError
+        """
+        given = {"objective": objective, "placement": source, "save_placement": target}
+        named = [name for name, value in given.items() if value is not None]
+        if named and all(board.kind == "crossbar" for board in boards):
+            raise UsageError(
+                f"board {boards[0].name}: {', '.join(named)}: the cores of crossbar boards are "
+                "placed by 'neurodeploy compile'; leave it out"
+            )
+        if len(boards) > 1 and (source is not None or target is not None):
+            raise UsageError(
+                f"{len(boards)} boards and a placement file, which is for one; name one board"
+            )
+        if source is not None and objective is not None:
+            raise UsageError("a placement file leaves nothing to choose; leave the objective out")
+        if objective is not None:
+            objective_named(objective)
+        if target is not None:
+            expect_writable(Path(target))
+        return cls(
+            objective or "energy",
+            None if source is None else Path(source),
+            None if target is None else Path(target),
+        )
+
+    def start(self, netlist: IntegerNetlist, board: Board) -> CoreMap:
+        """The mapping to count a run on: that of the file, or one in row-column order."""
+        if self.source is not None:
+            return load_placement(self.source, netlist, board)
+        return partition(netlist, board)
+
+    def finish(
+        self,
+        traffic: Traffic,
+        mapping: CoreMap,
+        netlist: IntegerNetlist,
+        activity: Activity,
+        measure: Callable[[CoreMap], Traffic],
+    ) -> tuple[Traffic, Placement]:
+        """Place the cores by what the run did, count its events there, and write the file."""
+        if self.source is not None:
+            placement = as_placed(mapping, netlist, activity)
+        else:
+            placement = place_by_activity(mapping, netlist, activity, self.objective)
+            traffic = placed_traffic(traffic, mapping, placement, netlist, activity, measure)
+        if self.target is not None:
+            save_placement(placement.mapping, self.target)
+        return traffic, placement
 
 
 def place_by_activity(

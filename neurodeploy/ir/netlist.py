@@ -62,7 +62,6 @@ class Output:
         return self.decode != "counts"
 
 
-PopulationModel = TypeVar("PopulationModel")
 P = TypeVar("P", bound=Projection)
 
 
@@ -137,7 +136,7 @@ class Netlist(Generic[P]):
             pre, post = self.by_name[projection.pre], self.by_name[projection.post]
             if isinstance(post.model, Input):
                 raise NetlistError(f"{projection.label}: an input receives no projections")
-            if isinstance(pre.model, Neuron) and not pre.model.fires:
+            if pre.is_integrator:
                 raise NetlistError(f"{projection.label}: {pre.name!r} has no threshold: no spikes")
             if projection.connectivity.pre_shape != pre.shape:
                 raise NetlistError(
@@ -162,13 +161,12 @@ class Netlist(Generic[P]):
                 raise NetlistError(f"output {output.population!r}: decode {output.decode!r}")
             if not math.isfinite(output.offset):
                 raise NetlistError(f"output {output.population!r}: offset {output.offset}")
-            fires = not isinstance(population.model, Neuron) or population.model.fires
-            if output.reads_membrane and fires:
+            if output.reads_membrane and not population.is_integrator:
                 raise NetlistError(
                     f"output {output.population!r}: {output.decode} decoding needs an integrator "
                     "(a population without threshold)"
                 )
-            if output.decode == "counts" and not fires:
+            if output.decode == "counts" and population.is_integrator:
                 raise NetlistError(f"output {output.population!r}: counts need a threshold")
 
     def _verify_pools(self) -> None:
@@ -177,21 +175,12 @@ class Netlist(Generic[P]):
                 continue
             for projection in self.incoming[population.name]:
                 pre = self.by_name[projection.pre]
-                negative = self.emits_negative(pre) or (projection.connectivity.weight < 0).any()
+                negative = pre.emits_negative or (projection.connectivity.weight < 0).any()
                 if negative and not population.model.signed:
                     raise NetlistError(
                         f"{projection.label}: unsigned max-pooling needs unsigned input and "
                         "weights >= 0; declare it signed"
                     )
-
-    @staticmethod
-    def emits_negative(population: Population) -> bool:
-        """Whether the population can emit negative values."""
-        if isinstance(population.model, Input):
-            return population.model.low < 0
-        if isinstance(population.model, MaxPool):
-            return population.model.signed
-        return isinstance(population.model, Neuron) and population.model.signed
 
     @cached_property
     def by_name(self) -> Mapping[str, Population]:

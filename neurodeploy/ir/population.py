@@ -120,6 +120,18 @@ class Population:
         return isinstance(self.model, Input) and self.model.kind == "current"
 
     @property
+    def is_integrator(self) -> bool:
+        """Whether it is made of neurons that never fire: it is read by its membrane."""
+        return isinstance(self.model, Neuron) and not self.model.fires
+
+    @property
+    def emits_negative(self) -> bool:
+        """Whether it can emit negative values."""
+        if isinstance(self.model, Input):
+            return self.model.low < 0
+        return self.model.signed
+
+    @property
     def lag(self) -> int:
         """Steps at the beginning of the window in which nothing can be emitted."""
         return self.model.lag if isinstance(self.model, Neuron) else 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import numpy as np
 
-from neurodeploy.errors import DataError
+from neurodeploy.errors import DataError, UnknownNameError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
@@ -41,6 +42,20 @@ class RunRecord:
     spikes: Mapping[str, AnyArray]
     membranes: Mapping[str, AnyArray]
     latency: Mapping[str, int] = field(default_factory=dict)
+
+
+def expect_populations(netlist: IntegerNetlist | RealNetlist, names: Collection[str]) -> None:
+    """Raise UnknownNameError for a name that no population has."""
+    unknown = sorted(set(names) - set(netlist.by_name))
+    if unknown:
+        raise UnknownNameError("population", unknown[0], netlist.by_name)
+
+
+def is_stimulus(data: object) -> TypeGuard[Stimulus]:
+    """Whether these are integers by input, as executors take them, rather than data to encode."""
+    return isinstance(data, Mapping) and all(
+        np.asarray(values).dtype.kind in "iub" for values in data.values()
+    )
 
 
 def checked_stimulus(

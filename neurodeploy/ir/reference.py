@@ -11,7 +11,6 @@ from collections.abc import Collection
 
 import numpy as np
 
-from neurodeploy.errors import UnknownNameError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.bounds import prove_bounds, require_proved
 from neurodeploy.ir.fixed_point import trunc0_decay
@@ -23,7 +22,13 @@ from neurodeploy.ir.netlist import (
     RealNetlist,
 )
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.ir.record import (
+    Progress,
+    RunRecord,
+    Stimulus,
+    checked_stimulus,
+    expect_populations,
+)
 
 
 class _PopulationState:
@@ -181,7 +186,7 @@ def run_reference(
         If a population to record does not exist.
     """
     T = netlist.window(timesteps)
-    _expect_populations(netlist, (*(record or ()), *membranes))
+    expect_populations(netlist, (*(record or ()), *membranes))
     values, batch = checked_stimulus(netlist, stimulus, T)
     if isinstance(netlist, IntegerNetlist):
         require_proved(prove_bounds(netlist, T))
@@ -221,12 +226,6 @@ def run_reference(
             progress(step + 1, n_steps)
     kept = spikes if record is None else {n: spikes[n] for n in record}
     return RunRecord(T, kept, traces)
-
-
-def _expect_populations(netlist: IntegerNetlist | RealNetlist, names: Collection[str]) -> None:
-    unknown = sorted(set(names) - set(netlist.by_name))
-    if unknown:
-        raise UnknownNameError("population", unknown[0], netlist.by_name)
 
 
 def _emitted_dtype(population: Population, netlist: IntegerNetlist | RealNetlist) -> type:

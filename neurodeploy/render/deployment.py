@@ -14,22 +14,13 @@ from neurodeploy.render.text import render_table
 from neurodeploy.targets.base import RESTATED, Deployment, Violation
 
 
-def deployment_json(deployment: Deployment) -> dict[str, Any]:
-    """Target, board, options, latency and utilization."""
-    return {
-        "target": deployment.target,
-        "network": deployment.netlist.name,
-        "timesteps": deployment.netlist.timesteps,
-        "board": None if deployment.board is None else deployment.board.name,
-        "options": deployment.options,
-        "latency": dict(deployment.latency),
-        "restated": deployment.restated,
-        "utilization": deployment.utilization(),
-    }
-
-
 def render_deployment(deployment: Deployment) -> str:
     """Target, board, options, and what is used."""
+    return "\n\n".join(deployment_parts(deployment))
+
+
+def deployment_parts(deployment: Deployment) -> list[str]:
+    """The tables of :func:`render_deployment` and what stands above them."""
     board = "" if deployment.board is None else f" on board {deployment.board.name}"
     options = ", ".join(f"{k}={json.dumps(v)}" for k, v in deployment.options.items())
     lines = [f"{deployment.netlist.name}: deployment for target {deployment.target}{board}"]
@@ -42,10 +33,10 @@ def render_deployment(deployment: Deployment) -> str:
         )
     if any(deployment.latency.values()):
         lines.append("latency: " + ", ".join(f"{k} +{v}" for k, v in deployment.latency.items()))
-    return "\n".join(lines) + "\n\n" + utilization_text(deployment.utilization())
+    return ["\n".join(lines), *utilization_parts(deployment.utilization())]
 
 
-def utilization_text(used: Mapping[str, Any]) -> str:
+def utilization_parts(used: Mapping[str, Any]) -> list[str]:
     """Single figures as ``name: value``, rows of figures as tables."""
     figures = [
         f"{key.replace('_', ' ')}: {_figure(value)}"
@@ -55,7 +46,7 @@ def utilization_text(used: Mapping[str, Any]) -> str:
     tables = [
         table for key, value in used.items() if _is_table(value) for table in _tables(key, value)
     ]
-    return "\n\n".join(["\n".join(figures), *tables] if figures else tables)
+    return ["\n".join(figures), *tables] if figures else tables
 
 
 def _figure(value: Any) -> str:
@@ -142,20 +133,13 @@ def render_violations(violations: Sequence[Violation]) -> str:
     return render_table(("where", "what", "used", "limit", "remedy"), rows)
 
 
-def violations_json(target: str, network: str, violations: Sequence[Violation]) -> dict[str, Any]:
+def violations_to_dict(
+    target: str, network: str, violations: Sequence[Violation]
+) -> dict[str, Any]:
     """What ``compile --check`` found."""
     return {
         "network": network,
         "target": target,
         "fits": not violations,
-        "violations": [
-            {
-                "where": v.where,
-                "resource": v.resource,
-                "used": v.used,
-                "limit": v.limit,
-                "remedy": v.remedy,
-            }
-            for v in violations
-        ],
+        "violations": [v.to_dict() for v in violations],
     }

@@ -22,6 +22,11 @@ COLUMNS = (
 
 def render_diagnosis(diagnosis: Diagnosis) -> str:
     """Layers with their errors by cause, what to change, and the accuracy by T."""
+    return "\n\n".join(diagnosis_parts(diagnosis))
+
+
+def diagnosis_parts(diagnosis: Diagnosis) -> list[str]:
+    """The tables of :func:`render_diagnosis` and what stands around them."""
     n, evaluation = diagnosis.samples, diagnosis.evaluation
     head = f"{n} sample{'s' * (n != 1)}, T = {diagnosis.timesteps}"
     if evaluation.source_accuracy is not None:
@@ -44,7 +49,7 @@ def render_diagnosis(diagnosis: Diagnosis) -> str:
         parts.append(render_table(("output", "RMSE", "correlation", "in the units of"), rows))
         if len(diagnosis.evaluations) > 1:
             parts.append(_output_curve(diagnosis))
-    return "\n\n".join(parts)
+    return parts
 
 
 def _row(layer: LayerDiagnosis) -> tuple[object, ...]:

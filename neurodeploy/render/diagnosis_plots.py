@@ -11,8 +11,8 @@ import numpy as np
 from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.diagnosis.layer import LayerDiagnosis
 from neurodeploy.diagnosis.split import CAUSES
-from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.ir.files import directory_whole
+from neurodeploy.render.figures import expect_matplotlib, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,22 +21,6 @@ if TYPE_CHECKING:
 SUMMARY = "summary.png"
 COLOURS = dict(zip(CAUSES, ("#4477aa", "#66ccee", "#bbbbbb", "#ee6677", "#ccbb44"), strict=True))
 BINS = 60
-
-
-def expect_matplotlib() -> None:
-    """Refuse to plot before any work.
-
-    Raises
-    ------
-    TargetUnavailableError
-        If matplotlib is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise TargetUnavailableError(
-            "plots need matplotlib, which is not installed; pip install 'neurodeploy[report]'"
-        ) from error
 
 
 def write_plots(diagnosis: Diagnosis, folder: Path) -> list[str]:
@@ -69,23 +53,13 @@ def write_plots(diagnosis: Diagnosis, folder: Path) -> list[str]:
                 new / name, dpi=100, metadata={"Software": None}
             )
             written.append(name)
-        _summary_figure(diagnosis).savefig(new / SUMMARY, dpi=100, metadata={"Software": None})
+        summary_figure(diagnosis).savefig(new / SUMMARY, dpi=100, metadata={"Software": None})
         written.append(SUMMARY)
     return written
 
 
-def _figure(width: float, height: float) -> Figure:
-    # Not pyplot: it keeps global state, and looks for a display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _layer_figure(layer: LayerDiagnosis, diagnosis: Diagnosis) -> Figure:
-    figure = _figure(13, 4)
+    figure = new_figure(13, 4)
     scatter, histogram, bars = figure.subplots(1, 3)
     correlation = "-" if layer.correlation is None else f"{layer.correlation:.4f}"
     figure.suptitle(f"{layer.name}: T = {diagnosis.timesteps}, correlation {correlation}")
@@ -118,9 +92,10 @@ def _histogram(axes: Axes, layer: LayerDiagnosis) -> None:
     axes.legend()
 
 
-def _summary_figure(diagnosis: Diagnosis) -> Figure:
+def summary_figure(diagnosis: Diagnosis) -> Figure:
+    """Errors by layer and cause, correlations, and accuracy by time step."""
     names = [layer.name for layer in diagnosis.layers]
-    figure = _figure(max(9.0, 0.5 * len(names) + 4), 9)
+    figure = new_figure(max(9.0, 0.5 * len(names) + 4), 9)
     errors, correlation, curve = figure.subplots(3, 1)
     places = np.arange(len(names))
     width = 0.8 / len(CAUSES)

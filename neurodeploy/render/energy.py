@@ -116,24 +116,38 @@ def _unknown(report: EnergyReport) -> str:
 
 def render_comparison(comparison: EnergyComparison) -> str:
     """One line per board, per inference."""
+    return "\n\n".join(comparison_parts(comparison))
+
+
+def comparison_parts(comparison: EnergyComparison) -> list[str]:
+    """The table of :func:`render_comparison` and what stands above it."""
     first = next(iter(comparison.reports.values()))
     samples = f"{first.samples} sample{'s' * (first.samples != 1)}"
     headings = ("board", "cores", "chips", "time", "static", "dynamic", "total", "note")
-    return f"{first.network}, per inference, mean of {samples}\n\n" + render_table(
-        headings, board_rows(comparison)
-    )
+    return [
+        f"{first.network}, per inference, mean of {samples}",
+        render_table(headings, board_rows(comparison)),
+    ]
 
 
 def render_energy(report: EnergyReport) -> str:
     """The whole report."""
+    return "\n\n".join([*energy_parts(report), *_details(report)])
+
+
+def energy_parts(report: EnergyReport) -> list[str]:
+    """The headline figures and the events of a report."""
     samples = f"{report.samples} sample{'s' * (report.samples != 1)}"
-    parts = [
+    events = render_table(("event", "per inference", "energy"), event_rows(report))
+    return [
         f"{report.network} on {report.board}, mean of {samples}" + _error(report),
         render_table(("quantity", "per inference"), summary_rows(report)),
-        render_table(("event", "per inference", "energy"), event_rows(report)) + _host(report),
-        *mapping_parts(report),
-        _cores(report),
+        events + _host(report) if _host(report) else events,
     ]
+
+
+def _details(report: EnergyReport) -> list[str]:
+    parts = [*mapping_parts(report), _cores(report)]
     if report.cross_validation is not None:
         headings = ("layer", "spikes", "real-valued", "difference", "per neuron", "synops", "real")
         parts.append(render_table(headings, comparison_rows(report)))
@@ -150,7 +164,7 @@ def render_energy(report: EnergyReport) -> str:
         parts.append("unknown for this board: " + ", ".join(report.unknown))
     if report.assumptions:
         parts.append("\n".join(["assumptions:", *(f"  {note}" for note in report.assumptions)]))
-    return "\n\n".join(parts)
+    return parts
 
 
 def _error(report: EnergyReport) -> str:

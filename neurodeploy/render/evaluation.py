@@ -16,6 +16,11 @@ def shown_prefixes(timesteps: int) -> list[int]:
 
 def render_evaluations(evaluations: Sequence[Evaluation]) -> str:
     """Accuracy by T, of every prefix of the longest run, and correlation by layer."""
+    return "\n\n".join(evaluation_parts(evaluations))
+
+
+def evaluation_parts(evaluations: Sequence[Evaluation]) -> list[str]:
+    """The tables of :func:`render_evaluations` and what stands above them."""
     last = max(evaluations, key=lambda e: e.timesteps)
     n = last.samples
     head = f"{n} sample{'s' * (n != 1)}"
@@ -55,7 +60,7 @@ def render_evaluations(evaluations: Sequence[Evaluation]) -> str:
             *(f"T = {e.timesteps}" for e in evaluations),
         )
         parts.append(render_table(columns, rows_))
-    return "\n\n".join(parts)
+    return parts
 
 
 def _share(value: float | None) -> str | None:

@@ -8,44 +8,46 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.render.text import percent, render_table
-from neurodeploy.verification.inference import Inference
+from neurodeploy.verification.inference import Run
 
 
-def render_inference(inference: Inference) -> str:
+def render_inference(run: Run) -> str:
     """Accuracy and activity."""
-    n = inference.samples
+    return "\n\n".join(inference_parts(run))
+
+
+def inference_parts(run: Run) -> list[str]:
+    """The table of :func:`render_inference` and what stands above it."""
+    n = run.samples
     rows = [
         (
             name,
             count,
             f"{count / n:.1f}",
-            percent(count / inference.neuron_steps[name]),
+            percent(count / run.neuron_steps[name]),
         )
-        for name, count in inference.spikes.items()
+        for name, count in run.spike_counts.items()
     ]
-    lines = [
-        f"{inference.network} on {inference.target}: {n} sample{'s' * (n != 1)}, "
-        f"T = {inference.timesteps}"
-    ]
-    if inference.accuracy is not None:
-        lines.append(f"accuracy: {percent(inference.accuracy)}")
-    if inference.tie_share:
-        lines.append(f"undecided (more than one largest output): {percent(inference.tie_share)}")
-    lines.append(f"spikes per inference: {inference.spikes_per_inference:.1f}")
+    lines = [f"{run.network} on {run.target}: {n} sample{'s' * (n != 1)}, T = {run.timesteps}"]
+    if run.accuracy is not None:
+        lines.append(f"accuracy: {percent(run.accuracy)}")
+    if run.tie_share:
+        lines.append(f"undecided (more than one largest output): {percent(run.tie_share)}")
+    lines.append(f"spikes per inference: {run.spikes_per_inference:.1f}")
     headings = ("population", "spikes", "per inference", "of neuron-steps")
-    return "\n".join(lines) + "\n\n" + render_table(headings, rows)
+    return ["\n".join(lines), render_table(headings, rows)]
 
 
-def inference_npz(inference: Inference) -> bytes:
+def inference_npz(run: Run) -> bytes:
     """Outputs, classes, labels and spikes as the bytes of an .npz file."""
     arrays: dict[str, AnyArray] = {}
-    single = len(inference.outputs) == 1
-    for name, values in inference.outputs.items():
+    single = len(run.outputs) == 1
+    for name, values in run.outputs.items():
         arrays["outputs" if single else f"outputs.{name}"] = values
-        arrays["classes" if single else f"classes.{name}"] = inference.classes[name]
-    if inference.labels is not None:
-        arrays["labels"] = np.asarray(inference.labels)
-    arrays |= {f"spikes.{name}": values for name, values in inference.rasters.items()}
+        arrays["classes" if single else f"classes.{name}"] = run.decided[name].labels
+    if run.labels is not None:
+        arrays["labels"] = np.asarray(run.labels)
+    arrays |= {f"spikes.{name}": values for name, values in run.spikes.items()}
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # keys are no keywords of it
     return stream.getvalue()

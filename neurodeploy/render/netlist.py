@@ -35,7 +35,7 @@ def model_text(population: Population) -> str:
         return f"{model.kind} {model.low}..{model.high}"
     if isinstance(model, MaxPool):
         return f"max-pool {shape_text(model.window.kernel)}"
-    if isinstance(model, Neuron) and not model.fires:
+    if population.is_integrator:
         return "integrator"
     return "signed neurons" if isinstance(model, Neuron) and model.signed else "neurons"
 

@@ -11,7 +11,7 @@ from neurodeploy.render.netlist import headline
 from neurodeploy.render.text import render_table
 
 
-def quantization_json(network: Network) -> dict[str, Any]:
+def quantization_to_dict(network: Network) -> dict[str, Any]:
     """Options and report of a quantized netlist, as JSON values."""
     return {"name": network.netlist.name, **network.provenance["quantization"]}
 

@@ -7,6 +7,23 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+
+class Table(str):
+    """A table as text, which also knows its cells for pages and notebooks.
+
+    Attributes
+    ----------
+    columns : tuple of str
+    cells : tuple of tuple of str
+    numeric : tuple of bool
+        The columns that hold numbers alone.
+    """
+
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    numeric: tuple[bool, ...]
+
+
 _NUMBER = re.compile(r"[+-]?\d[\d,.]*(e[+-]?\d+)?( ?[%\w]{1,3})?$")
 
 
@@ -21,7 +38,7 @@ def to_json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, allow_nan=False)
 
 
-def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """Align cells in columns two spaces apart; None shows as ``-``.
 
     Parameters
@@ -48,7 +65,10 @@ def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> st
             for text, width, right in zip(row, widths, numeric, strict=True)
         )
         lines.append("  ".join(aligned).rstrip())
-    return "\n".join(lines)
+    table = Table("\n".join(lines))
+    table.columns, table.numeric = tuple(columns), tuple(numeric)
+    table.cells = tuple(map(tuple, cells))
+    return table
 
 
 def percent(share: float) -> str:

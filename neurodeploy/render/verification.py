@@ -47,7 +47,7 @@ def verdict(result: Verification) -> str:
     return f"NOT verified: nothing was compared in {', '.join(empty) or 'any population'}"
 
 
-def deviation_text(deviation: Deviation) -> str:
+def deviation_parts(deviation: Deviation) -> list[str]:
     """The netlist that a deployment states beside the one that was given."""
     rows = [
         (
@@ -77,11 +77,16 @@ def deviation_text(deviation: Deviation) -> str:
                 f"{percent(deviation.accuracy_given)} of the given"
             )
         lines.append(line)
-    return "\n\n".join(lines)
+    return lines
 
 
 def render_verification(result: Verification) -> str:
     """The whole result."""
+    return "\n\n".join(verification_parts(result))
+
+
+def verification_parts(result: Verification) -> list[str]:
+    """The tables of :func:`render_verification` and what stands around them."""
     n = result.samples
     headings = (
         *("population", "compared", "spikes", "activity", "correlation"),
@@ -94,8 +99,7 @@ def render_verification(result: Verification) -> str:
     if result.agreement is not None and result.agreement.top1 is not None:
         parts.append(f"same class as the source network: {percent(result.agreement.top1)}")
     if result.deviation is not None:
-        parts.append(deviation_text(result.deviation))
+        parts += deviation_parts(result.deviation)
     if result.divergences:
         parts.append("\n".join(str(d) for d in result.divergences.values()))
-    parts.append(verdict(result))
-    return "\n\n".join(parts)
+    return [*parts, verdict(result)]

@@ -146,7 +146,7 @@ class Choice:
             remedy = "choose a target or board that takes graded or signed spikes"
         return f"{what}: nothing met the budget of {budget.max_loss:g} points; {remedy}"
 
-    def to_json(self, budget: Budget) -> dict[str, Any]:
+    def to_dict(self, budget: Budget) -> dict[str, Any]:
         """JSON values for the provenance."""
         return {
             "reason": self.reason(budget),
@@ -229,7 +229,8 @@ def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str
 
 
 def _measured(network: Network, judge: Samples, budget: Budget, method: str, steps: int) -> Tried:
-    from neurodeploy.stages.compile import check, chosen_board, quantize
+    from neurodeploy.stages.compile import check, chosen_board
+    from neurodeploy.stages.quantize import quantize
     from neurodeploy.stages.samples import encoded_samples, source_samples
     from neurodeploy.verification.accuracy import evaluate_network
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.datasets import Samples, load_dataset
+from neurodeploy.datasets import Samples, SamplesLike, as_samples
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.provenance import without_folders
 
 
-def calibration_split(data: str | Samples, n: int) -> tuple[Samples, Samples]:
+def calibration_split(data: SamplesLike, n: int) -> tuple[Samples, Samples]:
     """The training split, and the first ``n`` samples of it.
 
     Raises
@@ -21,10 +21,10 @@ def calibration_split(data: str | Samples, n: int) -> tuple[Samples, Samples]:
     UsageError
         If no sample is asked for.
     """
-    dataset = load_dataset(data, "train") if isinstance(data, str) else data
+    dataset = as_samples(data, "train")
     if dataset.split == "test":
         raise DataError(
-            f"{dataset.spec}: calibration reads training images only; write '@train' or leave the "
+            f"{dataset.name}: calibration reads training images only; write '@train' or leave the "
             "split out"
         )
     if n < 1:
@@ -35,7 +35,7 @@ def calibration_split(data: str | Samples, n: int) -> tuple[Samples, Samples]:
 def calibration_record(dataset: Samples) -> dict[str, Any]:
     """Data, split and samples, as JSON values for the provenance of a file."""
     return {
-        "data": without_folders(dataset.spec),
+        "data": without_folders(dataset.name),
         "split": dataset.split,
         "indices": _ranges(dataset.indices),
     }

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from neurodeploy import __version__
-from neurodeploy.datasets import Samples
-from neurodeploy.errors import DataError, UnknownNameError, UsageError
+from neurodeploy.datasets import Samples, SamplesLike
+from neurodeploy.errors import DataError, NeurodeployWarning, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
+from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.auto import AUTO_METHODS, JUDGED_SAMPLES, MAX_LOSS, Budget, choose
 from neurodeploy.stages.calibration import calibration_record, calibration_split
-from neurodeploy.stages.sources import load_source
+from neurodeploy.stages.load import wrong_kind
+from neurodeploy.stages.sources import check_model, load_source
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from neurodeploy.conversion.method import ConversionMethod
     from neurodeploy.source.analog import AnalogGraph
 
 DEFAULT_LEVELS = 255
@@ -33,12 +38,13 @@ INPUTS = (*get_args(EncoderName), "spikes")
 """What ``input`` can be; ``spikes`` is another word for ``rate``."""
 
 
+@shows_progress("convert")
 def convert(
-    model: str | nn.Module,
-    data: str | Samples,
+    model: str | Path | nn.Module,
+    data: SamplesLike,
     *,
     weights: str | Path | None = None,
-    method: str = AUTO,
+    method: str | ConversionMethod = AUTO,
     timesteps: int | None = None,
     input: str | None = None,
     decode: str | None = None,
@@ -57,31 +63,37 @@ def convert(
 
     Parameters
     ----------
-    model : str or torch.nn.Module
+    model : str, path or torch.nn.Module
         ``file.py:factory`` or ``module:factory``, a program saved by torch.export (``FILE.pt2``),
         an ONNX file (``FILE.onnx``), or the module itself.
-    data : str or Samples
+    data : Samples or what they are made from
         Calibration data, its training split. A normalization in it becomes part of the network.
     weights : path, optional
-        A state dict saved by torch.
-    method : str
-        See ``neurodeploy methods``. ``auto`` takes the shortest run that meets the budget of
-        ``max_loss`` and ``max_timesteps`` on further training samples.
+        State dict saved by torch.save.
+    method : str or a method of neurodeploy.methods
+        See ``neurodeploy methods``. ``auto`` takes the shortest run within ``max_loss`` and
+        ``max_timesteps``, on further training samples.
     timesteps : int, optional
-        T; the method's own by default.
-    input : {"current", "rate", "poisson", "latency", "delta"} or "spikes" (the same as "rate")
-        The method's own by default.
+        Steps of one sample, T. [default: the method's]
+    input : {"current", "spikes", "rate", "poisson", "latency", "delta"}, optional
+        How a sample enters: as a constant current, or as spikes (``spikes`` is ``rate``, evenly
+        spaced). [default: the method's, mostly current]
     decode : {"membrane", "counts", "softmax"}, optional
-        The method's own by default.
+        How the answer is read. [default: the method's, mostly membrane]
     calibration_samples : int
-        The first so many training samples.
+        Calibrate on the first so many training samples.
     input_levels : int, optional
-        Levels of the encoded input; those of the data set by default, else 255.
-    seed : int
-    target, board : optional
-        ``auto``: what has to run and hold the result.
+        Levels of the encoded input. [default: those of the data, else 255]
+    seed : int >= 0
+        Seed of everything random; it is recorded in the files.
+    name : str, optional
+        Name of the network. [default: the factory's]
+    target : str, optional
+        ``auto``: the target that has to run the result.
+    board : str or Board, optional
+        ``auto``: the board that has to hold the result.
     max_loss : float, optional
-        ``auto``: points of accuracy that may be lost, 1 by default.
+        ``auto``: points of accuracy that may be lost. [default: 1]
     max_timesteps : int, optional
         ``auto``: the longest run.
     **options
@@ -92,6 +104,9 @@ def convert(
     NeurodeployError
         One line for everything that does not fit.
     """
+    check_model(model)
+    if not isinstance(method, str):
+        method, timesteps, decode, options = _named_method(method, timesteps, decode, options)
     budget = _budget(method, target, board, max_loss, max_timesteps)
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
@@ -127,9 +142,15 @@ def convert(
         return _converted(graph, chosen, dataset, encoding, seed, named, advance)
 
     if budget is None:
-        return converted(method, None, progress)
-    net, choice = choose(converted, _judge(whole, dataset), budget, timesteps, progress)
-    return dataclasses.replace(net, provenance={**net.provenance, "auto": choice.to_json(budget)})
+        net = converted(method, None, progress)
+    else:
+        net, choice = choose(converted, _judge(whole, dataset), budget, timesteps, progress)
+        chosen = {"auto": choice.to_dict(budget)}
+        net = dataclasses.replace(net, provenance={**net.provenance, **chosen})
+    for row in net.provenance.get("silent_channels", ()):
+        # The caller of convert, not its decorator.
+        warnings.warn(_silence(row), NeurodeployWarning, stacklevel=3)
+    return net
 
 
 def _budget(
@@ -209,6 +230,40 @@ def _method(name: str, **options: Any) -> Any:
     return method(**options)
 
 
+def _named_method(
+    method: ConversionMethod, timesteps: int | None, decode: str | None, options: dict[str, Any]
+) -> tuple[str, int | None, str | None, dict[str, Any]]:
+    """A method given as an object, by its name and options."""
+    from neurodeploy.conversion.registry import METHODS
+
+    if isinstance(method, type) or not dataclasses.is_dataclass(method):
+        expected = "a name such as 'graded', or a method such as neurodeploy.methods.Graded()"
+        raise wrong_kind("convert: method", method, expected)
+    kind = type(method)
+    names = [name for name in METHODS if METHODS.get(name) is kind]
+    if not names:
+        raise UsageError(
+            f"convert: method {kind.__name__} is not registered; add an entry point of the group "
+            f"{METHODS.group}"
+        )
+    given = {"timesteps": timesteps, "decode": decode, **options}
+    twice = [name for name, value in given.items() if value is not None]
+    if twice:
+        raise UsageError(
+            f"convert: {twice[0]} is given beside the method; write "
+            f"{kind.__name__}({twice[0]}={given[twice[0]]!r}, ...)"
+        )
+    own = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+    return names[0], own.pop("timesteps"), own.pop("decode", None), own
+
+
+def _silence(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['layer']}: {row['silent']} of {row['channels']} channels silent on all calibration "
+        "images, their thresholds are guesses; use more or other images"
+    )
+
+
 def _check_classes(graph: Any, dataset: Samples) -> None:
     if dataset.y is None or len(graph.outputs) != 1:
         return
@@ -216,7 +271,7 @@ def _check_classes(graph: Any, dataset: Samples) -> None:
     top = int(dataset.y.max(initial=0))
     if len(shape) == 1 and top >= shape[0]:
         raise DataError(
-            f"{dataset.spec}: labels up to {top}, the network has {shape[0]} outputs; use the data "
+            f"{dataset.name}: labels up to {top}, the network has {shape[0]} outputs; use the data "
             "that it was trained on"
         )
 

@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.hardware.price.estimate import EnergyReport, estimate
 from neurodeploy.hardware.price.measure import measure_on_each, measure_traffic
+from neurodeploy.hardware.search import PlacementRequest
 from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.network import Network
 from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.fast_estimate import error_of, estimated
 from neurodeploy.stages.load import load
-from neurodeploy.stages.placement import PlacementRequest
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.stages.smallest_board import smallest_board
 from neurodeploy.targets.base import Deployment
@@ -37,7 +37,7 @@ Boards = list[str] | list[Board] | list[str | Board] | tuple[str | Board, ...]
 def estimate_energy(
     network: Deployment | Network | str | Path,
     board: str | Board | None,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
     cross_validate: bool = False,
@@ -53,7 +53,7 @@ def estimate_energy(
 def estimate_energy(
     network: Deployment | Network | str | Path,
     board: Boards,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
     cross_validate: bool = False,
@@ -68,7 +68,7 @@ def estimate_energy(
 def estimate_energy(
     network: Deployment | Network | str | Path,
     board: str | Board | Boards | None,
-    data: str | Samples,
+    data: SamplesLike,
     samples: int | None = None,
     *,
     cross_validate: bool = False,
@@ -88,7 +88,7 @@ def estimate_energy(
     network : Deployment, Network or path of either
     board : str, Board, list of either, or None
         None: the board that the deployment was compiled for. A list: all of them are compared.
-    data : str or Samples
+    data : Samples or what they are made from
     samples : int, optional
         The first so many; all by default.
     cross_validate : bool
@@ -164,7 +164,7 @@ class _Pricing:
     def __init__(
         self,
         thing: Deployment | Network,
-        data: str | Samples,
+        data: SamplesLike,
         samples: int | None,
         cross_validate: bool,
         request: PlacementRequest,

@@ -13,7 +13,7 @@ from neurodeploy.ir.siblings import sibling_groups
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.integers import MIN_BITS, Quantization
 from neurodeploy.targets.base import state_bits
-from neurodeploy.targets.registry import TARGETS
+from neurodeploy.targets.registry import TARGETS, target_for
 
 
 def fit_layer_bits(
@@ -21,6 +21,7 @@ def fit_layer_bits(
     wanted: Quantization,
     board: Board,
     heard: Heard | None = None,
+    target: str | None = None,
 ) -> Quantization:
     """Lower the width of every layer that needs more axons than a crossbar has.
 
@@ -33,6 +34,8 @@ def fit_layer_bits(
         Of crossbar cores.
     heard : Heard, optional
         What weights are rounded against, as of the pass: other weights need other axons.
+    target : str, optional
+        That is to hold it; the first that runs such boards by default.
 
     Returns
     -------
@@ -48,8 +51,7 @@ def fit_layer_bits(
     """
     require_crossbars(board)
     wanted.check_layers(netlist)
-    target = TARGETS.get("truenorth")()
-    options = target.complete_options({})
+    judge = TARGETS.get(target_for(board, target))()
     wanted = replace(wanted, state_bits=min(wanted.state_bits, _state_bits(board)))
     bits = {
         name: wanted.bits_of(name)
@@ -65,7 +67,7 @@ def fit_layer_bits(
         fraction = _fraction_bits(board, wanted, bits.values())
         chosen = replace(wanted, layer_bits=dict(bits), max_fraction_bits=fraction)
         integer, _ = chosen(netlist, heard)
-        violations = target.check(integer, board, options)
+        violations = judge.fits(integer, board)
         if not violations:
             return chosen
         tight = {

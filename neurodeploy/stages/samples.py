@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurodeploy.datasets import Samples, load_dataset
+from neurodeploy.datasets import Samples, SamplesLike, as_samples
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.encoding import Encoding, check_samples, encode
@@ -15,14 +15,14 @@ _Norm = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def stimulus_for(
-    net: Network, data: str | Samples, samples: int | None = None
+    net: Network, data: SamplesLike, samples: int | None = None
 ) -> tuple[Stimulus, Samples]:
     """Encode data for a network: what every executor receives.
 
     Parameters
     ----------
     net : Network
-    data : str or Samples
+    data : Samples or what they are made from
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default.
@@ -66,14 +66,14 @@ class EncodedSamples:
 
 
 def encoded_samples(
-    net: Network, data: str | Samples, samples: int | None = None
+    net: Network, data: SamplesLike, samples: int | None = None
 ) -> tuple[dict[str, EncodedSamples], Samples]:
-    """As :func:`stimulus_for`, for networks that run part by part: all is checked, none encoded."""
-    dataset = load_dataset(data, "test") if isinstance(data, str) else data
+    """As :func:`stimulus_for`, for what runs batch by batch: all is checked, none encoded."""
+    dataset = as_samples(data, "test")
     if samples is not None:
         dataset = dataset.first(samples)
     if not len(dataset):
-        raise DataError(f"{dataset.spec}: no samples; at least 1 is needed")
+        raise DataError(f"{dataset.name}: no samples; at least 1 is needed")
     if not net.encodings:
         raise UsageError(
             f"{net.netlist.name}: has no encoded input; give integers to Deployment.run() instead"
@@ -97,9 +97,10 @@ def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> En
     population = net.netlist.by_name[name]
     which = f" of {name}" if len(net.encodings) > 1 else ""
     if samples.shape[1:] != population.shape:
+        turned = (*samples.shape[-1:], *samples.shape[1:-1]) == population.shape
         raise DataError(
-            f"{dataset.spec}: samples{which} of shape {samples.shape[1:]}; the network takes "
-            f"{population.shape}"
+            f"{dataset.name}: samples{which} of shape {samples.shape[1:]}; the network takes "
+            f"{population.shape}" + ("; pass Samples(x, y, layout='NHWC')" if turned else "")
         )
     given = None if dataset.norm is None else (dataset.norm.mean, dataset.norm.std)
     own = None
@@ -110,10 +111,10 @@ def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> En
         known = (
             "without: leave #norm out"
             if own is None
-            else f"with {_text(own)}: write #norm={_text(own)}"
+            else f"with it: pass Samples(x, y, norm=(MEAN, STD)) or write #norm={_text(own)}"
         )
         raise DataError(
-            f"{dataset.spec}: normalization {_text(given)}; the network was converted {known}"
+            f"{dataset.name}: normalization {_text(given)}; the network was converted {known}"
         )
     check_samples(encoding, samples)
     return EncodedSamples(encoding, samples, net.netlist.timesteps, dataset.indices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +12,9 @@ from neurodeploy.datasets import Samples
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.provenance import without_folders
+from neurodeploy.network import Network
 from neurodeploy.source.analog import AnalogGraph
+from neurodeploy.stages.load import wrong_kind
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,8 +33,27 @@ class SourceNetwork(Protocol):
         """Return its analog graph, compared with the network itself on the first samples."""
 
 
+def check_model(model: object) -> None:
+    """Refuse what is no network before anything takes long.
+
+    Raises
+    ------
+    UsageError
+        Saying what it is and what to pass.
+    """
+    if isinstance(model, str | os.PathLike):
+        return
+    if isinstance(model, type) or not any(c.__name__ == "Module" for c in type(model).__mro__):
+        if isinstance(model, Network):
+            raise UsageError(f"convert: {model.netlist.name} is converted already; quantize it")
+        expected = (
+            "a torch.nn.Module, 'file.py:factory', FILE.pt2 or FILE.onnx first, then the data"
+        )
+        raise wrong_kind("convert", model, expected)
+
+
 def load_source(
-    model: str | nn.Module, weights: str | Path | None
+    model: str | Path | nn.Module, weights: str | Path | None
 ) -> tuple[SourceNetwork, dict[str, Any]]:
     """Read what ``convert`` is given, and tell where it came from.
 
@@ -43,6 +65,8 @@ def load_source(
         If torch, or onnx for an ONNX file, is not installed.
     """
     _expect_torch()
+    if isinstance(model, os.PathLike):
+        model = str(model)
     if not isinstance(model, str):
         if weights is not None:
             raise UsageError("weights: load them into the module that is given instead")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import UsageError
+from neurodeploy.execution.batches import EncodedInput, run_batched
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.decoding import classify, decode_prefix
@@ -18,32 +18,21 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
+from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.verification.agreement import (
     BATCH,
     Correlation,
     coding_populations,
-    is_integrator,
     over_source,
     part_of,
     rate_unit,
 )
 from neurodeploy.verification.totals import summarizer
 
-HELD_BYTES = 2**27
-"""Of encoded samples and rates that are held at a time."""
-
-
-class EncodedInput(Protocol):
-    """Encoded samples, some at a time: an array, or what is encoded when it is asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, samples: slice, /) -> IntArray: ...
-
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Shown):
     """What one network does on a data set.
 
     Parameters
@@ -78,6 +67,20 @@ class Evaluation:
     layer_correlation: Mapping[str, float | None]
     output_rmse: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        n = self.samples
+        figures = [
+            f"{name} {100 * value:.2f} %"
+            for name, value in (("accuracy", self.accuracy), ("source", self.source_accuracy))
+            if value is not None
+        ]
+        figures.append(f"{self.spikes_per_inference:.1f} spikes per inference")
+        return f"Evaluation({n} sample{'s' * (n != 1)}, T = {self.timesteps}: {', '.join(figures)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, as ``evaluate --json`` prints them."""
+        return evaluations_to_dict([self])
+
 
 def evaluate_network(
     net: Network,
@@ -106,20 +109,12 @@ def evaluate_network(
     """
     tally = _Tally(net)
     run = summarizer(net.netlist)
-    samples = min(len(values) for values in stimulus.values())
-    width = max(1, HELD_BYTES // tally.bytes_per_sample)
-    width -= width % BATCH if width > BATCH else 0  # so that the source network's are whole
-    for first in range(0, max(samples, 1), width):
-        part = slice(first, min(first + width, samples))
-        told = None if progress is None else partial(_told, progress, first, samples)
-        given = {name: values[part] for name, values in stimulus.items()}
-        summary = run(given, rates=tally.hidden, progress=told)
+    # Multiples, so that batches of the source network are whole.
+    for batch in run_batched(stimulus, tally.bytes_per_sample, multiple=BATCH):
+        part = batch.samples
+        summary = run(batch.stimulus, rates=tally.hidden, progress=batch.part_of(progress))
         tally.add(summary, part_of(x, part), None if labels is None else labels[part])
     return tally.evaluation()
-
-
-def _told(progress: Progress, before: int, samples: int, done: int, _: int) -> None:
-    progress(before + done, samples)
 
 
 @dataclass(slots=True)
@@ -146,7 +141,7 @@ class _Tally:
         self.emitting = [
             p.name
             for p in self.netlist.populations
-            if not isinstance(p.model, Input) and not is_integrator(p)
+            if not isinstance(p.model, Input) and not p.is_integrator
         ]
         self.units = {
             name: rate_unit(self.netlist.by_name[name], self.netlist.timesteps)
@@ -261,7 +256,7 @@ def classifies(netlist: RealNetlist | IntegerNetlist) -> bool:
     return len(shapes) == 1 and len(shapes[0]) == 1 and shapes[0][0] > 1
 
 
-def evaluation_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+def evaluations_to_dict(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """The JSON of ``evaluate``: one entry per T; prefixes and ties of the longest run."""
     last = max(evaluations, key=lambda e: e.timesteps)
     return {

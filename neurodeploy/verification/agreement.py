@@ -97,7 +97,7 @@ def coding_populations(netlist: IntegerNetlist | RealNetlist) -> dict[str, str]:
         p.name: p.source
         for p in netlist.populations
         if p.source is not None and p.unit is not None and not isinstance(p.model, Input)
-        if p.name in read or not is_integrator(p)
+        if p.name in read or not p.is_integrator
     }
 
 

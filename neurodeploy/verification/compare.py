@@ -11,7 +11,7 @@ import numpy as np
 from neurodeploy.errors import ExecutionError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.neurons import Input, Neuron
+from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import RunRecord
 
 Run = Callable[[Collection[str]], RunRecord]
@@ -74,8 +74,7 @@ def observable(netlist: IntegerNetlist, run: RunRecord, name: str) -> AnyArray:
     ExecutionError
         If the run does not contain it.
     """
-    model = netlist.by_name[name].model
-    source = run.membranes if isinstance(model, Neuron) and not model.fires else run.spikes
+    source = run.membranes if netlist.by_name[name].is_integrator else run.spikes
     if name not in source:
         raise ExecutionError(f"{name}: the run returned nothing to compare for this population")
     return source[name]
@@ -83,9 +82,7 @@ def observable(netlist: IntegerNetlist, run: RunRecord, name: str) -> AnyArray:
 
 def integrators(netlist: IntegerNetlist) -> list[str]:
     """Populations that never fire: compared by their membranes."""
-    return [
-        p.name for p in netlist.populations if isinstance(p.model, Neuron) and not p.model.fires
-    ]
+    return [p.name for p in netlist.populations if p.is_integrator]
 
 
 def mismatches(netlist: IntegerNetlist, a: RunRecord, b: RunRecord) -> dict[str, int]:

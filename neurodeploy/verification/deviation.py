@@ -19,7 +19,6 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.targets.base import Deployment
-from neurodeploy.verification.agreement import is_integrator
 from neurodeploy.verification.compare import integrators, observable
 from neurodeploy.verification.executors import fastest_executor
 
@@ -108,7 +107,7 @@ class DeviationMeter:
             if n in theirs
             and theirs[n].shape == self._stated.by_name[n].shape
             and not isinstance(theirs[n].model, Input)
-            and is_integrator(theirs[n]) == is_integrator(self._stated.by_name[n])
+            and theirs[n].is_integrator == self._stated.by_name[n].is_integrator
         ]
         # Neuron-steps, differing, spikes of the given netlist and of the stated one.
         self._counts: dict[str, IntArray] = {n: np.zeros(4, dtype=np.int64) for n in self._names}
@@ -142,7 +141,7 @@ class DeviationMeter:
         populations = {}
         for name in self._names:
             compared, differing, given, stated = self._counts[name].tolist()
-            fires = not is_integrator(self._given.by_name[name])
+            fires = not self._given.by_name[name].is_integrator
             populations[name] = PopulationDeviation(
                 compared, differing, given if fires else None, stated if fires else None
             )

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurodeploy.errors import UsageError
+from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
-from neurodeploy.ir.decoding import classify, decode
+from neurodeploy.ir.decoding import Classes, classify, decode
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.ir.record import Progress, RunRecord, expect_populations
+from neurodeploy.notebook import Shown, data_frame
 from neurodeploy.targets.base import Deployment
-from neurodeploy.verification.agreement import is_integrator
 
-RASTER_BYTES = 512 * 2**20
-"""Rasters that one run of a deployment may return; more samples are run in several."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+EVENT_COLUMNS = ("sample", "population", "step", "neuron", "payload")
 
 
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """The answers and spikes of a run.
+class Recorded(dict[str, AnyArray]):
+    """Rasters by population; what was not recorded is an error that says how to record it."""
+
+    def __init__(self, rasters: Mapping[str, AnyArray], option: str) -> None:
+        super().__init__(rasters)
+        self._option = option
+
+    def __missing__(self, name: str) -> AnyArray:
+        raise UsageError(
+            f"run: {name!r} was not recorded; recorded: {', '.join(self) or 'nothing'}; others by "
+            f"run(..., {self._option}=[NAME, ...])"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run(Shown):
+    """The answers, spikes and membranes of a deployment on data.
 
     Parameters
     ----------
@@ -31,17 +47,17 @@ class Inference:
     samples, timesteps : int
     outputs : mapping
         Output population -> float64 ``[B, *shape]`` in the units of the source network.
-    classes, tied : mapping
-        Output population -> int64 ``[B]``, and whether the largest value is not unique.
+    decided : mapping
+        Output population -> its classes ``[B]``, and whether the largest value is not unique.
     labels : array ``[B]`` or None
-    spikes : mapping
+    spike_counts : mapping
         Population that can spike (inputs as well) -> spikes over all samples.
     neuron_steps : mapping
         Population -> neurons times steps times samples.
     inputs : frozenset of str
         The input populations.
-    rasters : mapping
-        Population -> ``[B, T, *shape]`` in the narrowest integers; empty if not kept.
+    record : RunRecord
+        What was recorded; spikes in the narrowest integers.
     """
 
     target: str
@@ -49,34 +65,68 @@ class Inference:
     samples: int
     timesteps: int
     outputs: Mapping[str, FloatArray]
-    classes: Mapping[str, IntArray]
-    tied: Mapping[str, AnyArray]
+    decided: Mapping[str, Classes]
     labels: IntArray | None
-    spikes: Mapping[str, int]
+    spike_counts: Mapping[str, int]
     neuron_steps: Mapping[str, int]
     inputs: frozenset[str]
-    rasters: Mapping[str, AnyArray]
+    record: RunRecord
+
+    def __repr__(self) -> str:
+        n = self.samples
+        right = "" if self.accuracy is None else f", accuracy {100 * self.accuracy:.2f} %"
+        return (
+            f"Run({self.network} on {self.target}: {n} sample{'s' * (n != 1)}, "
+            f"T = {self.timesteps}{right}, {self.spikes_per_inference:.1f} spikes per inference)"
+        )
+
+    @property
+    def classes(self) -> IntArray:
+        """The class of each sample, int64 ``[B]``: the largest output, the first of equal ones.
+
+        Raises
+        ------
+        UsageError
+            With several outputs.
+        """
+        if len(self.decided) != 1:
+            raise UsageError(
+                f"run: {len(self.decided)} outputs ({', '.join(self.decided)}); read "
+                "decided[OUTPUT].labels or outputs[OUTPUT]"
+            )
+        (classes,) = self.decided.values()
+        return classes.labels
+
+    @property
+    def spikes(self) -> Mapping[str, AnyArray]:
+        """Population -> signed payloads ``[B, T, *shape]``, 0 for no spike."""
+        return Recorded(self.record.spikes, "record")
+
+    @property
+    def membranes(self) -> Mapping[str, AnyArray]:
+        """Population -> ``[B, T, *shape]``: v at the end of each step, after the reset."""
+        return Recorded(self.record.membranes, "membranes")
 
     @property
     def accuracy(self) -> float | None:
         """Top-1; None without labels or with several outputs."""
-        if self.labels is None or len(self.classes) != 1:
+        if self.labels is None or len(self.decided) != 1:
             return None
-        (classes,) = self.classes.values()
-        return float((classes == self.labels).mean())
+        return float((self.classes == self.labels).mean())
 
     @property
     def tie_share(self) -> float | None:
         """Share of samples whose largest output is not unique; None with several outputs."""
-        if len(self.tied) != 1:
+        if len(self.decided) != 1:
             return None
-        (tied,) = self.tied.values()
-        return float(tied.mean())
+        (classes,) = self.decided.values()
+        return float(classes.tied.mean())
 
     @property
     def spikes_per_inference(self) -> float:
         """Of all populations but the inputs."""
-        return sum(n for name, n in self.spikes.items() if name not in self.inputs) / self.samples
+        counts = (n for name, n in self.spike_counts.items() if name not in self.inputs)
+        return sum(counts) / self.samples
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -88,28 +138,50 @@ class Inference:
             "accuracy": self.accuracy,
             "tie_share": self.tie_share,
             "spikes_per_inference": self.spikes_per_inference,
-            "spikes": dict(self.spikes),
+            "spikes": dict(self.spike_counts),
             "neuron_steps": dict(self.neuron_steps),
         }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The recorded spikes, one a row: sample, population, step, neuron (C order), payload.
+
+        Raises
+        ------
+        TargetUnavailableError
+            If pandas is not installed.
+        """
+        events: list[tuple[AnyArray, ...]] = []
+        for name, raster in self.record.spikes.items():
+            flat = raster.reshape(*raster.shape[:2], -1)
+            sample, step, neuron = np.nonzero(flat)
+            names = np.full(len(sample), name, dtype=object)
+            events.append((sample, names, step, neuron, flat[sample, step, neuron]))
+        columns = zip(*events, strict=True) if events else [()] * len(EVENT_COLUMNS)
+        joined = [np.concatenate(parts) if parts else parts for parts in columns]
+        return data_frame(dict(zip(EVENT_COLUMNS, joined, strict=True)))
 
 
 def infer(
     deployment: Deployment,
-    stimulus: Stimulus,
+    stimulus: Mapping[str, EncodedInput],
     labels: IntArray | None = None,
     *,
-    keep_spikes: bool = False,
+    record: Collection[str] | None = None,
+    membranes: Collection[str] = (),
     progress: Progress | None = None,
-) -> Inference:
+) -> Run:
     """Run a deployment and decode it.
 
     Parameters
     ----------
     deployment : Deployment
     stimulus : mapping
+        Input population -> its samples; some are asked for at a time.
     labels : array ``[B]``, optional
-    keep_spikes : bool
-        Keep the rasters of all populations.
+    record : collection of str, optional
+        Populations whose spikes are kept; all by default. Those of all are counted.
+    membranes : collection of str
+        Populations whose membranes are kept.
 
     Raises
     ------
@@ -121,50 +193,36 @@ def infer(
     if not netlist.outputs or not samples:
         what = "samples" if netlist.outputs else "outputs"
         raise UsageError(f"{netlist.name}: no {what} to run")
-    watched = [o.population for o in netlist.outputs if o.reads_membrane]
-    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
-    width = max(1, RASTER_BYTES // per_sample)
+    expect_populations(netlist, (*(record or ()), *membranes))
+    watched = {o.population for o in netlist.outputs if o.reads_membrane} | set(membranes)
+    spikes = {p.name: 0 for p in netlist.populations if not p.is_integrator}
+    kept = list(spikes) if record is None else list(record)
     parts: list[RunRecord] = []
-    spikes = {p.name: 0 for p in netlist.populations if not is_integrator(p)}
     outputs: dict[str, list[FloatArray]] = {o.population: [] for o in netlist.outputs}
-    for first in range(0, samples, width):
-        batch = {name: values[first : first + width] for name, values in stimulus.items()}
-        share = _share(progress, first, min(width, samples - first), samples)
-        run = deployment.run(batch, membranes=watched, progress=share)
+    for batch in run_batched(stimulus, raster_bytes(netlist)):
+        told = batch.part_of(progress)
+        run = deployment.run(batch.stimulus, membranes=sorted(watched), progress=told)
         for output in netlist.outputs:
             outputs[output.population].append(decode(netlist, output, run))
         for name in spikes:
             spikes[name] += int(np.count_nonzero(run.spikes[name]))
-        if keep_spikes:
-            parts.append(_narrowed(run, spikes))
+        narrowed = {name: narrow(run.spikes[name]) for name in kept}
+        read = {name: run.membranes[name] for name in membranes}
+        parts.append(RunRecord(run.timesteps, narrowed, read, run.latency))
     answers = {name: np.concatenate(values) for name, values in outputs.items()}
-    decided = {name: classify(values) for name, values in answers.items()}
-    return Inference(
+    return Run(
         deployment.target,
         netlist.name,
         samples,
         netlist.timesteps,
         answers,
-        {name: c.labels for name, c in decided.items()},
-        {name: c.tied for name, c in decided.items()},
+        {name: classify(values) for name, values in answers.items()},
         labels,
         spikes,
         {n: samples * netlist.timesteps * netlist.by_name[n].size for n in spikes},
         frozenset(p.name for p in netlist.populations if isinstance(p.model, Input)),
         _joined(parts),
     )
-
-
-def _share(progress: Progress | None, first: int, n: int, samples: int) -> Progress | None:
-    """Progress over all samples from that of one part."""
-    if progress is None:
-        return None
-    tell = progress
-    return lambda done, total: tell(first + math.floor(n * done / max(total, 1)), samples)
-
-
-def _narrowed(run: RunRecord, names: Iterable[str]) -> RunRecord:
-    return RunRecord(run.timesteps, {name: narrow(run.spikes[name]) for name in names}, {})
 
 
 def narrow(values: AnyArray) -> AnyArray:
@@ -177,6 +235,8 @@ def narrow(values: AnyArray) -> AnyArray:
     return values
 
 
-def _joined(parts: list[RunRecord]) -> dict[str, AnyArray]:
-    names = parts[0].spikes if parts else ()
-    return {name: np.concatenate([part.spikes[name] for part in parts]) for name in names}
+def _joined(parts: list[RunRecord]) -> RunRecord:
+    first = parts[0]
+    spikes = {name: np.concatenate([part.spikes[name] for part in parts]) for name in first.spikes}
+    membranes = {n: np.concatenate([part.membranes[n] for part in parts]) for n in first.membranes}
+    return RunRecord(first.timesteps, spikes, membranes, first.latency)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from neurodeploy.execution import has_engine, make_engine
+from neurodeploy.execution.batches import raster_bytes, run_batched
 from neurodeploy.execution.summary import Summary, join_summaries
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.decoding import output_trace
@@ -16,10 +17,6 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Neuron
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.verification.agreement import is_integrator
-
-RASTER_BYTES = 256 * 2**20
-"""Rasters of the reference that are held at a time."""
 
 
 def summarize(
@@ -70,24 +67,18 @@ def summarize_reference(
     DataError
         If the stimulus does not fit.
     """
-    samples = min(len(values) for values in stimulus.values())
-    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
-    width = max(1, RASTER_BYTES // per_sample)
-    watched = [n for n in rates if is_integrator(netlist.by_name[n])]
+    watched = [n for n in rates if netlist.by_name[n].is_integrator]
     parts: list[Summary] = []
-    for first in range(0, max(samples, 1), width):
-        batch = {name: values[first : first + width] for name, values in stimulus.items()}
-        run = run_reference(netlist, batch, membranes=watched)
+    for batch in run_batched(stimulus, raster_bytes(netlist), progress=progress):
+        run = run_reference(netlist, batch.stimulus, membranes=watched)
         parts.append(_summary(netlist, run, rates))
-        if progress is not None:
-            progress(min(first + width, samples), samples)
     return join_summaries(parts)
 
 
 def _summary(
     netlist: IntegerNetlist | RealNetlist, run: RunRecord, rates: Collection[str]
 ) -> Summary:
-    emitting = [p.name for p in netlist.populations if not is_integrator(p)]
+    emitting = [p.name for p in netlist.populations if not p.is_integrator]
     batch = len(next(iter(run.spikes.values())))
     per_sample: dict[str, IntArray] = {
         n: np.count_nonzero(run.spikes[n].reshape(batch, -1), axis=1).astype(np.int64)
@@ -107,7 +98,7 @@ def _summary(
 
 def _rate(netlist: IntegerNetlist | RealNetlist, run: RunRecord, name: str) -> AnyArray:
     population = netlist.by_name[name]
-    if not is_integrator(population):
+    if not population.is_integrator:
         return population.summed(run.spikes[name])
     assert isinstance(population.model, Neuron)
     return np.asarray(run.membranes[name][:, -1] - population.origin)

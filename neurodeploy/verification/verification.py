@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import ExecutionError, UsageError
+from neurodeploy.errors import ExecutionError, MismatchError, UsageError
+from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.decoding import classify, decode
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.targets.base import Deployment
 from neurodeploy.verification.agreement import (
@@ -36,12 +38,9 @@ from neurodeploy.verification.executors import Executor, make_executor
 
 ExecutorFactory = Callable[[str], Executor]
 
-RASTER_BYTES = 512 * 2**20
-"""Rasters of one run that are compared at a time; more samples are run in several."""
-
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Shown):
     """The result of a verification.
 
     Parameters
@@ -74,6 +73,27 @@ class Verification:
     agreement: Agreement | None
     integrators: frozenset[str] = frozenset()
     deviation: Deviation | None = None
+
+    def __repr__(self) -> str:
+        n = self.samples
+        found = sum(sum(per.values()) for per in self.mismatches.values())
+        told = "exact" if self.exact else f"{found} mismatches" if found else "nothing compared"
+        return (
+            f"Verification({self.target} against {', '.join(self.mismatches)}: {told}, "
+            f"{n} sample{'s' * (n != 1)})"
+        )
+
+    def assert_exact(self) -> None:
+        """Nothing unless a single neuron-step differs, or nothing was compared.
+
+        Raises
+        ------
+        MismatchError
+            Naming the first divergence; an AssertionError as well, so that tests fail by it.
+        """
+        if not self.exact:
+            where = f"; first: {self.first}" if self.first is not None else ""
+            raise MismatchError(f"{self!r}{where}")
 
     @property
     def exact(self) -> bool:
@@ -113,7 +133,7 @@ class Verification:
 def verify_deployment(
     deployment: Deployment,
     against: Sequence[str],
-    stimulus: Stimulus,
+    stimulus: Mapping[str, EncodedInput],
     x: AnyArray | Mapping[str, AnyArray] | None = None,
     labels: IntArray | None = None,
     *,
@@ -155,14 +175,15 @@ def verify_deployment(
     makers = {name: make(name) for name in dict.fromkeys(against)}
     watched = integrators(netlist)
     compared = compared_populations(netlist)
-    samples = min(len(v) for v in stimulus.values())
     counted, spikes = dict.fromkeys(compared, 0), dict.fromkeys(compared, 0)
     differences = {name: dict.fromkeys(compared, 0) for name in makers}
     divergences: dict[str, Divergence] = {}
     source = _SourceComparison.of(deployment, x)
     meter = DeviationMeter.of(deployment, progress)
-    for first, text in _parts(netlist, samples):
-        part = {name: values[first] for name, values in stimulus.items()}
+    samples = 0
+    for batch in run_batched(stimulus, raster_bytes(netlist)):
+        first, part, samples = batch.samples, batch.stimulus, batch.total
+        text = f" ({batch.number} of {batch.n_batches})" if batch.n_batches > 1 else ""
         stage(f"{deployment.target}{text}")
         deployed = deployment.run(part, membranes=watched, progress=progress)
         for name in compared:
@@ -195,18 +216,6 @@ def verify_deployment(
         frozenset(watched),
         None if meter is None else meter.deviation(),
     )
-
-
-def _parts(netlist: IntegerNetlist, samples: int) -> list[tuple[slice, str]]:
-    """Slices of the samples whose rasters fit in memory side by side, and what to call them."""
-    per_sample = 8 * netlist.timesteps * sum(p.size for p in netlist.populations)
-    width = max(1, RASTER_BYTES // per_sample)
-    starts = range(0, max(samples, 1), width)
-    several = len(starts) > 1
-    return [
-        (slice(n, min(n + width, samples)), f" ({i} of {len(starts)})" if several else "")
-        for i, n in enumerate(starts, 1)
-    ]
 
 
 def _locate(

@@ -9,14 +9,14 @@ delivers is seen by the groups of the next step, so a delay of d steps is (d - 1
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.targets.brian2.plan import Group, Link, Plan
+from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
+from neurodeploy.targets.brian2.plan import Group, Link, Plan, pool_taps
 from neurodeploy.targets.brian2.session import code_object_class, quiet_preferences
 
 _LIVE = "live = int(t_in_timesteps >= window_start and t_in_timesteps < window_stop) : 1 (shared)"
@@ -68,7 +68,7 @@ class _Assembly:
                 objects.append(cells)
         for link in self.plan.links:
             # Weights that were all rounded to zero leave nothing, which Brian2 cannot connect.
-            if link.source.size:
+            if link.projection.connectivity.n_synapses:
                 objects.append(self._synapses(link, sources[link.pre], targets[link.post]))
         for group in self.plan.groups:
             made = sources[group.object]
@@ -133,15 +133,18 @@ class _Assembly:
                 codeobj_class=self.shared["codeobj_class"],
             )
         if fires and group.signed and _reset(group, "theta_neg"):
-            theta = "theta_pos" if group.memory else "theta_neg"
+            theta = "theta_pos" if group.neuron and group.neuron.memory else "theta_neg"
             made.run_on_event("negative", _reset(group, theta), when="resets")
-        for name, value in (
-            ("theta_pos", group.threshold),
-            ("theta_neg", group.negative_threshold),
-            ("b", group.bias),
-            ("v", group.initial_membrane),
+        for name, quantity in (
+            ("theta_pos", "threshold"),
+            ("theta_neg", "negative_threshold"),
+            ("b", "bias"),
+            ("v", "initial_membrane"),
+            ("v_reset", "reset_value"),
+            ("v_min", "floor"),
+            *(_decays(group.neuron) if group.neuron else ()),
         ):
-            if value is not None:
+            if (value := group.quantity(quantity)) is not None:
                 setattr(made, name, np.tile(value, self.batch).astype(np.float64))
         return made
 
@@ -154,39 +157,42 @@ class _Assembly:
             **gains,
             "window_start": group.depth,
             "window_stop": group.depth + self.plan.timesteps,
-            "payload_max": group.payload_max,
+            **({} if group.neuron is None else {"payload_max": group.neuron.payload_max}),
         }
 
     def _cells(self, group: Group) -> Any:
         drive = " + drive" if group.object in self.driven else ""
         cells = self.brian2.NeuronGroup(
             # The last cell stands for the padding: nothing ever reaches it.
-            self.batch * math.prod(group.input_shape) + 1,
+            self.batch * group.n_cells + 1,
             "\n".join(
-                [_LIVE, "a : 1", "now : 1", "accumulated : 1", *(["drive : 1"] if drive else [])]
+                [
+                    *(_LIVE, "a : 1", "now : 1", "accumulated : 1", "pad : 1 (constant)"),
+                    *(["drive : 1"] if drive else []),
+                ]
             ),
             name=f"{group.object}_cells",
             namespace=self._window(group),
             **self.shared,
         )
         cells.run_regularly(
-            f"now = live*(a{drive})\naccumulated += now\na = 0",
+            f"now = live*(a{drive}) + pad\naccumulated += now - pad\na = 0",
             when="groups",
             clock=self.shared["clock"],
             codeobj_class=self.shared["codeobj_class"],
         )
         if group.signed:
             # Below everything that can be accumulated: padding never wins.
-            cells.accumulated[self.batch * math.prod(group.input_shape)] = -(2.0**50)
+            for name in ("accumulated", "pad"):
+                setattr(cells, name, np.append(np.zeros(self.batch * group.n_cells), -(2.0**50)))
         return cells
 
     def _connect_pool(self, group: Group, made: Any, cells: Any) -> None:
-        assert group.taps is not None
-        n_cells = math.prod(group.input_shape)
-        for k, tap in enumerate(group.taps):
+        model, n_cells = _pool_model(group), group.n_cells
+        for k, tap in enumerate(pool_taps(model)):
             index = tap[None, :] + n_cells * np.arange(self.batch)[:, None]
             index = np.where(tap[None, :] == n_cells, self.batch * n_cells, index)
-            for name, variable in _pooled_variables(group, k).items():
+            for name, variable in _pooled_variables(model, k).items():
                 linked = self.brian2.linked_var(cells, variable, index=index.reshape(-1))
                 setattr(made, name, linked)
 
@@ -221,12 +227,12 @@ class _Assembly:
             name=link.object,
             **self.shared,
         )
-        n_target = math.prod(post.input_shape)
+        sources, targets, weights = link.synapses()
         made.connect(
-            i=_side_by_side(link.source, pre.size, self.batch),
-            j=_side_by_side(link.target, n_target, self.batch),
+            i=_side_by_side(sources, pre.size, self.batch),
+            j=_side_by_side(targets, post.n_cells, self.batch),
         )
-        made.w = np.tile(link.weight.astype(np.float64), self.batch)
+        made.w = np.tile(weights.astype(np.float64), self.batch)
         return made
 
     def _spike_monitors(self, group: Group, made: Any) -> list[Any]:
@@ -253,56 +259,60 @@ def _side_by_side(index: IntArray, size: int, batch: int) -> AnyArray:
 
 
 def _gains(group: Group) -> list[tuple[str, tuple[int, ...]]]:
-    both = (("input_gain", group.input_gain), ("firing_gain", group.firing_gain))
+    both = ((name, getattr(group.neuron, name, ())) for name in ("input_gain", "firing_gain"))
     return [(name, values) for name, values in both if values]
 
 
 def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
+    model = group.neuron
+    assert model is not None
+    if model.extensions:
+        return _extended(group, driven)
     lines = ["a : 1", "v : 1", "b : 1 (constant)", *(["drive : 1"] if driven else [])]
     arriving = "a + drive" if driven else "a"
     code = []
-    if group.current_decay < 4096:
+    if model.has_current_memory:
         lines.append("u : 1")
-        code.append(f"u = live*({_decayed('u', group.current_decay)} + {arriving})")
+        code.append(f"u = live*({_decayed('u', model.current_decay)} + {arriving})")
         arriving = "u"
     times = "".join(f"*{name}(t)" for name, _ in _gains(group) if name == "input_gain")
-    if group.membrane_decay == 0:
+    if not model.leaks:
         code.append(f"v += live*({arriving} + b){times}")
     else:
-        after = f"{_decayed('v', group.membrane_decay)} + {arriving} + b"
+        after = f"{_decayed('v', model.membrane_decay)} + {arriving} + b"
         code.append(f"v = live*({after}) + (1 - live)*v")
     code.append("a = 0")
     if group.emits:
         lines.append("theta_pos : 1 (constant)")
-        binary = group.payload_max == 1
+        binary = model.payload_max == 1
         up, down, allowed = "theta_pos", "theta_neg", ""
-        if group.firing_gain:
+        if model.firing_gain:
             # Where the gain is 0 nothing fires; nothing is divided by it either.
             code += ["h = clip(firing_gain(t), 1, inf)", "up_at = theta_pos*h"]
             up, down, allowed = "up_at", "(theta_neg*h)", "int(firing_gain(t) > 0)*"
         fired = f"int(v >= {up})" if binary else f"clip(floor(v/{up}), 0, payload_max)"
-        code += _coded(group, "up", fired)
+        code += _coded(model, "up", fired)
         if group.signed:
             lines.append("theta_neg : 1 (constant)")
             back = f"int(v <= -{down})" if binary else f"clip(floor(-v/{down}), 0, payload_max)"
-            if group.memory:
+            if model.memory:
                 lines.append("m : 1")
-                code.append("owned = 1.0*floor(m/h)" if group.firing_gain else "owned = m")
+                code.append("owned = 1.0*floor(m/h)" if model.firing_gain else "owned = m")
                 owed = f"clip(clip(-floor(v/{up}), 0, payload_max), 0, owned)"
                 back = f"int(v <= -{down})*{owed}"
-            code += _coded(group, "down", back)
-            if group.memory and group.payload_code == "power_of_two":
+            code += _coded(model, "down", back)
+            if model.memory and model.payload_code == "power_of_two":
                 code.append("down = down*(1 - 0.5*int(down > owned))")
         code.append(f"s = live*{allowed}" + ("(up - down)" if group.signed else "up"))
-        if group.memory:
-            code.append("m += s*h" if group.firing_gain else "m += s")
+        if model.memory:
+            code.append("m += s*h" if model.firing_gain else "m += s")
     return lines, code
 
 
-def _coded(group: Group, name: str, magnitude: str) -> list[str]:
+def _coded(model: IntegerNeuron, name: str, magnitude: str) -> list[str]:
     """Code that sets ``name`` to the magnitude nearest to a whole number >= 0 that spikes have."""
     code = [f"{name} = {magnitude}"]
-    if group.payload_code == "power_of_two":
+    if model.payload_code == "power_of_two":
         # Logarithms of whole numbers below 2^24 are further than 1e-8 from whole exponents, unless
         # they are powers themselves.
         code += [
@@ -312,16 +322,81 @@ def _coded(group: Group, name: str, magnitude: str) -> list[str]:
     return code
 
 
-def _decayed(name: str, decay: int) -> str:
-    return f"sign({name})*floor(abs({name})*{4096 - decay}/4096.0)"
+def _decayed(name: str, decay: int | AnyArray) -> str:
+    kept = f"(4096 - d{name})" if np.ndim(decay) else f"{4096 - int(decay)}"
+    return f"sign({name})*floor(abs({name})*{kept}/4096.0)"
+
+
+def _decays(model: IntegerNeuron) -> list[tuple[str, str]]:
+    """Decays that differ from neuron to neuron, by the names of their variables."""
+    both = (("du", "current_decay"), ("dv", "membrane_decay"))
+    return [(name, decay) for name, decay in both if np.ndim(getattr(model, decay))]
+
+
+def _extended(group: Group, driven: bool) -> tuple[list[str], list[str]]:
+    """Neurons of natively trained networks: reset, floor and countdown belong to the update."""
+    model = group.neuron
+    assert model is not None
+    lines = ["a : 1", "v : 1", "u : 1", "b : 1 (constant)", *(["drive : 1"] if driven else [])]
+    lines += [f"{name} : 1 (constant)" for name, _ in _decays(model)]
+    arriving = "a + drive" if driven else "a"
+    code = [f"u = live*({_decayed('u', model.current_decay)} + {arriving})", "a = 0"]
+    able = "live"
+    if model.refractory:
+        lines.append("countdown : 1")
+        code += ["able = live*int(countdown < 0.5)", "countdown -= live*(1 - int(countdown < 0.5))"]
+        able = "able"
+    code.append(f"now = {_decayed('v', model.membrane_decay)} + u + b")
+    if model.reset == "subtract-next":
+        lines.append("charge : 1")
+        code.append("now -= charge")
+    if model.saturation is not None:
+        code.append(f"now = clip(now, {-int(model.saturation)}, {int(model.saturation)})")
+    if group.emits:
+        lines.append("theta_pos : 1 (constant)")
+        binary = model.payload_max == 1
+        up = "int(now >= theta_pos)" if binary else "clip(floor(now/theta_pos), 0, payload_max)"
+        code += _coded(model, "up", up)
+        taken, spikes = "up*theta_pos", "up"
+        if group.signed:
+            lines.append("theta_neg : 1 (constant)")
+            down = (
+                "int(now <= -theta_neg)"
+                if binary
+                else ("clip(floor(-now/theta_neg), 0, payload_max)")
+            )
+            code += _coded(model, "down", down)
+            taken, spikes = f"{taken} - down*theta_neg", "(up - down)"
+        code.append(f"s = {able}*{spikes}")
+        code += {
+            "subtract": [f"now -= {taken}"],
+            "subtract-next": [f"charge = {able}*({taken})"],
+            "zero": ["now = now*int(s == 0)"],
+            "value": ["now = now*int(s == 0) + v_reset*int(s != 0)"],
+            "none": [],
+        }[model.reset]
+        if model.reset == "value":
+            lines.append("v_reset : 1 (constant)")
+        if model.refractory:
+            code.append(f"countdown += {model.refractory}*int(s != 0)")
+    if model.floor is not None:
+        lines.append("v_min : 1 (constant)")
+        code.append("now = clip(now, v_min, inf)")
+    code.append(f"v = {able}*now + (1 - {able})*v")
+    return lines, code
+
+
+def _pool_model(group: Group) -> MaxPool:
+    assert isinstance(group.population.model, MaxPool)
+    return group.population.model
 
 
 def _pool(group: Group, driven: bool) -> tuple[list[str], list[str]]:
-    assert group.taps is not None
-    n_taps = len(group.taps)
-    linked = [name for k in range(n_taps) for name in _pooled_variables(group, k)]
+    model = _pool_model(group)
+    n_taps = model.window.n_taps
+    linked = [name for k in range(n_taps) for name in _pooled_variables(model, k)]
     lines = ["v : 1", *(f"{name} : 1 (linked)" for name in linked)]
-    if group.rule == "winner":
+    if model.rule == "winner":
         code = ["top = cell_0", "present = now_0"]
         for k in range(1, n_taps):
             code += [
@@ -330,13 +405,13 @@ def _pool(group: Group, driven: bool) -> tuple[list[str], list[str]]:
             ]
         return lines, [*code, "s = present", "v = top"]
     code = ["top = cell_0", *(f"top = clip(cell_{k}, top, inf)" for k in range(1, n_taps))]
-    return lines, [*code, "s = top - v", "v = top"]
+    return lines, [*code, "s = top" if model.rule == "now" else "s = top - v", "v = top"]
 
 
-def _pooled_variables(group: Group, tap: int) -> dict[str, str]:
+def _pooled_variables(model: MaxPool, tap: int) -> dict[str, str]:
     """Variables of a pooled neuron that are linked to its cells."""
-    now = {f"now_{tap}": "now"} if group.rule == "winner" else {}
-    return {f"cell_{tap}": "accumulated", **now}
+    now = {f"now_{tap}": "now"} if model.rule == "winner" else {}
+    return {f"cell_{tap}": "now" if model.rule == "now" else "accumulated", **now}
 
 
 def _raster(group: Group, driven: bool) -> tuple[list[str], list[str]]:
@@ -348,7 +423,8 @@ def _nothing(group: Group, driven: bool) -> tuple[list[str], list[str]]:
 
 
 def _reset(group: Group, theta: str) -> str:
-    if group.kind != "neuron":
+    model = group.neuron
+    if model is None or model.extensions:
         return ""
-    taken = f"v -= s*{theta}*firing_gain(t)" if group.firing_gain else f"v -= s*{theta}"
-    return {"subtract": taken, "zero": "v = 0", "none": ""}[group.reset]
+    taken = f"v -= s*{theta}*firing_gain(t)" if model.firing_gain else f"v -= s*{theta}"
+    return {"subtract": taken, "zero": "v = 0", "none": ""}[model.reset]

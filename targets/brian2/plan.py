@@ -1,76 +1,75 @@
-"""What a Brian2 deployment is made of: groups of neurons, links between them."""
+"""What a Brian2 Network is made of: groups of neurons, links between them."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from neurodeploy.ir.arrays import IntArray, frozen
+from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import prove_bounds
-from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
+from neurodeploy.ir.netlist import IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
-
-GROUP_ARRAYS = ("threshold", "negative_threshold", "bias", "initial_membrane", "taps")
-LINK_ARRAYS = ("source", "target", "weight")
-Kind = Literal["current", "spikes", "neuron", "pool"]
-KINDS: tuple[Kind, ...] = ("current", "spikes", "neuron", "pool")
-_GAINS = ("input_gain", "firing_gain")
+from neurodeploy.targets.timed import TimedNetlist
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """One population. Arrays that do not apply to its kind are None.
+    """One population.
 
     Parameters
     ----------
-    name, object : str
-        Population and NeuronGroup.
-    kind : {"current", "spikes", "neuron", "pool"}
-    shape, input_shape : tuple of int
-        Of the population, and what its Synapses target (differs for pools only).
+    population : Population
+    object : str
+        Name of its NeuronGroup.
     depth : int
         First step of the window.
     low, high : int
-        Range of the emitted values.
-    reset, payload_max, current_decay, membrane_decay, payload_code, memory, rule, gains
-        As in :class:`neurodeploy.ir.neurons.IntegerNeuron` and ``MaxPool``.
-    threshold, negative_threshold, bias, initial_membrane : int arrays ``[n]`` or None
-    taps : int array ``[n_taps, n]`` or None
-        Flat input cells of each pooled neuron; ``prod(input_shape)`` stands for a padded cell.
+        Range of the emitted values, proved.
     """
 
-    name: str
+    population: Population
     object: str
-    kind: Kind
-    shape: tuple[int, ...]
-    input_shape: tuple[int, ...]
     depth: int
     low: int
     high: int
-    reset: str
-    payload_max: int
-    current_decay: int
-    membrane_decay: int
-    threshold: IntArray | None = None
-    negative_threshold: IntArray | None = None
-    bias: IntArray | None = None
-    initial_membrane: IntArray | None = None
-    taps: IntArray | None = None
-    payload_code: str = "integer"
-    memory: bool = False
-    rule: str = "maximum"
-    input_gain: tuple[int, ...] = ()
-    firing_gain: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the population."""
+        return self.population.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the population."""
+        return self.population.shape
 
     @property
     def size(self) -> int:
         """Neurons of one sample."""
-        return math.prod(self.shape)
+        return self.population.size
+
+    @property
+    def kind(self) -> Literal["current", "spikes", "neuron", "pool"]:
+        """What it computes."""
+        model = self.population.model
+        if isinstance(model, Input):
+            return model.kind
+        return "pool" if isinstance(model, MaxPool) else "neuron"
+
+    @property
+    def neuron(self) -> IntegerNeuron | None:
+        """The model of a group of neurons."""
+        model = self.population.model
+        return model if isinstance(model, IntegerNeuron) else None
+
+    @property
+    def n_cells(self) -> int:
+        """Targets of its synapses in one sample: those of a pool are more than its neurons."""
+        return math.prod(self.population.input_shape)
 
     @property
     def emits(self) -> bool:
@@ -87,80 +86,104 @@ class Group:
         """Whether a spike needs more than its sign."""
         return self.low < -1 or self.high > 1
 
+    def quantity(self, name: str) -> IntArray | None:
+        """A quantity of each neuron, flat; None where it does not apply."""
+        value = getattr(self.population.model, name, None)
+        return None if value is None else self.population.spread(value).reshape(-1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Link:
-    """One projection: explicit synapses of one sample.
+    """One projection.
 
     Parameters
     ----------
-    name, object : str
-        ``pre->post`` of the netlist, and the Synapses.
+    projection : IntegerProjection
+    object : str
+        Name of its Synapses.
     pre, post : str
         Objects of the groups.
-    delay : int
-        Steps, at least 1.
-    source, target : int arrays ``[n_synapses]``
-    weight : int array ``[n_synapses]``
-        Exponents included.
     """
 
-    name: str
+    projection: IntegerProjection
     object: str
     pre: str
     post: str
-    delay: int
-    source: IntArray
-    target: IntArray
-    weight: IntArray
+
+    @property
+    def name(self) -> str:
+        """``pre->post`` of the netlist."""
+        return self.projection.label
+
+    @property
+    def delay(self) -> int:
+        """Steps, at least 1."""
+        assert self.projection.delay is not None  # a timed netlist gives every delay
+        return self.projection.delay
+
+    def synapses(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Flat source, flat target and weight (exponent included) of every synapse."""
+        q = self.projection
+        post, pre, weight = q.connectivity.to_coo()
+        shift = np.broadcast_to(q.shift(), q.connectivity.post_shape).reshape(-1)
+        return pre, post, np.left_shift(weight, shift[post])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Everything that the Network is built from."""
+    """Everything that the Network is built from: a compiled netlist under Brian2's names."""
 
-    name: str
-    timesteps: int
-    dt: float
+    timed: TimedNetlist
     groups: tuple[Group, ...]
     links: tuple[Link, ...]
-    outputs: tuple[str, ...]
+
+    @property
+    def timesteps(self) -> int:
+        """T."""
+        return self.timed.timesteps
+
+    @property
+    def dt(self) -> float:
+        """Seconds per step."""
+        return self.timed.netlist.dt
 
     @property
     def n_steps(self) -> int:
         """Steps that one sample takes."""
-        return self.timesteps + max(g.depth for g in self.groups)
+        return self.timesteps + self.timed.max_depth
 
     @property
     def n_synapses(self) -> int:
         """Synapses of one sample."""
-        return sum(link.weight.size for link in self.links)
+        return sum(q.connectivity.n_synapses for q in self.timed.netlist.projections)
 
     def group(self, name: str) -> Group:
         """The group of a population."""
         return next(g for g in self.groups if g.name == name)
 
 
-def make_plan(netlist: IntegerNetlist) -> Plan:
-    """Lower a netlist: names, delays, synapses one by one, quantities neuron by neuron."""
+def make_plan(timed: TimedNetlist) -> Plan:
+    """Name the groups and links of a compiled netlist, and prove what they emit."""
     taken: set[str] = set()
-    timing = netlist.schedule
-    bounds = prove_bounds(netlist)
+    bounds = prove_bounds(timed.netlist)
     groups = []
-    for p in netlist.populations:
-        name = _identifier(p.name, taken)
+    for p in timed.populations:
         if isinstance(p.model, Input):
             emitted = (p.model.low, p.model.high)
         else:
             emitted = (bounds[p.name].spike_low, bounds[p.name].spike_high)
-        groups.append(_group(p, name, timing.depth[p.name], *emitted))
+        groups.append(Group(p, _identifier(p.name, taken), timed.depth[p.name], *emitted))
     objects = {g.name: g.object for g in groups}
     links = tuple(
-        _link(q, delay, _identifier(f"{objects[q.pre]}_to_{objects[q.post]}", taken), objects)
-        for q, delay in zip(netlist.projections, timing.delays, strict=True)
+        Link(
+            q,
+            _identifier(f"{objects[q.pre]}_to_{objects[q.post]}", taken),
+            objects[q.pre],
+            objects[q.post],
+        )
+        for q in timed.netlist.projections
     )
-    outputs = tuple(o.population for o in netlist.outputs if o.reads_membrane)
-    return Plan(netlist.name, netlist.timesteps, netlist.dt, tuple(groups), links, outputs)
+    return Plan(timed, tuple(groups), links)
 
 
 # Endings of the names of monitors and of a pool's cells: two objects may not share a name.
@@ -178,32 +201,11 @@ def _identifier(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _group(p: Population, name: str, depth: int, low: int, high: int) -> Group:
-    model = p.model
-    plain = {"reset": "none", "payload_max": 1, "current_decay": 4096, "membrane_decay": 0}
-    if isinstance(model, Input):
-        shared: dict[str, Any] = {"kind": model.kind, **plain}
-    elif isinstance(model, MaxPool):
-        shared = {"kind": "pool", "taps": _taps(model), "rule": model.rule, **plain}
-    else:
-        assert isinstance(model, IntegerNeuron)
-        shared = {k: getattr(model, k) for k in (*plain, "payload_code", "memory", *_GAINS)}
-        shared["kind"] = "neuron"
-        for quantity in model.quantities():
-            shared[quantity] = frozen(p.spread(getattr(model, quantity)).reshape(-1))
-    return Group(
-        name=p.name,
-        object=name,
-        shape=p.shape,
-        input_shape=p.input_shape,
-        depth=depth,
-        low=low,
-        high=high,
-        **shared,
-    )
+def pool_taps(model: MaxPool) -> IntArray:
+    """Flat input cells of each pooled neuron, ``[n_taps, n]``.
 
-
-def _taps(model: MaxPool) -> IntArray:
+    ``prod(input_shape)`` stands for a padded cell.
+    """
     n_cells = math.prod(model.input_shape)
     cells = np.arange(n_cells, dtype=np.int64).reshape(model.input_shape)
     padded = model.window.pad(cells, n_cells)
@@ -214,26 +216,13 @@ def _taps(model: MaxPool) -> IntArray:
     return np.stack(taps)
 
 
-def _link(q: IntegerProjection, delay: int, name: str, objects: Mapping[str, str]) -> Link:
-    post, pre, weight = q.connectivity.to_coo()
-    shift = np.broadcast_to(q.shift(), q.connectivity.post_shape).reshape(-1)
-    return Link(
-        name=q.label,
-        object=name,
-        pre=objects[q.pre],
-        post=objects[q.post],
-        delay=delay,
-        source=pre,
-        target=post,
-        weight=np.left_shift(weight, shift[post]),
-    )
-
-
 def describe(plan: Plan) -> dict[str, Any]:
     """Sizes, as JSON values."""
     return {
         "neurons": sum(g.size for g in plan.groups),
         "synapses": plan.n_synapses,
         "groups": {g.name: g.size for g in plan.groups},
-        "links": {f"{q.name}#{i}": int(q.weight.size) for i, q in enumerate(plan.links)},
+        "links": {
+            f"{q.name}#{i}": q.projection.connectivity.n_synapses for i, q in enumerate(plan.links)
+        },
     }

@@ -18,10 +18,25 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import TargetUnavailableError, UsageError
+from neurodeploy.targets.base import Readiness
 from neurodeploy.targets.brian2.import_guard import none_of_the_working_directory
+from neurodeploy.targets.imports import import_failure, import_report
 
 CODEGENS = ("numpy", "cython")
 FIRST_NUMPY_WITHOUT_BRIAN2 = (2, 3)
+REMEDY = "pip install 'neurodeploy[brian2]' (brian2 2.9.0 needs NumPy < 2.3)"
+
+# As runs import it: nothing of the working directory is executed.
+_LOAD = """
+from neurodeploy.errors import TargetUnavailableError
+from neurodeploy.targets.brian2.session import load_brian2
+try:
+    load_brian2()
+except TargetUnavailableError as error:
+    cause = error.__cause__
+    said = str(error).removeprefix("target brian2: ")
+    sys.exit(f"{type(cause).__name__}: {cause}" if cause else said)
+"""
 
 
 def unavailable() -> str | None:
@@ -36,6 +51,13 @@ def unavailable() -> str | None:
             "pip install 'numpy<2.3'"
         )
     return None
+
+
+def readiness() -> Readiness:
+    """Whether Brian2 really imports, in a process of its own."""
+    failure = import_failure("brian2", _LOAD)
+    report = import_report("brian2", failure)
+    return Readiness(failure is None, report, None if failure is None else REMEDY)
 
 
 def load_brian2() -> Any:

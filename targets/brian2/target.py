@@ -9,18 +9,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurodeploy.errors import DataError, ExecutionError, FileFormatError, UsageError
+from neurodeploy.errors import DataError, ExecutionError, UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network
-from neurodeploy.targets.base import Deployment, Target, Violation, state_violations
-from neurodeploy.targets.brian2.files import read_plan, write_plan
+from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, state_violations
+from neurodeploy.targets.brian2.files import FILES, read_plan, write_plan
 from neurodeploy.targets.brian2.network import build_network
 from neurodeploy.targets.brian2.plan import Plan, describe, make_plan
 from neurodeploy.targets.brian2.recording import feed, recorded_membranes, recorded_spikes
-from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, unavailable
+from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, readiness, unavailable
+from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.timed import TimedNetlist, expect_same
 
 INDEX_LIMIT = 2**31 - 1
 COLLECT_ABOVE = 100_000
@@ -78,14 +80,13 @@ class Brian2Deployment(Deployment):
         TargetUnavailableError
             If brian2 cannot be imported.
         """
-        values, batch = checked_stimulus(self.netlist, stimulus, self.plan.timesteps)
-        if batch < 1:
+        request = RunRequest.checked(self.netlist, stimulus, record, membranes)
+        if request.batch < 1:
             raise DataError("no samples; a Brian2 network needs at least one")
-        spikes, traces = self._watched(record, membranes)
         codegen = self.options["codegen"]
         with quiet_preferences(codegen) as brian2:
-            network = build_network(self.plan, batch, codegen, spikes, traces)
-            feed(brian2, network, self.plan, values)
+            network = self._built(request, request.batch)
+            feed(brian2, network, self.plan, request.stimulus)
         return network
 
     def simulate(self, network: Any, progress: Progress | None = None) -> None:
@@ -134,68 +135,39 @@ class Brian2Deployment(Deployment):
                 membranes[group.name] = recorded_membranes(network, self.plan, group)
         return RunRecord(self.plan.timesteps, spikes, membranes)
 
-    def run(
-        self,
-        stimulus: Stimulus,
-        *,
-        record: Collection[str] | None = None,
-        membranes: Collection[str] = (),
-        progress: Progress | None = None,
-    ) -> RunRecord:
+    def _run(self, request: RunRequest, progress: Progress | None) -> RunRecord:
         """Run a batch: samples side by side up to ``max_synapses``, else in several runs."""
-        values, batch = checked_stimulus(self.netlist, stimulus, self.plan.timesteps)
-        spikes, traces = self._watched(record, membranes)
+        batch = request.batch
         fits = self.options["max_synapses"] // max(1, self.plan.n_synapses)
         width = max(1, min(batch, fits))
         parts: list[RunRecord] = []
-        codegen = self.options["codegen"]
-        with quiet_preferences(codegen) as brian2:
-            network = build_network(self.plan, width, codegen, spikes, traces)
+        with quiet_preferences(self.options["codegen"]) as brian2:
+            network = self._built(request, width)
             if batch > width:
                 network.store()
             for first in range(0, batch, width):
                 if first:
                     network.restore()
-                feed(brian2, network, self.plan, _slice(values, first, width))
+                feed(brian2, network, self.plan, _slice(request.stimulus, first, width))
                 self.simulate(network, _share(progress, first // width, -(-batch // width)))
                 parts.append(self.record(network))
         del network
         if width * self.plan.n_synapses > COLLECT_ABOVE:
             gc.collect()  # Brian2 objects refer to each other in circles and hold much memory
-        return self._joined(parts, spikes, traces, batch)
 
-    def _watched(
-        self, record: Collection[str] | None, membranes: Collection[str]
-    ) -> tuple[set[str], set[str]]:
-        known = {g.name for g in self.plan.groups}
-        spikes = known if record is None else set(record)
-        traces = {*membranes, *self.plan.outputs}
-        kinds = {g.name: g.kind for g in self.plan.groups}
-        for name in sorted(spikes | traces):
-            if name not in known:
-                raise UsageError(f"no population {name!r} to record; there are {sorted(known)}")
-            if name in traces and kinds[name] in ("current", "spikes"):
-                raise UsageError(f"population {name!r} is an input and has no membrane")
-        return spikes, traces
-
-    def _joined(
-        self, parts: list[RunRecord], spikes: set[str], traces: set[str], batch: int
-    ) -> RunRecord:
         def joined(name: str, pieces: list[IntArray]) -> IntArray:
-            shape = (0, self.plan.timesteps, *self.plan.group(name).shape)
-            empty = np.zeros(shape, dtype=np.int64)
+            empty = np.zeros((0, self.plan.timesteps, *self.plan.group(name).shape), dtype=np.int64)
             return np.concatenate([empty, *pieces])[:batch]
 
-        emitted: dict[str, IntArray] = {}
-        for name in sorted(spikes):
-            pieces = [p.spikes[name] for p in parts if name in p.spikes]
-            if not pieces:  # an integrator: silent by definition
-                shape = (batch, self.plan.timesteps, *self.plan.group(name).shape)
-                emitted[name] = np.zeros(shape, dtype=np.int64)
-            else:
-                emitted[name] = joined(name, pieces)
-        membranes = {n: joined(n, [p.membranes[n] for p in parts]) for n in sorted(traces)}
-        return RunRecord(self.plan.timesteps, emitted, membranes)
+        # An integrator has no monitor of spikes: it is silent.
+        fired = [n for n in request.spikes if not parts or n in parts[0].spikes]
+        spikes = {n: joined(n, [p.spikes[n] for p in parts]) for n in fired}
+        membranes = {n: joined(n, [p.membranes[n] for p in parts]) for n in request.membranes}
+        return RunRecord(self.plan.timesteps, spikes, membranes)
+
+    def _built(self, request: RunRequest, batch: int) -> Any:
+        codegen, spikes = self.options["codegen"], set(request.spikes)
+        return build_network(self.plan, batch, codegen, spikes, set(request.membranes))
 
     def utilization(self) -> dict[str, Any]:
         """Neurons and synapses of one sample, and how many samples lie side by side."""
@@ -236,11 +208,17 @@ class Brian2Target(Target):
     summary: ClassVar[str] = "a Brian2 Network, the independent reference simulation"
     option_defaults: ClassVar[Mapping[str, Any]] = {"codegen": "numpy", "max_synapses": 10_000_000}
     board_kind: ClassVar[BoardKind | None] = "neurocore"
+    packages: ClassVar[tuple[str, ...]] = ("brian2",)
 
     @classmethod
     def unavailable(cls) -> str | None:
         """Why Brian2 cannot run here, or None."""
         return unavailable()
+
+    @classmethod
+    def readiness(cls) -> Readiness:
+        """Brian2 is really imported, in a process of its own."""
+        return readiness()
 
     def check(
         self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
@@ -273,8 +251,9 @@ class Brian2Target(Target):
     def lower(
         self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> Brian2Deployment:
-        """Expand a checked netlist into groups and synapses."""
-        return Brian2Deployment(network, board, options, make_plan(network.integer))
+        """Give a checked netlist its timing and Brian2's names."""
+        plan = make_plan(TimedNetlist.of(network.integer))
+        return Brian2Deployment(network, board, options, plan)
 
     def load(
         self, folder: Path, network: Network, board: Board | None, options: Mapping[str, Any]
@@ -287,12 +266,5 @@ class Brian2Target(Target):
             If its compiled files are missing or damaged, or belong to another netlist.
         """
         plan = read_plan(folder)
-        netlist = network.integer
-        ours = [(g.name, g.shape) for g in plan.groups]
-        if ours != [(p.name, p.shape) for p in netlist.populations] or (
-            plan.timesteps != netlist.timesteps
-        ):
-            raise FileFormatError(
-                f"{folder}: brian2.json and net.ndn describe different networks; compile again"
-            )
+        expect_same(plan.timed, network.integer, folder, FILES)
         return Brian2Deployment(network, board, options, plan)

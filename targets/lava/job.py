@@ -23,13 +23,9 @@ import numpy as np
 from neurodeploy.errors import ExecutionError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.files import write_bytes_whole
-from neurodeploy.targets.lava.bundle import (
-    Bundle,
-    InputSpec,
-    NeuronSpec,
-    PopulationSpec,
-)
-from neurodeploy.targets.lava.bundle_files import load_bundle, save_bundle
+from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.ir.population import Population
+from neurodeploy.targets.lava.bundle import Bundle, load_bundle, save_bundle
 from neurodeploy.targets.lava.recording import Lanes, StepCounters
 
 
@@ -117,11 +113,11 @@ def write_job(
     return job
 
 
-def _dtype(population: PopulationSpec, what: str) -> type:
-    if what == "membranes" or not isinstance(population.model, InputSpec | NeuronSpec):
+def _dtype(population: Population, what: str) -> type:
+    if what == "membranes" or not isinstance(population.model, Input | IntegerNeuron):
         return np.int32
     model = population.model
-    most = max(-model.low, model.high) if isinstance(model, InputSpec) else model.payload_max
+    most = max(-model.low, model.high) if isinstance(model, Input) else model.payload_max
     return np.int8 if most < 2**7 else np.int16 if most < 2**15 else np.int32
 
 

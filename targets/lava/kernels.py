@@ -14,17 +14,18 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.targets.lava.bundle import ProjectionSpec, WindowSpec
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.projection import IntegerProjection
 
 
 class SynapticSum:
     """``(W . s) << exponent`` of one projection; repeated input costs a comparison only."""
 
-    def __init__(self, projection: ProjectionSpec) -> None:
-        self._projection = projection
-        self._post_shape = projection.post_shape
-        self._map = _MAPS[projection.kind](projection)
-        self._shift = projection.shift
+    def __init__(self, projection: IntegerProjection) -> None:
+        self._post_shape = projection.connectivity.post_shape
+        self._map = _MAPS[type(projection.connectivity)](projection.connectivity)
+        self._shift = projection.shift()
         self._last: IntArray | None = None
         self._result: IntArray | None = None
 
@@ -66,8 +67,8 @@ def _largest(x: IntArray) -> int:
 
 
 class _Dense:
-    def __init__(self, projection: ProjectionSpec) -> None:
-        self._matrix = _Matrix(projection.weight)
+    def __init__(self, dense: Dense) -> None:
+        self._matrix = _Matrix(dense.weight)
 
     def apply(self, x: IntArray) -> IntArray:
         columns = x.reshape(x.shape[0], -1).T
@@ -75,12 +76,11 @@ class _Dense:
 
 
 class _Conv:
-    def __init__(self, projection: ProjectionSpec) -> None:
-        assert projection.window is not None
-        self._window = projection.window
-        self._groups = projection.groups
-        c_out = projection.weight.shape[0]
-        self._matrix = _Matrix(projection.weight.reshape(self._groups, c_out // self._groups, -1))
+    def __init__(self, conv: Conv) -> None:
+        self._window = conv.window
+        self._groups = conv.groups
+        c_out = conv.weight.shape[0]
+        self._matrix = _Matrix(conv.weight.reshape(self._groups, c_out // self._groups, -1))
 
     def apply(self, x: IntArray) -> IntArray:
         lanes, channels = x.shape[:2]
@@ -95,10 +95,9 @@ class _Conv:
 
 
 class _SumPool:
-    def __init__(self, projection: ProjectionSpec) -> None:
-        assert projection.window is not None
-        self._window = projection.window
-        self._weight = projection.weight.reshape(-1, *(1,) * len(self._window.kernel))
+    def __init__(self, pool: SumPool) -> None:
+        self._window = pool.window
+        self._weight = pool.weight.reshape(-1, *(1,) * len(self._window.kernel))
 
     def apply(self, x: IntArray) -> IntArray:
         n = len(self._window.kernel)
@@ -107,27 +106,27 @@ class _SumPool:
 
 
 class _Sparse:
-    def __init__(self, projection: ProjectionSpec) -> None:
+    def __init__(self, synapses: Sparse) -> None:
         from scipy.sparse import csr_matrix  # type: ignore[import-untyped,unused-ignore]
 
-        shape = (math.prod(projection.post_shape), math.prod(projection.pre_shape))
-        where = (projection.post_index, projection.pre_index)
-        self._matrix = csr_matrix((projection.weight, where), shape=shape, dtype=np.int64)
+        shape = (math.prod(synapses.shape_out), math.prod(synapses.shape_in))
+        where = (synapses.post, synapses.pre)
+        self._matrix = csr_matrix((synapses.weight, where), shape=shape, dtype=np.int64)
 
     def apply(self, x: IntArray) -> IntArray:
         columns = np.ascontiguousarray(x.reshape(x.shape[0], -1).T)
         return np.asarray(self._matrix @ columns, dtype=np.int64).T
 
 
-_MAPS: dict[str, Any] = {
-    "dense": _Dense,
-    "conv": _Conv,
-    "sumpool": _SumPool,
-    "sparse": _Sparse,
+_MAPS: dict[type[Connectivity], Any] = {
+    Dense: _Dense,
+    Conv: _Conv,
+    SumPool: _SumPool,
+    Sparse: _Sparse,
 }
 
 
-def patches_of(x: AnyArray, window: WindowSpec, fill: int = 0) -> AnyArray:
+def patches_of(x: AnyArray, window: Window, fill: int = 0) -> AnyArray:
     """Padded windows of ``[lanes, C, *spatial]`` as a view ``[lanes, C, *out, *kernel]``."""
     n = len(window.kernel)
     padded = x
@@ -146,7 +145,7 @@ def patches_of(x: AnyArray, window: WindowSpec, fill: int = 0) -> AnyArray:
 _NEVER = -(2**50)
 
 
-def window_maximum(accumulated: IntArray, window: WindowSpec, signed: bool) -> IntArray:
+def window_maximum(accumulated: IntArray, window: Window, signed: bool) -> IntArray:
     """Maximum over each window of ``[lanes, C, *spatial]``; padding never wins."""
     n = len(window.kernel)
     patches = patches_of(accumulated, window, _NEVER if signed else 0)
@@ -154,7 +153,7 @@ def window_maximum(accumulated: IntArray, window: WindowSpec, signed: bool) -> I
     return maximum
 
 
-def window_winner(accumulated: IntArray, a: IntArray, window: WindowSpec, signed: bool) -> IntArray:
+def window_winner(accumulated: IntArray, a: IntArray, window: Window, signed: bool) -> IntArray:
     """Entry of ``a`` where ``accumulated`` is largest in each window, the first of equal ones."""
     n = len(window.kernel)
     patches = patches_of(accumulated, window, _NEVER if signed else 0)

@@ -7,7 +7,8 @@ from typing import Any
 
 from lava.magma.core.process.process import AbstractProcess
 
-from neurodeploy.targets.lava.bundle import Bundle, InputSpec
+from neurodeploy.ir.neurons import Input
+from neurodeploy.targets.lava.bundle import Bundle
 from neurodeploy.targets.lava.dynamics import Timing
 from neurodeploy.targets.lava.job import Job
 from neurodeploy.targets.lava.processes.population import PopulationProcess, population_classes
@@ -57,16 +58,17 @@ def own_network(job: Job, bundle: Bundle) -> Network:
     for population in bundle.populations:
         slot = network.next_slot()
         shared: dict[str, Any] = {
-            "population": population,
             "timing": timing,
             "lane_shape": (lanes.width,),
             "lanes": lanes,
             "record": job.recorded(bundle, population.name),
             "counter": (job.counters, slot),
         }
-        if isinstance(population.model, InputSpec):
+        if isinstance(population.model, Input):
             stimulus = job.file(bundle, "stimulus", population.name)
-            process: AbstractProcess = StimulusSource(stimulus=stimulus, **shared)
+            process: AbstractProcess = StimulusSource(
+                population=population, stimulus=stimulus, **shared
+            )
             network.models[process] = PyStimulusModel
         else:
             process, model = population_process(bundle, population.name, **shared)
@@ -81,9 +83,15 @@ def population_process(
     bundle: Bundle, name: str, **parameters: Any
 ) -> tuple[PopulationProcess, type]:
     """The process of one population and its model, not yet connected."""
-    incoming = tuple((q, bundle.by_name[q.pre].depth) for q in bundle.incoming(name))
+    incoming = tuple((q, bundle.depth[q.pre]) for q in bundle.incoming(name))
     process_class, model = population_classes(len(incoming))
-    return process_class(incoming=incoming, **parameters), model
+    made = process_class(
+        population=bundle.by_name[name],
+        depth=bundle.depth[name],
+        incoming=incoming,
+        **parameters,
+    )
+    return made, model
 
 
 def connect_populations(

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.connectivity import Conv, Sparse, SumPool
+from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
@@ -52,12 +52,13 @@ def _population_violations(population: Population) -> Iterator[Violation]:
         yield Violation(name, "max-pooling has no stock process", remedy=f"{OWN} or average")
     if not isinstance(model, IntegerNeuron):
         return
-    if model.current_decay != DECAY_ONE:
-        yield Violation(
-            name, "current decay du", model.current_decay, DECAY_ONE, f"du = {DECAY_ONE} or {OWN}"
-        )
-    if model.membrane_decay != 0:
-        yield Violation(name, "leak dv", model.membrane_decay, 0, f"no leak or {OWN}")
+    for extension in model.extensions:
+        yield Violation(name, extension, remedy=OWN)
+    if model.has_current_memory:
+        du = int(np.min(model.current_decay))
+        yield Violation(name, "current decay du", du, DECAY_ONE, f"du = {DECAY_ONE} or {OWN}")
+    if model.leaks:
+        yield Violation(name, "leak dv", int(np.max(model.membrane_decay)), 0, f"no leak or {OWN}")
     if model.initial_membrane.any():
         largest = int(np.abs(model.initial_membrane).max())
         yield Violation(name, "initial membrane", largest, 0, f"v0 = 0 or {OWN}")
@@ -103,7 +104,7 @@ def _projection_violations(
     rest = projection.exponent  # Conv has no exponent: all of it goes into the weights
     if not isinstance(c, Conv | SumPool):
         _, rest = split_exponent(projection.exponent)
-    weight = folded_weight(np.asarray(c.weight), c.kind, rest, c.post_shape, _post_of(c))
+    weight = folded_weight(c, rest)
     if weight.size and (weight.min() < -128 or weight.max() > 127):
         largest = int(np.abs(weight).max())
         yield Violation(where, "8-bit weight with its exponent", largest, 127, OWN)
@@ -111,10 +112,6 @@ def _projection_violations(
 
 def _matrix_size(connectivity: Sparse) -> int:
     return math.prod(connectivity.shape_in) * math.prod(connectivity.shape_out)
-
-
-def _post_of(connectivity: object) -> IntArray | None:
-    return connectivity.post if isinstance(connectivity, Sparse) else None
 
 
 def bias_parts(bias: IntArray) -> tuple[IntArray, IntArray]:
@@ -131,18 +128,10 @@ def split_exponent(exponent: IntArray) -> tuple[int, IntArray]:
     return common, np.asarray(exponent - common)
 
 
-def folded_weight(
-    weight: IntArray,
-    kind: str,
-    exponent: IntArray,
-    post_shape: tuple[int, ...],
-    post_index: IntArray | None,
-) -> IntArray:
+def folded_weight(connectivity: Connectivity, exponent: IntArray) -> IntArray:
     """Weights with an exponent (scalar or per output channel) multiplied in."""
-    if exponent.ndim == 0:
-        return np.left_shift(weight, exponent)
-    if kind == "sparse":
-        assert post_index is not None
-        per_channel = math.prod(post_shape) // post_shape[0]
-        return np.left_shift(weight, exponent[post_index // per_channel])
+    weight = connectivity.weight
+    if exponent.ndim and isinstance(connectivity, Sparse):
+        per_channel = math.prod(connectivity.shape_out) // connectivity.shape_out[0]
+        exponent = exponent[connectivity.post // per_channel]
     return np.left_shift(weight, exponent.reshape(-1, *(1,) * (weight.ndim - 1)))

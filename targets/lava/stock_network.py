@@ -16,14 +16,12 @@ from lava.proc.lif.process import LIF, LIFReset
 from lava.utils.weightutils import SignMode
 
 from neurodeploy.errors import FileFormatError
+from neurodeploy.ir import connectivity as maps
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.targets.lava.bundle import (
-    Bundle,
-    InputSpec,
-    NeuronSpec,
-    PopulationSpec,
-    ProjectionSpec,
-)
+from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.ir.population import Population
+from neurodeploy.ir.projection import IntegerProjection
+from neurodeploy.targets.lava.bundle import Bundle
 from neurodeploy.targets.lava.dynamics import Timing
 from neurodeploy.targets.lava.job import Job
 from neurodeploy.targets.lava.network import Network
@@ -52,7 +50,7 @@ def stock_network(job: Job, bundle: Bundle) -> Network:
     timing = Timing(bundle.timesteps, bundle.timesteps, lanes.rounds)
     processes: dict[str, Any] = {}
     for population in bundle.populations:
-        if isinstance(population.model, InputSpec):
+        if isinstance(population.model, Input):
             slot = network.next_slot()
             process: AbstractProcess = StimulusSource(
                 population=population,
@@ -70,7 +68,7 @@ def stock_network(job: Job, bundle: Bundle) -> Network:
             process, model = neurons(bundle, population, lanes.rounds)
             network.models[process] = model
         processes[population.name] = process
-    for projection in bundle.projections:
+    for projection in bundle.netlist.projections:
         synapses, model = synapse_process(bundle, projection)
         network.models[synapses] = model
         pre, post = processes[projection.pre], processes[projection.post]
@@ -78,7 +76,7 @@ def stock_network(job: Job, bundle: Bundle) -> Network:
         _through(synapses.a_out, post.a_in)
         network.links += [(pre, synapses), (synapses, post)]
     for population in bundle.populations:
-        if not isinstance(population.model, InputSpec):
+        if not isinstance(population.model, Input):
             _record(job, bundle, population, timing, processes[population.name], network)
     return network
 
@@ -101,10 +99,10 @@ def flat_order(shape: tuple[int, ...]) -> IntArray:
     return np.arange(math.prod(shape)).reshape(shape).transpose().reshape(-1)
 
 
-def neurons(bundle: Bundle, population: PopulationSpec, rounds: int) -> tuple[Any, type]:
+def neurons(bundle: Bundle, population: Population, rounds: int) -> tuple[Any, type]:
     """The LIF or LIFReset of a population, and its bit-accurate model."""
     model = population.model
-    if not isinstance(model, NeuronSpec):
+    if not isinstance(model, IntegerNeuron):
         raise FileFormatError(f"{population.name}: stock processes have no max-pooling")
     if model.initial_membrane.any():
         raise FileFormatError(f"{population.name}: stock processes start at 0, not at v0")
@@ -127,58 +125,59 @@ def neurons(bundle: Bundle, population: PopulationSpec, rounds: int) -> tuple[An
     }
     # Without a bias nothing moves before the first spikes arrive, so one sample needs no reset.
     if rounds == 1 and not any(
-        p.model.bias.any() for p in bundle.populations if isinstance(p.model, NeuronSpec)
+        p.model.bias.any() for p in bundle.populations if isinstance(p.model, IntegerNeuron)
     ):
         return LIF(**parameters), PyLifModelBitAcc
     T = bundle.timesteps
-    reset = LIFReset(reset_interval=T, reset_offset=(population.depth + 1) % T, **parameters)
+    reset = LIFReset(
+        reset_interval=T, reset_offset=(bundle.depth[population.name] + 1) % T, **parameters
+    )
     return reset, PyLifResetModelBitAcc
 
 
-def synapse_process(bundle: Bundle, projection: ProjectionSpec) -> tuple[Any, type]:
+def synapse_process(bundle: Bundle, projection: IntegerProjection) -> tuple[Any, type]:
     """The Conv, Dense or DelayDense of a projection, and its fixed-point model."""
     source = bundle.by_name[projection.pre].model
-    binary = not isinstance(source, InputSpec) or (source.low, source.high) == (0, 1)
+    binary = not isinstance(source, Input) or (source.low, source.high) == (0, 1)
     common: dict[str, Any] = {"num_message_bits": 0 if binary else MESSAGE_BITS}
-    if projection.kind in ("conv", "sumpool"):
-        return _convolution(projection, common), PyConvModelFixed
+    c = projection.connectivity
+    if isinstance(c, maps.Conv | maps.SumPool):
+        return _convolution(projection, c, common), PyConvModelFixed
     exponent, rest = split_exponent(projection.exponent)
     # Twice the weights are even, which is what mixed signs keep; the exponent takes it back.
     common |= {
-        "weights": 2 * _matrix(projection, rest),
+        "weights": 2 * _matrix(c, rest),
         "weight_exp": exponent - 1,
         "sign_mode": SignMode.MIXED,
     }
+    assert projection.delay is not None  # a bundle gives every delay
     if projection.delay == 1:
         return Dense(**common), PyDenseModelBitAcc
     delay = projection.delay - 1
     return DelayDense(delays=delay, max_delay=delay, **common), PyDelayDenseModelBitAcc
 
 
-def _matrix(projection: ProjectionSpec, exponent: IntArray) -> IntArray:
-    weight = folded_weight(
-        projection.weight, projection.kind, exponent, projection.post_shape, projection.post_index
-    )
-    if projection.kind == "sparse":
-        full = np.zeros(
-            (math.prod(projection.post_shape), math.prod(projection.pre_shape)), dtype=np.int64
-        )
-        full[projection.post_index, projection.pre_index] = weight
+def _matrix(connectivity: maps.Connectivity, exponent: IntArray) -> IntArray:
+    weight = folded_weight(connectivity, exponent)
+    rows, columns = flat_order(connectivity.post_shape), flat_order(connectivity.pre_shape)
+    if isinstance(connectivity, maps.Sparse):
+        full = np.zeros((rows.size, columns.size), dtype=np.int64)
+        full[connectivity.post, connectivity.pre] = weight
         weight = full
-    rows, columns = flat_order(projection.post_shape), flat_order(projection.pre_shape)
     return weight[rows][:, columns]
 
 
-def _convolution(projection: ProjectionSpec, common: dict[str, Any]) -> Conv:
-    window = projection.window
-    if window is None or projection.delay != 1:
+def _convolution(
+    projection: IntegerProjection, c: maps.Conv | maps.SumPool, common: dict[str, Any]
+) -> Conv:
+    window = c.window
+    if projection.delay != 1:
         raise FileFormatError(f"{projection.label}: a stock convolution has delay 1")
-    weight, groups = projection.weight, projection.groups
-    if projection.kind == "sumpool":
-        groups = weight.size
+    weight = folded_weight(c, projection.exponent)
+    groups = c.groups if isinstance(c, maps.Conv) else weight.size
+    if isinstance(c, maps.SumPool):
         lead = weight.reshape(-1, 1, *(1,) * len(window.kernel))
         weight = np.broadcast_to(lead, (groups, 1, *window.kernel))
-    weight = folded_weight(weight, "conv", projection.exponent, projection.post_shape, None)
     n = len(window.kernel)
     # Lava convolves and orders (C_out, W, H, C_in): flip the spatial axes and reverse them.
     flipped = np.flip(weight, axis=tuple(range(2, 2 + n)))
@@ -192,7 +191,7 @@ def _convolution(projection: ProjectionSpec, common: dict[str, Any]) -> Conv:
 
     return Conv(
         weight=np.ascontiguousarray(kernel),
-        input_shape=stock_shape(projection.pre_shape),
+        input_shape=stock_shape(c.pre_shape),
         padding=pair(tuple(before for before, _ in window.padding), 0),
         stride=pair(window.stride, 1),
         dilation=pair(window.dilation, 1),
@@ -210,7 +209,7 @@ def _through(source: Any, sink: Any) -> None:
 def _record(
     job: Job,
     bundle: Bundle,
-    population: PopulationSpec,
+    population: Population,
     timing: Timing,
     process: Any,
     network: Network,
@@ -220,7 +219,7 @@ def _record(
         parameters: dict[str, Any] = {
             "shape": stock_shape(population.shape),
             "stored_shape": population.shape,
-            "depth": population.depth,
+            "depth": bundle.depth[population.name],
             "timing": timing,
             "trace": path,
             "lanes": job.lanes,

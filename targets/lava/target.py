@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind
-from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network
-from neurodeploy.targets.base import Deployment, Target, Violation, state_violations
-from neurodeploy.targets.lava.bundle import (
-    Bundle,
-    InputSpec,
-    NeuronSpec,
-)
-from neurodeploy.targets.lava.bundle_files import load_bundle, save_bundle
+from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, state_violations
+from neurodeploy.targets.lava.bundle import FILES, Bundle, load_bundle, save_bundle
 from neurodeploy.targets.lava.dynamics import lanes_for, n_lava_steps
 from neurodeploy.targets.lava.interpreter import LavaPython, find_lava_python
 from neurodeploy.targets.lava.job import (
@@ -30,9 +22,10 @@ from neurodeploy.targets.lava.job import (
     read_traces,
     write_job,
 )
-from neurodeploy.targets.lava.lowering import lower_netlist
 from neurodeploy.targets.lava.stock import stock_violations
 from neurodeploy.targets.lava.supervision import Limits, Watch, job_folders, run_worker
+from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.timed import expect_same
 
 
 class LavaTarget(Target):
@@ -64,6 +57,7 @@ class LavaTarget(Target):
         "samples_side_by_side": None,
     }
     board_kind: ClassVar[BoardKind | None] = "neurocore"
+    packages: ClassVar[tuple[str, ...]] = ("lava-nc",)
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -73,6 +67,17 @@ class LavaTarget(Target):
         except TargetUnavailableError as error:
             return str(error)
         return None
+
+    @classmethod
+    def readiness(cls) -> Readiness:
+        """Which Python runs Lava, or why none does."""
+        try:
+            found = find_lava_python()
+        except TargetUnavailableError as error:
+            reason, _, remedy = str(error).removeprefix("lava: ").partition("; run ")
+            return Readiness(False, reason, "run " + remedy if remedy else None)
+        where = "in this process" if found.in_process else f"in a worker, {found.executable}"
+        return Readiness(True, f"lava-nc {found.lava_version} on Python {found.version}, {where}")
 
     def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Add the defaults; refuse unknown options and values."""
@@ -111,7 +116,7 @@ class LavaTarget(Target):
         self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> LavaDeployment:
         """Compile a netlist that passed :meth:`check`."""
-        bundle = lower_netlist(network.integer, options["models"])
+        bundle = Bundle.of(network.integer, models=options["models"])
         return LavaDeployment(network, board, options, bundle)
 
     def load(
@@ -119,6 +124,7 @@ class LavaTarget(Target):
     ) -> LavaDeployment:
         """Read ``lava.json`` and ``lava.safetensors``."""
         bundle = load_bundle(folder)
+        expect_same(bundle, network.integer, folder, FILES)
         return LavaDeployment(network, board, self.complete_options(options), bundle)
 
 
@@ -150,16 +156,9 @@ class LavaDeployment(Deployment):
         """Write ``lava.json`` and ``lava.safetensors``."""
         save_bundle(self.bundle, folder)
 
-    def run(
-        self,
-        stimulus: Stimulus,
-        *,
-        record: Collection[str] | None = None,
-        membranes: Collection[str] = (),
-        progress: Progress | None = None,
-    ) -> RunRecord:
-        """Run a batch in Lava; see :meth:`neurodeploy.targets.base.Deployment.run`."""
-        return run_all([Run(self, stimulus, record, membranes)], progress)[0]
+    def _run(self, request: RunRequest, progress: Progress | None) -> RunRecord:
+        """Run a batch in Lava."""
+        return _run_requests([(self, request)], progress)[0]
 
     def utilization(self) -> dict[str, Any]:
         """Processes, neurons and synapses by population, and the models that run."""
@@ -208,27 +207,35 @@ def run_all(runs: Sequence[Run], progress: Progress | None = None) -> list[RunRe
     ExecutionError, TargetUnavailableError
         If Lava fails or is missing.
     """
-    options = runs[0].deployment.options
+    asked = [
+        (r.deployment, RunRequest.checked(r.deployment.netlist, r.stimulus, r.record, r.membranes))
+        for r in runs
+    ]
+    found = _run_requests(asked, progress)
+    return [
+        request.completed(record, deployment.target, deployment.latency)
+        for (deployment, request), record in zip(asked, found, strict=True)
+    ]
+
+
+_Asked = Sequence[tuple[LavaDeployment, RunRequest]]
+
+
+def _run_requests(asked: _Asked, progress: Progress | None) -> list[RunRecord]:
+    options = asked[0][0].options
     limits = Limits(options["time_limit_s"], options["stall_limit_s"])
     python = _interpreter(options["execution"])
-    checked = [checked_stimulus(r.deployment.netlist, r.stimulus, _timesteps(r)) for r in runs]
-    with job_folders(len(runs)) as folders:
-        jobs = [
-            _write(run, values, batch, folder)
-            for run, (values, batch), folder in zip(runs, checked, folders, strict=True)
-        ]
+    with job_folders(len(asked)) as folders:
+        jobs = [_write(*one, folder) for one, folder in zip(asked, folders, strict=True)]
         # A batch of nothing needs no Lava.
         real = [i for i, job in enumerate(jobs) if job.batch > 0]
         if python.in_process:
             for i in real:
-                _run_here(jobs[i], runs[i].deployment, limits, progress)
+                _run_here(jobs[i], asked[i][0], limits, progress)
         elif real:
-            _run_there(python, [jobs[i] for i in real], [runs[i] for i in real], limits, progress)
-        return [_record(run, job) for run, job in zip(runs, jobs, strict=True)]
-
-
-def _timesteps(run: Run) -> int:
-    return run.deployment.bundle.timesteps
+            deployments = [asked[i][0] for i in real]
+            _run_there(python, [jobs[i] for i in real], deployments, limits, progress)
+        return [_record(d.bundle, job) for (d, _), job in zip(asked, jobs, strict=True)]
 
 
 def _interpreter(execution: str) -> LavaPython:
@@ -250,33 +257,21 @@ def _interpreter(execution: str) -> LavaPython:
     return python
 
 
-def _write(run: Run, values: Mapping[str, AnyArray], batch: int, folder: Path) -> Job:
-    deployment, bundle = run.deployment, run.deployment.bundle
-    emitting = [p.name for p in bundle.populations]
-    watched = dict.fromkeys(
-        [
-            *run.membranes,
-            *(o.population for o in deployment.netlist.outputs if o.reads_membrane),
-        ]
-    )
-    spikes = emitting if run.record is None else list(dict.fromkeys(run.record))
-    for name in (*spikes, *watched):
-        if name not in bundle.by_name:
-            raise UsageError(f"target lava: no population {name!r} to record")
+def _write(deployment: LavaDeployment, request: RunRequest, folder: Path) -> Job:
+    bundle, batch = deployment.bundle, request.batch
     if bundle.models == "stock":
         width = 1
     else:
         largest = max(p.size for p in bundle.populations)
         chosen = deployment.options["samples_side_by_side"]
         width = lanes_for(batch, largest) if chosen is None else max(1, min(chosen, batch))
-    neurons = [n for n in watched if not isinstance(bundle.by_name[n].model, InputSpec)]
-    fires = [n for n in spikes if _emits(bundle, n)]
-    return write_job(folder, bundle, values, width, fires, neurons, batch)
+    fires = [n for n in request.spikes if _emits(bundle, n)]
+    return write_job(folder, bundle, request.stimulus, width, fires, request.membranes, batch)
 
 
 def _emits(bundle: Bundle, name: str) -> bool:
-    model = bundle.by_name[name].model
-    return not isinstance(model, NeuronSpec) or model.threshold is not None
+    """Whether a population can fire: pools do, and neurons that have a threshold."""
+    return getattr(bundle.by_name[name].model, "threshold", 0) is not None
 
 
 def _run_here(
@@ -300,13 +295,13 @@ def _run_here(
 def _run_there(
     python: LavaPython,
     jobs: Sequence[Job],
-    runs: Sequence[Run],
+    deployments: Sequence[LavaDeployment],
     limits: Limits,
     progress: Progress | None,
 ) -> None:
     steps = [
-        n_lava_steps(j.lanes.rounds, r.deployment.bundle.timesteps, r.deployment.bundle.max_depth)
-        for j, r in zip(jobs, runs, strict=True)
+        n_lava_steps(job.lanes.rounds, d.bundle.timesteps, d.bundle.max_depth)
+        for job, d in zip(jobs, deployments, strict=True)
     ]
 
     def tell(current: int, counts: Sequence[int]) -> None:
@@ -315,21 +310,10 @@ def _run_there(
             progress(sum(steps[:current]) + done, sum(steps))
 
     processes = run_worker(python.executable, [j.folder for j in jobs], limits, tell)
-    for run, made in zip(runs, processes, strict=True):
-        run.deployment.processes = made
+    for deployment, made in zip(deployments, processes, strict=True):
+        deployment.processes = made
 
 
-def _record(run: Run, job: Job) -> RunRecord:
-    bundle = run.deployment.bundle
-    spikes = read_traces(job, bundle, "spikes")
-    wanted = [p.name for p in bundle.populations] if run.record is None else run.record
-    for name in wanted:
-        if name not in spikes:
-            shape = (job.batch, bundle.timesteps, *bundle.by_name[name].shape)
-            spikes[name] = np.zeros(shape, dtype=np.int64)
-    membranes = read_traces(job, bundle, "membranes")
-    for name in run.membranes:
-        if name not in membranes:  # an input has none; the reference tells 0
-            shape = (job.batch, bundle.timesteps, *bundle.by_name[name].shape)
-            membranes[name] = np.zeros(shape, dtype=np.int64)
+def _record(bundle: Bundle, job: Job) -> RunRecord:
+    spikes, membranes = (read_traces(job, bundle, what) for what in ("spikes", "membranes"))
     return RunRecord(bundle.timesteps, spikes, membranes)

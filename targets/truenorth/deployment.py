@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import ExecutionError, FileFormatError, UnknownNameError
+from neurodeploy.errors import ExecutionError, FileFormatError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.price.traffic import CoreTraffic, Traffic
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.ir.record import Progress, RunRecord
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.request import RunRequest
 from neurodeploy.targets.truenorth.cores import Cores, save_cores
 from neurodeploy.targets.truenorth.readout import Readout, save_readout
 from neurodeploy.targets.truenorth.simulator import CoreSimulator
@@ -92,14 +93,7 @@ class TrueNorthDeployment(Deployment):
         late = {name: start - depth[name] * period for name, start in starts}
         return {name: ticks for name, ticks in late.items() if ticks > 0}
 
-    def run(
-        self,
-        stimulus: Stimulus,
-        *,
-        record: Collection[str] | None = None,
-        membranes: Collection[str] = (),
-        progress: Progress | None = None,
-    ) -> RunRecord:
+    def _run(self, request: RunRequest, progress: Progress | None) -> RunRecord:
         """Run a batch on the core simulator.
 
         Where the copies of one neuron differ, which only an edited file can cause, its spikes are
@@ -107,39 +101,26 @@ class TrueNorthDeployment(Deployment):
 
         Raises
         ------
-        DataError
-            If the stimulus does not fit.
-        UnknownNameError
-            For a population that does not exist.
         ExecutionError
             For membranes of a population whose comparison takes a ramp.
         """
-        netlist = self.netlist
-        T = self.readout.timesteps
-        values, batch = checked_stimulus(netlist, stimulus, T)
-        wanted = list(netlist.by_name) if record is None else list(dict.fromkeys(record))
-        watched = list(dict.fromkeys(membranes))
-        for name in (*wanted, *watched):
-            if name not in netlist.by_name:
-                raise UnknownNameError("population", name, netlist.by_name)
-        on_chip = [n for n in wanted if n in self.readout.populations]
-        watched = [n for n in watched if n in self.readout.populations]
+        by_name, batch, T = self.netlist.by_name, request.batch, self.readout.timesteps
+        on_chip, watched = request.spikes, request.membranes
         for name in filter(self.readout.is_ramped, watched):
             raise ExecutionError(
                 f"truenorth: {name}: the membrane of a split population with a ramp stands between "
                 "its sum and what repays it; record its spikes"
             )
-        sizes = {n: netlist.by_name[n].size for n in (*on_chip, *watched)}
         spikes: dict[str, AnyArray] = {
-            n: np.zeros((batch, T, *netlist.by_name[n].shape), dtype=np.int8) for n in on_chip
+            n: np.zeros((batch, T, *by_name[n].shape), dtype=np.int8) for n in on_chip
         }
         traces: dict[str, AnyArray] = {
-            n: np.zeros((batch, T, *netlist.by_name[n].shape), dtype=np.int64) for n in watched
+            n: np.zeros((batch, T, *by_name[n].shape), dtype=np.int64) for n in watched
         }
         simulator = self._prepared()
         keep = self.readout.cores_of(watched)
         blocks = {b.name for b in self.cores.lines if b.kind == "raster"}
-        rasters = {n: values[n].reshape(batch, T, -1).astype(np.uint8) for n in blocks}
+        rasters = {n: request.stimulus[n].reshape(batch, T, -1).astype(np.uint8) for n in blocks}
         totals: dict[str, IntArray] = {}
         per_sample = self.cores.ticks * (simulator.n_streams * (5 if keep else 1) + 1)
         idle = IDLE if self.readout.period > 1 and not keep else 1
@@ -150,18 +131,17 @@ class TrueNorthDeployment(Deployment):
             chosen = {n: r[part] for n, r in rasters.items()}
             runs, events = simulator.run(chosen, membranes=keep, spikes=read)
             for n in on_chip:
-                found = self.readout.spikes(n, sizes[n], runs)
+                found = self.readout.spikes(n, by_name[n].size, runs)
                 spikes[n][part] = found.reshape(spikes[n][part].shape)
             for n in watched:
-                trace = self.readout.membranes(n, sizes[n], runs)
+                trace = self.readout.membranes(n, by_name[n].size, runs)
                 traces[n][part] = trace.reshape(traces[n][part].shape)
             for event, counts in events.items():
                 totals[event] = totals[event] + counts if event in totals else counts
             if progress is not None:
                 progress(part.stop, batch)
         self._events, self._samples = totals, batch
-        kept = {n: spikes[n] if n in spikes else values[n] for n in wanted}
-        return RunRecord(T, kept, traces, dict(self.latency))
+        return RunRecord(T, spikes, traces)
 
     def _prepared(self) -> CoreSimulator:
         if self._simulator is None:

@@ -115,6 +115,13 @@ def test_a_deployment_of_another_schema_version(refused, workshop: Path) -> None
     assert "schema version 7" in refused("run", "brian", "--data", "digits")
 
 
+def test_a_deployment_of_the_first_schema_version(refused, workshop: Path) -> None:
+    path = workshop / "brian" / "deployment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 1}))
+    line = refused("run", "brian", "--data", "digits")
+    assert line.endswith("this neurodeploy reads 2; compile again with 'neurodeploy compile'")
+
+
 @pytest.mark.parametrize(
     "change",
     [{"target": "nonesuch"}, {"board": {"name": 1}}, {"options": {"codegen": "c"}}, {"options": 3}],

@@ -268,7 +268,7 @@ def test_run_writes_outputs_and_spikes(command: Command, result: Any, folder: Pa
 def test_run_in_several_parts_is_the_same(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neurodeploy.verification import inference
+    from neurodeploy.execution import batches
 
     def arrays() -> dict[str, Any]:
         command("run", "brian", "--data", "digits", "--samples", "5", "-o", "parts.npz")
@@ -276,7 +276,7 @@ def test_run_in_several_parts_is_the_same(
             return dict(found)
 
     whole = arrays()
-    monkeypatch.setattr(inference, "RASTER_BYTES", 2 * 8 * 8 * (64 + 48 + 12 + 10))
+    monkeypatch.setattr(batches, "BATCH_BYTES", 2 * 8 * 8 * (64 + 48 + 12 + 10))
     parts = arrays()
     assert whole.keys() == parts.keys()
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
@@ -300,7 +300,7 @@ def test_verify_ends_with_1_on_a_mismatch(command: Command, result: Any, folder:
     shutil.copytree(folder / "brian", folder / "changed")
     path = folder / "changed" / "brian2.safetensors"
     arrays = load_file(path)
-    name = "input_to_relu_1.weight"
+    name = "netlist.projections.0.connectivity.weight"
     weights = arrays[name].copy()
     weights //= 2
     save_file({**arrays, name: weights}, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurodeploy.render.deployment import utilization_text
+from neurodeploy.render.deployment import utilization_parts
 from neurodeploy.render.numbered import LISTED, runs, span
 from neurodeploy.render.verification import verification_rows
 from neurodeploy.verification.agreement import Agreement
@@ -27,8 +27,12 @@ def used(n: int) -> dict[str, object]:
     return {"inference_s": 0.1 + 0.2, "layers": rows}
 
 
+def text(used: dict[str, object]) -> str:
+    return "\n\n".join(utilization_parts(used))
+
+
 def test_many_numbered_populations_are_one_line() -> None:
-    lines = [line.split() for line in utilization_text(used(LISTED + 3)).splitlines()]
+    lines = [line.split() for line in text(used(LISTED + 3)).splitlines()]
     assert ["inference", "s:", "0.3"] in lines
     assert ["a.rails0..14", "2..3"] in lines
     assert ["conv", "3"] in lines
@@ -39,7 +43,7 @@ def test_many_numbered_populations_are_one_line() -> None:
 
 
 def test_few_are_told_one_by_one() -> None:
-    lines = [line.split() for line in utilization_text(used(LISTED)).splitlines()]
+    lines = [line.split() for line in text(used(LISTED)).splitlines()]
     assert ["a.rails1", "3"] in lines
     assert ["a.rails1", "conv", "-1"] in lines
     assert not any("different" in line for line in lines)

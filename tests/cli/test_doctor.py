@@ -8,7 +8,10 @@ import pytest
 
 from neurodeploy.cli import run
 from neurodeploy.errors import TargetUnavailableError
-from neurodeploy.render import doctor
+from neurodeploy.stages import doctor
+from neurodeploy.targets import imports
+from neurodeploy.targets.brian2 import session
+from neurodeploy.targets.lava import target as lava_target
 from neurodeploy.targets.registry import TARGETS
 
 
@@ -17,17 +20,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """Imports that answer at once, and no Lava; the result of each import can be set."""
     failures: dict[str, str | None] = {"torch": None, "brian2": None}
 
+    def answer(module: str, statement: str | None = None) -> str | None:
+        return failures[module]
+
     def absent() -> None:
         raise TargetUnavailableError("lava: no Python 3.10 with lava-nc; run 'make setup'")
 
-    monkeypatch.setattr(doctor, "import_failures", lambda modules: failures)
-    monkeypatch.setattr(doctor, "find_lava_python", absent)
+    monkeypatch.setattr(doctor, "import_failure", answer)
+    monkeypatch.setattr(session, "import_failure", answer)
+    monkeypatch.setattr(lava_target, "find_lava_python", absent)
     return failures
 
 
 def test_it_lists_every_target_and_the_remedy(quick: dict[str, str | None]) -> None:
     quick["brian2"] = "AttributeError: module 'numpy' has no attribute 'ptp'"
-    findings = {(f.kind, f.name): f for f in doctor.diagnose().findings}
+    findings = {(f.kind, f.name): f for f in doctor.doctor().findings}
     assert {name for kind, name in findings if kind == "target"} == set(TARGETS)
     assert findings["executor", "reference"].works
     brian2 = findings["target", "brian2"]
@@ -54,14 +61,13 @@ def test_json_and_text_say_the_same(
 
 
 def test_imports_really_happen() -> None:
-    failures = doctor.import_failures(["json", "no_such_module_at_all"])
-    assert failures["json"] is None
-    assert "no_such_module_at_all" in (failures["no_such_module_at_all"] or "")
+    assert imports.import_failure("json") is None
+    assert "no_such_module_at_all" in (imports.import_failure("no_such_module_at_all") or "")
 
 
 def test_an_import_that_hangs_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "IMPORT_SECONDS", 0.2)
-    said = doctor.import_failures(["time; time.sleep(30)"])["time; time.sleep(30)"]
+    monkeypatch.setattr(imports, "IMPORT_SECONDS", 0.2)
+    said = imports.import_failure("time; time.sleep(30)")
     assert "more than 0.2 s" in (said or "")

@@ -139,7 +139,7 @@ def _layer(
         channels = pre.shape[0]
         if kind == "maxpool" and extended:
             return _extended_pool(rng, name, pre, where)
-        if kind == "maxpool" and not IntegerNetlist.emits_negative(pre):
+        if kind == "maxpool" and not pre.emits_negative:
             post = pool(name, channels, where)
             return post, project(pre.name, name, identity(pre.shape), _delay(rng))
         if kind == "sumpool":
@@ -157,7 +157,7 @@ def _layer(
 def _extended_pool(
     rng: Rng, name: str, pre: Population, where: Window
 ) -> tuple[Population, IntegerProjection]:
-    signed = IntegerNetlist.emits_negative(pre) or rng.random() < 0.5
+    signed = pre.emits_negative or rng.random() < 0.5
     if signed:
         # A signed window of nothing but padding has no maximum.
         where = replace(where, padding=((0, 0),) * len(where.kernel))

@@ -47,7 +47,7 @@ PLAIN = {"normalization": "max", "bias_correction": 0}
 
 
 def dataset(x: np.ndarray = X, low: float = 0.0, high: float = 1.0) -> Samples:
-    return Samples("made up", "npz", None, x, None, None, (low, high), None, np.arange(len(x)))
+    return Samples(x, range=(low, high), name="made up")
 
 
 def network() -> nn.Module:

@@ -44,7 +44,7 @@ def some_slopes() -> nn.PReLU:
 
 def convert(module: nn.Module, x: np.ndarray = X, method: str = "rate", **options: Any) -> Network:
     high = float(x[np.isfinite(x)].max())
-    data = Samples("made up", "npz", None, x, None, None, (0.0, high), None, np.arange(len(x)))
+    data = Samples(x, range=(0.0, high), name="made up")
     return nd.convert(module, data, method=method, **options)
 
 

@@ -42,13 +42,11 @@ def dataset(split: str | None = "train", spoil: slice | None = None, **fields) -
     if spoil is not None:
         x[spoil] = random.integers(0, 17, x[spoil].shape) / 16
     given = {
-        "spec": "digits",
-        "kind": "digits",
+        "name": "digits",
         "split": split,
         "x": x,
         "y": random.integers(0, 4, N_TRAIN),
         "norm": None,
-        "value_range": (0.0, 1.0),
         "levels": 16,
         "indices": np.arange(100, 100 + N_TRAIN),
     }

@@ -44,7 +44,7 @@ def test_one_graded_step_is_the_network() -> None:
             layer.weight.data = (layer.weight.data * 32).round() / 32
             layer.bias.data = (layer.bias.data * 32).round() / 32 + 1 / 128
     x = np.random.default_rng(0).integers(0, 17, (12, 1, 10, 10)).astype(np.float32) / 16
-    data = Samples("made up", "npz", None, x, None, None, (0.0, 1.0), None, np.arange(12))
+    data = Samples(x, name="made up")
     network = nd.convert(
         module, data, method="graded", timesteps=1, bias_correction=0, input_levels=16,
         average_pooling="fold",

@@ -31,7 +31,7 @@ def network() -> nn.Module:
 
 
 X = np.random.default_rng(0).random((24, 1, 10, 10)).astype(np.float32)
-DATA = Samples("made up", "npz", None, X, None, None, (0.0, 1.0), None, np.arange(len(X)))
+DATA = Samples(X, name="made up")
 
 
 def converted(method: str, module: nn.Module | None = None, **options: Any) -> Network:

@@ -132,7 +132,7 @@ def spiking(activation: str, method: str, **options: object) -> Activated:
             layer.weight.fill_(weight)
             layer.bias.zero_()
     x = (np.arange(-16, 17) / 16).astype(np.float32)[:, None]
-    data = Samples("a line", "npz", None, x, None, None, (-1.0, 1.0), None, np.arange(len(x)))
+    data = Samples(x, range=(-1.0, 1.0), name="a line")
     network = nd.convert(module, data, method=method, input_levels=16, **options)
     ((name, encoding),) = network.encodings.items()
     netlist = network.netlist

@@ -11,9 +11,9 @@ import pytest
 from neurodeploy.conversion.calibration import weight_correction
 from neurodeploy.conversion.calibration.refinement import Source, Trial
 from neurodeploy.conversion.calibration.weight_correction import DAMPING, WeightCorrection
-from neurodeploy.conversion.methods.calibrated import Calibrated
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
 from neurodeploy.conversion.methods.rate import RateCoding
+from neurodeploy.conversion.registry import METHODS
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
 from neurodeploy.ir.geometry import Window
@@ -133,7 +133,7 @@ def test_what_it_leaves_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_comes_before_what_depends_on_it() -> None:
-    first, *_, last = Calibrated().refinements
+    first, *_, last = METHODS.get("calibrated")().refinements
     assert first == WeightCorrection()
     assert type(last).__name__ == "BiasCorrection"
     assert WeightCorrection() not in RateCoding().refinements

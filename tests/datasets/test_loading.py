@@ -181,7 +181,7 @@ def test_npz(tmp_path: Path) -> None:
     x = np.linspace(0, 1, 30).reshape(5, 2, 3)
     np.savez(path, x=x, y=np.arange(5, dtype=np.uint8))
     data = load_dataset(f"{path}#first=4#norm=0.5,0.5/1,1")
-    assert (data.kind, data.split, data.levels) == ("npz", None, None)
+    assert (data.split, data.levels) == (None, None)
     assert data.x.dtype == np.float32
     assert np.array_equal(data.x, x[:4].astype(np.float32))
     assert list(data.y) == [0, 1, 2, 3]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurodeploy.datasets import Normalization, parse_spec
-from neurodeploy.datasets.samples import IMAGENET
+from neurodeploy.datasets.normalization import IMAGENET
 from neurodeploy.datasets.spec import training_text
 from neurodeploy.errors import UnknownNameError, UsageError
 

@@ -20,7 +20,7 @@ def dataset(split: str, samples: int = 24, labels: bool = True) -> Samples:
     rng = np.random.default_rng(samples)
     x = rng.random((samples, *SHAPE)).astype(np.float32)
     y = rng.integers(0, 3, samples) if labels else None
-    return Samples("random", "npz", split, x, y, None, (0.0, 1.0), None, np.arange(samples))
+    return Samples(x, y, split=split, name="random")
 
 
 def module(outputs: int = 3) -> nn.Module:

@@ -62,7 +62,7 @@ def network(method: str) -> nn.Module:
 
 @cache
 def quantized(method: str, bits: int = 8, fit: str | None = None, **options: Any) -> Network:
-    data = Samples("made up", "npz", None, X, None, None, (0.0, 1.0), None, np.arange(len(X)))
+    data = Samples(X, name="made up")
     given = {**SMALL.get(method, {}), **options}
     real = nd.convert(network(method), data, method=method, **given)
     return nd.quantize(real, bits, fit=fit)
@@ -165,7 +165,7 @@ def test_crossbars_run_binary_methods_and_refuse_others_by_name(method: str) -> 
 
 @pytest.mark.parametrize("target", ["brian2", "lava", "truenorth"])
 def test_real_valued_netlists_are_refused(target: str) -> None:
-    data = Samples("made up", "npz", None, X, None, None, (0.0, 1.0), None, np.arange(len(X)))
+    data = Samples(X, name="made up")
     real = nd.convert(network("rate"), data, method="rate", timesteps=4)
     with pytest.raises(NeurodeployError, match="quantize") as caught:
         nd.compile(real, target)

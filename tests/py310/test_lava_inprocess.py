@@ -8,10 +8,11 @@ import os
 import signal
 import time
 
-import numpy as np
 import pytest
 
 from neurodeploy.errors import ExecutionError
+from neurodeploy.ir.connectivity import Dense
+from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.targets.lava.interpreter import find_lava_python
 from tests.targets.lava.networks import (
@@ -82,13 +83,22 @@ def test_a_worker_of_the_same_python() -> None:
     assert_exact(netlist, found, run_reference(netlist, chain_stimulus(2)))
 
 
+def two_inputs() -> IntegerNetlist:
+    """The same chain behind an input of two neurons."""
+    net = chain(20)
+    first, second = net.populations[0], net.projections[0]
+    narrow = Dense(second.connectivity.weight[:, :2], (2,))
+    return dataclasses.replace(
+        net,
+        populations=(dataclasses.replace(first, shape=(2,)), *net.populations[1:]),
+        projections=(dataclasses.replace(second, connectivity=narrow), *net.projections[1:]),
+    )
+
+
 def test_a_model_that_raises_does_not_hang() -> None:
     deployment = compiled(chain(20), execution="in-process")
-    bundle = deployment.bundle
-    # Five columns for three sources.
-    wrong = dataclasses.replace(bundle.projections[1], weight=np.ones((3, 5), dtype=np.int64))
-    projections = (bundle.projections[0], wrong, bundle.projections[2])
-    deployment.bundle = dataclasses.replace(bundle, projections=projections)
+    # Four values are given where the source has two.
+    deployment.bundle = compiled(two_inputs()).bundle
     start = time.monotonic()
     with pytest.raises(
         ExecutionError, match="target lava: a Lava process raised ValueError while it ran"

@@ -13,7 +13,8 @@ import pytest
 from neurodeploy.cli import run
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.execution.native import library, sources
-from neurodeploy.render import doctor
+from neurodeploy.stages import doctor
+from neurodeploy.targets.brian2 import session
 
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
@@ -225,10 +226,11 @@ def test_doctor_tells_the_kernels_or_the_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failures: dict[str, str | None] = {"torch": None, "brian2": None}
-    monkeypatch.setattr(doctor, "import_failures", lambda modules: failures)
+    for module in (doctor, session):
+        monkeypatch.setattr(module, "import_failure", lambda name, statement=None: failures[name])
 
     def findings() -> dict[str, doctor.Finding]:
-        return {f.name: f for f in doctor.diagnose().findings if f.kind in ("executor", "library")}
+        return {f.name: f for f in doctor.doctor().findings if f.kind in ("executor", "library")}
 
     isas = library.load().isas
     native = findings()["native"]

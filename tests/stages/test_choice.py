@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import neurodeploy as nd
-from neurodeploy.datasets.samples import Samples
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import ConversionError
 from neurodeploy.ir.neurons import Input
 from neurodeploy.stages import compile as compilation
@@ -28,7 +28,7 @@ def network() -> nn.Module:
 def data() -> Samples:
     with torch.no_grad():
         y = network()(torch.tensor(X)).argmax(1).numpy()
-    return Samples("made up", "npz", None, X, y, None, (0.0, 1.0), None, np.arange(len(X)))
+    return Samples(X, y, name="made up")
 
 
 def test_the_shortest_run_within_the_budget_is_taken() -> None:

@@ -66,7 +66,7 @@ def test_quantization_refuses() -> None:
 
 def samples(split: str | None = "train", n: int = 24) -> Samples:
     x = np.random.default_rng(9).random((n, *small_network().by_name["x"].shape))
-    return Samples("mine", "npz", split, x, None, None, (0.0, 1.0), None, np.arange(n))
+    return Samples(x, split=split, name="mine")
 
 
 @pytest.mark.parametrize("without_torch", [False, True])
@@ -105,7 +105,7 @@ def test_rounding_against_data_is_the_same_without_torch(monkeypatch: pytest.Mon
 
 
 def test_large_networks_are_rounded_against_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("neurodeploy.stages.compile")
+    module = importlib.import_module("neurodeploy.stages.quantize")
     neurons = sum(p.size for p in converted().netlist.populations)
 
     def last(data: Samples, **options: int) -> int:
@@ -137,7 +137,7 @@ def test_widths_are_fitted_to_what_data_makes_of_the_weights(
 
 
 def test_wrong_options_are_told_before_samples_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("neurodeploy.stages.compile")
+    module = importlib.import_module("neurodeploy.stages.quantize")
     monkeypatch.setattr(module, "_emissions", lambda *_: pytest.fail("samples ran"))
     with pytest.raises(UnknownNameError, match="layer 'fc'"):
         nd.quantize(converted(), layer_bits={"fc": 3}, data=samples())

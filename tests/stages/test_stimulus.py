@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.datasets import Samples
-from neurodeploy.datasets.samples import Normalization
+from neurodeploy.datasets import Normalization, Samples
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.encoding import Encoding
@@ -41,13 +40,11 @@ def network(kind: str = "spikes", **encoding: object) -> Network:
 def dataset(n: int = 12, **fields: object) -> Samples:
     random = np.random.default_rng(0)
     given = {
-        "spec": "test",
-        "kind": "npz",
+        "name": "test",
         "split": None,
         "x": random.random((n, *SHAPE)).astype(np.float32),
         "y": random.integers(0, 2, n),
         "norm": None,
-        "value_range": (0.0, 1.0),
         "levels": None,
         "indices": np.arange(n),
     }
@@ -109,7 +106,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(DataError, match=r"samples of shape \(3, 4\); the network takes"):
         raster(network(), dataset(x=np.zeros((12, 3, 4), dtype=np.float32)))
     with pytest.raises(DataError, match="leave the range"):
-        raster(network(), dataset(x=np.full((12, *SHAPE), 9, dtype=np.float32)))
+        raster(network(), dataset(x=np.full((12, *SHAPE), 9, dtype=np.float32), range=(0, 9)))
     with pytest.raises(DataError, match="first 13 of 12 samples"):
         raster(network(), dataset(), 13)
     with pytest.raises(DataError, match="no samples; at least 1"):

@@ -13,6 +13,7 @@ PACKAGE = ROOT / "neurodeploy"
 RANKS = {
     "errors": 0,
     "registry": 1,
+    "notebook": 1,
     "numerics": 1,
     "ir": 2,
     "source": 3,
@@ -22,7 +23,7 @@ RANKS = {
     "quantization": 5,
     "execution": 5,
     "datasets": 5,
-    "hardware": 5,
+    "hardware": 6,
     "targets": 7,
     "verification": 8,
     "diagnosis": 9,
@@ -32,6 +33,16 @@ RANKS = {
     "demo": 13,
     "cli": 14,
 }
+ORDERS = {
+    "source": {"evaluation": 1, "torch": 2, "onnx": 3},
+    "conversion": {"lowering": 1, "calibration": 2, "method": 3, "methods": 4, "registry": 5},
+    "execution": {"native": 1, "pytorch": 1},
+    "hardware": {"boards": 1, "cut": 2, "place": 3, "price": 4, "search": 5},
+}
+"""Order of the rooms inside a layer: none looks into one above or beside it.
+
+What is not listed are single files that lie below all of them and may import each other.
+"""
 FORBIDDEN_TO_TARGETS = ("neurodeploy.ir.reference", "neurodeploy.execution")
 HEAVY = {"torch", "lava", "brian2", "networkx"}
 
@@ -80,6 +91,12 @@ def layer(module: str) -> str | None:
     return parts[1] if len(parts) > 1 else None
 
 
+def room(module: str) -> str | None:
+    """Third part of a dotted name; None for a layer itself, which opens its rooms to the others."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 else None
+
+
 def import_faults(module: str, imported: set[str]) -> list[str]:
     """Every import of one module that breaks a rule."""
     own = layer(module)
@@ -96,13 +113,19 @@ def import_faults(module: str, imported: set[str]) -> list[str]:
             faults.append(f"{module} imports {name}, whose layer has no rank")
         elif other != own and RANKS[other] >= RANKS[own]:
             faults.append(f"{module} (rank {RANKS[own]}) imports {name} (rank {RANKS[other]})")
+        if other == own and own in ORDERS:
+            order, here, there = ORDERS[own], room(module), room(name)
+            if here and there and here != there:
+                mine, theirs = order.get(here, 0), order.get(there, 0)
+                if theirs > mine or theirs == mine > 0:
+                    faults.append(f"{module} (room {mine}) imports {name} (room {theirs})")
         if own == "targets":
             if name.startswith(FORBIDDEN_TO_TARGETS):
                 faults.append(f"{module} imports {name}: a target may not see what it is held to")
-            mine, theirs = module.split(".")[2:3], name.split(".")[2:3]
-            both = {"neurodeploy.targets." + part for part in (*mine, *theirs)}
+            here, there = room(module), room(name)
+            both = {f"neurodeploy.targets.{part}" for part in (here, there)}
             packages = {p for p in both if SOURCES.get(p, Path()).name == "__init__.py"}
-            if other == "targets" and mine != theirs and len(packages) == 2:
+            if other == "targets" and here != there and len(packages) == 2:
                 faults.append(f"{module} imports {name}: targets are siblings")
     return faults
 
@@ -115,6 +138,17 @@ def test_the_scan_sees_both_linked_folders() -> None:
 
 def test_every_module_belongs_to_a_layer() -> None:
     assert {layer(name) for name in SOURCES} - {None} <= set(RANKS)
+
+
+def test_every_folder_inside_an_ordered_layer_has_a_place() -> None:
+    for name, order in ORDERS.items():
+        assert set(order) <= {room(module) for module in SOURCES if layer(module) == name}
+        folders = {
+            room(module)
+            for module, path in SOURCES.items()
+            if layer(module) == name and path.name == "__init__.py"
+        }
+        assert folders - {None} <= set(order), name
 
 
 @pytest.mark.parametrize("module", sorted(SOURCES))
@@ -133,6 +167,14 @@ def test_imports_keep_to_the_layers(module: str) -> None:
         ("neurodeploy.targets.lava.worker", "neurodeploy.execution"),
         ("neurodeploy.verification.compare", "targets.lava"),
         ("neurodeploy.hardware.count", "neurodeploy.common"),
+        ("neurodeploy.hardware.cut.partition", "neurodeploy.hardware.place.placement"),
+        ("neurodeploy.hardware.price.estimate", "neurodeploy.hardware.search"),
+        ("neurodeploy.conversion.lowering.units", "neurodeploy.conversion.calibration.thresholds"),
+        ("neurodeploy.conversion.calibration.silence", "neurodeploy.conversion.methods.rate"),
+        ("neurodeploy.execution.native.engine", "neurodeploy.execution.pytorch.engine"),
+        ("neurodeploy.execution.order", "neurodeploy.execution.native.links"),
+        ("neurodeploy.source.torch.frontend", "neurodeploy.source.onnx.frontend"),
+        ("neurodeploy.source.analog", "neurodeploy.source.torch.frontend"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, imported: str) -> None:

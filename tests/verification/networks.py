@@ -79,7 +79,7 @@ def dataset(samples: int = SAMPLES, seed: int = 1) -> Samples:
     rng = np.random.default_rng(seed)
     x = rng.random((samples, *SHAPE)).astype(np.float32)
     y = rng.integers(0, 5, samples)
-    return Samples("random", "npz", None, x, y, None, (0.0, 1.0), None, np.arange(samples))
+    return Samples(x, y, name="random")
 
 
 def with_model(netlist: IntegerNetlist, name: str, **changes: Any) -> IntegerNetlist:

@@ -15,7 +15,7 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.api import stimulus_for
 from neurodeploy.cli import run
-from neurodeploy.execution import make_engine
+from neurodeploy.execution import batches, make_engine
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.decoding import classify
@@ -28,7 +28,7 @@ from neurodeploy.verification import totals
 from neurodeploy.verification.accuracy import (
     Evaluation,
     evaluate_network,
-    evaluation_json,
+    evaluations_to_dict,
     largest_prefix_fall,
 )
 from neurodeploy.verification.totals import summarize, summarize_reference
@@ -155,7 +155,7 @@ def test_totals_of_the_reference_and_of_the_engine(
     engine = make_engine(netlist).summarize(stimulus, rates=rates)
     whole = summarize_reference(netlist, stimulus, rates=rates)
     assert_same_totals(whole, engine)
-    monkeypatch.setattr(totals, "RASTER_BYTES", 1)  # sample by sample
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1)  # sample by sample
     told: list[tuple[int, int]] = []
     parts = summarize_reference(
         netlist, stimulus, rates=rates, progress=lambda *done: told.append(done)
@@ -180,7 +180,7 @@ def evaluation(timesteps: int, accuracy: float | None) -> Evaluation:
 
 
 def test_the_json_of_one_evaluation() -> None:
-    value = json.loads(json.dumps(evaluation_json([evaluation(2, 0.5)]), allow_nan=False))
+    value = json.loads(json.dumps(evaluations_to_dict([evaluation(2, 0.5)]), allow_nan=False))
     assert value == {
         "samples": 7,
         "timesteps": [2],
@@ -197,7 +197,7 @@ def test_the_json_of_one_evaluation() -> None:
 
 
 def test_the_json_of_several_tells_the_prefixes_of_the_longest_run() -> None:
-    value = evaluation_json([evaluation(3, 0.7), evaluation(1, 0.4), evaluation(2, None)])
+    value = evaluations_to_dict([evaluation(3, 0.7), evaluation(1, 0.4), evaluation(2, None)])
     assert value["accuracy"] == {"3": 0.7, "1": 0.4, "2": None}
     assert value["prefix_accuracy"] == {"1": 0.7, "2": 0.7, "3": 0.7}
     assert set(value["prefix_accuracy_by_timesteps"]) == {"1", "2", "3"}

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 import neurodeploy as nd
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import DataError
+from neurodeploy.execution import batches
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, Output, Population
@@ -54,9 +55,9 @@ def network(sign: int = 1) -> Network:
     return Network(net, {"in": Encoding("rate", 8, 0.0, 1.0)}, graph)
 
 
-def data(x: np.ndarray) -> Samples:
+def data(x: np.ndarray, range: tuple[float, float] | None = None) -> Samples:
     y = np.array([0, 1, 0, 1])[: len(x)]
-    return Samples("hand", "npz", None, x, y, None, (0.0, 1.0), 8, np.arange(len(x)))
+    return Samples(x, y, range=range, levels=8, name="hand")
 
 
 def test_same_classes_and_the_same_rates() -> None:
@@ -91,10 +92,11 @@ def test_evaluation_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
         stimulus, "encode", lambda e, x, *rest: (encoded.append(len(x)), encode(e, x, *rest))[1]
     )
     told: list[tuple[int, int]] = []
+    monkeypatch.setenv("NEURODEPLOY_THREADS", "1")  # threads take turns within a batch
     for width in (1, 3):
         encoded.clear(), told.clear()
         held = accuracy._Tally(network()).bytes_per_sample
-        monkeypatch.setattr(accuracy, "HELD_BYTES", width * held)
+        monkeypatch.setattr(batches, "BATCH_BYTES", width * held)
         parts = nd.evaluate(network(), data(X), progress=lambda *done: told.append(done))
         assert encoded == [width] * (len(X) // width) + [len(X) % width] * (len(X) % width > 0)
         assert [done for done, _ in told] == np.cumsum(encoded).tolist()
@@ -138,7 +140,7 @@ def test_softmax_draws_are_those_of_the_sample(monkeypatch: pytest.MonkeyPatch) 
     assert len(set(whole.prefix_accuracy.values())) > 1
     for width in (1, 7):
         held = accuracy._Tally(drawn).bytes_per_sample
-        monkeypatch.setattr(accuracy, "HELD_BYTES", width * held)
+        monkeypatch.setattr(batches, "BATCH_BYTES", width * held)
         assert nd.evaluate(drawn, samples) == whole
 
 
@@ -148,7 +150,7 @@ def test_samples_out_of_range_are_refused_before_any_run(monkeypatch: pytest.Mon
         bad = X.copy()
         bad[-1, -1] = value
         with pytest.raises(DataError, match=message):
-            nd.evaluate(network(), data(bad))
+            nd.evaluate(network(), data(bad, range=(0.0, 2.0)))
 
 
 def test_other_classes() -> None:

@@ -20,12 +20,20 @@ from safetensors.numpy import load_file, save_file
 import neurodeploy as nd
 from neurodeploy.api import stimulus_for
 from neurodeploy.errors import ExecutionError
-from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.targets.registry import TARGETS
+from tests.targets.timed_files import (
+    Arrays,
+    Json,
+    edit_arrays,
+    edit_json,
+    netlist_of,
+    quantity,
+    weight,
+)
 from tests.verification.networks import (
     dataset,
     first_difference,
@@ -122,78 +130,38 @@ def higher_start(net: IntegerNetlist) -> IntegerNetlist:
 # --- Brian2 and Lava: one integer in an array, or one delay in the structure ---------------------
 
 
-def edit_arrays(path: Path, change: Callable[[dict[str, AnyArray]], None]) -> None:
-    arrays = {k: np.array(v) for k, v in load_file(path).items()}
-    change(arrays)
-    save_file(arrays, path)
+def timed_weight(folder: Path, name: str) -> None:
+    def change(arrays: Arrays) -> None:
+        arrays[weight(A_TO_B)][POST, PRE] = 0
+
+    edit_arrays(folder, name, change)
 
 
-def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    structure = json.loads(path.read_text())
-    change(structure)
-    path.write_text(json.dumps(structure))
+def timed_threshold(folder: Path, name: str) -> None:
+    key = quantity(folder, name, "b", "threshold")
+
+    def change(arrays: Arrays) -> None:
+        arrays[key][NEURON] += 2
+
+    edit_arrays(folder, name, change)
 
 
-def brian2_weight(folder: Path) -> None:
-    def change(arrays: dict[str, AnyArray]) -> None:
-        at = (arrays["a_to_b.target"] == POST) & (arrays["a_to_b.source"] == PRE)
-        assert at.sum() == 1
-        arrays["a_to_b.weight"][at] = 0
+def timed_start(folder: Path, name: str) -> None:
+    key = quantity(folder, name, "out", "initial_membrane")
 
-    edit_arrays(folder / "brian2.safetensors", change)
+    def change(arrays: Arrays) -> None:
+        arrays[key][FIRST] += 3
 
-
-def brian2_threshold(folder: Path) -> None:
-    def change(arrays: dict[str, AnyArray]) -> None:
-        arrays["b.threshold"][NEURON] += 2
-
-    edit_arrays(folder / "brian2.safetensors", change)
+    edit_arrays(folder, name, change)
 
 
-def brian2_start(folder: Path) -> None:
-    def change(arrays: dict[str, AnyArray]) -> None:
-        arrays["out.initial_membrane"][FIRST] += 3
-
-    edit_arrays(folder / "brian2.safetensors", change)
-
-
-def brian2_delay(folder: Path) -> None:
-    def change(structure: dict[str, Any]) -> None:
-        (link,) = (q for q in structure["links"] if q["object"] == "a_to_out")
-        assert link["delay"] == 2
-        link["delay"] = 1
-
-    edit_json(folder / "brian2.json", change)
-
-
-def lava_weight(folder: Path) -> None:
-    def change(arrays: dict[str, AnyArray]) -> None:
-        arrays[f"projection.{A_TO_B}.weight"][POST, PRE] = 0
-
-    edit_arrays(folder / "lava.safetensors", change)
-
-
-def lava_threshold(folder: Path) -> None:
-    def change(arrays: dict[str, AnyArray]) -> None:
-        arrays["population.b.threshold"][NEURON] += 2
-
-    edit_arrays(folder / "lava.safetensors", change)
-
-
-def lava_start(folder: Path) -> None:
-    def change(arrays: dict[str, AnyArray]) -> None:
-        arrays["population.out.initial_membrane"][FIRST] += 3
-
-    edit_arrays(folder / "lava.safetensors", change)
-
-
-def lava_delay(folder: Path) -> None:
-    def change(structure: dict[str, Any]) -> None:
-        projection = structure["projections"][A_TO_OUT]
+def timed_delay(folder: Path, name: str) -> None:
+    def change(header: Json) -> None:
+        projection = netlist_of(header)["projections"][A_TO_OUT]["fields"]
         assert (projection["pre"], projection["post"], projection["delay"]) == ("a", "out", 2)
         projection["delay"] = 1
 
-    edit_json(folder / "lava.json", change)
+    edit_json(folder, name, change)
 
 
 CHANGES = {
@@ -202,14 +170,11 @@ CHANGES = {
     "delay": (earlier_delay, "out"),
     "start": (higher_start, "out"),
 }
-EDITS = {
-    "brian2": (brian2_weight, brian2_threshold, brian2_delay, brian2_start),
-    "lava": (lava_weight, lava_threshold, lava_delay, lava_start),
-}
+EDITS = dict(zip(CHANGES, (timed_weight, timed_threshold, timed_delay, timed_start), strict=True))
 
 
 def edit_of(target: str, what: str) -> Callable[[Path], None]:
-    return EDITS[target][list(CHANGES).index(what)]
+    return lambda folder: EDITS[what](folder, target)
 
 
 @pytest.mark.parametrize("what", CHANGES)
@@ -231,7 +196,7 @@ def test_one_change_in_stock_processes(compiled: Compiled, what: str) -> None:
 
 def test_stock_processes_refuse_an_initial_membrane(compiled: Compiled) -> None:
     folder = compiled(HARD, "lava", models="stock")
-    lava_start(folder)
+    timed_start(folder, "lava")
     with pytest.raises(ExecutionError, match="out: stock processes start at 0, not at v0"):
         nd.verify(folder, "reference", DATA)
 

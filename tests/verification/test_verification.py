@@ -13,12 +13,12 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.datasets import Samples, load_dataset
 from neurodeploy.errors import ExecutionError, UnknownNameError, UsageError
+from neurodeploy.execution import batches
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
 from neurodeploy.render.verification import render_verification, verdict
 from neurodeploy.targets.base import Deployment
-from neurodeploy.verification import verification
 from neurodeploy.verification.executors import executor_names, make_executor
 from neurodeploy.verification.verification import Verification, verify_deployment
 from tests.verification.networks import dataset, layered, packed
@@ -157,7 +157,7 @@ def test_samples_in_several_runs_give_the_same_result(monkeypatch: pytest.Monkey
     whole = nd.verify(deployment, "reference", data)
     stages: list[str] = []
     per_sample = 8 * 16 * sum(p.size for p in deployment.netlist.populations)
-    monkeypatch.setattr(verification, "RASTER_BYTES", 3 * per_sample + 1)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 3 * per_sample + 1)
     parts = nd.verify(deployment, "reference", data, stage=stages.append)
     assert stages[:2] == ["truenorth (1 of 3)", "reference (1 of 3)"]
     assert len(stages) == 6
@@ -169,7 +169,7 @@ def test_samples_in_several_runs_give_the_same_result(monkeypatch: pytest.Monkey
 
 
 def test_a_divergence_in_a_later_run_has_its_own_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "RASTER_BYTES", 1)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1)
     runs: list[int] = []
 
     def make(name: str):

@@ -187,8 +187,7 @@ class _Walk:
         self.counted = {
             o.population
             for o in netlist.outputs
-            if not o.reads_membrane
-            and not RealNetlist.emits_negative(netlist.by_name[o.population])
+            if not o.reads_membrane and not netlist.by_name[o.population].emits_negative
         }
 
     def visit(self, name: str, activations: AnyArray) -> None:

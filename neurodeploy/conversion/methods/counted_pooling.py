@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.conversion.lowering.activation_graph import PoolLayer, ReluLayer
 from neurodeploy.ir.arrays import AnyArray, FloatArray
-from neurodeploy.ir.netlist import Population, RealNetlist
+from neurodeploy.ir.netlist import Population
 
 # Steps of the grid on which several populations of binary spikes are pooled together.
 POOL_LEVELS = 127
@@ -20,8 +20,7 @@ def pool_population(layer: PoolLayer, populations: Mapping[str, Population]) -> 
     """A pool of counts; of a single population, with the worth of its source."""
     weights, unit = pool_weights(layer, populations)
     negative = any(
-        bool((weights[term.source] < 0).any())
-        or RealNetlist.emits_negative(populations[term.source])
+        bool((weights[term.source] < 0).any()) or populations[term.source].emits_negative
         for term in layer.affine.terms
     )
     model = replace(layer.model, signed=negative)

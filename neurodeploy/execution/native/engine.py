@@ -19,7 +19,7 @@ from neurodeploy.execution.order import channels_first, channels_last
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
-from neurodeploy.ir.neurons import Input, MaxPool, Neuron
+from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
 from neurodeploy.numerics.threads import default_threads
 
@@ -262,11 +262,11 @@ class _Totals:
         self.keep: list[AnyArray] = []
         for population in netlist.populations:
             name, shape = population.name, population.shape
-            if _emits(population):
+            if not population.is_integrator:
                 self.per_sample[name] = np.zeros(batch, dtype=np.int64)
                 if name in rates:
                     self.rates[name] = np.zeros((batch, *shape), dtype=np.int64)
-            watched = (name in rates and not _emits(population)) or (
+            watched = (name in rates and population.is_integrator) or (
                 self.decode.get(name, "counts") != "counts"
             )
             if watched:
@@ -331,7 +331,7 @@ class _ThreadTotals:
     """Totals per neuron, in the engine's order, of one thread."""
 
     def __init__(self, netlist: IntegerNetlist, summed: set[str], counted: set[str]) -> None:
-        asked = [p for p in netlist.populations if _emits(p) and p.name in summed]
+        asked = [p for p in netlist.populations if not p.is_integrator and p.name in summed]
         self.spikes = {p.name: np.zeros(p.size, dtype=np.int64) for p in asked}
         self.payload = {p.name: np.zeros(p.size, dtype=np.int64) for p in asked}
         self.active = {n: np.zeros(netlist.by_name[n].size, dtype=np.int64) for n in counted}
@@ -358,8 +358,3 @@ class _ThreadTotals:
                 for name, values in theirs.items():
                     mine[name] += values
         return joined
-
-
-def _emits(population: Population) -> bool:
-    model = population.model
-    return isinstance(model, Input | MaxPool) or (isinstance(model, Neuron) and model.fires)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from neurodeploy.errors import UsageError
-from neurodeploy.execution.observe import Observer, RecordObserver, SummaryObserver
 from neurodeploy.execution.order import channels_last
 from neurodeploy.execution.pytorch.kernels import Drive
+from neurodeploy.execution.pytorch.observe import Observer, RecordObserver, SummaryObserver
 from neurodeploy.execution.pytorch.plan import Link, Plan, Stage, build_plan, is_constant
 from neurodeploy.execution.pytorch.products import GatherProduct
 from neurodeploy.execution.summary import Summary

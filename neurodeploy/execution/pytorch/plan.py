@@ -69,8 +69,7 @@ class Stage:
     @property
     def fires(self) -> bool:
         """Whether it emits."""
-        model = self.population.model
-        return not isinstance(model, IntegerNeuron | RealNeuron) or model.fires
+        return not self.population.is_integrator
 
     def block(self, batch: int, timesteps: int) -> int:
         """Steps at a time; floats take all, so that sums do not depend on the batch."""

@@ -146,7 +146,7 @@ def rates_from_activations(
     rates: dict[str, FloatArray] = {}
     for population in netlist.populations:
         model = population.model
-        if isinstance(model, Neuron) and not model.fires:
+        if population.is_integrator:
             continue
         level = np.abs(_coded(population, activations))
         if population.is_current_input:
@@ -228,8 +228,8 @@ def expected_loads(mapping: CoreMap, netlist: IntegerNetlist, activity: Activity
 
 def _share(population: Population, rates: Mapping[str, float | FloatArray]) -> FloatArray:
     """Rate of every neuron, ``shape``."""
-    name, model = population.name, population.model
-    if isinstance(model, Neuron) and not model.fires:
+    name = population.name
+    if population.is_integrator:
         return np.zeros(population.shape)
     if name not in rates:
         raise UsageError(f"population {name!r}: no rate is given for it; give one in [0, 1]")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurodeploy.hardware.price.estimate import EnergyReport
+from neurodeploy.notebook import Shown, data_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyComparison:
+class EnergyComparison(Shown):
     """Energy and time per inference on every board that holds the network.
 
     Parameters
@@ -25,6 +30,27 @@ class EnergyComparison:
     boards: tuple[str, ...]
     reports: Mapping[str, EnergyReport]
     refused: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{n}: {r.energy_text}" for n, r in self.reports.items())
+        refused = f"; refused by {', '.join(self.refused)}" if self.refused else ""
+        return f"EnergyComparison({found}{refused})"
+
+    def cores_frame(self) -> pd.DataFrame:
+        """The cores of all boards, one a row, as :meth:`EnergyReport.cores_frame` gives them."""
+        return data_frame([row for r in self.reports.values() for row in r.core_rows()])
+
+    def plot(self) -> Figure:
+        """Static and dynamic energy per inference on each board.
+
+        Raises
+        ------
+        TargetUnavailableError
+            If matplotlib is not installed.
+        """
+        import neurodeploy as nd
+
+        return nd.plot(self)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: what each report gives, or ``refused`` with the reason."""

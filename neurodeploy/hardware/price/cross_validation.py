@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.hardware.price.activity import Activity
 from neurodeploy.ir.netlist import IntegerNetlist, Netlist, RealNetlist
-from neurodeploy.ir.neurons import Input, Neuron
+from neurodeploy.ir.neurons import Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ def cross_validate(
     """
     layers = []
     for population in integer_netlist.populations:
-        name, model = population.name, population.model
-        if isinstance(model, Input) or (isinstance(model, Neuron) and not model.fires):
+        name = population.name
+        if isinstance(population.model, Input) or population.is_integrator:
             continue
         if name not in real_netlist.by_name:
             continue

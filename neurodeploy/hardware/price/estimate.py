@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.hardware.boards.board import COUNTED, EVENTS, STATIC_POWER, SYNOPS_BY_KIND, Board
@@ -34,6 +34,11 @@ from neurodeploy.hardware.price.cross_validation import LayerComparison
 from neurodeploy.hardware.price.operations import SourceEnergy
 from neurodeploy.hardware.price.timing import unknown_latencies
 from neurodeploy.hardware.price.traffic import CoreTraffic, Traffic
+from neurodeploy.notebook import Shown, data_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class EstimateError:
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyReport:
+class EnergyReport(Shown):
     """Energy and time per inference of a network on a board.
 
     Parameters
@@ -158,6 +163,48 @@ class EnergyReport:
     layers: tuple[LayerUtilization, ...] = ()
     placement: Mapping[str, Any] | None = None
     estimate_error: EstimateError | None = None
+
+    def __repr__(self) -> str:
+        cores = f"{self.cores} core{'s' * (self.cores != 1)}"
+        return f"EnergyReport({self.network} on {self.board}, {cores}: {self.energy_text})"
+
+    @property
+    def energy_text(self) -> str:
+        """The total per inference in a few words; a lower bound where constants are missing."""
+        known = self.lower_bound_j if self.total_j is None else self.total_j
+        return f"{'at least ' if self.total_j is None else ''}{known:.4g} J per inference"
+
+    def core_rows(self) -> list[dict[str, Any]]:
+        """One flat mapping per core: board, place, content, events per inference, energy, use."""
+        return [
+            {"board": self.board}
+            | {k: v for k, v in core.items() if k not in ("events", "utilization")}
+            | core["events"]
+            | {f"{resource}_used": share for resource, share in core["utilization"].items()}
+            for core in (detail.to_dict() for detail in self.cores_detail)
+        ]
+
+    def cores_frame(self) -> pd.DataFrame:
+        """The cores, one a row: place, content, events per inference, dynamic energy, use / limit.
+
+        Raises
+        ------
+        TargetUnavailableError
+            If pandas is not installed.
+        """
+        return data_frame(self.core_rows())
+
+    def plot(self) -> Figure:
+        """Static and dynamic energy per inference.
+
+        Raises
+        ------
+        TargetUnavailableError
+            If matplotlib is not installed.
+        """
+        import neurodeploy as nd
+
+        return nd.plot(self)
 
     @property
     def running_w(self) -> float | None:

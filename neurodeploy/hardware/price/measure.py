@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from neurodeploy.errors import DataError
+from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.activity import Activity, activity_from_record
 from neurodeploy.hardware.price.timing import busy_seconds, step_loads
@@ -16,23 +17,15 @@ Execute = Callable[[Stimulus], RunRecord]
 """Runs a stimulus exactly, recording the spikes of all populations, inputs included, and the
 membranes of :func:`neurodeploy.hardware.price.activity.membranes_needed`."""
 
-# Bytes of one recorded value: int64 spikes, int64 membranes, and as much again while counting.
-_BYTES_PER_NEURON_STEP = 32
-_CHUNK_BYTES = 512 * 2**20
-
-
-def chunk_size(netlist: IntegerNetlist | RealNetlist, timesteps: int) -> int:
-    """Samples to run at a time so that what is recorded stays near half a gigabyte."""
-    neurons = sum(population.size for population in netlist.populations)
-    return max(1, _CHUNK_BYTES // (_BYTES_PER_NEURON_STEP * neurons * timesteps))
+_ARRAYS_HELD = 4
+"""Spikes, membranes, and as much again while counting."""
 
 
 def measure_activity(
     netlist: IntegerNetlist | RealNetlist,
-    stimulus: Stimulus,
+    stimulus: Mapping[str, EncodedInput],
     execute: Execute,
     *,
-    chunk: int | None = None,
     progress: Progress | None = None,
 ) -> Activity:
     """Activity of a run.
@@ -43,8 +36,6 @@ def measure_activity(
     stimulus : mapping
         As for :func:`neurodeploy.ir.reference.run_reference`.
     execute : callable
-    chunk : int, optional
-        Samples run at a time; chosen by size if not given.
 
     Raises
     ------
@@ -52,7 +43,7 @@ def measure_activity(
         If there is no sample, or inputs have different numbers of them.
     """
     total: Activity | None = None
-    for part in _records(netlist, stimulus, execute, chunk, progress):
+    for part in _records(netlist, stimulus, execute, progress):
         found = activity_from_record(netlist, part)
         total = found if total is None else total + found
     assert total is not None  # _records refuses an empty stimulus
@@ -62,32 +53,28 @@ def measure_activity(
 def measure_traffic(
     mapping: CoreMap,
     netlist: IntegerNetlist,
-    stimulus: Stimulus,
+    stimulus: Mapping[str, EncodedInput],
     execute: Execute,
     *,
-    chunk: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Traffic, Activity]:
     """Events of every core, with the time of the busiest one where steps have no fixed length."""
-    (traffic,), activity = measure_on_each(
-        [mapping], netlist, stimulus, execute, chunk=chunk, progress=progress
-    )
+    (traffic,), activity = measure_on_each([mapping], netlist, stimulus, execute, progress=progress)
     return traffic, activity
 
 
 def measure_on_each(
     mappings: Sequence[CoreMap],
     netlist: IntegerNetlist,
-    stimulus: Stimulus,
+    stimulus: Mapping[str, EncodedInput],
     execute: Execute,
     *,
-    chunk: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Traffic], Activity]:
     """:func:`measure_traffic` of several mappings of one netlist, from one run."""
     total: Activity | None = None
     busy: list[float | None] = [0.0 if m.board.tick is None else None for m in mappings]
-    for part in _records(netlist, stimulus, execute, chunk, progress):
+    for part in _records(netlist, stimulus, execute, progress):
         found = activity_from_record(netlist, part)
         total = found if total is None else total + found
         for k, mapping in enumerate(mappings):
@@ -105,9 +92,8 @@ def measure_on_each(
 
 def _records(
     netlist: IntegerNetlist | RealNetlist,
-    stimulus: Stimulus,
+    stimulus: Mapping[str, EncodedInput],
     execute: Execute,
-    chunk: int | None,
     progress: Progress | None,
 ) -> Iterator[RunRecord]:
     given = {name: len(values) for name, values in stimulus.items()}
@@ -117,9 +103,6 @@ def _records(
     if max(given.values()) != samples:
         counts = ", ".join(f"{n} of {name}" for name, n in given.items())
         raise DataError(f"{netlist.name}: samples differ by input: {counts}; give as many of each")
-    size = chunk_size(netlist, netlist.timesteps) if chunk is None else chunk
-    for start in range(0, samples, size):
-        stop = min(start + size, samples)
-        yield execute({name: values[start:stop] for name, values in stimulus.items()})
-        if progress is not None:
-            progress(stop, samples)
+    per_sample = _ARRAYS_HELD * raster_bytes(netlist)
+    for batch in run_batched(stimulus, per_sample, progress=progress):
+        yield execute(batch.stimulus)

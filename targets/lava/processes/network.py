@@ -14,9 +14,9 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 
 from neurodeploy.errors import UsageError
+from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.network import Network
-from neurodeploy.targets.lava.bundle import Bundle, InputSpec, NeuronSpec
-from neurodeploy.targets.lava.bundle_files import load_bundle
+from neurodeploy.targets.lava.bundle import Bundle, load_bundle
 from neurodeploy.targets.lava.dynamics import Timing
 from neurodeploy.targets.lava.network import connect_populations, population_process
 from neurodeploy.targets.lava.target import LavaDeployment, LavaTarget
@@ -75,17 +75,17 @@ class NeurodeployNetwork(AbstractProcess):  # type: ignore[misc]
         bundle = _bundle(source)
         if timesteps is not None and not 1 <= timesteps <= bundle.timesteps:
             raise UsageError(
-                f"{bundle.network}: timesteps {timesteps}; bounds are proved for 1 to "
+                f"{bundle.netlist.name}: timesteps {timesteps}; bounds are proved for 1 to "
                 f"{bundle.timesteps}"
             )
         every = interval if interval is not None else timesteps or 1
         if every < (timesteps or 1) or start_step < 1:
             raise UsageError(
-                f"{bundle.network}: interval {every} and start_step {start_step}; expected at "
+                f"{bundle.netlist.name}: interval {every} and start_step {start_step}; expected at "
                 f"least {timesteps or 1} and 1"
             )
         super().__init__(
-            name=name or bundle.network,
+            name=name or bundle.netlist.name,
             bundle=bundle,
             timing=Timing(timesteps, every, None, start_step),
         )
@@ -93,19 +93,20 @@ class NeurodeployNetwork(AbstractProcess):  # type: ignore[misc]
         self.outputs: Mapping[str, OutPort] = {}
         self.membranes: Mapping[str, Var] = {}
         inputs, outputs, membranes = {}, {}, {}
-        for population in bundle.inputs:
+        for population in bundle.netlist.inputs:
             inputs[population.name] = InPort(shape=population.shape)
             self._expose(population.name, "", inputs[population.name])
-        for output in bundle.outputs:
+        read = [o.population for o in bundle.netlist.outputs]
+        for output in read:
             population = bundle.by_name[output]
-            if isinstance(population.model, InputSpec):
-                raise UsageError(f"{bundle.network}: output {output!r} is an input")
+            if isinstance(population.model, Input):
+                raise UsageError(f"{bundle.netlist.name}: output {output!r} is an input")
             outputs[output] = OutPort(shape=population.shape)
             membranes[output] = Var(shape=population.shape, init=_initial(bundle, output))
             self._expose(output, "", outputs[output])
             self._expose(output, "_v", membranes[output])
         self.inputs, self.outputs, self.membranes = inputs, outputs, membranes
-        self.latency: Mapping[str, int] = {n: bundle.by_name[n].depth for n in bundle.outputs}
+        self.latency: Mapping[str, int] = {n: bundle.depth[n] for n in read}
 
     def _expose(self, population: str, suffix: str, member: InPort | OutPort | Var) -> None:
         attribute = re.sub(r"\W", "_", population) + suffix
@@ -127,15 +128,15 @@ def _bundle(source: str | Path | Network | Bundle) -> Bundle:
         bundle = load_bundle(Path(source))
     if bundle.models != "own":
         raise UsageError(
-            f"{bundle.network}: compiled to stock processes; compile with models=own to use it as "
-            "one process"
+            f"{bundle.netlist.name}: compiled to stock processes; compile with models=own to use "
+            "it as one process"
         )
     return bundle
 
 
 def _initial(bundle: Bundle, output: str) -> np.ndarray:  # type: ignore[type-arg]
     population = bundle.by_name[output]
-    if isinstance(population.model, NeuronSpec):
+    if isinstance(population.model, IntegerNeuron):
         return population.spread(population.model.initial_membrane).astype(np.int32)
     return np.zeros(population.shape, dtype=np.int32)
 
@@ -150,11 +151,9 @@ class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
         timing: Timing = proc.proc_params["timing"]
         processes = {}
         for i, population in enumerate(bundle.populations):
-            if isinstance(population.model, InputSpec):
+            if isinstance(population.model, Input):
                 continue
-            process, _ = population_process(
-                bundle, population.name, population=population, timing=timing
-            )
+            process, _ = population_process(bundle, population.name, timing=timing)
             # Lava finds the processes of a network among its attributes.
             setattr(self, f"population_{i}", process)
             processes[population.name] = process
@@ -165,6 +164,6 @@ class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
                     proc.inputs[projection.pre].connect(getattr(process, f"s_in_{i}"))
         for name, port in proc.outputs.items():
             model = bundle.by_name[name].model
-            integrates = isinstance(model, NeuronSpec) and model.threshold is None
+            integrates = isinstance(model, IntegerNeuron) and model.threshold is None
             (processes[name].v_out if integrates else processes[name].s_out).connect(port)
             proc.membranes[name].alias(processes[name].v)

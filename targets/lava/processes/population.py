@@ -21,7 +21,9 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.targets.lava.bundle import NeuronSpec, PopulationSpec, ProjectionSpec
+from neurodeploy.ir.neurons import IntegerNeuron
+from neurodeploy.ir.population import Population
+from neurodeploy.ir.projection import IntegerProjection
 from neurodeploy.targets.lava.dynamics import Timing, state_of
 from neurodeploy.targets.lava.kernels import SynapticSum
 from neurodeploy.targets.lava.recording import Lanes, StepCounters, Trace
@@ -38,8 +40,10 @@ class PopulationProcess(AbstractProcess):  # type: ignore[misc]
 
     Parameters
     ----------
-    population : PopulationSpec
-    incoming : sequence of (ProjectionSpec, int)
+    population : Population
+    depth : int
+        First step of its window.
+    incoming : sequence of (IntegerProjection, int)
         Projections with the depth of their source.
     timing : Timing
     lane_shape : tuple of int
@@ -57,8 +61,9 @@ class PopulationProcess(AbstractProcess):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        population: PopulationSpec,
-        incoming: tuple[tuple[ProjectionSpec, int], ...],
+        population: Population,
+        depth: int,
+        incoming: tuple[tuple[IntegerProjection, int], ...],
         timing: Timing,
         lane_shape: tuple[int, ...] = (),
         lanes: Lanes | None = None,
@@ -68,6 +73,7 @@ class PopulationProcess(AbstractProcess):  # type: ignore[misc]
         super().__init__(
             name=population.name,
             population=population,
+            depth=depth,
             incoming=incoming,
             timing=timing,
             lane_shape=lane_shape,
@@ -77,23 +83,26 @@ class PopulationProcess(AbstractProcess):  # type: ignore[misc]
         )
         shape = (*lane_shape, *population.shape)
         for i, (projection, _) in enumerate(incoming):
-            setattr(self, f"s_in_{i}", InPort(shape=(*lane_shape, *projection.pre_shape)))
+            setattr(
+                self, f"s_in_{i}", InPort(shape=(*lane_shape, *projection.connectivity.pre_shape))
+            )
         self.s_out = OutPort(shape=shape)
         self.v_out = OutPort(shape=shape)
         model = population.model
-        v0 = population.spread(model.initial_membrane) if isinstance(model, NeuronSpec) else 0
+        v0 = population.spread(model.initial_membrane) if isinstance(model, IntegerNeuron) else 0
         self.v = Var(shape=shape, init=np.broadcast_to(v0, shape).astype(np.int32))
 
 
 class _DelayLine:
     """Spikes of one source on their way, and what they amount to on arrival."""
 
-    def __init__(self, projection: ProjectionSpec, pre_depth: int, timing: Timing) -> None:
+    def __init__(self, projection: IntegerProjection, pre_depth: int, timing: Timing) -> None:
+        assert projection.delay is not None  # a bundle gives every delay
         self._delay = projection.delay
         self._pre_depth = pre_depth
         self._timing = timing
         self._sum = SynapticSum(projection)
-        self._spikes: list[IntArray | None] = [None] * projection.delay
+        self._spikes: list[IntArray | None] = [None] * self._delay
 
     def push(self, time_step: int, spikes: IntArray) -> None:
         self._spikes[time_step % self._delay] = spikes
@@ -117,16 +126,16 @@ class PyPopulationModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        population: PopulationSpec = proc_params["population"]
-        incoming: tuple[tuple[ProjectionSpec, int], ...] = proc_params["incoming"]
+        population: Population = proc_params["population"]
+        incoming: tuple[tuple[IntegerProjection, int], ...] = proc_params["incoming"]
         self._timing: Timing = proc_params["timing"]
-        self._depth = population.depth
+        self._depth: int = proc_params["depth"]
         self._port_shape = (*proc_params["lane_shape"], *population.shape)
         self._width = proc_params["lane_shape"][0] if proc_params["lane_shape"] else 1
         self._full = (self._width, *population.input_shape)
         self._state = state_of(population, self._width)
         self._lines = [_DelayLine(q, depth, self._timing) for q, depth in incoming]
-        self._pre_shapes = [(self._width, *q.pre_shape) for q, _ in incoming]
+        self._pre_shapes = [(self._width, *q.connectivity.pre_shape) for q, _ in incoming]
         record, lanes = proc_params["record"], proc_params["lanes"]
         self._traces = {what: Trace(path, lanes) for what, path in record.items()}
         counter = proc_params["counter"]

@@ -15,7 +15,8 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neurodeploy.targets.lava.bundle import InputSpec, PopulationSpec
+from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.population import Population
 from neurodeploy.targets.lava.dynamics import Timing
 from neurodeploy.targets.lava.recording import Lanes, StepCounters, Stimulus, Trace
 
@@ -27,7 +28,7 @@ class StimulusSource(AbstractProcess):  # type: ignore[misc]
 
     Parameters
     ----------
-    population : PopulationSpec
+    population : Population
     timing : Timing
     lanes : Lanes
     stimulus : Path
@@ -44,7 +45,7 @@ class StimulusSource(AbstractProcess):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        population: PopulationSpec,
+        population: Population,
         timing: Timing,
         lanes: Lanes,
         stimulus: Path,
@@ -81,8 +82,8 @@ class PyStimulusModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        population: PopulationSpec = proc_params["population"]
-        assert isinstance(population.model, InputSpec)
+        population: Population = proc_params["population"]
+        assert isinstance(population.model, Input)
         self._timing: Timing = proc_params["timing"]
         lanes: Lanes = proc_params["lanes"]
         raster = population.model.kind == "spikes"

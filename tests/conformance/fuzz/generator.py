@@ -164,7 +164,7 @@ class _Drawing:
 
     def _pool(self, name: str, source: Population) -> None:
         draws = self.draws
-        negative = IntegerNetlist.emits_negative(source)
+        negative = source.emits_negative
         signed = negative or draws.chance(0.4)
         model = self._pool_model(source.shape, signed)
         post = Population(name, model.output_shape, model)
@@ -173,7 +173,7 @@ class _Drawing:
             senders.append(draws.pick([p for p in self.populations if _emits(p)]))
         incoming = []
         for sender in senders:
-            if signed or not IntegerNetlist.emits_negative(sender):
+            if signed or not sender.emits_negative:
                 bits = max(2, draws.bits())
                 link = draws.link(sender.shape, model.input_shape, bits, not signed)
                 incoming.append(self._projection(sender, name, link, bits))
@@ -202,7 +202,7 @@ class _Drawing:
         first, last = sorted((draws.whole(0, len(able) - 1), draws.whole(0, len(able) - 1)))
         post, pre = able[first], able[last]
         unsigned = isinstance(post.model, MaxPool) and not post.model.signed
-        if unsigned and IntegerNetlist.emits_negative(pre):
+        if unsigned and pre.emits_negative:
             return
         bits = max(2, draws.bits())
         link = draws.link(pre.shape, post.input_shape, bits, unsigned)

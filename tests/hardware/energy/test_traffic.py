@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import DataError
+from neurodeploy.execution import batches
 from neurodeploy.hardware.boards.board import COUNTED
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.activity import activity_from_record, membranes_needed
@@ -91,24 +92,25 @@ def test_the_cases_use_several_cores_and_every_event() -> None:
     assert np.median(cores) >= 3
 
 
-def test_chunks_do_not_change_the_counts() -> None:
+def test_batches_do_not_change_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     name = next(n for n in CASES if "pool" in n and "sum" not in n)
     netlist, stimulus = case(name).netlist, case(name).stimulus
     mapping = partition(netlist, BOARD)
     whole, activity = measure_traffic(mapping, netlist, stimulus, lambda s: run(netlist, s))
     done: list[tuple[int, int]] = []
+    monkeypatch.setattr(batches, "BATCH_BYTES", 2 * 4 * batches.raster_bytes(netlist))
     parts, _ = measure_traffic(
         mapping,
         netlist,
         stimulus,
         lambda s: run(netlist, s),
-        chunk=2,
         progress=lambda n, of: done.append((n, of)),
     )
     assert parts.cores == whole.cores
     assert parts.busy_s == pytest.approx(whole.busy_s, rel=1e-12)
     assert done == [(2, 3), (3, 3)]
-    again = measure_activity(netlist, stimulus, lambda s: run(netlist, s), chunk=1)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1)
+    again = measure_activity(netlist, stimulus, lambda s: run(netlist, s))
     for population, counts in activity.populations.items():
         np.testing.assert_array_equal(counts.spikes, again.populations[population].spikes)
         np.testing.assert_array_equal(counts.active, again.populations[population].active)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from neurodeploy.errors import (
     CapacityError,
     DataError,
     ExecutionError,
     FileFormatError,
+    UnknownNameError,
     UsageError,
 )
 from neurodeploy.ir.arrays import AnyArray
@@ -29,7 +29,17 @@ from neurodeploy.targets.brian2 import session
 from neurodeploy.targets.brian2.files import read_plan, write_plan
 from neurodeploy.targets.brian2.plan import make_plan
 from neurodeploy.targets.brian2.target import Brian2Deployment, Brian2Target
+from neurodeploy.targets.timed import TimedNetlist
 from tests.conformance.cases import Case, case, differences, expected
+from tests.targets.timed_files import (
+    Arrays,
+    Json,
+    edit_arrays,
+    edit_json,
+    netlist_of,
+    quantity,
+    weight,
+)
 
 brian2_missing = session.unavailable()
 pytestmark = pytest.mark.skipif(brian2_missing is not None, reason=str(brian2_missing))
@@ -139,7 +149,7 @@ def test_names_that_are_no_identifiers_stay_apart() -> None:
 @pytest.mark.parametrize("name", ["signed_graded_delay_5", "maxpool_from_current_input"])
 def test_batches_in_chunks_equal_batches_side_by_side(name: str) -> None:
     c = case(name)
-    per_sample = make_plan(c.netlist).n_synapses
+    per_sample = make_plan(TimedNetlist.of(c.netlist)).n_synapses
     told: list[tuple[int, int]] = []
     for width in (1, 2):
         deployment = compiled(c, max_synapses=width * per_sample)
@@ -158,7 +168,7 @@ def test_record_and_membranes_select() -> None:
     assert set(got.membranes) == {"h", "sum"}
     assert not got.spikes["sum"].any()
     np.testing.assert_array_equal(got.membranes["h"], expected(c.name).membranes["h"])
-    with pytest.raises(UsageError, match="no population 'hidden'"):
+    with pytest.raises(UnknownNameError, match="unknown population 'hidden'"):
         compiled(c).run(c.stimulus, record=["hidden"])
     with pytest.raises(UsageError, match="'x' is an input"):
         compiled(c).run(c.stimulus, membranes=["x"])
@@ -239,28 +249,36 @@ def _busiest(population: str) -> int:
 
 
 def _edit_weight(folder: Path) -> None:
-    arrays = load_file(folder / "brian2.safetensors")
-    ends = (arrays["a_to_b.source"] == _busiest("a")) & (arrays["a_to_b.target"] == _busiest("b"))
-    _edit_arrays(folder, "a_to_b.weight", int(np.flatnonzero(ends)[0]), -5000)
+    def change(arrays: Arrays) -> None:
+        at = (_busiest("b"), _busiest("a"))
+        assert arrays[weight(1)][at] != -128
+        arrays[weight(1)][at] = -128
+
+    edit_arrays(folder, "brian2", change)
 
 
-def _edit_arrays(folder: Path, key: str, index: int, change: int) -> None:
-    arrays = {k: v.astype(np.int64) for k, v in load_file(folder / "brian2.safetensors").items()}
-    arrays[key] = arrays[key].copy()
-    arrays[key][index] += change
-    save_file(arrays, folder / "brian2.safetensors")
+def _edit_quantity(folder: Path, what: str, index: int, change: int) -> None:
+    key = quantity(folder, "brian2", "b", what)
+
+    def add(arrays: Arrays) -> None:
+        spread = np.array(np.broadcast_to(arrays[key], (6,)))
+        spread[index] += change
+        arrays[key] = spread
+
+    edit_arrays(folder, "brian2", add)
 
 
 def _edit_delay(folder: Path) -> None:
-    header = json.loads((folder / "brian2.json").read_text())
-    header["links"][1]["delay"] += 1
-    (folder / "brian2.json").write_text(json.dumps(header))
+    def later(header: Json) -> None:
+        netlist_of(header)["projections"][1]["fields"]["delay"] += 1
+
+    edit_json(folder, "brian2", later)
 
 
 MUTATIONS = {
     "weight": _edit_weight,
-    "threshold": lambda d: _edit_arrays(d, "b.threshold", 2, 7),
-    "initial membrane": lambda d: _edit_arrays(d, "b.initial_membrane", 1, 500),
+    "threshold": lambda d: _edit_quantity(d, "threshold", 2, 7),
+    "initial membrane": lambda d: _edit_quantity(d, "initial_membrane", 1, 500),
     "delay": _edit_delay,
 }
 
@@ -296,38 +314,51 @@ def test_damaged_files(name: str, damage: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+NET = ("network", "fields", "netlist", "fields")
+DEPTH = ("network", "fields", "depth", "dict")
+
+
 @pytest.mark.parametrize(
     ("where", "value"),
     [
-        (("schema",), 99),
-        (("timesteps",), 0),
-        (("dt",), "soon"),
-        (("groups", 1, "reset"), "maybe"),
-        (("groups", 1, "kind"), "pool"),
-        (("groups", 1, "shape"), [3]),
-        (("groups", 1, "low"), -1),
-        (("links", 0, "delay"), 0),
-        (("links", 0, "post"), "nowhere"),
-        (("outputs",), ["nothing"]),
+        (("schema",), 1),
+        ((*NET, "timesteps"), 0),
+        ((*NET, "timesteps"), 13),
+        ((*NET, "dt"), "soon"),
+        ((*NET, "populations", 1, "fields", "model", "fields", "reset"), "maybe"),
+        ((*NET, "populations", 1, "fields", "model", "class"), "Pool"),
+        ((*NET, "populations", 1, "fields", "shape"), [3]),
+        ((*NET, "populations", 1, "fields", "model", "fields", "negative_threshold"), 0),
+        ((*NET, "projections", 0, "fields", "delay"), 0),
+        ((*NET, "projections", 0, "fields", "post"), "nowhere"),
+        ((*NET, "outputs", 0, "fields", "population"), "nothing"),
+        ((*DEPTH, "b"), "soon"),
+        (DEPTH, {}),
     ],
 )
-def test_contradicting_files(where: tuple[object, ...], value: object, tmp_path: Path) -> None:
+def test_contradicting_files(where: tuple[Any, ...], value: object, tmp_path: Path) -> None:
     compiled(case("delay_1")).save(tmp_path / "d")
-    path = tmp_path / "d" / "brian2.json"
-    header = json.loads(path.read_text())
-    entry = header
-    for key in where[:-1]:
-        entry = entry[key]
-    entry[where[-1]] = value
-    path.write_text(json.dumps(header))
-    with pytest.raises(FileFormatError, match=r"brian2\.json|different networks"):
+
+    def contradict(header: Json) -> None:
+        entry: Any = header
+        for key in where[:-1]:
+            entry = entry[key]
+        entry[where[-1]] = value
+
+    edit_json(tmp_path / "d", "brian2", contradict)
+    with pytest.raises(FileFormatError, match=r"brian2\.json|different networks") as caught:
         load_deployment(tmp_path / "d")
+    assert str(caught.value).endswith("compile again with 'neurodeploy compile'")
 
 
-def test_synapse_outside_its_group_is_refused(tmp_path: Path) -> None:
+def test_a_weight_beyond_its_bits_is_refused(tmp_path: Path) -> None:
     compiled(case("delay_1")).save(tmp_path / "d")
-    _edit_arrays(tmp_path / "d", "a_to_b.target", 0, 100)
-    with pytest.raises(FileFormatError, match=r"a_to_b: synapse outside 0\.\.5"):
+
+    def change(arrays: Arrays) -> None:
+        arrays[weight(1)][0, 0] = 128
+
+    edit_arrays(tmp_path / "d", "brian2", change)
+    with pytest.raises(FileFormatError, match=r"a->b: weights in .* exceed 8 bits \[-128, 127\]"):
         load_deployment(tmp_path / "d")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from safetensors.numpy import load_file, save_file
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
-from neurodeploy.ir.neurons import Input, MaxPool
-from neurodeploy.targets.lava.bundle import NeuronSpec, PoolSpec
-from neurodeploy.targets.lava.bundle_files import load_bundle, save_bundle
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.targets.lava.bundle import load_bundle, save_bundle
 from tests.targets.lava.networks import (
     chain,
     compiled,
@@ -25,6 +24,7 @@ from tests.targets.lava.networks import (
     random_stock_net,
     window,
 )
+from tests.targets.timed_files import Json, edit_json, netlist_of, weight
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -43,13 +43,9 @@ def test_round_trip(seed: int, tmp_path: Path) -> None:
         for name in ("lava.json", "lava.safetensors"):
             assert (written / name).read_bytes() == (again / name).read_bytes()
         assert read.models == models
-        for mine, theirs in zip(bundle.projections, read.projections, strict=True):
-            np.testing.assert_array_equal(mine.weight, theirs.weight)
-            assert (mine.delay, mine.window, mine.groups) == (
-                theirs.delay,
-                theirs.window,
-                theirs.groups,
-            )
+        assert (read.netlist, read.depth) == (bundle.netlist, bundle.depth)
+        assert [q.delay for q in read.netlist.projections] == list(netlist.schedule.delays)
+        assert read.depth == netlist.schedule.depth
 
 
 def remembering() -> IntegerNetlist:
@@ -78,41 +74,29 @@ def test_memory_codes_and_pool_rules_are_kept(tmp_path: Path) -> None:
     save_bundle(compiled(remembering()).bundle, tmp_path)
     read = load_bundle(tmp_path).by_name
     a, pool = read["a"].model, read["pool"].model
-    assert isinstance(a, NeuronSpec)
+    assert isinstance(a, IntegerNeuron)
     assert (a.memory, a.payload_code) == (True, "power_of_two")
-    assert isinstance(pool, PoolSpec)
+    assert isinstance(pool, MaxPool)
     assert (pool.rule, pool.signed) == ("winner", True)
 
 
-def test_a_bundle_from_before_memory_has_none(tmp_path: Path) -> None:
-    netlist, _ = random_net(0, recurrent=False)
-    written = compiled(netlist).bundle
-    save_bundle(written, tmp_path)
-
-    def older(structure: dict[str, Any]) -> None:
-        for p in structure["populations"]:
-            for kind, names in (("neuron", ("memory", "payload_code")), ("pool", POOL_FIELDS)):
-                for name in names if kind in p else ():
-                    del p[kind][name]
-
-    _json(older)(tmp_path)
-    again = tmp_path / "again"
-    again.mkdir()
-    save_bundle(load_bundle(tmp_path), again)
-    save_bundle(written, tmp_path)
-    assert (again / "lava.json").read_bytes() == (tmp_path / "lava.json").read_bytes()
+def test_what_only_conversion_needs_is_left_out(tmp_path: Path) -> None:
+    net = chain(5)
+    mean = np.full((3,), 0.5)
+    worth = replace(net.populations[1], unit=np.array(0.25), source="relu", mean=mean)
+    net = replace(net, populations=(net.populations[0], worth, *net.populations[2:]))
+    save_bundle(compiled(net).bundle, tmp_path)
+    read = load_bundle(tmp_path).by_name["a"]
+    assert (read.unit, read.source, read.mean) == (None, None, None)
+    assert all(a.dtype.kind == "i" for a in load_file(tmp_path / "lava.safetensors").values())
 
 
-POOL_FIELDS = ("rule", "signed")
+def _json(change: Callable[[Json], object]) -> Callable[[Path], None]:
+    return lambda folder: edit_json(folder, "lava", change)
 
 
-def _json(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        structure = json.loads((folder / "lava.json").read_text())
-        change(structure)
-        (folder / "lava.json").write_text(json.dumps(structure))
-
-    return edit
+def _net(change: Callable[[Json], object]) -> Callable[[Path], None]:
+    return _json(lambda header: change(netlist_of(header)))
 
 
 def _array(key: str, values: np.ndarray[Any, Any] | None) -> Callable[[Path], None]:
@@ -126,17 +110,21 @@ def _array(key: str, values: np.ndarray[Any, Any] | None) -> Callable[[Path], No
     return edit
 
 
-def _model(index: int, kind: str, **fields: object) -> Callable[[Path], None]:
-    return _json(lambda s: s["populations"][index][kind].update(fields))
+def _fields(kind: str, index: int, **fields: object) -> Callable[[Path], None]:
+    return _net(lambda net: net[kind][index]["fields"].update(fields))
+
+
+def _model(index: int, **fields: object) -> Callable[[Path], None]:
+    return _net(lambda net: net["populations"][index]["fields"]["model"]["fields"].update(fields))
 
 
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (_model(1, "neuron", reset="zero"), "a: memory without a negative threshold or soft reset"),
-        (_array("population.a.negative_threshold", None), "a: memory without a negative threshold"),
-        (_model(1, "neuron", payload_code="gray"), "a: payload_code 'gray'"),
-        (_model(2, "pool", rule="mean"), "pool: rule 'mean'"),
+        (_model(1, reset="zero"), "memory needs a negative_threshold and reset 'subtract'"),
+        (_model(1, negative_threshold=None), "memory needs a negative_threshold"),
+        (_model(1, payload_code="gray"), "payload_code 'gray'"),
+        (_model(2, rule="mean"), "pooling rule 'mean'"),
     ],
 )
 def test_damage_to_memory_and_pools(
@@ -153,22 +141,28 @@ def test_damage_to_memory_and_pools(
     [
         (lambda folder: (folder / "lava.json").unlink(), "no such file"),
         (lambda folder: (folder / "lava.safetensors").unlink(), "no such file"),
-        (lambda folder: (folder / "lava.json").write_text("{"), "not a compiled Lava network"),
+        (lambda folder: (folder / "lava.json").write_text("{"), "damaged or truncated"),
         (
             lambda folder: (folder / "lava.safetensors").write_bytes(b"\x80\x04"),
             "damaged or truncated",
         ),
-        (_json(lambda s: s.update(schema=9)), "schema version 9"),
-        (_json(lambda s: s.update(models="any")), "inconsistent"),
-        (_json(lambda s: s.pop("populations")), "inconsistent"),
-        (_json(lambda s: s["projections"][0].update(delay=0)), "delay 0"),
-        (_json(lambda s: s["projections"][0].update(pre="nobody")), "inconsistent"),
-        (_json(lambda s: s["populations"][1].update(shape=[4])), "inconsistent"),
-        (_json(lambda s: s.update(outputs=["nobody"])), "output 'nobody'"),
-        (_array("projection.0.weight", None), "inconsistent"),
-        (_array("projection.0.weight", np.ones((3, 4), np.float32)), "not of integers"),
-        (_array("projection.0.weight", np.ones((3, 5), np.int16)), "weight of shape"),
-        (_array("population.b.threshold", np.zeros((), np.int16)), "threshold 0 below 1"),
+        (_json(lambda s: s.update(schema=1)), "schema version 1"),
+        (_json(lambda s: s["network"]["fields"].update(models="any")), "models 'any'"),
+        (_json(lambda s: s["network"]["fields"]["depth"]["dict"].pop("b")), "depths of other"),
+        (_json(lambda s: s["network"]["fields"]["depth"]["dict"].update(b=-1)), "b: depth -1"),
+        (_json(lambda s: s.update(network=3)), "no Bundle"),
+        (_json(lambda s: s["network"].update({"class": "Plan"})), "unknown class 'Plan'"),
+        (_net(lambda net: net.pop("populations")), "missing or unknown fields ['populations']"),
+        (_fields("projections", 0, delay=0), "delay 0"),
+        (_fields("projections", 0, delay=None), "in->a: no delay"),
+        (_fields("projections", 0, pre="nobody"), "no population 'nobody'"),
+        (_fields("populations", 1, shape=[4]), "connectivity gives (3,), 'a' takes (4,)"),
+        (_fields("outputs", 0, population="nobody"), "no population 'nobody'"),
+        (_array(weight(0), None), f"array '{weight(0)}' is missing"),
+        (_array(weight(0), np.ones((3, 4), np.float32)), "needs integer weights"),
+        (_array(weight(0), np.ones((3, 5), np.int16)), "weight of shape"),
+        (_array(weight(0), np.full((3, 4), 128, np.int16)), "exceed 8 bits [-128, 127]"),
+        (_array("netlist.populations.2.model.threshold", np.zeros((), np.int16)), "threshold 0"),
     ],
 )
 def test_damage_is_told_in_one_line(
@@ -180,3 +174,6 @@ def test_damage_is_told_in_one_line(
         load_bundle(tmp_path)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert reason == "no such file" or str(caught.value).endswith(
+        "compile again with 'neurodeploy compile'"
+    )

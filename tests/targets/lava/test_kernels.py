@@ -7,11 +7,10 @@ import pytest
 
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.fixed_point import trunc0_decay
-from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.netlist import IntegerProjection, Population
+from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.targets.lava.dynamics import Timing, _kept, lanes_for, state_of
 from neurodeploy.targets.lava.kernels import SynapticSum
-from neurodeploy.targets.lava.lowering import lower_netlist
 from tests.targets.lava.networks import window
 
 RNG = np.random.default_rng(0)
@@ -20,22 +19,9 @@ LINE = window((9,), (3,), (2,), ((1, 0),), (2,))
 
 
 def _lowered(connectivity: Connectivity, exponent: int | np.ndarray = 0) -> SynapticSum:
-    pre, post = connectivity.pre_shape, connectivity.post_shape
-    netlist = IntegerNetlist(
-        "k",
-        (
-            Population("in", pre, Input("current", -9, 9)),
-            Population("out", post, IntegerNeuron(None, np.int64(0), np.int64(0))),
-        ),
-        (
-            IntegerProjection(
-                "in", "out", connectivity, exponent=np.asarray(exponent), weight_bits=16
-            ),
-        ),
-        (Output("out", "membrane"),),
-        1,
+    return SynapticSum(
+        IntegerProjection("in", "out", connectivity, exponent=np.asarray(exponent), weight_bits=16)
     )
-    return SynapticSum(lower_netlist(netlist, "own").projections[0])
 
 
 @pytest.mark.parametrize(
@@ -78,20 +64,8 @@ def test_decay_rounds_toward_zero() -> None:
 
 def test_pool_counts_what_accumulated() -> None:
     pool = MaxPool(2, ODD)
-    spec = lower_netlist(
-        IntegerNetlist(
-            "p",
-            (
-                Population("in", (2, 7, 6), Input("spikes", 0, 1)),
-                Population("pool", pool.output_shape, pool),
-            ),
-            (),
-            (Output("pool", "counts"),),
-            3,
-        ),
-        "own",
-    ).by_name["pool"]
-    state, total = state_of(spec, 2), np.zeros((2, 2, 7, 6), dtype=np.int64)
+    population = Population("pool", pool.output_shape, pool)
+    state, total = state_of(population, 2), np.zeros((2, 2, 7, 6), dtype=np.int64)
     emitted = np.zeros((2, *pool.output_shape), dtype=np.int64)
     for _ in range(5):
         a = RNG.integers(0, 3, total.shape)

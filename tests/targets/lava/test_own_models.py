@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.errors import CapacityError, DataError, UsageError
+from neurodeploy.errors import CapacityError, DataError, UnknownNameError, UsageError
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input
@@ -26,6 +26,7 @@ from tests.targets.lava.networks import (
     random_net,
     rates,
 )
+from tests.targets.timed_files import Arrays, edit_arrays, edit_json, netlist_of, quantity, weight
 
 pytestmark = [pytest.mark.lava, pytest.mark.usefixtures("lava_python")]
 
@@ -91,41 +92,38 @@ def test_parts_that_are_not_connected_run_too() -> None:
     assert found.spikes["lonely"].any()
 
 
-def mutated(folder: Path, key: str, change: str) -> None:
-    """Edit the compiled files: add 1 to (or set) the first value of an array, or a delay."""
-    import json
-
-    from safetensors.numpy import load_file, save_file
-
-    if key == "delay":
-        structure = json.loads((folder / "lava.json").read_text())
-        structure["projections"][1]["delay"] += 1
-        (folder / "lava.json").write_text(json.dumps(structure))
+def mutated(folder: Path, population: str, what: str) -> None:
+    """Edit the compiled files: one more in every value of an array, or in a delay."""
+    if what == "delay":
+        edit_json(
+            folder, "lava", lambda h: netlist_of(h)["projections"][1]["fields"].update(delay=2)
+        )
         return
-    arrays = load_file(folder / "lava.safetensors")
-    values = arrays[key].copy()
-    values[...] = values + int(change)
-    arrays[key] = values
-    save_file(arrays, folder / "lava.safetensors")
+    key = weight(1) if what == "weight" else quantity(folder, "lava", population, what)
+
+    def more(arrays: Arrays) -> None:
+        arrays[key] += 1
+
+    edit_arrays(folder, "lava", more)
 
 
 def test_a_change_in_the_compiled_files_shows_at_its_population(tmp_path: Path) -> None:
     netlist, stimulus = chain(40), chain_stimulus(3)
     expected = run_reference(netlist, stimulus, membranes=["a", "b", "out"])
     changes = {
-        "projection.1.weight": ("1", "b"),
-        "population.b.threshold": ("1", "b"),
-        "population.a.initial_membrane": ("1", "a"),
-        "population.out.bias": ("1", "out"),
-        "delay": ("", "b"),
+        "weight": "b",
+        "threshold": "b",
+        "initial_membrane": "a",
+        "bias": "out",
+        "delay": "b",
     }
     runs = []
-    for i, (key, (change, _)) in enumerate(changes.items()):
+    for i, (what, where) in enumerate(changes.items()):
         compiled(netlist).save(tmp_path / str(i))
-        mutated(tmp_path / str(i), key, change)
+        mutated(tmp_path / str(i), where, what)
         runs.append(Run(load_deployment(tmp_path / str(i)), stimulus, membranes=["a", "b", "out"]))  # type: ignore[arg-type]
     upstream = ["in", "a", "b", "out"]
-    for (key, (_, where)), found in zip(changes.items(), run_all(runs), strict=True):
+    for (key, where), found in zip(changes.items(), run_all(runs), strict=True):
         wrong = [n for n in upstream[1:] if (found.membranes[n] != expected.membranes[n]).any()]
         assert wrong[0] == where, key
         assert any((found.spikes[n] != expected.spikes[n]).any() for n in upstream), key
@@ -164,7 +162,7 @@ def test_wrong_stimulus_and_names_are_refused_before_a_worker_starts() -> None:
     deployment = compiled(chain(5))
     with pytest.raises(DataError, match="in"):
         deployment.run({"in": np.zeros((1, 3), dtype=np.int64)})
-    with pytest.raises(UsageError, match="no population 'nobody'"):
+    with pytest.raises(UnknownNameError, match="unknown population 'nobody'"):
         deployment.run(chain_stimulus(1), record=["nobody"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import signal
@@ -197,28 +196,24 @@ def test_a_worker_whose_caller_was_killed_ends(
     assert list(temporary.iterdir()) == []
 
 
-def broken() -> IntegerNetlist:
-    pool = MaxPool(1, Window((4,), (2,), (2,), ((0, 0),), (1,)))
+def pooled(length: int) -> IntegerNetlist:
+    pool = MaxPool(1, Window((length,), (2,), (2,), ((0, 0),), (1,)))
     return IntegerNetlist(
-        "broken",
-        (Population("in", (1, 4), Input("spikes", 0, 1)), Population("pool", (1, 2), pool)),
-        (IntegerProjection("in", "pool", identity((1, 4))),),
+        "pooled",
+        (
+            Population("in", (1, length), Input("spikes", 0, 1)),
+            Population("pool", pool.output_shape, pool),
+        ),
+        (IntegerProjection("in", "pool", identity((1, length))),),
         (Output("pool", "counts"),),
         30,
     )
 
 
 def test_a_model_that_raises() -> None:
-    deployment = compiled(broken())
-    # Windows of stride 1 give three maxima where the population has two neurons.
-    pool = deployment.bundle.by_name["pool"]
-    model = dataclasses.replace(
-        pool.model, window=dataclasses.replace(pool.model.window, stride=(1,))
-    )
-    deployment.bundle = dataclasses.replace(
-        deployment.bundle,
-        populations=(deployment.bundle.populations[0], dataclasses.replace(pool, model=model)),
-    )
+    deployment = compiled(pooled(4))
+    # Four values are given where the source of the worker has six.
+    deployment.bundle = compiled(pooled(6)).bundle
     start = time.monotonic()
     with pytest.raises(ExecutionError) as caught:
         deployment.run({"in": np.ones((1, 30, 1, 4), dtype=np.int64)})

@@ -15,7 +15,7 @@ from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network, load_network
-from neurodeploy.render.deployment import deployment_json, render_compiled, render_fits
+from neurodeploy.render.deployment import render_compiled, render_fits
 from neurodeploy.render.verification import render_verification
 from neurodeploy.stages.compile import check, stated
 from neurodeploy.targets.base import DEPLOYMENT_FILE, GIVEN_FILE, load_deployment
@@ -104,7 +104,7 @@ def test_without_the_need_nothing_is_restated() -> None:
     assert deployment.restated is None
     assert deployment.network is network
     assert "approximated" not in deployment.utilization()
-    assert deployment_json(deployment)["restated"] is None
+    assert deployment.to_dict()["restated"] is None
     found = verify_deployment(deployment, ["reference"], raster(net, 2))
     assert found.deviation is None
     assert found.to_dict()["deviation"] is None
@@ -117,7 +117,7 @@ def test_saved_with_what_was_given(tmp_path: Path) -> None:
     shown = render_compiled(deployment, tmp_path / "net")
     assert "approximated: a in " in shown
     assert "(from proved bounds); deviation: measured by `neurodeploy verify`" in shown
-    told = deployment_json(deployment)["restated"]
+    told = deployment.to_dict()["restated"]
     assert told["populations"][0]["population"] == "a"
     assert json.loads(json.dumps(told)) == told
     deployment.save(tmp_path / "net")

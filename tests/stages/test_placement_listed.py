@@ -11,7 +11,7 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.datasets import Samples
-from neurodeploy.hardware import search as placing
+from neurodeploy.hardware import search
 from neurodeploy.hardware.boards.board import Board, load_board
 from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.boards.grid import Grid
@@ -38,7 +38,7 @@ def board() -> Board:
 def dataset() -> Samples:
     rng = np.random.default_rng(2)
     x, y = rng.random((3, 4)).astype(np.float32), rng.integers(0, 2, 3)
-    return Samples("random", "npz", None, x, y, None, (0.0, 1.0), None, np.arange(3))
+    return Samples(x, y, name="random")
 
 
 @pytest.mark.parametrize("objective", ["energy", "time", "pareto", "none"])
@@ -83,7 +83,7 @@ def test_time_spreads_a_graph_over_more_cores(monkeypatch: pytest.MonkeyPatch) -
     assert frugal.time_s is not None
     assert quick.time_s < frugal.time_s
     # A large graph keeps its cut; what it feeds can still be spread.
-    monkeypatch.setattr(placing, "_MOST_SYNAPSES", 96)
+    monkeypatch.setattr(search, "_MOST_SYNAPSES", 96)
     kept = nd.estimate_energy(NET, board(), dataset(), objective="time")
     assert kept.cores in (9, 10)
 

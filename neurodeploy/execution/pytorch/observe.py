@@ -133,7 +133,7 @@ class SummaryObserver(Observer):
     ) -> None:
         super().__init__(netlist, timesteps, batch)
         self.decode = {o.population: o.decode for o in netlist.outputs}
-        emitting = [p for p in netlist.populations if _emits(p.model)]
+        emitting = [p for p in netlist.populations if not p.is_integrator]
         asked = [p for p in emitting if p.name in self.known(totals)]
         self.spikes = {p.name: np.zeros(p.shape, dtype=np.int64) for p in asked}
         self.per_sample = {p.name: np.zeros(batch, dtype=np.int64) for p in emitting}
@@ -151,7 +151,7 @@ class SummaryObserver(Observer):
     def _per_sample(self, name: str) -> AnyArray:
         population = self.netlist.by_name[name]
         shape = (self.batch, *population.shape)
-        if not _emits(population.model):
+        if population.is_integrator:
             return np.zeros(shape, dtype=_numpy(self.state))
         if self.number(name) == torch.float64:
             return np.zeros(shape)
@@ -177,7 +177,7 @@ class SummaryObserver(Observer):
         """Whether membranes are kept."""
         if self.decode.get(name, "counts") != "counts":
             return True
-        return name in self.rates and not _emits(self.netlist.by_name[name].model)
+        return name in self.rates and self.netlist.by_name[name].is_integrator
 
     def emitted(self, name: str, samples: slice, raster: torch.Tensor) -> None:
         """Take a raster."""
@@ -257,10 +257,6 @@ def _as_emitted(
     if netlist.by_name[name].is_current_input:
         return np.repeat(values[:, None], timesteps, axis=1)
     return values
-
-
-def _emits(model: object) -> bool:
-    return not isinstance(model, Neuron) or model.fires
 
 
 def _largest(model: object) -> int:

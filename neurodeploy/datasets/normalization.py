@@ -1,0 +1,68 @@
+"""The normalization that a source network expects of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """``(x - mean) / std`` per channel: what the source network expects, never applied here.
+
+    Parameters
+    ----------
+    mean, std : tuple of float
+        One value per channel, or one for all. In units of x.
+
+    Raises
+    ------
+    UsageError
+        For lengths that differ, values that are not finite, or a std that is not above 0.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.mean or len(self.mean) != len(self.std):
+            raise UsageError(
+                f"normalization: {len(self.mean)} means and {len(self.std)} standard deviations; "
+                "give one of each per channel, as in 0.5,0.4,0.3/0.2,0.2,0.2"
+            )
+        if not all(np.isfinite([*self.mean, *self.std])) or min(self.std) <= 0:
+            raise UsageError(
+                f"normalization: means {self.mean} and standard deviations {self.std} must be "
+                "finite and the latter above 0"
+            )
+
+
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Channel statistics of ImageNet's training images in [0, 1], as torchvision's models use them."""
+
+NormalizationLike = Normalization | str | tuple[float | Sequence[float], float | Sequence[float]]
+
+
+def as_normalization(given: NormalizationLike, option: str) -> Normalization:
+    """Read ``(mean, std)``, numbers or one number per channel, or ``"imagenet"``.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    if isinstance(given, Normalization):
+        return given
+    if given == "imagenet":
+        return IMAGENET
+    try:
+        mean, std = (tuple(np.atleast_1d(np.asarray(v, np.float64)).tolist()) for v in given)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{option}={given!r}: pass (mean, std), each a number or one per channel, or 'imagenet'"
+        ) from None
+    return Normalization(mean, std)

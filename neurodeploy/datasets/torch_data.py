@@ -1,0 +1,129 @@
+"""Tensors, and data sets and loaders of torch, as arrays."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurodeploy.errors import DataError, UsageError
+from neurodeploy.ir.arrays import AnyArray
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+BATCH = 256
+READ_TWICE = 16
+"""Samples that are read a second time, to see whether a transform is random."""
+
+
+def is_torch_data(value: object) -> bool:
+    """Whether it is a torch Dataset or DataLoader; torch is not imported to find out."""
+    data = sys.modules.get("torch.utils.data")
+    return data is not None and isinstance(value, (data.Dataset, data.DataLoader))
+
+
+def as_array(value: object) -> AnyArray | None:
+    """An array of a tensor or an array; None for anything else."""
+    if isinstance(value, np.ndarray):
+        return value
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor):
+        return None
+    tensor = value.detach().cpu()
+    array: AnyArray = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array
+
+
+def read_torch(data: Any) -> tuple[AnyArray | dict[str, AnyArray], AnyArray | None]:
+    """Read a Dataset or DataLoader once: samples (an array, or one per input) and labels.
+
+    Raises
+    ------
+    DataError
+        If samples differ when they are read again, as by shuffling or augmentation.
+    UsageError
+        For batches of another form than x, ``(x, y)`` or a mapping of inputs (labels as ``y``).
+    """
+    from torch.utils.data import DataLoader
+
+    loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=BATCH)
+    where = type(loader.dataset).__name__
+    if loader.batch_size is None and loader.batch_sampler is None:
+        raise UsageError(f"{where}: batch_size=None gives no batches of samples; pass another")
+    try:
+        _expect_same_twice(where, loader)
+        batches = [_batch(where, batch) for batch in loader]
+    except TypeError as error:
+        raise UsageError(
+            f"{where}: samples cannot be joined to batches ({str(error).splitlines()[0]}); give "
+            "tensors, as by the transform ToTensor"
+        ) from error
+    if not batches:
+        raise DataError(f"{where}: gives no samples; at least 1 is needed")
+    inputs = {name: np.concatenate([x[name] for x, _ in batches]) for name in batches[0][0]}
+    labels = [y for _, y in batches if y is not None]
+    only = inputs.get("")
+    return inputs if only is None else only, np.concatenate(labels) if labels else None
+
+
+def _batch(where: str, batch: Any) -> tuple[dict[str, AnyArray], AnyArray | None]:
+    x, y = batch, None
+    if isinstance(batch, tuple | list):
+        x, y = batch if len(batch) == 2 else (None, None)
+    elif isinstance(batch, Mapping):
+        x = {name: values for name, values in batch.items() if name != "y"}
+        y = batch.get("y")
+    given = {str(k): as_array(v) for k, v in (x if isinstance(x, Mapping) else {"": x}).items()}
+    inputs = {name: values for name, values in given.items() if values is not None}
+    labels = as_array(y)
+    if len(inputs) != len(given) or (y is not None and labels is None):
+        raise UsageError(
+            f"{where}: gives {_form(batch)}; expected a tensor x, (x, y) with integer labels y, or "
+            "a mapping of inputs with labels as y"
+        )
+    return inputs, labels
+
+
+def _form(batch: Any) -> str:
+    if isinstance(batch, tuple | list):
+        return f"({', '.join(type(part).__name__ for part in batch)})"
+    return type(batch).__name__
+
+
+def _expect_same_twice(where: str, loader: DataLoader[Any]) -> None:
+    from torch.utils.data import IterableDataset, SequentialSampler
+
+    if isinstance(loader.dataset, IterableDataset):
+        stream = loader.dataset
+        same = _equal(*(list(islice(iter(stream), READ_TWICE)) for _ in range(2)))
+    else:
+        order: Any = loader.batch_sampler
+        own = getattr(order, "sampler", order)
+        if type(own) is not SequentialSampler and list(order) != list(order):
+            raise DataError(
+                f"{where}: the loader shuffles, so that a second pass would not give the same "
+                "samples; pass DataLoader(dataset, shuffle=False), or the dataset itself"
+            )
+        picked = list(islice(chain.from_iterable(order), READ_TWICE))
+        reads = ([loader.dataset[i] for i in picked] for _ in range(2 if picked else 0))
+        same = not picked or _equal(*map(loader.collate_fn, reads))
+    if not same:
+        raise DataError(
+            f"{where}: a sample that is read twice differs, as random augmentation makes it; pass "
+            "the data with the transform of evaluation"
+        )
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return list(a) == list(b) and _equal(list(a.values()), list(b.values()))
+    left, right = as_array(a), as_array(b)
+    if left is None or right is None:
+        return bool(a == b)
+    return np.array_equal(left, right, equal_nan=left.dtype.kind == "f")

@@ -1,0 +1,145 @@
+"""Checks of samples and labels, and the grid of 8-bit images that samples lie on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.datasets.normalization import Normalization
+from neurodeploy.errors import DataError
+from neurodeploy.ir.arrays import AnyArray
+
+Floats = npt.NDArray[np.float32]
+
+UNIT_RANGE = (0.0, 1.0)
+GRIDS = (255, 16)
+"""Levels of 8-bit images and of scikit-learn's digits."""
+PART_BYTES = 2**24
+"""Samples that are checked at a time: temporary arrays stay this small."""
+ROUNDING = 2.0**-23
+"""Relative error of a few roundings to float32, at most 2^-24 each."""
+
+
+def parts(x: AnyArray) -> Iterator[slice]:
+    """Slices of samples that cover ``x``."""
+    width = max(1, PART_BYTES // max(1, x[:1].size * 8))
+    for first in range(0, len(x), width):
+        yield slice(first, first + width)
+
+
+def check_shape(where: str, x: AnyArray) -> None:
+    """Refuse what is no ``(N, channels, ...)``.
+
+    Raises
+    ------
+    DataError
+    """
+    if x.ndim < 2 or not x.size:
+        raise DataError(f"{where} has shape {x.shape}, (N, channels, ...) with N >= 1 is needed")
+
+
+def check_values(where: str, x: AnyArray, value_range: tuple[float, float], remedy: str) -> None:
+    """Refuse values that are not finite or lie outside the declared range.
+
+    Raises
+    ------
+    DataError
+    """
+    low, high = value_range
+    lowest, highest = np.inf, -np.inf
+    for part in parts(x):
+        values = x[part]
+        finite = np.isfinite(values)
+        if not finite.all():
+            sample = part.start + int(np.argmin(finite.reshape(len(values), -1).all(axis=1)))
+            raise DataError(
+                f"{where} holds NaN or infinite values, first in sample {sample}; "
+                "remove them from the data"
+            )
+        lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
+    if lowest < low or highest > high:
+        raise DataError(
+            f"{where} lies in [{lowest:g}, {highest:g}], outside [{low:g}, {high:g}]; {remedy}"
+        )
+
+
+def checked_labels(where: str, y: AnyArray, n_samples: int) -> npt.NDArray[np.int64]:
+    """Labels as int64.
+
+    Raises
+    ------
+    DataError
+        For values that are no integers or negative, or a number of them that differs.
+    """
+    if y.dtype.kind not in "ui":
+        raise DataError(
+            f"{where} is {y.dtype}, integer labels are needed; leave y out where there are no "
+            "classes"
+        )
+    if y.shape != (n_samples,):
+        remedy = "; pass y.argmax(axis=1)" if y.ndim == 2 and len(y) == n_samples else ""
+        raise DataError(f"{where} has shape {y.shape}, x asks for ({n_samples},){remedy}")
+    if y.size and y.min() < 0:
+        raise DataError(f"{where} holds label {y.min()}, labels start at 0")
+    return y.astype(np.int64)
+
+
+def from_bytes(x: AnyArray) -> Floats:
+    """Values 0 ... 255 as float32 multiples of 1 / 255."""
+    # NumPy 1 would divide bytes by a float32 scalar in half precision.
+    return np.divide(x, 255, dtype=np.float32)
+
+
+def on_grid(inputs: Mapping[str, AnyArray]) -> tuple[dict[str, Floats], int | None]:
+    """Values in [0, 1] as the nearest float32 multiples of 1 / levels, if all are such multiples.
+
+    A value may be off by the rounding of a division, or of a product with 1 / levels, in float32.
+    """
+    for levels in GRIDS:
+        found = {name: _snapped(x, levels, None) for name, x in inputs.items()}
+        if all(isinstance(x, np.ndarray) for x in found.values()):
+            return {name: x for name, x in found.items() if isinstance(x, np.ndarray)}, levels
+    return {name: np.asarray(x, np.float32) for name, x in inputs.items()}, None
+
+
+def without_normalization(
+    where: str, x: AnyArray, norm: Normalization, levels: int | None
+) -> tuple[Floats, int]:
+    """Values from which a normalization was computed in float32: multiples of 1 / levels in [0, 1].
+
+    Raises
+    ------
+    DataError
+        For values that do not lie on such a grid, which another normalization was applied to.
+    """
+    first = 0.0
+    for grid in reversed(GRIDS) if levels is None else (levels,):
+        found = _snapped(x, grid, norm)
+        if isinstance(found, np.ndarray):
+            return found, grid
+        first = found
+    raise DataError(
+        f"{where}: a value of {first:g} before the normalization is no k / {grid} with k = 0 ... "
+        f"{grid}; pass the mean and std of the Normalize that was applied, or images before it"
+    )
+
+
+def _snapped(x: AnyArray, levels: int, norm: Normalization | None) -> Floats | float:
+    """Values on the grid, or the first that lies beside it."""
+    found = np.empty(x.shape, np.float32)
+    for part in parts(x):
+        values = np.asarray(x[part], np.float64)
+        size = np.abs(values)
+        if norm is not None:
+            column = (-1, *(1,) * (x.ndim - 2))
+            mean, std = (np.reshape(v, column) for v in (norm.mean, norm.std))
+            size = 4 * np.abs(values * std) + 2 * np.abs(mean)
+            values = values * std + mean
+        k = np.rint(values * levels)
+        wrong = (np.abs(values - k / levels) > ROUNDING * size) | (k < 0) | (k > levels)
+        if wrong.any():
+            return float(values[wrong][0])
+        found[part] = k / levels
+    return found

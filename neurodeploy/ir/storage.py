@@ -1,0 +1,98 @@
+"""How netlists lie in files: the classes that a file may hold, its arrays, its JSON.
+
+A ``.ndn`` file (:mod:`neurodeploy.network`) and the compiled files of targets
+(:mod:`neurodeploy.targets.timed`) are written by the same codec; docs/formats.md tells what they
+hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.codec import Codec
+from neurodeploy.ir.connectivity import CONNECTIVITIES
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.netlist import (
+    IntegerNetlist,
+    IntegerProjection,
+    Output,
+    Population,
+    RealNetlist,
+    RealProjection,
+)
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+
+_CLASSES = (
+    *CONNECTIVITIES,
+    Window,
+    Input,
+    MaxPool,
+    RealNeuron,
+    IntegerNeuron,
+    Population,
+    RealProjection,
+    IntegerProjection,
+    Output,
+    RealNetlist,
+    IntegerNetlist,
+    Encoding,
+)
+_JOINED = (
+    "coding",
+    "firing_gain",
+    "input_gain",
+    "mean",
+    "memory",
+    "payload_code",
+    "rule",
+    "signed",
+)
+# Written only where they are not the default.
+_SPARSE = ("floor", "refractory", "reset_value", "saturation", "strict")
+
+
+def netlist_codec(*more: type) -> Codec:
+    """The codec of everything that netlists are made of, and of the classes given."""
+    return Codec((*_CLASSES, *more), joined=_JOINED, sparse=_SPARSE)
+
+
+def array_bytes(arrays: Mapping[str, AnyArray], metadata: Mapping[str, str] | None = None) -> bytes:
+    """A safetensors file: little-endian, C order, int64 in the smallest width that holds it."""
+    from safetensors.numpy import save
+
+    # safetensors writes non-contiguous arrays wrongly without a word, hence the copies.
+    dense = {k: np.ascontiguousarray(_narrow(v)).reshape(v.shape) for k, v in arrays.items()}
+    content: bytes = save(dense, metadata=None if metadata is None else dict(metadata))
+    return content
+
+
+def _narrow(array: AnyArray) -> AnyArray:
+    if array.dtype != np.int64 or not array.size:
+        return array
+    for dtype in (np.int8, np.int16, np.int32):
+        info = np.iinfo(dtype)
+        if info.min <= array.min() and array.max() <= info.max:
+            return array.astype(dtype)
+    return array
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """A JSON value; ValueError (or RecursionError) for a key that occurs twice, NaN or infinity."""
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")

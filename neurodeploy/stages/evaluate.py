@@ -1,0 +1,42 @@
+"""Accuracy of a network on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neurodeploy.datasets import SamplesLike
+from neurodeploy.ir.record import Progress
+from neurodeploy.network import Network
+from neurodeploy.notebook import shows_progress
+from neurodeploy.stages.load import opened_network
+from neurodeploy.stages.samples import encoded_samples, source_samples
+
+if TYPE_CHECKING:
+    from neurodeploy.verification.accuracy import Evaluation
+
+
+@shows_progress("evaluate")
+def evaluate(
+    net: Network | str | Path,
+    data: SamplesLike,
+    samples: int | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Accuracy of a converted or quantized network on a data set, step by step.
+
+    Parameters
+    ----------
+    net : Network or path
+    data : Samples or what they are made from
+        Its test split unless it says otherwise.
+    samples : int, optional
+        The first so many; all by default.
+    """
+    from neurodeploy.verification.accuracy import evaluate_network
+
+    network = opened_network(net, "evaluate")
+    stimulus, dataset = encoded_samples(network, data, samples)
+    given = source_samples(network, dataset)
+    return evaluate_network(network, stimulus, given, dataset.y, progress=progress)

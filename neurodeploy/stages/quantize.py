@@ -1,0 +1,125 @@
+"""From a real-valued netlist to integers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.datasets import Samples, SamplesLike
+from neurodeploy.errors import UsageError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.ir.record import Progress
+from neurodeploy.network import Network
+from neurodeploy.quantization.input_statistics import Heard
+from neurodeploy.stages.calibration import calibration_record, calibration_split
+from neurodeploy.stages.compile import chosen_board
+from neurodeploy.stages.load import opened_network
+
+MIN_SAMPLES, MAX_SAMPLES = 16, 256
+"""Training samples that weights are rounded against."""
+EMITTED_BYTES = 2 * 2**30
+"""What neurons emit over these samples, in 4 bytes each; large networks have more positions."""
+
+
+def quantize(
+    net: Network | str | Path,
+    weight_bits: int = 8,
+    *,
+    layer_bits: Mapping[str, int] | None = None,
+    fit: str | Board | None = None,
+    data: SamplesLike | None = None,
+    calibration_samples: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Network:
+    """Quantize a converted network to integers.
+
+    Parameters
+    ----------
+    net : Network or path
+        With a real-valued netlist.
+    weight_bits : int
+        2 to 8.
+    layer_bits : mapping of population to int, optional
+        Other widths for the projections into these populations.
+    fit : board, optional
+        Widest widths, up to those given, with which every layer fits the board's crossbars.
+    data : Samples or what they are made from, optional
+        Round weights against what arrives at them, on its training split: what few bits need.
+    calibration_samples : int, optional
+        The first so many samples of ``data``; 256 by default, fewer of networks so large that what
+        their neurons emit would take more than 2 GiB.
+    progress : callable, optional
+        Of running them.
+    **options
+        Further fields of :class:`neurodeploy.quantization.integers.Quantization`.
+
+    Raises
+    ------
+    QuantizationError
+        Naming the layer and what the widths cannot represent.
+    DataError
+        If ``data`` is no training data, or not what the network was converted for.
+    UsageError
+        If the network is quantized already, has no encoded input for ``data``, or ``fit`` is no
+        crossbar board.
+    """
+    from neurodeploy.quantization.integers import Quantization
+    from neurodeploy.stages.fit import fit_layer_bits, require_crossbars
+
+    net = opened_network(net)
+    if not isinstance(net.netlist, RealNetlist):
+        raise UsageError(f"{net.netlist.name}: is quantized already; start from the converted file")
+    known = {f.name for f in dataclasses.fields(Quantization)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise UsageError(f"quantize: no option {unknown[0]!r}; options: {', '.join(sorted(known))}")
+    chosen = Quantization(weight_bits, dict(layer_bits or {}), **options)
+    # What is wrong with the options is told before anything takes long.
+    chosen.check_layers(net.netlist)
+    board = None if fit is None else chosen_board(fit)
+    if board is not None:
+        require_crossbars(board)
+    heard = Heard()
+    rounding: dict[str, Any] | None = None
+    if data is not None:
+        if not net.encodings:
+            raise UsageError(
+                f"{net.netlist.name}: has no encoded input that data could enter by; quantize it "
+                "without data"
+            )
+        samples = calibration_samples
+        if samples is None:
+            samples = _rounding_samples(net.netlist)
+        _, dataset = calibration_split(data, samples)
+        heard = Heard(_emissions(net, dataset, progress))
+        rounding = calibration_record(dataset)
+    if board is not None:
+        chosen = fit_layer_bits(net.netlist, chosen, board, heard)
+    integer, report = chosen(net.netlist, heard)
+    provenance = {
+        **net.provenance,
+        "quantization": {**dataclasses.asdict(chosen), "calibration": rounding, "report": report},
+    }
+    return Network(integer, net.encodings, net.analog, net.netlist, provenance)
+
+
+def _rounding_samples(netlist: RealNetlist) -> int:
+    neurons = sum(p.size for p in netlist.populations)
+    return max(MIN_SAMPLES, min(MAX_SAMPLES, EMITTED_BYTES // (4 * neurons)))
+
+
+def _emissions(net: Network, dataset: Samples, progress: Progress | None) -> dict[str, AnyArray]:
+    """What every population that is heard emits over each sample: ``[B, *shape]`` by name."""
+    from neurodeploy.stages.samples import stimulus_for
+    from neurodeploy.verification.totals import summarize
+
+    assert isinstance(net.netlist, RealNetlist)
+    stimulus, _ = stimulus_for(net, dataset)
+    heard = sorted({q.pre for q in net.netlist.projections})
+    summary = summarize(net.netlist, stimulus, rates=heard, progress=progress)
+    return {name: summary.rates[name] for name in heard}

@@ -1,0 +1,87 @@
+"""A deployment on data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from neurodeploy.datasets import SamplesLike
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus, is_stimulus
+from neurodeploy.notebook import shows_progress
+from neurodeploy.stages.load import opened_deployment
+from neurodeploy.stages.samples import encoded_samples
+from neurodeploy.targets.base import Deployment
+
+if TYPE_CHECKING:
+    from neurodeploy.verification.inference import Run
+
+
+@overload
+def run(
+    deployment: Deployment | str | Path,
+    data: Stimulus,
+    samples: None = None,
+    *,
+    record: Collection[str] | None = None,
+    membranes: Collection[str] = (),
+    progress: Progress | None = None,
+) -> RunRecord: ...
+
+
+@overload
+def run(
+    deployment: Deployment | str | Path,
+    data: SamplesLike,
+    samples: int | None = None,
+    *,
+    record: Collection[str] | None = None,
+    membranes: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Run: ...
+
+
+@shows_progress("run")
+def run(
+    deployment: Deployment | str | Path,
+    data: Stimulus | SamplesLike,
+    samples: int | None = None,
+    *,
+    record: Collection[str] | None = None,
+    membranes: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Run | RunRecord:
+    """Run a deployment on data: the answers, their accuracy, and the spikes of each population.
+
+    Parameters
+    ----------
+    deployment : Deployment or path
+    data : Samples or what they are made from
+        Its test split unless it says otherwise. A mapping of inputs to integers is what
+        :meth:`Deployment.run` takes: currents ``[B, *shape]`` or spikes ``[B, T, *shape]``.
+    samples : int, optional
+        The first so many; all by default.
+    record : collection of str, optional
+        Populations whose spikes are kept; all by default.
+    membranes : collection of str
+        Populations whose membranes are kept.
+
+    Returns
+    -------
+    Run
+        With the answers decoded; for integers the RunRecord alone.
+
+    Raises
+    ------
+    UnknownNameError
+        For a population that the network does not have.
+    """
+    from neurodeploy.verification.inference import infer
+
+    deployment = opened_deployment(deployment, "run")
+    if is_stimulus(data):
+        return deployment.run(data, record=record, membranes=membranes, progress=progress)
+    stimulus, dataset = encoded_samples(deployment.network, data, samples)
+    return infer(
+        deployment, stimulus, dataset.y, record=record, membranes=membranes, progress=progress
+    )

@@ -1,0 +1,120 @@
+"""A run that a deployment is asked for: checked before, completed after, for all targets alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.errors import ExecutionError, UsageError
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.record import RunRecord, Stimulus, checked_stimulus, expect_populations
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What :meth:`neurodeploy.targets.base.Deployment.run` asks of a target.
+
+    Parameters
+    ----------
+    netlist : IntegerNetlist
+    stimulus : mapping
+        Input -> int64 ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes), in range.
+    batch : int
+        B, from 0.
+    record : tuple of str
+        Populations whose spikes are wanted, inputs among them.
+    membranes : tuple of str
+        Populations whose membranes are wanted: those asked for, and outputs that read them.
+    """
+
+    netlist: IntegerNetlist
+    stimulus: Mapping[str, IntArray]
+    batch: int
+    record: tuple[str, ...]
+    membranes: tuple[str, ...]
+
+    @classmethod
+    def checked(
+        cls,
+        netlist: IntegerNetlist,
+        stimulus: Stimulus,
+        record: Collection[str] | None = None,
+        membranes: Collection[str] = (),
+    ) -> RunRequest:
+        """The request, if it fits the netlist.
+
+        Raises
+        ------
+        DataError
+            If the stimulus does not fit.
+        UnknownNameError
+            For a population that does not exist.
+        UsageError
+            For the membrane of an input.
+        """
+        expect_populations(netlist, (*(record or ()), *membranes))
+        inputs = {p.name for p in netlist.inputs}
+        asked = [name for name in membranes if name in inputs]
+        if asked:
+            raise UsageError(
+                f"population {asked[0]!r} is an input and has no membrane; record its spikes, or "
+                "name populations of neurons"
+            )
+        values, batch = checked_stimulus(netlist, stimulus, netlist.timesteps)
+        read = [o.population for o in netlist.outputs if o.reads_membrane]
+        return cls(
+            netlist,
+            values,
+            batch,
+            tuple(netlist.by_name if record is None else dict.fromkeys(record)),
+            tuple(dict.fromkeys((*membranes, *read))),
+        )
+
+    @property
+    def spikes(self) -> tuple[str, ...]:
+        """Populations whose spikes the target returns: what inputs emit is known."""
+        by_name = self.netlist.by_name
+        return tuple(n for n in self.record if not isinstance(by_name[n].model, Input))
+
+    def completed(self, found: RunRecord, target: str, latency: Mapping[str, int]) -> RunRecord:
+        """The record for the user: every population that was asked for, in int64.
+
+        Inputs are added as they were emitted; a population without spikes in ``found`` was silent.
+
+        Raises
+        ------
+        ExecutionError
+            If the target returned an array of another shape, or no membranes of a population.
+        """
+        spikes = {name: self._spikes(name, found, target) for name in self.record}
+        membranes = {}
+        for name in self.membranes:
+            if name not in found.membranes:
+                raise ExecutionError(f"target {target}: {name}: the run returned no membranes")
+            membranes[name] = self._cast(name, found.membranes[name], target)
+        return RunRecord(self.netlist.timesteps, spikes, membranes, dict(latency))
+
+    def _spikes(self, name: str, found: RunRecord, target: str) -> IntArray:
+        if name in self.stimulus:
+            given = self.stimulus[name]
+            if self.netlist.by_name[name].is_current_input:
+                return np.repeat(given[:, None], self.netlist.timesteps, axis=1)
+            return given.copy()
+        if name not in found.spikes:
+            return np.zeros(self._shape(name), dtype=np.int64)
+        return self._cast(name, found.spikes[name], target)
+
+    def _cast(self, name: str, values: AnyArray, target: str) -> IntArray:
+        if values.shape != self._shape(name):
+            raise ExecutionError(
+                f"target {target}: {name}: the run returned shape {values.shape}, expected "
+                f"{self._shape(name)}"
+            )
+        return values.astype(np.int64, copy=False)
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return (self.batch, self.netlist.timesteps, *self.netlist.by_name[name].shape)
