@@ -50,6 +50,8 @@ def target_for(board: Board, named: str | None = None) -> str:
 
     Raises
     ------
+    UnknownNameError
+        If the one named does not exist.
     UsageError
         If no target runs boards of this kind.
     """

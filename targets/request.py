@@ -91,11 +91,10 @@ class RunRequest:
             If the target returned an array of another shape, or no membranes of a population.
         """
         spikes = {name: self._spikes(name, found, target) for name in self.record}
-        membranes = {}
-        for name in self.membranes:
-            if name not in found.membranes:
-                raise ExecutionError(f"target {target}: {name}: the run returned no membranes")
-            membranes[name] = self._cast(name, found.membranes[name], target)
+        missing = [name for name in self.membranes if name not in found.membranes]
+        if missing and self.batch:
+            raise ExecutionError(f"target {target}: {missing[0]}: the run returned no membranes")
+        membranes = {n: self._traced(n, found.membranes, target) for n in self.membranes}
         return RunRecord(self.netlist.timesteps, spikes, membranes, dict(latency))
 
     def _spikes(self, name: str, found: RunRecord, target: str) -> IntArray:
@@ -104,11 +103,12 @@ class RunRequest:
             if self.netlist.by_name[name].is_current_input:
                 return np.repeat(given[:, None], self.netlist.timesteps, axis=1)
             return given.copy()
-        if name not in found.spikes:
-            return np.zeros(self._shape(name), dtype=np.int64)
-        return self._cast(name, found.spikes[name], target)
+        return self._traced(name, found.spikes, target)
 
-    def _cast(self, name: str, values: AnyArray, target: str) -> IntArray:
+    def _traced(self, name: str, arrays: Mapping[str, AnyArray], target: str) -> IntArray:
+        if name not in arrays:
+            return np.zeros(self._shape(name), dtype=np.int64)
+        values = arrays[name]
         if values.shape != self._shape(name):
             raise ExecutionError(
                 f"target {target}: {name}: the run returned shape {values.shape}, expected "

@@ -39,12 +39,14 @@ def demo(context: click.Context, output: Path, as_json: bool) -> None:
     else:
         click.echo(f"\n{render_demo([outcome.to_dict() for outcome in outcomes])}\n")
         click.echo(f"Netlists and deployments are in {output}. Look at one of them:")
-        program = _program()
-        click.echo(f"  {program} inspect {output / 'spikes-3bit.ndn'}")
-        click.echo(
-            f"  {program} verify {output / 'spikes-3bit.truenorth'} --against brian2 "
-            "--data digits --samples 5"
-        )
+        program, first = _program(), outcomes[0]
+        click.echo(f"  {program} inspect {output / first.variant.name}.ndn")
+        ran = ["reference", *(name for name, n in first.mismatches.items() if n is not None)]
+        if ran[1:]:
+            click.echo(
+                f"  {program} verify {output / first.variant.name}.{ran[-1]} --against {ran[-2]} "
+                "--data digits --samples 5"
+            )
     if not all(outcome.exact for outcome in outcomes):
         context.exit(1)
 

@@ -1,4 +1,4 @@
-"""Train, convert, quantize, compile for three targets, verify, and price: in one go."""
+"""Train, convert, quantize, compile for every target, verify, and price: in one go."""
 
 from __future__ import annotations
 
@@ -20,26 +20,38 @@ if TYPE_CHECKING:
 TIMESTEPS = 32
 VERIFIED_SAMPLES = 10
 PRICED_SAMPLES = 50
-BOARDS = ("loihi1", "truenorth")
+NEUROCORES = "loihi1"
+"""The board of neurocores that is priced; of crossbars, the default of the target that has them."""
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One netlist of the demonstration and where it goes."""
+    """One netlist of the demonstration and where it goes; crossbars take binary spikes alone."""
 
     name: str
     input: str
     decode: str
     weight_bits: int
-    targets: tuple[str, ...]
-    boards: tuple[str, ...]
+    crossbar: bool
+
+    @property
+    def targets(self) -> list[str]:
+        """Those that come with neurodeploy and run it."""
+        kinds = {name: TARGETS.get(name).board_kind for name in TARGETS.built_in}
+        return [name for name, kind in kinds.items() if self.crossbar or kind != "crossbar"]
+
+    @property
+    def crossbars(self) -> list[str]:
+        """Default boards of those of the targets that run crossbars."""
+        targets = [TARGETS.get(name) for name in self.targets]
+        return [t.default_board for t in targets if t.board_kind == "crossbar" and t.default_board]
 
 
 VARIANTS = (
-    Variant("spikes-3bit", "spikes", "counts", 3, ("lava", "brian2", "truenorth"), BOARDS),
-    Variant("current-8bit", "current", "membrane", 8, ("lava", "brian2"), ("loihi1",)),
+    Variant("spikes-3bit", "spikes", "counts", 3, crossbar=True),
+    Variant("current-8bit", "current", "membrane", 8, crossbar=False),
 )
 
 
@@ -136,7 +148,7 @@ def _outcome(
         decode=variant.decode,
         name="digits",
     )
-    fit = "truenorth" if "truenorth" in variant.targets else None
+    fit = next(iter(variant.crossbars), None)
     integer = api.quantize(real, variant.weight_bits, fit=fit)
     api.save(real, folder / f"{variant.name}.real.ndn")
     api.save(integer, folder / f"{variant.name}.ndn")
@@ -148,7 +160,7 @@ def _outcome(
     for name in variant.targets:
         mismatches[name], compared[name] = _verify(variant, integer, name, folder, tell)
     energy = {}
-    for board in variant.boards:
+    for board in (NEUROCORES, *variant.crossbars):
         tell(f"{variant.name}: energy on {board}, from the spikes of {PRICED_SAMPLES} samples")
         report = api.estimate_energy(integer, board, "digits", PRICED_SAMPLES)
         energy[board] = report.to_dict()

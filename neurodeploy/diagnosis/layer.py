@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.diagnosis.code import worth
-from neurodeploy.diagnosis.split import CAUSES, NEW, Split, Version
+from neurodeploy.diagnosis.split import CAUSES, NEW, ErrorParts, Version
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Neuron
@@ -109,7 +109,7 @@ class LayerTotals:
         self._samples = 0
         self._pairs: list[tuple[AnyArray, AnyArray]] = []
 
-    def add(self, x: AnyArray, last: Version, parts: Split, emitted: AnyArray | None) -> None:
+    def add(self, x: AnyArray, last: Version, parts: ErrorParts, emitted: AnyArray | None) -> None:
         """Join one batch.
 
         Parameters
@@ -118,7 +118,7 @@ class LayerTotals:
             Activations.
         last : Version
             Of the netlist that is diagnosed.
-        parts : Split
+        parts : ErrorParts
         emitted : array ``[*shape]`` or None
             Spikes of every neuron over the batch; None for an integrator.
         """

@@ -28,7 +28,7 @@ NEW = ("clipping", "quantization", "unevenness", "own_weight_bits")
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class ErrorParts:
     """Parts of an error, ``[B, *shape]`` each, in the units of the source network.
 
     Parameters
@@ -67,7 +67,7 @@ class Version:
     coded: AnyArray
 
 
-def split(x: AnyArray, timesteps: int, real: Version, integer: Version | None) -> Split:
+def split(x: AnyArray, timesteps: int, real: Version, integer: Version | None) -> ErrorParts:
     """Split the error of a population.
 
     Parameters
@@ -93,7 +93,7 @@ def split(x: AnyArray, timesteps: int, real: Version, integer: Version | None) -
         "unevenness": real.coded - arrived,
     }
     if integer is None:
-        return Split(parts, None)
+        return ErrorParts(parts, None)
     parts["weight_bits"] = integer.coded - real.coded
     quantized = values_of_input(integer.population, integer.accumulated, timesteps)
-    return Split(parts, quantized - arrived)
+    return ErrorParts(parts, quantized - arrived)

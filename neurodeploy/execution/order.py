@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.connectivity import Connectivity
 
 
 def channels_last(values: AnyArray, shape: tuple[int, ...]) -> AnyArray:
@@ -37,6 +38,16 @@ def neuron_order(shape: tuple[int, ...]) -> IntArray:
 def neuron_place(shape: tuple[int, ...]) -> IntArray:
     """Place in the engine's order of every neuron in C-order: int64 ``[n]``."""
     return np.argsort(neuron_order(shape)).astype(np.int64)
+
+
+def synapse_list(
+    connectivity: Connectivity, scale: AnyArray
+) -> tuple[IntArray, IntArray, AnyArray]:
+    """All synapses (post, pre, weight times ``scale`` of its channel), neurons in this order."""
+    post, pre, weight = connectivity.to_coo()
+    shape_in, shape_out = connectivity.pre_shape, connectivity.post_shape
+    weight = weight * scale[post // math.prod(shape_out[1:])]
+    return neuron_place(shape_out)[post], neuron_place(shape_in)[pre], weight
 
 
 def grid(shape: tuple[int, ...]) -> tuple[int, int]:

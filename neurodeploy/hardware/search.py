@@ -25,7 +25,7 @@ from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.demand import is_listed, on_chip
 from neurodeploy.hardware.cut.listed_cut import known_cuts
 from neurodeploy.hardware.cut.partition import Preference, partition
-from neurodeploy.hardware.place.annealing import Budget
+from neurodeploy.hardware.place.annealing import SearchBudget
 from neurodeploy.hardware.place.cost import HopCosts
 from neurodeploy.hardware.place.placement import (
     Candidate,
@@ -139,7 +139,7 @@ def place_by_activity(
     activity: Activity,
     objective: str = "energy",
     *,
-    budget: Budget | None = None,
+    budget: SearchBudget | None = None,
     seed: int = 0,
 ) -> Placement:
     """Choose where the cores of a mapping lie and, for what it gains, how the netlist is cut.
@@ -151,7 +151,7 @@ def place_by_activity(
     netlist : IntegerNetlist
     activity : Activity
     objective : {"energy", "time", "pareto", "none"}
-    budget : Budget, optional
+    budget : SearchBudget, optional
         For every search; if not given, all together take about half a minute at most, or a second
         each where they are many.
     seed : int
@@ -170,7 +170,7 @@ def place_by_activity(
         cuts += cuts_of_less_time(first)
     if budget is None:
         searches = len(cuts) * (2 if wanted in ("time", "pareto") else 1)
-        budget = Budget(seconds=max(_LEAST_SECONDS, _SECONDS / searches))
+        budget = SearchBudget(seconds=max(_LEAST_SECONDS, _SECONDS / searches))
     candidates: list[Candidate] = []
     for cut in cuts:
         found = place(

@@ -22,6 +22,17 @@ def frozen(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> AnyArra
     return array
 
 
+def narrowed(array: AnyArray) -> AnyArray:
+    """Whole numbers in the narrowest signed type that holds them; an empty array as it is."""
+    if not array.size:
+        return array
+    low, high = array.min(), array.max()
+    for dtype in (np.int8, np.int16, np.int32):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return array.astype(dtype)
+    return array
+
+
 def whole(value: Any, what: str) -> int:
     """``value`` as an int.
 

@@ -74,6 +74,14 @@ def spike_range(population: Population) -> tuple[int, int]:
     raise TypeError(f"{population.name}: the range of max-pooling follows from its input")
 
 
+def proved_range(population: Population, bounds: Mapping[str, PopulationBounds]) -> tuple[int, int]:
+    """Range of what a population is proved to emit: of an input, what it is declared to."""
+    if isinstance(population.model, Input):
+        return population.model.low, population.model.high
+    proved = bounds[population.name]
+    return proved.spike_low, proved.spike_high
+
+
 def projection_interval(
     projection: IntegerProjection, low: int, high: int
 ) -> tuple[IntArray, IntArray]:
@@ -360,21 +368,3 @@ def require_proved(bounds: Mapping[str, PopulationBounds]) -> None:
                 "executor is exact; use fewer time steps, fewer weight bits, smaller inputs or "
                 "smaller gains"
             )
-
-
-def require_bounds(netlist: IntegerNetlist, timesteps: int | None = None) -> None:
-    """Refuse a netlist whose states are not proved to stay within 24 bits.
-
-    Raises
-    ------
-    CapacityError
-        Naming the population, the bound, the limit and the remedy.
-    """
-    T = netlist.window(timesteps)
-    bounds = prove_bounds(netlist, T)
-    require_proved(bounds)
-    for name, magnitude in check_bounds(bounds):
-        raise CapacityError(
-            f"{name}: worst-case state {magnitude} over T = {T} steps exceeds {STATE_LIMIT} "
-            "(24 bits); use fewer time steps, or quantize with fewer --weight-bits"
-        )

@@ -210,36 +210,6 @@ def _delta(encoding: Encoding, q: IntArray, timesteps: int, indices: IntArray) -
     return raster
 
 
-def encode_frames(encoding: Encoding, frames: AnyArray, steps_per_frame: int = 1) -> IntArray:
-    """Encode videos as changes: the first frame, then what differs from frame to frame.
-
-    Parameters
-    ----------
-    encoding : Encoding
-        ``delta``.
-    frames : array ``[B, F, *shape]``
-    steps_per_frame : int
-        Steps for which a frame stands; its changes come in the first of them.
-
-    Returns
-    -------
-    int64 array ``[B, F * steps_per_frame, *shape]``
-
-    Raises
-    ------
-    DataError
-        For another encoder, or values that it does not take.
-    """
-    if encoding.encoder != "delta":
-        raise DataError(f"encoder {encoding.encoder!r} codes single images; frames need 'delta'")
-    if steps_per_frame < 1:
-        raise DataError(f"{steps_per_frame} steps per frame; at least 1 is needed")
-    q = quantize_samples(encoding, frames)
-    raster = np.zeros((q.shape[0], q.shape[1] * steps_per_frame, *q.shape[2:]), dtype=np.int64)
-    raster[:, ::steps_per_frame] = np.diff(q, axis=1, prepend=0)
-    return raster
-
-
 RASTERS: dict[str, Callable[[Encoding, IntArray, int, IntArray], IntArray]] = {
     "rate": _rate,
     "poisson": _poisson,

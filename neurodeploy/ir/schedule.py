@@ -16,17 +16,27 @@ class Schedule:
         The population is active in steps [depth, depth + T) of a sample.
     delays : tuple of int
         Delay of every projection, in the order of the netlist.
-    order : tuple of str
-        Populations, no population before one it depends on within a step's data flow;
-        members of a cycle stand together.
+    components : tuple of tuple of str
+        Populations by strongly connected component, none before one that it depends on: those of
+        one run step by step together.
     cyclic : frozenset of str
         Populations that lie on a cycle.
     """
 
     depth: Mapping[str, int]
     delays: tuple[int, ...]
-    order: tuple[str, ...]
+    components: tuple[tuple[str, ...], ...]
     cyclic: frozenset[str]
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """All populations in the order of their components."""
+        return tuple(name for members in self.components for name in members)
+
+    @property
+    def component_of(self) -> dict[str, int]:
+        """Number of the component of every population."""
+        return {name: i for i, members in enumerate(self.components) for name in members}
 
     @property
     def max_depth(self) -> int:
@@ -70,10 +80,10 @@ def schedule(
     position = {name: i for i, name in enumerate(names)}
     first = {c: min(position[m] for m in condensed.nodes[c]["members"]) for c in condensed}
     depth_of: dict[int, int] = {}
-    order: list[str] = []
+    components: list[tuple[str, ...]] = []
     for c in nx.lexicographical_topological_sort(condensed, key=first.__getitem__):
         depth_of[c] = max((depth_of[p] + d for p, d in incoming[c]), default=0)
-        order.extend(sorted(condensed.nodes[c]["members"], key=position.__getitem__))
+        components.append(tuple(sorted(condensed.nodes[c]["members"], key=position.__getitem__)))
 
     depth = {name: depth_of[component[name]] for name in names}
     delays = tuple(
@@ -81,10 +91,9 @@ def schedule(
         for pre, post, delay in edges
     )
     cyclic = frozenset(
-        {
-            name
-            for name in names
-            if len(condensed.nodes[component[name]]["members"]) > 1 or graph.has_edge(name, name)
-        }
+        name
+        for members in components
+        for name in members
+        if len(members) > 1 or graph.has_edge(name, name)
     )
-    return Schedule(depth, delays, tuple(order), cyclic)
+    return Schedule(depth, delays, tuple(components), cyclic)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.arrays import AnyArray, narrowed
 from neurodeploy.ir.codec import Codec
 from neurodeploy.ir.connectivity import CONNECTIVITIES
 from neurodeploy.ir.encoding import Encoding
@@ -67,19 +67,10 @@ def array_bytes(arrays: Mapping[str, AnyArray], metadata: Mapping[str, str] | No
     from safetensors.numpy import save
 
     # safetensors writes non-contiguous arrays wrongly without a word, hence the copies.
-    dense = {k: np.ascontiguousarray(_narrow(v)).reshape(v.shape) for k, v in arrays.items()}
+    narrow = {k: narrowed(v) if v.dtype == np.int64 else v for k, v in arrays.items()}
+    dense = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in narrow.items()}
     content: bytes = save(dense, metadata=None if metadata is None else dict(metadata))
     return content
-
-
-def _narrow(array: AnyArray) -> AnyArray:
-    if array.dtype != np.int64 or not array.size:
-        return array
-    for dtype in (np.int8, np.int16, np.int32):
-        info = np.iinfo(dtype)
-        if info.min <= array.min() and array.max() <= info.max:
-            return array.astype(dtype)
-    return array
 
 
 def parsed_json(text: str | bytes) -> Any:

@@ -18,6 +18,7 @@ from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
+from neurodeploy.targets.registry import TARGETS, target_for
 
 if TYPE_CHECKING:
     from neurodeploy.ir.netlist import IntegerNetlist
@@ -36,9 +37,6 @@ LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
 """Time steps, and the methods that are worth trying at them."""
 
 AUTO_METHODS = tuple(sorted({name for _, names in LADDER for name in names}))
-
-CROSSBAR = "truenorth"
-"""The target whose default board has the same name."""
 
 MAX_LOSS = 1.0
 JUDGED_SAMPLES = 256
@@ -82,7 +80,7 @@ class Budget:
         from neurodeploy.stages.compile import chosen_board
 
         if self.board is None:
-            return self.target == CROSSBAR
+            return self.target is not None and TARGETS.get(self.target).board_kind == "crossbar"
         return chosen_board(self.board).kind == "crossbar"
 
 
@@ -236,11 +234,11 @@ def _measured(network: Network, judge: Samples, budget: Budget, method: str, ste
 
     target, board = budget.target, None
     # Crossbars take the widest weights that fit their axons.
-    fit = (budget.board or budget.target) if budget.crossbar else None
-    integer = quantize(network, WEIGHT_BITS, fit=fit)
+    fit = (budget.board or TARGETS.get(str(target)).default_board) if budget.crossbar else None
+    integer = quantize(network, WEIGHT_BITS, fit=fit, target=target if fit else None)
     if budget.board is not None:
         board = chosen_board(budget.board)
-        target = target or (CROSSBAR if board.kind == "crossbar" else "lava")
+        target = target or target_for(board)
         spike = _wider_than_binary(integer.integer)
         if spike is not None and board.limit("payload_bits") == 1:
             reason = f"{board.name}: {spike} sends graded or signed spikes, its cores binary ones"

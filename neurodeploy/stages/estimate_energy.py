@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any, overload
 
 from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.execution.batches import EncodedInput
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.hardware.price.estimate import EnergyReport, estimate
 from neurodeploy.hardware.price.measure import measure_on_each, measure_traffic
 from neurodeploy.hardware.search import PlacementRequest
-from neurodeploy.ir.record import Progress, Stimulus
+from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
+from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.fast_estimate import error_of, estimated
-from neurodeploy.stages.load import load
-from neurodeploy.stages.samples import stimulus_for
+from neurodeploy.stages.load import opened
+from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.stages.smallest_board import smallest_board
 from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.registry import TARGETS, target_for
 
 if TYPE_CHECKING:
     from neurodeploy.hardware.price.activity import Activity
@@ -45,6 +48,7 @@ def estimate_energy(
     placement: str | Path | None = None,
     save_placement: str | Path | None = None,
     fast: bool = False,
+    target: str | None = None,
     progress: Progress | None = None,
 ) -> EnergyReport: ...
 
@@ -61,10 +65,12 @@ def estimate_energy(
     placement: str | Path | None = None,
     save_placement: str | Path | None = None,
     fast: bool = False,
+    target: str | None = None,
     progress: Progress | None = None,
 ) -> EnergyComparison: ...
 
 
+@shows_progress("energy")
 def estimate_energy(
     network: Deployment | Network | str | Path,
     board: str | Board | Boards | None,
@@ -76,12 +82,13 @@ def estimate_energy(
     placement: str | Path | None = None,
     save_placement: str | Path | None = None,
     fast: bool = False,
+    target: str | None = None,
     progress: Progress | None = None,
 ) -> EnergyReport | EnergyComparison:
     """Energy, time, cores and chips per inference, from the exact spikes of a run.
 
     Boards of neurocores get the netlist partitioned, and its cores placed by the packets of the
-    run; boards of crossbar cores get it compiled, and the compiled cores are counted.
+    run; for boards of other cores a target compiles it, and its cores are counted.
 
     Parameters
     ----------
@@ -102,6 +109,9 @@ def estimate_energy(
     fast : bool
         Estimate the spikes from the source network's activations instead of running all samples;
         two samples are run, to tell the error. For boards of neurocores.
+    target : str, optional
+        Which target compiles for the boards that it runs; by default the deployment's, else the
+        first one of the board's kind of cores.
 
     Returns
     -------
@@ -121,9 +131,7 @@ def estimate_energy(
         objective and a placement file; for any of them on a board of crossbar cores alone, for
         placement files and several boards; for ``fast`` with crossbar cores or ``cross_validate``.
     """
-    thing = network
-    if isinstance(thing, str | Path):
-        thing = load(thing)
+    thing = opened(network, "energy")
     several = isinstance(board, list | tuple)
     asked: Sequence[str | Board | None] = board if isinstance(board, list | tuple) else [board]
     boards = [_energy_board(thing, name) for name in asked]
@@ -133,20 +141,26 @@ def estimate_energy(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"energy: two boards are called {twice!r}; give each a name of its own")
+    if target is not None and all(target_for(b, target) != target for b in boards):
+        raise UsageError(
+            f"energy: target {target} does not run board {' or '.join(names)}; choose another"
+        )
     request = PlacementRequest.checked(boards, objective, placement, save_placement)
     if fast:
-        _expect_estimable(boards, cross_validate)
-    pricing = _Pricing(thing, data, samples, cross_validate, request, fast, progress)
+        _expect_estimable(thing, target, boards, cross_validate)
+    pricing = _Pricing(thing, data, samples, cross_validate, request, fast, target, progress)
     reports, refused = pricing.reports(boards)
     if not reports:
-        raise CapacityError(_refusal(pricing.network, boards, refused))
+        raise CapacityError(_refusal(pricing.network, boards, refused, pricing.named))
     if not several:
         return reports[names[0]]
     return EnergyComparison(names, reports, refused)
 
 
-def _refusal(net: Network, boards: Sequence[Board], refused: Mapping[str, str]) -> str:
-    fitting = smallest_board(net, {board.kind for board in boards})
+def _refusal(
+    net: Network, boards: Sequence[Board], refused: Mapping[str, str], target: str | None
+) -> str:
+    fitting = smallest_board(net, {board.kind for board in boards}, target)
     if fitting is None:
         kinds = " or ".join(sorted({board.kind for board in boards}))
         remedy = f"no {kinds} board that comes with neurodeploy holds it"
@@ -169,11 +183,13 @@ class _Pricing:
         cross_validate: bool,
         request: PlacementRequest,
         fast: bool,
+        target: str | None,
         progress: Progress | None,
     ) -> None:
         self.thing = thing
+        self.named = _named(thing, target)
         self.network = thing.network if isinstance(thing, Deployment) else thing
-        self.stimulus, self.dataset = stimulus_for(self.network, data, samples)
+        self.stimulus, self.dataset = encoded_samples(self.network, data, samples)
         self.request = request
         self.fast = fast
         self.progress = progress
@@ -193,21 +209,20 @@ class _Pricing:
         refused: dict[str, str] = {}
         reports: dict[str, EnergyReport] = {}
         mappings: dict[str, CoreMap] = {}
-        deployments: dict[str, Any] = {}
+        deployments: dict[str, Deployment] = {}
         for board in boards:
             try:
-                if board.kind == "crossbar":
-                    deployments[board.name] = _crossbar_deployment(self.thing, board)
-                else:
+                if _is_cut(self.named, board):
                     mappings[board.name] = self.request.start(self.network.integer, board)
+                else:
+                    deployments[board.name] = _compiled_for(board, self.thing, self.named)
             except CapacityError as error:
                 refused[board.name] = str(error)
         reports |= self._mapped(mappings)
-        for name, deployment in deployments.items():
-            reports[name] = self._compiled(deployment)
-        return {
-            board.name: reports[board.name] for board in boards if board.name in reports
-        }, refused
+        for board in boards:
+            if board.name in deployments:
+                reports[board.name] = self._compiled(deployments[board.name], board)
+        return {b.name: reports[b.name] for b in boards if b.name in reports}, refused
 
     def _mapped(self, mappings: Mapping[str, CoreMap]) -> dict[str, EnergyReport]:
         if not mappings:
@@ -269,11 +284,12 @@ class _Pricing:
             reports[name] = replace(report, estimate_error=error)
         return reports
 
-    def _compiled(self, deployment: Any) -> EnergyReport:
-        deployment.run(self.stimulus, record=(), progress=self.progress)
+    def _compiled(self, deployment: Deployment, board: Board) -> EnergyReport:
+        whole = {name: values[:] for name, values in self.stimulus.items()}
+        deployment.run(whole, record=(), progress=self.progress)
         return estimate(
             deployment.traffic(),
-            deployment.board,
+            board,
             network=self.network.netlist.name,
             source_network=self.source,
             cross_validation=self._compared(),
@@ -285,12 +301,26 @@ class _Pricing:
         return self._layers
 
 
-def _expect_estimable(boards: Sequence[Board], cross_validate: bool) -> None:
-    crossbar = [board.name for board in boards if board.kind == "crossbar"]
-    if crossbar:
+def _named(thing: Deployment | Network, target: str | None) -> str | None:
+    """The target that was named, by name or by what it compiled."""
+    if target is None and isinstance(thing, Deployment):
+        return thing.target
+    return target
+
+
+def _is_cut(named: str | None, board: Board) -> bool:
+    """Whether netlists are cut into the cores of a board here; else the target has its own."""
+    return TARGETS.get(target_for(board, named)).board_kind == "neurocore"
+
+
+def _expect_estimable(
+    thing: Deployment | Network, target: str | None, boards: Sequence[Board], cross_validate: bool
+) -> None:
+    compiled = [b for b in boards if not _is_cut(_named(thing, target), b)]
+    if compiled:
         raise UsageError(
-            f"board {crossbar[0]}: the events of crossbar cores are counted in a run of the cores; "
-            "leave --fast out"
+            f"board {compiled[0].name}: the events of {compiled[0].kind} cores are counted in a "
+            "run of the cores; leave --fast out"
         )
     if cross_validate:
         raise UsageError("--cross-validate compares two runs, --fast makes none; leave one out")
@@ -304,18 +334,17 @@ def _energy_board(thing: Deployment | Network, board: str | Board | None) -> Boa
     raise UsageError("energy: name a board (--board); 'neurodeploy boards' lists them")
 
 
-def _crossbar_deployment(thing: Deployment | Network, board: Board) -> Any:
-    from neurodeploy.targets.registry import TARGETS
-
-    if isinstance(thing, Deployment):
-        if thing.target == "truenorth":
-            if thing.board == board:
-                return thing
-            # What was approximated for one board is approximated anew for another.
-            given = thing.network if thing.given is None else thing.given
-            return TARGETS.get("truenorth")().compile(given, board, thing.options)
-        thing = thing.network
-    return TARGETS.get("truenorth")().compile(thing, board)
+def _compiled_for(board: Board, thing: Deployment | Network, named: str | None) -> Deployment:
+    name = target_for(board, named)
+    if not isinstance(thing, Deployment):
+        return TARGETS.get(name)().compile(thing, board)
+    if thing.target != name:
+        return TARGETS.get(name)().compile(thing.network, board)
+    if thing.board == board:
+        return thing
+    # What was approximated for one board is approximated anew for another.
+    given = thing.network if thing.given is None else thing.given
+    return TARGETS.get(name)().compile(given, board, thing.options)
 
 
 def _recorder(net: Network, real: bool = False) -> Any:
@@ -337,7 +366,9 @@ def _expect_real(net: Network) -> None:
         )
 
 
-def _cross_validation(net: Network, stimulus: Stimulus, whole: Activity | None = None) -> Any:
+def _cross_validation(
+    net: Network, stimulus: Mapping[str, EncodedInput], whole: Activity | None = None
+) -> Any:
     """Compare with the real-valued run; ``whole`` is the integer run's activity where known."""
     from neurodeploy.hardware.price.cross_validation import cross_validate
     from neurodeploy.hardware.price.measure import measure_activity

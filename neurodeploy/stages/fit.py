@@ -45,13 +45,18 @@ def fit_layer_bits(
     Raises
     ------
     UsageError
-        If the board has no crossbars, or a width is given for a layer that does not exist.
+        If the board has no crossbars or the target does not run it, or a width is given for a layer
+        that does not exist.
     CapacityError
         If a layer does not fit even at the smallest width.
     """
     require_crossbars(board)
     wanted.check_layers(netlist)
     judge = TARGETS.get(target_for(board, target))()
+    if target not in (None, judge.name):
+        raise UsageError(
+            f"fit: target {target} does not run board {board.name}; choose another target or board"
+        )
     wanted = replace(wanted, state_bits=min(wanted.state_bits, _state_bits(board)))
     bits = {
         name: wanted.bits_of(name)

@@ -14,6 +14,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
+from neurodeploy.notebook import shows_progress
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.stages.calibration import calibration_record, calibration_split
 from neurodeploy.stages.compile import chosen_board
@@ -25,6 +26,7 @@ EMITTED_BYTES = 2 * 2**30
 """What neurons emit over these samples, in 4 bytes each; large networks have more positions."""
 
 
+@shows_progress("quantize")
 def quantize(
     net: Network | str | Path,
     weight_bits: int = 8,
@@ -33,6 +35,7 @@ def quantize(
     fit: str | Board | None = None,
     data: SamplesLike | None = None,
     calibration_samples: int | None = None,
+    target: str | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Network:
@@ -53,6 +56,8 @@ def quantize(
     calibration_samples : int, optional
         The first so many samples of ``data``; 256 by default, fewer of networks so large that what
         their neurons emit would take more than 2 GiB.
+    target : str, optional
+        With ``fit``: which target is to hold it; the first that runs such boards by default.
     progress : callable, optional
         Of running them.
     **options
@@ -71,7 +76,7 @@ def quantize(
     from neurodeploy.quantization.integers import Quantization
     from neurodeploy.stages.fit import fit_layer_bits, require_crossbars
 
-    net = opened_network(net)
+    net = opened_network(net, "quantize")
     if not isinstance(net.netlist, RealNetlist):
         raise UsageError(f"{net.netlist.name}: is quantized already; start from the converted file")
     known = {f.name for f in dataclasses.fields(Quantization)}
@@ -99,7 +104,7 @@ def quantize(
         heard = Heard(_emissions(net, dataset, progress))
         rounding = calibration_record(dataset)
     if board is not None:
-        chosen = fit_layer_bits(net.netlist, chosen, board, heard)
+        chosen = fit_layer_bits(net.netlist, chosen, board, heard, target)
     integer, report = chosen(net.netlist, heard)
     provenance = {
         **net.provenance,

@@ -11,12 +11,12 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population, RealNetlist
-from neurodeploy.ir.neurons import Input, Neuron
+from neurodeploy.ir.neurons import Input
 from neurodeploy.source.analog import AnalogGraph
 
 BATCH = 32
 """Most samples of a batch of the source network."""
-BATCH_BYTES = 2**25
+ACTIVATION_BYTES = 2**25
 """Most bytes of its activations that are kept, where they are of more than one sample."""
 TILE = 2**15
 """Pairs that are correlated at a time."""
@@ -70,7 +70,7 @@ def over_source(
     from importlib.util import find_spec
 
     size = sum(math.prod(graph.node(name).shape) for name in keep)
-    chunk = max(1, min(BATCH, BATCH_BYTES // (4 * max(size, 1))))
+    chunk = max(1, min(BATCH, ACTIVATION_BYTES // (4 * max(size, 1))))
     if find_spec("torch") is not None:
         from neurodeploy.source.evaluation import in_torch as analog_torch
 
@@ -203,8 +203,3 @@ class Correlation:
 def _product(p: FloatArray, q: FloatArray) -> float:
     # Unlike a BLAS, einsum starts no threads.
     return float(np.einsum("i,i", p, q))
-
-
-def is_integrator(population: Population) -> bool:
-    """Whether the population is read by its membrane."""
-    return isinstance(population.model, Neuron) and not population.model.fires

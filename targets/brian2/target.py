@@ -155,14 +155,13 @@ class Brian2Deployment(Deployment):
         if width * self.plan.n_synapses > COLLECT_ABOVE:
             gc.collect()  # Brian2 objects refer to each other in circles and hold much memory
 
-        def joined(name: str, pieces: list[IntArray]) -> IntArray:
-            empty = np.zeros((0, self.plan.timesteps, *self.plan.group(name).shape), dtype=np.int64)
-            return np.concatenate([empty, *pieces])[:batch]
+        def joined(pieces: list[IntArray]) -> IntArray:
+            return np.concatenate(pieces)[:batch]
 
         # An integrator has no monitor of spikes: it is silent.
-        fired = [n for n in request.spikes if not parts or n in parts[0].spikes]
-        spikes = {n: joined(n, [p.spikes[n] for p in parts]) for n in fired}
-        membranes = {n: joined(n, [p.membranes[n] for p in parts]) for n in request.membranes}
+        fired = [n for n in request.spikes if n in parts[0].spikes]
+        spikes = {n: joined([p.spikes[n] for p in parts]) for n in fired}
+        membranes = {n: joined([p.membranes[n] for p in parts]) for n in request.membranes}
         return RunRecord(self.plan.timesteps, spikes, membranes)
 
     def _built(self, request: RunRequest, batch: int) -> Any:

@@ -11,7 +11,7 @@ from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.targets.truenorth.cores import HOST, NOWHERE, ZERO, Cores, HostLines
 from neurodeploy.targets.truenorth.fanout import HOST_PLACE, Destinations, RelayCore
-from neurodeploy.targets.truenorth.plan import Plan
+from neurodeploy.targets.truenorth.plan import CorePlan
 from neurodeploy.targets.truenorth.readout import Readout
 from neurodeploy.targets.truenorth.units import (
     BIAS_KEY,
@@ -41,7 +41,7 @@ class _Numbering:
     n_cores: int
 
 
-def assemble(plan: Plan, board: Board) -> tuple[Cores, Readout]:
+def assemble(plan: CorePlan, board: Board) -> tuple[Cores, Readout]:
     """Write the cores and the map from chip neurons to populations."""
     numbering = _number(plan)
     chip = _Chip(plan, numbering.n_cores, board)
@@ -80,7 +80,7 @@ def assemble(plan: Plan, board: Board) -> tuple[Cores, Readout]:
     return cores, readout
 
 
-def _number(plan: Plan) -> _Numbering:
+def _number(plan: CorePlan) -> _Numbering:
     own: dict[str, int] = {}
     relays: dict[str, int] = {}
     n = 0
@@ -95,7 +95,7 @@ def _number(plan: Plan) -> _Numbering:
 class _Chip:
     """The arrays of :class:`Cores` and of :class:`Readout` while they are written."""
 
-    def __init__(self, plan: Plan, n_cores: int, board: Board) -> None:
+    def __init__(self, plan: CorePlan, n_cores: int, board: Board) -> None:
         limits = plan.limits
         shape = (n_cores, limits.neurons)
         self.plan = plan
@@ -171,7 +171,7 @@ def _places(n_cores: int, board: Board) -> AnyArray:
     return np.array(places, dtype=np.int32).reshape(n_cores, 3)
 
 
-def _link(plan: Plan, chip: _Chip, name: str, numbering: _Numbering) -> None:
+def _link(plan: CorePlan, chip: _Chip, name: str, numbering: _Numbering) -> None:
     """The k-th copy of each of a unit's neurons serves its k-th destination."""
     wanted, packed = plan.wanted[name], plan.packed[name]
     core = np.repeat(np.arange(len(packed)) + numbering.own[name], [p.neurons.size for p in packed])
@@ -202,7 +202,7 @@ def _cores_of(wanted: Destinations, name: str, numbering: _Numbering) -> IntArra
 
 
 def _host_lines(
-    plan: Plan, numbering: _Numbering
+    plan: CorePlan, numbering: _Numbering
 ) -> tuple[tuple[HostLines, ...], IntArray, IntArray, IntArray]:
     """Blocks of lines for every input and window, and for the host's own spikes."""
     timing, netlist = plan.timing, plan.netlist
@@ -262,7 +262,7 @@ def _host_lines(
     return tuple(blocks), start, table[1], table[2]
 
 
-def _host_ticks(plan: Plan, unit: Unit, key: int) -> range:
+def _host_ticks(plan: CorePlan, unit: Unit, key: int) -> range:
     """Ticks of the host's own spikes in every step, after the comparison or the first lift."""
     split = plan.splits.get(unit.population)
     ramp = 0 if split is None or split.ramp is None else split.ramp.ticks

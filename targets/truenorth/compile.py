@@ -22,11 +22,11 @@ from neurodeploy.targets.truenorth.layers import (
     extract,
 )
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.plan import Plan
+from neurodeploy.targets.truenorth.plan import CorePlan
 from neurodeploy.targets.truenorth.prelude import plan_preludes
 from neurodeploy.targets.truenorth.split.exact import plan_splits
 from neurodeploy.targets.truenorth.timing import (
-    Timing,
+    TickTiming,
     long_ways,
     plan_timing,
     timing_violations,
@@ -55,14 +55,14 @@ class Choices:
 
 def plan_netlist(
     netlist: IntegerNetlist, limits: CrossbarLimits, choices: Choices
-) -> Plan | list[Violation]:
+) -> CorePlan | list[Violation]:
     """Plan a netlist, or tell all violations of the stage that stopped it."""
     found = model_violations(netlist, limits)
     if found:
         return found
     found = bound_violations(netlist, limits)
     plan = _plan_whole(netlist, limits, choices.fan_out, found)
-    if choices.split != "exact" or isinstance(plan, Plan) or found:
+    if choices.split != "exact" or isinstance(plan, CorePlan) or found:
         return plan
     if not any(isinstance(v, FanInViolation) for v in plan):
         return plan
@@ -71,7 +71,7 @@ def plan_netlist(
 
 def _plan_whole(
     netlist: IntegerNetlist, limits: CrossbarLimits, fan_out: str, known: list[Violation]
-) -> Plan | list[Violation]:
+) -> CorePlan | list[Violation]:
     """Plan populations that all fit: a step is a tick."""
     found = list(known)
     layers: dict[str, Layer] = {}
@@ -114,10 +114,10 @@ def _plan_whole(
 def _quiet_plan(
     netlist: IntegerNetlist,
     limits: CrossbarLimits,
-    timing: Timing,
+    timing: TickTiming,
     layers: dict[str, Layer],
     parts: dict[str, Decomposition],
-) -> Plan | list[Violation]:
+) -> CorePlan | list[Violation]:
     preludes, found = plan_preludes(netlist, parts, timing, limits)
     if found:
         return found
@@ -130,12 +130,12 @@ def _quiet_plan(
         if violation is not None:
             found.append(violation)
     early = {name: int(prelude.early.sum()) for name, prelude in preludes.items()}
-    return found or Plan(netlist, limits, timing, units, layers, parts, early=early)
+    return found or CorePlan(netlist, limits, timing, units, layers, parts, early=early)
 
 
 def _plan_split(
     netlist: IntegerNetlist, limits: CrossbarLimits, choices: Choices
-) -> Plan | list[Violation]:
+) -> CorePlan | list[Violation]:
     """Plan with partial sums where they are needed: a step takes as many ticks as a burst."""
     bounds = prove_bounds(netlist)
     relayed = _asked_for(netlist, choices.fan_out)
@@ -161,7 +161,7 @@ def _plan_split(
         if isinstance(units, list):
             return units
         stages = splitting.stages
-        plan = Plan(
+        plan = CorePlan(
             netlist,
             limits,
             timing.with_stages(stages),

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from neurodeploy.errors import FileFormatError
-from neurodeploy.ir.arrays import AnyArray
 
 JSON_FILE = "cores.json"
 ARRAY_FILE = "cores.safetensors"
@@ -26,6 +26,8 @@ HOST = -2
 """Destination core of a neuron whose spikes leave the chip."""
 LINEAR, ZERO = 0, 1
 """Reset modes: subtract the threshold, or set the membrane to 0."""
+
+AnyArray = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)

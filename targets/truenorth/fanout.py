@@ -10,7 +10,7 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import PackedCore
-from neurodeploy.targets.truenorth.timing import Timing
+from neurodeploy.targets.truenorth.timing import TickTiming
 from neurodeploy.targets.truenorth.units import Unit
 
 HOST_PLACE = "host"
@@ -75,7 +75,7 @@ def destinations(
     name: str,
     read: bool,
     packed: Mapping[str, list[PackedCore]],
-    timing: Timing,
+    timing: TickTiming,
 ) -> Destinations:
     """Collect who listens to a unit, over all packed cores that follow it; ``read``: the host."""
     post: list[str] = []

@@ -34,7 +34,7 @@ class FanInViolation(Violation):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class AxonSource:
     """Presynaptic population and delay: what one axon of a core listens to."""
 
     pre: str
@@ -49,7 +49,7 @@ class Layer:
     ----------
     name : str
     n_neurons : int
-    sources : tuple of Source
+    sources : tuple of AxonSource
     post, key, weight : int64 ``[S]``
         Synapses: neuron, input, ``weight << exponent``.
     key_source, key_neuron : int64 ``[K]``
@@ -58,7 +58,7 @@ class Layer:
 
     name: str
     n_neurons: int
-    sources: tuple[Source, ...]
+    sources: tuple[AxonSource, ...]
     post: IntArray
     key: IntArray
     weight: IntArray
@@ -103,10 +103,10 @@ def extract(netlist: IntegerNetlist, name: str) -> Layer:
     """Collect the synapses onto a population, weights of one source and delay added up."""
     population = netlist.by_name[name]
     delay = {id(q): d for q, d in zip(netlist.projections, netlist.schedule.delays, strict=True)}
-    sources: list[Source] = []
+    sources: list[AxonSource] = []
     parts: list[tuple[IntArray, IntArray, IntArray, IntArray]] = []
     for projection in netlist.incoming[name]:
-        source = Source(projection.pre, delay[id(projection)])
+        source = AxonSource(projection.pre, delay[id(projection)])
         if source not in sources:
             sources.append(source)
         post, pre, weight = projection.connectivity.to_coo()

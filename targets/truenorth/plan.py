@@ -16,8 +16,8 @@ from neurodeploy.targets.truenorth.fanout import Destinations, RelayCore, destin
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import PackedCore, cores_and_feeds, pack, slots_of
-from neurodeploy.targets.truenorth.split.bursts import Split, pack_finals
-from neurodeploy.targets.truenorth.timing import Timing, cycle_of
+from neurodeploy.targets.truenorth.split.bursts import PartialSums, pack_finals
+from neurodeploy.targets.truenorth.timing import TickTiming, cycle_of
 from neurodeploy.targets.truenorth.units import (
     BIAS_KEY,
     DOWN_KEY,
@@ -31,7 +31,7 @@ FAN_OUT = ("auto", "copies", "splitters")
 
 
 @dataclass(slots=True, eq=False)
-class Plan:
+class CorePlan:
     """Everything decided about a netlist.
 
     ``units`` are in the order of the netlist's schedule, partial neurons before final ones;
@@ -43,11 +43,11 @@ class Plan:
 
     netlist: IntegerNetlist
     limits: CrossbarLimits
-    timing: Timing
+    timing: TickTiming
     units: dict[str, Unit]
     layers: dict[str, Layer]
     parts: dict[str, Decomposition]
-    splits: Mapping[str, Split] = field(default_factory=dict)
+    splits: Mapping[str, PartialSums] = field(default_factory=dict)
     early: Mapping[str, int] = field(default_factory=dict)
     packed: dict[str, list[PackedCore]] = field(default_factory=dict)
     wanted: dict[str, Destinations] = field(default_factory=dict)

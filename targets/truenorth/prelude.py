@@ -33,7 +33,7 @@ from neurodeploy.targets.base import Violation
 from neurodeploy.targets.truenorth.constants import constants_of
 from neurodeploy.targets.truenorth.layers import Decomposition
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.timing import Timing
+from neurodeploy.targets.truenorth.timing import TickTiming
 
 MAX_BIAS_COPIES = 64
 
@@ -64,7 +64,7 @@ class Prelude:
 def plan_preludes(
     netlist: IntegerNetlist,
     decompositions: Mapping[str, Decomposition],
-    timing: Timing,
+    timing: TickTiming,
     limits: CrossbarLimits,
 ) -> tuple[dict[str, Prelude], list[Violation]]:
     """Preludes of all populations, and the neurons that have none."""
@@ -107,7 +107,7 @@ def _absorbing(netlist: IntegerNetlist) -> frozenset[str]:
 
 def _propagate(
     netlist: IntegerNetlist,
-    timing: Timing,
+    timing: TickTiming,
     name: str,
     early: AnyArray,
     arrivals: Mapping[str, IntArray],

@@ -19,7 +19,7 @@ from neurodeploy.targets.truenorth.cores import load_cores
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.layers import FanInViolation
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.plan import FAN_OUT, Plan
+from neurodeploy.targets.truenorth.plan import FAN_OUT, CorePlan
 from neurodeploy.targets.truenorth.readout import load_readout
 from neurodeploy.targets.truenorth.split.approximate import Restated, restate, wide_populations
 
@@ -53,7 +53,7 @@ class TrueNorthTarget(Target):
     def __init__(self) -> None:
         # check and lower of one compilation share the plan, which is most of the work.
         self._planned: (
-            tuple[IntegerNetlist, CrossbarLimits, Choices, Plan | list[Violation]] | None
+            tuple[IntegerNetlist, CrossbarLimits, Choices, CorePlan | list[Violation]] | None
         ) = None
 
     @classmethod
@@ -152,7 +152,7 @@ class TrueNorthTarget(Target):
 
     def _plan(
         self, netlist: IntegerNetlist, board: Board, options: Mapping[str, Any]
-    ) -> Plan | list[Violation]:
+    ) -> CorePlan | list[Violation]:
         limits = CrossbarLimits.from_board(board)
         choices = Choices(**self.complete_options(options))
         known = self._planned

@@ -18,7 +18,7 @@ from neurodeploy.targets.truenorth.limits import CrossbarLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class TickTiming:
     """Ticks of a sample.
 
     Parameters
@@ -46,7 +46,7 @@ class Timing:
         late = delay - (self.depth[post] - self.depth[pre])
         return self.arrive[post] + late * self.period - self.start[pre]
 
-    def with_stages(self, stages: Mapping[str, tuple[str, int, int]]) -> Timing:
+    def with_stages(self, stages: Mapping[str, tuple[str, int, int]]) -> TickTiming:
         """The same, with what a split population consists of as populations of their own.
 
         Parameters
@@ -68,7 +68,7 @@ def plan_timing(
     delays: Mapping[str, int] | None = None,
     least: int = 1,
     coprime: Collection[int] = (),
-) -> Timing:
+) -> TickTiming:
     """Earliest windows for the given set of relayed populations: a splitter takes one tick more.
 
     Parameters
@@ -101,12 +101,8 @@ class _TooShort(Exception):
 
 def _windows(
     netlist: IntegerNetlist, relayed: frozenset[str], delays: Mapping[str, int], period: int
-) -> Timing:
+) -> TickTiming:
     plan = netlist.schedule
-    group = cycle_groups(netlist)
-    members_of: dict[int, list[str]] = {}
-    for name in plan.order:
-        members_of.setdefault(group[name], []).append(name)
     arrive: dict[str, int] = {}
     start: dict[str, int] = {}
 
@@ -119,7 +115,7 @@ def _windows(
             need = max(need, start[pre] + (2 if pre in relayed else 1) - late * period)
         return need
 
-    for members in members_of.values():
+    for members in plan.components:
         if period == 1:
             # Members of a cycle share one shift against the contract.
             shift = max(earliest(name) - plan.depth[name] for name in members)
@@ -135,7 +131,7 @@ def _windows(
                 break
         else:
             raise _TooShort
-    return Timing(plan.depth, arrive, start, relayed, period)
+    return TickTiming(plan.depth, arrive, start, relayed, period)
 
 
 def _incoming(netlist: IntegerNetlist, name: str) -> list[tuple[str, int]]:
@@ -143,27 +139,19 @@ def _incoming(netlist: IntegerNetlist, name: str) -> list[tuple[str, int]]:
     return [(q.pre, d) for q, d in zip(netlist.projections, delays, strict=True) if q.post == name]
 
 
-def cycle_groups(netlist: IntegerNetlist) -> dict[str, int]:
-    """Strongly connected component of every population, numbered in execution order."""
-    import networkx as nx
-
-    graph = nx.DiGraph()
-    graph.add_nodes_from(p.name for p in netlist.populations)
-    graph.add_edges_from((q.pre, q.post) for q in netlist.projections)
-    component = {n: i for i, c in enumerate(nx.strongly_connected_components(graph)) for n in c}
-    return component
-
-
 def cycle_of(netlist: IntegerNetlist) -> dict[str, frozenset[str]]:
     """Populations on a cycle, each with all members of its component."""
-    group = cycle_groups(netlist)
-    cyclic = netlist.schedule.cyclic
+    plan = netlist.schedule
     return {
-        name: frozenset(other for other in cyclic if group[other] == group[name]) for name in cyclic
+        name: frozenset(members)
+        for members in plan.components
+        for name in plan.cyclic.intersection(members)
     }
 
 
-def long_ways(netlist: IntegerNetlist, timing: Timing, limits: CrossbarLimits) -> frozenset[str]:
+def long_ways(
+    netlist: IntegerNetlist, timing: TickTiming, limits: CrossbarLimits
+) -> frozenset[str]:
     """Populations with a projection that takes more ticks than one hop can."""
     delays = zip(netlist.projections, netlist.schedule.delays, strict=True)
     return frozenset(
@@ -175,7 +163,7 @@ def long_ways(netlist: IntegerNetlist, timing: Timing, limits: CrossbarLimits) -
 
 
 def timing_violations(
-    netlist: IntegerNetlist, timing: Timing, limits: CrossbarLimits
+    netlist: IntegerNetlist, timing: TickTiming, limits: CrossbarLimits
 ) -> list[Violation]:
     """Delays that the chip cannot keep."""
     plan, cycles = netlist.schedule, cycle_of(netlist)

@@ -14,11 +14,11 @@ from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.targets.truenorth.constants import constants_of
 from neurodeploy.targets.truenorth.cores import LINEAR, ZERO
-from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
+from neurodeploy.targets.truenorth.layers import AxonSource, Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.prelude import Prelude
 from neurodeploy.targets.truenorth.split.bursts import (
-    Split,
+    PartialSums,
     final_decomposition,
     repay_name,
     sum_name,
@@ -132,7 +132,9 @@ def gated_unit(
     return _unit(population, "whole", layer, bar, cells)
 
 
-def final_unit(population: Population, split: Split, gate: Gate, limits: CrossbarLimits) -> Unit:
+def final_unit(
+    population: Population, split: PartialSums, gate: Gate, limits: CrossbarLimits
+) -> Unit:
     """The neurons of a split population that add up its partial sums."""
     parts = final_decomposition(split)
     bar = _crossbar(parts, _gate_slots(parts, gate))
@@ -140,7 +142,7 @@ def final_unit(population: Population, split: Split, gate: Gate, limits: Crossba
     return _unit(population, "final", split.final, bar, cells)
 
 
-def partial_unit(population: Population, split: Split) -> Unit:
+def partial_unit(population: Population, split: PartialSums) -> Unit:
     """The neurons that hold a split population's partial sums."""
     parts, zero = split.parts, np.zeros_like(split.owner)
     bar = Crossbar(parts.slot_key, parts.slot_type, parts.neuron, parts.slot, parts.values)
@@ -153,7 +155,7 @@ def partial_unit(population: Population, split: Split) -> Unit:
 
 
 def ramp_units(
-    population: Population, split: Split, ramp: Ramp, limits: CrossbarLimits
+    population: Population, split: PartialSums, ramp: Ramp, limits: CrossbarLimits
 ) -> list[Unit]:
     """Sum, repay and latch neurons of a split population, instead of final ones."""
     name, n = population.name, population.size
@@ -169,7 +171,7 @@ def ramp_units(
     layer = Layer(
         sum_name(name),
         n,
-        (*split.final.sources, Source(repay_name(name), 0)),
+        (*split.final.sources, AxonSource(repay_name(name), 0)),
         np.concatenate([split.final.post, np.arange(n_repay) // g]),
         np.concatenate([split.final.key, rails + np.arange(n_repay)]),
         np.concatenate([split.final.weight, np.repeat(ramp.up, g)]),
@@ -200,7 +202,7 @@ def ramp_units(
     # Repayments: one spike of the sum makes many.
     each, of = np.tile(repaid, n), np.arange(n_repay) // g
     hears = Layer(
-        repay_name(name), n_repay, (Source(layer.name, 0),), of, of, each, zero, np.arange(n)
+        repay_name(name), n_repay, (AxonSource(layer.name, 0),), of, of, each, zero, np.arange(n)
     )
     none = np.zeros(n_repay, dtype=np.int64)
     bar = Crossbar(np.arange(n), zero, np.arange(n_repay), of, each[:, None])
@@ -209,7 +211,7 @@ def ramp_units(
 
     # Latches stand for the population: threshold 2, one for the spike and one for the release.
     one = np.ones(n, dtype=np.int64)
-    kept = Layer(name, n, (Source(layer.name, 0),), owner, owner, one, zero, owner)
+    kept = Layer(name, n, (AxonSource(layer.name, 0),), owner, owner, one, zero, owner)
     latch_parts = Decomposition(one[:, None], owner, zero, owner, owner, (1,), ((1,),))
     clears = [_Slots(RELEASE_KEY, 1, one, one), _Slots(HOLD_KEY, 2, one, -one)]
     cells = Cells(zero, zero, one + 1, zero, zero + ZERO)

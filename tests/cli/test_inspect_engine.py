@@ -13,7 +13,7 @@ from neurodeploy.cli import run
 from neurodeploy.execution.native import library
 from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.network import Network
-from tests.conformance.netlists import integrator, net, neuron, project, spikes
+from neurodeploy.testing.parts import integrator, net, neuron, project, spikes
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS
+from neurodeploy.testing.features import features
 from tests.conformance.cases import CASES, Case, case, integrators, stateful
-from tests.conformance.features import features
 
 
 @dataclass(frozen=True)

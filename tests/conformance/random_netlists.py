@@ -18,29 +18,30 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import POOL_RULES, IntegerNeuron, MaxPool
 from neurodeploy.ir.record import Stimulus
 from neurodeploy.ir.reference import run_reference
-from tests.conformance.netlists import (
-    LEAST_RATE,
-    MOST_RATE,
+from neurodeploy.testing.cases.catalogue import T
+from neurodeploy.testing.parts import (
     Rng,
-    T,
-    UntunableError,
-    computes_spikes,
     conv,
     current,
     dense,
     integrator,
     net,
     neuron,
-    pixels,
     pool,
     project,
-    raster,
-    rates,
     sparse,
     spikes,
     sumpool,
-    tuned,
     window,
+)
+from neurodeploy.testing.stimuli import (
+    LEAST_RATE,
+    MOST_RATE,
+    UntunableError,
+    computes_spikes,
+    random_stimulus,
+    rates,
+    tuned,
 )
 
 Shape = tuple[int, ...]
@@ -112,10 +113,10 @@ def _input(rng: Rng, name: str) -> tuple[Population, dict[str, Any]]:
     kind = rng.choice(["spikes", "signed", "graded", "current"])
     if kind == "current":
         source = current(name, shape, int(rng.choice([0, -128])), 127)
-        return source, pixels(rng, source)
+        return source, random_stimulus([source], 12, rng)
     low, high = {"spikes": (0, 1), "signed": (-1, 1), "graded": (-4, 6)}[str(kind)]
     source = spikes(name, shape, low, high)
-    return source, raster(rng, source, rate=float(rng.uniform(0.15, 0.5)))
+    return source, random_stimulus([source], 12, rng, rate=float(rng.uniform(0.15, 0.5)))
 
 
 def _window(rng: Rng, size: Shape) -> Any:
@@ -182,7 +183,7 @@ def _finish(rng: Rng, pre: Population, post: str, link: Connectivity) -> Integer
         exponent = int(rng.integers(0, 4))
     elif e == "channel":
         exponent = rng.integers(0, 4, channels)
-    return project(pre.name, post, link, _delay(rng), e=exponent)
+    return project(pre.name, post, link, _delay(rng), exponent=exponent)
 
 
 def _link(rng: Rng, pre: Population, post: Population) -> IntegerProjection:
@@ -202,8 +203,8 @@ def _neurons(rng: Rng, name: str, shape: Shape, extended: bool) -> Population:
         shape,
         _quantity(rng, shape, 40, 200),
         bias=_quantity(rng, shape, -9, 12),
-        v0=_quantity(rng, shape, -30, 40),
-        negative=_quantity(rng, shape, 40, 200) if signed else None,
+        initial_membrane=_quantity(rng, shape, -30, 40),
+        negative_threshold=_quantity(rng, shape, 40, 200) if signed else None,
         reset=str(rng.choice(["subtract", "subtract", "zero", "none"])),
         payload_max=int(rng.choice([1, 1, 3, 50])),
         current_decay=int(rng.choice([4096, 4096, 4096, 2500, 777])),

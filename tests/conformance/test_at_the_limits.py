@@ -12,9 +12,9 @@ from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import POOL_RULES, Input, MaxPool, PoolRule
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.testing.parts import current, integrator, net, neuron, project, spikes, window
 from tests.conformance.fuzz.check import difference
 from tests.conformance.fuzz.paths import PATHS, available
-from tests.conformance.netlists import current, integrator, net, neuron, project, spikes, window
 from tests.ir.adversaries import any_stimulus
 
 WIDTHS = [8, 15, 16, 24, 31, 32, 40]
@@ -50,10 +50,25 @@ def test_a_bias_that_a_gain_takes_beyond_every_membrane(bits: int, offset: int, 
     bias = 2**bits // gain
     half = sign * (bias * gain // 2)
     cells = [
-        integrator("sum", (2,), bias=sign * bias, v0=[-half, offset - half], input_gain=(gain,)),
-        neuron("h", (2,), max(1, 2 ** (bits - 1) + offset), bias=sign * bias, v0=-half,
-               negative=2 ** (bits - 1), payload_max=3, input_gain=(gain,), firing_gain=(1,)),
-    ]  # fmt: skip
+        integrator(
+            "sum",
+            (2,),
+            bias=sign * bias,
+            initial_membrane=[-half, offset - half],
+            input_gain=(gain,),
+        ),
+        neuron(
+            "h",
+            (2,),
+            max(1, 2 ** (bits - 1) + offset),
+            bias=sign * bias,
+            initial_membrane=-half,
+            negative_threshold=2 ** (bits - 1),
+            payload_max=3,
+            input_gain=(gain,),
+            firing_gain=(1,),
+        ),
+    ]
     x = spikes("x", (2,), -1, 1)
     links = [project("x", c.name, identity((2,))) for c in cells]
     netlist = net("bias", [x, *cells], links, ["sum"], 1)
@@ -72,9 +87,9 @@ def test_thresholds_times_gains(bits: int, offset: int, code: str) -> None:
     gains = (gain, 0, 1, gain, 3 * gain if bits < 40 else gain, 1)
     more = {"firing_gain": gains, "payload_max": 8, "payload_code": code}
     cells = [
-        neuron("h", (2,), [theta, 1], v0=[0, theta * gain // 2], **more),
-        neuron("s", (2,), theta, negative=[1, theta], **more),
-        neuron("m", (2,), theta, negative=[1, theta], memory=True, **more),
+        neuron("h", (2,), [theta, 1], initial_membrane=[0, theta * gain // 2], **more),
+        neuron("s", (2,), theta, negative_threshold=[1, theta], **more),
+        neuron("m", (2,), theta, negative_threshold=[1, theta], memory=True, **more),
     ]
     x = current("x", (2,), -most, most)
     links = [project("x", c.name, identity((2,))) for c in cells]
@@ -92,8 +107,15 @@ def test_a_threshold_that_a_gain_takes_beyond_every_membrane(
     gain = 2 ** min(bits - 2, 18)
     given = {"threshold": 3, "negative_threshold": 3, name: 2**bits // gain}
     gains = (1, gain, gain, 1, gain)
-    cell = neuron("h", (2,), given["threshold"], negative=given["negative_threshold"],
-                  v0=offset, payload_max=4, firing_gain=gains)  # fmt: skip
+    cell = neuron(
+        "h",
+        (2,),
+        given["threshold"],
+        negative_threshold=given["negative_threshold"],
+        initial_membrane=offset,
+        payload_max=4,
+        firing_gain=gains,
+    )
     x = current("x", (2,), -9, 9)
     netlist = net("threshold", [x, cell], [project("x", "h", identity((2,)))], ["h"], 5)
     assert_exact(netlist, at_the_edges(netlist))
@@ -106,7 +128,9 @@ def test_what_is_formed_within_a_step_has_room(bits: int) -> None:
     from neurodeploy.execution.pytorch.precision import prove_precision
 
     gain = 2**11
-    cell = integrator("h", (1,), bias=2**bits // gain, v0=-(2 ** (bits - 1)), input_gain=(gain,))
+    cell = integrator(
+        "h", (1,), bias=2**bits // gain, initial_membrane=-(2 ** (bits - 1)), input_gain=(gain,)
+    )
     netlist = net("bias", [cell], [], ["h"], 1)
     assert prove_bounds(netlist)["h"].magnitude == 2 ** (bits - 1)
     # In PyTorch, twice the membrane and the bias; natively, the membrane and the product.
@@ -123,10 +147,18 @@ def test_sums_of_rows_and_membranes(bits: int, reset: str) -> None:
     rows = np.array([[weight] * 7, [-weight] * 7, [weight, -weight] * 3 + [weight]])
     for dv in (0, 1, 4000):
         cells = [
-            neuron("h", (3,), [2**bits, 2 ** (bits - 1), 1], negative=2**bits, reset=reset,
-                   payload_max=127, membrane_decay=dv, current_decay=dv or 4096),
+            neuron(
+                "h",
+                (3,),
+                [2**bits, 2 ** (bits - 1), 1],
+                negative_threshold=2**bits,
+                reset=reset,
+                payload_max=127,
+                membrane_decay=dv,
+                current_decay=dv or 4096,
+            ),
             integrator("sum", (3,), membrane_decay=dv),
-        ]  # fmt: skip
+        ]
         x = spikes("x", (7,), -payload, payload)
         links = [project("x", c.name, Dense(rows, (7,)), bits=16) for c in cells]
         netlist = net("rows", [x, *cells], links, ["sum"], 5)
@@ -143,7 +175,7 @@ def test_what_pools_add_up(bits: int, rule: PoolRule) -> None:
     # What arrives in one step stays below 31 bits; more time steps add up more.
     top, shift, steps = min(2**bits // 4, 2**20), min(max(0, bits - 22), 9), 1 + max(4, bits - 20)
     x = current("x", (2, 3), -top, top // 3 + 1)
-    link = project("x", "p", identity((2, 3)), e=shift)
+    link = project("x", "p", identity((2, 3)), exponent=shift)
     netlist = net("pool", [x, pool], [link], ["p"], steps)
     assert_exact(netlist, at_the_edges(netlist))
 
@@ -153,7 +185,7 @@ def test_what_is_not_proved_is_refused_by_every_path(path) -> None:
     if path.missing() is not None:
         pytest.skip(f"{path.name}: {path.missing()}")
     x = current("x", (1,), 0, 2**30)
-    link = project("x", "h", Dense(np.array([[1]]), (1,)), e=6)
+    link = project("x", "h", Dense(np.array([[1]]), (1,)), exponent=6)
     netlist = net("wide", [x, integrator("h", (1,))], [link], ["h"], 2**8)
     assert prove_bounds(netlist)["h"].magnitude == PROVABLE
     with pytest.raises(CapacityError, match=r"^h: "):

@@ -12,9 +12,10 @@ import pytest
 from neurodeploy.ir import fixed_point, reference
 from neurodeploy.ir.bounds import check_bounds, prove_bounds
 from neurodeploy.ir.record import RunRecord
+from neurodeploy.testing.conformance import union
+from neurodeploy.testing.stimuli import LEAST_RATE, MOST_RATE, rates
 from tests.conformance.cases import CASES, assert_exact, case, differences, expected, stateful
 from tests.conformance.interpreter import run_interpreter
-from tests.conformance.netlists import LEAST_RATE, MOST_RATE, rates, union
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -14,8 +14,8 @@ from torch import nn  # noqa: E402
 from neurodeploy.errors import ConversionError, UsageError  # noqa: E402
 from neurodeploy.execution import run_engine  # noqa: E402
 from neurodeploy.ir.decoding import decode  # noqa: E402
-from neurodeploy.ir.encoding import encode_frames  # noqa: E402
 from neurodeploy.ir.neurons import MaxPool, RealNeuron  # noqa: E402
+from tests.conversion.frames import encode_frames  # noqa: E402
 from tests.conversion.method_networks import (  # noqa: E402
     PLAIN,
     X,

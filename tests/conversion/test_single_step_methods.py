@@ -16,10 +16,11 @@ from neurodeploy.datasets import Samples  # noqa: E402
 from neurodeploy.errors import ConversionError, UsageError  # noqa: E402
 from neurodeploy.execution import run_engine  # noqa: E402
 from neurodeploy.ir.decoding import decode  # noqa: E402
-from neurodeploy.ir.encoding import encode, encode_frames  # noqa: E402
+from neurodeploy.ir.encoding import encode  # noqa: E402
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist  # noqa: E402
 from neurodeploy.ir.reference import run_reference  # noqa: E402
 from neurodeploy.network import Network  # noqa: E402
+from tests.conversion.frames import encode_frames  # noqa: E402
 
 
 def network() -> nn.Module:

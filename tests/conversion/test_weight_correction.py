@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.conversion.calibration import weight_correction
-from neurodeploy.conversion.calibration.refinement import Source, Trial
+from neurodeploy.conversion.calibration.refinement import HeardPopulation, Trial
 from neurodeploy.conversion.calibration.weight_correction import DAMPING, WeightCorrection
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
 from neurodeploy.conversion.methods.rate import RateCoding
@@ -34,7 +34,7 @@ def trial(connectivity: Connectivity, raster: Any, activations: Any, **changes: 
         (changes.get("population", post),),
         {"post": (RealProjection("pre", "post", connectivity),)},
         {"post": np.zeros((len(raster), *connectivity.post_shape))},
-        {"pre": Source(changes.get("source", source), raster, activations)},
+        {"pre": HeardPopulation(changes.get("source", source), raster, activations)},
         T,
         lambda *_: pytest.fail("nothing needs to run"),
     )

@@ -14,7 +14,7 @@ from neurodeploy.diagnosis import diagnosis as subject
 from neurodeploy.diagnosis.advice import advise, worst_layer
 from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
-from neurodeploy.diagnosis.split import CAUSES, NEW, Split, Version
+from neurodeploy.diagnosis.split import CAUSES, NEW, ErrorParts, Version
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
@@ -54,10 +54,10 @@ def layer(found: Diagnosis, name: str) -> LayerDiagnosis:
 def test_the_parts_add_up_elementwise(
     method: str, bits: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[str, tuple[Any, Version, Split]] = {}
+    seen: dict[str, tuple[Any, Version, ErrorParts]] = {}
     add = LayerTotals.add
 
-    def spy(self: LayerTotals, x: Any, last: Version, parts: Split, emitted: Any) -> None:
+    def spy(self: LayerTotals, x: Any, last: Version, parts: ErrorParts, emitted: Any) -> None:
         seen[self.population.name] = (x, last, parts)
         add(self, x, last, parts, emitted)
 

@@ -9,19 +9,18 @@ from neurodeploy.execution import run_engine
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-from tests.conformance.netlists import (
+from neurodeploy.testing.parts import (
     conv,
     current,
     dense,
     integrator,
     net,
     neuron,
-    pixels,
     project,
-    raster,
     spikes,
     window,
 )
+from neurodeploy.testing.stimuli import random_stimulus
 from tests.conformance.random_netlists import random_netlist
 
 
@@ -68,9 +67,9 @@ def test_other_timesteps_than_the_netlists() -> None:
     rng = np.random.default_rng(0)
     source = current("in", (2, 5, 5), -128, 127)
     link = conv(rng, 3, 2, window((5, 5), (3, 3)))
-    post = neuron("h", link.post_shape, 900, bias=np.arange(3), v0=450)
+    post = neuron("h", link.post_shape, 900, bias=np.arange(3), initial_membrane=450)
     netlist = net("t", [source, post], [project("in", "h", link)], ["h"])
-    stimulus = pixels(rng, source)
+    stimulus = random_stimulus([source], 12, rng)
     for timesteps in (1, 5, 40):
         ours = run_engine(netlist, stimulus, timesteps=timesteps)
         assert_equal_records(ours, run_reference(netlist, stimulus, timesteps=timesteps))
@@ -85,7 +84,7 @@ def test_a_link_that_arrives_after_the_window_is_dropped() -> None:
     ]
     netlist = net("late", [near, far, neuron("h", (4,), 60)], links, ["h"])
     assert netlist.schedule.depth["h"] - 1 > netlist.timesteps
-    assert_exact(netlist, raster(rng, near) | raster(rng, far))
+    assert_exact(netlist, random_stimulus([near], 12, rng) | random_stimulus([far], 12, rng))
 
 
 def test_a_bias_with_current_memory_enters_the_membrane_alone() -> None:
@@ -95,7 +94,7 @@ def test_a_bias_with_current_memory_enters_the_membrane_alone() -> None:
     last = integrator("sum", (3,), bias=np.arange(3), current_decay=0)
     links = [project("in", "h", dense(rng, 5, (6,))), project("h", "sum", dense(rng, 3, (5,)))]
     netlist = net("memory", [source, post, last], links, ["sum"])
-    assert_exact(netlist, raster(rng, source))
+    assert_exact(netlist, random_stimulus([source], 12, rng))
 
 
 def test_no_samples() -> None:

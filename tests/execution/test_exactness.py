@@ -18,7 +18,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Po
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-from tests.conformance.netlists import window
+from neurodeploy.testing.parts import window
 
 TOP = 2**31
 

@@ -16,8 +16,8 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Po
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.testing.parts import integrator, net, neuron, project, spikes, window
 from tests.conformance.cases import CASES, assert_exact, case, stateful
-from tests.conformance.netlists import integrator, net, neuron, project, spikes, window
 
 compiled = pytest.mark.skipif(
     not library.available() and shutil.which("cc") is None, reason="there is no C compiler"

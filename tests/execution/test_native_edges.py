@@ -18,9 +18,9 @@ from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.testing.parts import current, integrator, net, neuron, project, spikes, window
 from tests.conformance.fuzz.check import difference
 from tests.conformance.fuzz.totals import expect_the_same
-from tests.conformance.netlists import current, integrator, net, neuron, project, spikes, window
 
 pytestmark = pytest.mark.skipif(
     not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
@@ -53,7 +53,7 @@ def dense_net(
 ) -> IntegerNetlist:
     weight = np.asarray(weight)
     readout = integrator("out", weight.shape[:1])
-    link = project("in", "out", Dense(weight, source.shape), bits=bits, e=e)
+    link = project("in", "out", Dense(weight, source.shape), bits=bits, exponent=e)
     return net("edge", [source, readout], [link], ["out"], timesteps)
 
 
@@ -129,7 +129,7 @@ def silence(timesteps: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("v0", [INT32, -INT32, INT32 + 1, -INT32 - 1, WIDE - 1, 1 - WIDE])
 def test_states_at_the_end_of_their_width(kernels: library.Library, v0: int) -> None:
-    layer = neuron("h", (3,), 5, v0=np.array([v0, 0, -1]))
+    layer = neuron("h", (3,), 5, initial_membrane=np.array([v0, 0, -1]))
     engine = exact(kernels, still((3,), 2, [layer]), silence(2))
     assert engine.program.wide == (abs(v0) > INT32)
 
@@ -141,8 +141,8 @@ def test_thresholds_times_gains(kernels: library.Library, theta: int, h: int, wi
         "h",
         (4,),
         theta,
-        v0=np.array([top - 1, -top + 1, top - h, 0]),
-        negative=theta,
+        initial_membrane=np.array([top - 1, -top + 1, top - h, 0]),
+        negative_threshold=theta,
         memory=True,
         firing_gain=(h, 1),
     )
@@ -173,9 +173,9 @@ def test_quotients(kernels: library.Library, code: str, most: int, top: int) -> 
     shared = {"payload_max": most, "payload_code": code}
     shape = (v.size,)
     layers = [
-        neuron("plain", shape, theta, v0=v, **shared),
-        neuron("signed", shape, theta, v0=-v, negative=theta, **shared),
-        neuron("zero", shape, theta, v0=v, reset="zero", **shared),
+        neuron("plain", shape, theta, initial_membrane=v, **shared),
+        neuron("signed", shape, theta, initial_membrane=-v, negative_threshold=theta, **shared),
+        neuron("zero", shape, theta, initial_membrane=v, reset="zero", **shared),
     ]
     engine = exact(kernels, still(shape, 1, layers), silence(1))
     if top > INT32 or most >= QUOTIENTS:
@@ -192,7 +192,7 @@ def test_every_payload_of_powers_of_two(kernels: library.Library) -> None:
         "h",
         values.shape,
         1,
-        v0=values,
+        initial_membrane=values,
         payload_max=2**20,
         payload_code="power_of_two",
     )
@@ -216,8 +216,8 @@ def test_memory_takes_back_what_was_emitted(
         "h",
         (n,),
         theta,
-        v0=rng.integers(0, 2**29, n) * scale,
-        negative=rng.integers(1, 2**20, n) * scale,
+        initial_membrane=rng.integers(0, 2**29, n) * scale,
+        negative_threshold=rng.integers(1, 2**20, n) * scale,
         memory=True,
         payload_max=most,
         payload_code=code,
@@ -226,7 +226,7 @@ def test_memory_takes_back_what_was_emitted(
     weight = np.diag(rng.integers(1, 2**6, n))
     wide = scale > 1
     link = project(
-        "in", "h", Dense(weight * (4 if wide else 1), (n,)), e=22 if wide else 20, bits=16
+        "in", "h", Dense(weight * (4 if wide else 1), (n,)), exponent=22 if wide else 20, bits=16
     )
     netlist = net("memory", [source, layer], [link], ["h"], T)
     x = {"in": np.stack([rng.integers(-1, 2, (T, n)), np.full((T, n), -1)])}
@@ -240,8 +240,16 @@ def test_memory_takes_back_what_was_emitted(
 def test_decays_of_the_largest_states(kernels: library.Library, du: int, top: int) -> None:
     v0 = np.array([top, -top, top - 1, 1 - top, 1, -1, 4095, -4097])
     layers = [
-        integrator("leaks", (8,), v0=v0, membrane_decay=du),
-        neuron("fires", (8,), top // 2, v0=v0, membrane_decay=du, current_decay=du, reset="zero"),
+        integrator("leaks", (8,), initial_membrane=v0, membrane_decay=du),
+        neuron(
+            "fires",
+            (8,),
+            top // 2,
+            initial_membrane=v0,
+            membrane_decay=du,
+            current_decay=du,
+            reset="zero",
+        ),
     ]
     engine = exact(kernels, still((8,), 4, layers), silence(4))
     assert engine.program.wide == (top > INT32)
@@ -252,8 +260,8 @@ def test_sums_of_payloads_over_the_window(kernels: library.Library, beyond: int)
     T = 3
     most = INT32 // T // 2 + beyond
     layers = [
-        neuron("h", (2,), 4, bias=4 * most, v0=0, payload_max=most),
-        neuron("back", (2,), 4, bias=-4 * most, negative=4, payload_max=most),
+        neuron("h", (2,), 4, bias=4 * most, initial_membrane=0, payload_max=most),
+        neuron("back", (2,), 4, bias=-4 * most, negative_threshold=4, payload_max=most),
     ]
     engine = exact(kernels, still((2,), T, layers), silence(T))
     assert engine.summarize(silence(T), totals=["back"]).payload["back"].max() == -T * most
@@ -273,7 +281,7 @@ def test_siblings_of_the_largest_input(kernels: library.Library, weight: int, e:
     source = spikes("in", (2,))
 
     def sibling(name: str, sign: int) -> IntegerProjection:
-        return project("in", name, Dense(sign * weights, (2,)), e=e, bits=16)
+        return project("in", name, Dense(sign * weights, (2,)), exponent=e, bits=16)
 
     layers = [neuron(n, (3,), max(1, weight << e >> 1)) for n in ("a", "b", "c")]
     links = [sibling("a", 1), sibling("b", -1), sibling("c", 1)]

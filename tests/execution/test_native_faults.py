@@ -15,7 +15,7 @@ import pytest
 
 from neurodeploy.execution.native import library
 from neurodeploy.execution.native.engine import NativeEngine
-from tests.conformance.netlists import dense, net, neuron, project, spikes
+from neurodeploy.testing.parts import dense, net, neuron, project, spikes
 
 pytestmark = pytest.mark.skipif(
     not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
@@ -107,7 +107,7 @@ def test_a_run_goes_on_after_memory_was_short() -> None:
         from neurodeploy.ir.connectivity import identity
         from neurodeploy.execution.native.engine import NativeEngine
         from neurodeploy.execution.native.library import load
-        from tests.conformance.netlists import net, neuron, project, spikes
+        from neurodeploy.testing.parts import net, neuron, project, spikes
 
         # A cycle keeps the input of all steps, everything its events: 48 MB each.
         n, T = 2000, 6000

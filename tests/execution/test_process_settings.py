@@ -14,17 +14,8 @@ from neurodeploy.ir.reference import run_reference
 from neurodeploy.numerics.torch_state import plain_torch
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, Conv2d, Input, Linear, Reshape
 from neurodeploy.source.evaluation.in_torch import evaluate
-from tests.conformance.netlists import (
-    conv,
-    current,
-    dense,
-    integrator,
-    net,
-    neuron,
-    pixels,
-    project,
-    window,
-)
+from neurodeploy.testing.parts import conv, current, dense, integrator, net, neuron, project, window
+from neurodeploy.testing.stimuli import random_stimulus
 from tests.execution.test_equals_reference import as_real
 
 Settings = Callable[[], AbstractContextManager[object]]
@@ -75,9 +66,9 @@ def test_the_engine_does_not_hear_of_it(settings: Settings) -> None:
     source = current("x", (4, 6, 6))
     link = conv(rng, 8, 4, window((6, 6), (3, 3)))
     links = [project("x", "h", link), project("h", "o", dense(rng, 4, link.post_shape))]
-    hidden = neuron("h", link.post_shape, 999, bias=3, v0=400, payload_max=200)
+    hidden = neuron("h", link.post_shape, 999, bias=3, initial_membrane=400, payload_max=200)
     netlist = net("n", [source, hidden, integrator("o", (4,))], links, ["o"])
-    x = pixels(rng, source)
+    x = random_stimulus([source], 12, rng)
     truth = run_reference(netlist, x, membranes=["h"])
     real = as_real(netlist)
     floats = Engine(real).run(x).membranes["o"]

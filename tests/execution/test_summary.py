@@ -16,19 +16,18 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool, Neuron
 from neurodeploy.ir.record import Stimulus
 from neurodeploy.ir.reference import run_reference
-from tests.conformance.netlists import (
+from neurodeploy.testing.parts import (
     current,
     dense,
     integrator,
     net,
     neuron,
-    pixels,
     pool,
     project,
-    raster,
     spikes,
     window,
 )
+from neurodeploy.testing.stimuli import random_stimulus
 from tests.conformance.random_netlists import random_netlist
 
 
@@ -110,7 +109,7 @@ def test_active_updates_by_hand() -> None:
         project("h", "sum", dense(rng, 3, (5,))),
     ]
     netlist = net("active", [source, top, quiet, last], links, ["sum"])
-    stimulus = raster(rng, source, rate=0.05)
+    stimulus = random_stimulus([source], 12, rng, rate=0.05)
     summary = make_engine(netlist).summarize(stimulus, active=["max", "h", "sum"])
     for name in ("max", "h", "sum"):
         expected = active_by_hand(netlist, stimulus, name)
@@ -124,7 +123,7 @@ def test_refusals() -> None:
     netlist = net(
         "n", [source, neuron("h", (3,))], [project("in", "h", dense(rng, 3, (4,)))], ["h"]
     )
-    x = pixels(rng, source)
+    x = random_stimulus([source], 12, rng)
     with pytest.raises(UsageError, match="dtype 'float16'"):
         make_engine(netlist, dtype="float16")
     with pytest.raises(UsageError, match="batch_size 0"):

@@ -18,22 +18,21 @@ from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Stimulus
 from neurodeploy.ir.reference import run_reference
-from tests.conformance.cases import CASES, case
-from tests.conformance.netlists import (
+from neurodeploy.testing.parts import (
     conv,
     current,
     dense,
     integrator,
     net,
     neuron,
-    pixels,
     pool,
     project,
-    raster,
     sparse,
     spikes,
     window,
 )
+from neurodeploy.testing.stimuli import random_stimulus
+from tests.conformance.cases import CASES, case
 from tests.conformance.random_netlists import random_netlist
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +80,9 @@ def one_column() -> tuple[IntegerNetlist, Stimulus]:
         neuron("b", second.post_shape, 120),
         integrator("o", (10,)),
     ]
-    return net("one_column", populations, links, ["o"]), raster(rng, source, rate=0.3)
+    return net("one_column", populations, links, ["o"]), random_stimulus(
+        [source], 12, rng, rate=0.3
+    )
 
 
 def test_one_channel_and_one_column() -> None:
@@ -98,7 +99,7 @@ def test_a_kernel_of_one_with_dilation() -> None:
     link = Conv(rng.integers(-9, 9, (6, 1, 1, 1)), 1, where)
     netlist = net("n", [source, integrator("o", link.post_shape)], [project("x", "o", link)], ["o"])
     assert where.dilation == (1, 1)
-    assert_exact(netlist, pixels(rng, source))
+    assert_exact(netlist, random_stimulus([source], 12, rng))
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
@@ -197,7 +198,7 @@ def test_places_of_one_image_share_no_memory(
     netlist = net(
         "n", [source, integrator("o", link.post_shape)], [project("x", "o", link)], ["o"], 1
     )
-    x = raster(rng, source, rate=0.5)["x"][:1, :1]
+    x = random_stimulus([source], 12, rng, rate=0.5)["x"][:1, :1]
     assert_exact(netlist, {"x": x})
 
 
@@ -210,7 +211,7 @@ def test_grouped_and_depthwise_convolutions() -> None:
         netlist = net(
             "n", [source, integrator("o", link.post_shape)], [project("x", "o", link)], ["o"]
         )
-        assert_exact(netlist, raster(rng, source, rate=0.5))
+        assert_exact(netlist, random_stimulus([source], 12, rng, rate=0.5))
 
 
 def test_listed_synapses_with_rows_of_any_length() -> None:
@@ -226,7 +227,7 @@ def test_listed_synapses_with_rows_of_any_length() -> None:
     weight = np.concatenate([even.weight[heard], rng.integers(-99, 99, n)])
     link = Sparse(weight, post, pre, (n,), (n,))
     netlist = net("n", [source, integrator("o", (n,))], [project("x", "o", link)], ["o"])
-    assert_exact(netlist, raster(rng, source, rate=0.2))
+    assert_exact(netlist, random_stimulus([source], 12, rng, rate=0.2))
 
 
 def test_two_projections_from_one_pool_of_currents() -> None:
@@ -239,4 +240,4 @@ def test_two_projections_from_one_pool_of_currents() -> None:
         project("x", "o", dense(rng, 3, (2, 4, 4)), delay=1),
     ]
     netlist = net("n", [source, top, integrator("o", (3,))], links, ["o"])
-    assert_exact(netlist, pixels(rng, source))
+    assert_exact(netlist, random_stimulus([source], 12, rng))

@@ -11,7 +11,7 @@ from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.reference import _PopulationState
-from tests.conformance.netlists import net, project, spikes
+from neurodeploy.testing.parts import net, project, spikes
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import CapacityError, NetlistError
-from neurodeploy.ir.bounds import PROVABLE, check_bounds, prove_bounds, require_bounds
+from neurodeploy.ir.bounds import PROVABLE, check_bounds, prove_bounds, require_proved
 from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import MAX_QUANTITY, IntegerNeuron, MaxPool
 from neurodeploy.ir.reference import run_reference
-from tests.conformance.netlists import current, integrator, net, neuron, project, spikes
+from neurodeploy.testing.parts import current, integrator, net, neuron, project, spikes
 
 
 @pytest.mark.parametrize("value", [2**62, -(2**63), MAX_QUANTITY + 1])
@@ -68,21 +68,21 @@ def _pool(weight: int, low: int, timesteps: int) -> IntegerNetlist:
     window = Window((2,), (2,), (1,), ((0, 0),), (1,))
     model = MaxPool(1, window, signed=True)
     x = current("x", (1, 2), low, 2**31 - 1)
-    link = project("x", "h", identity((1, 2), weight), e=22, bits=16)
+    link = project("x", "h", identity((1, 2), weight), exponent=22, bits=16)
     return net("pool", [x, Population("h", model.output_shape, model)], [link], ["h"], timesteps)
 
 
 def _sum(gain: int = 1, timesteps: int = 2**8, payload: int = 2**31 - 1) -> IntegerNetlist:
     gains = (gain,) * timesteps if gain > 1 else ()
     x = current("x", (1,), 0, payload)
-    link = project("x", "h", Dense(np.array([[1]]), (1,)), e=6)
+    link = project("x", "h", Dense(np.array([[1]]), (1,)), exponent=6)
     return net("sum", [x, integrator("h", (1,), input_gain=gains)], [link], ["h"], timesteps)
 
 
 def _many_emitted(timesteps: int) -> IntegerNetlist:
     x = current("x", (1,), 0, 2**31 - 1)
-    cell = neuron("h", (1,), 1, negative=1, memory=True, payload_max=2**43)
-    link = project("x", "h", Dense(np.array([[1]]), (1,)), e=12)
+    cell = neuron("h", (1,), 1, negative_threshold=1, memory=True, payload_max=2**43)
+    link = project("x", "h", Dense(np.array([[1]]), (1,)), exponent=12)
     return net("emitted", [x, cell], [link], ["h"], timesteps)
 
 
@@ -93,14 +93,14 @@ UNPROVED: dict[str, IntegerNetlist] = {
     "a gain that wraps": net(
         "wraps",
         [current("x", (1,), 0, 2**31 - 1), integrator("h", (1,), input_gain=(2**20,))],
-        [project("x", "h", Dense(np.array([[1]]), (1,)), e=13)],
+        [project("x", "h", Dense(np.array([[1]]), (1,)), exponent=13)],
         ["h"],
         1,
     ),
     "exponents": net(
         "exponents",
         [current("x", (1,), 0, 2**31 - 1), integrator("h", (1,))],
-        [project("x", "h", Dense(np.array([[1]]), (1,)), e=14)],
+        [project("x", "h", Dense(np.array([[1]]), (1,)), exponent=14)],
         ["h"],
         1,
     ),
@@ -118,7 +118,7 @@ def test_what_is_not_proved_runs_nowhere(name: str) -> None:
     given = {"x": np.ones((1, *((netlist.timesteps,) if not x.is_current_input else ()), *x.shape))}
     given = {n: values.astype(np.int64) for n, values in given.items()}
     with pytest.raises(CapacityError, match=f"h: .*not proved below {PROVABLE}.*; use fewer time"):
-        require_bounds(netlist)
+        require_proved(prove_bounds(netlist))
     with pytest.raises(CapacityError, match=f"h: .*not proved below {PROVABLE}.*; use fewer time"):
         run_reference(netlist, given)
 

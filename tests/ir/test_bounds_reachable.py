@@ -14,7 +14,7 @@ from neurodeploy.ir.connectivity import Sparse
 from neurodeploy.ir.fixed_point import DECAY_ONE, trunc0_decay
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import POOL_RULES, IntegerNeuron, MaxPool, PoolRule
-from tests.conformance.netlists import net, project, spikes, window
+from neurodeploy.testing.parts import net, project, spikes, window
 from tests.ir.adversaries import assert_inside
 from tests.ir.reachable import Reachable, one_neuron, reachable
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from neurodeploy.errors import NetlistError
 from neurodeploy.numerics.torch_convolution import canonical, convolve, convolve_transposed
 from neurodeploy.source.analog import Conv2d, MaxPool
-from tests.conformance.netlists import window
+from neurodeploy.testing.parts import window
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = 1500

@@ -27,6 +27,7 @@ RANKS = {
     "targets": 7,
     "verification": 8,
     "diagnosis": 9,
+    "testing": 9,
     "stages": 10,
     "render": 11,
     "api": 12,
@@ -35,7 +36,7 @@ RANKS = {
 }
 ORDERS = {
     "source": {"evaluation": 1, "torch": 2, "onnx": 3},
-    "conversion": {"lowering": 1, "calibration": 2, "method": 3, "methods": 4, "registry": 5},
+    "conversion": {"lowering": 1, "calibration": 2, "method": 3, "registry": 4, "methods": 5},
     "execution": {"native": 1, "pytorch": 1},
     "hardware": {"boards": 1, "cut": 2, "place": 3, "price": 4, "search": 5},
 }

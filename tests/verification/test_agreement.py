@@ -113,7 +113,7 @@ def test_the_source_network_batch_by_batch(
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     whole = nd.evaluate(network(), data(X))
     monkeypatch.setattr(agreement, "BATCH", 2)
-    monkeypatch.setattr(agreement, "BATCH_BYTES", 2 * 4 * 2)
+    monkeypatch.setattr(agreement, "ACTIVATION_BYTES", 2 * 4 * 2)
     found = []
     for threads in ("1", "2"):
         monkeypatch.setenv("NEURODEPLOY_THREADS", threads)
@@ -126,7 +126,7 @@ def test_the_source_network_batch_by_batch(
     assert [part for part, _ in values] == [slice(0, 2), slice(2, 4)]
     together = evaluate_source(graph, X, ["relu"])["relu"]
     np.testing.assert_array_equal(np.concatenate([v for _, v in values]), together)
-    monkeypatch.setattr(agreement, "BATCH_BYTES", 1)
+    monkeypatch.setattr(agreement, "ACTIVATION_BYTES", 1)
     assert agreement.over_source(graph, X, ["relu"], lambda part, _: part.start) == [0, 1, 2, 3]
 
 

@@ -34,7 +34,7 @@ MIN_SAMPLES, MAX_SAMPLES = 16, 256
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class HeardPopulation:
     """A population that the one on trial hears.
 
     Parameters
@@ -87,7 +87,7 @@ class Trial:
     populations: tuple[Population, ...]
     projections: Mapping[str, tuple[RealProjection, ...]]
     activations: Mapping[str, AnyArray]
-    sources: Mapping[str, Source]
+    sources: Mapping[str, HeardPopulation]
     timesteps: int
     execute: Callable[[tuple[Population, ...], Mapping[str, tuple[RealProjection, ...]]], RunRecord]
 
@@ -207,7 +207,9 @@ class _Walk:
         populations = tuple(self.netlist.by_name[name] for name in waiting)
         incoming = {name: self.netlist.incoming[name] for name in waiting}
         sources = {
-            q.pre: Source(self.netlist.by_name[q.pre], self.rasters[q.pre], self.activations[q.pre])
+            q.pre: HeardPopulation(
+                self.netlist.by_name[q.pre], self.rasters[q.pre], self.activations[q.pre]
+            )
             for q in incoming[populations[0].name]
         }
 
@@ -306,7 +308,7 @@ def _run_apart(
     netlist: RealNetlist,
     populations: tuple[Population, ...],
     incoming: Mapping[str, tuple[RealProjection, ...]],
-    sources: Mapping[str, Source],
+    sources: Mapping[str, HeardPopulation],
     simulate: Simulate,
 ) -> RunRecord:
     """Run populations on recorded spikes; windows are aligned, so delays are all 1.

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurodeploy.conversion.calibration.refinement import Source, Trial
+from neurodeploy.conversion.calibration.refinement import HeardPopulation, Trial
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.netlist import RealProjection
 from neurodeploy.ir.neurons import RealNeuron
@@ -66,7 +66,7 @@ class WeightCorrection:
         )
 
 
-def _corrected(projection: RealProjection, source: Source, T: int) -> RealProjection:
+def _corrected(projection: RealProjection, source: HeardPopulation, T: int) -> RealProjection:
     connectivity = projection.connectivity
     # A current is what it codes.
     if not has_rows(connectivity) or source.population.is_current_input:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import UnknownNameError, UsageError
+from neurodeploy.errors import UsageError
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.library import Library
 from neurodeploy.execution.native.program import build_program
@@ -20,7 +20,13 @@ from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.ir.record import (
+    Progress,
+    RunRecord,
+    Stimulus,
+    checked_stimulus,
+    expect_populations,
+)
 from neurodeploy.numerics.threads import default_threads
 
 # Samples that one call takes: few enough that threads end together, and progress is seen.
@@ -85,9 +91,10 @@ class NativeEngine:
     ) -> RunRecord:
         """Run and keep rasters; see :func:`neurodeploy.execution.run_engine`."""
         values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
-        wanted = self._known(self.netlist.by_name if record is None else record)
+        wanted = set(self.netlist.by_name if record is None else record)
         decoded = {o.population for o in self.netlist.outputs if o.reads_membrane}
-        watched = self._known(membranes) | decoded
+        watched = set(membranes) | decoded
+        expect_populations(self.netlist, wanted | watched)
         spikes: dict[str, AnyArray] = {}
         traces: dict[str, AnyArray] = {}
         for population in self.netlist.populations:
@@ -123,10 +130,11 @@ class NativeEngine:
         progress: Progress | None = None,
     ) -> Summary:
         """Run and keep totals only; see :class:`neurodeploy.execution.pytorch.engine.Engine`."""
+        expect_populations(self.netlist, {*rates, *totals, *active})
         values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
-        kept = _Totals(self.netlist, self.timesteps, values, batch, self._known(rates))
-        summed = self._known(totals)
-        counted = self._known(active) - {p.name for p in self.netlist.inputs}
+        kept = _Totals(self.netlist, self.timesteps, values, batch, set(rates))
+        summed = set(totals)
+        counted = set(active) - {p.name for p in self.netlist.inputs}
         # One of its own for each thread: none adds to what another one adds to.
         threads = self._n_threads(batch)
         parts = [_ThreadTotals(self.netlist, summed, counted) for _ in range(threads)]
@@ -140,12 +148,6 @@ class NativeEngine:
 
         self._execute(values, batch, threads, [filler(part) for part in parts], progress)
         return kept.summary(parts)
-
-    def _known(self, names: Collection[str]) -> set[str]:
-        for name in names:
-            if name not in self.netlist.by_name:
-                raise UnknownNameError("population", name, self.netlist.by_name)
-        return set(names)
 
     def _n_threads(self, batch: int) -> int:
         return max(1, min(self.threads or default_threads(), batch))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.execution.order import grid, neuron_order, neuron_place
+from neurodeploy.execution.order import grid, neuron_order, synapse_list
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
 from neurodeploy.ir.geometry import Window
@@ -229,10 +229,7 @@ def _channels(weight: AnyArray, cells: AnyArray, connectivity: Connectivity, fan
 
 def _synapses(connectivity: Connectivity, scale: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
     """All synapses (post, pre, shifted weight) in the engine's order, sorted by pre."""
-    shape_in, shape_out = connectivity.pre_shape, connectivity.post_shape
-    post, pre, weight = connectivity.to_coo()
-    weight = weight * scale[post // (math.prod(shape_out) // shape_out[0])]
-    post, pre = neuron_place(shape_out)[post], neuron_place(shape_in)[pre]
+    post, pre, weight = synapse_list(connectivity, scale)
     order = np.lexsort((post, pre))
     return post[order], pre[order], weight[order]
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import CapacityError
-from neurodeploy.execution.components import components
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.links import INT16, aligned, plan_link, window_cells
 from neurodeploy.execution.order import channels_last, grid
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
+from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, proved_range
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -96,16 +95,16 @@ class _Builder:
             id(q): d for q, d in zip(netlist.projections, netlist.schedule.delays, strict=True)
         }
         self.plans = {
-            id(q): plan_link(q, *self._payload(netlist.by_name[q.pre])) for q in netlist.projections
+            id(q): plan_link(q, *proved_range(netlist.by_name[q.pre], self.bounds))
+            for q in netlist.projections
         }
-        self.component_of: Mapping[str, int] = {}
+        self.component_of = netlist.schedule.component_of
 
     def build(self) -> NativeProgram:
         """Order, slots, structures."""
-        self.component_of, ordered = components(self.netlist)
         ordered = [
             names
-            for names in ordered
+            for names in self.netlist.schedule.components
             if not isinstance(self.netlist.by_name[names[0]].model, Input)
         ]
         found = self._grouped(ordered)
@@ -158,7 +157,7 @@ class _Builder:
         wide = False
         for population in self.netlist.populations:
             name = population.name
-            low, high = self._payload(population)
+            low, high = proved_range(population, self.bounds)
             if max(-low, high) >= NARROW:
                 raise CapacityError(
                     f"{name}: worst-case payload {max(-low, high)} is not proved below {NARROW}, "
@@ -181,15 +180,9 @@ class _Builder:
             wide |= largest >= NARROW or _largest_spike(population) >= QUOTIENTS
         return wide
 
-    def _payload(self, population: Population) -> tuple[int, int]:
-        if isinstance(population.model, Input):
-            return spike_range(population)
-        proved = self.bounds[population.name]
-        return proved.spike_low, proved.spike_high
-
     def _is_binary(self, population: Population) -> bool:
         """Whether its spikes carry nothing: 1 is all that it ever emits."""
-        return self._payload(population) == (0, 1)
+        return proved_range(population, self.bounds) == (0, 1)
 
     def _grouped(self, ordered: Sequence[Sequence[str]]) -> list[_Component]:
         """Components as stages; populations that hear the same, or its negative, share one."""

@@ -12,7 +12,7 @@ from neurodeploy.errors import UsageError
 from neurodeploy.execution.order import channels_last
 from neurodeploy.execution.pytorch.kernels import Drive
 from neurodeploy.execution.pytorch.observe import Observer, RecordObserver, SummaryObserver
-from neurodeploy.execution.pytorch.plan import Link, Plan, Stage, build_plan, is_constant
+from neurodeploy.execution.pytorch.plan import EnginePlan, Link, Stage, build_plan, is_constant
 from neurodeploy.execution.pytorch.products import GatherProduct
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import IntArray
@@ -135,7 +135,7 @@ class _Chunk:
     def __init__(
         self,
         netlist: IntegerNetlist | RealNetlist,
-        plan: Plan,
+        plan: EnginePlan,
         timesteps: int,
         observer: Observer,
         samples: slice,

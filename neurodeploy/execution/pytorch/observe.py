@@ -8,14 +8,13 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import torch
 
-from neurodeploy.errors import UnknownNameError
 from neurodeploy.execution.pytorch.layout import to_array
 from neurodeploy.execution.pytorch.precision import narrowest
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input, MaxPool, Neuron
-from neurodeploy.ir.record import RunRecord
+from neurodeploy.ir.record import RunRecord, expect_populations
 
 
 class Observer(ABC):
@@ -36,13 +35,6 @@ class Observer(ABC):
     def state(self) -> torch.dtype:
         """Type of membranes."""
         return torch.int64 if self.exact else torch.float64
-
-    def known(self, names: Collection[str]) -> set[str]:
-        """The names, each one a population."""
-        for name in names:
-            if name not in self.netlist.by_name:
-                raise UnknownNameError("population", name, self.netlist.by_name)
-        return set(names)
 
     @abstractmethod
     def counts_active(self, name: str) -> bool:
@@ -78,9 +70,10 @@ class RecordObserver(Observer):
         stimulus: Mapping[str, IntArray],
     ) -> None:
         super().__init__(netlist, timesteps, batch)
-        wanted = self.known(netlist.by_name if record is None else record)
+        wanted = set(netlist.by_name if record is None else record)
         decoded = {o.population for o in netlist.outputs if o.reads_membrane}
-        watched = self.known(membranes) | decoded
+        watched = set(membranes) | decoded
+        expect_populations(netlist, wanted | watched)
         self.spikes = {n: self._zeros(n, self.number(n)) for n in wanted if n not in stimulus}
         for name, values in stimulus.items():
             if name in wanted:
@@ -132,19 +125,20 @@ class SummaryObserver(Observer):
         totals: Collection[str],
     ) -> None:
         super().__init__(netlist, timesteps, batch)
+        expect_populations(netlist, {*rates, *active, *totals})
         self.decode = {o.population: o.decode for o in netlist.outputs}
         emitting = [p for p in netlist.populations if not p.is_integrator]
-        asked = [p for p in emitting if p.name in self.known(totals)]
+        asked = [p for p in emitting if p.name in totals]
         self.spikes = {p.name: np.zeros(p.shape, dtype=np.int64) for p in asked}
         self.per_sample = {p.name: np.zeros(batch, dtype=np.int64) for p in emitting}
         self.payload: dict[str, AnyArray] = {
             p.name: np.zeros(p.shape, dtype=_numpy(self.number(p.name))) for p in asked
         }
-        self.rates = {n: self._per_sample(n) for n in self.known(rates)}
+        self.rates = {n: self._per_sample(n) for n in rates}
         self.traces = {n: self._traces(n, decode == "counts") for n, decode in self.decode.items()}
         self.active = {
             n: np.zeros(netlist.by_name[n].shape, dtype=np.int64)
-            for n in self.known(active)
+            for n in active
             if not isinstance(netlist.by_name[n].model, Input)
         }
 

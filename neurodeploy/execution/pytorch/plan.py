@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from neurodeploy.errors import UsageError
-from neurodeploy.execution.components import components
 from neurodeploy.execution.pytorch.float_products import float_product
 from neurodeploy.execution.pytorch.integer_products import integer_product
 from neurodeploy.execution.pytorch.kernels import Kernel, build_kernel
@@ -80,7 +79,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EnginePlan:
     """What an engine executes.
 
     Parameters
@@ -110,7 +109,7 @@ class Plan:
         return int(np.clip(samples, 1, MAX_CHUNK))
 
 
-def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str) -> Plan:
+def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str) -> EnginePlan:
     """Choose formats and build maps and kernels.
 
     Raises
@@ -129,7 +128,7 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
         names = [p.name for p in netlist.populations]
         all_equal = dict.fromkeys(names, number)
         precision = Precision(all_equal, all_equal, all_equal, {})
-    component_of, ordered = components(netlist)
+    component_of = netlist.schedule.component_of
     links: dict[str, tuple[list[Link], list[Link]]] = {
         p.name: ([], []) for p in netlist.populations
     }
@@ -149,7 +148,7 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
         tuple(
             _build_stage(netlist, netlist.by_name[name], links[name], precision) for name in members
         )
-        for members in ordered
+        for members in netlist.schedule.components
         if not isinstance(netlist.by_name[members[0]].model, Input)
     )
     uses = dict.fromkeys(links, 0)
@@ -162,7 +161,7 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
         stage.population.size * stage.state.itemsize for component in stages for stage in component
     ]
     exact = isinstance(netlist, IntegerNetlist)
-    return Plan(
+    return EnginePlan(
         stages,
         inputs,
         uses,

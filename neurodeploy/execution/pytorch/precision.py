@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from neurodeploy.errors import CapacityError
-from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
+from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, proved_range
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
 
 PROVED = 2**44
 """Where :mod:`neurodeploy.ir.bounds` stops: below it, intervals are what they say."""
@@ -68,7 +68,7 @@ def prove_precision(netlist: IntegerNetlist, timesteps: int) -> Precision:
         Where nothing is proved.
     """
     bounds = prove_bounds(netlist, timesteps)
-    payloads = {p.name: _payload(p, bounds) for p in netlist.populations}
+    payloads = {p.name: proved_range(p, bounds) for p in netlist.populations}
     for projection in netlist.projections:
         _expect_proved(
             _row_magnitude(projection, *payloads[projection.pre]), projection.label, "row sum"
@@ -86,13 +86,6 @@ def prove_precision(netlist: IntegerNetlist, timesteps: int) -> Precision:
             narrow = max(bounds[name].magnitude, _levels(population)) * DECAY_ONE < 2**31
             decays[name] = torch.int32 if narrow else torch.int64
     return Precision(states, rasters, decays, payloads)
-
-
-def _payload(population: Population, bounds: Mapping[str, PopulationBounds]) -> tuple[int, int]:
-    if isinstance(population.model, Input):
-        return spike_range(population)
-    proved = bounds[population.name]
-    return proved.spike_low, proved.spike_high
 
 
 def _row_magnitude(projection: IntegerProjection, low: int, high: int) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from neurodeploy.execution.order import neuron_place
+from neurodeploy.execution.order import synapse_list
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity
 
@@ -120,10 +120,7 @@ class Synapses:
 
 def synapses(connectivity: Connectivity, scale: AnyArray) -> Synapses:
     """Every synapse of a map, weights times ``scale`` of their channel."""
-    shape_in, shape_out = connectivity.pre_shape, connectivity.post_shape
-    n_pre, n_post = math.prod(shape_in), math.prod(shape_out)
-    post, pre, weight = connectivity.to_coo()
-    weight = weight * scale[post // (n_post // shape_out[0])]
-    post, pre = neuron_place(shape_out)[post], neuron_place(shape_in)[pre]
+    n_pre, n_post = math.prod(connectivity.pre_shape), math.prod(connectivity.post_shape)
+    post, pre, weight = synapse_list(connectivity, scale)
     order = np.argsort(post, kind="stable")
     return Synapses(post[order], pre[order], weight[order], n_post, n_pre)

@@ -55,7 +55,7 @@ class Potential:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class SearchBudget:
     """How long to search.
 
     Parameters
@@ -78,7 +78,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class Cooling:
     """Temperatures in units of the mean cost of a hop of a pair, and how far swaps reach.
 
     Parameters
@@ -191,8 +191,8 @@ def anneal(
     region: Region,
     slot: IntArray,
     metric: Metric,
-    schedule: Schedule,
-    budget: Budget,
+    schedule: Cooling,
+    budget: SearchBudget,
     seed: int,
 ) -> Found:
     """Swap cores of a placement until the budget is spent.
@@ -205,8 +205,8 @@ def anneal(
         The slot of every core to start from.
     metric : Metric
         What is to become small: packets times the cost of their ways.
-    schedule : Schedule
-    budget : Budget
+    schedule : Cooling
+    budget : SearchBudget
     seed : int
     """
     graph, tiles = _Graph(flows, metric.symmetric), _Tiles(region)

@@ -14,7 +14,7 @@ import numpy as np
 
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.flows import CoreFlows
-from neurodeploy.hardware.place.annealing import Budget, Schedule, anneal
+from neurodeploy.hardware.place.annealing import Cooling, SearchBudget, anneal
 from neurodeploy.hardware.place.cost import HopCosts, link_loads, placement_cost
 from neurodeploy.hardware.place.region import Region
 from neurodeploy.ir.arrays import FloatArray, IntArray
@@ -111,14 +111,16 @@ def relieve(
     slot: IntArray,
     board: Board,
     reach: float,
-    budget: Budget,
+    budget: SearchBudget,
     seed: int,
 ) -> Relieved:
     """Move packets away from busy links, starting from the assignment ``slot``."""
     costs = HopCosts.of(board)
     most = budget.rounds_for(flows)
-    turn = Budget(-(-most // _TURNS), None if budget.seconds is None else budget.seconds / _TURNS)
-    schedule = Schedule(_HOT, _COLD, reach, _SHARE)
+    turn = SearchBudget(
+        -(-most // _TURNS), None if budget.seconds is None else budget.seconds / _TURNS
+    )
+    schedule = Cooling(_HOT, _COLD, reach, _SHARE)
     met = [(placement_cost(flows, region.position[slot], board).key, slot)]
     loads: list[FloatArray] | None = None
     rounds, late = 0, False

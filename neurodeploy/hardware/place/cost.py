@@ -119,12 +119,6 @@ class PlacementCost:
         """Energy and time; where no time is known, packets over the busiest link."""
         return self.energy, self.busiest_link if self.time_s is None else self.time_s
 
-    def dominates(self, other: PlacementCost) -> bool:
-        """Whether it is nowhere worse and somewhere better."""
-        return self.key != other.key and all(
-            a <= b for a, b in zip(self.key, other.key, strict=True)
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinkLoads:

@@ -18,7 +18,7 @@ from neurodeploy.errors import UnknownNameError
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.flows import CoreFlows
 from neurodeploy.hardware.place import layouts
-from neurodeploy.hardware.place.annealing import Budget, Potential, Schedule, anneal
+from neurodeploy.hardware.place.annealing import Cooling, Potential, SearchBudget, anneal
 from neurodeploy.hardware.place.congestion import relieve
 from neurodeploy.hardware.place.cost import HopCosts, PlacementCost, placement_cost
 from neurodeploy.hardware.place.region import Region, index_order, near_square
@@ -151,7 +151,7 @@ def place(
     flows: CoreFlows,
     objective: str = "energy",
     *,
-    budget: Budget | None = None,
+    budget: SearchBudget | None = None,
     seed: int = 0,
     core_seconds: FloatArray | None = None,
 ) -> Placement:
@@ -165,7 +165,7 @@ def place(
         Of :func:`neurodeploy.hardware.cut.flows.core_flows`.
     objective : {"energy", "time", "pareto", "none"}
         ``none``: row-column order.
-    budget : Budget, optional
+    budget : SearchBudget, optional
     seed : int
     core_seconds : float ``[n_cores]``, optional
         Working time of every core over the same run, which counts for the time.
@@ -176,7 +176,7 @@ def place(
         For another objective.
     """
     wanted = objective_named(objective)
-    budget = Budget() if budget is None else budget
+    budget = SearchBudget() if budget is None else budget
     board = mapping.board
 
     def candidate(
@@ -256,12 +256,12 @@ def _layouts(
     }
 
 
-def _schedule(region: Region) -> Schedule:
+def _schedule(region: Region) -> Cooling:
     """Few cores are annealed from afar; many, only near where their layout has them."""
     if region.n_slots >= _FEW_CORES:
-        return Schedule(hot=0.5, cold=0.05, reach=6.0, share=0.25)
+        return Cooling(hot=0.5, cold=0.05, reach=6.0, share=0.25)
     span = np.ptp(region.position, axis=0).max() + 1
-    return Schedule(hot=4.0, cold=0.02, reach=max(1.0, span / 2), share=0.25)
+    return Cooling(hot=4.0, cold=0.02, reach=max(1.0, span / 2), share=0.25)
 
 
 def moved_mapping(mapping: CoreMap, region: Region, slot: IntArray) -> CoreMap:

@@ -104,15 +104,6 @@ def estimated_activity(
     return Activity(found, samples, T)
 
 
-def rates_of(activity: Activity) -> dict[str, FloatArray]:
-    """Rates that a run had, neuron by neuron, as :func:`estimated_activity` takes them.
-
-    A few samples run exactly give the rates from which any mapping and any T can be estimated.
-    """
-    steps = activity.samples * activity.timesteps
-    return {name: done.spikes / steps for name, done in activity.populations.items()}
-
-
 def rates_from_activations(
     netlist: IntegerNetlist | RealNetlist, activations: Mapping[str, FloatArray]
 ) -> dict[str, FloatArray]:

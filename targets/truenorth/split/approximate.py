@@ -32,7 +32,7 @@ from neurodeploy.targets.base import Violation
 from neurodeploy.targets.truenorth.checks import wide_fan_in
 from neurodeploy.targets.truenorth.layers import Decomposition, Layer, decompose, extract
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
-from neurodeploy.targets.truenorth.split.chunks import Cut, cut_population
+from neurodeploy.targets.truenorth.split.chunks import ApproximateCut, cut_population
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +136,7 @@ def _refusal(netlist: IntegerNetlist, name: str) -> Violation | None:
 
 
 def _rewritten(
-    netlist: IntegerNetlist, population: Population, layer: Layer, cut: Cut
+    netlist: IntegerNetlist, population: Population, layer: Layer, cut: ApproximateCut
 ) -> tuple[list[Population], list[IntegerProjection], dict[str, Any]]:
     """Rails of all chunks, all projections into them and into the population, and the report."""
     name, shape = population.name, population.shape

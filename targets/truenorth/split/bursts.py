@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.targets.truenorth.layers import Decomposition, Layer, Source
+from neurodeploy.targets.truenorth.layers import AxonSource, Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.split.cutting import largest_sums, rails_of
 from neurodeploy.targets.truenorth.split.ramps import RampShape
@@ -55,7 +55,7 @@ def in_units(layer: Layer, unit: IntArray) -> Layer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
+class BurstCut:
     """A way to cut the inputs of a population, and what its partial sums can be.
 
     Parameters
@@ -96,18 +96,18 @@ class Cut:
         return np.asarray(self.sums[..., 1].sum(axis=0) * self.unit, dtype=np.int64)
 
 
-def cut_layer(layer: Layer, chunk: IntArray, unit: IntArray) -> Cut:
+def cut_layer(layer: Layer, chunk: IntArray, unit: IntArray) -> BurstCut:
     """Prove the partial sums of a cut; ``layer`` has its weights in units."""
-    return Cut(chunk, unit, largest_sums(layer, chunk))
+    return BurstCut(chunk, unit, largest_sums(layer, chunk))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Split:
+class PartialSums:
     """A population cut into partial sums.
 
     Parameters
     ----------
-    cut : Cut
+    cut : BurstCut
     partial : Layer
         Of the partial neurons, weights in units of their final neurons.
     owner, chunk, sign : int64 ``[p]``
@@ -120,7 +120,7 @@ class Split:
         None: the final neurons have a gate.
     """
 
-    cut: Cut
+    cut: BurstCut
     partial: Layer
     owner: IntArray
     chunk: IntArray
@@ -140,7 +140,7 @@ class Split:
         return self.cut.burst if self.ramp is None else self.ramp.period(self.cut.burst)
 
 
-def split_layer(layer: Layer, parts: Decomposition, cut: Cut, name: str) -> Split:
+def split_layer(layer: Layer, parts: Decomposition, cut: BurstCut, name: str) -> PartialSums:
     """Build partial and final neurons for a way to cut the inputs.
 
     Parameters
@@ -149,7 +149,7 @@ def split_layer(layer: Layer, parts: Decomposition, cut: Cut, name: str) -> Spli
         Weights in units.
     parts : Decomposition
         Of ``layer``.
-    cut : Cut
+    cut : BurstCut
     name : str
         Of the partial neurons.
     """
@@ -181,14 +181,14 @@ def split_layer(layer: Layer, parts: Decomposition, cut: Cut, name: str) -> Spli
     final = Layer(
         layer.name,
         n,
-        (Source(name, 0),),
+        (AxonSource(name, 0),),
         owner[order],
         rail[order],
         (sign * unit[owner])[order],
         np.zeros(own.size, dtype=np.int64),
         rail,
     )
-    return Split(cut, partial, owner, own // 2 // n, sign, partial_parts, final)
+    return PartialSums(cut, partial, owner, own // 2 // n, sign, partial_parts, final)
 
 
 def _on_rails(
@@ -203,7 +203,7 @@ def _on_rails(
     return rails, [column[both] for column in columns]
 
 
-def final_decomposition(split: Split) -> Decomposition:
+def final_decomposition(split: PartialSums) -> Decomposition:
     """One axon per rail: a type worth a unit, and one worth minus a unit, where they occur."""
     layer = split.final
     signs = sorted({int(s) for s in np.unique(split.sign)}, reverse=True)

@@ -41,7 +41,7 @@ SAMPLED = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
+class ApproximateCut:
     """A way to cut one population, and what it comes to.
 
     Parameters
@@ -62,7 +62,7 @@ class Cut:
 
 def cut_population(
     netlist: IntegerNetlist, layer: Layer, limits: CrossbarLimits
-) -> Cut | Violation:
+) -> ApproximateCut | Violation:
     """Cut the inputs such that few cores are taken, then choose the units.
 
     The expected error hardly depends on the number of chunks, hence the cores decide: of the rails,
@@ -83,7 +83,7 @@ def cut_population(
         axons = int(((sums.bound > 0) * axons_per_rail(spread, most)).sum(axis=(0, 2)).max())
         if axons <= limits.axons:
             error = _error(population, sums, spread, netlist.timesteps)
-            return Cut(chunk, sums, unit, error)
+            return ApproximateCut(chunk, sums, unit, error)
         fewest = min(fewest or axons, axons)
     return Violation(
         layer.name,

@@ -19,8 +19,8 @@ from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import cores_and_feeds
 from neurodeploy.targets.truenorth.plan import pack_unit
 from neurodeploy.targets.truenorth.split.bursts import (
-    Cut,
-    Split,
+    BurstCut,
+    PartialSums,
     cut_layer,
     in_units,
     pack_finals,
@@ -40,7 +40,7 @@ from neurodeploy.targets.truenorth.split.cutting import (
 )
 from neurodeploy.targets.truenorth.split.gates import Gate, excess, least_gate, solve_gate
 from neurodeploy.targets.truenorth.split.ramps import Ramp, RampShape, ramp_shapes, solve_ramp
-from neurodeploy.targets.truenorth.timing import Timing
+from neurodeploy.targets.truenorth.timing import TickTiming
 from neurodeploy.targets.truenorth.units import (
     Unit,
     final_unit,
@@ -70,7 +70,7 @@ class Splitting:
     max_ticks: int
     layers: dict[str, Layer] = field(default_factory=dict)
     parts: dict[str, Decomposition] = field(default_factory=dict)
-    splits: dict[str, Split] = field(default_factory=dict)
+    splits: dict[str, PartialSums] = field(default_factory=dict)
     gate_types: dict[str, int] = field(default_factory=dict)
     gate_axons: dict[str, int] = field(default_factory=dict)
 
@@ -150,7 +150,7 @@ class Splitting:
             return parts
         self.parts[name] = parts
         segments = segmentations(self.netlist, layer)
-        best: tuple[float, int, Split | None] = (math.inf, 0, None)
+        best: tuple[float, int, PartialSums | None] = (math.inf, 0, None)
         shortest: int | None = None
         fewest_rails: int | None = None
         tried: list[IntArray] = []
@@ -170,7 +170,7 @@ class Splitting:
                     (shape, shape.period(cut.burst), limits.axons - 2 * shape.axons, shape.repayers)
                     for shape in self._ramps(name, cut)
                 ]
-                split: Split | None = None
+                split: PartialSums | None = None
                 for shape, period, room, further in ways:
                     if rails + further > room or max(types, 2) + cut.signs > limits.axon_types:
                         continue
@@ -196,7 +196,7 @@ class Splitting:
                 return None
         return self._no_split(name, shortest, fewest_rails, bool(tried))
 
-    def _ramps(self, name: str, cut: Cut) -> list[RampShape]:
+    def _ramps(self, name: str, cut: BurstCut) -> list[RampShape]:
         """Ramps for the final neurons of a cut; crossbars know them for linear reset only."""
         population = self.netlist.by_name[name]
         model = population.model
@@ -206,7 +206,7 @@ class Splitting:
         need = int(excess(population, self.bounds[name], cut.rise).max(initial=0))
         return ramp_shapes(need, cut.burst, self.limits)
 
-    def _partial_cores(self, name: str, split: Split) -> float:
+    def _partial_cores(self, name: str, split: PartialSums) -> float:
         """Cores of partial neurons with single copies, and of the neurons that feed them."""
         population = self.netlist.by_name[name]
         unit = partial_unit(population, split)
@@ -253,7 +253,7 @@ class Splitting:
             f"quantize with fewer --weight-bits, or compile with max_ticks_per_step={ticks}",
         )
 
-    def units(self, timing: Timing) -> dict[str, Unit] | list[Violation] | None:
+    def units(self, timing: TickTiming) -> dict[str, Unit] | list[Violation] | None:
         """All units for a timing; None if gates need more than was set aside: time it again."""
         found: dict[str, Unit] = {}
         violations: list[Violation] = []
@@ -298,7 +298,9 @@ class Splitting:
             return violations
         return None if again else found
 
-    def _gate(self, population: Population, split: Split | None, timing: Timing) -> Gate | None:
+    def _gate(
+        self, population: Population, split: PartialSums | None, timing: TickTiming
+    ) -> Gate | None:
         name = population.name
         zero = np.zeros(population.size, dtype=np.int64)
         rise, fall = (zero, zero) if split is None else (split.cut.rise, split.cut.fall)
@@ -313,7 +315,7 @@ class Splitting:
         )
 
     def _ramp(
-        self, population: Population, split: Split, shape: RampShape, timing: Timing
+        self, population: Population, split: PartialSums, shape: RampShape, timing: TickTiming
     ) -> Ramp | None:
         cut, name = split.cut, population.name
         return solve_ramp(
@@ -327,7 +329,7 @@ class Splitting:
             self.limits,
         )
 
-    def _no_gate(self, name: str, timing: Timing) -> Violation:
+    def _no_gate(self, name: str, timing: TickTiming) -> Violation:
         limits, bounds = self.limits, self.bounds[name]
         return Violation(
             name,

@@ -18,11 +18,11 @@ from neurodeploy.hardware.price.analytic import (
     expected_loads,
     expected_traffic,
     rates_from_activations,
-    rates_of,
 )
 from neurodeploy.hardware.price.estimate import estimate
 from neurodeploy.hardware.price.timing import busy_seconds, step_loads
 from neurodeploy.hardware.price.traffic import count_traffic
+from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
@@ -34,6 +34,12 @@ from tests.hardware.mapping.expanded import small_board
 
 BOARD = small_board(neurons=12)
 SAME = Window((6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+
+
+def rates_of(activity: Activity) -> dict[str, FloatArray]:
+    """Rates that a run had, neuron by neuron, as the estimate takes them."""
+    steps = activity.samples * activity.timesteps
+    return {name: done.spikes / steps for name, done in activity.populations.items()}
 
 
 def neuron(threshold: int = 1, bias: Any = 0, v0: Any = 0, **options: Any) -> IntegerNeuron:

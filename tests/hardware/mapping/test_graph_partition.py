@@ -13,7 +13,7 @@ from neurodeploy.hardware.cut.graph import graph_partition
 from neurodeploy.hardware.cut.graph.graph_partition import partition_graph
 from neurodeploy.hardware.cut.graph.hypergraph import Affinity, offsets
 from neurodeploy.hardware.cut.graph.neuron_graph import CoreLimits, NeuronGraph
-from neurodeploy.hardware.cut.graph.refinement import Refinement
+from neurodeploy.hardware.cut.graph.refinement import MovablePartition
 from neurodeploy.ir.arrays import IntArray
 
 needs_partitioner = pytest.mark.skipif(
@@ -124,7 +124,7 @@ def test_packets_and_use_equal_those_written_out(seed: int) -> None:
 def test_refinement_keeps_its_books_and_gains(seed: int) -> None:
     hypergraph = random_graph(300, seed).hypergraph()
     part = np.random.default_rng(seed).integers(0, 5, 300)
-    state = Refinement(hypergraph, part, 5, 66)
+    state = MovablePartition(hypergraph, part, 5, 66)
     before = hypergraph.connectivity(part, 5)
     assert state.objective == before
     state.improve((0.75, 0.25, 0.0), 3, 0.001)
@@ -132,7 +132,7 @@ def test_refinement_keeps_its_books_and_gains(seed: int) -> None:
     np.testing.assert_array_equal(state.load, np.bincount(state.part))
     assert state.fits
     # A table built anew for the same partition sees the same best moves and gains.
-    fresh = Refinement(hypergraph, state.part, 5, 66)
+    fresh = MovablePartition(hypergraph, state.part, 5, 66)
     for table in (state, fresh):
         table._refresh()
     np.testing.assert_array_equal(state._tie, fresh._tie)
@@ -144,7 +144,7 @@ def test_gains_in_order_are_those_of_moves_one_by_one() -> None:
     hypergraph = random_graph(80, 1).hypergraph()
     rng = np.random.default_rng(2)
     part, n = rng.integers(0, 4, 80), 4
-    state = Refinement(hypergraph, part, n, 80)
+    state = MovablePartition(hypergraph, part, n, 80)
     vertices = rng.permutation(80)[:40]
     target = (part[vertices] + rng.integers(1, 4, 40)) % 4
     gains = state._gains_in_order(vertices, target)

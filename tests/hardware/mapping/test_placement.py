@@ -17,7 +17,7 @@ from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.flows import CoreFlows, core_flows
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.place import annealing
-from neurodeploy.hardware.place.annealing import Budget, Metric, Potential, Schedule, anneal
+from neurodeploy.hardware.place.annealing import Cooling, Metric, Potential, SearchBudget, anneal
 from neurodeploy.hardware.place.congestion import PricedLinks
 from neurodeploy.hardware.place.cost import HopCosts, link_loads, placement_cost
 from neurodeploy.hardware.place.layouts import bisected, patch_positions
@@ -37,7 +37,7 @@ from tests.hardware.mapping.layered import layered
 from tests.hardware.mapping.test_cost import flows_of
 
 NET = layered()
-SHORT = Budget(rounds=150, seconds=None)
+SHORT = SearchBudget(rounds=150, seconds=None)
 
 
 def mapped(on: Board, neurons: int = 64) -> tuple[CoreMap, CoreFlows]:
@@ -91,7 +91,7 @@ def test_placements_are_legal_deterministic_and_never_worse(where, objective: st
         energy, time = candidate.cost.key
         chosen = first.chosen.cost.key
         assert chosen[0] <= energy or chosen[1] <= time
-        assert not candidate.cost.dominates(first.chosen.cost)
+        assert (energy, time) == chosen or energy > chosen[0] or time > chosen[1]
     json.dumps(first.to_dict(), allow_nan=False)
 
 
@@ -114,7 +114,7 @@ def test_each_objective_gets_the_best_of_its_own() -> None:
 
 def test_swaps_better_what_they_start_from() -> None:
     mapping, flows = mapped(board(grid((1, 1), (12, 12))), neurons=32)
-    placement = place(mapping, flows, budget=Budget(600, None))
+    placement = place(mapping, flows, budget=SearchBudget(600, None))
     cost = {c.name: c.cost for c in placement.candidates}
     assert cost[LEAST_ENERGY].energy < 0.9 * cost[SPATIAL_TILES].energy
     assert cost[SPATIAL_TILES].energy < 0.9 * cost[INDEX_ORDER].energy
@@ -140,14 +140,14 @@ def test_dear_borders_are_crossed_less() -> None:
     where = grid((2, 2), (6, 6))
     cheap, flows = mapped(board(where, crossing=0.001), neurons=32)
     dear, _ = mapped(board(where, crossing=500.0), neurons=32)
-    budget = Budget(800, None)
+    budget = SearchBudget(800, None)
     crossings = [place(m, flows, budget=budget).chosen.cost.crossings for m in (cheap, dear)]
     assert crossings[1] < crossings[0]
 
 
 def test_a_limit_of_time_that_binds_is_told() -> None:
     mapping, flows = mapped(board(grid((1, 1), (12, 12))))
-    hurried = place(mapping, flows, budget=Budget(10**9, 0.05)).chosen
+    hurried = place(mapping, flows, budget=SearchBudget(10**9, 0.05)).chosen
     assert hurried.out_of_time
     assert hurried.to_dict()["out_of_time"] is True
     assert hurried.rounds < 10**9
@@ -234,8 +234,8 @@ def test_annealing_keeps_an_assignment_and_its_own_best() -> None:
     metric = Potential(x[region.position[:, 0]], y[region.position[:, 1]])
     start = rng.permutation(40)
     before = start.copy()
-    schedule = Schedule(hot=5.0, cold=0.01, reach=4.0, share=0.5)
-    found = anneal(flows, region, start, metric, schedule, Budget(500, None), 0)
+    schedule = Cooling(hot=5.0, cold=0.01, reach=4.0, share=0.5)
+    found = anneal(flows, region, start, metric, schedule, SearchBudget(500, None), 0)
     np.testing.assert_array_equal(start, before)
     assert sorted(found.slot) == list(range(40))
 
@@ -244,9 +244,9 @@ def test_annealing_keeps_an_assignment_and_its_own_best() -> None:
 
     assert found.cost == pytest.approx(total(found.slot), rel=1e-9)
     assert found.cost < 0.8 * total(start)
-    other = anneal(flows, region, start, metric, schedule, Budget(500, None), 1)
+    other = anneal(flows, region, start, metric, schedule, SearchBudget(500, None), 1)
     assert other.slot.tolist() != found.slot.tolist()
-    assert anneal(flows, region, start, metric, schedule, Budget(0, None), 0).rounds == 0
+    assert anneal(flows, region, start, metric, schedule, SearchBudget(0, None), 0).rounds == 0
 
 
 def test_objectives_choose_by_their_own_figure() -> None:

@@ -12,7 +12,7 @@ from neurodeploy.hardware.cut.assignment import Assignment, Cut
 from neurodeploy.hardware.cut.flows import core_flows
 from neurodeploy.hardware.cut.partition import mapping_of, partition
 from neurodeploy.hardware.cut.tiling import Tiling
-from neurodeploy.hardware.place.annealing import Budget
+from neurodeploy.hardware.place.annealing import SearchBudget
 from neurodeploy.hardware.place.placement import place
 from neurodeploy.hardware.place.placement_file import load_placement, save_placement
 from tests.hardware.mapping.boards import board, grid
@@ -25,7 +25,7 @@ BOARD = board(grid((2, 2), (4, 4), 2), neurons=100)
 
 def saved(path: Path) -> dict[str, Any]:
     mapping = partition(NET, BOARD)
-    placement = place(mapping, core_flows(mapping, NET), budget=Budget(50, None))
+    placement = place(mapping, core_flows(mapping, NET), budget=SearchBudget(50, None))
     save_placement(placement.mapping, path)
     assert load_placement(path, NET, BOARD).to_dict() == placement.mapping.to_dict()
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def saved_part(path: Path) -> dict[str, Any]:
     part = np.random.default_rng(3).integers(0, 9, 96)
     cuts: dict[str, Cut] = {"a": Assignment((96,), part), "b": Tiling((2,), (1,))}
     mapping = mapping_of(LISTED, BOARD, cuts)
-    placement = place(mapping, core_flows(mapping, LISTED), budget=Budget(50, None))
+    placement = place(mapping, core_flows(mapping, LISTED), budget=SearchBudget(50, None))
     save_placement(placement.mapping, path)
     loaded = load_placement(path, LISTED, BOARD)
     assert loaded.to_dict() == placement.mapping.to_dict()

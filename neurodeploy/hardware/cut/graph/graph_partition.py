@@ -27,7 +27,7 @@ from neurodeploy.errors import TargetUnavailableError, UnknownNameError
 from neurodeploy.hardware.cut.graph.capacity_repair import repair
 from neurodeploy.hardware.cut.graph.hypergraph import Affinity, Hypergraph
 from neurodeploy.hardware.cut.graph.neuron_graph import CoreLimits, NeuronGraph
-from neurodeploy.hardware.cut.graph.refinement import Refinement
+from neurodeploy.hardware.cut.graph.refinement import MovablePartition
 from neurodeploy.ir.arrays import IntArray
 
 PARTITIONERS: tuple[str, ...] = ("auto", "metis", "mt-kahypar")
@@ -284,7 +284,7 @@ def _improve(
 ) -> IntArray:
     cut = graph.connectivity(part, n_parts)
     if cut > _HOPELESS * int(graph.weight.sum()):
-        state = Refinement(graph, part, n_parts, capacity)
+        state = MovablePartition(graph, part, n_parts, capacity)
         state.improve((0.25, 0.0), 2, 0.002)
         return state.part
     if anew and cut < _WELL_SEPARATED * int(graph.weight.sum()):
@@ -346,7 +346,7 @@ def _cycle(
     deepest = max(len(levels), 1)
     while True:
         room = capacity + spare * len(levels) // deepest
-        state = Refinement(graph, part, n_parts, room, _DIFFUSIONS if easy else 0)
+        state = MovablePartition(graph, part, n_parts, room, _DIFFUSIONS if easy else 0)
         # A round costs as much as there are pins: on coarse levels more of them are affordable.
         patience = int(min(3, 2 + 0.5 * (pins / max(graph.pins.size, 1) - 1)))
         temperatures = (0.75, 0.4, 0.0) if easy and levels else (0.25, 0.0)

@@ -27,7 +27,7 @@ _MOST_ROUNDS = 12
 _MOST_DIFFUSED = 1000
 
 
-class Refinement:
+class MovablePartition:
     """A partition of a hypergraph with its pin counts and connections, changed by moves.
 
     Parameters

@@ -1,0 +1,106 @@
+"""Files of arrays: read part by part, and sizes that lie."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurodeploy.datasets import load_dataset, npz, values
+from neurodeploy.errors import DataError, FileFormatError
+
+X = np.random.default_rng(0).random((50, 3, 4)).astype(np.float32)
+Y = np.arange(50)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<f2"])
+def test_parts_make_the_whole(
+    tmp_path: Path, save: object, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npz"
+    given = X.astype(dtype)
+    for order in ("C", "F"):
+        save(path, x=np.asarray(given, order=order), y=Y.astype(">i2"))
+        for part in (2**24, 100, 1):
+            monkeypatch.setattr(npz, "PART_BYTES", part)
+            monkeypatch.setattr(values, "PART_BYTES", part)
+            data = load_dataset(str(path))
+            np.testing.assert_array_equal(data.x, given.astype(np.float32))
+            np.testing.assert_array_equal(data.y, Y)
+            few = load_dataset(f"{path}#first=7")
+            np.testing.assert_array_equal(few.x, data.x[:7])
+            np.testing.assert_array_equal(few.y, Y[:7])
+
+
+def test_the_first_samples_take_no_memory_for_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.zeros((4000, 1000), np.float64), y=np.zeros(4000, int))
+    tracemalloc.start()
+    data = load_dataset(f"{path}#first=3")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert data.x.shape == (3, 1000)
+    assert peak < 4e6
+    with pytest.raises(DataError, match="the first 4001 of 4000 samples"):
+        load_dataset(f"{path}#first=4001")
+
+
+def test_a_bad_value_is_found_in_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "PART_BYTES", 8 * 12 * 4)
+    path = tmp_path / "a.npz"
+    for value, message in ((np.nan, "first in sample 33"), (2, r"\[0, 2\], outside \[0, 1\]")):
+        x = np.zeros_like(X)
+        x[33, 1, 1] = value
+        np.savez(path, x=x)
+        with pytest.raises(DataError, match=message):
+            load_dataset(str(path))
+
+
+def member(path: Path, header: dict[str, object], content: bytes, compress: bool = False) -> None:
+    """An .npz file whose array x has this header and these bytes."""
+    raw = io.BytesIO()
+    np.lib.format.write_array_header_1_0(raw, header)
+    how = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", how) as archive:
+        archive.writestr("x.npy", raw.getvalue() + content)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_sizes_that_lie_take_no_memory(tmp_path: Path, compress: bool) -> None:
+    path = tmp_path / "a.npz"
+    header = {"descr": "<f4", "fortran_order": False, "shape": (10**7, 10**5)}
+    member(path, header, bytes(400), compress)
+    tracemalloc.start()
+    with pytest.raises(FileFormatError, match="x announces 4000000000000 bytes, the file holds"):
+        load_dataset(str(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1e6
+
+
+def test_bytes_after_the_array_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    header = {"descr": "<f4", "fortran_order": False, "shape": (2, 3)}
+    member(path, header, bytes(24))
+    assert load_dataset(str(path)).x.shape == (2, 3)
+    member(path, header, bytes(25))
+    with pytest.raises(FileFormatError, match="more bytes than its header announces"):
+        load_dataset(str(path))
+
+
+def test_a_directory_that_lies_about_its_member(tmp_path: Path) -> None:
+    """A deflated member can hold no more than 1032 times its bytes in the file."""
+    path = tmp_path / "a.npz"
+    header = {"descr": "<f4", "fortran_order": False, "shape": (10**4, 10**4)}
+    member(path, header, bytes(4000), compress=True)
+    raw = bytearray(path.read_bytes())
+    entry = raw.rindex(b"PK\x01\x02")
+    raw[entry + 24 : entry + 28] = (4 * 10**8 + 128).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(FileFormatError, match="announces 400000000 bytes, the file holds at most"):
+        load_dataset(str(path))
