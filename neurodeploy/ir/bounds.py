@@ -31,9 +31,12 @@ class PopulationBounds:
     """Intervals per neuron, each an int64 array of the population's shape.
 
     ``a``: synaptic input of one step. ``u``: current, times the gain of its step. ``v``: membrane
-    after integration, before the reset. For pooling, ``a`` and ``u`` are of ``input_shape``, u is
-    the accumulated input and v its maximum. ``spike_low``, ``spike_high``: payload range of the
-    population. ``emitted``: the most that m of a neuron with memory can count.
+    after integration and saturation, before the reset (and after it where it is none of the soft,
+    the hard and no reset). For pooling, ``a`` and ``u`` are of
+    ``input_shape``, u is the accumulated input (with rule ``now`` the present one) and v its
+    maximum. ``spike_low``, ``spike_high``: payload range of the population. ``emitted``: the most
+    that m of a neuron with memory can count. ``unclipped``: the largest magnitude of a membrane
+    before it saturates.
     """
 
     a_low: IntArray
@@ -45,6 +48,7 @@ class PopulationBounds:
     spike_low: int
     spike_high: int
     emitted: int = 0
+    unclipped: int = 0
 
     @property
     def magnitude(self) -> int:
@@ -55,7 +59,7 @@ class PopulationBounds:
     @property
     def proved(self) -> bool:
         """Whether every value stays below :data:`PROVABLE`: the intervals then hold."""
-        return max(self.magnitude, self.emitted) < PROVABLE
+        return max(self.magnitude, self.emitted, self.unclipped) < PROVABLE
 
 
 def spike_range(population: Population) -> tuple[int, int]:
@@ -125,7 +129,8 @@ def prove_bounds(
             a_low, a_high = _clipped(a_low + low), _clipped(a_high + high)
         if isinstance(population.model, MaxPool):
             pool = population.model
-            least, most = _times(a_low, T), _times(a_high, T)
+            steps = 1 if pool.rule == "now" else T
+            least, most = _times(a_low, steps), _times(a_high, steps)
             bottom, top = (pool.maximum(total[None])[0] for total in (least, most))
             spikes = ranges[name]
             bounds[name] = PopulationBounds(a_low, a_high, least, most, bottom, top, *spikes)
@@ -169,16 +174,32 @@ def _integrate(
 ) -> PopulationBounds:
     bias = _clipped(population.spread(model.bias))
     v0 = _clipped(population.spread(model.initial_membrane))
+    du = population.spread(np.asarray(model.current_decay))
+    dv = population.spread(np.asarray(model.membrane_decay))
     u_low = u_high = np.zeros(population.shape, dtype=np.int64)
     low, high = v0, v0
     extremes = [u_low, u_high, v0, v0]
-    emitted = 0
+    emitted = unclipped = 0
     for t in range(T):
         g, h = model.gains(t)
-        u_low = _clipped(trunc0_decay(u_low, model.current_decay) + a_low)
-        u_high = _clipped(trunc0_decay(u_high, model.current_decay) + a_high)
-        low = _clipped(trunc0_decay(low, model.membrane_decay) + _times(u_low + bias, g))
-        high = _clipped(trunc0_decay(high, model.membrane_decay) + _times(u_high + bias, g))
+        u_low = _clipped(trunc0_decay(u_low, du) + a_low)
+        u_high = _clipped(trunc0_decay(u_high, du) + a_high)
+        stays = low, high
+        kept = trunc0_decay(low, dv), trunc0_decay(high, dv)
+        if model.reset == "subtract-next" and t > 0:
+            # What the last step ended with, leaked and then reset.
+            low, high = _reset_later(population, model, low, high, dv)
+            if model.refractory:
+                # After the period the last step has no spike, and nothing is taken off.
+                low, high = np.minimum(low, kept[0]), np.maximum(high, kept[1])
+        else:
+            low, high = kept
+        low = _clipped(low + _times(u_low + bias, g))
+        high = _clipped(high + _times(u_high + bias, g))
+        if model.saturation is not None:
+            unclipped = max(unclipped, int(-low.min(initial=0)), int(high.max(initial=0)))
+            low, high = (np.clip(x, -model.saturation, model.saturation) for x in (low, high))
+            low, high = low.astype(np.int64), high.astype(np.int64)
         extremes = [
             np.minimum(extremes[0], _times(u_low, g)),
             np.maximum(extremes[1], _times(u_high, g)),
@@ -188,11 +209,65 @@ def _integrate(
         if h:
             if model.memory:
                 emitted = min(emitted + h * _most_emitted(population, model, high, h), PROVABLE)
-            low, high = _after_reset(population, model, low, high, h)
+            if model.reset != "subtract-next":
+                low, high = _after_reset(population, model, low, high, h)
+        if model.floor is not None:
+            floor = population.spread(model.floor)
+            low, high = np.maximum(low, floor), np.maximum(high, floor)
+        if model.refractory:
+            low, high = np.minimum(low, stays[0]), np.maximum(high, stays[1])
+        if model.extensions:
+            # A reset to a value and a floor lead to where no input does.
+            extremes[2:] = np.minimum(extremes[2], low), np.maximum(extremes[3], high)
     u_least, u_most, v_least, v_most = extremes
     return PopulationBounds(
-        a_low, a_high, u_least, u_most, v_least, v_most, *payload, emitted=emitted
+        *(a_low, a_high, u_least, u_most, v_least, v_most, *payload),
+        emitted=emitted,
+        unclipped=unclipped,
     )
+
+
+def _reset_later(
+    population: Population, model: IntegerNeuron, low: IntArray, high: IntArray, decay: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Interval of ``trunc0(v * (4096 - dv) / 4096) - theta s`` for the last step's v and s."""
+    if model.threshold is None:
+        return trunc0_decay(low, decay), trunc0_decay(high, decay)
+    theta = population.spread(model.threshold)
+    least, most = np.minimum(low, theta - 1), np.minimum(high, theta - 1)
+    theta_neg = None
+    if model.negative_threshold is not None:
+        theta_neg = population.spread(model.negative_threshold)
+        least, most = np.maximum(least, 1 - theta_neg), np.maximum(most, 1 - theta_neg)
+    bottom, top = trunc0_decay(least, decay), trunc0_decay(most, decay)
+    down, up = _left_later(high, theta, model, decay)
+    fires = high >= theta
+    bottom = np.where(fires, np.minimum(bottom, down), bottom)
+    top = np.where(fires, np.maximum(top, up), top)
+    if theta_neg is not None:
+        down, up = _left_later(-low, theta_neg, model, decay)
+        fires = low <= -theta_neg
+        bottom = np.where(fires, np.minimum(bottom, -up), bottom)
+        top = np.where(fires, np.maximum(top, -down), top)
+    return bottom, top
+
+
+def _left_later(
+    v: IntArray, theta: IntArray, model: IntegerNeuron, decay: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Interval of what a later reset leaves of any membrane up to ``v`` that fires.
+
+    The leak only lowers what is left. The more thresholds are taken, the more of them the leak had
+    taken before: the lowest is that of the largest spike, at the least membrane that emits it.
+    """
+    k = np.minimum(np.maximum(v, theta) // theta, model.payload_max)
+    largest, smallest = k, k * theta
+    if model.payload_code == "power_of_two":
+        # From three quarters of it on, a power of two is the nearest.
+        largest = np.minimum(2 * k, model.payload_max)
+        smallest = 3 * largest * theta // 4
+    lowest = trunc0_decay(smallest, decay) - largest * theta
+    return lowest, _remainder(np.maximum(v, theta), theta, model)
 
 
 def _most_emitted(population: Population, model: IntegerNeuron, high: IntArray, gain: int) -> int:
@@ -214,14 +289,17 @@ def _after_reset(
     theta = population.spread(model.threshold) * gain
     fires = high >= theta
     owed = _owed(high, theta, model)
-    if model.reset == "zero":
-        top = np.where(fires, np.maximum(np.minimum(high, theta - 1), 0), high)
-        bottom = np.where(fires, np.minimum(low, 0), low)
+    if model.reset in ("zero", "value"):
+        to = np.zeros((), dtype=np.int64) if model.reset_value is None else model.reset_value
+        to = population.spread(to)
+        top = np.where(fires, np.maximum(np.minimum(high, theta - 1), to), high)
+        bottom = np.where(fires, np.minimum(low, to), low)
         if model.negative_threshold is not None:
             theta_neg = population.spread(model.negative_threshold)
             back = low <= -theta_neg
-            bottom = np.where(back, np.minimum(np.maximum(low, 1 - theta_neg), 0), bottom)
-            top = np.where(back, np.maximum(top, 0), top)
+            # What does not fire stays above -theta_neg; what the other side fired ends at ``to``.
+            bottom = np.where(back, np.minimum(np.maximum(low, 1 - theta_neg), to), bottom)
+            top = np.where(back, np.maximum(top, to), top)
         return bottom, top
     top = np.where(fires, _remainder(high, theta, model), high)
     # Soft reset leaves at least -owed, so a lower bound below that stands.

@@ -35,10 +35,15 @@ class Codec:
     joined : iterable of str
         Fields that joined a class later: where an older file has none, the default is what it
         meant.
+    sparse : iterable of str
+        Fields that joined later and are written only where they are not the default.
     """
 
-    def __init__(self, classes: Iterable[type], joined: Iterable[str] = ()) -> None:
-        self._joined = set(joined)
+    def __init__(
+        self, classes: Iterable[type], joined: Iterable[str] = (), sparse: Iterable[str] = ()
+    ) -> None:
+        self._sparse = set(sparse)
+        self._joined = set(joined) | self._sparse
         self._classes = {c.__name__: c for c in classes}
 
     def encode(self, value: Any) -> tuple[Json, dict[str, AnyArray]]:
@@ -65,6 +70,7 @@ class Codec:
         fields = {
             f.name: self._encode(getattr(value, f.name), f"{path}.{f.name}", arrays)
             for f in dataclasses.fields(value)
+            if not (f.name in self._sparse and _is_default(f, getattr(value, f.name)))
         }
         return {"class": name, "fields": fields}
 
@@ -115,3 +121,7 @@ class Codec:
         if odd:
             raise FileFormatError(f"invalid content: {name} has missing or unknown fields {odd}")
         return cls(**{k: self._decode(v, arrays) for k, v in fields.items()})
+
+
+def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    return type(value) is type(field.default) and bool(value == field.default)

@@ -29,6 +29,19 @@ the window (both 1 where none are given)::
 and where h[t] is 0 nothing fires. A neuron that begins with such steps emits nothing in them, so
 that the windows of those it drives open that much later (:mod:`neurodeploy.ir.schedule`).
 
+Networks that were trained as spiking ones bring more, each of it absent by default. With c a
+countdown, c = 0 and s[-1] = 0 at the start of the window::
+
+    u <- as above, also while the neuron is refractory
+    if c > 0:  c <- c - 1;  s = 0;  v stays, and what arrives is lost
+    else:
+      v <- trunc0(v * (4096 - dv) / 4096) + u + b  [- theta s[t - 1] with reset subtract-next]
+      v <- clip(v, -S, S)                          saturation
+      s, and the reset: subtract | zero | none | value: v <- v_reset where it fired
+                        | subtract-next: nothing in the spike's own step
+      c <- r where s != 0                          refractory period
+      v <- max(v, v_min)                           floor
+
 References
 ----------
 Wang, Zhang, Chen & Qu 2022, "Signed neuron with memory", doi 10.24963/ijcai.2022/347 (memory).
@@ -51,12 +64,12 @@ from neurodeploy.ir.arrays import AnyArray, frozen, whole
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 
-Reset = Literal["subtract", "zero", "none"]
-RESETS: tuple[Reset, ...] = ("subtract", "zero", "none")
+Reset = Literal["subtract", "zero", "none", "value", "subtract-next"]
+RESETS: tuple[Reset, ...] = ("subtract", "zero", "none", "value", "subtract-next")
 PayloadCode = Literal["integer", "power_of_two"]
 PAYLOAD_CODES: tuple[PayloadCode, ...] = ("integer", "power_of_two")
-PoolRule = Literal["maximum", "winner"]
-POOL_RULES: tuple[PoolRule, ...] = ("maximum", "winner")
+PoolRule = Literal["maximum", "winner", "now"]
+POOL_RULES: tuple[PoolRule, ...] = ("maximum", "winner", "now")
 MAX_INPUT_MAGNITUDE = 2**31 - 1
 # Of thresholds, biases and initial membranes, also times the gain of a step, and of payloads. 20
 # bits above every state of the contract, and low enough that 64 bits hold what a decay multiplies
@@ -65,6 +78,7 @@ MAX_QUANTITY = 2**44
 # Below everything that a pool can accumulate: what a padded cell of a signed pool counts as.
 PADDED = -(2**50)
 MAX_GAIN = 2**20
+MAX_REFRACTORY = 2**20
 
 
 def _quantity(value: Any, name: str, kind: str) -> AnyArray:
@@ -120,7 +134,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaxPool:
-    """Spiking max-pooling over accumulated input.
+    """Spiking max-pooling, over accumulated input or over what arrives now.
 
     ``A(t)`` is the input accumulated so far, of shape ``input_shape``; ``M(t)`` its maximum over
     each window, 0 before the first step. Padded cells never win.
@@ -133,6 +147,8 @@ class MaxPool:
         ``maximum``: the population emits ``M(t) - M(t - 1)``, exact at every step. ``winner``: it
         emits the present input ``a_w(t)`` of the cell w with the largest ``A(t)``, the first in
         C-order of equal ones (Rueckauer et al. 2017, doi 10.3389/fnins.2017.00682, section 2.2.6).
+        ``now``: it emits the maximum of the present input ``a(t)``, as networks trained as spiking
+        ones pool; nothing is accumulated, and its membrane is what it emits.
     signed : bool
         Whether inputs and weights may be negative. Unsigned pools start from 0 and never fall.
     """
@@ -222,7 +238,8 @@ class Neuron:
         ``b`` (added in every step of the window) and ``v0``.
     negative_threshold : array or None
         ``theta_neg`` of signed neurons; None: unsigned.
-    reset : {"subtract", "zero", "none"}
+    reset : {"subtract", "zero", "none", "value", "subtract-next"}
+        ``value``: to ``reset_value``. ``subtract-next``: one step later, after the leak.
     payload_max : int
         Largest magnitude of one spike; 1: binary.
     payload_code : {"integer", "power_of_two"}
@@ -233,6 +250,16 @@ class Neuron:
     input_gain, firing_gain : tuple of int
         g and h of every step of the window, at least 0; empty: 1. Need soft reset (or no
         threshold), no leak and no current memory; an integrator has no ``firing_gain``.
+    reset_value : array or None
+        ``v_reset`` of reset ``value``, below the threshold (above the negative one).
+    floor : array or None
+        ``v_min``, applied after the reset; at most v0 and v_reset. None: no floor.
+    saturation : number or None
+        ``S``: the membrane is clipped to [-S, S] before it is compared. None: it never is.
+    refractory : int
+        ``r``: steps after a spike in which the membrane stays and what arrives is lost.
+
+    Decays and what follows them here go with neither memory nor gains.
     """
 
     threshold: AnyArray | None
@@ -245,8 +272,15 @@ class Neuron:
     memory: bool = field(default=False, kw_only=True)
     input_gain: tuple[int, ...] = field(default=(), kw_only=True)
     firing_gain: tuple[int, ...] = field(default=(), kw_only=True)
+    reset_value: AnyArray | None = field(default=None, kw_only=True)
+    floor: AnyArray | None = field(default=None, kw_only=True)
+    saturation: float | None = field(default=None, kw_only=True)
+    refractory: int = field(default=0, kw_only=True)
 
     number_kind: ClassVar[str] = "f"
+    whole_decay: ClassVar[float] = 1.0
+    """The decay that leaves nothing."""
+    decays: ClassVar[tuple[str, ...]] = ("current_decay", "membrane_decay")
 
     def __post_init__(self) -> None:
         for name in self.quantities():
@@ -275,7 +309,67 @@ class Neuron:
                 raise NetlistError(
                     f"{name} {value.min()} is below the smallest legal {self.smallest_threshold()}"
                 )
+        self._verify_decays()
         self._verify_gains()
+        self._verify_native()
+
+    def _verify_decays(self) -> None:
+        one = self.whole_decay
+        for name in self.decays:
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray) and value.ndim:
+                number = np.int64 if self.number_kind == "i" else np.float64
+                if self.number_kind == "i" and value.dtype.kind not in "iu":
+                    raise NetlistError(f"{name} of dtype {value.dtype}; expected whole numbers")
+                value = frozen(value, number)
+            elif self.number_kind == "i":
+                value = whole(value.item() if isinstance(value, np.ndarray) else value, name)
+            else:
+                value = float(value)
+            object.__setattr__(self, name, value)
+            outside = [x for x in (np.min(value, initial=0), np.max(value)) if not 0 <= x <= one]
+            if outside:
+                raise NetlistError(f"{name} {outside[0]} is outside 0..{one:g}")
+
+    def _verify_native(self) -> None:
+        """What networks bring that were trained as spiking ones."""
+        object.__setattr__(self, "refractory", whole(self.refractory, "refractory"))
+        if not 0 <= self.refractory <= MAX_REFRACTORY:
+            raise NetlistError(f"refractory {self.refractory}; expected 0 to {MAX_REFRACTORY}")
+        if (self.reset == "value") != (self.reset_value is not None):
+            raise NetlistError("reset 'value' and a reset_value belong together")
+        if self.saturation is not None:
+            self._verify_saturation()
+        if self.extensions and (self.memory or self.has_gains):
+            raise NetlistError(f"memory and gains do not go with {self.extensions[0]}")
+        if not self.fires and (self.refractory or self.reset_value is not None):
+            raise NetlistError("a population without threshold has no refractory period or reset")
+        for name in ("floor", "reset_value"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            below = {"initial_membrane": self.initial_membrane, "reset_value": self.reset_value}
+            if name == "floor":
+                for other, most in below.items():
+                    _ordered("floor", value, other, most, strictly=False)
+            else:
+                _ordered(name, value, "threshold", self.threshold, strictly=True)
+            if self.negative_threshold is not None:
+                least = -self.negative_threshold
+                _ordered("-negative_threshold", least, name, value, strictly=True)
+
+    def _verify_saturation(self) -> None:
+        if self.number_kind == "i":
+            object.__setattr__(self, "saturation", whole(self.saturation, "saturation"))
+        else:
+            object.__setattr__(self, "saturation", float(self.saturation or 0.0))
+        assert self.saturation is not None
+        if not 0 < self.saturation <= MAX_QUANTITY:
+            raise NetlistError(f"saturation {self.saturation}; expected above 0 to {MAX_QUANTITY}")
+        for name in ("initial_membrane", "reset_value", "floor"):
+            value = getattr(self, name)
+            if value is not None and np.abs(value).max(initial=0) > self.saturation:
+                raise NetlistError(f"{name} beyond the saturation {self.saturation}")
 
     def _verify_gains(self) -> None:
         for name in ("input_gain", "firing_gain"):
@@ -293,6 +387,34 @@ class Neuron:
             raise NetlistError("firing_gain 0 in every step: it would never fire")
         if self.has_gains and self.fires and self.reset != "subtract":
             raise NetlistError(f"gains need reset 'subtract', not {self.reset!r}")
+        if self.has_gains and (self.leaks or self.has_current_memory):
+            raise NetlistError("gains allow neither leak nor current memory")
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the membrane loses a part of itself in every step, anywhere."""
+        return bool(np.any(self._decay("membrane_decay") != 0))
+
+    @property
+    def has_current_memory(self) -> bool:
+        """Whether the current lasts longer than a step, anywhere."""
+        return bool(np.any(self._decay("current_decay") != self.whole_decay))
+
+    def _decay(self, name: str) -> Any:
+        return getattr(self, name)
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """What it has of a network that was trained as a spiking one, by name, for refusals."""
+        found = {
+            "a decay per neuron": any(np.ndim(self._decay(name)) for name in self.decays),
+            f"reset {self.reset!r}": self.reset in ("value", "subtract-next"),
+            "a floor": self.floor is not None,
+            "saturation": self.saturation is not None,
+            "a refractory period": self.refractory > 0,
+            "a strict comparison": getattr(self, "strict", False),
+        }
+        return tuple(name for name, has in found.items() if has)
 
     @property
     def has_gains(self) -> bool:
@@ -323,8 +445,15 @@ class Neuron:
 
     def quantities(self) -> list[str]:
         """Names of the array fields that are set."""
-        names = ["threshold", "bias", "initial_membrane", "negative_threshold"]
+        names = [
+            *("threshold", "bias", "initial_membrane", "negative_threshold"),
+            *("reset_value", "floor"),
+        ]
         return [n for n in names if getattr(self, n) is not None]
+
+    def spread_names(self) -> list[str]:
+        """Names of everything that may be a scalar, per channel or per neuron."""
+        return [*self.quantities(), *(n for n in self.decays if np.ndim(self._decay(n)))]
 
     @property
     def fires(self) -> bool:
@@ -341,12 +470,34 @@ class Neuron:
             return NotImplemented
         for name in self.__dataclass_fields__:
             a, b = getattr(self, name), getattr(other, name)
-            same = np.array_equal(a, b) if isinstance(a, np.ndarray) and b is not None else a == b
-            if not same:
+            either = isinstance(a, np.ndarray) or isinstance(b, np.ndarray)
+            same = np.array_equal(a, b) if either and a is not None and b is not None else a is b
+            if not (same or (not either and a == b)):
                 return False
         return True
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _ordered(low: str, least: Any, high: str, most: Any, *, strictly: bool) -> None:
+    """Refuse ``least`` above (or at) ``most``, each scalar, per channel or per neuron."""
+    if most is None:
+        return
+    a, b = _aligned(least, most)
+    wrong = a >= b if strictly else a > b
+    if wrong.any():
+        at = np.argwhere(np.atleast_1d(wrong))[0]
+        one, other = (np.broadcast_to(np.atleast_1d(x), np.atleast_1d(wrong).shape) for x in (a, b))
+        relation = "not below" if strictly else "above"
+        raise NetlistError(f"{low} {one[tuple(at)]} is {relation} {high} {other[tuple(at)]}")
+
+
+def _aligned(a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """Both with the channel first: a value per channel belongs to all neurons of the channel."""
+    if a.ndim and b.ndim:
+        rank = max(a.ndim, b.ndim)
+        a, b = (x.reshape(x.shape + (1,) * (rank - x.ndim)) for x in (a, b))
+    return a, b
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -355,22 +506,22 @@ class RealNeuron(Neuron):
 
     Parameters
     ----------
-    current_decay, membrane_decay : float
+    current_decay, membrane_decay : float or array
         Fractions lost per step, in [0, 1]; 1 and 0: no current memory and no leak.
+    strict : bool
+        Whether v has to be above the threshold to fire (below its negative), not at it.
     """
 
-    current_decay: float = 1.0
-    membrane_decay: float = 0.0
+    current_decay: float | AnyArray = 1.0
+    membrane_decay: float | AnyArray = 0.0
+    strict: bool = field(default=False, kw_only=True)
 
     number_kind: ClassVar[str] = "f"
 
     def __post_init__(self) -> None:
         Neuron.__post_init__(self)
-        for name in ("current_decay", "membrane_decay"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise NetlistError(f"{name} {getattr(self, name)} is outside [0, 1]")
-        if self.has_gains and (self.current_decay, self.membrane_decay) != (1.0, 0.0):
-            raise NetlistError("gains allow neither leak nor current memory")
+        if not isinstance(self.strict, bool):
+            raise NetlistError(f"strict {self.strict!r}; expected true or false")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -379,23 +530,18 @@ class IntegerNeuron(Neuron):
 
     Parameters
     ----------
-    current_decay, membrane_decay : int
+    current_decay, membrane_decay : int or array
         ``du`` and ``dv`` in 1/4096; 4096 and 0: no current memory and no leak.
     """
 
-    current_decay: int = DECAY_ONE
-    membrane_decay: int = 0
+    current_decay: int | AnyArray = DECAY_ONE
+    membrane_decay: int | AnyArray = 0
 
     number_kind: ClassVar[str] = "i"
+    whole_decay: ClassVar[float] = DECAY_ONE
 
     def __post_init__(self) -> None:
         Neuron.__post_init__(self)
-        for name in ("current_decay", "membrane_decay"):
-            object.__setattr__(self, name, whole(getattr(self, name), name))
-            if not 0 <= getattr(self, name) <= DECAY_ONE:
-                raise NetlistError(f"{name} {getattr(self, name)} is outside 0..{DECAY_ONE}")
-        if self.has_gains and (self.current_decay, self.membrane_decay) != (DECAY_ONE, 0):
-            raise NetlistError("gains allow neither leak nor current memory")
         for name, gains in (
             ("threshold", "firing_gain"),
             ("negative_threshold", "firing_gain"),

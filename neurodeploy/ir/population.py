@@ -80,7 +80,7 @@ class Population:
                 f"{where}: shape {self.shape} against pooled shape {self.model.output_shape}"
             )
         if isinstance(self.model, Neuron):
-            for quantity in self.model.quantities():
+            for quantity in self.model.spread_names():
                 self._check_spread(getattr(self.model, quantity), quantity)
         if self.unit is not None:
             unit = frozen(self.unit, np.float64)

@@ -12,10 +12,9 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population, RealNetlist
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, Neuron
+from neurodeploy.ir.neurons import Input, MaxPool, Neuron
 
 DIGEST_DIGITS = 12
 
@@ -131,10 +130,18 @@ def _model(population: Population) -> str:
         gains = getattr(model, name)
         if gains:
             parts.append(f"{name}={','.join(map(str, gains))}")
-    whole = DECAY_ONE if isinstance(model, IntegerNeuron) else 1.0
-    du, dv = getattr(model, "current_decay", whole), getattr(model, "membrane_decay", 0)
-    if du != whole or dv != 0:
-        parts.append(f"decay={_number(du)},{_number(dv)}")
+    if model.has_current_memory or model.leaks:
+        decays = (np.asarray(getattr(model, name)) for name in model.decays)
+        parts.append(f"decay={','.join(map(values_text, decays))}")
+    for name in ("reset_value", "floor"):
+        if getattr(model, name) is not None:
+            parts.append(f"{name}={values_text(getattr(model, name))}")
+    if model.saturation is not None:
+        parts.append(f"saturation={_number(model.saturation)}")
+    if model.refractory:
+        parts.append(f"refractory={model.refractory}")
+    if getattr(model, "strict", False):
+        parts.append("strict")
     return " ".join(parts)
 
 

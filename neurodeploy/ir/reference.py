@@ -47,6 +47,8 @@ class _PopulationState:
         self.v: AnyArray = np.zeros(self.full, dtype=self.number)
         self.emitted: AnyArray = np.zeros(self.full, dtype=np.int64)
         self.t = 0
+        self.charge: AnyArray = np.zeros(self.full, dtype=self.number)
+        self.waiting: AnyArray = np.zeros(self.full, dtype=np.int64)
         if isinstance(model, MaxPool):
             self.accumulated: AnyArray = np.zeros(
                 (self.full[0], *model.input_shape), dtype=self.number
@@ -60,23 +62,39 @@ class _PopulationState:
         if isinstance(model, MaxPool):
             return self._pool(model, a)
         assert isinstance(model, RealNeuron | IntegerNeuron)
+        before = self.v
+        du = self.population.spread(np.asarray(model.current_decay))
+        dv = self.population.spread(np.asarray(model.membrane_decay))
         if isinstance(model, IntegerNeuron):
-            self.u = trunc0_decay(self.u, model.current_decay) + a
-            self.v = trunc0_decay(self.v, model.membrane_decay)
+            self.u = trunc0_decay(self.u, du) + a
+            self.v = trunc0_decay(self.v, dv)
         else:
-            self.u = self.u * (1.0 - model.current_decay) + a
-            self.v = self.v * (1.0 - model.membrane_decay)
+            self.u = self.u * (1.0 - du) + a
+            self.v = self.v * (1.0 - dv)
         g, h = model.gains(self.t)
         self.t += 1
         self.v = self.v + (self.u + self.population.spread(model.bias)) * g
-        return self._fire(model, h)
+        if model.reset == "subtract-next":
+            self.v = self.v - self.charge
+        if model.saturation is not None:
+            self.v = np.clip(self.v, -model.saturation, model.saturation)
+        refractory = self.waiting > 0
+        if model.refractory:
+            self.v = np.where(refractory, before, self.v)
+        spikes = self._fire(model, h, ~refractory)
+        if model.floor is not None:
+            # What is refractory was raised after its spike.
+            self.v = np.maximum(self.v, self.population.spread(model.floor))
+        if model.refractory:
+            self.waiting = np.where(refractory, self.waiting - 1, model.refractory * (spikes != 0))
+        return spikes
 
-    def _fire(self, model: RealNeuron | IntegerNeuron, h: int) -> AnyArray:
+    def _fire(self, model: RealNeuron | IntegerNeuron, h: int, able: AnyArray) -> AnyArray:
         if model.threshold is None or h == 0:
             return np.zeros(self.full, dtype=np.int64)
         theta = self.population.spread(model.threshold) * h
-        k = np.where(self.v >= theta, self.v // theta, 0).astype(np.int64)
-        spikes = _payload(np.minimum(k, model.payload_max), model)
+        k = self._crossings(model, self.v, theta)
+        spikes = _payload(np.minimum(k, model.payload_max), model) * able
         charge = spikes * theta
         if model.negative_threshold is not None:
             theta_neg = self.population.spread(model.negative_threshold) * h
@@ -84,8 +102,8 @@ class _PopulationState:
             if model.memory:
                 k_neg = np.minimum(-(self.v // theta), self.emitted // h)
             else:
-                k_neg = -self.v // theta_neg
-            k_neg = np.where(self.v <= -theta_neg, k_neg, 0).astype(np.int64)
+                k_neg = self._crossings(model, -self.v, theta_neg)
+            k_neg = np.where(able & (self.v <= -theta_neg), k_neg, 0).astype(np.int64)
             negative = _payload(np.minimum(k_neg, model.payload_max), model)
             if model.memory:
                 negative = np.where(negative > self.emitted // h, negative // 2, negative)
@@ -96,9 +114,23 @@ class _PopulationState:
             self.v = self.v - charge
         elif model.reset == "zero":
             self.v = np.where(spikes != 0, self.number(0), self.v)
+        elif model.reset_value is not None:
+            self.v = np.where(spikes != 0, self.population.spread(model.reset_value), self.v)
+        self.charge = charge
         return np.asarray(spikes)
 
+    def _crossings(
+        self, model: RealNeuron | IntegerNeuron, v: AnyArray, theta: AnyArray
+    ) -> AnyArray:
+        """Thresholds that fit into v: floor(v / theta) from theta on; above it if strict."""
+        if isinstance(model, RealNeuron) and model.strict:
+            return np.where(v > theta, np.ceil(v / theta) - 1, 0).astype(np.int64)
+        return np.where(v >= theta, v // theta, 0).astype(np.int64)
+
     def _pool(self, model: MaxPool, a: AnyArray) -> AnyArray:
+        if model.rule == "now":
+            self.v = model.maximum(a)
+            return self.v
         self.accumulated = self.accumulated + a
         if model.rule == "winner":
             self.v = model.maximum(self.accumulated)

@@ -53,11 +53,13 @@ _JOINED = (
     "rule",
     "signed",
 )
+# Written only where they are not the default.
+_SPARSE = ("floor", "refractory", "reset_value", "saturation", "strict")
 
 
 def netlist_codec(*more: type) -> Codec:
     """The codec of everything that netlists are made of, and of the classes given."""
-    return Codec((*_CLASSES, *more), joined=_JOINED)
+    return Codec((*_CLASSES, *more), joined=_JOINED, sparse=_SPARSE)
 
 
 def array_bytes(arrays: Mapping[str, AnyArray], metadata: Mapping[str, str] | None = None) -> bytes:

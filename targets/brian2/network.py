@@ -140,6 +140,9 @@ class _Assembly:
             ("theta_neg", "negative_threshold"),
             ("b", "bias"),
             ("v", "initial_membrane"),
+            ("v_reset", "reset_value"),
+            ("v_min", "floor"),
+            *(_decays(group.neuron) if group.neuron else ()),
         ):
             if (value := group.quantity(quantity)) is not None:
                 setattr(made, name, np.tile(value, self.batch).astype(np.float64))
@@ -163,21 +166,25 @@ class _Assembly:
             # The last cell stands for the padding: nothing ever reaches it.
             self.batch * group.n_cells + 1,
             "\n".join(
-                [_LIVE, "a : 1", "now : 1", "accumulated : 1", *(["drive : 1"] if drive else [])]
+                [
+                    *(_LIVE, "a : 1", "now : 1", "accumulated : 1", "pad : 1 (constant)"),
+                    *(["drive : 1"] if drive else []),
+                ]
             ),
             name=f"{group.object}_cells",
             namespace=self._window(group),
             **self.shared,
         )
         cells.run_regularly(
-            f"now = live*(a{drive})\naccumulated += now\na = 0",
+            f"now = live*(a{drive}) + pad\naccumulated += now - pad\na = 0",
             when="groups",
             clock=self.shared["clock"],
             codeobj_class=self.shared["codeobj_class"],
         )
         if group.signed:
             # Below everything that can be accumulated: padding never wins.
-            cells.accumulated[self.batch * group.n_cells] = -(2.0**50)
+            for name in ("accumulated", "pad"):
+                setattr(cells, name, np.append(np.zeros(self.batch * group.n_cells), -(2.0**50)))
         return cells
 
     def _connect_pool(self, group: Group, made: Any, cells: Any) -> None:
@@ -259,15 +266,17 @@ def _gains(group: Group) -> list[tuple[str, tuple[int, ...]]]:
 def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
     model = group.neuron
     assert model is not None
+    if model.extensions:
+        return _extended(group, driven)
     lines = ["a : 1", "v : 1", "b : 1 (constant)", *(["drive : 1"] if driven else [])]
     arriving = "a + drive" if driven else "a"
     code = []
-    if model.current_decay < 4096:
+    if model.has_current_memory:
         lines.append("u : 1")
         code.append(f"u = live*({_decayed('u', model.current_decay)} + {arriving})")
         arriving = "u"
     times = "".join(f"*{name}(t)" for name, _ in _gains(group) if name == "input_gain")
-    if model.membrane_decay == 0:
+    if not model.leaks:
         code.append(f"v += live*({arriving} + b){times}")
     else:
         after = f"{_decayed('v', model.membrane_decay)} + {arriving} + b"
@@ -313,8 +322,68 @@ def _coded(model: IntegerNeuron, name: str, magnitude: str) -> list[str]:
     return code
 
 
-def _decayed(name: str, decay: int) -> str:
-    return f"sign({name})*floor(abs({name})*{4096 - decay}/4096.0)"
+def _decayed(name: str, decay: int | AnyArray) -> str:
+    kept = f"(4096 - d{name})" if np.ndim(decay) else f"{4096 - int(decay)}"
+    return f"sign({name})*floor(abs({name})*{kept}/4096.0)"
+
+
+def _decays(model: IntegerNeuron) -> list[tuple[str, str]]:
+    """Decays that differ from neuron to neuron, by the names of their variables."""
+    both = (("du", "current_decay"), ("dv", "membrane_decay"))
+    return [(name, decay) for name, decay in both if np.ndim(getattr(model, decay))]
+
+
+def _extended(group: Group, driven: bool) -> tuple[list[str], list[str]]:
+    """Neurons of natively trained networks: reset, floor and countdown belong to the update."""
+    model = group.neuron
+    assert model is not None
+    lines = ["a : 1", "v : 1", "u : 1", "b : 1 (constant)", *(["drive : 1"] if driven else [])]
+    lines += [f"{name} : 1 (constant)" for name, _ in _decays(model)]
+    arriving = "a + drive" if driven else "a"
+    code = [f"u = live*({_decayed('u', model.current_decay)} + {arriving})", "a = 0"]
+    able = "live"
+    if model.refractory:
+        lines.append("countdown : 1")
+        code += ["able = live*int(countdown < 0.5)", "countdown -= live*(1 - int(countdown < 0.5))"]
+        able = "able"
+    code.append(f"now = {_decayed('v', model.membrane_decay)} + u + b")
+    if model.reset == "subtract-next":
+        lines.append("charge : 1")
+        code.append("now -= charge")
+    if model.saturation is not None:
+        code.append(f"now = clip(now, {-int(model.saturation)}, {int(model.saturation)})")
+    if group.emits:
+        lines.append("theta_pos : 1 (constant)")
+        binary = model.payload_max == 1
+        up = "int(now >= theta_pos)" if binary else "clip(floor(now/theta_pos), 0, payload_max)"
+        code += _coded(model, "up", up)
+        taken, spikes = "up*theta_pos", "up"
+        if group.signed:
+            lines.append("theta_neg : 1 (constant)")
+            down = (
+                "int(now <= -theta_neg)"
+                if binary
+                else ("clip(floor(-now/theta_neg), 0, payload_max)")
+            )
+            code += _coded(model, "down", down)
+            taken, spikes = f"{taken} - down*theta_neg", "(up - down)"
+        code.append(f"s = {able}*{spikes}")
+        code += {
+            "subtract": [f"now -= {taken}"],
+            "subtract-next": [f"charge = {able}*({taken})"],
+            "zero": ["now = now*int(s == 0)"],
+            "value": ["now = now*int(s == 0) + v_reset*int(s != 0)"],
+            "none": [],
+        }[model.reset]
+        if model.reset == "value":
+            lines.append("v_reset : 1 (constant)")
+        if model.refractory:
+            code.append(f"countdown += {model.refractory}*int(s != 0)")
+    if model.floor is not None:
+        lines.append("v_min : 1 (constant)")
+        code.append("now = clip(now, v_min, inf)")
+    code.append(f"v = {able}*now + (1 - {able})*v")
+    return lines, code
 
 
 def _pool_model(group: Group) -> MaxPool:
@@ -336,13 +405,13 @@ def _pool(group: Group, driven: bool) -> tuple[list[str], list[str]]:
             ]
         return lines, [*code, "s = present", "v = top"]
     code = ["top = cell_0", *(f"top = clip(cell_{k}, top, inf)" for k in range(1, n_taps))]
-    return lines, [*code, "s = top - v", "v = top"]
+    return lines, [*code, "s = top" if model.rule == "now" else "s = top - v", "v = top"]
 
 
 def _pooled_variables(model: MaxPool, tap: int) -> dict[str, str]:
     """Variables of a pooled neuron that are linked to its cells."""
     now = {f"now_{tap}": "now"} if model.rule == "winner" else {}
-    return {f"cell_{tap}": "accumulated", **now}
+    return {f"cell_{tap}": "now" if model.rule == "now" else "accumulated", **now}
 
 
 def _raster(group: Group, driven: bool) -> tuple[list[str], list[str]]:
@@ -355,7 +424,7 @@ def _nothing(group: Group, driven: bool) -> tuple[list[str], list[str]]:
 
 def _reset(group: Group, theta: str) -> str:
     model = group.neuron
-    if model is None:
+    if model is None or model.extensions:
         return ""
     taken = f"v -= s*{theta}*firing_gain(t)" if model.firing_gain else f"v -= s*{theta}"
     return {"subtract": taken, "zero": "v = 0", "none": ""}[model.reset]

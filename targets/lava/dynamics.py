@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
 from neurodeploy.ir.population import Population
 from neurodeploy.targets.lava.kernels import window_maximum, window_winner
@@ -55,13 +55,16 @@ class NeuronState:
     ``u <- trunc0(u (4096 - du) / 4096) + a``, ``v <- trunc0(v (4096 - dv) / 4096) + u + b``,
     then the spikes and the reset in the same step. ``emitted`` is the sum of payloads of the
     window, which a neuron with memory may take back. With gains, step t adds ``g[t] (a + b)`` and
-    compares with ``h[t]`` thresholds.
+    compares with ``h[t]`` thresholds. Resets one step later, saturation, refractory periods and
+    floors follow :mod:`neurodeploy.ir.neurons`.
     """
 
     def __init__(self, population: Population, model: IntegerNeuron, lanes: int) -> None:
         self._shape = (lanes, *population.shape)
-        self._keep_u = (1 << _UNITY_BITS) - model.current_decay
-        self._keep_v = (1 << _UNITY_BITS) - model.membrane_decay
+        self._keep_u, self._keep_v = (
+            population.spread((1 << _UNITY_BITS) - np.asarray(decay))
+            for decay in (model.current_decay, model.membrane_decay)
+        )
         self._bias = population.spread(model.bias)
         self._v0 = population.spread(model.initial_membrane)
         self._theta = None if model.threshold is None else population.spread(model.threshold)
@@ -71,6 +74,12 @@ class NeuronState:
         self._powers = model.payload_code == "power_of_two"
         self._memory = model.memory
         self._reset_mode = model.reset
+        self._reset_value, self._floor = (
+            None if value is None else population.spread(value)
+            for value in (model.reset_value, model.floor)
+        )
+        self._saturation = None if model.saturation is None else int(model.saturation)
+        self._refractory = model.refractory
         self._input_gain = model.input_gain
         self._firing_gain = model.firing_gain
         self.restart()
@@ -81,6 +90,10 @@ class NeuronState:
         self.v = np.broadcast_to(self._v0, self._shape).astype(np.int64)
         self.emitted = np.zeros(self._shape if self._memory else (), dtype=np.int64)
         self._t = 0
+        self._charge: AnyArray = np.zeros((), dtype=np.int64)
+        self._countdown: AnyArray = np.zeros(
+            self._shape if self._refractory else (), dtype=np.int64
+        )
 
     def step(self, a: IntArray) -> IntArray:
         """Integrate ``a`` and return the signed payloads, both ``[lanes, *shape]``."""
@@ -88,11 +101,24 @@ class NeuronState:
         h = self._firing_gain[self._t] if self._firing_gain else 1
         self._t += 1
         self.u = _kept(self.u, self._keep_u) + a
-        self.v = _kept(self.v, self._keep_v) + (self.u + self._bias) * g
-        if self._theta is None or h == 0:
-            return np.zeros(self._shape, dtype=np.int64)
-        theta = self._theta * h
-        positive = self._count(self.v, theta)
+        held, able = self.v, self._countdown == 0
+        self.v = _kept(self.v, self._keep_v) + (self.u + self._bias) * g - self._charge
+        if self._saturation is not None:
+            np.clip(self.v, -self._saturation, self._saturation, out=self.v)
+        spikes = np.zeros(self._shape, dtype=np.int64)
+        if self._theta is not None and h != 0:
+            spikes = self._fire(self._theta * h, h, able)
+        if self._floor is not None:
+            np.maximum(self.v, self._floor, out=self.v)
+        if self._refractory:
+            self.v = np.where(able, self.v, held)
+            waits = np.where(spikes != 0, self._refractory, 0)
+            self._countdown = np.where(able, waits, self._countdown - 1)
+        return spikes
+
+    def _fire(self, theta: IntArray, h: int, able: AnyArray) -> IntArray:
+        """Spikes of those that are not refractory, and their reset."""
+        positive = self._count(self.v, theta) * able
         charge = positive * theta
         spikes = positive
         if self._theta_neg is not None:
@@ -102,13 +128,17 @@ class NeuronState:
                 charge = spikes * theta
                 self.emitted = self.emitted + spikes * h
             else:
-                negative = self._count(-self.v, theta_neg)
+                negative = self._count(-self.v, theta_neg) * able
                 charge = charge - negative * theta_neg
                 spikes = positive - negative
         if self._reset_mode == "subtract":
             self.v = self.v - charge
+        elif self._reset_mode == "subtract-next":
+            self._charge = charge
         elif self._reset_mode == "zero":
             self.v[spikes != 0] = 0
+        elif self._reset_value is not None:
+            self.v = np.where(spikes != 0, self._reset_value, self.v)
         return spikes
 
     def _count(self, v: IntArray, theta: IntArray) -> IntArray:
@@ -134,11 +164,9 @@ class NeuronState:
         return np.where(k > 0, power, 0)
 
 
-def _kept(x: IntArray, keep: int) -> IntArray:
-    if keep == 1 << _UNITY_BITS:
-        return x
-    if keep == 0:
-        return np.zeros_like(x)
+def _kept(x: IntArray, keep: IntArray) -> IntArray:
+    if (keep == 1 << _UNITY_BITS).all():
+        return x.copy()
     scaled = x * keep
     # An arithmetic shift rounds down; adding 2^12 - 1 to negative products rounds toward zero.
     up = np.where(scaled < 0, (1 << _UNITY_BITS) - 1, 0)
@@ -151,7 +179,7 @@ class PoolState:
 
     def __init__(self, population: Population, model: MaxPool, lanes: int) -> None:
         self._window = model.window
-        self._winner = model.rule == "winner"
+        self._rule = model.rule
         self._signed = model.signed
         self._input_shape = (lanes, *model.input_shape)
         self._shape = (lanes, *population.shape)
@@ -164,10 +192,13 @@ class PoolState:
 
     def step(self, a: IntArray) -> IntArray:
         """Accumulate ``a`` ``[lanes, *input_shape]`` and return what is emitted."""
+        if self._rule == "now":
+            self.v = window_maximum(a, self._window, self._signed)
+            return self.v
         self._accumulated += a
         before = self.v
         self.v = window_maximum(self._accumulated, self._window, self._signed)
-        if self._winner:
+        if self._rule == "winner":
             return window_winner(self._accumulated, a, self._window, self._signed)
         return self.v - before
 

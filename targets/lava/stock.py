@@ -52,12 +52,13 @@ def _population_violations(population: Population) -> Iterator[Violation]:
         yield Violation(name, "max-pooling has no stock process", remedy=f"{OWN} or average")
     if not isinstance(model, IntegerNeuron):
         return
-    if model.current_decay != DECAY_ONE:
-        yield Violation(
-            name, "current decay du", model.current_decay, DECAY_ONE, f"du = {DECAY_ONE} or {OWN}"
-        )
-    if model.membrane_decay != 0:
-        yield Violation(name, "leak dv", model.membrane_decay, 0, f"no leak or {OWN}")
+    for extension in model.extensions:
+        yield Violation(name, extension, remedy=OWN)
+    if model.has_current_memory:
+        du = int(np.min(model.current_decay))
+        yield Violation(name, "current decay du", du, DECAY_ONE, f"du = {DECAY_ONE} or {OWN}")
+    if model.leaks:
+        yield Violation(name, "leak dv", int(np.max(model.membrane_decay)), 0, f"no leak or {OWN}")
     if model.initial_membrane.any():
         largest = int(np.abs(model.initial_membrane).max())
         yield Violation(name, "initial membrane", largest, 0, f"v0 = 0 or {OWN}")

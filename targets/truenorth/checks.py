@@ -115,22 +115,26 @@ def _population(population: Population, limits: CrossbarLimits) -> list[Violatio
                 "convert with binary spikes",
             )
         )
-    if model.current_decay != DECAY_ONE:
+    found += [
+        Violation(name, f"{extension}: a crossbar neuron has none", remedy="use a neuron without")
+        for extension in model.extensions
+    ]
+    if model.has_current_memory:
         found.append(
             Violation(
                 name,
                 "current decay (a synaptic current with memory), in 1/4096:",
-                model.current_decay,
+                int(np.min(model.current_decay)),
                 DECAY_ONE,
                 "use a neuron without current memory",
             )
         )
-    if model.membrane_decay != 0:
+    if model.leaks:
         found.append(
             Violation(
                 name,
                 "membrane decay (proportional leak), in 1/4096:",
-                model.membrane_decay,
+                int(np.max(model.membrane_decay)),
                 0,
                 "use a neuron without leak",
             )

@@ -96,6 +96,13 @@ class Cell:
         self.up = None if model.threshold is None else value(model.threshold, population, i)
         down = model.negative_threshold
         self.down = None if down is None else value(down, population, i)
+        self.du = value(np.asarray(model.current_decay), population, i)
+        self.dv = value(np.asarray(model.membrane_decay), population, i)
+        to, floor = model.reset_value, model.floor
+        self.to = 0 if to is None else value(to, population, i)
+        self.floor = None if floor is None else value(floor, population, i)
+        self.countdown = 0
+        self.last = (0, 0)
         self.sent = 0
         self.t = 0
 
@@ -114,28 +121,45 @@ class Cell:
 
     def step(self, a: int) -> int:
         m = self.model
-        self.u = toward_zero(self.u, m.current_decay) + a
+        self.u = toward_zero(self.u, self.du) + a
         g = m.input_gain[self.t] if m.input_gain else 1
         h = m.firing_gain[self.t] if m.firing_gain else 1
         self.t += 1
-        self.v = toward_zero(self.v, m.membrane_decay) + g * (self.u + self.bias)
-        s, theta = 0, 0
-        if self.up is None or h == 0:
+        if self.countdown > 0:
+            self.countdown -= 1
+            self.last = (0, 0)
             return 0
-        up, down = h * self.up, None if self.down is None else h * self.down
-        if self.v >= up:
-            s, theta = self.payload(min(self.v // up, m.payload_max)), up
-        elif down is not None and self.v <= -down:
-            if m.memory:
-                s, theta = -self.taken_back(up, h), up
-            else:
-                s, theta = -self.payload(min(-self.v // down, m.payload_max)), down
+        self.v = toward_zero(self.v, self.dv) + g * (self.u + self.bias)
+        if m.reset == "subtract-next":
+            self.v -= self.last[0] * self.last[1]
+        if m.saturation is not None:
+            self.v = max(-int(m.saturation), min(int(m.saturation), self.v))
+        s, theta = self.fired(h)
         self.sent += s * h
         if m.reset == "subtract":
             self.v -= s * theta
-        elif m.reset == "zero" and s:
-            self.v = 0
+        elif m.reset in ("zero", "value") and s:
+            self.v = self.to
+        self.last = (s, theta)
+        if s:
+            self.countdown = m.refractory
+        if self.floor is not None:
+            self.v = max(self.v, self.floor)
         return s
+
+    def fired(self, h: int) -> tuple[int, int]:
+        """The spike, and the threshold of the side that fired."""
+        m = self.model
+        if self.up is None or h == 0:
+            return 0, 0
+        up, down = h * self.up, None if self.down is None else h * self.down
+        if self.v >= up:
+            return self.payload(min(self.v // up, m.payload_max)), up
+        if down is not None and self.v <= -down:
+            if m.memory:
+                return -self.taken_back(up, h), up
+            return -self.payload(min(-self.v // down, m.payload_max)), down
+        return 0, 0
 
 
 def run_sample(
@@ -182,6 +206,10 @@ def run_sample(
                     gathered[p.name][i] += x
                 emitted = []
                 for i, seen in enumerate(windows[p.name]):
+                    if p.model.rule == "now":
+                        emitted.append(max((a[c] for c in seen), default=0))
+                        highest[p.name][i] = emitted[-1]
+                        continue
                     top = max((gathered[p.name][c] for c in seen), default=0)
                     if p.model.rule == "winner":
                         # A window over nothing but padding has no winner.

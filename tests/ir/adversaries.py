@@ -31,9 +31,9 @@ class Watch(reference._PopulationState):
         Watch.seen.append((self.population.name, a, u, before, spikes, self.emitted))
         return spikes
 
-    def _fire(self, model: object, h: int) -> np.ndarray:
+    def _fire(self, model: object, h: int, able: np.ndarray) -> np.ndarray:
         self.before = self.v
-        return super()._fire(model, h)  # type: ignore[arg-type]
+        return super()._fire(model, h, able)  # type: ignore[arg-type]
 
 
 def assert_inside(netlist: IntegerNetlist, stimulus: dict[str, np.ndarray]) -> None:

@@ -58,6 +58,6 @@ class _Step(_PopulationState):
         self.u, self.v, self.emitted = (states[:, i : i + 1] for i in range(3))
         self.t = t
 
-    def _fire(self, model: object, h: int) -> np.ndarray:
+    def _fire(self, model: object, h: int, able: np.ndarray) -> np.ndarray:
         self.before = self.v
-        return super()._fire(model, h)  # type: ignore[arg-type]
+        return super()._fire(model, h, able)  # type: ignore[arg-type]

@@ -18,9 +18,12 @@ from neurodeploy.ir.netlist import (
 )
 from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool, RealNeuron
 from neurodeploy.network import Network
+from tests.conformance.extensions import extended
 
 seeds = st.integers(0, 2**32 - 1)
 resets = st.sampled_from(RESETS)
+# How much of what natively trained networks bring is drawn.
+native = st.sampled_from([0.0, 0.0, 0.5])
 
 
 @st.composite
@@ -83,13 +86,18 @@ def neurons(draw: st.DrawFn, shape: tuple[int, ...], real: bool = False) -> obje
         "reset": draw(resets),
         "payload_max": draw(st.sampled_from([1, 2, 9])),
     }
+    if shared["reset"] == "value":
+        shared["reset_value"] = _spread(draw, shape, -4, 4, real)
+    rng = np.random.default_rng(draw(seeds))
     if real:
         fractions = st.floats(0, 1)
-        return RealNeuron(**shared, current_decay=draw(fractions), membrane_decay=draw(fractions))
+        decays = {"current_decay": draw(fractions), "membrane_decay": draw(fractions)}
+        return extended(rng, RealNeuron(**shared, **decays), shape, draw(native))
     decays = st.integers(0, 4096)
     du = draw(st.one_of(st.just(4096), decays))
     dv = draw(st.one_of(st.just(0), decays))
-    return IntegerNeuron(**shared, current_decay=du, membrane_decay=dv)
+    model = IntegerNeuron(**shared, current_decay=du, membrane_decay=dv)
+    return extended(rng, model, shape, draw(native))
 
 
 delays = st.one_of(st.none(), st.integers(1, 4))

@@ -21,9 +21,9 @@
 #endif
 
 enum { ND_ROWS = 0, ND_CHANNELS = 1, ND_LISTED = 2, ND_PLACES = 3 };
-enum { ND_NEURON = 0, ND_POOL_MAXIMUM = 1, ND_POOL_WINNER = 2 };
+enum { ND_NEURON = 0, ND_POOL_MAXIMUM = 1, ND_POOL_WINNER = 2, ND_POOL_NOW = 3 };
 enum { ND_SUM_WIDE = -2, ND_SUM_32 = -1, ND_SUM_16 = 0 };
-enum { ND_SUBTRACT = 0, ND_ZERO = 1, ND_NONE = 2 };
+enum { ND_SUBTRACT = 0, ND_ZERO = 1, ND_NONE = 2, ND_VALUE = 3, ND_SUBTRACT_NEXT = 4 };
 
 /* A projection. Step t of the receiver hears what the source emitted in step t + shift. */
 typedef struct {
@@ -82,6 +82,10 @@ typedef struct {
     int64_t by_channel;   /* all pixels have the same values */
     const void *bias, *v0, *theta, *theta_neg;
     const int64_t *input_gain, *firing_gain; /* [T] or NULL */
+    /* Neurons of networks that were trained as spiking ones: all of these are then given, `keep_u`
+     * is the largest of keeps_u, and memory and gains are not used */
+    int64_t extended, refractory, saturation;
+    const void *keeps_u, *keeps_v, *reset_value, *floor;
     /* pools */
     int64_t n_cells;
     int64_t four;         /* maxima of four cells each, none in the padding */

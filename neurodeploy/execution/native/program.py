@@ -33,7 +33,7 @@ WIDE = 2**44
 QUOTIENTS = 2**22
 """Below it, quotients of 32 bits are one step of integers away from those of floats."""
 
-NEURON, POOL_MAXIMUM, POOL_WINNER = 0, 1, 2
+NEURON, POOLS = 0, {"maximum": 1, "winner": 2, "now": 3}
 
 
 @dataclass(slots=True)
@@ -285,6 +285,17 @@ class _Builder:
             "theta": model.threshold,
             "theta_neg": model.negative_threshold,
         }
+        keep_u = DECAY_ONE - np.asarray(model.current_decay)
+        keep_v = DECAY_ONE - np.asarray(model.membrane_decay)
+        if model.extensions:
+            lowest = np.asarray(np.iinfo(self.state).min)
+            quantities |= {
+                "keeps_u": keep_u,
+                "keeps_v": keep_v,
+                "reset_value": np.asarray(0) if model.reset_value is None else model.reset_value,
+                "floor": lowest if model.floor is None else model.floor,
+            }
+        largest = int(np.iinfo(self.state).max)
         rows, width = grid(population.shape)
         by_row: dict[str, AnyArray] = {}
         for name, value in quantities.items():
@@ -313,8 +324,11 @@ class _Builder:
             payload_max=model.payload_max,
             power_of_two=model.payload_code == "power_of_two",
             reset=RESETS.index(model.reset),
-            keep_u=DECAY_ONE - model.current_decay,
-            keep_v=DECAY_ONE - model.membrane_decay,
+            keep_u=int(keep_u.max()),
+            keep_v=int(keep_v.max()),
+            extended=bool(model.extensions),
+            refractory=model.refractory,
+            saturation=min(largest, int(model.saturation or largest)),
             spread=0 if uniform else width * population.shape[0],
             by_channel=by_channel,
             **{name: self._pointer(own.astype(self.state)) for name, own in by_row.items()},
@@ -324,7 +338,7 @@ class _Builder:
     def _pool(self, population: Population, model: MaxPool, slots: _Slots) -> structures.Member:
         cells = window_cells(model.window)
         return structures.Member(
-            kind=POOL_WINNER if model.rule == "winner" else POOL_MAXIMUM,
+            kind=POOLS[model.rule],
             out=slots.of[population.name],
             binary=self._is_binary(population),
             rows=grid(population.shape)[0],
@@ -410,10 +424,14 @@ def _largest_state(population: Population, proved: PopulationBounds, T: int) -> 
             largest + int(np.abs(model.bias).max()) * gain,
             int(np.abs(model.initial_membrane).max()),
             T * model.payload_max * firing if model.memory else 0,
+            proved.unclipped,
         )
         for threshold in (model.threshold, model.negative_threshold):
             if threshold is not None:
                 largest = max(largest, int(threshold.max()) * firing)
+        for level in (model.reset_value, model.floor):
+            if level is not None:
+                largest = max(largest, int(np.abs(level).max()))
     return largest
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 
 from neurodeploy.execution.pytorch.layout import vector
@@ -98,14 +100,22 @@ class NeuronKernel(Kernel):
         negative = model.negative_threshold
         self.theta_neg = None if negative is None else spread(negative)
         self.one = DECAY_ONE if isinstance(model, IntegerNeuron) else 1
-        self.keep_u = self.one - model.current_decay
-        self.keep_v = self.one - model.membrane_decay
+        self.keep_u = self._kept(population, model.current_decay)
+        self.keep_v = self._kept(population, model.membrane_decay)
         self.u: torch.Tensor | None = None
+
+    def _kept(self, population: Population, decay: object) -> float | torch.Tensor:
+        """What a step leaves of a state: a number, or one for each neuron."""
+        keep = self.one - np.asarray(decay)
+        if keep.ndim == 0:
+            return float(keep)
+        number = self.decay_type if self.integer else self.state
+        return vector(population.spread(keep), population.shape, number)
 
     def begin(self, batch: int) -> None:
         """Open the window of a batch."""
         self.v = self.v0.expand(batch, self.n).clone()
-        self.u = torch.zeros_like(self.v) if self.keep_u > 0 else None
+        self.u = torch.zeros_like(self.v) if self.model.has_current_memory else None
         self.t = 0
         self.aside = torch.empty_like(self.v)
         self.emitted = torch.zeros_like(self.v) if self.model.memory else None
@@ -136,13 +146,15 @@ class NeuronKernel(Kernel):
             theta_neg = None if self.theta_neg is None else self.theta_neg * h
             self._fire(spikes, self.theta * h, theta_neg, h)
 
-    def _decay(self, x: torch.Tensor, keep: float) -> torch.Tensor:
+    def _decay(self, x: torch.Tensor, keep: float | torch.Tensor) -> torch.Tensor:
         """What is left of ``x`` after a step, in place; integers are rounded toward zero."""
-        if keep == self.one:
-            return x
+        if not isinstance(keep, torch.Tensor):
+            if keep == self.one:
+                return x
+            keep = int(keep) if self.integer else keep
         if not self.integer:
             return x.mul_(keep)
-        product = x.to(self.decay_type) * int(keep)
+        product = x.to(self.decay_type) * keep
         below_zero = product >> (torch.iinfo(self.decay_type).bits - 1)
         # The shift rounds down: what lies below 0 is raised by 4095 before.
         return x.copy_(product.add_(below_zero & (DECAY_ONE - 1)) >> 12)
@@ -250,6 +262,73 @@ class NeuronKernel(Kernel):
         k.copy_(torch.where(k >= 1, power, 0))
 
 
+class ExtendedKernel(NeuronKernel):
+    """Neurons with what natively trained networks bring; see :mod:`neurodeploy.ir.neurons`."""
+
+    def __init__(self, population: Population, *types: Any) -> None:
+        super().__init__(population, *types)
+        self.reset_value, self.floor = (
+            None
+            if value is None
+            else vector(population.spread(value), population.shape, self.state)
+            for value in (self.model.reset_value, self.model.floor)
+        )
+
+    def begin(self, batch: int) -> None:
+        """Open the window of a batch."""
+        super().begin(batch)
+        self.charge = torch.zeros_like(self.v)
+        self.waiting = torch.zeros(self.v.shape, dtype=torch.int32)
+
+    def step(self, a: torch.Tensor, spikes: torch.Tensor) -> None:
+        """One step; see the module's equations."""
+        model = self.model
+        if self.active is not None:
+            self._count_active(a, 1)
+        if self.u is not None:
+            a = self._decay(self.u, self.keep_u).add_(a)
+        v = self._decay(self.v.clone(), self.keep_v).add_(a)
+        if self.bias is not None:
+            v.add_(self.bias)
+        if model.reset == "subtract-next":
+            v.sub_(self.charge)
+        if model.saturation is not None:
+            v.clamp_(-model.saturation, model.saturation)
+        able = self.waiting == 0
+        s = torch.zeros_like(v)
+        if self.theta is not None:
+            s = self._times(v, self.theta).mul_(able)
+            self.charge = s * self.theta
+            if self.theta_neg is not None:
+                back = self._times(-v, self.theta_neg).mul_(able)
+                s.sub_(back)
+                self.charge.sub_(back.mul_(self.theta_neg))
+        if model.reset == "subtract":
+            v.sub_(self.charge)
+        elif model.reset == "zero":
+            v.masked_fill_(s != 0, 0)
+        elif self.reset_value is not None:
+            v = torch.where(s != 0, self.reset_value, v)
+        if self.floor is not None:
+            v = torch.maximum(v, self.floor)
+        if model.refractory:
+            v = torch.where(able, v, self.v)
+            self.waiting = torch.where(able, model.refractory * (s != 0).int(), self.waiting - 1)
+        self.v.copy_(v)
+        if self.theta is not None:
+            spikes.copy_(s)
+
+    def _times(self, v: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+        """Thresholds that are taken of v: from theta on, of strict neurons above it."""
+        if isinstance(self.model, RealNeuron) and self.model.strict:
+            k = torch.ceil(v / theta).sub_(1).clamp_(0, self.model.payload_max)
+            self._coded(k)
+            return k
+        out = torch.empty_like(v)
+        self._crossings(v, theta, out)
+        return out
+
+
 class MaxPoolKernel(Kernel):
     """Change of the maximum of the accumulated input; ``v`` is that maximum."""
 
@@ -274,10 +353,15 @@ class MaxPoolKernel(Kernel):
 
     def step(self, a: torch.Tensor, spikes: torch.Tensor) -> None:
         """One step: accumulate, pool, emit the change."""
-        self.accumulated.add_(a)
+        if self.model.rule == "now":
+            self.accumulated.copy_(a)
+        else:
+            self.accumulated.add_(a)
         before, maximum = self.v, self._maximum(self.accumulated)
         if self.model.rule == "winner":
             spikes.copy_(self._winner(self.accumulated, a))
+        elif self.model.rule == "now":
+            spikes.copy_(maximum)
         else:
             spikes.copy_(maximum - before)
         self._count_active(before, maximum)
@@ -305,8 +389,8 @@ class MaxPoolKernel(Kernel):
         self, drive: Drive, raster: torch.Tensor | None, trace: torch.Tensor | None, steps: int
     ) -> None:
         """Some steps at once: accumulate over time, then pool, then take differences."""
-        if self.model.rule == "winner":
-            # Whose input is passed on depends on the input of the step itself.
+        if self.model.rule != "maximum":
+            # What is passed on depends on the input of the step itself.
             Kernel.run(self, drive, raster, trace, steps)
             return
         a = drive.varying
@@ -346,4 +430,5 @@ def build_kernel(
     if isinstance(population.model, MaxPool):
         return MaxPoolKernel(population, state, raster)
     assert not isinstance(population.model, Input)
-    return NeuronKernel(population, state, raster, adds_bias, decay)
+    kernel = ExtendedKernel if population.model.extensions else NeuronKernel
+    return kernel(population, state, raster, adds_bias, decay)

@@ -25,7 +25,6 @@ from neurodeploy.execution.pytorch.layout import vector
 from neurodeploy.execution.pytorch.precision import Precision, prove_precision
 from neurodeploy.execution.pytorch.products import GatherProduct, Product
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population, RealNetlist
 from neurodeploy.ir.neurons import Input, IntegerNeuron, RealNeuron
 
@@ -206,8 +205,7 @@ def _bias_may_join_input(population: Population) -> bool:
     model = population.model
     if not isinstance(model, IntegerNeuron | RealNeuron):
         return False
-    full = DECAY_ONE if isinstance(model, IntegerNeuron) else 1.0
-    return model.current_decay == full and bool((model.bias != 0).any())
+    return not model.has_current_memory and bool((model.bias != 0).any())
 
 
 def is_constant(netlist: IntegerNetlist | RealNetlist, link: Link) -> bool:

@@ -82,7 +82,8 @@ def prove_precision(netlist: IntegerNetlist, timesteps: int) -> Precision:
         states[name] = _state(population, bounds.get(name), rasters[name], timesteps)
         decays[name] = states[name]
         if name in bounds:
-            narrow = bounds[name].magnitude * DECAY_ONE < 2**31
+            # A floor or a reset value is a membrane too.
+            narrow = max(bounds[name].magnitude, _levels(population)) * DECAY_ONE < 2**31
             decays[name] = torch.int32 if narrow else torch.int64
     return Precision(states, rasters, decays, payloads)
 
@@ -102,7 +103,8 @@ def _state(
 ) -> torch.dtype:
     if proved is None:
         return raster
-    magnitude, name = proved.magnitude, population.name
+    magnitude = max(proved.magnitude, proved.unclipped, _levels(population))
+    name = population.name
     model = population.model
     if isinstance(model, MaxPool):
         # Every cell accumulates, also the ones that never win.
@@ -127,6 +129,15 @@ def _state(
             "threshold or smaller gains"
         )
     return torch.int32 if largest < 2**31 else torch.int64
+
+
+def _levels(population: Population) -> int:
+    """Largest magnitude of what a membrane is set to, whether anything leads there or not."""
+    model = population.model
+    if not isinstance(model, IntegerNeuron):
+        return 0
+    levels = (model.initial_membrane, model.reset_value, model.floor)
+    return max(int(np.abs(x).max(initial=0)) for x in levels if x is not None)
 
 
 def _expect_proved(magnitude: int, where: str, what: str) -> None:

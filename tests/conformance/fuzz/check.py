@@ -10,7 +10,6 @@ import numpy as np
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Conv
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.printer import print_netlist
@@ -144,7 +143,8 @@ def features(netlist: IntegerNetlist) -> Iterator[str]:
 def _is_simple(m: IntegerNeuron) -> bool:
     """Whether it is what most networks consist of."""
     binary = m.fires and not m.signed and m.payload_max == 1 and m.reset == "subtract"
-    return binary and not m.has_gains and (m.current_decay, m.membrane_decay) == (DECAY_ONE, 0)
+    keeps = m.has_current_memory or m.leaks or m.extensions
+    return binary and not (m.has_gains or keeps)
 
 
 def _neuron_features(m: IntegerNeuron) -> Iterator[str]:
@@ -160,14 +160,15 @@ def _neuron_features(m: IntegerNeuron) -> Iterator[str]:
         "power of two": graded and m.payload_code == "power_of_two",
         "input gain": bool(m.input_gain),
         "firing gain": bool(m.firing_gain),
-        "leak": m.membrane_decay > 0,
-        "current memory": m.current_decay < 4096,
-        "no current decay": m.current_decay == 0,
+        "leak": m.leaks,
+        "current memory": m.has_current_memory,
+        "no current decay": not np.any(m.current_decay),
         "threshold beyond 32 bits": m.threshold is not None and bool((m.threshold > 2**31).any()),
         "bias per neuron": m.bias.ndim > 1,
     }.items():
         if has:
             yield name
+    yield from (name for name in m.extensions if not name.startswith("reset"))
 
 
 def _report(seed: int, path: Path, found: str, netlist: IntegerNetlist, stimulus: Stimulus) -> str:

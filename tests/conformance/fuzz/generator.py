@@ -14,6 +14,7 @@ from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import POOL_RULES, Input, IntegerNeuron, MaxPool
+from tests.conformance.extensions import extended
 from tests.conformance.fuzz.draws import Draws, Shape
 
 # What every executor of the contract's integers must take: 12 bits below 52 for decays.
@@ -258,6 +259,8 @@ class _Drawing:
             draws.spread(own, -start, start),
             **more,
         )
+        if not uniform and draws.chance(0.35):
+            model = extended(draws.rng, model, shape)
         return Population(name, shape, model)
 
     def _threshold(self, shape: Shape, reach: int) -> Any:
