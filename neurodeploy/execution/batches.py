@@ -10,7 +10,7 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import Progress, Stimulus
 
-BATCH_BYTES = 256 * 2**20
+BATCH_BYTES = 128 * 2**20
 """What the samples of a batch may hold at a time: what enters, what is recorded or summed of it,
 and what is counted from that. Results do not depend on it; most loops that run samples share it."""
 
