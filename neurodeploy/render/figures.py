@@ -77,6 +77,7 @@ def energy_figure(reports: Mapping[str, EnergyReport]) -> Figure:
     for values, name, side in ((static, "static", -1), (known, "dynamic", 1)):
         axes.bar([p + side * BAR_WIDTH / 2 for p in places], values, BAR_WIDTH, label=name)
     axes.set_xticks(places, labels)
+    axes.set_xlim(-1, len(labels))
     if max(*static, *known) > 0:
         # Boards are orders of magnitude apart.
         axes.set_yscale("log")

@@ -39,7 +39,7 @@ def load(path: str | Path) -> Network | Deployment:
     return load_deployment(path) if path.is_dir() else load_network(path)
 
 
-def opened_network(net: Network | str | Path, verb: str = "neurodeploy") -> Network:
+def opened_network(net: Network | str | Path, verb: str) -> Network:
     """A network as it is, or read from its ``.ndn`` file.
 
     Raises
@@ -54,7 +54,7 @@ def opened_network(net: Network | str | Path, verb: str = "neurodeploy") -> Netw
     raise wrong_kind(verb, net, NETWORK)
 
 
-def opened_deployment(deployment: Deployment | str | Path, verb: str = "neurodeploy") -> Deployment:
+def opened_deployment(deployment: Deployment | str | Path, verb: str) -> Deployment:
     """A deployment as it is, or read from its folder.
 
     Raises
@@ -66,11 +66,15 @@ def opened_deployment(deployment: Deployment | str | Path, verb: str = "neurodep
         return deployment
     if isinstance(deployment, str | os.PathLike):
         return load_deployment(deployment)
-    if isinstance(deployment, Network):
-        whole = isinstance(deployment.netlist, IntegerNetlist)
-        ahead = "compile(TARGET)" if whole else "quantize() and compile(TARGET)"
-        raise UsageError(f"{verb}: got the network {deployment.netlist.name}; {ahead} it first")
-    raise wrong_kind(verb, deployment, DEPLOYMENT)
+    raise _no_deployment(verb, deployment)
+
+
+def _no_deployment(verb: str, got: object) -> UsageError:
+    if not isinstance(got, Network):
+        return wrong_kind(verb, got, DEPLOYMENT)
+    whole = isinstance(got.netlist, IntegerNetlist)
+    ahead = "compile(TARGET)" if whole else "quantize() and compile(TARGET)"
+    return UsageError(f"{verb}: got the network {got.netlist.name}; {ahead} it first")
 
 
 def opened(thing: Network | Deployment | str | Path, verb: str) -> Network | Deployment:
