@@ -11,6 +11,7 @@ from neurodeploy.stages.auto import AUTO_METHODS
 from neurodeploy.stages.compile import check, compile, stated
 from neurodeploy.stages.convert import convert
 from neurodeploy.stages.demo import demonstrate
+from neurodeploy.stages.describe_engine import describe_engine
 from neurodeploy.stages.diagnose import diagnose
 from neurodeploy.stages.doctor import doctor
 from neurodeploy.stages.estimate_energy import estimate_energy
@@ -41,6 +42,7 @@ __all__ = [
     "compile",
     "convert",
     "demonstrate",
+    "describe_engine",
     "describe_methods",
     "describe_targets",
     "diagnose",

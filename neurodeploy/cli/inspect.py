@@ -26,7 +26,7 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
     from neurodeploy import api
     from neurodeploy.errors import UsageError
     from neurodeploy.render.deployment import render_deployment
-    from neurodeploy.render.engine import describe_engine, render_engine
+    from neurodeploy.render.engine import render_engine
     from neurodeploy.render.netlist import render_network, summarize_network
     from neurodeploy.render.text import to_json
 
@@ -42,11 +42,11 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
         if deployment is not None:
             summary["deployment"] = deployment.to_dict()
         if with_engine:
-            summary["engine"] = describe_engine(network.netlist)
+            summary["engine"] = api.describe_engine(network.netlist)
         click.echo(to_json(summary))
     else:
         if deployment is not None:
             click.echo(render_deployment(deployment) + "\n")
         click.echo(render_network(network))
         if with_engine:
-            click.echo("\n" + render_engine(network.netlist))
+            click.echo("\n" + render_engine(api.describe_engine(network.netlist)))
