@@ -19,6 +19,7 @@ from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
 from neurodeploy.render.verification import render_verification, verdict
 from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.request import RunRequest
 from neurodeploy.verification.executors import executor_names, make_executor
 from neurodeploy.verification.verification import Verification, verify_deployment
 from tests.verification.networks import dataset, layered, packed
@@ -36,15 +37,8 @@ class Computed(Deployment):
         super().__init__(whole, None, {})
         self.wrong = wrong
 
-    def run(
-        self,
-        stimulus: Stimulus,
-        *,
-        record: Collection[str] | None = None,
-        membranes: Collection[str] = (),
-        progress: Progress | None = None,
-    ) -> RunRecord:
-        run = run_reference(self.netlist, stimulus, record=record, membranes=membranes)
+    def _run(self, request: RunRequest, progress: Progress | None) -> RunRecord:
+        run = run_reference(self.netlist, request.stimulus, membranes=request.membranes)
         for name, where in self.wrong:
             run.spikes[name][where] += 1
         return run
