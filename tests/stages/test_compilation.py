@@ -127,7 +127,7 @@ def test_widths_are_fitted_to_what_data_makes_of_the_weights(
 ) -> None:
     fitting, seen = importlib.import_module("neurodeploy.stages.fit"), []
 
-    def fit(netlist, wanted, board, heard):
+    def fit(netlist, wanted, board, heard, target):
         seen.append({name: len(values) for name, values in heard.emissions.items()})
         return wanted
 
