@@ -68,7 +68,7 @@ def rows_and_columns(connectivity: Sparse) -> tuple[IntArray, IntArray]:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class WeightGrid:
     """The grid of one population.
 
     ``unit`` ``[C]`` is the real value of one membrane unit before fractional bits;
@@ -85,7 +85,7 @@ def choose_grid(
     fallback: FloatArray,
     least: FloatArray,
     symmetric: bool = False,
-) -> Grid:
+) -> WeightGrid:
     """Units and exponents of minimum squared weight error, per channel.
 
     Parameters
@@ -128,7 +128,7 @@ def choose_grid(
     shared = np.minimum.reduce(used)
     shared = np.where(shared == 64, 0, shared)
     exponents = tuple(np.maximum(e - shared, 0) for e in best_exponents)
-    return Grid(best_unit * np.exp2(shared), exponents)
+    return WeightGrid(best_unit * np.exp2(shared), exponents)
 
 
 def _best_exponent(

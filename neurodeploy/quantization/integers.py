@@ -30,7 +30,7 @@ from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
 from neurodeploy.ir.siblings import Siblings, sibling_groups
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.levels import UNIFORM
-from neurodeploy.quantization.scaling import FITTED_BITS, Scale, ScaledLayer
+from neurodeploy.quantization.scaling import FITTED_BITS, MembraneScale, ScaledLayer
 
 MIN_BITS, MAX_BITS = 2, 8
 LEVELS = ("uniform", "fitted")
@@ -203,7 +203,7 @@ class Quantization:
         integer: IntegerNetlist,
         bounds: Mapping[str, PopulationBounds],
         layers: Sequence[ScaledLayer],
-        scales: list[Scale],
+        scales: list[MembraneScale],
     ) -> bool:
         """Give up fractional bits, then weight bits by channel, where a width is exceeded."""
         changed = False
@@ -295,12 +295,12 @@ class _Rounded:
     """
 
     layer: ScaledLayer
-    scales: tuple[Scale, ...]
+    scales: tuple[MembraneScale, ...]
     populations: Mapping[str, Population]
     projections: Mapping[str, list[IntegerProjection]]
 
     @classmethod
-    def of(cls, layer: ScaledLayer, scales: tuple[Scale, ...]) -> _Rounded:
+    def of(cls, layer: ScaledLayer, scales: tuple[MembraneScale, ...]) -> _Rounded:
         rounded = layer.integer_projections(scales[0])
         populations = layer.integer_populations(scales[0], rounded)
         shared = {1: rounded}
@@ -324,13 +324,13 @@ def _negated(connectivity: Connectivity) -> Connectivity:
 def _assemble(
     netlist: RealNetlist,
     layers: Sequence[ScaledLayer],
-    scales: Sequence[Scale],
+    scales: Sequence[MembraneScale],
     made: list[_Rounded | None],
 ) -> IntegerNetlist:
     """The integer netlist; only layers whose scales are others than in ``made`` are rounded."""
     of: dict[str, _Rounded] = {}
     worths: dict[str, FloatArray] = {}
-    telling: dict[str, Scale] = {}
+    telling: dict[str, MembraneScale] = {}
     for layer, scale in zip(layers, scales, strict=True):
         found = layer.worths(scale)
         worths |= found

@@ -22,7 +22,7 @@ from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.patches import has_rows
 from neurodeploy.ir.siblings import Siblings, mirrored
 from neurodeploy.quantization.compensation import compensated_weights
-from neurodeploy.quantization.grids import Grid, choose_grid, rows_of
+from neurodeploy.quantization.grids import WeightGrid, choose_grid, rows_of
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.membrane import (
     in_units,
@@ -48,19 +48,19 @@ FITTED_BITS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scale:
+class MembraneScale:
     """``fraction`` bits of the unit below one weight step, less ``loss`` bits by channel."""
 
     fraction: int
     loss: IntArray
 
-    def coarser(self, excess: IntArray) -> Scale:
+    def coarser(self, excess: IntArray) -> MembraneScale:
         """The scale with at least ``excess`` bits given up by channel, common ones first."""
         if not self.fraction:
             return replace(self, loss=self.loss + excess)
         fewer = max(0, self.fraction - int(excess.max()))
         # Channels that had given up fractional bits by themselves do not pay twice.
-        return Scale(fewer, np.maximum(self.loss - (self.fraction - fewer), 0))
+        return MembraneScale(fewer, np.maximum(self.loss - (self.fraction - fewer), 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +76,8 @@ class ScaledLayer:
 
     siblings: Siblings
     bits: int
-    grid: Grid
-    wanted: Scale
+    grid: WeightGrid
+    wanted: MembraneScale
     timesteps: int
     heard: Heard
     expected: Mapping[str, FloatArray]
@@ -112,7 +112,7 @@ class ScaledLayer:
             np.ones(len(least)) if theta is None else theta / 2 ** (bits - 1), least
         )
         rows = [rows_of(p.connectivity) for p in siblings[0].projections]
-        grid = Grid(fallback, ())
+        grid = WeightGrid(fallback, ())
         if rows:
             grid = choose_grid(
                 rows, [bits] * len(rows), fallback, least, symmetric=mirrored(siblings)
@@ -126,7 +126,7 @@ class ScaledLayer:
             fraction = min(max(wanted, 0), max_fraction_bits)
         spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
         loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
-        scale = Scale(fraction, loss)
+        scale = MembraneScale(fraction, loss)
         return cls(siblings, bits, grid, scale, timesteps, heard, expected, copies)
 
     @property
@@ -134,7 +134,7 @@ class ScaledLayer:
         """Those into the first sibling."""
         return self.siblings[0].projections
 
-    def unit(self, scale: Scale) -> FloatArray:
+    def unit(self, scale: MembraneScale) -> FloatArray:
         """Real value of one membrane unit, ``[C]``: the threshold is a whole number of them.
 
         Of siblings the smallest threshold is; the others round, by half a unit at most. A threshold
@@ -148,7 +148,7 @@ class ScaledLayer:
         whole = np.floor(theta / unit + 1e-9)
         return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
 
-    def worths(self, scale: Scale) -> dict[str, FloatArray]:
+    def worths(self, scale: MembraneScale) -> dict[str, FloatArray]:
         """What a spike of each sibling is worth of what it was meant to be: by name, ``[C]``.
 
         Of thresholds that round, the spikes are worth as much more, or less. A population alone has
@@ -176,14 +176,14 @@ class ScaledLayer:
         siblings = (replace(first, projections=projections), *self.siblings[1:])
         return replace(self, siblings=siblings)
 
-    def coarsened_bits(self, scale: Scale) -> IntArray:
+    def coarsened_bits(self, scale: MembraneScale) -> IntArray:
         """Bits that each channel gave up for a width, ``[C]``: those of its widest branch."""
         spare = np.zeros(scale.loss.shape, dtype=np.int64)
         for exponent in self.grid.exponents:
             spare = np.maximum(spare, exponent)
         return np.asarray(np.maximum(scale.loss - scale.fraction - spare, 0))
 
-    def lost_bits(self, scale: Scale) -> IntArray:
+    def lost_bits(self, scale: MembraneScale) -> IntArray:
         """Bits that the weights of each channel lose, ``[C]``: those of its widest branch.
 
         What was given up for a width, and what a unit that the threshold or the bias asks for
@@ -205,7 +205,7 @@ class ScaledLayer:
         return np.asarray(np.where(silent, 0, lost))
 
     def integer_populations(
-        self, scale: Scale, rounded: Sequence[IntegerProjection]
+        self, scale: MembraneScale, rounded: Sequence[IntegerProjection]
     ) -> list[Population]:
         """The siblings with everything in membrane units, biases corrected for their weights.
 
@@ -236,7 +236,7 @@ class ScaledLayer:
         # Correcting some branches and not others would be worse than none.
         return bool(self.projections) and all(q.pre in self.expected for q in self.projections)
 
-    def integer_projections(self, scale: Scale) -> list[IntegerProjection]:
+    def integer_projections(self, scale: MembraneScale) -> list[IntegerProjection]:
         """The projections into the first sibling, with weights of the declared width.
 
         Raises
@@ -309,7 +309,7 @@ class ScaledLayer:
         return known and has_rows(projection.connectivity)
 
     def reports(
-        self, scale: Scale, integer: IntegerNetlist, bounds: Mapping[str, int]
+        self, scale: MembraneScale, integer: IntegerNetlist, bounds: Mapping[str, int]
     ) -> dict[str, dict[str, Any]]:
         """What quantization cost each sibling, as JSON values; ``bounds`` are of their states."""
         first = self.siblings[0].population.name
@@ -335,7 +335,7 @@ class ScaledLayer:
         return rows
 
     def _weights_report(
-        self, rounded: Sequence[IntegerProjection], scale: Scale, unit: FloatArray
+        self, rounded: Sequence[IntegerProjection], scale: MembraneScale, unit: FloatArray
     ) -> dict[str, Any]:
         signal = noise = 0.0
         levels: set[int] = set()

@@ -10,7 +10,7 @@ import numpy as np
 
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
-from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, narrowed
 from neurodeploy.ir.decoding import Classes, classify, decode
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, expect_populations
@@ -206,9 +206,9 @@ def infer(
             outputs[output.population].append(decode(netlist, output, run))
         for name in spikes:
             spikes[name] += int(np.count_nonzero(run.spikes[name]))
-        narrowed = {name: narrow(run.spikes[name]) for name in kept}
+        kept_spikes = {name: narrowed(run.spikes[name]) for name in kept}
         read = {name: run.membranes[name] for name in membranes}
-        parts.append(RunRecord(run.timesteps, narrowed, read, run.latency))
+        parts.append(RunRecord(run.timesteps, kept_spikes, read, run.latency))
     answers = {name: np.concatenate(values) for name, values in outputs.items()}
     return Run(
         deployment.target,
@@ -223,16 +223,6 @@ def infer(
         frozenset(p.name for p in netlist.populations if isinstance(p.model, Input)),
         _joined(parts),
     )
-
-
-def narrow(values: AnyArray) -> AnyArray:
-    """The same integers in the narrowest signed type that holds them."""
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    for dtype in (np.int8, np.int16, np.int32):
-        info = np.iinfo(dtype)
-        if info.min <= low and high <= info.max:
-            return values.astype(dtype)
-    return values
 
 
 def _joined(parts: list[RunRecord]) -> RunRecord:

@@ -12,7 +12,13 @@ from neurodeploy.errors import UsageError
 from neurodeploy.execution.order import channels_last
 from neurodeploy.execution.pytorch.kernels import Drive
 from neurodeploy.execution.pytorch.observe import Observer, RecordObserver, SummaryObserver
-from neurodeploy.execution.pytorch.plan import EnginePlan, Link, Stage, build_plan, is_constant
+from neurodeploy.execution.pytorch.plan import (
+    EnginePlan,
+    PlannedLink,
+    PlannedStage,
+    build_plan,
+    is_constant,
+)
 from neurodeploy.execution.pytorch.products import GatherProduct
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import IntArray
@@ -166,7 +172,7 @@ class _Chunk:
             else:
                 self._run_cycle(component)
 
-    def _run_alone(self, stage: Stage) -> None:
+    def _run_alone(self, stage: PlannedStage) -> None:
         self._begin(stage)
         raster: torch.Tensor | None = None
         trace = self._trace(stage)
@@ -185,7 +191,7 @@ class _Chunk:
             )
         self._finish(stage, raster, trace)
 
-    def _run_cycle(self, stages: tuple[Stage, ...]) -> None:
+    def _run_cycle(self, stages: tuple[PlannedStage, ...]) -> None:
         drives, traces = [], []
         for stage in stages:
             self._begin(stage)
@@ -205,12 +211,12 @@ class _Chunk:
             raster = self.rasters[stage.population.name] if stage.fires else None
             self._finish(stage, raster, trace)
 
-    def _begin(self, stage: Stage) -> None:
+    def _begin(self, stage: PlannedStage) -> None:
         counts = self.observer.counts_active(stage.population.name)
         stage.kernel.active = torch.empty(0) if counts else None
         stage.kernel.begin(self.batch)
 
-    def _constant(self, stage: Stage) -> torch.Tensor | None:
+    def _constant(self, stage: PlannedStage) -> torch.Tensor | None:
         """What enters from finished populations in every step, ``[B, n]``."""
         total: torch.Tensor | None = None
         varies = False
@@ -226,7 +232,7 @@ class _Chunk:
             total = self._zeros(stage, 1)[0]
         return total
 
-    def _varying(self, stage: Stage, steps: slice) -> torch.Tensor | None:
+    def _varying(self, stage: PlannedStage, steps: slice) -> torch.Tensor | None:
         """The rest of what enters from finished populations in some steps, ``[steps, B, n]``."""
         length = steps.stop - steps.start
         total: torch.Tensor | None = None
@@ -254,7 +260,7 @@ class _Chunk:
                 total = joined.view(length, self.batch, -1)
         return total
 
-    def _may_take(self, link: Link, stage: Stage) -> bool:
+    def _may_take(self, link: PlannedLink, stage: PlannedStage) -> bool:
         """Whether a raster enters unchanged, and ``stage`` is the last to read it and does once."""
         same = isinstance(link.product, GatherProduct) and link.product.is_identity
         once = sum(other.pre == link.pre for other in stage.outer) == 1
@@ -262,13 +268,15 @@ class _Chunk:
         fits = self.rasters[link.pre].dtype == stage.state
         return same and once and fits and self.left[link.pre] == 1 and not given
 
-    def _joined(self, total: torch.Tensor | None, link: Link, x: torch.Tensor) -> torch.Tensor:
+    def _joined(
+        self, total: torch.Tensor | None, link: PlannedLink, x: torch.Tensor
+    ) -> torch.Tensor:
         if total is None:
             return link.product(x)
         link.product.add_to(total, x)
         return total
 
-    def _input_of_step(self, stage: Stage, drive: Drive, t: int) -> torch.Tensor:
+    def _input_of_step(self, stage: PlannedStage, drive: Drive, t: int) -> torch.Tensor:
         a: torch.Tensor | None = None
         if drive.constant is not None:
             a = drive.constant.clone()
@@ -280,11 +288,11 @@ class _Chunk:
                 link.product.add_to(a, self.rasters[link.pre][t + link.shift])
         return a
 
-    def _zeros(self, stage: Stage, steps: int) -> torch.Tensor:
+    def _zeros(self, stage: PlannedStage, steps: int) -> torch.Tensor:
         n_in = math.prod(stage.population.input_shape)
         return torch.zeros(steps, self.batch, n_in, dtype=stage.state)
 
-    def _raster(self, stage: Stage, drive: Drive) -> torch.Tensor:
+    def _raster(self, stage: PlannedStage, drive: Drive) -> torch.Tensor:
         """Memory of what is emitted: that of the input, where it is as large and of its type."""
         shape = (self.T, self.batch, stage.population.size)
         known = drive.varying
@@ -292,13 +300,13 @@ class _Chunk:
             return known
         return torch.empty(shape, dtype=stage.raster)
 
-    def _trace(self, stage: Stage) -> torch.Tensor | None:
+    def _trace(self, stage: PlannedStage) -> torch.Tensor | None:
         if not self.observer.wants_trace(stage.population.name):
             return None
         return torch.empty(self.T, self.batch, stage.population.size, dtype=stage.state)
 
     def _finish(
-        self, stage: Stage, raster: torch.Tensor | None, trace: torch.Tensor | None
+        self, stage: PlannedStage, raster: torch.Tensor | None, trace: torch.Tensor | None
     ) -> None:
         name = stage.population.name
         for link in stage.outer:

@@ -40,7 +40,7 @@ BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class PlannedLink:
     """A projection, ready to run: step t gets what ``pre`` emitted at step t + ``shift``."""
 
     pre: str
@@ -49,7 +49,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class PlannedStage:
     """A population, ready to run.
 
     ``outer`` links come from populations that are finished before, ``inner`` ones from the same
@@ -61,8 +61,8 @@ class Stage:
     kernel: Kernel
     state: torch.dtype
     raster: torch.dtype
-    outer: tuple[Link, ...]
-    inner: tuple[Link, ...]
+    outer: tuple[PlannedLink, ...]
+    inner: tuple[PlannedLink, ...]
     constant_bias: torch.Tensor | None
 
     @property
@@ -84,7 +84,7 @@ class EnginePlan:
 
     Parameters
     ----------
-    components : tuple of tuple of Stage
+    components : tuple of tuple of PlannedStage
         In order; several stages together form a cycle.
     inputs : mapping
         Input population -> format of its raster.
@@ -96,7 +96,7 @@ class EnginePlan:
         Membranes of one sample in the largest population; 0: they set no limit.
     """
 
-    components: tuple[tuple[Stage, ...], ...]
+    components: tuple[tuple[PlannedStage, ...], ...]
     inputs: Mapping[str, torch.dtype]
     uses: Mapping[str, int]
     sample_bytes: int
@@ -129,7 +129,7 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
         all_equal = dict.fromkeys(names, number)
         precision = Precision(all_equal, all_equal, all_equal, {})
     component_of = netlist.schedule.component_of
-    links: dict[str, tuple[list[Link], list[Link]]] = {
+    links: dict[str, tuple[list[PlannedLink], list[PlannedLink]]] = {
         p.name: ([], []) for p in netlist.populations
     }
     depth = netlist.schedule.depth
@@ -142,7 +142,7 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
             )
         else:
             product = float_product(projection.connectivity, number)
-        link = Link(pre, product, depth[post] - depth[pre] - delay)
+        link = PlannedLink(pre, product, depth[post] - depth[pre] - delay)
         links[post][component_of[pre] == component_of[post]].append(link)
     stages = tuple(
         tuple(
@@ -173,9 +173,9 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
 def _build_stage(
     netlist: IntegerNetlist | RealNetlist,
     population: Population,
-    links: tuple[list[Link], list[Link]],
+    links: tuple[list[PlannedLink], list[PlannedLink]],
     precision: Precision,
-) -> Stage:
+) -> PlannedStage:
     outer, inner = links
     # Gathered sums join one that is there already without a result of their own.
     outer = sorted(outer, key=lambda link: isinstance(link.product, GatherProduct))
@@ -192,7 +192,9 @@ def _build_stage(
             )
     raster = precision.rasters[population.name]
     kernel = build_kernel(population, state, raster, adds_bias, precision.decays[population.name])
-    return Stage(population, kernel, state, raster, tuple(outer), tuple(inner), constant_bias)
+    return PlannedStage(
+        population, kernel, state, raster, tuple(outer), tuple(inner), constant_bias
+    )
 
 
 def _bias(population: Population) -> AnyArray:
@@ -208,7 +210,7 @@ def _bias_may_join_input(population: Population) -> bool:
     return not model.has_current_memory and bool((model.bias != 0).any())
 
 
-def is_constant(netlist: IntegerNetlist | RealNetlist, link: Link) -> bool:
+def is_constant(netlist: IntegerNetlist | RealNetlist, link: PlannedLink) -> bool:
     """Whether a link delivers the same in every step."""
     return netlist.by_name[link.pre].is_current_input and link.shift == 0
 
@@ -216,7 +218,7 @@ def is_constant(netlist: IntegerNetlist | RealNetlist, link: Link) -> bool:
 def _sample_bytes(
     netlist: IntegerNetlist | RealNetlist,
     timesteps: int,
-    stages: tuple[tuple[Stage, ...], ...],
+    stages: tuple[tuple[PlannedStage, ...], ...],
     uses: Mapping[str, int],
 ) -> int:
     """Bytes of one sample at the worst moment, rasters and temporary results."""
