@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dense(Connectivity):
     """Every neuron to every neuron.
 
@@ -87,7 +87,7 @@ class Dense(Connectivity):
         return np.full(self.pre_shape, self.weight.shape[0], dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Conv(Connectivity):
     """Convolution (cross-correlation, as in PyTorch) over one or two spatial axes.
 
@@ -182,7 +182,7 @@ class Conv(Connectivity):
         return np.broadcast_to(per_cell, self.pre_shape).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SumPool(Connectivity):
     """Weighted sum over a window of the same channel: average pooling without its divisor.
 
@@ -234,7 +234,7 @@ class SumPool(Connectivity):
         return np.broadcast_to(self.window.taps_per_input(), self.pre_shape).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sparse(Connectivity):
     """An explicit list of synapses.
 

@@ -75,6 +75,10 @@ class Connectivity:
 
     kind: ClassVar[str] = "connectivity"
 
+    def __repr__(self) -> str:
+        shapes = " -> ".join("x".join(map(str, s)) for s in (self.pre_shape, self.post_shape))
+        return f"{type(self).__name__}({shapes}, {self.n_parameters} parameters)"
+
     @property
     def pre_shape(self) -> tuple[int, ...]:
         """Shape of the presynaptic population."""

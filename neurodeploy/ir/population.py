@@ -60,6 +60,10 @@ class Population:
     coding: Coding = "rate"
     mean: FloatArray | None = None
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.shape))
+        return f"Population({self.name}: {type(self.model).__name__}, {shape})"
+
     def __post_init__(self) -> None:
         where = f"population {self.name!r}"
         if not is_line(self.name) or any(c in self.name for c in " ,;=/\"'\\"):

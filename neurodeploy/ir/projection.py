@@ -31,6 +31,9 @@ class Projection:
             if self.delay < 1:
                 raise NetlistError(f"{self.label}: delay {self.delay}; the smallest is 1")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label}: {self.connectivity!r})"
+
     @property
     def label(self) -> str:
         """``pre->post``, for messages."""
@@ -48,7 +51,7 @@ class Projection:
     __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RealProjection(Projection):
     """A projection with float64 weights."""
 
@@ -58,7 +61,7 @@ class RealProjection(Projection):
             raise NetlistError(f"{self.label}: a real-valued projection needs float weights")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class IntegerProjection(Projection):
     """A projection with integer weights of a declared width: ``a += (W . s) << exponent``.
 

@@ -43,6 +43,12 @@ class RunRecord:
     membranes: Mapping[str, AnyArray]
     latency: Mapping[str, int] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return (
+            f"RunRecord(T = {self.timesteps}; spikes of {', '.join(self.spikes) or 'none'}; "
+            f"membranes of {', '.join(self.membranes) or 'none'})"
+        )
+
 
 def expect_populations(netlist: IntegerNetlist | RealNetlist, names: Collection[str]) -> None:
     """Raise UnknownNameError for a name that no population has."""

@@ -27,8 +27,10 @@ from neurodeploy.source.resampling import ConvTranspose1d, ConvTranspose2d, Upsa
 from neurodeploy.source.shaping import (
     Add,
     AddConstant,
+    AlongAxis,
     Clip,
     Concat,
+    Gather,
     Input,
     Pad,
     ReLU,
@@ -42,6 +44,7 @@ __all__ = [
     "OPS",
     "Add",
     "AddConstant",
+    "AlongAxis",
     "AnalogGraph",
     "AnalogNode",
     "AvgPool",
@@ -53,6 +56,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "Function",
+    "Gather",
     "Input",
     "LeakyReLU",
     "Linear",
@@ -96,6 +100,8 @@ OPS: dict[str, type[Op]] = {
         Concat,
         Slice,
         Pad,
+        Gather,
+        AlongAxis,
         Scale,
         AddConstant,
         Softmax,
@@ -155,6 +161,9 @@ class AnalogGraph:
     nodes: tuple[AnalogNode, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"AnalogGraph({self.name}: {len(self.nodes)} operations)"
 
     def __post_init__(self) -> None:
         for field in ("nodes", "inputs", "outputs"):

@@ -63,7 +63,7 @@ def test_a_plot_that_fails_leaves_no_folder(files: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise RuntimeError("no summary")
 
-    monkeypatch.setattr(diagnosis_plots, "_summary_figure", fail)
+    monkeypatch.setattr(diagnosis_plots, "summary_figure", fail)
     before = sorted(files.iterdir())
     with pytest.raises(RuntimeError, match="no summary"):
         diagnosis_plots.write_plots(found, files / "plots")

@@ -16,6 +16,7 @@ pytest.importorskip("brian2")
 from torch import nn  # noqa: E402
 
 import neurodeploy as nd  # noqa: E402
+from neurodeploy.hardware.boards.board import load_board  # noqa: E402
 from neurodeploy.ir.reference import run_reference  # noqa: E402
 from neurodeploy.network import network_to_bytes  # noqa: E402
 from neurodeploy.stages.samples import stimulus_for  # noqa: E402
@@ -137,6 +138,18 @@ def test_everything_shows_itself(results: dict[str, Any]) -> None:
         assert html.count("<tr>") == html.count("</tr>") >= 2 * html.count("<table>")
         assert html.count("<pre>") == html.count("</pre>") >= 1
     assert '<td style="text-align: left">relu_1</td>' in results["Network"]._repr_html_()
+
+
+def test_parts_are_one_short_line(q: nd.Network, results: dict[str, Any]) -> None:
+    _, hidden, _ = q.integer.populations
+    first, _ = q.integer.projections
+    assert repr(hidden) == "Population(relu_1: IntegerNeuron, 3x4x4)"
+    assert repr(first.connectivity) == "Conv(1x6x6 -> 3x4x4, 27 parameters)"
+    assert repr(first) == f"IntegerProjection(input->relu_1: {first.connectivity!r})"
+    record = "RunRecord(T = 3; spikes of input, relu_1; membranes of relu_1)"
+    assert repr(results["Run"].record) == record
+    assert repr(load_board("loihi1")).startswith("Board(loihi1: Intel Loihi, one chip")
+    assert repr(q.analog) == "AnalogGraph(Sequential: 5 operations)"
 
 
 def test_html_escapes_names(q: nd.Network) -> None:

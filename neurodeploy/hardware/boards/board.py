@@ -164,6 +164,9 @@ class Board:
         found = self.limits.get(name)
         return None if found is None else int(found.value)
 
+    def __repr__(self) -> str:
+        return f"Board({self.name}: {self.description})"
+
     def require_limit(self, name: str) -> int:
         """The limit ``name``.
 
