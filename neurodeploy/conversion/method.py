@@ -20,6 +20,7 @@ from neurodeploy.conversion.lowering.activation_graph import (
     OutputLayer,
 )
 from neurodeploy.conversion.lowering.context import LoweringOptions
+from neurodeploy.conversion.lowering.observation import observed
 from neurodeploy.conversion.lowering.operators import lower
 from neurodeploy.errors import ConversionError, NetlistError
 from neurodeploy.ir.arrays import AnyArray, IntArray
@@ -101,7 +102,7 @@ def convert_graph(
     ------
     UnsupportedLayerError, ConversionError
     """
-    layers = lower(graph, method.lowering)
+    layers = lower(observed(graph, samples), method.lowering)
     inputs = by_population(layers, samples)
     n_samples = min(map(len, inputs.values()))
     calibration = Calibration(layers, n_samples, seed)

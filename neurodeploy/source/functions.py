@@ -10,7 +10,7 @@ arXiv 2303.04347 (clip-floor-shift activation, QCFS).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,49 +18,49 @@ import numpy as np
 
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.source import expressions
 from neurodeploy.source.op import Op, Shape, set_array
+from neurodeploy.source.pieces import Pieces, straight_pieces
 
-
-def _sigmoid(x: AnyArray) -> AnyArray:
-    # Of the two equal forms, the one that cannot overflow.
-    small = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1 / (1 + small), small / (1 + small)))
-
-
-def _gelu(x: AnyArray) -> AnyArray:
-    erf = np.vectorize(math.erf, otypes=[np.float64])
-    return np.asarray(0.5 * x * (1 + erf(x / math.sqrt(2))))
-
-
-def _gelu_tanh(x: AnyArray) -> AnyArray:
-    return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
-
-
-@dataclass(frozen=True, slots=True)
-class Smooth:
-    """A smooth activation: constant far to the left, of slope 0 or 1 far to the right.
-
-    ``kinks``: of one that consists of straight pieces, where they meet.
-    """
-
-    value: Callable[[AnyArray], AnyArray]
-    left: float
-    slope: int
-    kinks: tuple[float, ...] = ()
-
-
-FUNCTIONS: dict[str, Smooth] = {
-    "silu": Smooth(lambda x: x * _sigmoid(x), 0.0, 1),
-    "gelu": Smooth(_gelu, 0.0, 1),
-    "gelu_tanh": Smooth(_gelu_tanh, 0.0, 1),
-    "hardswish": Smooth(lambda x: x * np.clip(x + 3, 0, 6) / 6, 0.0, 1),
-    "softplus": Smooth(lambda x: np.logaddexp(0, x), 0.0, 1),
-    "elu": Smooth(lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), -1.0, 1),
-    "sigmoid": Smooth(_sigmoid, 0.0, 0),
-    "tanh": Smooth(np.tanh, -1.0, 0),
-    "hardsigmoid": Smooth(lambda x: np.clip(x + 3, 0, 6) / 6, 0.0, 0, (-3.0, 3.0)),
+FUNCTIONS: dict[str, str] = {
+    "silu": "x x sigmoid mul",
+    "gelu": f"0.5 x mul 1 x {math.sqrt(2)!r} div erf add mul",
+    "gelu_tanh": f"0.5 x mul 1 x x x mul x mul 0.044715 mul add {math.sqrt(2 / math.pi)!r} mul"
+    " tanh add mul",
+    "hardswish": "x x 3 add 0 max 6 min mul 6 div",
+    "softplus": "x softplus",
+    "elu": "x 0 max x 0 min expm1 add",
+    "sigmoid": "x sigmoid",
+    "tanh": "x tanh",
+    "hardsigmoid": "x 3 add 0 max 6 min 6 div",
 }
-"""By name; values in double precision."""
+"""Activation functions by name, as programs."""
+
+
+SELU = (1.6732632423543772, 1.0507009873554805)
+"""alpha and scale."""
+
+PROGRAMS = {
+    **{name: FUNCTIONS[name] for name in ("silu", "sigmoid", "tanh", "hardswish", "hardsigmoid")},
+    **{
+        word: f"x {word}" for word in ("abs", "sign", "exp", "expm1", "log", "log1p", "sqrt", "erf")
+    },
+    **{"sin": "x sin", "cos": "x cos", "square": "x x mul", "reciprocal": "1 x div"},
+    **{"rsqrt": "1 x sqrt div", "mish": "x x softplus tanh mul", "exp2": "2 x pow"},
+    **{"log_sigmoid": "x neg softplus neg", "logical_not": "x 0 eq"},
+}
+"""Further functions without parameters, by torch's names for them, as programs."""
+
+
+def elu(alpha: float, scale: float = 1, input_scale: float = 1) -> str:
+    """``scale (max(x, 0) + alpha (exp(input_scale min(x, 0)) - 1))``."""
+    alpha, scale, input_scale = map(float, (alpha, scale, input_scale))
+    return f"x 0 max x 0 min {input_scale!r} mul expm1 {alpha!r} mul add {scale!r} mul"
+
+
+def shrink(threshold: float, bias: float) -> str:
+    """0 within the threshold of 0, ``x - sign(x) bias`` elsewhere."""
+    return f"x x sign {bias!r} mul sub x abs {threshold!r} gt mul"
 
 
 class _SameShape(Op):
@@ -72,19 +72,41 @@ class _SameShape(Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Function(_SameShape):
-    """A smooth activation function of :data:`FUNCTIONS`, element by element.
+    """A function of one value, element by element.
 
     Parameters
     ----------
     name : str
+        One of :data:`FUNCTIONS`, or a program (:mod:`neurodeploy.source.expressions`).
+    seen : array, shape (Q,), or None
+        Quantiles of its input on the calibration data, from the least to the largest.
     """
 
     kind: ClassVar[str] = "function"
     name: str
+    seen: AnyArray | None = None
 
     def __post_init__(self) -> None:
         if self.name not in FUNCTIONS:
-            raise NetlistError(f"function: {self.name!r}; expected one of {', '.join(FUNCTIONS)}")
+            expressions.check(self.name)
+        if self.seen is not None:
+            seen = set_array(self, "seen", 1)
+            if len(seen) < 2 or (np.diff(seen) < 0).any():
+                raise NetlistError("function: quantiles must ascend, from two on")
+
+    @property
+    def program(self) -> str:
+        """The function as a program."""
+        return FUNCTIONS.get(self.name, self.name)
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """Its straight pieces; None where it is curved."""
+        return straight_pieces(self.program)
+
+    def value(self, x: AnyArray) -> AnyArray:
+        """The function's values, in double precision."""
+        return expressions.evaluated(self.program, x)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +116,7 @@ class LeakyReLU(Op):
     Parameters
     ----------
     slope : float or array, shape () or (C,)
-        Above 0; per channel as in PReLU.
+        Per channel as in PReLU; any number.
     """
 
     kind: ClassVar[str] = "leaky_relu"
@@ -104,11 +126,6 @@ class LeakyReLU(Op):
         slope = set_array(self, "slope")
         if slope.ndim > 1 or slope.size == 0:
             raise NetlistError(f"leaky_relu: slope of shape {slope.shape}, expected () or (C,)")
-        if not ((slope >= 0) & (slope < 1)).all():
-            raise NetlistError(
-                f"leaky_relu: slope {float(slope.min()):g} to {float(slope.max()):g}, expected "
-                "0 <= slope < 1"
-            )
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         if self.slope.ndim and self.slope.shape != inputs[0][:1]:

@@ -6,7 +6,8 @@ Adding an operator is one function decorated with :func:`lowers` in one of the `
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -15,7 +16,19 @@ import torch
 
 from neurodeploy.errors import UnsupportedLayerError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.analog import AnalogNode, Op, Shape
+from neurodeploy.source.analog import (
+    AddConstant,
+    AnalogNode,
+    Clip,
+    Function,
+    Gather,
+    LeakyReLU,
+    Op,
+    QuantizedReLU,
+    ReLU,
+    Scale,
+    Shape,
+)
 
 Lower = Callable[..., Any]
 _Lower = TypeVar("_Lower", bound=Lower)
@@ -23,24 +36,43 @@ _Lower = TypeVar("_Lower", bound=Lower)
 LOWERINGS: dict[str, Lower] = {}
 TAKES_DEFERRED: set[str] = set()
 """Operators whose lowering knows what to do with :class:`Deferred` operands."""
-_LABELS: set[str] = set()
-_NEAREST: dict[str, str] = {
+PAGE = "docs/operators.md"
+
+_STATISTICS = (
+    "normalization by statistics of the sample: it divides activations by each other",
+    "batch norm, whose statistics are constants, and train again",
+)
+_RECURRENT = ("recurrence: its state goes around", "convolutions over time")
+_VOLUME = ("three spatial dimensions", "depth as channels of a 2-d layer")
+_ORDER = ("the order of activations: neurons add and compare with constants", "a maximum")
+
+REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
-        (*("celu", "erf", "exp", "mish", "rrelu", "rrelu_with_noise", "selu"),),
-        "ReLU",
+        ("group_norm", "instance_norm", "layer_norm", "native_layer_norm"), _STATISTICS
     ),
-    **dict.fromkeys(("group_norm", "instance_norm", "layer_norm"), "batch norm"),
-    **dict.fromkeys(("conv3d", "conv_transpose3d"), "conv1d/2d"),
-    **dict.fromkeys(("avg_pool3d", "lp_pool2d"), "average pooling"),
-    "max_pool3d": "max-pooling",
-    "round": "clip-floor (QCFS)",
+    **dict.fromkeys(("native_group_norm", "rms_norm", "linalg_vector_norm", "norm"), _STATISTICS),
+    **dict.fromkeys(("InstanceNormalization", "LayerNormalization", "LRN"), _STATISTICS),
+    **dict.fromkeys(("GroupNormalization", "LpNormalization", "RMSNormalization"), _STATISTICS),
+    "MeanVarianceNormalization": _STATISTICS,
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "LSTM", "GRU", "RNN"), _RECURRENT),
+    **dict.fromkeys(("Scan", "Loop", "If"), ("control flow on activations", "plain layers")),
+    **dict.fromkeys(("conv3d", "conv_transpose3d", "max_pool3d"), _VOLUME),
+    "avg_pool3d": (
+        "an average over three dimensions, as local response norm takes it",
+        "batch norm",
+    ),
+    **dict.fromkeys(("max_pool3d_with_indices", "adaptive_avg_pool3d"), _VOLUME),
+    **dict.fromkeys(("argmax", "argmin", "sort", "topk", "median", "ArgMax", "TopK"), _ORDER),
+    **dict.fromkeys(("round", "Round"), ("rounding to even", "clip-floor (QCFS)")),
+    **dict.fromkeys(
+        ("scaled_dot_product_attention", "Attention"),
+        ("attention: products of activations and a softmax inside", "convolutions"),
+    ),
 }
-"""Operators that networks often use, and what to use instead."""
+"""Operators that no spiking network of sums and thresholds computes: why, and what to use."""
 
 
-def lowers(
-    *operators: str, label: str | None = None, deferred: bool = False
-) -> Callable[[_Lower], _Lower]:
+def lowers(*operators: str, deferred: bool = False) -> Callable[[_Lower], _Lower]:
     """Enter a function into the table for the given operators (``aten.`` is left out).
 
     The function is called with a :class:`Site` and the operator's arguments by their schema
@@ -52,8 +84,6 @@ def lowers(
     ----------
     *operators : str
         Operator names without namespace and overload.
-    label : str, optional
-        What users read in the list of supported operations.
     deferred : bool
         Whether operands can be :class:`Deferred`; elsewhere those are refused.
     """
@@ -63,26 +93,20 @@ def lowers(
             LOWERINGS[f"aten.{operator}"] = function
             if deferred:
                 TAKES_DEFERRED.add(f"aten.{operator}")
-        if label is not None:
-            _LABELS.add(label)
         return function
 
     return enter
 
 
-def supported() -> str:
-    """List, for messages, what is converted."""
-    return ", ".join(sorted(_LABELS))
-
-
-def nearest(operator: str) -> str | None:
-    """What is converted and comes closest to an operator (``aten.gelu``) that is not."""
+def unsupported(operator: str, table: Iterable[str]) -> str:
+    """Why an operator that is not in a table is refused, and the remedy."""
     name = operator.removeprefix("aten.").removesuffix("_")
-    if name in _NEAREST:
-        return _NEAREST[name]
-    known = [entry.removeprefix("aten.") for entry in LOWERINGS]
-    close = [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    return close[0] if close else None
+    if name in REFUSED:
+        reason, remedy = REFUSED[name]
+        return f"not converted: {reason}; use {remedy}"
+    known = [entry.removeprefix("aten.") for entry in table]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return f"not converted; nearest: {close[0]}" if close else "not converted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +188,15 @@ class GraphBuilder:
         return Ref(name, self._by_name[name].shape)
 
     def add(self, name: str, op: Op, inputs: tuple[Ref, ...], source: str | None) -> Ref:
-        """Append a node named ``name``, or ``name_2``, ... where that is taken."""
+        """Append a node named ``name``, or ``name_2``, ... where that is taken.
+
+        A function of one value comes before the index map that it could follow: layers and their
+        activations stay together, and their weights shared.
+        """
+        if len(inputs) == 1 and isinstance((made := self.node(inputs[0])).op, Gather):
+            before = self.result(made.inputs[0])
+            if _commutes(op, made.op.index, math.prod(before.shape)):
+                return self.add(name, made.op, (self.add(name, op, (before,), source),), source)
         unique, n = name, 1
         while unique in self._by_name:
             n += 1
@@ -174,6 +206,23 @@ class GraphBuilder:
         self.nodes.append(node)
         self._by_name[unique] = node
         return Ref(unique, shape)
+
+
+def _commutes(op: Op, index: AnyArray, n: int) -> bool:
+    """Whether a function may come before an index map: one that keeps all ``n`` elements."""
+    if isinstance(op, Function):
+        fills = bool(op.value(np.zeros(1))[0])
+    elif isinstance(op, LeakyReLU | Scale | AddConstant):
+        constant = op.slope if isinstance(op, LeakyReLU) else op.value
+        if constant.ndim:
+            return False
+        fills = isinstance(op, AddConstant)
+    elif isinstance(op, ReLU | Clip | QuantizedReLU):
+        fills = False
+    else:
+        return False
+    zeros = bool((index < 0).any())
+    return np.unique(index).size - zeros == n and not (fills and zeros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +244,14 @@ class Site:
     shape : tuple of int
         Shape of the (first) result with the batch dimension, () if it is not a tensor.
     dtype : torch.dtype or None
+    builder : GraphBuilder
+    batch : int
+    refs : tuple of Ref
+        The activations among its operands.
+    n_results : int or None
+        Of an operator that returns several.
+    run : callable or None
+        The operator itself, on float64 arrays in place of ``refs``: a tuple of arrays.
     """
 
     node: str
@@ -205,6 +262,10 @@ class Site:
     shape: Shape
     dtype: torch.dtype | None
     builder: GraphBuilder
+    batch: int
+    refs: tuple[Ref, ...] = ()
+    n_results: int | None = None
+    run: Callable[[list[AnyArray]], tuple[AnyArray, ...]] | None = None
 
     def emit(self, op: Op, *inputs: Ref) -> Ref:
         """Append an analog node that takes ``inputs``."""
@@ -223,11 +284,13 @@ class Site:
             where.append(f"module {self.module!r}")
         if self.source:
             where.append(self.source)
-        instead = nearest(self.operator)
-        remedy = "" if instead is None else f"; nearest: {instead}"
         raise UnsupportedLayerError(
-            f"node {self.node!r} ({', '.join(where)}): {reason}{remedy}; supported: {supported()}"
+            f"node {self.node!r} ({', '.join(where)}): {reason}; supported: {PAGE}"
         )
+
+    def refuse_operator(self) -> NoReturn:
+        """Refuse the call for its operator, whatever its operands."""
+        self.refuse(unsupported(self.operator, LOWERINGS))
 
     def data(self, value: Any, what: str = "input") -> Ref:
         """Return ``value`` if it is an activation, refuse the call otherwise."""

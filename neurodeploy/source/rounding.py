@@ -70,13 +70,11 @@ def clip(site: Place, x: Ref | Deferred, maximum: float) -> Ref:
     return x if top is not None and top <= maximum else site.emit(Clip(maximum), x)
 
 
-def minimum(site: Place, x: Ref, maximum: float) -> Ref:
-    """Lower ``min(x, maximum)`` of an activation that is not negative."""
+def minimum(site: Place, x: Ref, maximum: float) -> Ref | None:
+    """Lower ``min(x, maximum)`` of an activation that is not negative; None for others."""
     node = site.builder.node(x)
     if not isinstance(node.op, ReLU | Clip):
-        site.refuse("a minimum with a constant, expected min(relu(x), m) or clamp(x, 0, m)")
-    if maximum <= 0:
-        site.refuse(f"a minimum with {maximum:g}, expected a number above 0")
+        return None
     if isinstance(node.op, Clip) and node.op.maximum <= maximum:
         return x
     return site.emit(Clip(maximum), site.builder.result(node.inputs[0]))

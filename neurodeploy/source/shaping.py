@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from neurodeploy.errors import NetlistError
-from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.arrays import AnyArray, frozen
 from neurodeploy.source.op import Op, Shape, set_array, set_ints, set_pairs
 
 
@@ -88,14 +90,13 @@ class _WithConstant(Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scale(_WithConstant):
-    """``x * value``, ``value`` a scalar (shape ()) or per channel (shape (C,))."""
+    """``x * value``, ``value`` of shape () or (C,) or the shape of ``x``."""
 
     kind: ClassVar[str] = "scale"
     value: AnyArray
 
     def __post_init__(self) -> None:
-        if set_array(self, "value").ndim > 1:
-            raise NetlistError("scale: the constant must be a scalar or one value per channel")
+        set_array(self, "value")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,3 +200,59 @@ class Pad(Op):
         if len(shape) != len(self.amounts):
             raise NetlistError(f"pad: {self.amounts} does not fit an input of shape {shape}")
         return tuple(n + sum(pair) for n, pair in zip(shape, self.amounts, strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gather(Op):
+    """Elements in another order, some of them several times, some not at all, zeros between them.
+
+    Parameters
+    ----------
+    index : int array
+        Of the result's shape: which element (in C order) stands there; -1: a zero.
+    """
+
+    kind: ClassVar[str] = "gather"
+    index: AnyArray
+
+    def __post_init__(self) -> None:
+        whole = np.asarray(self.index).dtype.kind in "iu"
+        index = frozen(self.index, np.int32)
+        if not whole or not index.size or not index.ndim or index.min() < -1:
+            raise NetlistError("gather: expected indices from -1 on, of one dimension or more")
+        object.__setattr__(self, "index", index)
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        if self.index.max() >= math.prod(inputs[0]):
+            raise NetlistError(f"gather: {inputs[0]} has no element {self.index.max()}")
+        return self.index.shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlongAxis(Op):
+    """A linear map of one axis, the same for all positions on the others.
+
+    Parameters
+    ----------
+    matrix : array, shape (after, before)
+    axis : int
+        Of a sample; 0: the channels.
+    """
+
+    kind: ClassVar[str] = "along_axis"
+    matrix: AnyArray
+    axis: int
+
+    def __post_init__(self) -> None:
+        set_array(self, "matrix", 2)
+        if type(self.axis) is not int or self.axis < 0:
+            raise NetlistError(f"along_axis: axis {self.axis!r}, expected 0 or more")
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        shape = list(inputs[0])
+        if self.axis >= len(shape) or shape[self.axis] != self.matrix.shape[1]:
+            raise NetlistError(
+                f"along_axis: {self.matrix.shape} along axis {self.axis} of an input of {shape}"
+            )
+        shape[self.axis] = len(self.matrix)
+        return tuple(shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,7 +177,14 @@ def test_the_identity_rewrite_is_recorded_and_joins_its_taps() -> None:
     assert set(np.unique(excesses[0].affine.terms[0].connectivity.weight)) <= {-1.0, 0.0, 1.0}
 
 
-def test_max_pooling_of_what_may_be_negative_is_refused_by_name_and_line() -> None:
+def _activations(layers: ActivationGraph, x: np.ndarray) -> dict[str, np.ndarray]:
+    seen: dict[str, np.ndarray] = {}
+    layers.evaluate({layers.layers[0].name: x}, lambda layer, v: seen.update({layer.name: v}))
+    return seen
+
+
+@pytest.mark.parametrize("pooling", ["exact", "identity"])
+def test_max_pooling_of_what_may_be_negative_is_exact(pooling: str) -> None:
     forms = {
         "linear": sequence(
             lambda: nn.Conv2d(3, 2, 1), lambda: nn.MaxPool2d(2), lambda: nn.Conv2d(2, 2, 1)
@@ -192,10 +200,14 @@ def test_max_pooling_of_what_may_be_negative_is_refused_by_name_and_line() -> No
     }
     for build in forms.values():
         module, shape = build()
-        with pytest.raises(
-            UnsupportedLayerError, match=r"^max_pool\S*( \(.+:\d+\))?: max_pool: its input"
-        ):
-            lower(graph_of(module, shape), LoweringOptions())
+        graph = graph_of(module, shape)
+        layers = lower(graph, LoweringOptions(pooling, spiking_maximum=pooling == "identity"))
+        x = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
+        seen = _activations(layers, x)
+        expected = evaluate(graph, x)
+        found = [seen[layer.name] for layer in layers.layers if isinstance(layer, OutputLayer)]
+        for ours, theirs in zip(found, expected.values(), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_a_maximum_of_the_input_is_pooled_by_itself() -> None:
@@ -210,6 +222,17 @@ def test_a_maximum_of_the_input_is_pooled_by_itself() -> None:
         assert [pool.affine.terms[0].source for pool in pools] == ["x"]
 
 
+class Calls(nn.Module):
+    """A function as a layer."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x)
+
+
 ACTIVATIONS = {
     "leaky": lambda: nn.LeakyReLU(0.2),
     "prelu": lambda: nn.PReLU(4),
@@ -220,6 +243,26 @@ ACTIVATIONS = {
         nn.ReLU(), nn.ConvTranspose2d(4, 4, 2, 3, 0, 2, dilation=2)
     ),
     "normalized after": lambda: nn.Sequential(nn.LeakyReLU(0.1), nn.BatchNorm2d(4)),
+    "hard tanh": nn.Hardtanh,
+    "soft shrink": nn.Softshrink,
+    "hard shrink": nn.Hardshrink,
+    "threshold": lambda: nn.Threshold(0.1, -0.2),
+    "absolute value, pooled": lambda: Calls(lambda x: F.max_pool2d(x.abs(), 2)),
+    "sign": lambda: Calls(torch.sign),
+    "steep": lambda: Calls(lambda x: F.prelu(x, torch.tensor([-0.5, 0.0, 1.0, 1.5]))),
+    "maximum of two": lambda: Calls(lambda x: torch.maximum(F.relu(x), x.roll(1, 1))),
+    "largest channel": lambda: Calls(lambda x: x.amax(1, keepdim=True).expand(-1, 4, -1, -1)),
+    "uneven maximum": lambda: nn.AdaptiveMaxPool2d(4),
+    "uneven average": lambda: nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(4)),
+    "bilinear": lambda: nn.Sequential(nn.ReLU(), nn.Upsample(scale_factor=2, mode="bilinear")),
+    "reflection": lambda: nn.Sequential(nn.ReLU(), nn.ReflectionPad2d(1)),
+    "transposition": lambda: Calls(lambda x: F.relu(x.transpose(2, 3))),
+    "channel shuffle": lambda: nn.Sequential(nn.ReLU(), nn.ChannelShuffle(2)),
+    "broadcast": lambda: Calls(lambda x: F.relu(x + F.relu(x).mean(2, keepdim=True))),
+    "last axis": lambda: nn.Sequential(nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 10)),
+    "constant by element": lambda: Calls(
+        lambda x: F.relu(x) * torch.linspace(0.5, 1.5, 100).view(10, 10)
+    ),
 }
 SMOOTH = {
     "silu": nn.SiLU,
@@ -244,7 +287,7 @@ def _error(inner: nn.Module, **options: object) -> float:
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_lines_and_resampling_are_lowered_exactly(name: str) -> None:
+def test_what_is_straight_or_linear_is_lowered_exactly(name: str) -> None:
     assert _error(ACTIVATIONS[name]()) < 1e-5
     if "leaky" in name or name == "prelu":
         assert _error(ACTIVATIONS[name](), leaky="imbalanced") < 1e-5
@@ -365,3 +408,17 @@ def test_unused_layers_are_left_out() -> None:
     module = Function(lambda m, x: m.b(F.relu(m.a(x))), a=nn.Conv2d(3, 2, 1), b=nn.Conv2d(2, 2, 1))
     layers = check(graph_of(module, IMAGE), LoweringOptions())
     assert len(layers.layers) == 3
+
+
+def test_weights_stay_shared_on_both_sides_of_index_maps() -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.ChannelShuffle(2),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        Calls(lambda x: F.relu(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)),
+        nn.Conv2d(4, 2, 3),
+    )
+    layers = lower(graph_of(module.eval(), (3, 8, 8)), LoweringOptions()).layers
+    maps = [layer.affine.terms[0].connectivity for layer in layers[1:]]
+    assert [type(layer) for layer in maps] == [Conv, Conv, Conv]

@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from neurodeploy.conversion.lowering.units import MAX_UNITS, Units, fitted_units
-from neurodeploy.source.functions import FUNCTIONS
+from neurodeploy.conversion.lowering.units import MAX_UNITS, Units, fitted_units, units_of
+from neurodeploy.errors import ConversionError
+from neurodeploy.source.functions import FUNCTIONS, PROGRAMS, Function, elu
 
 GRID = np.linspace(-8, 8, 3201)
 CURVED = sorted(set(FUNCTIONS) - {"hardsigmoid"})
@@ -45,7 +46,7 @@ def truth(name: str, x: float) -> float:
 def errors(name: str, n_units: int) -> tuple[float, float]:
     """The largest error, and the root mean square for x ~ N(0, 2^2)."""
     expected = np.array([truth(name, x) for x in GRID])
-    error = np.abs(fitted_units(name, n_units)(GRID) - expected)
+    error = np.abs(units_of(Function(name), n_units, "")(GRID) - expected)
     weight = np.exp(-0.5 * np.square(GRID / 2))
     return float(error.max()), float(np.sqrt((weight * error**2).sum() / weight.sum()))
 
@@ -65,31 +66,92 @@ def test_more_units_err_less(name: str) -> None:
     assert found[-1] < found[1] / 5
 
 
-@pytest.mark.parametrize("n_units", [2, 3, 4, 6])
-def test_what_is_straight_in_pieces_is_nearly_exact(n_units: int) -> None:
-    assert max(errors("hardsigmoid", n_units)) < 4e-3
+STRAIGHT = {
+    # Program, units right of the first break, slope left of it, steps.
+    "hard-sigmoid": (FUNCTIONS["hardsigmoid"], 1, 0.0, 0),
+    "absolute value": ("x abs", 1, -1.0, 0),
+    "clamp": ("x -0.5 max 2 min", 1, 0.0, 0),
+    "clamped leaky ReLU": ("x 0 max x 0 min 0.2 mul add -0.4 max", 2, 0.0, 0),
+    "threshold": ("x 0.1 gt x 0 where", 1, 0.0, 1),
+    "hard-shrink": ("x x abs 0.5 gt mul", 1, 1.0, 2),
+    "soft-shrink": ("x x sign 0.1 mul sub x abs 0.1 gt mul", 1, 1.0, 0),
+    "sign": ("x sign", 0, 0.0, 1),
+    "where in where": ("x 0 lt 0 x 1 gt 1 x where where", 1, 0.0, 0),
+    "maximum with a number": ("x 0.2 max", 1, 0.0, 0),
+    "a line": ("x 2 mul 1 sub", 1, 2.0, 0),
+    "falling stairs": ("0 x 1 ge 2 mul sub x -1 ge sub", 0, 0.0, 2),
+}
 
 
-@pytest.mark.parametrize("n_units", [2, MAX_UNITS])
-def test_what_is_straight_in_pieces_is_exact(n_units: int) -> None:
-    assert max(errors("hardsigmoid", n_units)) < 1e-6
+@pytest.mark.parametrize("name", STRAIGHT)
+def test_straight_pieces_are_exact(name: str) -> None:
+    program, n_units, below, n_steps = STRAIGHT[name]
+    op = Function(program)
+    units = units_of(op, 6, "")
+    assert (len(units.start), units.below, len(units.steps)) == (n_units, below, n_steps)
+    assert units.error == 0
+    x = np.random.default_rng(0).normal(0, 2, 5000)
+    np.testing.assert_allclose(units(x), op.value(x), atol=1e-12)
 
 
-@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize("program", ["x x mul", "x exp", "x 0 max sqrt", FUNCTIONS["silu"]])
+def test_curves_are_not_straight(program: str) -> None:
+    assert Function(program).pieces is None
+
+
+NEW = {
+    **{name: PROGRAMS[name] for name in ("mish", "square", "log_sigmoid")},
+    **{"selu": elu(1.67, 1.05), "celu": elu(0.5, 1, 2.0), "softsign": "x 1 x abs add div"},
+    "root": "x abs 0.5 add sqrt",
+}
+
+
+@pytest.mark.parametrize("name", sorted((*CURVED, *NEW)))
+@pytest.mark.parametrize("scale", [0.01, 0.2, 3.0])
+def test_fits_follow_what_calibration_saw(name: str, scale: float) -> None:
+    x = np.sort(np.random.default_rng(1).normal(0.3, scale, 4000))
+    op = Function(NEW.get(name, name), np.quantile(x, np.linspace(0, 1, 65)))
+    units = units_of(op, 6, "")
+    true = op.value(x)
+    error = np.sqrt(np.square(units(x) - true).mean()) / true.std()
+    # A parabola bends everywhere.
+    assert error < (0.06 if name in ("square", "root") else 0.02)
+    assert error == pytest.approx(units.error, rel=0.5, abs=5e-4)
+    assert len(units.start) <= 6
+
+
+def test_few_units_are_enough_where_a_curve_is_nearly_straight() -> None:
+    seen = np.linspace(-0.02, 0.02, 65)
+    assert len(units_of(Function("sigmoid", seen), 6, "").start) == 2
+
+
+def test_what_is_not_finite_on_the_calibration_data_is_refused() -> None:
+    with pytest.raises(ConversionError, match=r"root \(net.py:3\): x sqrt is not finite.*clamp"):
+        units_of(Function("x sqrt", [-1.0, 4.0]), 6, "root (net.py:3)")
+
+
+# What every function is far to the left, and its slope far to the right.
+ENDS = {
+    **dict.fromkeys(("silu", "gelu", "gelu_tanh", "hardswish", "softplus"), (0.0, 1)),
+    **{"elu": (-1.0, 1), "sigmoid": (0.0, 0), "tanh": (-1.0, 0)},
+}
+
+
+@pytest.mark.parametrize("name", CURVED)
 @pytest.mark.parametrize("n_units", [2, 6, MAX_UNITS])
 def test_units_follow_one_another(name: str, n_units: int) -> None:
     units = fitted_units(name, n_units)
-    smooth = FUNCTIONS[name]
+    left, slope = ENDS[name]
     assert len(units.start) == len(units.width) == len(units.slope) == n_units
     ends = np.add(units.start, units.width)
     np.testing.assert_allclose(ends[:-1], units.start[1:], atol=1e-12)
     # Only what grows without end has a unit without end, of the same slope.
-    assert math.isinf(units.width[-1]) == (smooth.slope == 1)
+    assert math.isinf(units.width[-1]) == (slope == 1)
     assert all(map(math.isfinite, units.width[:-1]))
-    if smooth.slope:
-        assert units.slope[-1] == 1.0
-    assert units.offset == smooth.left
-    assert units(np.array([-1e4]))[0] == smooth.left
+    if slope:
+        assert units.slope[-1] == pytest.approx(1, abs=1e-6)
+    assert units.offset == pytest.approx(left, abs=1e-6)
+    assert units(np.array([-1e4]))[0] == pytest.approx(left, abs=1e-6)
 
 
 def test_a_unit_is_a_clip() -> None:
@@ -158,8 +220,8 @@ def test_spiking_units_add_up_to_the_fit(
 ) -> None:
     line = spiking(activation, method, **options)
     layers = {n.split(".")[0] for n in line.names}
-    assert sum("_unit" in n for n in layers) == 6
-    fitted = fitted_units(function, 6)(line.x)
+    assert 4 <= sum("_unit" in n for n in layers) <= 6
+    fitted = units_of(Function(function, np.quantile(line.x, np.linspace(0, 1, 65))), 6, "")(line.x)
     assert np.abs(line.found - fitted).max() < 0.02
     # Saturation is in it: the fit is within its bound of the function.
     wanted = np.array([truth(function, x) for x in line.x])

@@ -103,6 +103,9 @@ def _unused_refused(self: Any, x: torch.Tensor) -> torch.Tensor:
     return F.relu(x)
 
 
+_GRU = [torch.ones(6, 7), torch.ones(6, 2), torch.ones(6), torch.ones(6)]
+
+
 def conv() -> nn.Conv2d:
     return nn.Conv2d(4, 4, 3, padding=1)
 
@@ -295,6 +298,146 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "counter beside the result": (Visits, C2),
     "no_grad block": (lambda: calls(_without_gradient), C2),
     "unused operation": (lambda: calls(_unused_refused), C2),
+    "mish": (nn.Mish, C2),
+    "elu of another scale": (lambda: nn.ELU(0.5), C2),
+    "softplus of another scale": (lambda: nn.Softplus(2), C2),
+    "growing below zero": (lambda: nn.LeakyReLU(1.5), C2),
+    "gate by another": (lambda: calls(lambda s, x: x * torch.sigmoid(x + 1)), C2),
+    "bilinear upsampling": (lambda: nn.Upsample(scale_factor=2, mode="bilinear"), C2),
+    "upsampling by a fraction": (lambda: nn.Upsample(size=(9, 9)), C2),
+    "upsampling by 2.2": (lambda: nn.Upsample(scale_factor=(1.12, 1)), C2),
+    "error function": (lambda: calls(lambda s, x: torch.erf(x)), C2),
+    "half a gelu": (lambda: calls(lambda s, x: x * torch.erf(x)), C2),
+    "square": (lambda: calls(lambda s, x: (x**2) / 3), C2),
+    "minimum alone": (lambda: calls(lambda s, x: torch.minimum(x, torch.ones(()))), C2),
+    "reflection of an operator": (
+        lambda: calls(lambda s, x: torch.ops.aten.reflection_pad2d(x, [1, 1, 1, 1])),
+        C2,
+    ),
+    "circular padding": (lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), C2),
+    "reflect padding": (lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), C2),
+    "replicate padding": (lambda: calls(lambda s, x: F.pad(x, (1, 1, 1, 1), mode="replicate")), C2),
+    "padding with ones": (lambda: calls(lambda s, x: F.pad(x, (1, 1), value=1.0)), C2),
+    "transpose": (lambda: calls(lambda s, x: x.transpose(1, 2)), C2),
+    "permute": (lambda: calls(lambda s, x: x.permute(0, 3, 1, 2)), C2),
+    "bool mask": (lambda: calls(lambda s, x: x * (x > 0.5)), C2),
+    "where": (lambda: calls(lambda s, x: torch.where(x < 0, x, x * 2)), C2),
+    "indexing by a list": (lambda: calls(lambda s, x: x[:, [0, 2]]), C2),
+    "product of activations": (lambda: calls(lambda s, x: x * F.relu(x)), C2),
+    "division by an activation": (lambda: calls(lambda s, x: x / (x + 1)), C2),
+    "reciprocal": (lambda: calls(lambda s, x: 1 / x), C2),
+    "broadcast sum": (lambda: calls(lambda s, x: x + x.mean((2, 3), keepdim=True)), C2),
+    "factor per element": (lambda: calls(lambda s, x: x * s.image), C2),
+    "constant that spreads": (lambda: calls(lambda s, x: x[:, :1] + s.image), C2),
+    "clamp(-1, 1)": (lambda: calls(lambda s, x: x.clamp(-1, 1)), C2),
+    "uneven adaptive pooling": (lambda: nn.AdaptiveAvgPool2d(2), C2),
+    "maximum over channels": (lambda: calls(lambda s, x: x.amax(1)), C2),
+    "mean over channels": (lambda: calls(lambda s, x: x.mean(1)), C2),
+    "cat along space": (lambda: calls(lambda s, x: torch.cat([x, x], 2)), C2),
+    "cat with ones": (lambda: calls(lambda s, x: torch.cat([x, torch.ones_like(x)], 1)), C2),
+    "flip": (lambda: calls(lambda s, x: x.flip(1)), C2),
+    "repeat": (lambda: calls(lambda s, x: x.repeat(1, 2, 1, 1)), C2),
+    "linear over the last of many": (lambda: calls(lambda s, x: F.linear(x, torch.ones(3, 7))), C2),
+    "selu, celu": (lambda: nn.Sequential(nn.SELU(), nn.CELU(0.5)), C2),
+    "softsign": (nn.Softsign, C2),
+    "log-sigmoid": (nn.LogSigmoid, C2),
+    "tanhshrink": (nn.Tanhshrink, C2),
+    "softshrink": (lambda: nn.Softshrink(0.1), C2),
+    "hardshrink": (lambda: nn.Hardshrink(0.2), C2),
+    "threshold to another value": (lambda: nn.Threshold(0.1, -0.3), C2),
+    "absolute value, sign": (lambda: calls(lambda s, x: torch.abs(x) + torch.sign(x - 0.5)), C2),
+    "rrelu in eval mode": (lambda: nn.RReLU().eval(), C2),
+    "square root, exponential": (
+        lambda: calls(lambda s, x: torch.sqrt(F.relu(x) + 0.01) + torch.exp(-x)),
+        C2,
+    ),
+    "where in two steps": (
+        lambda: calls(
+            lambda s, x: torch.where(
+                x < 0, torch.zeros_like(x), torch.where(x > 0.5, torch.ones_like(x), x)
+            )
+        ),
+        C2,
+    ),
+    "masked fill": (lambda: calls(lambda s, x: x.masked_fill(x < 0.1, -1.0)), C2),
+    "where by a constant mask": (
+        lambda: calls(lambda s, x: torch.where(s.image > 0.5, x, s.image)),
+        C2,
+    ),
+    "clamp by a leaky relu": (
+        lambda: calls(lambda s, x: torch.clamp(F.leaky_relu(x, 0.2), min=-0.1)),
+        C2,
+    ),
+    "clamp by channel": (
+        lambda: calls(lambda s, x: torch.clamp(x, -s.mean, s.mean)),
+        C2,
+    ),
+    "maximum of two": (
+        lambda: calls(lambda s, x: torch.maximum(s.conv(x), x), conv=conv()),
+        C2,
+    ),
+    "minimum of two": (
+        lambda: calls(lambda s, x: torch.minimum(s.conv(x), x[:, :1]), conv=conv()),
+        C2,
+    ),
+    "maximum and minimum by axis": (
+        lambda: calls(lambda s, x: x.max(3)[0] - x.min(3)[0]),
+        C2,
+    ),
+    "least over space": (lambda: calls(lambda s, x: x.amin((2, 3))), C2),
+    "maximum over channels and rows": (lambda: calls(lambda s, x: x.amax((1, 2))), C2),
+    "uneven adaptive maximum": (lambda: nn.AdaptiveMaxPool2d((4, 3)), C2),
+    "uneven adaptive average 1d": (lambda: nn.AdaptiveAvgPool1d(3), C1),
+    "p-norm pooling": (lambda: nn.LPPool2d(2, 2), C2),
+    "variance": (lambda: calls(lambda s, x: x.var((2, 3))), C2),
+    "pixel shuffle": (lambda: nn.PixelShuffle(2), C2),
+    "pixel unshuffle": (lambda: calls(lambda s, x: F.pixel_unshuffle(x[..., :8, :6], 2)), C2),
+    "channel shuffle": (
+        lambda: calls(
+            lambda s, x: s.conv(x.view(-1, 2, 2, 9, 7).transpose(1, 2).reshape(x.shape)),
+            conv=conv(),
+        ),
+        C2,
+    ),
+    "roll, stack": (
+        lambda: calls(lambda s, x: torch.stack([x.roll(1, 3), x], 2).flatten(1, 2)),
+        C2,
+    ),
+    "unfold": (lambda: calls(lambda s, x: F.unfold(x, 2, stride=2)), C2),
+    "expand": (lambda: calls(lambda s, x: x[:, :, :1].expand(-1, -1, 9, -1)), C2),
+    "broadcast between ranks of one": (
+        lambda: calls(lambda s, x: F.relu(x + x.mean(2, keepdim=True).relu())),
+        C2,
+    ),
+    "moved there and back": (
+        lambda: calls(
+            lambda s, x: F.relu(s.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2), conv=conv()
+        ),
+        C2,
+    ),
+    "bicubic upsampling": (lambda: nn.Upsample(scale_factor=2, mode="bicubic"), C2),
+    "linear upsampling, corners": (
+        lambda: nn.Upsample(scale_factor=2, mode="linear", align_corners=True),
+        C1,
+    ),
+    "bilinear, smaller, antialiased": (
+        lambda: calls(lambda s, x: F.interpolate(x, (4, 3), mode="bilinear", antialias=True)),
+        C2,
+    ),
+    "cumulative sum": (lambda: calls(lambda s, x: x.cumsum(2)), C2),
+    "matrix from the left": (lambda: calls(lambda s, x: torch.ones(3, 9) @ x), C2),
+    "einsum": (
+        lambda: calls(lambda s, x: torch.einsum("nchw,cwd->ndh", x, torch.ones(4, 7, 3))),
+        C2,
+    ),
+    "linear layers over the last axis": (
+        lambda: nn.Sequential(nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 3)),
+        C2,
+    ),
+    "instance norm with kept statistics": (
+        lambda: _filled(nn.InstanceNorm2d(4, affine=True, track_running_stats=True)),
+        C2,
+    ),
     "train mode where it is all one": (lambda: nn.Sequential(conv(), nn.ReLU()).train(), C2),
 }
 
@@ -318,23 +461,7 @@ def _function(function: Callable[..., Any], shape: tuple[int, ...], *says: str) 
 
 
 REFUSED: dict[str, Refused] = {
-    "mish": _layer(nn.Mish, C2, "aten.mish"),
-    "elu of another scale": _layer(lambda: nn.ELU(0.5), C2, "aten.elu", "0.5"),
-    "softplus of another scale": _layer(lambda: nn.Softplus(2), C2, "aten.softplus", "beta 2"),
-    "growing below zero": _layer(lambda: nn.LeakyReLU(1.5), C2, "aten.leaky_relu", "1.5"),
-    "gate by another": _function(lambda s, x: x * torch.sigmoid(x + 1), C2, "product"),
-    "bilinear upsampling": _layer(
-        lambda: nn.Upsample(scale_factor=2, mode="bilinear"), C2, "upsample_bilinear2d"
-    ),
-    "upsampling by a fraction": _layer(lambda: nn.Upsample(size=(9, 9)), C2, "whole factors"),
-    "upsampling by 2.2": _layer(lambda: nn.Upsample(scale_factor=(1.12, 1)), C2, "by (1.12, 1.0)"),
-    "error function": _function(lambda s, x: torch.erf(x), C2, "aten.erf", "outside of a GELU"),
-    "half a gelu": _function(lambda s, x: x * torch.erf(x), C2, "aten.mul", "product of two"),
-    "square": _function(lambda s, x: (x**2) / 3, C2, "aten.div", "to the power of 2"),
-    "minimum alone": _function(
-        lambda s, x: torch.minimum(x, torch.ones(())), C2, "aten.minimum", "min(relu(x), m)"
-    ),
-    "rounding to even": _function(lambda s, x: x.round(), C2, "aten.round", "nearest: clip-floor"),
+    "rounding to even": _function(lambda s, x: x.round(), C2, "aten.round", "use clip-floor"),
     "floor alone": _function(lambda s, x: torch.floor(x), C2, "aten.floor", "rounding outside"),
     "floor before relu": _function(lambda s, x: F.relu(torch.floor(x)), C2, "rounding outside"),
     "floor times -1": _function(
@@ -346,19 +473,6 @@ REFUSED: dict[str, Refused] = {
     "floor with another offset": _function(
         lambda s, x: torch.floor(x * 4 + 1.5).clamp(0, 2) + torch.floor(x - 1), C2, "rounding"
     ),
-    "reflection of an operator": _function(
-        lambda s, x: torch.ops.aten.reflection_pad2d(x, [1, 1, 1, 1]), C2, "other values than zeros"
-    ),
-    "circular padding": _layer(
-        lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), C2, "aten.pad", "'circular'"
-    ),
-    "reflect padding": _layer(
-        lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), C2, "'reflect'"
-    ),
-    "replicate padding": _function(
-        lambda s, x: F.pad(x, (1, 1, 1, 1), mode="replicate"), C2, "'replicate'"
-    ),
-    "padding with ones": _function(lambda s, x: F.pad(x, (1, 1), value=1.0), C2, "expected zeros"),
     "active dropout": _function(lambda s, x: F.dropout(x, 0.5), C2, "dropout is active"),
     "dropout layer in train mode": _layer(nn.Dropout, C2, "dropout is active", ".eval()"),
     "dropout2d in train mode": _layer(nn.Dropout2d, C2, "dropout is active"),
@@ -373,47 +487,56 @@ REFUSED: dict[str, Refused] = {
         lambda s, x: F.relu(F.softmax(x, 1)), FLAT, "softmax in the middle"
     ),
     "softmax over space": _function(lambda s, x: F.softmax(x, 3), C2, "over dimension 3"),
-    "transpose": _function(lambda s, x: x.transpose(1, 2), C2, "aten.transpose", "reorders"),
-    "permute": _function(lambda s, x: x.permute(0, 3, 1, 2), C2, "aten.permute", "reorders"),
-    "transpose of the batch": _function(lambda s, x: x.transpose(0, 1), C2, "reorders"),
+    "transpose of the batch": _function(lambda s, x: x.transpose(0, 1), C2, "batch is mixed"),
     "view over the batch": _function(lambda s, x: x.view(-1, 9, 7), C2, "batch"),
-    "one number per sample": _function(lambda s, x: x.sum((1, 2, 3)), C2, "reduction"),
-    "bool mask": _function(lambda s, x: x * (x > 0.5), C2, "aten.gt"),
-    "indexing by a mask": _function(lambda s, x: x[x > 0.5], C2, "aten.gt"),
-    "where": _function(lambda s, x: torch.where(x < 0, x, x * 2), C2, "aten.lt"),
-    "indexing by a list": _function(lambda s, x: x[:, [0, 2]], C2, "aten.index"),
-    "product of activations": _function(lambda s, x: x * F.relu(x), C2, "product of two"),
-    "division by an activation": _function(lambda s, x: x / (x + 1), C2, "division by an"),
-    "reciprocal": _function(lambda s, x: 1 / x, C2, "aten.reciprocal"),
-    "broadcast sum": _function(lambda s, x: x + x.mean((2, 3), keepdim=True), C2, "equal shapes"),
-    "factor per element": _function(lambda s, x: x * s.image, C2, "within a channel"),
-    "constant that spreads": _function(
-        lambda s, x: x[:, :1] + s.image, C2, "spreads shape (1, 9, 7)"
+    "one number per sample": _function(lambda s, x: x.sum((1, 2, 3)), C2, "one number per sample"),
+    "indexing by a mask": _function(lambda s, x: x[x > 0.5], C2, "aten.index", "by activations"),
+    "product of activations": _function(
+        lambda s, x: F.relu(x) * F.avg_pool2d(x, 3, 1, 1), C2, "product of two"
+    ),
+    "squeeze-excite gate": _function(
+        lambda s, x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)), C2, "product of two", "add"
+    ),
+    "division by another": _function(
+        lambda s, x: x / (1 + F.avg_pool2d(x, 3, 1, 1) ** 2), C2, "division by an"
+    ),
+    "exponent of another": _function(
+        lambda s, x: 2 ** F.avg_pool2d(x, 3, 1, 1) ** x, C2, "as an exponent"
+    ),
+    "comparison of two": _function(
+        lambda s, x: x * (x > F.avg_pool2d(x, 3, 1, 1)), C2, "comparison of two"
+    ),
+    "choice by another": _function(
+        lambda s, x: torch.where(F.avg_pool2d(x, 3, 1, 1) > 0, x, -x), C2, "choice between"
+    ),
+    "instance norm": _layer(lambda: nn.InstanceNorm2d(4), C2, "statistics of the sample", "use"),
+    "local response norm": _layer(lambda: nn.LocalResponseNorm(3), C2, "local response"),
+    "recurrence": _function(
+        lambda s, x: torch.gru(x[:, 0], torch.zeros(1, 7, 2), _GRU, True, 1, 0, False, False, True)[
+            0
+        ],
+        C2,
+        "recurrence",
+        "use convolutions",
+    ),
+    "matrix product of two": _function(lambda s, x: x @ x.transpose(2, 3), C2, "product of two"),
+    "largest position": _function(lambda s, x: x.argmax(1) * 1.0, C2, "order of activations"),
+    "sorted": _function(lambda s, x: x.sort(1)[0], C2, "order of activations"),
+    "random slopes": _layer(nn.RReLU, C2, "at random", ".eval()"),
+    "einsum over the batch": _function(
+        lambda s, x: torch.einsum("nchw,nd->dchw", x, torch.ones(7, 7)), C2, "einsum"
     ),
     "division by 0": _function(lambda s, x: x / 0.0, C2, "division by 0"),
     "infinite factor": _function(lambda s, x: x * float("inf"), C2, "NaN or infinite"),
-    "clamp(-1, 1)": _function(lambda s, x: x.clamp(-1, 1), C2, "expected a lower bound of 0"),
-    "uneven adaptive pooling": _layer(lambda: nn.AdaptiveAvgPool2d(2), C2, "differ in size"),
     "indices of max-pooling": _function(
         lambda s, x: F.max_pool2d(x, 2, return_indices=True)[1] * 1.0, C2, "indices"
     ),
-    "maximum over channels": _function(lambda s, x: x.amax(1), C2, "aten.amax"),
-    "mean over channels": _function(lambda s, x: x.mean(1), C2, "spatial dimensions only"),
-    "mean over the batch": _function(lambda s, x: x - x.mean(0), C2, "spatial dimensions only"),
-    "cat along space": _function(lambda s, x: torch.cat([x, x], 2), C2, "along dimension 2"),
-    "cat with ones": _function(
-        lambda s, x: torch.cat([x, torch.ones_like(x)], 1), C2, "expected zeros"
-    ),
+    "mean over the batch": _function(lambda s, x: x - x.mean(0), C2, "samples of the batch"),
     "slice of the batch": _function(lambda s, x: x[1:], C2, "batch"),
-    "flip": _function(lambda s, x: x.flip(1), C2, "aten.flip"),
-    "repeat": _function(lambda s, x: x.repeat(1, 2, 1, 1), C2, "repeated"),
     "conv3d": _function(
         lambda s, x: F.conv3d(x[:, None], torch.ones(1, 1, 1, 1, 1)), C2, "aten.conv3d"
     ),
     "weight from the input": _function(lambda s, x: F.linear(x[:1, :].relu(), x), FLAT, "batch"),
-    "linear over the last of many": _function(
-        lambda s, x: F.linear(x, torch.ones(3, 7)), C2, "expected a vector"
-    ),
     "conversion to double": _function(lambda s, x: x.double().relu(), C2, "torch.float64"),
     "attention": _function(lambda s, x: F.scaled_dot_product_attention(x, x, x), C2, "attention"),
     "buffer that adapts": Refused(Adapts, C2, ("'visits' changes in every call",)),

@@ -138,6 +138,37 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], list[str]]] = 
         C2,
         ["quantized_relu", "scale"],
     ),
+    "bilinear": (
+        lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+        C2,
+        ["along_axis", "along_axis"],
+    ),
+    "fraction": (lambda: nn.Upsample(size=(7, 9)), C2, ["gather"]),
+    "reflect": (
+        lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")),
+        C2,
+        ["gather", "conv2d"],
+    ),
+    "replicate": (
+        lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="replicate")),
+        C2,
+        ["gather", "conv2d"],
+    ),
+    "elu of another scale": (
+        lambda: nn.ELU(0.5),
+        C2,
+        ["x 0 max x 0 min 1.0 mul expm1 0.5 mul add 1.0 mul"],
+    ),
+    "growing below zero": (lambda: nn.LeakyReLU(1.5), C2, ["leaky_relu"]),
+    "gate by another": (
+        lambda: Calls(lambda x: x * torch.sigmoid(x + 1)),
+        C2,
+        ["x x 1.0 add sigmoid mul"],
+    ),
+    "mish": (nn.Mish, C2, ["x x softplus tanh mul"]),
+    "error function": (lambda: Calls(torch.erf), C2, ["x erf"]),
+    "half a gelu": (lambda: Calls(lambda x: (1 + torch.erf(x)) * x), C2, ["x erf 1.0 add x mul"]),
+    "square": (lambda: Calls(lambda x: F.relu(x**2)), C2, ["x 2.0 pow", "relu"]),
 }
 
 
@@ -190,27 +221,6 @@ def test_nearest_exact(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
-    "bilinear": (lambda: nn.Upsample(scale_factor=2, mode="bilinear"), ("'linear'", "'nearest'")),
-    "fraction": (lambda: nn.Upsample(size=(7, 9)), ("Resize", "(1.4, 1.5)", "whole factors")),
-    "reflect": (
-        lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")),
-        ("Pad", "'reflect'", "expected zeros"),
-    ),
-    "replicate": (
-        lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="replicate")),
-        ("Pad", "expected zeros"),
-    ),
-    "circular": (
-        lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")),
-        ("circular",),
-    ),
-    "elu of another scale": (lambda: nn.ELU(0.5), ("Elu", "alpha 0.5")),
-    "growing below zero": (lambda: nn.LeakyReLU(1.5), ("LeakyRelu", "1.5", "[0, 1)")),
-    "gate by another": (lambda: Calls(lambda x: x * torch.sigmoid(x + 1)), ("Mul", "product")),
-    "mish": (nn.Mish, ("Mul", "product of two activations")),
-    "error function": (lambda: Calls(torch.erf), ("Erf", "outside of a GELU")),
-    "half a gelu": (lambda: Calls(lambda x: (1 + torch.erf(x)) * x), ("Mul", "product")),
-    "square": (lambda: Calls(lambda x: F.relu(x**2)), ("Pow", "to the power of 2")),
     "floor": (lambda: Calls(lambda x: F.relu(torch.floor(x))), ("Floor", "rounding outside")),
     "floor beyond zero": (
         lambda: Calls(lambda x: torch.clamp(torch.floor(x + 1.5), 0, 4) + torch.floor(x - 1)),

@@ -31,6 +31,10 @@ def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivi
         return Dense(second.weight @ first.weight, first.shape_in)
     if isinstance(second, Conv) and isinstance(first, SumPool) and _is_padding(first):
         return _padded(second, first)
+    if isinstance(second, Conv) and second.groups == 1 and isinstance(first, Sparse):
+        columns = _channels(first)
+        if columns is not None:
+            return second.with_weight(second.weight[:, np.argsort(columns)])
     if isinstance(first, Conv):
         merged = _convolved(second, first)
         if merged is not None:
@@ -44,8 +48,28 @@ def padding(shape: tuple[int, ...], amounts: tuple[tuple[int, int], ...]) -> Sum
     return SumPool(np.ones(shape[0]), Window(shape[1:], ones, ones, amounts, ones))
 
 
+def picking(index: IntArray, shape: tuple[int, ...]) -> Sparse:
+    """Elements of an input of ``shape`` in another order, nothing at -1."""
+    post = np.flatnonzero(index.reshape(-1) >= 0)
+    pre = index.reshape(-1)[post].astype(np.int64)
+    return Sparse(np.ones(post.size), post, pre, shape, index.shape)
+
+
 def _is_padding(layer: SumPool) -> bool:
     return layer.window.n_taps == 1 and set(layer.window.stride) == {1}
+
+
+def _channels(first: Sparse) -> IntArray | None:
+    """The order that an index map brings whole channels into, None where it does something else."""
+    if first.pre_shape != first.post_shape or (first.weight != 1).any():
+        return None
+    size = math.prod(first.pre_shape[1:])
+    if not np.array_equal(np.sort(first.post), np.arange(first.pre_shape[0] * size)):
+        return None
+    by_channel = first.pre[np.argsort(first.post)].reshape(-1, size)
+    columns = by_channel[:, 0] // size
+    whole = by_channel == columns[:, None] * size + np.arange(size)
+    return columns if whole.all() and np.unique(columns).size == columns.size else None
 
 
 def _padded(second: Conv, first: SumPool) -> Conv:

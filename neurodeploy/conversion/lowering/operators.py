@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer, ReluLayer
 from neurodeploy.conversion.lowering.affine import Affine, population_term
-from neurodeploy.conversion.lowering.composition import padding
+from neurodeploy.conversion.lowering.composition import padding, picking
 from neurodeploy.conversion.lowering.context import (
     Blocks,
     Lowering,
@@ -19,7 +19,7 @@ from neurodeploy.conversion.lowering.context import (
     refuse,
 )
 from neurodeploy.conversion.lowering.pooling import average, maximum
-from neurodeploy.conversion.lowering.units import fitted_units
+from neurodeploy.conversion.lowering.units import Units, units_of
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
@@ -131,7 +131,7 @@ def _leaky(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
             source = node.name if len(taken[0]) == 1 else None
             layer = ReluLayer(lowering.unique(node.name), block, source, slope=spread)
             if not (spread > 0).all():
-                raise refuse(node, "a slope of 0 in some channels; use --leaky units")
+                raise refuse(node, "a slope of 0 or less in some channels; use --leaky units")
             lowering.layers.append(layer)
             result.append(population_term(layer.name, layer.shape))
             continue
@@ -145,24 +145,55 @@ def _leaky(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
 
 def _function(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
-    units = fitted_units(op.name, lowering.options.activation_units)
-    result = []
-    for i, block in enumerate(taken[0]):
-        whole = f"{node.name}#{i}"
-        total = Affine(block.shape, (), np.full(block.shape, units.offset))
-        for k, (start, width, slope) in enumerate(
-            zip(units.start, units.width, units.slope, strict=True)
-        ):
-            limit = None if math.isinf(width) else width
-            name = lowering.unique(f"{node.name}_unit{k}")
-            shifted = block.shifted(np.array(-start))
-            layer = ReluLayer(name, shifted, None, limit, units=len(units.start), part_of=whole)
-            lowering.layers.append(layer)
-            lowering.ceiling[name] = width
-            unit = population_term(name, layer.shape)
-            total = total.plus(unit.scaled(np.array(slope)))
-        result.append(total)
-    return tuple(result)
+    units = units_of(op, lowering.options.activation_units, _where(node))
+    return tuple(
+        _of_units(lowering, node, block, units, f"{node.name}#{i}")
+        for i, block in enumerate(taken[0])
+    )
+
+
+def _of_units(
+    lowering: Lowering, node: AnalogNode, block: Affine, units: Units, whole: str
+) -> Affine:
+    """A function of one value as a sum of rectified populations and of steps."""
+    total = Affine(block.shape, (), np.full(block.shape, units.offset))
+    n = len(units.start)
+    for k, (start, width, slope) in enumerate(
+        zip(units.start, units.width, units.slope, strict=True)
+    ):
+        shifted = block.shifted(np.array(-start))
+        unit = _unit(lowering, f"{node.name}_unit{k}", shifted, width, n, whole)
+        total = total.plus(unit.scaled(np.array(slope)))
+    if units.below:
+        mirrored = block.scaled(np.array(-1.0)).shifted(np.array(units.lowest))
+        unit = _unit(lowering, f"{node.name}_below", mirrored, math.inf, 1, whole)
+        total = total.plus(unit.scaled(np.array(-units.below)))
+    for k, (at, height) in enumerate(units.steps):
+        size = abs(height)
+        name = lowering.unique(f"{node.name}_step{k}")
+        # Rounded to levels of its height, clipped to the first of them: 1 from x = at on.
+        shifted = block.shifted(np.array(size / 2 - at))
+        layer = ReluLayer(name, shifted, None, size, levels=1, part_of=whole)
+        lowering.layers.append(layer)
+        lowering.ceiling[name] = size
+        step = population_term(name, layer.shape)
+        total = total.plus(step if height > 0 else step.scaled(np.array(-1.0)))
+    return total
+
+
+def _unit(
+    lowering: Lowering, name: str, affine: Affine, width: float, units: int, whole: str
+) -> Affine:
+    name = lowering.unique(name)
+    limit = None if math.isinf(width) else width
+    layer = ReluLayer(name, affine, None, limit, units=units, part_of=whole)
+    lowering.layers.append(layer)
+    lowering.ceiling[name] = width
+    return population_term(name, layer.shape)
+
+
+def _where(node: AnalogNode) -> str:
+    return f"{node.name} ({node.source})" if node.source else node.name
 
 
 def _quantized(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
@@ -208,9 +239,7 @@ def _upsample(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Bloc
         cells = np.arange(math.prod(block.shape)).reshape(block.shape)
         for axis, factor in enumerate(op.factors):
             cells = np.repeat(cells, factor, axis=1 + axis)
-        index = np.arange(cells.size)
-        repeat = Sparse(np.ones(cells.size), index, cells.reshape(-1), block.shape, cells.shape)
-        result.append(block.mapped(repeat, node.name))
+        result.append(block.mapped(picking(cells, block.shape), node.name))
     return tuple(result)
 
 
@@ -238,9 +267,27 @@ def _slice(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
     block = merged(taken[0], node.name)
     kept = np.arange(math.prod(block.shape)).reshape(block.shape)[op.slices()]
-    index = np.arange(kept.size)
-    pick = Sparse(np.ones(kept.size), index, kept.reshape(-1), block.shape, node.shape)
-    return (block.mapped(pick, node.name),)
+    return (block.mapped(picking(kept, block.shape), node.name),)
+
+
+def _gather(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    op: Any = node.op
+    block = merged(taken[0], node.name)
+    return (block.mapped(picking(op.index, block.shape), node.name),)
+
+
+def _along_axis(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    op: Any = node.op
+    block = merged(taken[0], node.name)
+    # Every weight of the matrix stands at all positions on the other axes.
+    pre = np.moveaxis(np.arange(math.prod(block.shape)).reshape(block.shape), op.axis, 0)
+    post = np.moveaxis(np.arange(math.prod(node.shape)).reshape(node.shape), op.axis, 0)
+    row, column = np.nonzero(op.matrix)
+    each = pre[0].size
+    weight = np.repeat(op.matrix[row, column].astype(np.float64), each)
+    to, come = (index.reshape(len(index), -1) for index in (post, pre))
+    layer = Sparse(weight, to[row].reshape(-1), come[column].reshape(-1), block.shape, node.shape)
+    return (block.mapped(layer, node.name),)
 
 
 def _pad(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
@@ -283,5 +330,7 @@ _OPERATIONS: dict[type, Operation] = {
     analog.Concat: _concat,
     analog.Slice: _slice,
     analog.Pad: _pad,
+    analog.Gather: _gather,
+    analog.AlongAxis: _along_axis,
     analog.Softmax: _softmax,
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from neurodeploy.conversion.lowering.activation_graph import PoolLayer, Rewrite
 from neurodeploy.conversion.lowering.affine import Affine, population_term
-from neurodeploy.conversion.lowering.context import Blocks, Lowering, refuse
+from neurodeploy.conversion.lowering.context import Blocks, Lowering
 from neurodeploy.ir import neurons
 from neurodeploy.ir.connectivity import Connectivity, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
@@ -71,14 +71,11 @@ def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
             affine = _maximum_by_identity(lowering, operand, window, node)
             lowering.rewrites.append(Rewrite(node.name, operand, model, affine))
             if lowering.options.spiking_maximum:
-                if not lowering.is_non_negative(operand):
-                    raise refuse(
-                        node,
-                        "its input may be negative, and this method codes what is not; pool "
-                        "rectified activations, or use another method (graded)",
-                    )
                 source = node.name if len(taken[0]) == 1 else None
-                affine = lowering.rectify(affine, node.name, source)
+                if lowering.is_non_negative(operand):
+                    affine = lowering.rectify(affine, node.name, source)
+                else:
+                    affine = _signed(lowering, affine, node.name)
             pooled.append(affine)
             continue
         rule: neurons.PoolRule = "winner" if lowering.options.max_pooling == "winner" else "maximum"
@@ -131,12 +128,17 @@ def _maximum_operand(
     if _is_sum(block):
         return block
     if not lowering.is_non_negative(block):
-        raise refuse(
-            node,
-            "its input may be negative and a spike cannot; put the activation before the pooling",
-        )
+        return _signed(lowering, block, name)
     whole = len(lowering.tensors[node.inputs[0]]) == 1
     return lowering.rectify(block, name, node.inputs[0] if whole else None)
+
+
+def _signed(lowering: Lowering, affine: Affine, name: str) -> Affine:
+    """What may be negative as a population and what is subtracted from it."""
+    negative = affine.scaled(np.array(-1.0))
+    above = lowering.rectify(affine, name, None, part_of=name)
+    below = lowering.rectify(negative, f"{name}_negative", None, part_of=name)
+    return above.plus(below.scaled(np.array(-1.0)))
 
 
 def _maximum_by_identity(

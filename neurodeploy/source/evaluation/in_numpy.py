@@ -12,6 +12,7 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.source.analog import (
     Add,
     AddConstant,
+    AlongAxis,
     AnalogGraph,
     AnalogNode,
     AvgPool,
@@ -23,6 +24,7 @@ from neurodeploy.source.analog import (
     ConvTranspose1d,
     ConvTranspose2d,
     Function,
+    Gather,
     LeakyReLU,
     Linear,
     MaxPool,
@@ -38,7 +40,6 @@ from neurodeploy.source.analog import (
     interpret,
 )
 from neurodeploy.source.evaluation.batches import checked_batch, joined
-from neurodeploy.source.functions import FUNCTIONS
 from neurodeploy.source.layers import Convolution, Pooling
 from neurodeploy.source.resampling import TransposedConvolution
 
@@ -216,7 +217,7 @@ _EVALUATE: dict[type, _Evaluate] = {
     ConvTranspose2d: _conv_transpose,
     Upsample: _upsample,
     LeakyReLU: lambda op, x: np.where(x > 0, x, x * _along(op.slope, x.ndim)),
-    Function: lambda op, x: FUNCTIONS[op.name].value(x.astype(np.float64)).astype(np.float32),
+    Function: lambda op, x: op.value(x).astype(np.float32),
     QuantizedReLU: lambda op, x: op.quantized(x),
     ReLU: lambda op, x: np.maximum(x, 0),
     Clip: lambda op, x: np.clip(x, 0, np.float32(op.maximum)),
@@ -226,6 +227,10 @@ _EVALUATE: dict[type, _Evaluate] = {
     Add: lambda op, x, y: x + y,
     Concat: lambda op, *parts: np.concatenate(parts, axis=1),
     Slice: _slice,
+    Gather: lambda op, x: np.where(op.index < 0, 0, x.reshape(len(x), -1)[:, op.index]),
+    AlongAxis: lambda op, x: np.moveaxis(
+        np.moveaxis(x, op.axis + 1, -1) @ op.matrix.T, -1, op.axis + 1
+    ),
     Pad: lambda op, x: np.pad(x, ((0, 0), *op.amounts)),
     Scale: lambda op, x: x * _along(op.value, x.ndim),
     AddConstant: lambda op, x: x + _along(op.value, x.ndim),

@@ -13,9 +13,11 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.numerics.threads import map_in_order
 from neurodeploy.numerics.torch_convolution import convolve, convolve_transposed
 from neurodeploy.numerics.torch_state import plain_torch
+from neurodeploy.source import expressions
 from neurodeploy.source.analog import (
     Add,
     AddConstant,
+    AlongAxis,
     AnalogGraph,
     AnalogNode,
     AvgPool,
@@ -27,6 +29,7 @@ from neurodeploy.source.analog import (
     ConvTranspose1d,
     ConvTranspose2d,
     Function,
+    Gather,
     Input,
     LeakyReLU,
     Linear,
@@ -209,6 +212,45 @@ _FUNCTIONS: dict[str, _Layer] = {
 }
 
 
+def _function(op: Function) -> _Layer:
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = expressions.run(op.name, x, _WORDS, number)
+        return result.to(x.dtype).expand_as(x)
+
+    def number(value: float) -> torch.Tensor:
+        return torch.tensor(value, dtype=torch.float32)
+
+    return _FUNCTIONS.get(op.name, layer)
+
+
+def _as_number(test: _Layer) -> _Layer:
+    return lambda a, b: test(a, b).float()
+
+
+_WORDS: dict[str, _Layer] = {
+    **{word: getattr(torch, word) for word in expressions.ARITY if hasattr(torch, word)},
+    **{word: _as_number(getattr(torch, word)) for word in ("gt", "ge", "lt", "le", "eq", "ne")},
+    **{"max": torch.maximum, "min": torch.minimum, "softplus": F.softplus},
+    "where": lambda test, a, b: torch.where(test.bool(), a, b),
+}
+
+
+def _gather(op: Gather) -> _Layer:
+    index = torch.tensor(op.index.reshape(-1), dtype=torch.long)
+    zeros = torch.tensor(op.index < 0) if (op.index < 0).any() else None
+
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        y = x.flatten(1)[:, index.clamp(min=0)].reshape(len(x), *op.index.shape)
+        return y if zeros is None else y.masked_fill(zeros, 0)
+
+    return layer
+
+
+def _along_axis(op: AlongAxis) -> _Layer:
+    matrix, axis = torch.tensor(op.matrix.T), op.axis + 1
+    return lambda x: (x.movedim(axis, -1) @ matrix).movedim(-1, axis).contiguous()
+
+
 def _batch_norm(op: BatchNorm) -> _Layer:
     mean, var, weight, bias = map(_optional, (op.mean, op.var, op.weight, op.bias))
     return lambda x: F.batch_norm(x, mean, var, weight, bias, training=False, eps=op.eps)
@@ -262,7 +304,9 @@ _BUILD: dict[type, Callable[..., _Layer]] = {
     ConvTranspose2d: _conv_transpose,
     Upsample: _upsample,
     LeakyReLU: _leaky_relu,
-    Function: lambda op: _FUNCTIONS[op.name],
+    Function: _function,
+    Gather: _gather,
+    AlongAxis: _along_axis,
     QuantizedReLU: _quantized_relu,
     ReLU: lambda op: F.relu,
     Clip: lambda op: lambda x: x.clamp(0, op.maximum),

@@ -15,7 +15,7 @@ _CODEC = Codec((AnalogGraph, AnalogNode, *OPS.values()))
 
 
 def analog_to_record(graph: AnalogGraph) -> tuple[dict[str, Any], dict[str, AnyArray]]:
-    """Return a JSON object and the float32 arrays that it refers to by key."""
+    """Return a JSON object and the arrays that it refers to by key."""
     json, arrays = _CODEC.encode(graph)
     return json, arrays
 
@@ -27,7 +27,7 @@ def analog_from_record(json: dict[str, Any], arrays: dict[str, AnyArray]) -> Ana
     ----------
     json : dict
     arrays : dict
-        Exactly the arrays of the graph, float32.
+        Exactly the arrays of the graph: float32, indices int32.
 
     Raises
     ------
@@ -36,11 +36,15 @@ def analog_from_record(json: dict[str, Any], arrays: dict[str, AnyArray]) -> Ana
         fields, arrays that are missing, left over, of another type or shape, or not finite, and
         graphs that contradict themselves.
     """
-    odd = sorted(key for key, array in arrays.items() if array.dtype != np.float32)
+    odd = sorted(k for k, v in arrays.items() if v.dtype != np.float32 and v.dtype != np.int32)
     if odd:
         raise FileFormatError(
             f"analog graph: array {odd[0]!r} is {arrays[odd[0]].dtype}, expected float32"
         )
+    try:
+        json = _as_written_today(json)
+    except RecursionError:
+        raise FileFormatError("analog graph: nested too deeply") from None
     graph = _CODEC.decode(json, arrays)
     if not isinstance(graph, AnalogGraph):
         raise FileFormatError(f"analog graph: the record holds a {type(graph).__name__}")
@@ -51,3 +55,15 @@ def analog_from_record(json: dict[str, Any], arrays: dict[str, AnyArray]) -> Ana
     if again != json:
         raise FileFormatError("analog graph: the record is not in the form that is written")
     return graph
+
+
+def _as_written_today(json: Any) -> Any:
+    """A record of earlier versions, whose functions do not tell what calibration saw."""
+    if isinstance(json, list):
+        return [_as_written_today(value) for value in json]
+    if not isinstance(json, dict):
+        return json
+    json = {key: _as_written_today(value) for key, value in json.items()}
+    if json.get("class") == "Function" and isinstance(json.get("fields"), dict):
+        json["fields"].setdefault("seen", None)
+    return json

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-import neurodeploy.source.onnx.activations  # importing them fills the table of operators
-import neurodeploy.source.onnx.arithmetic
-import neurodeploy.source.onnx.layers
-import neurodeploy.source.onnx.resampling
-import neurodeploy.source.onnx.shapes  # noqa: F401
+import neurodeploy.source.onnx.elementwise  # importing them fills the table of operators
+import neurodeploy.source.onnx.layers  # noqa: F401
 from neurodeploy.errors import ConversionError, DataError, NetlistError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.analog import AnalogGraph, Input, Normalize, Shape, Softmax
-from neurodeploy.source.lowering import Deferred, GraphBuilder, Ref
+from neurodeploy.source import moving
+from neurodeploy.source.analog import AnalogGraph, Concat, Input, Normalize, Shape, Softmax
+from neurodeploy.source.lowering import Deferred, GraphBuilder, Ref, unsupported
 from neurodeploy.source.onnx.loader import OnnxNetwork
 from neurodeploy.source.onnx.lowering import (
     ONNX_LOWERINGS,
@@ -35,6 +33,15 @@ _FOLDED = frozenset(
     }
 )
 """Operators that are computed where they do not depend on the network's input."""
+
+MOVES = frozenset(
+    {
+        *("Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND"),
+        *("Pad", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose"),
+        *("Trilu", "Unsqueeze", "CenterCropPad", "ReverseSequence"),
+    }
+)
+"""Operators that only move elements about: they are run on the numbers of the elements."""
 
 _MAX_CONSTANT = 2**26
 """Elements of a computed constant: a small file must not fill the memory."""
@@ -149,14 +156,17 @@ def _lower(
         results = _shape(site)
     elif not any(isinstance(value, Ref | Deferred) for value in taken):
         results = _folded(node, site, network)
-    elif node.op_type not in ONNX_LOWERINGS:
-        site.refuse("not converted")
+    elif node.op_type not in ONNX_LOWERINGS and node.op_type not in MOVES:
+        site.refuse(unsupported(node.op_type, (*ONNX_LOWERINGS, *MOVES)))
     else:
         for value in taken:
             if isinstance(value, Deferred) and node.op_type not in ONNX_TAKES_DEFERRED:
                 value.refuse()
         try:
-            results = ONNX_LOWERINGS[node.op_type](site)
+            if node.op_type in MOVES:
+                results = _moved(node, site, network)
+            else:
+                results = ONNX_LOWERINGS[node.op_type](site)
         except NetlistError as error:
             site.refuse(str(error))
     results = results if isinstance(results, tuple) else (results,)
@@ -188,9 +198,6 @@ def _shape(site: OnnxSite) -> AnyArray:
 
 def _folded(node: Any, site: OnnxSite, network: OnnxNetwork) -> tuple[AnyArray, ...]:
     """Compute a value that does not depend on the network's input."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
     if node.op_type not in _FOLDED:
         site.refuse("not converted, even of constants")
     if node.op_type in ("ConstantOfShape", "Expand"):
@@ -201,7 +208,18 @@ def _folded(node: Any, site: OnnxSite, network: OnnxNetwork) -> tuple[AnyArray, 
         start, limit, delta = (float(site.array(i)) for i in range(3))
         if not delta or (limit - start) / delta > _MAX_CONSTANT:
             site.refuse("a range without end")
-    feeds = {name: v for name, v in zip(node.input, site.values, strict=True) if name}
+    try:
+        return _run(node, network, list(site.values))
+    except Exception as error:
+        return site.refuse(f"cannot be computed: {str(error).splitlines()[0][:120]}")
+
+
+def _run(node: Any, network: OnnxNetwork, values: list[Any]) -> tuple[AnyArray, ...]:
+    """One node alone, on arrays."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    feeds = {name: v for name, v in zip(node.input, values, strict=True) if name}
     none = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [node],
@@ -210,10 +228,25 @@ def _folded(node: Any, site: OnnxSite, network: OnnxNetwork) -> tuple[AnyArray, 
         [none(n, onnx.TensorProto.UNDEFINED, None) for n in node.output],
     )
     model = onnx.helper.make_model(graph, opset_imports=network.model.opset_import)
-    try:
-        return tuple(np.asarray(v) for v in ReferenceEvaluator(model).run(None, feeds))
-    except Exception as error:
-        return site.refuse(f"cannot be computed: {str(error).splitlines()[0][:120]}")
+    return tuple(np.asarray(v) for v in ReferenceEvaluator(model).run(None, feeds))
+
+
+def _moved(node: Any, site: OnnxSite, network: OnnxNetwork) -> Ref | tuple[Ref, ...]:
+    """What an operator that only moves elements makes of its activations, result by result."""
+    at = [i for i, value in enumerate(site.values) if isinstance(value, Ref)]
+    refs = [site.data(i) for i in at]
+    joins = site.operator == "Concat" and len(site.values) == len(refs) > 1
+    if joins and site.get("axis", 1) % (len(refs[0].shape) + 1) == 1:
+        return site.emit(Concat(), *refs)
+
+    def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
+        values = list(site.values)
+        for i, array in zip(at, arrays, strict=True):
+            values[i] = array
+        return _run(node, network, values)
+
+    n_results = None if site.n_outputs == 1 else site.n_outputs
+    return moving.moved_apart(site, refs, site.batch, run, n_results)
 
 
 def _output(name: str, values: Mapping[str, Value]) -> str:

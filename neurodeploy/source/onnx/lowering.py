@@ -6,7 +6,6 @@ modules.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 from neurodeploy.errors import UnsupportedLayerError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import Op
-from neurodeploy.source.lowering import Deferred, GraphBuilder, Ref
+from neurodeploy.source.lowering import PAGE, Deferred, GraphBuilder, Ref
 
 _Lower = TypeVar("_Lower", bound=Callable[..., Any])
 
@@ -78,12 +77,8 @@ class OnnxSite:
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise UnsupportedLayerError with the node and its operator."""
-        known = [] if self.operator in ONNX_LOWERINGS else list(ONNX_LOWERINGS)
-        close = difflib.get_close_matches(self.operator, known, n=1, cutoff=0.6)
-        remedy = f"; nearest: {close[0]}" if close else ""
         raise UnsupportedLayerError(
-            f"node {self.name!r} ({self.operator}): {reason}{remedy}; supported:"
-            f" {', '.join(sorted(ONNX_LOWERINGS))}"
+            f"node {self.name!r} ({self.operator}): {reason}; supported: {PAGE}"
         )
 
     def get(self, name: str, default: Any) -> Any:
@@ -107,6 +102,14 @@ class OnnxSite:
         """Like :meth:`data`, for operators that are entered with ``deferred``."""
         value = self.values[i] if self.given(i) else None
         return value if isinstance(value, Deferred) else self.data(i)
+
+    def operand(self, i: int) -> Ref | Deferred | AnyArray:
+        """Input ``i``, a constant as float32."""
+        value = self.values[i] if self.given(i) else None
+        if isinstance(value, Ref | Deferred):
+            return value
+        constant = self.array(i)
+        return constant.astype(np.float32) if constant.dtype != bool else constant
 
     def array(self, i: int) -> AnyArray:
         """Return input ``i`` if it is a constant, refuse the node otherwise."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-import neurodeploy.source.torch.activations  # importing them fills the table of operators
-import neurodeploy.source.torch.arithmetic
+import neurodeploy.source.torch.elementwise  # importing them fills the table of operators
 import neurodeploy.source.torch.layers
-import neurodeploy.source.torch.pooling
-import neurodeploy.source.torch.shapes  # noqa: F401
+import neurodeploy.source.torch.movement  # noqa: F401
 from neurodeploy.errors import ConversionError, NetlistError
+from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, Input, Normalize, Shape, Softmax
 from neurodeploy.source.lowering import (
     LOWERINGS,
@@ -180,6 +179,7 @@ def _site(node: fx.Node, builder: GraphBuilder) -> Site:
         shape=() if tensor is None else tuple(tensor.shape),
         dtype=None if tensor is None else tensor.dtype,
         builder=builder,
+        batch=BATCH,
     )
 
 
@@ -211,14 +211,38 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
         return _folded(node, site, values)
     lowering = LOWERINGS.get(site.operator)
     if lowering is None:
-        site.refuse("not converted")
+        site.refuse_operator()
     for value in used:
         if isinstance(value, Deferred) and site.operator not in TAKES_DEFERRED:
             value.refuse()
+    sources = [source for source in node.all_input_nodes if isinstance(values[source], Ref)]
+    result = node.meta.get("val")
+    site = replace(
+        site,
+        refs=tuple(values[source] for source in sources),
+        n_results=len(result) if isinstance(result, (tuple, list)) else None,
+        run=_runner(node, sources, values),
+    )
     try:
         return lowering(site, **_bound(node.target, args, kwargs))
     except NetlistError as error:
         return site.refuse(str(error))
+
+
+def _runner(
+    node: fx.Node, sources: Sequence[fx.Node], values: Mapping[fx.Node, Any]
+) -> Callable[[list[AnyArray]], tuple[AnyArray, ...]]:
+    """The operator of a node, on arrays in place of the activations that it takes."""
+
+    def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
+        given = dict(zip(sources, map(torch.tensor, arrays), strict=True))
+        args, kwargs = _resolved(node, lambda n: given.get(n, values[n]))
+        with torch.no_grad():
+            result: Any = node.target(*args, **kwargs)  # type: ignore[operator]
+        parts = result if isinstance(result, (tuple, list)) else (result,)
+        return tuple(part.numpy() for part in parts)
+
+    return run
 
 
 def _resolved(node: fx.Node, find: Callable[[fx.Node], Any]) -> tuple[Any, Any]:
@@ -264,7 +288,7 @@ def _expect_batch(site: Site, ref: Ref) -> None:
     """Every activation keeps the batch as its first dimension and stays float32."""
     if site.shape != (BATCH, *ref.shape):
         site.refuse(f"got shape {site.shape}, expected the batch first: (N, *{ref.shape})")
-    if site.dtype != torch.float32:
+    if site.dtype not in (torch.float32, torch.bool):
         site.refuse(f"the result is {site.dtype}, expected torch.float32")
 
 

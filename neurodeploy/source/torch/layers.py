@@ -1,4 +1,4 @@
-"""Lowering of layers with weights, activations and dropout."""
+"""Layers of torch with weights or windows, softmax, and dropout."""
 
 from __future__ import annotations
 
@@ -6,49 +6,43 @@ from typing import Any
 
 import torch
 
-from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source import rounding
+from neurodeploy.source import moving
 from neurodeploy.source.analog import (
+    AvgPool,
     BatchNorm,
     Conv1d,
     Conv2d,
     ConvTranspose1d,
     ConvTranspose2d,
-    Linear,
-    ReLU,
-    Reshape,
+    MaxPool,
     Softmax,
 )
-from neurodeploy.source.lowering import Deferred, Ref, Site, Unconverted, lowers
+from neurodeploy.source.arithmetic import PRODUCT
+from neurodeploy.source.lowering import Ref, Site, Unconverted, lowers
 
 
-def _linear(site: Site, x: Ref, weight: AnyArray, bias: AnyArray | None) -> Ref:
-    if len(x.shape) == 1:
-        return site.emit(Linear(weight, bias), x)
-    if any(n != 1 for n in x.shape[:-1]):
-        site.refuse(f"a linear layer over the last dimension of shape {x.shape}, expected a vector")
-    flat = site.emit(Reshape(x.shape[-1:]), x)
-    y = site.emit(Linear(weight, bias), flat)
-    return site.emit(Reshape((*x.shape[:-1], *y.shape)), y)
-
-
-@lowers("linear", label="linear")
+@lowers("linear")
 def _lower_linear(site: Site, x: Any, weight: Any, bias: Any) -> Ref:
-    return _linear(
-        site,
-        site.data(x),
-        site.constant(weight, "weight"),
-        site.optional_constant(bias, "bias"),
-    )
+    ref = site.data(x)
+    matrix, vector = site.constant(weight, "weight"), site.optional_constant(bias, "bias")
+    return moving.contracted(site, ref, len(ref.shape) - 1, matrix, vector)
 
 
-@lowers("matmul", "mm")
-def _lower_matmul(site: Site, x: Any, **other: Any) -> Ref:
-    (matrix,) = other.values()
-    weight = site.constant(matrix, "matrix")
-    if weight.ndim != 2:
-        site.refuse(f"matrix product with an operand of shape {weight.shape}")
-    return _linear(site, site.data(x), weight.T, None)
+@lowers("matmul", "mm", "bmm")
+def _lower_matmul(site: Site, x: Any, **operands: Any) -> Ref:
+    (other,) = operands.values()
+    if isinstance(x, Ref) and isinstance(other, Ref):
+        site.refuse(PRODUCT)
+    left = isinstance(other, Ref)
+    ref, matrix = (site.data(other if left else x), site.constant(x if left else other, "matrix"))
+    if matrix.ndim > 2 and (matrix == matrix[:1]).all():
+        matrix = matrix[(0,) * (matrix.ndim - 2)]
+    if matrix.ndim != 2:
+        site.refuse(f"matrix product with an operand of shape {matrix.shape}")
+    if left and len(ref.shape) < 2:
+        site.refuse("a matrix product over the samples of the batch")
+    axis = len(ref.shape) - (2 if left else 1)
+    return moving.contracted(site, ref, axis, matrix if left else matrix.T, None)
 
 
 @lowers("addmm")
@@ -57,10 +51,21 @@ def _lower_addmm(site: Site, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any
     weight = site.constant(mat2, "matrix").T * alpha
     if bias.shape != weight.shape[:1]:
         site.refuse(f"addmm with a bias of shape {bias.shape}, expected {weight.shape[:1]}")
-    return _linear(site, site.data(mat1), weight, bias)
+    return moving.contracted(site, site.data(mat1), 0, weight, bias)
 
 
-@lowers("conv1d", "conv2d", label="conv1d/2d")
+@lowers("einsum")
+def _lower_einsum(site: Site, equation: str, tensors: Any, **_: Any) -> Ref:
+    refs = [value for value in tensors if isinstance(value, Ref)]
+    if len(refs) != 1 or len(tensors) != 2:
+        site.refuse(
+            PRODUCT if len(refs) > 1 else "einsum of other than an activation and a constant"
+        )
+    at = tensors.index(refs[0])
+    return moving.contraction(site, equation, at, refs[0], site.constant(tensors[1 - at]))
+
+
+@lowers("conv1d", "conv2d")
 def _lower_conv(
     site: Site,
     x: Any,
@@ -73,18 +78,18 @@ def _lower_conv(
 ) -> Ref:
     kernel = site.constant(weight, "weight")
     rank = kernel.ndim - 2
-    dilation = _per_dimension(dilation, rank)
+    dilation = _sizes(dilation, rank)
     pads: list[int] = []
     for i, d in enumerate(dilation):
         if padding == "same":
             total = d * (kernel.shape[2 + i] - 1)
             pads += [total // 2, total - total // 2]
         else:
-            pads += [0, 0] if padding == "valid" else [_per_dimension(padding, rank)[i]] * 2
+            pads += [0, 0] if padding == "valid" else [_sizes(padding, rank)[i]] * 2
     conv = (Conv1d, Conv2d)[rank - 1](
         kernel,
         site.optional_constant(bias, "bias"),
-        _per_dimension(stride, rank),
+        _sizes(stride, rank),
         tuple(pads),
         dilation,
         groups,
@@ -92,7 +97,7 @@ def _lower_conv(
     return site.emit(conv, site.data(x))
 
 
-@lowers("conv_transpose1d", "conv_transpose2d", label="conv-transpose1d/2d")
+@lowers("conv_transpose1d", "conv_transpose2d")
 def _lower_conv_transpose(
     site: Site,
     x: Any,
@@ -109,10 +114,10 @@ def _lower_conv_transpose(
     op = (ConvTranspose1d, ConvTranspose2d)[rank - 1](
         kernel,
         site.optional_constant(bias, "bias"),
-        _per_dimension(stride, rank),
-        _per_dimension(padding, rank),
-        _per_dimension(output_padding, rank),
-        _per_dimension(dilation, rank),
+        _sizes(stride, rank),
+        _sizes(padding, rank),
+        _sizes(output_padding, rank),
+        _sizes(dilation, rank),
         groups,
     )
     return site.emit(op, site.data(x))
@@ -131,12 +136,12 @@ def _lower_either_convolution(
     return _lower_conv(site, x, **rest)
 
 
-def _per_dimension(value: Any, rank: int) -> tuple[int, ...]:
+def _sizes(value: Any, rank: int) -> tuple[int, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     return values * rank if len(values) == 1 else values
 
 
-@lowers("_native_batch_norm_legit_no_training", label="batch norm")
+@lowers("_native_batch_norm_legit_no_training")
 def _lower_batch_norm(
     site: Site,
     x: Any,
@@ -173,7 +178,7 @@ def _refuse_batch_statistics(site: Site, **_: Any) -> Ref:
     )
 
 
-@lowers("native_dropout", label="dropout")
+@lowers("native_dropout")
 def _lower_native_dropout(site: Site, x: Any, p: float, train: bool | None) -> Any:
     if train and p > 0:
         site.refuse("dropout is active; call .eval(), and pass training=self.training to F.dropout")
@@ -185,82 +190,85 @@ def _lower_dropout(site: Site, x: Any, p: float, train: bool) -> Any:
     return _lower_native_dropout(site, x, p, train)[0]
 
 
-@lowers("relu", label="ReLU")
-def _lower_relu(site: Site, x: Any) -> Ref:
-    return site.emit(ReLU(), site.data(x))
-
-
-@lowers("relu6", deferred=True)
-def _lower_relu6(site: Site, x: Any) -> Ref:
-    return _clamp(site, x, 0.0, 6.0)
-
-
-@lowers("hardtanh", label="ReLU6", deferred=True)
-def _lower_hardtanh(site: Site, x: Any, min_val: float, max_val: float) -> Ref:
-    return _clamp(site, x, min_val, max_val)
-
-
-@lowers("clamp", "clamp_min", deferred=True)
-def _lower_clamp(site: Site, x: Any, min: Any = None, max: Any = None) -> Ref:
-    return _clamp(site, x, min, max)
-
-
-def _clamp(site: Site, x: Any, low: Any, high: Any) -> Ref:
-    bounds = [None if v is None else site.constant(v, "bound") for v in (low, high)]
-    if any(v is not None and v.size != 1 for v in bounds):
-        site.refuse("clamp with bounds that differ between elements")
-    minimum, maximum = (None if v is None else float(v.reshape(())) for v in bounds)
-    if minimum is None and maximum is not None:
-        return rounding.minimum(site, site.data(x), maximum)
-    if minimum != 0 or (maximum is not None and maximum <= 0):
-        site.refuse(f"clamp to [{minimum}, {maximum}], expected a lower bound of 0")
-    if maximum is None:
-        return site.emit(ReLU(), site.data(x))
-    return rounding.clip(site, x if isinstance(x, Deferred) else site.data(x), maximum)
-
-
-@lowers("threshold")
-def _lower_threshold(site: Site, x: Any, threshold: float, value: float) -> Ref:
-    if threshold != 0 or value != 0:
-        site.refuse(f"threshold {threshold} with value {value}, expected 0 and 0")
-    return site.emit(ReLU(), site.data(x))
-
-
-@lowers("maximum")
-def _lower_maximum(site: Site, x: Any, other: Any) -> Ref:
-    data, constant = (x, other) if isinstance(x, Ref) else (other, x)
-    if (site.constant(constant) != 0).any() or site.shape[1:] != site.data(data).shape:
-        site.refuse("maximum with a constant other than 0")
-    return site.emit(ReLU(), data)
-
-
-@lowers("minimum")
-def _lower_minimum(site: Site, x: Any, other: Any) -> Ref:
-    data, constant = (x, other) if isinstance(x, Ref) else (other, x)
-    bound = site.constant(constant)
-    if bound.size != 1 or site.shape[1:] != site.data(data).shape:
-        site.refuse("minimum with a constant that differs between elements")
-    return rounding.minimum(site, data, float(bound.reshape(())))
-
-
-@lowers("clamp_max")
-def _lower_clamp_max(site: Site, x: Any, max: Any) -> Ref:
-    return _lower_minimum(site, x, max)
-
-
-def _softmax(site: Site, x: Any, dim: int, log: bool) -> Ref:
+@lowers("softmax", "log_softmax", "_softmax", "_log_softmax")
+def _lower_softmax(site: Site, x: Any, dim: int, **_: Any) -> Ref:
     if dim % len(site.shape) != 1:
         site.refuse(f"softmax over dimension {dim}, expected the channels (1)")
     if site.dtype != torch.float32:
         site.refuse(f"softmax to {site.dtype}, expected torch.float32")
-    return site.emit(Softmax(log), site.data(x))
+    return site.emit(Softmax("log" in site.operator), site.data(x))
 
 
-@lowers("softmax", label="final softmax")
-def _lower_softmax(site: Site, x: Any, dim: int, **_: Any) -> Ref:
-    return _softmax(site, x, dim, log=False)
+def _rank(site: Site) -> int:
+    return 1 if "pool1d" in site.operator else 2
 
 
-@lowers("log_softmax")
-def _lower_log_softmax(site: Site, x: Any, dim: int, **_: Any) -> Ref:
-    return _softmax(site, x, dim, log=True)
+@lowers("avg_pool1d", "avg_pool2d")
+def _lower_avg_pool(
+    site: Site,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None = None,
+) -> Ref:
+    k, s, p = (
+        _sizes(value, _rank(site)) for value in (kernel_size, stride or kernel_size, padding)
+    )
+    op = AvgPool(k, s, p, ceil_mode, count_include_pad, divisor_override)
+    return site.emit(op, site.data(x))
+
+
+@lowers("max_pool1d", "max_pool2d")
+def _lower_max_pool(
+    site: Site,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+) -> Ref:
+    k, s, p = (
+        _sizes(value, _rank(site)) for value in (kernel_size, stride or kernel_size, padding)
+    )
+    op = MaxPool(k, s, p, ceil_mode, _sizes(dilation, _rank(site)))
+    return site.emit(op, site.data(x))
+
+
+@lowers("max_pool1d_with_indices", "max_pool2d_with_indices")
+def _lower_max_pool_with_indices(site: Site, **arguments: Any) -> tuple[Ref | Unconverted, ...]:
+    return _lower_max_pool(site, **arguments), Unconverted("the indices of max-pooling")
+
+
+@lowers("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
+def _lower_adaptive_avg_pool(site: Site, x: Any, output_size: Any) -> Ref:
+    return _adaptive(site, site.data(x), output_size, maximum=False)
+
+
+@lowers("adaptive_max_pool1d", "adaptive_max_pool2d")
+def _lower_adaptive_max_pool(site: Site, x: Any, output_size: Any) -> tuple[Ref | Unconverted, ...]:
+    y = _adaptive(site, site.data(x), output_size, maximum=True)
+    return y, Unconverted("the indices of max-pooling")
+
+
+def _adaptive(site: Site, x: Ref, output_size: Any, maximum: bool) -> Ref:
+    sizes, outs = x.shape[1:], _sizes(output_size, _rank(site))
+    if len(sizes) != len(outs):
+        site.refuse(f"adaptive pooling of an input of shape {x.shape}")
+    outs = tuple(n if out is None else out for n, out in zip(sizes, outs, strict=True))
+    if any(n % out for n, out in zip(sizes, outs, strict=True)):
+        uneven = moving.uneven_maximum if maximum else moving.uneven_average
+        return uneven(site, x, outs)
+    kernel = tuple(n // out for n, out in zip(sizes, outs, strict=True))
+    return site.emit(MaxPool(kernel, kernel) if maximum else AvgPool(kernel, kernel), x)
+
+
+@lowers("instance_norm")
+def _lower_instance_norm(site: Site, x: Any, use_input_stats: bool, **given: Any) -> Ref:
+    if use_input_stats:
+        site.refuse_operator()
+    names = ("weight", "bias", "running_mean", "running_var", "momentum", "eps")
+    return _lower_batch_norm(site, x, **{name: given[name] for name in names})[0]  # type: ignore[return-value]

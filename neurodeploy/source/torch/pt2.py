@@ -22,7 +22,7 @@ import torch
 from torch import fx, nn
 
 from neurodeploy.errors import FileFormatError, UnsupportedLayerError
-from neurodeploy.source.lowering import LOWERINGS, nearest, supported
+from neurodeploy.source.lowering import LOWERINGS, PAGE, unsupported
 from neurodeploy.source.torch import frontend as torch_frontend  # noqa: F401  (fills the table of operators)
 from neurodeploy.source.torch.exported_program import one_line
 
@@ -234,15 +234,14 @@ class _Program:
             self.refuse(f"uses {target[:80]}, expected operators of torch.ops.aten only")
         name = match[1].removesuffix("_")
         if f"aten.{name}" not in LOWERINGS and name not in _CONSTANT:
-            instead = nearest(f"aten.{name}")
-            remedy = "" if instead is None else f"; nearest: {instead}"
+            reason = unsupported(f"aten.{name}", LOWERINGS)
             where = next((n for out in outputs for n in self.results(out)), name)
             layers = _metadata(node.get("metadata") or {}).get("nn_module_stack") or {"": ("", "")}
             path = [path for path, _ in layers.values()][-1]
             module = f", module {path[:80]!r}" if path else ""
             raise UnsupportedLayerError(
-                f"program {self.path}: node {where!r} (aten.{match[1]}{module}): not converted"
-                f"{remedy}; supported: {supported()}"
+                f"program {self.path}: node {where!r} (aten.{match[1]}{module}): {reason};"
+                f" supported: {PAGE}"
             )
         packet = getattr(torch.ops.aten, match[1], None)
         if packet is None or match[2] not in packet.overloads():

@@ -1,0 +1,369 @@
+"""Linear maps that are no layer: index maps of any kind, maps of one axis, and windows of maxima.
+
+Whatever moves elements about (permute, flip, roll, slice, stack, concatenate, pixel and channel
+shuffle, unfold, padding of any mode, repeat, broadcast, nearest resampling) is run once on the
+numbers of the elements, by the framework that it comes from; what comes out says where each one
+goes. A reshape, slice, zero padding, upsampling or concatenation is recognized and stays one;
+anything else is a :class:`Gather`, and gathers in a row are one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.source.analog import (
+    AddConstant,
+    AlongAxis,
+    AvgPool,
+    Concat,
+    Conv1d,
+    Gather,
+    Linear,
+    MaxPool,
+    Op,
+    Pad,
+    Reshape,
+    Shape,
+    Slice,
+    Upsample,
+)
+from neurodeploy.source.lowering import Place, Ref
+
+Run = Callable[[list[AnyArray]], AnyArray]
+
+_MOVES = (Reshape, Slice, Pad, Upsample, Gather)
+
+
+def reshaped(place: Place, x: Ref, shape: Shape) -> Ref:
+    """The same elements in the same order."""
+    if not shape:
+        place.refuse("the result is one number per sample, without a dimension beside the batch")
+    if shape == x.shape:
+        return x
+    if _gather_below(place, x):
+        return rearranged(place, x, _numbers(x.shape).reshape(shape))
+    return place.emit(Reshape(shape), x)
+
+
+def moved(place: Place, refs: Sequence[Ref], batch: int, run: Run) -> Ref:
+    """What ``run`` makes of activations, of which it only moves elements and adds constants.
+
+    Parameters
+    ----------
+    refs : sequence of Ref
+    batch : int
+        Samples that ``run`` is called with.
+    run : callable
+        Takes float64 arrays ``[batch, *shape]``, one per ref, and returns one.
+    """
+    ends = np.cumsum([0, *(math.prod(ref.shape) for ref in refs)])
+    n = int(ends[-1])
+    sample = np.arange(batch, dtype=np.float64)[:, None] * n + 1
+    zeros = [np.zeros((batch, *ref.shape)) for ref in refs]
+    numbers = [
+        (sample + np.arange(first, last)).reshape(zero.shape)
+        for zero, first, last in zip(zeros, ends, ends[1:], strict=False)
+    ]
+    constant = np.asarray(run(zeros))
+    index = np.asarray(run(numbers)) - constant
+    if constant.ndim == 0 or len(constant) != batch or (constant != constant[:1]).any():
+        place.refuse("the batch is mixed with other dimensions")
+    first = np.rint(index[0]).astype(np.int64) - 1
+    apart = np.where(first < 0, 0, np.arange(batch).reshape(-1, *(1,) * first.ndim) * n)
+    if (index != first + 1 + apart).any() or first.max(initial=-1) >= n:
+        place.refuse("the batch is mixed with other dimensions")
+    if first.ndim == 0:
+        place.refuse("the result is one number per sample, without a dimension beside the batch")
+    if (first < 0).all():
+        place.refuse("nothing of its input is left")
+    y = rearranged(place, refs[0], first) if len(refs) == 1 else _joined(place, refs, first)
+    if not constant[0].any():
+        return y
+    return place.emit(AddConstant(constant[0]), y)
+
+
+def moved_apart(
+    place: Place,
+    refs: Sequence[Ref],
+    batch: int,
+    run: Callable[[list[AnyArray]], tuple[AnyArray, ...]],
+    n_results: int | None,
+) -> Ref | tuple[Ref, ...]:
+    """:func:`moved` for what returns a tuple: result by result, or (None) the first one alone."""
+
+    def result(i: int) -> Ref:
+        def one(arrays: list[AnyArray]) -> AnyArray:
+            try:
+                return run(arrays)[i]
+            except Exception as error:
+                text = (str(error).splitlines() or [type(error).__name__])[0][:120]
+                return place.refuse(f"cannot be computed: {text}")
+
+        return moved(place, refs, batch, one)
+
+    return result(0) if n_results is None else tuple(map(result, range(n_results)))
+
+
+def rearranged(place: Place, x: Ref, index: IntArray) -> Ref:
+    """The elements of ``x`` at ``index``, zeros at -1."""
+    whole = index.size == math.prod(x.shape) and (index.reshape(-1) == np.arange(index.size)).all()
+    if whole and index.shape == x.shape:
+        return x
+    op = _recognized(x.shape, index)
+    made = place.builder.node(x).op
+    joins = isinstance(op, Gather) or _gather_below(place, x)
+    alike = type(op) if isinstance(op, Slice | Upsample) else Gather
+    if joins or isinstance(made, alike):
+        while isinstance(made, _MOVES if joins else alike):
+            source = place.builder.result(place.builder.node(x).inputs[0])
+            below = _index_of(made, source.shape).reshape(-1)
+            index = np.where(index < 0, -1, below[index])
+            x, made = source, place.builder.node(source).op
+        if index.shape == x.shape and (index == _numbers(x.shape)).all():
+            return x
+        op = _recognized(x.shape, index)
+    if isinstance(op, Gather):
+        return _in_two(place, x, index)
+    return place.emit(op, x)
+
+
+def _in_two(place: Place, x: Ref, index: IntArray) -> Ref:
+    """An index map that is a slice and a padding or a reshape; else a gather."""
+    for axis in range(len(x.shape)) if index.ndim == len(x.shape) - 1 else ():
+        cut = _recognized(x.shape, np.expand_dims(index, axis))
+        if isinstance(cut, Slice):
+            return place.emit(Reshape(index.shape), place.emit(cut, x))
+    if index.ndim == len(x.shape) and index.min() < 0:
+        inside = np.argwhere(index >= 0)
+        low, high = inside.min(axis=0), inside.max(axis=0) + 1
+        box = index[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        cut = _recognized(x.shape, box)
+        if isinstance(cut, Slice):
+            pads = tuple(
+                (int(a), n - int(b)) for a, b, n in zip(low, high, index.shape, strict=True)
+            )
+            return place.emit(Pad(pads), place.emit(cut, x))
+    return place.emit(Gather(index), x)
+
+
+def along(place: Place, x: Ref, axis: int, matrix: AnyArray) -> Ref:
+    """A matrix ``[after, before]`` times one axis of a sample; an index map where it is one."""
+    matrix = np.asarray(matrix, np.float64)
+    ones = np.isclose(matrix, 1, atol=1e-9)
+    if (ones | (np.abs(matrix) < 1e-9)).all() and (ones.sum(axis=1) <= 1).all():
+        taken = np.take(_numbers(x.shape), ones.argmax(axis=1), axis)
+        empty = ~ones.any(axis=1).reshape(-1, *(1,) * (len(x.shape) - 1 - axis))
+        return rearranged(place, x, np.where(empty, -1, taken))
+    return place.emit(AlongAxis(matrix, axis), x)
+
+
+def contracted(place: Place, x: Ref, axis: int, weight: AnyArray, bias: AnyArray | None) -> Ref:
+    """A layer ``[after, before]`` on one axis, the same at every position on the others."""
+    size, rest = x.shape[axis], x.shape[:axis] + x.shape[axis + 1 :]
+    if weight.shape[1] != size:
+        place.refuse(f"a matrix of shape {weight.shape} for {size} values")
+    if math.prod(rest) == 1:
+        y = place.emit(Linear(weight, bias), reshaped(place, x, (size,)))
+        return reshaped(place, y, (*rest[:axis], len(weight), *rest[axis:]))
+    front = np.moveaxis(_numbers(x.shape), axis, 0).reshape(size, -1)
+    y = place.emit(Conv1d(weight[:, :, None], bias), rearranged(place, x, front))
+    back = np.moveaxis(_numbers((len(weight), *rest)), 0, axis)
+    return rearranged(place, y, back)
+
+
+def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray) -> Ref:
+    """An einsum of an activation, operand number ``at``, and a constant."""
+    given, _, result = equation.replace(" ", "").partition("->")
+    ours, theirs = given.split(",")[at], given.split(",")[1 - at]
+    batch = ours[0]
+    gone = [c for c in ours if c in theirs and c not in result]
+    kept = [c for c in ours if c in result]
+    new = [c for c in theirs if c in result and c not in ours]
+    plain = len({*ours}) == len(ours) and len({*theirs}) == len(theirs) and "." not in equation
+    if not plain or not gone or result[:1] != batch or len(gone) + len(kept) != len(ours):
+        place.refuse(f"einsum {equation!r}, expected one sum over shared axes, the batch first")
+    if any(c in theirs for c in kept) or len(gone) + len(new) != len(theirs):
+        place.refuse(f"einsum {equation!r}, of which a shared axis is left")
+    sizes = {
+        **dict(zip(ours[1:], x.shape, strict=True)),
+        **dict(zip(theirs, constant.shape, strict=True)),
+    }
+    kept = kept[1:]
+    numbers = _numbers(x.shape)
+    front = numbers.transpose([ours.index(c) - 1 for c in (*gone, *kept)])
+    rows = math.prod(sizes[c] for c in gone)
+    weight = constant.transpose([theirs.index(c) for c in (*new, *gone)]).reshape(-1, rows)
+    y = contracted(place, rearranged(place, x, front.reshape(rows, -1)), 0, weight, None)
+    full = _numbers(tuple(sizes[c] for c in (*new, *kept)))
+    order = [(*new, *kept).index(c) for c in result[1:]]
+    return rearranged(place, y, full.transpose(order))
+
+
+def reduced(place: Place, x: Ref, axes: set[int], keep: bool, mean: bool) -> Ref:
+    """The sum or mean over axes of a sample."""
+    rank = len(x.shape)
+    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes)
+    if 0 not in axes and rank in (2, 3):
+        kernel = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))[1:]
+        y = place.emit(AvgPool(kernel, kernel, divisor=None if mean else 1), x)
+    else:
+        y = x
+        for axis in sorted(axes):
+            n = x.shape[axis]
+            y = along(place, y, axis, np.full((1, n), 1 / n if mean else 1.0))
+    return reshaped(place, y, shape)
+
+
+def largest(place: Place, x: Ref, axes: set[int], keep: bool) -> Ref:
+    """The maximum over axes of a sample."""
+    rank = len(x.shape)
+    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes)
+    if not shape:
+        place.refuse("the result is one number per sample, without a dimension beside the batch")
+    if 0 not in axes and rank in (2, 3):
+        kernel = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))[1:]
+        return reshaped(place, place.emit(MaxPool(kernel, kernel), x), shape)
+    order = [i for i in range(rank) if i not in axes] + sorted(axes)
+    windows = _numbers(x.shape).transpose(order)
+    return windowed(place, x, windows.reshape(*shape, -1))
+
+
+def windowed(place: Place, x: Ref, windows: IntArray) -> Ref:
+    """The maxima of windows of elements, listed on the last axis."""
+    *shape, k = windows.shape
+    y = rearranged(place, x, windows.reshape(shape[0], -1))
+    return reshaped(place, place.emit(MaxPool((k,), (k,)), y), tuple(shape))
+
+
+def spread(place: Place, x: Ref, shape: Shape) -> Ref:
+    """``x`` broadcast to ``shape``."""
+    if shape == x.shape:
+        return x
+    return rearranged(place, x, np.broadcast_to(_numbers(x.shape), shape))
+
+
+def uneven_windows(shape: Shape, after: Sequence[int]) -> list[IntArray]:
+    """Windows of adaptive pooling per spatial axis: ``[after, longest]``, the last repeated."""
+    found = []
+    for n, out in zip(shape[1:], after, strict=True):
+        i = np.arange(out)
+        start, end = i * n // out, -(-(i + 1) * n // out)
+        longest = int((end - start).max())
+        found.append(np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1))
+    return found
+
+
+def uneven_maximum(place: Place, x: Ref, after: Sequence[int]) -> Ref:
+    """Adaptive maximum of windows that differ in size."""
+    windows = _numbers(x.shape)
+    for axis, cells in enumerate(uneven_windows(x.shape, after), 1):
+        # The axis becomes (after, longest), the latter at the end.
+        windows = np.moveaxis(np.take(windows, cells, axis), axis + 1, -1)
+    return windowed(place, x, windows.reshape(*windows.shape[: len(x.shape)], -1))
+
+
+def uneven_average(place: Place, x: Ref, after: Sequence[int]) -> Ref:
+    """Adaptive average of windows that differ in size."""
+    for axis, cells in enumerate(uneven_windows(x.shape, after), 1):
+        matrix = np.zeros((len(cells), x.shape[axis]))
+        matrix[np.arange(len(cells))[:, None], cells] = 1
+        x = along(place, x, axis, matrix / matrix.sum(axis=1, keepdims=True))
+    return x
+
+
+def _numbers(shape: Shape) -> IntArray:
+    return np.arange(math.prod(shape)).reshape(shape)
+
+
+def _gather_below(place: Place, x: Ref) -> bool:
+    node = place.builder.node(x)
+    while isinstance(node.op, Reshape):
+        node = place.builder.node(place.builder.result(node.inputs[0]))
+    return isinstance(node.op, Gather)
+
+
+def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:
+    """Elements of several activations: a concatenation, and an index map of it."""
+    used = list(dict.fromkeys(refs))
+    if index.ndim == len(refs[0].shape) and index.size == _total(refs):
+        parts = []
+        first = 0
+        for ref in refs:
+            parts.append(first + _numbers(ref.shape))
+            first += math.prod(ref.shape)
+        fits = all(p.shape[1:] == parts[0].shape[1:] for p in parts)
+        if fits and np.array_equal(np.concatenate(parts), index):
+            return place.emit(Concat(), *refs)
+    if len(used) == 1:
+        n = math.prod(used[0].shape)
+        return rearranged(place, used[0], np.where(index < 0, -1, index % n))
+    flat = [reshaped(place, ref, (math.prod(ref.shape),)) for ref in refs]
+    return rearranged(place, place.emit(Concat(), *flat), index)
+
+
+def _total(refs: Sequence[Ref]) -> int:
+    return sum(math.prod(ref.shape) for ref in refs)
+
+
+def _index_of(op: Op, shape: Shape) -> IntArray:
+    """The index map that an operation is."""
+    numbers = _numbers(shape)
+    if isinstance(op, Gather):
+        return op.index.astype(np.int64)
+    if isinstance(op, Reshape):
+        return numbers.reshape(op.shape)
+    if isinstance(op, Slice):
+        return numbers[op.slices()]
+    if isinstance(op, Pad):
+        return np.pad(numbers, op.amounts, constant_values=-1)
+    assert isinstance(op, Upsample)
+    for axis, factor in enumerate(op.factors, 1):
+        numbers = np.repeat(numbers, factor, axis)
+    return numbers
+
+
+def _recognized(shape: Shape, index: IntArray) -> Op:
+    """The simplest operation that is an index map."""
+    found: list[Op] = []
+    if index.size == math.prod(shape):
+        found.append(Reshape(index.shape))
+    if index.ndim == len(shape):
+        found += [op for op in (_slice(shape, index), _pad(shape, index)) if op is not None]
+        factors = [a // b for a, b in zip(index.shape, shape, strict=True)]
+        if len(shape) in (2, 3) and factors[0] == 1 and min(factors) >= 1:
+            found.append(Upsample(tuple(factors[1:])))
+    for op in found:
+        as_index = _index_of(op, shape)
+        if as_index.shape == index.shape and (as_index == index).all():
+            return op
+    return Gather(index)
+
+
+def _slice(shape: Shape, index: IntArray) -> Slice | None:
+    if index.min() < 0:
+        return None
+    first = np.unravel_index(index.flat[0], shape)
+    ranges = []
+    for axis, (n, start) in enumerate(zip(index.shape, first, strict=True)):
+        step = 1
+        if n > 1:
+            at: Any = tuple(1 if i == axis else 0 for i in range(index.ndim))
+            step = int(np.unravel_index(index[at], shape)[axis]) - int(start)
+        if step < 1:
+            return None
+        stop = int(start) + (n - 1) * step + 1
+        # A range that leaves no whole step is written as it was given: to the end.
+        ranges.append((int(start), stop, step))
+    return Slice(tuple(ranges))
+
+
+def _pad(shape: Shape, index: IntArray) -> Pad | None:
+    inside = np.argwhere(index >= 0)
+    low = inside.min(axis=0)
+    amounts = [(int(a), m - n - int(a)) for a, n, m in zip(low, shape, index.shape, strict=True)]
+    return Pad(tuple(amounts)) if min(map(min, amounts)) >= 0 else None

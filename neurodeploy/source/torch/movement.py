@@ -1,0 +1,92 @@
+"""Reshapes, index maps and resampling of torch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.source import moving
+from neurodeploy.source.analog import Concat
+from neurodeploy.source.lowering import Ref, Site, lowers
+
+_PADDING = ("reflection_pad", "replication_pad")
+
+MOVES = frozenset(
+    f"aten.{name}"
+    for name in (
+        *("permute", "transpose", "t", "movedim", "flip", "roll", "rot90", "expand", "repeat"),
+        *("slice", "narrow", "select", "split", "split_with_sizes", "chunk", "unsafe_split"),
+        *("unsafe_chunk", "unbind", "stack", "index", "index_select", "cat", "pad", "tile"),
+        *("constant_pad_nd", "_pad_circular", "pixel_shuffle", "pixel_unshuffle", "im2col"),
+        *("channel_shuffle", "native_channel_shuffle", "tril", "triu", "repeat_interleave"),
+        *("upsample_nearest1d", "upsample_nearest2d", "_upsample_nearest_exact1d", "broadcast_to"),
+        *("_upsample_nearest_exact2d", "diagonal", "take_along_dim", "gather", "swapaxes"),
+        *(f"{name}{rank}d" for name in _PADDING for rank in (1, 2)),
+    )
+)
+"""Operators that only move elements about: they are run on the numbers of the elements."""
+
+
+@lowers(*(name.removeprefix("aten.") for name in MOVES))
+def _lower_move(site: Site, **given: Any) -> Any:
+    """All of :data:`MOVES`: each result by itself, where an operator has several."""
+    if any(isinstance(v, Ref) for v in given.get("indices") or [given.get("index")]):
+        site.refuse("elements chosen by activations; choose them by constants")
+    if site.operator == "aten.cat" and given["dim"] % len(site.shape) == 1:
+        parts = given["tensors"]
+        if len(parts) > 1 and all(isinstance(value, Ref) for value in parts):
+            return site.emit(Concat(), *parts)
+    assert site.run is not None
+    return moving.moved_apart(site, site.refs, site.batch, site.run, site.n_results)
+
+
+@lowers("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze")
+def _lower_reshape(site: Site, x: Any, **_: Any) -> Ref:
+    ref = site.data(x)
+    shape = site.shape[1:]
+    if math.prod(shape) != math.prod(ref.shape):
+        site.refuse(f"the batch dimension is mixed with others (result {site.shape})")
+    return moving.reshaped(site, ref, shape)
+
+
+@lowers("clone", "contiguous", "alias", "detach", "lift_fresh_copy", "_to_copy", "to", "type_as")
+def _lower_copy(site: Site, x: Any, **_: Any) -> Ref:
+    if site.dtype not in (torch.float32, torch.bool):
+        site.refuse(f"conversion to {site.dtype}, expected torch.float32")
+    return site.data(x)
+
+
+@lowers(
+    *("upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d"),
+    *("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
+)
+def _lower_resampling(site: Site, x: Any, **_: Any) -> Ref:
+    """One matrix per spatial axis: every one of them keeps what is constant."""
+    ref = site.data(x)
+    matrices = [_matrix(site, ref.shape, axis) for axis in range(1, len(ref.shape))]
+    for axis, matrix in enumerate(matrices, 1):
+        ref = moving.along(site, ref, axis, matrix)
+    return ref
+
+
+def _matrix(site: Site, shape: tuple[int, ...], axis: int) -> AnyArray:
+    """What an operator does along one axis of a sample, constant along the others."""
+    assert site.run is not None
+    n = shape[axis]
+    rows = [n if i == axis else 1 for i in range(len(shape))]
+    basis = np.broadcast_to(np.eye(n).reshape(n, *rows), (n, *shape))[:, :1]
+    result = np.moveaxis(site.run([basis])[0], axis + 1, -1)
+    return np.asarray(result.reshape(n, -1, result.shape[-1])[:, 0].T)
+
+
+@lowers("cumsum")
+def _lower_cumsum(site: Site, x: Any, dim: int, **_: Any) -> Ref:
+    ref = site.data(x)
+    axis = dim % (len(ref.shape) + 1) - 1
+    if axis < 0:
+        site.refuse("a cumulative sum over the samples of the batch")
+    return moving.along(site, ref, axis, np.tril(np.ones((ref.shape[axis],) * 2)))
