@@ -38,6 +38,8 @@ def _of_population(p: Population) -> Iterator[str]:
             yield "signed pooling"
         if model.rule == "winner":
             yield "winner pooling"
+        if model.rule == "now":
+            yield "maximum of what arrives now"
     elif isinstance(model, Input):
         yield f"{model.kind} input"
         if model.low < 0:
@@ -66,10 +68,12 @@ def _of_neuron(model: IntegerNeuron) -> Iterator[str]:
         yield "gains of input"
     if model.firing_gain:
         yield "gains of firing"
-    if model.current_decay != 4096:
+    if model.has_current_memory:
         yield "current decay"
-    if model.membrane_decay:
+    if model.leaks:
         yield "leak"
+    # A reset is named above.
+    yield from (name for name in model.extensions if not name.startswith("reset"))
     if model.initial_membrane.any():
         yield "initial membrane"
     if model.bias.any():

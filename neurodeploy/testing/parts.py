@@ -37,7 +37,10 @@ Rng = np.random.Generator
 
 OF_POPULATIONS = ("unit", "source", "coding", "mean")
 OF_NEURONS = tuple(f.name for f in fields(IntegerNeuron))
-ARRAYS = ("threshold", "bias", "initial_membrane", "negative_threshold")
+ARRAYS = (
+    *("threshold", "bias", "initial_membrane", "negative_threshold", "reset_value", "floor"),
+    *("current_decay", "membrane_decay"),
+)
 
 
 def current(name: str, shape: Shape, low: int = 0, high: int = 255) -> Population:

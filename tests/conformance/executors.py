@@ -92,7 +92,17 @@ def _in_one_worker(executor: Executor) -> dict[str, RunRecord]:
     return _records[executor.name]
 
 
-CROSSBAR_REFUSES = frozenset(
+EXTENSIONS = frozenset(
+    {
+        "a decay per neuron",
+        "a floor",
+        "saturation",
+        "a refractory period",
+        "reset value",
+        "reset subtract-next",
+    }
+)
+CROSSBAR_REFUSES = EXTENSIONS | frozenset(
     {
         "current input",
         "signed input",
@@ -112,7 +122,7 @@ CROSSBAR_REFUSES = frozenset(
         "weights_14_bits",
     }
 )
-STOCK_REFUSES = frozenset(
+STOCK_REFUSES = EXTENSIONS | frozenset(
     {
         "recurrence",
         "misaligned delay",

@@ -43,6 +43,7 @@ from neurodeploy.testing.stimuli import (
     rates,
     tuned,
 )
+from tests.conformance.extensions import extended as extended_neuron
 
 Shape = tuple[int, ...]
 
@@ -229,4 +230,6 @@ def _extended_neurons(rng: Rng, drawn: Population) -> Population:
         names = ("input_gain", "firing_gain")
         kept = {n: tuple(row.tolist()) for n, row in zip(names, gains, strict=True)}
         model = replace(model, **kept)
+    if rng.random() < 0.4:
+        model = extended_neuron(rng, model, drawn.shape)
     return replace(drawn, model=model)

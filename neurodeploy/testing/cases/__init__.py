@@ -12,6 +12,7 @@ from neurodeploy.testing.cases import (  # noqa: F401
     inputs,
     memory,
     narrow,
+    native,
     neurons,
     timing,
 )
