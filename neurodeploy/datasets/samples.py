@@ -266,7 +266,11 @@ class Samples:
         ------
         DataError
             If there are fewer, or ``n`` is below 1.
+        UsageError
+            For what is no whole number.
         """
+        if not isinstance(n, int | np.integer):
+            raise UsageError(f"{self.name}: the first {n!r} samples; pass a whole number")
         if not 1 <= n <= len(self):
             raise DataError(f"{self.name}: the first {n} of {len(self)} samples were asked for")
         return self.subset(range(n))

@@ -235,6 +235,7 @@ WRONG = {
     "the path first": ("save('x.ndn', q)", "the network or deployment first, then the path"),
     "nothing to save": ("save(3, 'x.ndn')", "a value of type int; pass a network, a deployment"),
     "no path": ("load(q)", "got the network .*; pass the path"),
+    "no number": ("evaluate(q, data, '5')", "the first '5' samples; pass a whole number"),
     "no result": ("html(3)", "got int; pass a network, a deployment or a result"),
     "no figure": ("plot(q)", "got Network; pass an energy report"),
 }
