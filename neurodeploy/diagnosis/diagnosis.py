@@ -78,6 +78,9 @@ class Diagnosis(Shown):
     outputs : tuple of OutputDiagnosis
     evaluations : tuple of Evaluation
         The network that is diagnosed, and others converted for other numbers of steps.
+    curve_fits : tuple of dict
+        How well units stand for every curved function: node, function, units, range of its input,
+        and error relative to the spread of its values.
     """
 
     samples: int
@@ -87,6 +90,7 @@ class Diagnosis(Shown):
     advice: tuple[str, ...]
     outputs: tuple[OutputDiagnosis, ...]
     evaluations: tuple[Evaluation, ...]
+    curve_fits: tuple[dict[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         n = self.samples
@@ -137,6 +141,7 @@ class Diagnosis(Shown):
             "source_accuracy": self.evaluation.source_accuracy,
             "outputs": [output.to_dict() for output in self.outputs],
             "output_rmse": curves["output_rmse"],
+            "curve_fits": list(self.curve_fits),
         }
 
 
@@ -201,6 +206,7 @@ def diagnose_network(
             for name, rmse in evaluation.output_rmse.items()
         ),
         (evaluation,),
+        tuple(net.provenance.get("curve_fits", ())),
     )
 
 

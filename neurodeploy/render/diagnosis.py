@@ -6,6 +6,7 @@ from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.diagnosis.layer import LayerDiagnosis
 from neurodeploy.diagnosis.split import CAUSES
 from neurodeploy.render.evaluation import shown_prefixes
+from neurodeploy.render.netlist import fit_lines
 from neurodeploy.render.text import percent, render_table
 
 COLUMNS = (
@@ -39,6 +40,7 @@ def diagnosis_parts(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.worst_layer is not None:
         lines = [f"loses most itself: {diagnosis.worst_layer}"]
         parts.append("\n".join([*lines, *(f"- {text}" for text in diagnosis.advice)]))
+    parts += fit_lines(diagnosis.curve_fits)
     if diagnosis.accuracy:
         parts.append(_curve(diagnosis))
     # Where a class is the answer, a difference of the outputs tells little.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from neurodeploy.ir.netlist import (
 from neurodeploy.ir.neurons import Input, MaxPool, Neuron
 from neurodeploy.ir.printer import geometry_text, shape_text
 from neurodeploy.network import Network
-from neurodeploy.render.text import render_table
+from neurodeploy.render.text import percent, render_table
 
 AnyNetlist = RealNetlist | IntegerNetlist
 
@@ -209,6 +209,7 @@ def render_written(network: Network, path: Path) -> str:
     """What ``convert`` prints."""
     parts = [headline(network), population_table(network)]
     parts += deviation_lines(network.provenance)
+    parts += fit_lines(network.provenance.get("curve_fits", ()))
     return "\n\n".join([*parts, f"wrote {path}"])
 
 
@@ -218,4 +219,16 @@ def deviation_lines(provenance: Mapping[str, Any]) -> list[str]:
         f"{row['layer']}: max-pooling by neurons is off by {row['mean_error']:.3g} on average and "
         f"{row['largest_error']:.3g} at most; the maxima average {row['mean_maximum']:.3g}"
         for row in provenance.get("max_pooling_deviation", ())
+    ]
+
+
+def fit_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How well units stand for curved functions, the worst fit by name."""
+    if not rows:
+        return []
+    worst = max(rows, key=lambda row: row["error"])
+    return [
+        f"curves of {len(rows)} layer{'s' * (len(rows) != 1)} fitted on what calibration saw, at "
+        f"most {percent(worst['error'])} off their spread: {worst['node']} by {worst['units']} "
+        f"units on {worst['range'][0]:.3g} to {worst['range'][1]:.3g}"
     ]

@@ -123,6 +123,7 @@ def convert(
     network, source = load_source(model, weights)
     graph = network.analog(dataset, name or source["name"])
     _check_classes(graph, dataset)
+    graph = _observed(graph, dataset)
     provenance = {
         "neurodeploy": __version__,
         "python": ".".join(map(str, sys.version_info[:3])),
@@ -186,6 +187,7 @@ def _converted(
     progress: Progress | None,
 ) -> Network:
     from neurodeploy.conversion.calibration.pooling_deviation import pooling_deviation
+    from neurodeploy.conversion.lowering.observation import fits
     from neurodeploy.conversion.method import convert_graph
     from neurodeploy.execution import run_engine
 
@@ -199,6 +201,9 @@ def _converted(
         seed=seed,
         progress=progress,
     )
+    rows = fits(graph, getattr(chosen, "activation_units", 0))
+    if rows:
+        provenance = {**provenance, "curve_fits": rows}
     if silent:
         provenance = {**provenance, "silent_channels": [dataclasses.asdict(row) for row in silent]}
     samples = dataset.inputs_for(tuple(encodings))
@@ -262,6 +267,13 @@ def _silence(row: Mapping[str, Any]) -> str:
         f"{row['layer']}: {row['silent']} of {row['channels']} channels silent on all calibration "
         "images, their thresholds are guesses; use more or other images"
     )
+
+
+def _observed(graph: AnalogGraph, dataset: Samples) -> AnalogGraph:
+    """The source network, its curved functions with what calibration sees of their inputs."""
+    from neurodeploy.conversion.lowering.observation import observed
+
+    return observed(graph, dataset.inputs_for(graph.inputs))
 
 
 def _check_classes(graph: Any, dataset: Samples) -> None:

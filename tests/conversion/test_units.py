@@ -235,3 +235,32 @@ def test_more_units_are_closer_in_spikes_too() -> None:
         wanted = np.array([truth("silu", x) for x in line.x])
         worst.append(float(np.sqrt(np.square(line.found - wanted).mean())))
     assert worst[0] > 2 * worst[1] > 4 * worst[2]
+
+
+@pytest.mark.parametrize("scale", [0.04, 0.2, 1.0, 5.0])
+def test_curves_code_as_well_as_relu_at_every_scale_of_their_inputs(scale: float) -> None:
+    torch = pytest.importorskip("torch", reason="conversion needs torch")
+    from torch import nn
+
+    import neurodeploy as nd
+    from neurodeploy.datasets import Samples
+
+    def error(activation: nn.Module) -> float:
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(4, 16, bias=False), activation, nn.Linear(16, 3)).eval()
+        with torch.no_grad():
+            module[0].weight.mul_(scale)
+        x = np.random.default_rng(0).uniform(-1, 1, (400, 4)).astype(np.float32)
+        data, test = (Samples(part, range=(-1.0, 1.0), name="x") for part in (x[:256], x[256:]))
+        network = nd.convert(module, data, method="graded", timesteps=4)
+        (rmse,) = nd.evaluate(network, test).output_rmse.values()
+        fits = network.provenance.get("curve_fits", [])
+        assert len(fits) == (not isinstance(activation, nn.ReLU))
+        assert all(row["error"] < 0.02 and row["node"] == "function_1" for row in fits)
+        with torch.no_grad():
+            spread = module(torch.tensor(x)).std(0).square().mean().sqrt()
+        return float(rmse / spread)
+
+    limit = 2 * error(nn.ReLU())
+    for activation in (nn.Sigmoid(), nn.SiLU(), nn.Tanh(), nn.Mish()):
+        assert error(activation) <= limit

@@ -32,8 +32,8 @@ class ReluLayer:
     """``min(max(affine, 0), maximum)``; no maximum: None.
 
     ``slope`` ``[C]``: what is below 0 is kept, times it (leaky ReLU). ``levels``: the activation is
-    ``maximum / levels * clip(floor(affine * levels / maximum + shift), 0, levels)``. ``units``: how
-    many such layers make up one smooth activation. ``part_of``: what several layers make up
+    ``maximum / levels * clip(floor(affine * levels / maximum + shift), 0, levels)``. ``units``: by
+    how many the levels of a smooth activation are shared. ``part_of``: what several layers make up
     together, smooth or leaky; a part may be silent where the whole is not.
     """
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurodeploy.conversion.lowering.composition import compose, summed
+from neurodeploy.ir.composition import compose, summed
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer, ReluLayer
 from neurodeploy.conversion.lowering.affine import Affine, population_term
-from neurodeploy.conversion.lowering.composition import padding, picking
+from neurodeploy.ir.composition import padding, picking
 from neurodeploy.conversion.lowering.context import (
     Blocks,
     Lowering,
@@ -157,12 +157,10 @@ def _of_units(
 ) -> Affine:
     """A function of one value as a sum of rectified populations and of steps."""
     total = Affine(block.shape, (), np.full(block.shape, units.offset))
-    n = len(units.start)
-    for k, (start, width, slope) in enumerate(
-        zip(units.start, units.width, units.slope, strict=True)
-    ):
+    segments = zip(units.start, units.width, units.slope, units.shares(), strict=True)
+    for k, (start, width, slope, share) in enumerate(segments):
         shifted = block.shifted(np.array(-start))
-        unit = _unit(lowering, f"{node.name}_unit{k}", shifted, width, n, whole)
+        unit = _unit(lowering, f"{node.name}_unit{k}", shifted, width, share, whole)
         total = total.plus(unit.scaled(np.array(slope)))
     if units.below:
         mirrored = block.scaled(np.array(-1.0)).shifted(np.array(units.lowest))

@@ -48,8 +48,8 @@ class Units:
 
     ``offset`` is the value at the first breakpoint ``lowest``; ``start``, ``width`` (inf:
     unbounded) and ``slope`` are per unit; ``below`` is the slope left of all; ``steps`` are
-    ``(where, height)``. ``error`` is the root of the mean squared error over the spread of the
-    function's values, on the inputs that calibration saw.
+    ``(where, height)``. A fit reaches to ``end``. ``error`` is the root of the mean squared error
+    over the spread of the function's values, on the inputs that calibration saw.
     """
 
     offset: float
@@ -59,7 +59,19 @@ class Units:
     below: float = 0.0
     lowest: float = 0.0
     steps: tuple[tuple[float, float], ...] = ()
+    end: float = math.inf
     error: float = 0.0
+
+    def shares(self) -> tuple[int, ...]:
+        """How many units of its size would make up half of what a function rises and falls.
+
+        By this number the levels of one activation are shared: a step is the same in all units.
+        """
+        if math.isinf(self.end):
+            return (1,) * len(self.start)
+        ends = np.minimum(np.add(self.start, self.width), self.end)
+        rise = np.abs(self.slope) * np.maximum(ends - self.start, 0)
+        return tuple(max(1, round(float(0.5 * rise.sum() / max(r, 1e-30)))) for r in rise)
 
     def __call__(self, x: AnyArray) -> FloatArray:
         """What the units add up to."""
@@ -175,6 +187,7 @@ class _Fit:
             tuple(best[:n_units].tolist()),
             tuple(widths.tolist()),
             tuple(slopes.tolist()),
+            end=float(self.grid[-1]),
         )
         share = self.density / self.density.sum()
         spread = math.sqrt(share @ np.square(self.target - share @ self.target))

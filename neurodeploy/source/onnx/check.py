@@ -15,6 +15,9 @@ from neurodeploy.source.evaluation.in_torch import evaluate
 from neurodeploy.source.onnx.loader import OnnxNetwork
 from neurodeploy.source.torch.check import deviation_of
 
+QUANTIZED = 0.02
+"""Where activations are rounded: what lies between two levels may fall to either."""
+
 
 def check_onnx(
     graph: AnalogGraph,
@@ -43,6 +46,8 @@ def check_onnx(
     ConversionError
         If an output deviates by more, is not finite, or the network does not run.
     """
+    if any(node.op_type == "QuantizeLinear" for node in network.model.graph.node):
+        tolerance = max(tolerance, QUANTIZED)
     inputs, n_samples = checked_batch(graph, x)
     if not n_samples:
         raise ConversionError(f"{graph.name}: no samples to compare with the ONNX network")

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import arithmetic, moving, rounding
-from neurodeploy.source.analog import Function, ReLU
+from neurodeploy.source.analog import Function, QuantizedReLU, ReLU
 from neurodeploy.source.functions import FUNCTIONS, PROGRAMS, SELU, elu, shrink
 from neurodeploy.source.lowering import Deferred, Ref
 from neurodeploy.source.onnx.lowering import OnnxSite, lowers_onnx
@@ -22,6 +22,7 @@ _PROGRAMS = {
     **{name: PROGRAMS[name.lower()] for name in ("Sin", "Cos")},
     **{"Softplus": FUNCTIONS["softplus"], "Softsign": "x 1 x abs add div", "Not": "x 0 eq"},
 }
+_RANGES = {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}
 _COMPARISONS = {
     **{"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le", "Equal": "eq"},
 }
@@ -121,6 +122,40 @@ def _lower_swish(site: OnnxSite) -> Ref:
 @lowers_onnx("Floor")
 def _lower_floor(site: OnnxSite) -> Ref | Deferred:
     return rounding.floor(site, site.data())
+
+
+@lowers_onnx("QuantizeLinear")
+def _lower_quantize(site: OnnxSite) -> Ref:
+    """Levels in the units of the activation: ``scale (q - zero)``, a rail for either sign."""
+    x, scale, zero = site.data(), site.array(1), site.optional(2)
+    kind = "uint8" if zero is None else str(zero.dtype)
+    if scale.size != 1 or kind not in _RANGES:
+        site.refuse(f"{scale.size} scales of {kind}, expected one scale of {', '.join(_RANGES)}")
+    step, offset = float(scale.reshape(())), 0 if zero is None else int(zero.reshape(()))
+    low, high = (n - offset for n in _RANGES[kind])
+    node = site.builder.node(x)
+    if isinstance(node.op, ReLU):
+        # Below zero nothing rounds to a level above zero.
+        x, low = site.builder.result(node.inputs[0]), 0
+    rails = [
+        arithmetic.scaled(site, site.emit(QuantizedReLU(levels * step, levels), rail), sign)
+        for sign, levels in ((1.0, high), (-1.0, -low))
+        if levels > 0
+        for rail in [arithmetic.scaled(site, x, sign)]
+    ]
+    return rails[0] if len(rails) == 1 else arithmetic.total(site, rails[0], rails[1])
+
+
+@lowers_onnx("DequantizeLinear")
+def _lower_dequantize(site: OnnxSite) -> Ref:
+    """Nothing: levels are in the units of the activation already."""
+    x, scale = site.data(), site.array(1)
+    made = site.builder.node(x).op
+    if isinstance(made, QuantizedReLU):
+        step = made.maximum / made.levels
+        if scale.size != 1 or not math.isclose(step, float(scale.reshape(())), rel_tol=1e-6):
+            site.refuse(f"a scale of {scale.ravel()[0]:g} for levels of {step:g}")
+    return x
 
 
 @lowers_onnx(*_COMPARISONS)

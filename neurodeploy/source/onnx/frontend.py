@@ -29,7 +29,7 @@ _FOLDED = frozenset(
         *("Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather", "Identity", "Log", "Max"),
         *("Min", "Mod", "Mul", "Neg", "Pow", "Range", "Reciprocal", "ReduceProd", "ReduceSum"),
         *("Reshape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
-        *("Where",),
+        *("Where", "DequantizeLinear", "QuantizeLinear"),
     }
 )
 """Operators that are computed where they do not depend on the network's input."""

@@ -15,6 +15,8 @@ BATCH = 7
 """Samples where the file leaves their number open: one that no reshape contains by chance."""
 
 _MIN_OPSET = 7
+_QUANTIZED_OPSET = 21
+"""Opsets that files of earlier ones are brought to: broadcasting as today, quantization as run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def load_onnx(path: str | Path) -> OnnxNetwork:
     """
     try:
         import onnx
+        import onnx.version_converter
     except ImportError as error:
         raise TargetUnavailableError(
             "an .onnx file needs the onnx package, which is not installed in this environment; "
@@ -82,11 +85,9 @@ class _Reader:
         raise FileFormatError(f"network {self.path} {reason}")
 
     def network(self) -> OnnxNetwork:
-        model = self.checked(self.parsed())
+        model = self.upgraded(self.checked(self.parsed()))
         graph = model.graph
-        opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-        if opset < _MIN_OPSET:
-            self.refuse(f"uses opset {opset}, expected {_MIN_OPSET} or later; export it again")
+        opset = _opset(model)
         constants = {tensor.name: self.array(tensor) for tensor in graph.initializer}
         given = [value for value in graph.input if value.name not in constants]
         if not given:
@@ -143,6 +144,57 @@ class _Reader:
             ) from error
         return model
 
+    def upgraded(self, model: Any) -> Any:
+        """The same network in an opset that is read."""
+        quantized = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+        least = _QUANTIZED_OPSET if quantized else _MIN_OPSET
+        opset = _opset(model)
+        if opset >= least:
+            return model
+        given = [
+            self.onnx.ValueInfoProto.FromString(v.SerializeToString()) for v in model.graph.input
+        ]
+        try:
+            model = self.aligned(model)
+            for dim in (d for v in model.graph.input for d in v.type.tensor_type.shape.dim):
+                # The converter does not know sizes that are left open.
+                dim.dim_value = dim.dim_value if dim.dim_value > 0 else BATCH
+            model = self.onnx.version_converter.convert_version(model, least)
+            for value, own in zip(model.graph.input, given, strict=True):
+                value.CopyFrom(own)
+            return model
+        except Exception as error:
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise FileFormatError(
+                f"network {self.path} uses opset {opset}, which onnx cannot bring to {least} "
+                f"({lines[0][:120]}); export it again in {least} or later"
+            ) from error
+
+    def aligned(self, model: Any) -> Any:
+        """Constants of opsets before 7 that begin at an axis, with the axes behind it."""
+        model = self.onnx.shape_inference.infer_shapes(model)
+        graph = model.graph
+        values = (*graph.input, *graph.value_info, *graph.output)
+        ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in values}
+        constants = {tensor.name: tensor for tensor in graph.initializer}
+        for node in graph.node:
+            found = {a.name: a.i for a in node.attribute if a.name in ("axis", "broadcast")}
+            if node.op_type == "PRelu":
+                found = {"axis": 1, "broadcast": 1}
+            if "broadcast" not in found or node.input[1] not in constants:
+                continue
+            tensor = constants[node.input[1]]
+            behind = ranks.get(node.input[0], 0) - found.get("axis", 0) - len(tensor.dims)
+            if "axis" in found and found["axis"] >= 0 and behind > 0 and list(tensor.dims) != [1]:
+                tensor.dims.extend([1] * behind)
+                for value in (v for v in graph.input if v.name == tensor.name):
+                    for _ in range(behind):
+                        value.type.tensor_type.shape.dim.add().dim_value = 1
+            kept = [a for a in node.attribute if a.name not in ("axis", "broadcast")]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+        return model
+
     def fetch(self, tensor: Any) -> None:
         """Read a weight from a file in the folder of the network, and from nowhere else."""
         where = {entry.key: entry.value for entry in tensor.external_data}
@@ -188,8 +240,14 @@ class _Reader:
             raise UsageError(f"network {self.path}: input {value.name!r} is {kind}, expected FLOAT")
         dims = tensor.shape.dim
         sizes = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
-        if len(sizes) < 2 or any(n is not None and n < 1 for n in sizes):
+        # Sizes below 1 are another way to leave them open.
+        sizes = tuple(None if n is not None and n < 1 else n for n in sizes)
+        if len(sizes) < 2:
             self.refuse(
                 f"has an input {value.name!r} of shape {sizes}, expected (N, channels, ...)"
             )
         return sizes
+
+
+def _opset(model: Any) -> int:
+    return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)

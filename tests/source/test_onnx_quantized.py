@@ -1,0 +1,80 @@
+"""ONNX files with quantized weights and activations, and of early opsets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the front end needs torch")
+pytest.importorskip("onnx", reason="reading ONNX files needs onnx")
+
+from onnx import helper
+
+from neurodeploy.errors import UnsupportedLayerError
+from neurodeploy.source.analog import Linear, QuantizedReLU
+from neurodeploy.source.onnx.check import check_onnx
+from neurodeploy.source.onnx.frontend import analog_from_onnx
+from neurodeploy.source.onnx.loader import load_onnx
+from tests.source.onnx_files import RNG, weight, written
+
+
+def _pair(name: str, result: str, zero: str = "zero") -> list[object]:
+    return [
+        helper.make_node("QuantizeLinear", [name, "step", zero], ["q"], name="levels"),
+        helper.make_node("DequantizeLinear", ["q", "step", zero], [result], name="units"),
+    ]
+
+
+WEIGHTS = {
+    "w": RNG.integers(-127, 128, (4, 6)).astype(np.int8),
+    "ws": np.float32([0.01, 0.02, 0.005, 0.01]),
+    "wz": np.zeros(4, np.int8),
+    "step": np.asarray(0.02, np.float32),
+    "zero": np.asarray(0, np.uint8),
+    "half": np.asarray(100, np.uint8),
+}
+NET = [
+    helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=0),
+    helper.make_node("Gemm", ["x", "wd"], ["a"], transB=1),
+]
+
+
+def test_quantized_activations_are_levels_of_their_scale(tmp_path: Path) -> None:
+    nodes = [*NET, helper.make_node("Relu", ["a"], ["r"]), *_pair("r", "y")]
+    network = load_onnx(written(tmp_path, nodes, WEIGHTS, (6,), opset=13))
+    graph = analog_from_onnx(network, (6,))
+    linear, levels = graph.nodes[-2:]
+    assert isinstance(linear.op, Linear)
+    np.testing.assert_allclose(linear.op.weight, WEIGHTS["w"] * WEIGHTS["ws"][:, None], rtol=1e-6)
+    assert isinstance(levels.op, QuantizedReLU)
+    assert (round(levels.op.maximum, 6), levels.op.levels) == (5.1, 255)
+    assert check_onnx(graph, network, RNG.uniform(-1, 1, (50, 6)).astype(np.float32)) < 0.02
+
+
+def test_a_zero_point_makes_a_rail_for_either_sign(tmp_path: Path) -> None:
+    nodes = [*NET, *_pair("a", "y", "half")]
+    network = load_onnx(written(tmp_path, nodes, WEIGHTS, (6,), opset=13))
+    graph = analog_from_onnx(network, (6,))
+    levels = [node.op.levels for node in graph.nodes if isinstance(node.op, QuantizedReLU)]
+    assert levels == [155, 100]
+    assert check_onnx(graph, network, RNG.uniform(-1, 1, (50, 6)).astype(np.float32)) < 0.02
+
+
+def test_levels_read_with_another_scale_are_refused(tmp_path: Path) -> None:
+    nodes = [*NET, helper.make_node("Relu", ["a"], ["r"]), *_pair("r", "y")]
+    nodes[-1].input[1] = "other"
+    constants = {**WEIGHTS, "other": np.asarray(0.03, np.float32)}
+    network = load_onnx(written(tmp_path, nodes, constants, (6,), opset=13))
+    with pytest.raises(UnsupportedLayerError, match=r"a scale of 0.03 for levels of 0.02"):
+        analog_from_onnx(network, (6,))
+
+
+def test_opset_6_broadcasts_along_an_axis(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Add", ["x", "c"], ["y"], broadcast=1, axis=1)]
+    network = load_onnx(written(tmp_path, nodes, {"c": weight(2)}, (2, 3, 4), opset=6))
+    graph = analog_from_onnx(network, (2, 3, 4))
+    assert check_onnx(graph, network, RNG.random((5, 2, 3, 4), np.float32)) < 1e-6
+    shift = next(node.op for node in graph.nodes if node.op.kind == "add_constant")
+    assert shift.value.shape == (2,)
