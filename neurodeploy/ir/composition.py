@@ -1,0 +1,158 @@
+"""Two linear maps without an activation between them become one, exactly."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import UnsupportedLayerError
+from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
+from neurodeploy.ir.geometry import Window
+
+MAX_COMPOSED_SYNAPSES = 50_000_000
+
+
+def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivity:
+    """``second . first`` as one map.
+
+    Dense maps multiply, convolutions stay convolutions where their borders allow it, everything
+    else becomes a list of synapses.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If such a list is longer than is sensible.
+    """
+    if isinstance(second, Dense) and isinstance(first, Dense):
+        return Dense(second.weight @ first.weight, first.shape_in)
+    if isinstance(second, Conv) and isinstance(first, SumPool) and _is_padding(first):
+        return _padded(second, first)
+    if isinstance(second, Conv) and second.groups == 1 and isinstance(first, Sparse):
+        columns = _channels(first)
+        if columns is not None:
+            return second.with_weight(second.weight[:, np.argsort(columns)])
+    if isinstance(first, Conv):
+        merged = _convolved(second, first)
+        if merged is not None:
+            return merged
+    return _expanded(second, first, where)
+
+
+def padding(shape: tuple[int, ...], amounts: tuple[tuple[int, int], ...]) -> SumPool:
+    """Zeros around the spatial axes as a map: a window of one cell over padded axes."""
+    ones = (1,) * len(amounts)
+    return SumPool(np.ones(shape[0]), Window(shape[1:], ones, ones, amounts, ones))
+
+
+def picking(index: IntArray, shape: tuple[int, ...]) -> Sparse:
+    """Elements of an input of ``shape`` in another order, nothing at -1."""
+    post = np.flatnonzero(index.reshape(-1) >= 0)
+    pre = index.reshape(-1)[post].astype(np.int64)
+    return Sparse(np.ones(post.size), post, pre, shape, index.shape)
+
+
+def _is_padding(layer: SumPool) -> bool:
+    return layer.window.n_taps == 1 and set(layer.window.stride) == {1}
+
+
+def _channels(first: Sparse) -> IntArray | None:
+    """The order that an index map brings whole channels into, None where it does something else."""
+    if first.pre_shape != first.post_shape or (first.weight != 1).any():
+        return None
+    size = math.prod(first.pre_shape[1:])
+    if not np.array_equal(np.sort(first.post), np.arange(first.pre_shape[0] * size)):
+        return None
+    by_channel = first.pre[np.argsort(first.post)].reshape(-1, size)
+    columns = by_channel[:, 0] // size
+    whole = by_channel == columns[:, None] * size + np.arange(size)
+    return columns if whole.all() and np.unique(columns).size == columns.size else None
+
+
+def _padded(second: Conv, first: SumPool) -> Conv:
+    """A convolution of an explicitly padded tensor: the convolution pads more."""
+    window = second.window
+    amounts = tuple(
+        (before + a, after + b)
+        for (before, after), (a, b) in zip(window.padding, first.window.padding, strict=True)
+    )
+    wider = Window(first.window.input_size, window.kernel, window.stride, amounts, window.dilation)
+    scaled = second.scale_inputs(first.weight)
+    return Conv(scaled.weight, second.channels_in, wider, second.groups)
+
+
+def _convolved(second: Connectivity, first: Conv) -> Conv | None:
+    """A window over a convolution as one convolution; None where it is none.
+
+    A padded second window would see zeros where a wider convolution computes values, and dilation
+    would leave holes in the joint kernel.
+    """
+    if not isinstance(second, Conv | SumPool):
+        return None
+    outer, inner = second.window, first.window
+    plain = set(outer.dilation) == {1} == set(inner.dilation) and not any(map(any, outer.padding))
+    if not plain or (isinstance(second, Conv) and not second.groups == first.groups == 1):
+        return None
+    kernel = tuple(
+        (k2 - 1) * s + k1
+        for k1, k2, s in zip(inner.kernel, outer.kernel, inner.stride, strict=True)
+    )
+    channels = second.post_shape[0]
+    weight = np.zeros((channels, first.weight.shape[1], *kernel))
+    for tap in itertools.product(*map(range, outer.kernel)):
+        if isinstance(second, Conv):
+            cell: Any = (slice(None), slice(None), *tap)
+            mixed = np.tensordot(second.weight[cell], first.weight, 1)
+        else:
+            mixed = first.scale_channels(second.weight).weight
+        at: Any = (
+            ...,
+            *(
+                slice(t * s, t * s + k)
+                for t, s, k in zip(tap, inner.stride, inner.kernel, strict=True)
+            ),
+        )
+        weight[at] += mixed
+    stride = tuple(a * b for a, b in zip(inner.stride, outer.stride, strict=True))
+    window = Window(inner.input_size, kernel, stride, inner.padding, inner.dilation)
+    return Conv(weight, first.channels_in, window, first.groups)
+
+
+def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connectivity:
+    paths = int((second.fan_out().reshape(-1) * first.fan_in().reshape(-1)).sum())
+    longest = max(paths, first.n_synapses, second.n_synapses)
+    if longest > MAX_COMPOSED_SYNAPSES:
+        raise UnsupportedLayerError(
+            f"{where}: two linear layers without an activation between them compose to {longest} "
+            f"synapses against {MAX_COMPOSED_SYNAPSES}; insert a ReLU or merge them in the source"
+        )
+    post2, middle2, weight2 = second.to_coo()
+    post1, pre1, weight1 = first.to_coo()
+    order = np.argsort(post1, kind="stable")
+    post1, pre1, weight1 = post1[order], pre1[order], weight1[order]
+    starts = np.searchsorted(post1, np.arange(math.prod(first.post_shape) + 1))
+    counts = starts[middle2 + 1] - starts[middle2]
+    run = np.repeat(starts[middle2] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+    index = run + np.arange(paths)
+    post, pre, weight = summed(
+        np.repeat(post2, counts),
+        pre1[index],
+        np.repeat(weight2, counts) * weight1[index],
+        math.prod(first.pre_shape),
+    )
+    n_post, n_pre = math.prod(second.post_shape), math.prod(first.pre_shape)
+    if len(second.post_shape) == 1 and weight.size == n_post * n_pre:
+        return Dense(weight.reshape(n_post, n_pre), first.pre_shape)
+    return Sparse(weight, post, pre, first.pre_shape, second.post_shape)
+
+
+def summed(
+    post: IntArray, pre: IntArray, weight: FloatArray, n_pre: int
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Synapses with those of one pair added up, sorted by post, then pre."""
+    pairs, inverse = np.unique(post * n_pre + pre, return_inverse=True)
+    total = np.bincount(inverse.reshape(-1), weights=weight, minlength=pairs.size)
+    return pairs // n_pre, pairs % n_pre, total.astype(np.float64)
