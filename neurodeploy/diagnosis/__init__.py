@@ -1,1 +1,1 @@
-"""Where a converted network loses its accuracy: layer by layer, and by cause."""
+"""Diagnosis of a conversion: its losses layer by layer, and by cause."""

@@ -1,4 +1,4 @@
-"""What to change, by rule, from what each layer loses."""
+"""Advice, by rule, from the losses of each layer."""
 
 from __future__ import annotations
 

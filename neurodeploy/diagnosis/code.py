@@ -27,7 +27,7 @@ from neurodeploy.ir.neurons import MaxPool, Neuron
 
 
 def worth(population: Population, timesteps: int) -> FloatArray:
-    """What one payload adds to the coded value, ``[*shape]``."""
+    """Change of the coded value by one payload, ``[*shape]``."""
     assert population.unit is not None
     steps = timesteps if population.coding == "rate" else 1
     return np.asarray(population.spread(population.unit) / steps)

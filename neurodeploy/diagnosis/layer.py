@@ -1,4 +1,4 @@
-"""What is known of one layer, gathered batch by batch."""
+"""Statistics of one layer, gathered batch by batch."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class ErrorParts:
 
     @property
     def new(self) -> AnyArray:
-        """What the layer adds to the errors that reach it."""
+        """Error that the layer adds to those that reach it."""
         found = self.parts["clipping"] + self.parts["quantization"] + self.parts["unevenness"]
         return np.asarray(found if self.own_weight_bits is None else found + self.own_weight_bits)
 

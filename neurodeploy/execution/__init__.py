@@ -36,7 +36,7 @@ def make_engine(
     dtype: str = "float32",
     batch_size: int | None = None,
 ) -> Engine | NativeEngine:
-    """What runs a netlist fastest here: a native engine, or one in PyTorch.
+    """Make the fastest engine available here: the native one, or the one in PyTorch.
 
     Raises
     ------

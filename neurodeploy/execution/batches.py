@@ -46,7 +46,7 @@ class Batch:
     total: int
 
     def part_of(self, progress: Progress | None) -> Progress | None:
-        """Progress of a run of this batch, told as samples of all batches that are done."""
+        """Progress of a run of this batch, counted in samples of all batches that are done."""
         if progress is None:
             return None
         tell, first, n = progress, self.samples.start, self.samples.stop - self.samples.start

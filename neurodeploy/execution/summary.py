@@ -1,4 +1,4 @@
-"""What remains of a run when its rasters are not kept."""
+"""Summary of a run whose rasters are not kept."""
 
 from __future__ import annotations
 

@@ -52,12 +52,12 @@ _HOPS = 2
 _HOT = 0.7
 _GROWTH = 1.5
 _MOST_SYNAPSES = 300_000
-"""Of a population whose graph is cut for every number of cores: a second or two each."""
+"""Limit for a population whose graph is cut for every number of cores: a second or two each."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacementRequest:
-    """How the cores of a priced network are to be placed.
+    """Request for the placement of a priced network's cores.
 
     Parameters
     ----------

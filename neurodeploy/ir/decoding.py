@@ -83,7 +83,7 @@ def decode(netlist: IntegerNetlist | RealNetlist, output: Output, run: RunRecord
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Decided classes ``[B]``; ties go to the lowest index and are told."""
+    """Decided classes ``[B]``; ties go to the lowest index and are counted."""
 
     labels: IntArray
     tied: AnyArray

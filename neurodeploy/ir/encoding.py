@@ -22,7 +22,7 @@ MAX_LEVELS = 65535
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a sample becomes the emission of an input population.
+    """Encoding of samples into the emissions of an input population.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Encoding:
 
     @property
     def unit(self) -> float:
-        """What one emission per step (of ``delta``: one emission) is worth in the raw samples."""
+        """Value of one emission per step (``delta``: of one emission) in the raw samples."""
         return self.scale * (self.levels if self.encoder in UNARY else 1)
 
     @property

@@ -1,4 +1,4 @@
-"""Integer arithmetic of the contract."""
+"""Integer arithmetic of netlists (docs/semantics.md)."""
 
 from __future__ import annotations
 

@@ -110,14 +110,14 @@ class Window:
         return np.asarray(x[index])
 
     def taps_per_input(self) -> AnyArray:
-        """How many output windows see each input cell: int64 of shape ``input_size``."""
+        """Number of output windows that contain each input cell: int64 of shape ``input_size``."""
         seen = np.zeros(self.padded_size, dtype=np.int64)
         for _, where in self.taps():
             seen[where] += 1
         return self.unpad(seen)
 
     def taps_per_output(self) -> AnyArray:
-        """How many real (not padded) cells each output window sees: int64, ``output_size``."""
+        """Number of cells (without padding) in each output window: int64, ``output_size``."""
         real = self.pad(np.ones(self.input_size, dtype=np.int64))
         seen = np.zeros(self.output_size, dtype=np.int64)
         for _, where in self.taps():

@@ -39,7 +39,7 @@ DECODES: tuple[Decode, ...] = ("membrane", "counts", "softmax")
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How a population is read as an answer.
+    """An output population and its decoding.
 
     Parameters
     ----------

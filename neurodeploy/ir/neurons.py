@@ -72,8 +72,8 @@ PoolRule = Literal["maximum", "winner", "now"]
 POOL_RULES: tuple[PoolRule, ...] = ("maximum", "winner", "now")
 MAX_INPUT_MAGNITUDE = 2**31 - 1
 # Of thresholds, biases and initial membranes, also times the gain of a step, and of payloads. 20
-# bits above every state of the contract, and low enough that 64 bits hold what a decay multiplies
-# by 2^12. Bounds are proved up to here (:data:`neurodeploy.ir.bounds.PROVABLE`).
+# bits above every state of quantized netlists, and low enough that 64 bits hold what a decay
+# multiplies by 2^12. Bounds are proved up to here (:data:`neurodeploy.ir.bounds.PROVABLE`).
 MAX_QUANTITY = 2**44
 # Below everything that a pool can accumulate: what a padded cell of a signed pool counts as.
 PADDED = -(2**50)
@@ -99,7 +99,7 @@ def _quantity(value: Any, name: str, kind: str) -> AnyArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Input:
-    """Where a sample enters; depth 0.
+    """Model of an input population; its depth is 0.
 
     Parameters
     ----------
@@ -332,7 +332,7 @@ class Neuron:
                 raise NetlistError(f"{name} {outside[0]} is outside 0..{one:g}")
 
     def _verify_native(self) -> None:
-        """What networks bring that were trained as spiking ones."""
+        """Check the fields of neurons of natively trained networks."""
         object.__setattr__(self, "refractory", whole(self.refractory, "refractory"))
         if not 0 <= self.refractory <= MAX_REFRACTORY:
             raise NetlistError(f"refractory {self.refractory}; expected 0 to {MAX_REFRACTORY}")
@@ -405,7 +405,7 @@ class Neuron:
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """What it has of a network that was trained as a spiking one, by name, for refusals."""
+        """Names of the features of natively trained networks that it uses, for refusals."""
         found = {
             "a decay per neuron": any(np.ndim(self._decay(name)) for name in self.decays),
             f"reset {self.reset!r}": self.reset in ("value", "subtract-next"),

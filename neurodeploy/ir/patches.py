@@ -27,7 +27,7 @@ def row_groups(connectivity: Conv | Dense) -> list[slice]:
 
 
 def patches(connectivity: Conv | Dense, values: AnyArray, group: int) -> FloatArray:
-    """What the rows of a group meet, at positions drawn evenly over samples: ``[n, K]``.
+    """Inputs of the rows of a group, at positions drawn evenly over samples: ``[n, K]``.
 
     Sample by sample, at the same positions for all values of one shape.
 
@@ -58,7 +58,7 @@ def patches(connectivity: Conv | Dense, values: AnyArray, group: int) -> FloatAr
 
 
 def shrinkage(met: FloatArray, moment: FloatArray) -> float:
-    """What to add to the diagonal of a moment, in mean variances, so that it errs least in squares.
+    """Shrinkage of a moment's diagonal, in mean variances, with the least expected squared error.
 
     Parameters
     ----------

@@ -146,13 +146,13 @@ class Population:
         return self.model.n_gains if isinstance(self.model, Neuron) else 0
 
     def divisor(self, timesteps: int) -> int:
-        """What a sum over ``timesteps`` steps is divided by to be in units of the value."""
+        """Divisor that turns a sum over ``timesteps`` steps into units of the value."""
         if self.coding == "rate":
             return timesteps
         return self._changing_gains[0] if self._changing_gains else 1
 
     def expected_emissions(self, timesteps: int) -> FloatArray | None:
-        """What a neuron emits in ``timesteps`` steps if it codes its mean: float64 ``[*shape]``.
+        """Emissions in ``timesteps`` steps of a neuron that codes its mean: float64 ``[*shape]``.
 
         ``mean * divisor / unit``, payloads added up as the coding counts them; None where the mean
         or the unit is not known.
@@ -171,19 +171,19 @@ class Population:
 
     @property
     def rate_gain(self) -> tuple[int, ...]:
-        """What a payload counts in each step where :meth:`summed` adds it up; empty: 1."""
+        """Weights of the steps in the sum of :meth:`summed`; empty: 1."""
         return self._changing_gains if self.coding == "sum" else ()
 
     @property
     def _changing_gains(self) -> tuple[int, ...]:
-        """Of the spikes; of an integrator, of its input."""
+        """Gains of the spikes; for an integrator, those of its input."""
         if not isinstance(self.model, Neuron):
             return ()
         return self.model.firing_gain if self.model.fires else self.model.input_gain
 
     @property
     def origin(self) -> AnyArray:
-        """What the membrane of an integrator is read against, ``[*shape]``: v0, or 0."""
+        """Membrane of an integrator without any input, ``[*shape]``: v0, or 0."""
         if self.coding == "sum" or not isinstance(self.model, Neuron):
             return np.zeros(self.shape, dtype=np.int64)
         return self.spread(self.model.initial_membrane)

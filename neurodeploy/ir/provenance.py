@@ -1,4 +1,4 @@
-"""What the files tell of how they were made, free of the machine that made them."""
+"""Provenance in files, free of the machine that made them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into a run and what comes out of it, the same for every executor."""
+"""Stimulus and record of a run, the same for every executor."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Populations that hear the same: one product, and one integer weight, for all of them.
+"""Populations with the same input: one product, and one integer weight, for all of them.
 
-A leaky ReLU is two populations that weigh what they hear with opposite signs, a smooth activation
+A leaky ReLU is two populations that weigh their input with opposite signs, a smooth activation
 several that weigh it alike and differ in thresholds, biases and initial membranes alone. On one
 grid their integer weights are equal, or exactly negated: an executor computes each product once.
 """

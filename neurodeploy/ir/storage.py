@@ -1,4 +1,4 @@
-"""How netlists lie in files: the classes that a file may hold, its arrays, its JSON.
+"""Storage of netlists: the classes that a file may hold, its arrays, its JSON.
 
 A ``.ndn`` file (:mod:`neurodeploy.network`) and the compiled files of targets
 (:mod:`neurodeploy.targets.timed`) are written by the same codec; docs/formats.md tells what they

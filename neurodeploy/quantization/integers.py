@@ -47,7 +47,7 @@ class Quantization:
     layer_bits : mapping of population to int
         Other widths for the projections into these populations.
     state_bits : int
-        Width that every state is proved to fit, sign included; 24 is the contract's.
+        Width that every state is proved to fit, sign included (docs/semantics.md).
     threshold_bits, bias_bits : int
         Widths of thresholds (unsigned) and of biases and initial membranes (signed).
     max_fraction_bits : int

@@ -1,4 +1,4 @@
-"""Which parts of the contract a netlist uses, by name: what a table of refusals speaks of."""
+"""Features of docs/semantics.md that a netlist uses, by name, as tables of refusals list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well the spiking network speaks for its source network."""
+"""Agreement of a spiking network with its source network."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def over_source(
     keep: list[str],
     work: Callable[[slice, Mapping[str, AnyArray]], _Result],
 ) -> list[_Result]:
-    """What ``work`` gives for samples and their activations, batch after batch.
+    """Results of ``work`` for samples and their activations, batch after batch.
 
     Batches are as large as their activations are small, and shared among threads: ``work`` may
     change nothing that another call of it reads.
@@ -107,7 +107,7 @@ def decoded_rates(population: Population, total: AnyArray, timesteps: int) -> Fl
 
 
 def rate_unit(population: Population, timesteps: int) -> FloatArray:
-    """What one spike more (or one of the final membrane) adds to a rate, as of the source."""
+    """Change of a rate by one spike (or one unit of the final membrane), in units of the source."""
     assert population.unit is not None
     return np.asarray(population.spread(population.unit) / population.divisor(timesteps))
 

@@ -67,7 +67,7 @@ def compared_populations(netlist: IntegerNetlist) -> list[str]:
 
 
 def observable(netlist: IntegerNetlist, run: RunRecord, name: str) -> AnyArray:
-    """What is compared of a population: its spikes, or the membrane of an integrator.
+    """Compared quantity of a population: its spikes, or the membrane of an integrator.
 
     Raises
     ------

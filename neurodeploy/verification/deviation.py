@@ -1,4 +1,4 @@
-"""How far a deployment that states a rewritten netlist is from the netlist that was given.
+"""Deviation of a deployment that states a rewritten netlist from the netlist that was given.
 
 The deployment equals what it states, which ``verify`` checks with no tolerance. Here its spikes are
 set beside those of the given netlist on the same stimulus, step by step of each population's
@@ -137,7 +137,7 @@ class DeviationMeter:
                 self._labels.append(labels)
 
     def deviation(self) -> Deviation:
-        """Of everything so far."""
+        """Deviation over all samples so far."""
         populations = {}
         for name in self._names:
             compared, differing, given, stated = self._counts[name].tolist()

@@ -1,4 +1,4 @@
-"""What a deployment answers on data, and what it spikes."""
+"""Inference of a deployment on data: answers and spikes."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Run(Shown):
 
     @property
     def spikes_per_inference(self) -> float:
-        """Of all populations but the inputs."""
+        """Spikes per inference of all populations but the inputs."""
         counts = (n for name, n in self.spike_counts.items() if name not in self.inputs)
         return sum(counts) / self.samples
 

@@ -47,7 +47,7 @@ class Summarize(Protocol):
 
 
 def summarizer(netlist: IntegerNetlist | RealNetlist) -> Summarize:
-    """What sums up runs of a network, for samples that come part by part."""
+    """Summarizer of a network's runs, for samples that come part by part."""
     if has_engine(netlist):
         return make_engine(netlist).summarize
     return partial(summarize_reference, netlist)

@@ -272,6 +272,6 @@ class _SourceComparison:
             self.correlations[name].add(rates, activations[node])
 
     def agreement(self) -> Agreement:
-        """Of everything so far."""
+        """Agreement over all samples so far."""
         top1 = float(np.concatenate(self.same).mean()) if self.same else None
         return Agreement(top1, {name: c.value for name, c in self.correlations.items()})

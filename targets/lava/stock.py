@@ -4,10 +4,10 @@ Stock LIF in fixed point keeps its state in 1/64 of a weight unit::
 
     u <- a << 6 (du = 4095);  v <- v + u + (bias_mant << bias_exp);  s = v > (vth << 6);  v = 0 if s
 
-so with bias_exp = 6 and vth = theta - 1 it equals the contract for neurons without leak, current
-memory, payload or sign that start at 0 and are reset to 0. LIFReset sets u = v = 0 when the window
-of a sample opens: whatever happened outside windows must not matter afterwards, which holds for
-feed-forward networks whose delays are all aligned.
+so with bias_exp = 6 and vth = theta - 1 it equals docs/semantics.md for neurons without leak,
+current memory, payload or sign that start at 0 and are reset to 0. LIFReset sets u = v = 0 when the
+window of a sample opens: whatever happened outside windows must not matter afterwards, which holds
+for feed-forward networks whose delays are all aligned.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class LavaTarget(Target):
     Options
     -------
     models : {"own", "stock"}
-        Which process models run. ``own``: one process per population with the contract's
+        Which process models run. ``own``: one process per population with the netlist's
         arithmetic. ``stock``: only processes of ``lava.proc`` (Conv, Dense, DelayDense, LIF,
         LIFReset) between the inputs and the recorders; what they cannot compute exactly is refused.
     execution : {"auto", "in-process", "worker"}

@@ -1,4 +1,4 @@
-"""What crossbar cores cannot compute, each with its numbers and the remedy."""
+"""Violations of crossbar cores, each with its numbers and the remedy."""
 
 from __future__ import annotations
 

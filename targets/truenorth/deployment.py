@@ -85,7 +85,7 @@ class TrueNorthDeployment(Deployment):
     def latency(self) -> Mapping[str, int]:
         """Ticks that splitter cores and bursts add, by population; ``run`` has taken them out.
 
-        They count from the tick at which the contract's step begins, which takes
+        They count from the tick at which the netlist's step begins, which takes
         ``readout.period`` ticks; populations that are done earlier have none.
         """
         depth, period = self.netlist.schedule.depth, self.readout.period
@@ -219,7 +219,7 @@ class TrueNorthDeployment(Deployment):
         (before the window, compensated), and per source its axon copies ``R`` and weight
         ``levels``. ``ticks_per_step`` is the largest M, ``inference_s`` the time of one sample.
         Only with ``split="approximate"``, ``approximated`` holds per split population: ``chunks``,
-        ``rails`` (partial sums that a neuron hears), ``rail_neurons``, the range of ``unit`` (what
+        ``rails`` (partial sums of a neuron), ``rail_neurons``, the range of ``unit`` (what
         a rail's spike is worth) and where units are from, and ``expected_error``, an estimate of
         the root mean square error that a run of a neuron ends with, in its spikes.
         """

@@ -1,4 +1,4 @@
-"""What one crossbar core can hold, read from a board; the only place where limits enter."""
+"""Limits of one crossbar core, read from a board; the only place where limits enter."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class CorePlan:
         return pre not in self.units and isinstance(self.netlist.by_name[pre].model, Input)
 
     def report(self) -> list[dict[str, Any]]:
-        """What every population got, as JSON values."""
+        """Report of every population's cores and axons, as JSON values."""
         return [self._entry(name) for name in self.netlist.schedule.order if name in self.layers]
 
     def _entry(self, name: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class CorePlan:
                 n for n, u in self.units.items() if u.population in cycles.get(population, ())
             ]
             if self.units[name].role == "sum":
-                # Sums and their repayments hear each other.
+                # Sums and their repayments receive each other.
                 members = members or [n for n, u in self.units.items() if self._answers(name, u)]
             if members:
                 violation = self._place_cycle(members)

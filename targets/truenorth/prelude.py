@@ -1,7 +1,7 @@
 """The ticks before a window: leak, initial membranes, and what the leak would fire too early.
 
 A chip neuron runs from tick 0 while its window opens D ticks later, and its leak acts in between.
-With leak c and arrivals E before the window, the membrane of the contract at the window's start,
+With leak c and arrivals E before the window, the netlist's membrane at the window's start,
 v0, needs
 
     x[D - 1] = v0

@@ -1,4 +1,4 @@
-"""Who is who on the chip: from chip neurons back to populations. The simulator does not need it."""
+"""Readout, from chip neurons back to populations. The simulator does not need it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DISAGREE = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Readout:
-    """Where each population's neurons and their copies are.
+    """Places of each population's neurons and of their copies.
 
     Parameters
     ----------

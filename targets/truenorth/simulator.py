@@ -274,5 +274,5 @@ def components(sources: list[list[int]]) -> list[list[int]]:
     graph = nx.DiGraph()
     graph.add_nodes_from(range(len(sources)))
     graph.add_edges_from((s, c) for c, mine in enumerate(sources) for s in mine)
-    # Components of a graph come out in order of its reversed edges: what they hear comes first.
+    # Components of a graph come out in order of its reversed edges: their inputs come first.
     return [sorted(members) for members in nx.strongly_connected_components(graph.reverse())]

@@ -52,7 +52,7 @@ class TickTiming:
         Parameters
         ----------
         stages : mapping of name to (population, ticks, ticks)
-            The population, and when after its inputs arrive these neurons hear theirs, and fire.
+            The population, and the ticks after its inputs in which these receive theirs, and fire.
         """
         depth, arrive, start = dict(self.depth), dict(self.arrive), dict(self.start)
         for name, (population, heard, fires) in stages.items():
@@ -117,7 +117,7 @@ def _windows(
 
     for members in plan.components:
         if period == 1:
-            # Members of a cycle share one shift against the contract.
+            # Members of a cycle share one shift against the netlist.
             shift = max(earliest(name) - plan.depth[name] for name in members)
             for name in members:
                 arrive[name] = start[name] = plan.depth[name] + shift

@@ -1,4 +1,4 @@
-"""What is packed together: a population, or the partial or the final neurons of one."""
+"""Units of packing: a population, or the partial or the final neurons of one."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def quiet_unit(
 def gated_unit(
     population: Population, layer: Layer, parts: Decomposition, gate: Gate, limits: CrossbarLimits
 ) -> Unit:
-    """A population that hears all inputs of a step in one tick of many."""
+    """A population that receives all inputs of a step in one tick of many."""
     bar = _crossbar(parts, _gate_slots(parts, gate))
     cells = _cells(population, gate.leak, gate.initial, limits)
     return _unit(population, "whole", layer, bar, cells)

@@ -243,7 +243,7 @@ def _own_values(values: IntArray, population: Population) -> AnyArray:
 
 
 class _Totals:
-    """What all threads write into places of their own samples."""
+    """Totals, which threads write at the places of their own samples."""
 
     def __init__(
         self,
@@ -277,7 +277,7 @@ class _Totals:
                 self.rasters[name] = np.zeros((batch, timesteps, *shape), dtype=np.int64)
 
     def fill(self, population: Population, want: structures.Wanted) -> None:
-        """Where results of a population go."""
+        """Point a population's results at their arrays."""
         name = population.name
         if name in self.per_sample:
             want.per_sample = self.per_sample[name].ctypes.data
@@ -339,7 +339,7 @@ class _ThreadTotals:
         self.active = {n: np.zeros(netlist.by_name[n].size, dtype=np.int64) for n in counted}
 
     def fill(self, population: Population, want: structures.Wanted) -> None:
-        """Where totals of a population go."""
+        """Point a population's totals at their arrays."""
         name = population.name
         if name in self.spikes:
             want.spikes = self.spikes[name].ctypes.data

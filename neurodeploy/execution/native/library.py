@@ -113,7 +113,7 @@ class Status:
 
 
 def library_path() -> Path:
-    """Where the build of this interpreter lies, or what ``NEURODEPLOY_NATIVE_LIBRARY`` names."""
+    """Path of the library built for this interpreter, or ``NEURODEPLOY_NATIVE_LIBRARY``."""
     given = os.environ.get(PATH_VARIABLE)
     if given:
         return Path(given)

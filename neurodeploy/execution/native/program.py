@@ -28,7 +28,7 @@ from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool
 
 NARROW = 2**31
 WIDE = 2**44
-"""Where the intervals of :mod:`neurodeploy.ir.bounds` stop growing: nothing is proved beyond."""
+"""Limit of the intervals of :mod:`neurodeploy.ir.bounds`: nothing is proved beyond."""
 
 QUOTIENTS = 2**22
 """Below it, quotients of 32 bits are one step of integers away from those of floats."""
@@ -185,7 +185,7 @@ class _Builder:
         return proved_range(population, self.bounds) == (0, 1)
 
     def _grouped(self, ordered: Sequence[Sequence[str]]) -> list[_Component]:
-        """Components as stages; populations that hear the same, or its negative, share one."""
+        """Components as stages; populations with the same input, or its negative, share one."""
         found: list[_Component] = []
         known: dict[object, tuple[_Stage, int]] = {}
         for names in ordered:
@@ -209,7 +209,7 @@ class _Builder:
         return self.component_of[projection.pre] == self.component_of[projection.post]
 
     def _heard(self, name: str) -> tuple[object, int]:
-        """What tells two inputs apart but for their sign, and the sign; None: never shared."""
+        """Key of a population's input up to its sign, and the sign; None: never shared."""
         population = self.netlist.by_name[name]
         incoming = self.netlist.incoming[name]
         if isinstance(population.model, MaxPool) or not incoming:
@@ -388,7 +388,7 @@ class _Builder:
 
 
 def _geometry(projection: IntegerProjection) -> object:
-    """What a connectivity is beside its weights, and the exponents."""
+    """Geometry of a connectivity, and the exponents."""
     connectivity = projection.connectivity
     parts: list[object] = [np.asarray(projection.exponent).tobytes(), projection.exponent.shape]
     for name in connectivity.__dataclass_fields__:
@@ -436,7 +436,7 @@ def _largest_state(population: Population, proved: PopulationBounds, T: int) -> 
 
 
 class _Slots:
-    """Which raster lies where."""
+    """Slots of the rasters."""
 
     def __init__(self, timesteps: int) -> None:
         self.T = timesteps

@@ -49,7 +49,7 @@ class DigitMatrix:
         one = direct or high - low <= WIDEST
         self.n_digits = 1 if one else n_digits(low, high)
         self.lowered = 0 if direct else high if one else X_BASE // 2 - 1
-        """What is taken from every digit of x before it meets the weights."""
+        """Offset subtracted from every digit of x before the product."""
         factors = X_BASE ** np.arange(self.n_digits, dtype=object)
         rows = sum(int(np.abs(d).sum(0).max()) * W_BASE**j for j, d in enumerate(digits))
         largest = rows * int((WIDEST + self.lowered) * factors.sum())

@@ -217,7 +217,7 @@ class _Chunk:
         stage.kernel.begin(self.batch)
 
     def _constant(self, stage: PlannedStage) -> torch.Tensor | None:
-        """What enters from finished populations in every step, ``[B, n]``."""
+        """Input from finished populations in every step, ``[B, n]``."""
         total: torch.Tensor | None = None
         varies = False
         for link in stage.outer:

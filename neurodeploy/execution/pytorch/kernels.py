@@ -105,7 +105,7 @@ class NeuronKernel(Kernel):
         self.u: torch.Tensor | None = None
 
     def _kept(self, population: Population, decay: object) -> float | torch.Tensor:
-        """What a step leaves of a state: a number, or one for each neuron."""
+        """Share of a state that a step keeps: a number, or one for each neuron."""
         keep = self.one - np.asarray(decay)
         if keep.ndim == 0:
             return float(keep)
@@ -147,7 +147,7 @@ class NeuronKernel(Kernel):
             self._fire(spikes, self.theta * h, theta_neg, h)
 
     def _decay(self, x: torch.Tensor, keep: float | torch.Tensor) -> torch.Tensor:
-        """What is left of ``x`` after a step, in place; integers are rounded toward zero."""
+        """Apply the decay of one step to ``x``, in place; integers are rounded toward zero."""
         if not isinstance(keep, torch.Tensor):
             if keep == self.one:
                 return x

@@ -1,4 +1,4 @@
-"""What an execution hands on: whole rasters, or totals."""
+"""Observers of an execution: whole rasters, or totals."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class PlannedStage:
 
 @dataclass(frozen=True, slots=True)
 class EnginePlan:
-    """What an engine executes.
+    """Plan of an engine.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which integer types are proved to hold every number of a netlist.
+"""Integer types that are proved to hold every number of a netlist.
 
 Nothing of an integer netlist is computed in floats. :func:`neurodeploy.ir.bounds.prove_bounds`
 gives intervals that no input of the declared range can leave; from them follow the type of each
@@ -23,7 +23,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
 
 PROVED = 2**44
-"""Where :mod:`neurodeploy.ir.bounds` stops: below it, intervals are what they say."""
+"""Limit of :mod:`neurodeploy.ir.bounds`: intervals hold below it."""
 
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 

@@ -1,4 +1,4 @@
-"""Where the cores of a board lie: tiles on chips, chips on a board, all in one joint grid."""
+"""Grid of a board's cores: tiles on chips, chips on a board, all in one joint grid."""
 
 from __future__ import annotations
 

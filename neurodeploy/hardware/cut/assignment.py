@@ -75,7 +75,7 @@ class Assignment:
 
 
 Cut = Tiling | Assignment
-"""How a population is cut: into boxes or by a list."""
+"""Cut of a population, into boxes or by a list."""
 
 
 def channel_block(cut: Cut) -> int:

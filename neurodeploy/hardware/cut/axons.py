@@ -1,4 +1,4 @@
-"""What reaching a core means: axons that may be shared, packets, and what a reach can tell."""
+"""Axons that may be shared, packets, and the interface of a reach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neurodeploy.ir.arrays import IntArray
 
 @dataclass(frozen=True, slots=True)
 class AxonSharing:
-    """Which source neurons share an axon: channels of one position with the same destinations.
+    """Source neurons that share an axon: channels of one position with the same destinations.
 
     Parameters
     ----------

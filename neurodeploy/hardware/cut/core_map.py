@@ -51,7 +51,7 @@ class PopulationSubset:
 
     @property
     def size(self) -> int:
-        """How many."""
+        """Number of cores."""
         return self.neurons.size
 
     def indices(self, shape: tuple[int, ...]) -> IntArray:
@@ -69,7 +69,7 @@ class PopulationSubset:
 
 
 def parts_of(population: str, cut: Cut) -> list[PopulationSlice | PopulationSubset]:
-    """What each core of a cut population holds."""
+    """Parts of a cut population, one per core."""
     if isinstance(cut, Assignment):
         return [PopulationSubset(population, neurons) for neurons in cut.members()]
     return [PopulationSlice(population, ranges) for ranges in cut.boxes()]
@@ -117,7 +117,7 @@ class CoreAllocation:
 
 @dataclass(frozen=True, slots=True)
 class LayerUtilization:
-    """How well one population fills its cores.
+    """Utilization of the cores of one population.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class LayerUtilization:
 
     @property
     def advice(self) -> str:
-        """What would take fewer cores, in one line."""
+        """Advice that would take fewer cores, in one line."""
         if self.cores == 1:
             return "nothing: it takes one core"
         above = self.cores - self.lower_bound

@@ -1,4 +1,4 @@
-"""What an interval of outputs along one axis of a window needs at least, wherever it lies.
+"""Least demand of an interval of outputs along one axis of a window, wherever it lies.
 
 Everything comes by length: entry i for intervals of i + 1 outputs.
 """
@@ -71,7 +71,7 @@ def _least(axis: tuple[int, int, int, int, int, int], longest: int, what: str) -
 
 
 def _measure(met: AnyArray, what: str) -> IntArray:
-    """Of ``met`` ``[intervals, coordinates, cells]``: what each interval needs."""
+    """Demand of each interval of ``met`` ``[intervals, coordinates, cells]``."""
     counts: IntArray = met.sum(axis=2)
     if what == "synapses":
         return _row_sums(counts)

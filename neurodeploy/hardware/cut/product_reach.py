@@ -152,7 +152,7 @@ class ProductReach(Reach):
         return outer(self._met(sharing))
 
     def most_input_axons(self, sharing: AxonSharing) -> int:
-        """Of the box with the most, where the axes have their most in the same box."""
+        """Input axons of the largest box, where the axes have their most in the same box."""
         return math.prod(int(met.max()) for met in self._met(sharing))
 
     def _met(self, sharing: AxonSharing) -> list[IntArray]:

@@ -1,4 +1,4 @@
-"""Which cores a spike reaches, and with how many synapses: closed forms where there are any."""
+"""Cores that a spike reaches and synapses in each, by closed forms where there are any."""
 
 from __future__ import annotations
 

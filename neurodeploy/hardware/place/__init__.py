@@ -1,1 +1,1 @@
-"""Where the cores of a mapping lie: candidates, search, costs, files."""
+"""Placement of a mapping's cores: candidates, search, costs, files."""

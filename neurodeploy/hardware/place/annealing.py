@@ -56,7 +56,7 @@ class Potential:
 
 @dataclass(frozen=True, slots=True)
 class SearchBudget:
-    """How long to search.
+    """Length of the search.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ class _Graph:
 
 
 class _Tiles:
-    """Which slots lie on a tile of the region's bounding box."""
+    """Slots on every tile of the region's bounding box."""
 
     def __init__(self, region: Region) -> None:
         low = region.position.min(axis=0)
@@ -284,7 +284,7 @@ def _wanted(
 
 
 def _disjoint(mover: IntArray, partner: IntArray, n: int) -> AnyArray:
-    """Which pairs to keep so that no core takes part in two: the first that asks has it."""
+    """Mask of pairs of which no core takes part in two: the first in order has it."""
     rank = np.arange(mover.size)
     claim = np.full(n, mover.size)
     np.minimum.at(claim, mover, rank)

@@ -1,4 +1,4 @@
-"""What a placement costs: energy of the mesh, and time of the busiest core or link.
+"""Cost of a placement: energy of the mesh, and time of the busiest core or link.
 
 Energy, over all pairs of cores::
 
@@ -27,7 +27,7 @@ from neurodeploy.ir.arrays import FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class HopCosts:
-    """What the ways of packets cost on a board.
+    """Costs of hops on a board.
 
     Parameters
     ----------

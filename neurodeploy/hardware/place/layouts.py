@@ -21,7 +21,7 @@ _SMOOTHINGS = 40
 
 
 def patch_positions(mapping: CoreMap, flows: CoreFlows) -> FloatArray:
-    """Where each core's patch lies in its feature map: ``[n_cores, 2]``, from 0 to 1.
+    """Position of each core's patch in its feature map: ``[n_cores, 2]``, from 0 to 1.
 
     The last two axes of a population count; sequences (channels, length) have one, and lie in the
     middle of the other. Cores without any (dense layers) lie amid what they talk to.

@@ -105,7 +105,7 @@ def _nearest(grid: Grid, places: list[tuple[int, int]], n_tiles: int) -> IntArra
 
 
 def hilbert_index(x: IntArray, y: IntArray, order: int) -> IntArray:
-    """Where a Hilbert curve through ``2^order`` x ``2^order`` cells meets cell (x, y).
+    """Index of cell (x, y) along a Hilbert curve through ``2^order`` x ``2^order`` cells.
 
     Hilbert 1891, Math. Ann. 38, 459-460.
     """

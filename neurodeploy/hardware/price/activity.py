@@ -110,7 +110,7 @@ def activity_from_record(netlist: IntegerNetlist | RealNetlist, record: RunRecor
 def active_updates(
     netlist: IntegerNetlist | RealNetlist, population: Population, record: RunRecord
 ) -> AnyArray:
-    """Which updates of a population are active: bool ``[B, T, *shape]``."""
+    """Mask of a population's active updates: bool ``[B, T, *shape]``."""
     membrane = _of(record.membranes, population, "membranes") != 0
     active: AnyArray = membrane | (_of(record.spikes, population, "spikes") != 0)
     active[:, 1:] |= membrane[:, :-1]

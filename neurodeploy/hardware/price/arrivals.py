@@ -1,4 +1,4 @@
-"""Which neurons are reached by a spike, whatever the weights on the way: input that cancels, too.
+"""Neurons that a spike reaches, whatever the weights on the way: input that cancels, too.
 
 A synapse is one that is stored, so a weight of zero is one as well (see
 :mod:`neurodeploy.hardware.price.traffic`). Contributions of ``current`` inputs do not arrive: the
@@ -83,7 +83,7 @@ def arrivals(
 def host_bias(
     netlist: IntegerNetlist | RealNetlist, population: Population, record: RunRecord
 ) -> AnyArray:
-    """What ``current`` inputs add in every step of each sample: ``[B, *input_shape]``."""
+    """Input that ``current`` inputs add in every step of each sample: ``[B, *input_shape]``."""
     samples = next(iter(record.spikes.values())).shape[0]
     number = np.int64 if isinstance(netlist, IntegerNetlist) else np.float64
     total: AnyArray = np.zeros((samples, *population.input_shape), dtype=number)

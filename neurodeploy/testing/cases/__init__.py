@@ -1,4 +1,4 @@
-"""The conformance cases: every feature of the contract, small, deterministic, by name.
+"""The conformance cases: every feature of docs/semantics.md, small, deterministic, by name.
 
 ``CASES`` maps a name to a thunk; ``case(name)`` builds it once.
 """

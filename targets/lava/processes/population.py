@@ -118,7 +118,7 @@ class _DelayLine:
 
 
 class PyPopulationModel(PyLoihiProcessModel):  # type: ignore[misc]
-    """Fixed-point arithmetic of the contract; one sample per lane."""
+    """Fixed-point arithmetic of docs/semantics.md; one sample per lane."""
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
     v_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)

@@ -3,12 +3,12 @@
 ``split="approximate"`` rewrites the netlist before anything is planned, and the cores then equal
 the rewritten netlist, spike for spike and with one tick per step. The inputs of a population that
 does not fit are cut into chunks; every chunk becomes a population of *rails*, ordinary
-integrate-and-fire neurons with soft reset, up to two per neuron: one hears its weights, one hears
+integrate-and-fire neurons with soft reset, up to two per neuron: one takes its weights, one takes
 them with all signs turned. A rail has a unit U as its threshold
-(:mod:`neurodeploy.targets.truenorth.split.rails`); the final neuron hears it on an axon worth U or
--U, one step later than it heard its inputs before. Positive rails start from U (k + 1/2) / K in
-chunk k of K, negative ones from what is left to U, so that the rests of the chunks differ and
-cancel.
+(:mod:`neurodeploy.targets.truenorth.split.rails`); the final neuron receives it on an axon of
+weight U or -U, one step later than it received its inputs before. Positive rails start from U (k +
+1/2) / K in chunk k of K, negative ones from what is left to U, so that the rests of the chunks
+differ and cancel.
 
 Rails of positive and of negative weights apart have sums that only grow, and so nothing to climb
 out of. But these sums are larger than the net ones, and units with them: on lenet_mnist the error
@@ -53,7 +53,7 @@ class Restated:
 
 
 def rails_name(name: str, chunk: int, taken: Collection[str]) -> str:
-    """What the rails of a chunk are called."""
+    """Name of the populations of a chunk's partial sums."""
     found = f"{name}.rails{chunk}"
     while found in taken:
         found += "_"
@@ -217,7 +217,7 @@ class _Incoming:
     def onto(
         self, rails: str, chunk: int, channel: IntArray, sign: IntArray, shape: tuple[int, ...]
     ) -> IntegerProjection | None:
-        """The part that a chunk's rails hear; None if that is nothing."""
+        """The inputs of a chunk's rails; None if there are none."""
         connectivity = (
             self._convolution(chunk, channel, sign)
             if self.by_channel is not None

@@ -1,6 +1,6 @@
 """Fan-in beyond a core, exactly: partial sums as bursts on a positive and a negative rail.
 
-The inputs of a population are cut into chunks that a core can hear. For every neuron and chunk two
+The inputs of a population are cut into chunks that a core can take. For every neuron and chunk two
 partial neurons take the chunk's sum S, one of them with all signs turned. Their membranes have
 their floor at 0 and their thresholds at 1: in the tick in which the inputs arrive the membrane
 becomes max(S, 0) or max(-S, 0), one spike in this and each of the following ticks empties it. Sums
@@ -24,22 +24,22 @@ from neurodeploy.targets.truenorth.split.ramps import RampShape
 
 
 def partial_name(name: str) -> str:
-    """What the partial neurons of a population are called; no population has such a name."""
+    """Name of the partial neurons of a population; no population has such a name."""
     return f"{name}/partial"
 
 
 def sum_name(name: str) -> str:
-    """What the sum neurons of a population are called."""
+    """Name of the sum neurons of a population."""
     return f"{name}/sum"
 
 
 def repay_name(name: str) -> str:
-    """What the repay neurons of a population are called."""
+    """Name of the repay neurons of a population."""
     return f"{name}/repay"
 
 
 def units(layer: Layer, limits: CrossbarLimits) -> IntArray:
-    """What a rail's spike is worth: a common factor of a neuron's weights that an axon can have."""
+    """Unit of a partial spike: a common factor of a neuron's weights that an axon can have."""
     found: IntArray = np.zeros(layer.n_neurons, dtype=np.int64)
     np.gcd.at(found, layer.post, layer.weight)
     found = np.maximum(found, 1).astype(np.int64)

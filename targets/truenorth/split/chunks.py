@@ -1,4 +1,4 @@
-"""How the inputs of a population that is approximated are cut, and what its rails are worth."""
+"""Chunks of an approximated population's inputs, and the units of their partial sums."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def cut_population(
     """Cut the inputs such that few cores are taken, then choose the units.
 
     The expected error hardly depends on the number of chunks, hence the cores decide: of the rails,
-    of the final neurons, which hear each rail on an axon, and of the copies that feed the rails.
+    of the final neurons, which receive each rail on an axon, and of the copies that feed the rails.
     """
     population = netlist.by_name[layer.name]
     n, channels = layer.n_neurons, population.shape[0]
@@ -156,7 +156,7 @@ class _Piece:
 
     @classmethod
     def of(cls, layer: Layer, sources: Sequence[int], limits: CrossbarLimits) -> _Piece | Violation:
-        """Of these sources; a violation where their weights have no axon copies."""
+        """Chunks of these sources; a violation where their weights have no axon copies."""
         live = np.flatnonzero(np.isin(layer.key_source[layer.key], sources))
         keys, key = np.unique(layer.key[live], return_inverse=True)
         own = replace(
@@ -198,7 +198,7 @@ class _Piece:
     def _cores(
         self, netlist: IntegerNetlist, chunk: IntArray, limits: CrossbarLimits, most: int | None
     ) -> float:
-        """Cores of rails, of what feeds and what hears them; from so many chunks, or all."""
+        """Cores of rails, of what feeds and what receives them; from so many chunks, or all."""
         layer, parts = self.layer, self.parts
         population = netlist.by_name[layer.name]
         sums = sums_of(layer, chunk, None)

@@ -1,4 +1,4 @@
-"""Cutting the inputs of a population into chunks that a core can hear, for either way to split.
+"""Cutting the inputs of a population into chunks that a core can take, for either way to split.
 
 For every neuron and chunk, a positive *rail* follows the sum of what the chunk brings, and a
 negative one the same sum with all signs turned; either is left out where that sum is never above 0.
@@ -97,7 +97,7 @@ def chunkings(
 
 
 def _chunks(layer: Layer, cost: IntArray, segment: IntArray, budget: int) -> IntArray | None:
-    """Consecutive segments up to the budget of the neuron that hears most; balanced."""
+    """Consecutive segments up to the budget of the neuron with most inputs; balanced."""
     order = np.argsort(segment[layer.key], kind="stable")
     n_segments = int(segment.max(initial=0)) + 1
     bounds = np.searchsorted(segment[layer.key][order], np.arange(n_segments + 1)).tolist()

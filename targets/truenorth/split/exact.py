@@ -1,4 +1,4 @@
-"""Which populations are cut into partial sums, how, and the gates of all of them."""
+"""Populations that are cut into partial sums, their cuts, and the gates of all of them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Splitting:
 
     @property
     def coprime(self) -> set[int]:
-        """What the period must not share a factor with: the axons of ramps with biases."""
+        """Numbers that the period must not share a factor with: the axons of ramps with biases."""
         found = set()
         for name, split in self.splits.items():
             model = self.netlist.by_name[name].model
@@ -97,7 +97,7 @@ class Splitting:
 
     @property
     def stages(self) -> dict[str, tuple[str, int, int]]:
-        """What split populations consist of: when it hears its inputs, and when it fires."""
+        """Stages of split populations: the ticks of their inputs and of their spikes."""
         found: dict[str, tuple[str, int, int]] = {}
         for name, split in self.splits.items():
             # A partial neuron fires first in the tick of its inputs, and every hop takes a tick.

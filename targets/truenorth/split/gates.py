@@ -1,13 +1,13 @@
 """Gates: neurons that compare once in the ticks of a step.
 
-Where a step takes P ticks, a neuron compares in each of them, but the contract compares once. A
-gate holds it below its threshold in the other ticks: n axons on which the host sends a spike in the
-tick after the comparison (*hold*, value -h), and n more in the tick of the comparison (*release*,
-value r). Together with a leak c <= 0 they add the bias::
+Where a step takes P ticks, a neuron compares in each of them, but a netlist once. A gate holds it
+below its threshold in the other ticks: n axons on which the host sends a spike in the tick after
+the comparison (*hold*, value -h), and n more in the tick of the comparison (*release*, value r).
+Together with a leak c <= 0 they add the bias::
 
     n (r - h) + P c = b
 
-so that the membrane of every comparing tick is the contract's. With v the membrane after a
+so that the membrane of every comparing tick is the netlist's. With v the membrane after a
 comparison and A the most that arrives before the last tick, ``n h >= v + A - theta + 1`` keeps the
 neuron quiet in between, and before its window.
 """
@@ -140,7 +140,7 @@ def bias_by_leak(bias: IntArray, n: int, period: int) -> tuple[IntArray, IntArra
 
 
 def excess(population: Population, bounds: PopulationBounds, rise: IntArray) -> IntArray:
-    """What a gate has to take from each membrane after a comparison, and before the first."""
+    """Amount that a gate takes from each membrane after a comparison, and before the first."""
     model = population.model
     assert isinstance(model, IntegerNeuron)
     _, v0, theta = constants_of(population)

@@ -1,8 +1,8 @@
-"""What a spike of a partial sum is worth, so that one spike per tick says most of it.
+"""Unit of a partial sum's spike, such that one spike per tick carries most of it.
 
 Two rails follow the sum of a chunk of the inputs: one adds up what it brings in a step, S, the
 other -S. A rail emits a spike whenever it holds a *unit* U, at most one per step. Three things part
-what rails say from what they heard: a rest below U is rounded; what exceeds U in a step arrives
+what rails emit from what they received: a rest below U is rounded; what exceeds U in a step arrives
 later, or after the run; and where the sum turns, a rail first climbs out of what it has fallen. The
 first two depend on U. With mean m and variance s^2 of S, and S of one sample taken to last for its
 T steps, the expected square of the error at the end of a run is about::
@@ -59,7 +59,7 @@ def population_rates(population: Population, timesteps: int) -> FloatArray | Non
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
-    """What the partial sums of a cut can be, by chunk and neuron.
+    """Ranges of the partial sums of a cut, by chunk and neuron.
 
     Parameters
     ----------

@@ -5,8 +5,8 @@ as many axons as that takes. A ramp takes n axons and q ticks for it. The *sum* 
 partial sums with its threshold raised by B, so that it never fires by itself. Then the host lifts
 it for q ticks by n r each, N r = B in all (N = n q): it fires, once, in the tick in which it passes
 theta + B, if its membrane is at least theta; another q + 1 ticks of n r' take the lift back. A sum
-that fired has lost theta + B: g *repay* neurons, which hear its spike, return B as N spikes worth
-r. So after every step::
+that fired has lost theta + B: g *repay* neurons, which receive its spike, return B as N spikes
+of r. So after every step::
 
     v <- v + a + n (q r - (q + 1) r') + P c - theta [fired],    n (q r - (q + 1) r') + P c = b
 

@@ -128,7 +128,7 @@ class _Repair:
         row: IntArray,
         here: IntArray,
     ) -> IntArray:
-        """How much of a resource a core saves without each neuron alone."""
+        """Amount of a resource that a core saves without each neuron alone."""
         if resource == "neurons":
             return np.ones(neurons.size, dtype=np.int64)
         if resource == "output_axons":

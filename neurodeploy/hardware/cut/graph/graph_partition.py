@@ -11,7 +11,7 @@
    (:mod:`neurodeploy.hardware.cut.graph.capacity_repair`) and adds cores only where there is no
    room.
 
-The number of cores is the least that the limits allow, as far as it can be told beforehand; where
+The number of cores is the least that the limits allow, as far as it follows from them; where
 axons or memory bind, it comes from what METIS' partition needs in all. Deterministic for a seed.
 """
 

@@ -32,7 +32,7 @@ def spans(start: IntArray, size: IntArray) -> IntArray:
 
 
 def firsts(values: IntArray) -> IntArray:
-    """Where runs of equal values begin."""
+    """Mark the first value of every run of equal values."""
     if not values.size:
         return np.zeros(0, dtype=np.int64)
     return np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
@@ -184,7 +184,7 @@ class Affinity:
 
     @classmethod
     def of_pairs(cls, n: int, keys: IntArray, weight: IntArray) -> Affinity:
-        """Of edges ``a * n + b`` with a < b, every edge once."""
+        """Graph from edges ``a * n + b`` with a < b, every edge once."""
         a, b = keys // n, keys % n
         order = order_of(np.concatenate((a, b)))
         return cls(
@@ -196,12 +196,12 @@ class Affinity:
 
     @classmethod
     def of_nets(cls, graph: Hypergraph) -> Affinity:
-        """Of all pairs that share a net of at most 40 pins, and of neighbours in larger ones."""
+        """Graph of all pairs that share a net of at most 40 pins, and of neighbours in larger."""
         return cls.of_pairs(graph.n, *_shared_nets(graph))
 
     @classmethod
     def of_edges(cls, graph: Hypergraph, keys: IntArray) -> Affinity:
-        """Of the given edges alone, rated by the nets that their ends share."""
+        """Graph of the given edges, rated by the nets that their ends share."""
         keys = keys[firsts(keys)]
         rated, rating = _shared_nets(graph)
         weight = np.ones(keys.size, dtype=np.int64)
