@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the torch front end needs torch")
@@ -230,3 +233,53 @@ def test_errors_of_torch_load_without_text(
     with pytest.raises(FileFormatError, match="not a torch file") as caught:
         load_torch(f"{model}:Net", tmp_path / "w.pt")
     _one_line(caught)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: {"model": s, "epoch": 3},
+        lambda s: {"net": s},
+        lambda s: {"network": s, "optimizer": {"state": {}}},
+        lambda s: {"state_dict": {f"model.{k}": v for k, v in s.items()}},
+        lambda s: {f"_orig_mod.{k}": v for k, v in s.items()},
+        lambda s: {f"module._orig_mod.{k}": v for k, v in s.items()},
+        lambda s: {**{f"backbone.{k}": v for k, v in s.items()}, "criterion.weight": torch.ones(2)},
+    ],
+)
+def test_weights_in_wrappers_and_under_prefixes(model: Path, tmp_path: Path, wrap: Any) -> None:
+    state = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout()).state_dict()
+    torch.save(wrap(state), tmp_path / "w.pt")
+    module = load_torch(f"{model}:build", tmp_path / "w.pt")
+    assert all(torch.equal(value, state[key]) for key, value in module.state_dict().items())
+
+
+def test_weights_of_two_networks_are_refused(model: Path, tmp_path: Path) -> None:
+    state = nn.Linear(4, 2).state_dict()
+    both = {f"{who}.fc.{k}": v for who in ("student", "teacher") for k, v in state.items()}
+    torch.save(both, tmp_path / "w.pt")
+    with pytest.raises(FileFormatError, match=r"2 times, under 'student.', 'teacher.'") as caught:
+        load_torch(f"{model}:Net", tmp_path / "w.pt")
+    _one_line(caught)
+
+
+def test_archives_that_are_no_weights_are_named(model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", weight=np.ones(3))
+    torch.export.save(torch.export.export(nn.Linear(4, 2), (torch.ones(1, 4),)), tmp_path / "w.pt2")
+    with zipfile.ZipFile(tmp_path / "script.pt", "w") as archive:
+        archive.writestr("net/constants.pkl", b"")
+        archive.writestr("net/code/__torch__.py", b"")
+    for name, says in {
+        "w.npz": "is a NumPy archive",
+        "w.pt2": "an exported program: convert it as the model",
+        "script.pt": "is a TorchScript program, whose code is not read",
+    }.items():
+        with pytest.raises(FileFormatError, match=says) as caught:
+            load_torch(f"{model}:Net", tmp_path / name)
+        _one_line(caught)
+
+
+@pytest.mark.parametrize("name", ["net.pt", "runs/best.ckpt", "w.pth", "w.npz"])
+def test_a_file_of_weights_is_no_network(name: str) -> None:
+    with pytest.raises(UsageError, match=f"holds weights, not the network.*--weights {name}"):
+        load_torch(name)

@@ -9,6 +9,7 @@ import pickle
 import re
 import sys
 import traceback
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +21,8 @@ from torch import nn
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
 from neurodeploy.source.torch.exported_program import one_line
 
-_WRAPPERS = ("state_dict", "model_state_dict")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
+_WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".npz", ".safetensors")
 _OTHER_MODEL = "name the factory of the network that they were saved from"
 
 
@@ -34,8 +36,9 @@ def load_torch(model_spec: str, weights: str | Path | None = None) -> nn.Module:
         gives an nn.Module when called without arguments, or a module.
     weights : path, optional
         A file written by ``torch.save(module.state_dict(), path)``; a dict that holds the state
-        dict under ``state_dict`` or ``model_state_dict`` is accepted, and so is the ``module.``
-        prefix of data-parallel training. Nothing in the file is executed.
+        dict under ``state_dict``, ``model``, ``net`` or the like is accepted, and so are a prefix
+        of all names (``module.``, Lightning's ``model.``) and the ``_orig_mod.`` of torch.compile.
+        Nothing in the file is executed.
 
     Raises
     ------
@@ -54,6 +57,11 @@ def load_torch(model_spec: str, weights: str | Path | None = None) -> nn.Module:
 
 def _build(spec: str) -> nn.Module:
     place, colon, name = spec.rpartition(":")
+    if spec.endswith(_WEIGHTS) and not (colon and place.endswith(".py")):
+        raise UsageError(
+            f"model {spec!r}: a {Path(spec).suffix} file holds weights, not the network; give the "
+            f"network as file.py:factory, and --weights {spec}"
+        )
     if not colon or not place or not name:
         raise UsageError(f"model {spec!r}: expected file.py:factory or package.module:factory")
     is_file = place.endswith(".py")
@@ -153,11 +161,12 @@ def _described(error: BaseException) -> str:
 def _load_weights(module: nn.Module, path: Path) -> None:
     state = _read(path)
     own = module.state_dict()
-    prefixed = all(key.startswith("module.") for key in state)
-    if prefixed and not any(key.startswith("module.") for key in own):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
+    if not any("_orig_mod." in key for key in own):
+        state = {key.replace("_orig_mod.", ""): value for key, value in state.items()}
     # Counts the batches seen in training; files from before torch 0.4.1 do not have it.
-    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    needed = [key for key in own if not key.endswith("num_batches_tracked")]
+    state = _without_prefix(state, needed, path)
+    missing = [key for key in needed if key not in state]
     unexpected = [key for key in state if key not in own]
     if missing or unexpected:
         parts = [f"missing {_listed(missing)}"] if missing else []
@@ -178,11 +187,33 @@ def _load_weights(module: nn.Module, path: Path) -> None:
         raise FileFormatError(f"weights {path} cannot be loaded: {one_line(error)}") from error
 
 
+def _without_prefix(
+    state: dict[str, torch.Tensor], needed: list[str], path: Path
+) -> dict[str, torch.Tensor]:
+    """The weights of the network where all their names begin alike, without that beginning."""
+    if not needed or all(key in state for key in needed):
+        return state
+    ends = [key.removesuffix(needed[0]) for key in state if key.endswith("." + needed[0])]
+    fitting = [prefix for prefix in ends if all(prefix + key in state for key in needed)]
+    if len(fitting) > 1:
+        raise FileFormatError(
+            f"weights {path} hold the network {len(fitting)} times, under {_listed(fitting)}; "
+            "save the one that is meant by itself"
+        )
+    if not fitting:
+        return state
+    (prefix,) = fitting
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
 def _read(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileFormatError(f"weights file {path} {what}")
     remedy = "write it with torch.save(module.state_dict(), path)"
+    kind = _archive(path)
+    if kind is not None:
+        raise FileFormatError(f"weights file {path} is {kind}; {remedy}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -199,7 +230,8 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             f" {remedy}"
         ) from error
     if isinstance(content, Mapping):
-        content = next((content[k] for k in _WRAPPERS if k in content), content)
+        inner = (content.get(key) for key in _WRAPPERS)
+        content = next((value for value in inner if isinstance(value, Mapping)), content)
     good = isinstance(content, Mapping) and all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
     )
@@ -208,6 +240,20 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             f"weights file {path} holds no state dict (a dict of tensors by name); {remedy}"
         )
     return dict(content)
+
+
+def _archive(path: Path) -> str | None:
+    """What an archive is that holds no state dict; None for others."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return None
+    if any(name.endswith("/constants.pkl") for name in names):
+        return "a TorchScript program, whose code is not read"
+    if any("/models/" in name and name.endswith(".json") for name in names):
+        return "an exported program: convert it as the model, FILE.pt2"
+    return "a NumPy archive (.npz)" if any(name.endswith(".npy") for name in names) else None
 
 
 def _expect_finite(state: Mapping[str, torch.Tensor], where: str) -> None:
