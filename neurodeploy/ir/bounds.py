@@ -177,7 +177,7 @@ def _integrate(
     du = population.spread(np.asarray(model.current_decay))
     dv = population.spread(np.asarray(model.membrane_decay))
     u_low = u_high = np.zeros(population.shape, dtype=np.int64)
-    low, high = v0, v0
+    low = high = below = v0
     extremes = [u_low, u_high, v0, v0]
     emitted = unclipped = 0
     for t in range(T):
@@ -188,7 +188,7 @@ def _integrate(
         kept = trunc0_decay(low, dv), trunc0_decay(high, dv)
         if model.reset == "subtract-next" and t > 0:
             # What the last step ended with, leaked and then reset.
-            low, high = _reset_later(population, model, low, high, dv)
+            low, high = _reset_later(population, model, low, high, below, dv)
             if model.refractory:
                 # After the period the last step has no spike, and nothing is taken off.
                 low, high = np.minimum(low, kept[0]), np.maximum(high, kept[1])
@@ -211,6 +211,7 @@ def _integrate(
                 emitted = min(emitted + h * _most_emitted(population, model, high, h), PROVABLE)
             if model.reset != "subtract-next":
                 low, high = _after_reset(population, model, low, high, h)
+        below = low
         if model.floor is not None:
             floor = population.spread(model.floor)
             low, high = np.maximum(low, floor), np.maximum(high, floor)
@@ -228,9 +229,17 @@ def _integrate(
 
 
 def _reset_later(
-    population: Population, model: IntegerNeuron, low: IntArray, high: IntArray, decay: IntArray
+    population: Population,
+    model: IntegerNeuron,
+    low: IntArray,
+    high: IntArray,
+    below: IntArray,
+    decay: IntArray,
 ) -> tuple[IntArray, IntArray]:
-    """Interval of ``trunc0(v * (4096 - dv) / 4096) - theta s`` for the last step's v and s."""
+    """Interval of ``trunc0(v * (4096 - dv) / 4096) - theta s`` for the last step's v and s.
+
+    ``below``: the lowest v before a floor raised it, which the spike was made of.
+    """
     if model.threshold is None:
         return trunc0_decay(low, decay), trunc0_decay(high, decay)
     theta = population.spread(model.threshold)
@@ -245,8 +254,15 @@ def _reset_later(
     bottom = np.where(fires, np.minimum(bottom, down), bottom)
     top = np.where(fires, np.maximum(top, up), top)
     if theta_neg is not None:
-        down, up = _left_later(-low, theta_neg, model, decay)
-        fires = low <= -theta_neg
+        down, up = _left_later(-below, theta_neg, model, decay)
+        if model.floor is not None:
+            # Raised to the floor, and then by as many thresholds as it was below.
+            floor = population.spread(model.floor)
+            most = np.maximum(-below, theta_neg) // theta_neg
+            scale = 2 if model.payload_code == "power_of_two" else 1
+            most = np.minimum(scale * most, model.payload_max) * theta_neg
+            down = np.minimum(down, -(trunc0_decay(floor, decay) + most))
+        fires = below <= -theta_neg
         bottom = np.where(fires, np.minimum(bottom, -up), bottom)
         top = np.where(fires, np.maximum(top, -down), top)
     return bottom, top
