@@ -19,7 +19,7 @@ from torch import nn
 
 class Scaled(nn.Module):
     def forward(self, x):
-        return torch.erf(x)
+        return torch.nn.functional.layer_norm(x, x.shape[1:])
 
 def tiny(width=4, classes=10, hidden=nn.ReLU):
     torch.manual_seed(0)

@@ -57,8 +57,9 @@ def test_an_unsupported_layer_is_named(refused) -> None:
     line = refused(
         "convert", "nets.py:unsupported", "--data", "digits", "--method", "rate", "-o", "x.ndn"
     )
-    assert "(aten.erf" in line
-    assert "nearest: ReLU; supported: " in line
+    assert "(aten.layer_norm" in line
+    assert "use batch norm" in line
+    assert "supported: docs/operators.md" in line
     assert len(line) < 450
     assert "nets.py" in line
 
