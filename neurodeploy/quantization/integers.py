@@ -30,6 +30,7 @@ from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
 from neurodeploy.ir.siblings import Siblings, sibling_groups
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.levels import UNIFORM
+from neurodeploy.quantization.native import warn_of_decays
 from neurodeploy.quantization.scaling import FITTED_BITS, MembraneScale, ScaledLayer
 
 MIN_BITS, MAX_BITS = 2, 8
@@ -133,6 +134,7 @@ class Quantization:
         """
         self.check_layers(netlist)
         self._require_fitted(netlist)
+        warn_of_decays(netlist)
         heard = heard or Heard()
         layers = [
             self._scaled(netlist, siblings, heard)

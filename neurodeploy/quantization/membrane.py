@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from neurodeploy.errors import QuantizationError
 from neurodeploy.ir.arrays import FloatArray, IntArray
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
 from neurodeploy.ir.siblings import Sibling, Siblings
+from neurodeploy.quantization.native import native_fields, whole_decay
 
 
 def in_units(population: Population, unit: FloatArray) -> Population:
@@ -26,20 +26,29 @@ def in_units(population: Population, unit: FloatArray) -> Population:
         return np.rint(value / spread).astype(np.int64)
 
     theta = None if model.threshold is None else np.maximum(units(model.threshold), 1)
-    negative = model.negative_threshold
+    negative = None
+    if model.negative_threshold is not None:
+        negative = np.maximum(units(model.negative_threshold), 1) + model.strict
+    if model.strict:
+        # On integers above a threshold is from the next one on; on a grain it is that already.
+        theta = theta if theta is None else theta + 1
+    fields = {
+        "current_decay": _decay(population, "current_decay"),
+        "membrane_decay": _decay(population, "membrane_decay"),
+        **native_fields(population, theta, units),
+    }
     neuron = IntegerNeuron(
         threshold=theta,
         bias=units(model.bias),
         initial_membrane=units(model.initial_membrane),
-        negative_threshold=None if negative is None else np.maximum(units(negative), 1),
+        negative_threshold=negative,
         reset=model.reset,
         payload_max=model.payload_max,
         payload_code=model.payload_code,
         memory=model.memory,
         input_gain=model.input_gain,
         firing_gain=model.firing_gain,
-        current_decay=_decay(population, "current_decay"),
-        membrane_decay=_decay(population, "membrane_decay"),
+        **fields,
     )
     worth = population.unit
     if theta is None and worth is not None:
@@ -55,15 +64,9 @@ def whole_threshold(theta: FloatArray, unit: FloatArray) -> IntArray:
 
 
 def _decay(population: Population, name: str) -> int:
-    """A decay in 1/4096; one that is not 0 or 1 must not become so."""
-    real: float = getattr(population.model, name)
-    whole = round(real * DECAY_ONE)
-    if whole in (0, DECAY_ONE) and whole != real * DECAY_ONE:
-        raise QuantizationError(
-            f"{population.name}: {name} {real:g} against steps of 1/{DECAY_ONE}; use "
-            f"{whole // DECAY_ONE}, or a decay of at least half a step from it"
-        )
-    return whole
+    """A decay of all neurons in 1/4096; :func:`warn_of_decays` tells what that moves."""
+    real = np.asarray(getattr(population.model, name))
+    return 0 if real.ndim else int(whole_decay(real))
 
 
 def least_threshold(siblings: Siblings) -> FloatArray | None:
@@ -78,7 +81,14 @@ def reach_of(sibling: Sibling, timesteps: int) -> FloatArray:
     """What a membrane must hold beside its weights: a threshold, biases over a run; ``[C]``."""
     model, population = sibling.model, sibling.population
     steps = sum(model.input_gain) if model.input_gain else timesteps
+    decay = float(np.min(model.membrane_decay))
+    if decay:
+        # What leaks in every step adds up to so many steps of it at most.
+        steps = min(steps, math.ceil(1 / decay))
     reach = steps * _largest(model.bias, population)
+    for value in (model.floor, model.reset_value):
+        if value is not None:
+            reach = np.maximum(reach, _largest(value, population))
     if model.threshold is not None:
         highest = max(model.firing_gain, default=1)
         reach = np.maximum(reach, _largest(model.threshold, population) * highest)

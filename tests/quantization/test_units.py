@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
-from neurodeploy.errors import QuantizationError
+from neurodeploy.errors import NeurodeployWarning
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.quantization.integers import Quantization
 from neurodeploy.quantization.scaling import TARGET_THRESHOLD
@@ -13,21 +15,35 @@ from tests.quantization.netlists import feed_forward, neuron
 
 
 @pytest.mark.parametrize(
-    ("decay", "value", "remedy"),
-    [
-        ("membrane_decay", 0.0001, "use 0, or"),
-        ("current_decay", 0.99995, "use 1, or"),
-    ],
+    ("decay", "value", "whole"), [("membrane_decay", 0.0001, 0), ("current_decay", 0.99995, 4096)]
 )
-def test_a_decay_that_would_vanish_is_refused(decay: str, value: float, remedy: str) -> None:
-    def network(amount: float):
+def test_a_decay_that_vanishes_is_told(decay: str, value: float, whole: int) -> None:
+    def network(amount: object):
         model = neuron(2.0, **{decay: amount})
         return feed_forward(("f", (3,), model, {"x": Dense(np.ones((3, 6)), (6,))}))
 
-    with pytest.raises(QuantizationError, match=f"f: {decay} .* against steps of 1/4096; {remedy}"):
-        Quantization(8)(network(value))
-    integer, _ = Quantization(8)(network(0.25))
-    assert getattr(integer.by_name["f"].model, decay) == 1024
+    with pytest.warns(NeurodeployWarning, match=f"f: {decay}: 1 of 1 become 0 or 1 in steps of"):
+        integer, _ = Quantization(8)(network(value))
+    assert getattr(integer.by_name["f"].model, decay) == whole
+    with pytest.warns(NeurodeployWarning, match=f"f: {decay} .* moves a time constant by 2"):
+        Quantization(8)(network(0.0003 if whole == 0 else 0.9997))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        integer, _ = Quantization(8)(network(np.array([0.25, 0.5, 0.125])))
+    assert getattr(integer.by_name["f"].model, decay).tolist() == [1024, 2048, 512]
+
+
+def test_what_natively_trained_neurons_have_is_carried() -> None:
+    """Thresholds are exceeded from the next whole unit on; floor and reset keep their place."""
+    native = {"strict": True, "reset": "value", "reset_value": 0.5, "floor": -1.0, "refractory": 3}
+    real = feed_forward(("f", (3,), neuron(2.0, **native), {"x": Dense(np.ones((3, 6)), (6,))}))
+    integer, _ = Quantization(8)(real)
+    model = integer.by_name["f"].model
+    whole = model.threshold.reshape(-1)[0] - 1
+    assert whole >= TARGET_THRESHOLD
+    assert (4 * model.reset_value == whole).all()
+    assert (-2 * model.floor == whole).all()
+    assert (model.reset, model.refractory) == ("value", 3)
 
 
 def test_counts_of_all_classes_are_worth_the_same() -> None:
