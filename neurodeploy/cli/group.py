@@ -13,6 +13,10 @@ from neurodeploy.errors import UnknownNameError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("neurodeploy.cli.convert:convert", "Trained network to real-valued netlist."),
+    "import": (
+        "neurodeploy.cli.import_network:import_",
+        "Spiking network of another framework to a netlist.",
+    ),
     "quantize": ("neurodeploy.cli.quantize:quantize", "Real-valued netlist to integers."),
     "compile": ("neurodeploy.cli.compile:compile_", "Integer netlist to a target's deployment."),
     "run": ("neurodeploy.cli.run_command:run", "Run a deployment on data."),

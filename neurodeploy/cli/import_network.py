@@ -1,0 +1,43 @@
+"""``neurodeploy import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.options import expect_output, json_option, output_option, with_options
+
+
+def import_options() -> list[click.Option]:
+    """What the stage takes but the file."""
+    from neurodeploy import api
+
+    return stage_options(api.import_network, leave_out=("path",))
+
+
+@click.command("import")
+@click.argument("source", type=click.Path(path_type=Path), metavar="FILE.nir|FILE.net")
+@with_options(import_options)
+@output_option(what="The netlist, a .ndn file.")
+@json_option
+@click.pass_context
+def import_(
+    context: click.Context, /, source: Path, output: Path, as_json: bool, **given: Any
+) -> None:
+    """Read a spiking network that was trained elsewhere.
+
+    FILE.nir is a NIR graph, and becomes a real-valued netlist; FILE.net a network of lava-dl, and
+    becomes an integer one. Neither needs the framework that wrote it.
+    """
+    from neurodeploy import api
+    from neurodeploy.cli.record import recorded
+    from neurodeploy.render.netlist import render_written, summarize_network
+    from neurodeploy.render.text import to_json
+
+    expect_output(output, ".ndn")
+    net = recorded(api.import_network(source, **given), context)
+    api.save(net, output)
+    click.echo(to_json(summarize_network(net)) if as_json else render_written(net, output))

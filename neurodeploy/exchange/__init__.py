@@ -1,0 +1,1 @@
+"""Spiking networks made elsewhere: files and what their neurons mean, to netlists."""

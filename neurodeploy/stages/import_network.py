@@ -1,0 +1,198 @@
+"""From a spiking network made elsewhere to a netlist."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy import __version__
+from neurodeploy.errors import NeurodeployWarning, UnknownNameError, UsageError
+from neurodeploy.exchange.dynamics import DYNAMICS, NEEDED, Dynamics, chosen_dynamics
+from neurodeploy.ir.neurons import Input
+from neurodeploy.network import Network
+from neurodeploy.stages.load import wrong_kind
+
+DEFAULT_TIMESTEPS = 100
+INPUTS = ("spikes", "current")
+SUFFIXES = (".nir", ".net")
+
+
+def import_network(
+    path: str | Path,
+    *,
+    dynamics: str | None = None,
+    dt: float | None = None,
+    timesteps: int | None = None,
+    input: str = "spikes",
+    input_low: int = 0,
+    input_high: int = 1,
+    compare: str | None = None,
+    reset: str | None = None,
+    integration: str | None = None,
+    floor: float | None = None,
+    multi_spike: int | None = None,
+    input_at: str | None = None,
+    saturation: bool = False,
+    name: str | None = None,
+) -> Network:
+    """Read a spiking network that was trained elsewhere.
+
+    A NIR graph (``.nir``) becomes a real-valued netlist, for ``quantize``. It does not hold in
+    which steps its neurons are computed: ``dynamics`` tells. A network of lava-dl (``.net``) is
+    fixed point already, and becomes an integer netlist. Neither needs the framework, and nothing in
+    the file is executed. What was read in one of several ways is told by warnings, and in the
+    ``exchange`` of the provenance.
+
+    Parameters
+    ----------
+    path : path
+        ``FILE.nir`` or ``FILE.net``.
+    dynamics : str, optional
+        Whose neurons they are: snntorch, snntorch-same-step, snntorch-zero, sinabs, sinabs-2023,
+        norse, spikingjelly, spikingjelly-soft, lava, nengo or exact; docs/exchange.md tells.
+    dt : float, optional
+        Length of a step in seconds. [default: the framework's]
+    timesteps : int, optional
+        Steps of one sample, T. [default: the file's, else 100]
+    input : {"spikes", "current"}
+        Whether a sample is a raster of spikes or one value that holds.
+    input_low : int
+        Least value that enters.
+    input_high : int
+        Largest value that enters, for example of events that were counted.
+    compare : {">", ">="}, optional
+        Instead of the framework's: whether a threshold has to be exceeded or met.
+    reset : {"none", "zero", "file", "subtract", "subtract-next"}, optional
+        Instead of the framework's: what a spike leaves ('file': the file's v_reset).
+    integration : {"euler", "exponential"}, optional
+        Instead of the framework's: whether a step takes dt / tau, or 1 - exp(-dt / tau).
+    floor : float, optional
+        Instead of the framework's: lowest membrane, in thresholds (-1: minus the threshold).
+    multi_spike : int, optional
+        Instead of the framework's: most spikes of a neuron in one step.
+    input_at : {"t", "t-1"}, optional
+        Instead of the framework's: whether what a step sends arrives in it or one later.
+    saturation : bool
+        Of a .net file: clip membranes to 24 bits as Lava does, where they are not proved to fit.
+    name : str, optional
+        Name of the network. [default: the file's]
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, damaged, of another schema, or contradicts itself.
+    UnsupportedLayerError
+        For what is in the file and cannot be a netlist, by name.
+    UsageError
+        If the dynamics is not told and more than one fits.
+    CapacityError
+        If membranes of a .net file are not proved to fit, and ``saturation`` is not named.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise wrong_kind("import_network", path, "the path of a .nir or .net file")
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if timesteps is not None and timesteps < 1:
+        raise UsageError(f"timesteps {timesteps}: expected at least 1")
+    if input not in INPUTS:
+        raise UnknownNameError("input", input, INPUTS)
+    model: Any = Input(input, input_low, input_high)  # type: ignore[arg-type]
+    parts = {
+        "dt": dt,
+        "compare": compare,
+        "reset": reset,
+        "integration": integration,
+        "floor": floor,
+        "multi_spike": multi_spike,
+        "input_at": input_at,
+    }
+    if path.suffix == ".net":
+        found, notes, told = _lava_dl(path, dynamics, parts, timesteps, saturation, model)
+    else:
+        if saturation:
+            raise UsageError(f"{path}: saturation is for .net files; leave it out")
+        found, notes, told = _nir(path, dynamics, parts, timesteps, model, name)
+    for note in notes:
+        warnings.warn(f"{path.name}: {note}", NeurodeployWarning, stacklevel=2)
+    provenance = {
+        "neurodeploy": __version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "numpy": np.__version__,
+        "source": {
+            "name": name or path.stem,
+            "file": path.name,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        },
+        "exchange": {**told, "notes": notes},
+    }
+    return Network(found, provenance=provenance)
+
+
+def _lava_dl(
+    path: Path,
+    dynamics: str | None,
+    parts: dict[str, Any],
+    timesteps: int | None,
+    saturation: bool,
+    model: Input,
+) -> tuple[Any, list[str], dict[str, Any]]:
+    from neurodeploy.exchange.lava_dl import read_lava_dl
+
+    given = [key for key, value in parts.items() if value is not None]
+    if dynamics not in (None, "lava") or given:
+        what = given[0] if given else f"dynamics {dynamics}"
+        raise UsageError(f"{path}: {what}: a .net file is fixed point for Lava; leave it out")
+    found, notes = read_lava_dl(path, timesteps=timesteps, saturation=saturation, input_model=model)
+    return found, notes, {"format": "lava-dl", "dynamics": {"name": "lava, fixed point"}}
+
+
+def _nir(
+    path: Path,
+    dynamics: str | None,
+    parts: dict[str, Any],
+    timesteps: int | None,
+    model: Input,
+    name: str | None,
+) -> tuple[Any, list[str], dict[str, Any]]:
+    from neurodeploy.exchange.nir import nir_netlist
+    from neurodeploy.exchange.nir_graph import read_nir
+
+    rules = chosen_dynamics(dynamics, parts)
+    graph = read_nir(path)
+    notes = []
+    if rules is None:
+        rules = _only_choice(graph)
+        notes.append(f"only dynamics {rules.name} reads it")
+    if timesteps is None:
+        timesteps = DEFAULT_TIMESTEPS
+        notes.append(f"T = {timesteps} steps a sample; --timesteps N for another")
+    found, told = nir_netlist(
+        graph,
+        rules,
+        name=name or "".join(c if c.isprintable() else "_" for c in path.stem) or "nir",
+        dt=parts["dt"],
+        timesteps=timesteps,
+        input_model=model,
+    )
+    record = {"format": "nir", "version": graph.version, "dynamics": rules.to_dict()}
+    return found, [*notes, *told], record
+
+
+def _only_choice(graph: Any) -> Dynamics:
+    from neurodeploy.exchange.nir import refusal
+
+    fitting = [rules for rules in DYNAMICS.values() if refusal(graph, rules) is None]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(rules.name for rules in fitting) or "none"
+    raise UsageError(
+        f"{graph.where}: does not hold what its spikes are: reset, comparison, floor and step; "
+        f"choose --dynamics {names}, or give --{', --'.join(NEEDED)}"
+    )
