@@ -239,6 +239,16 @@ def _moved(node: Any, site: OnnxSite, network: OnnxNetwork) -> Ref | tuple[Ref, 
     if joins and site.get("axis", 1) % (len(refs[0].shape) + 1) == 1:
         return site.emit(Concat(), *refs)
 
+    if site.operator in ("Expand", "Tile", "Pad"):
+        own = np.array((site.batch, *refs[0].shape), np.float64)
+        given = site.ints(1, "pads") or [0]
+        if site.operator == "Pad":
+            size = np.prod(own + np.abs(np.float64(given)).max())
+        else:
+            size = np.prod(np.float64(given)) * np.prod(own)
+        if size > _MAX_CONSTANT * site.batch:
+            site.refuse(f"{size:.0f} elements of {own.prod():.0f}")
+
     def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
         values = list(site.values)
         for i, array in zip(at, arrays, strict=True):
