@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -240,14 +241,14 @@ def _moved(node: Any, site: OnnxSite, network: OnnxNetwork) -> Ref | tuple[Ref, 
         return site.emit(Concat(), *refs)
 
     if site.operator in ("Expand", "Tile", "Pad"):
-        own = np.array((site.batch, *refs[0].shape), np.float64)
-        given = site.ints(1, "pads") or [0]
+        own = [float(n) for n in (site.batch, *refs[0].shape)]
+        given = [float(n) for n in site.ints(1, "pads") or [0]]
         if site.operator == "Pad":
-            size = np.prod(own + np.abs(np.float64(given)).max())
+            size = math.prod(n + max(map(abs, given)) for n in own)
         else:
-            size = np.prod(np.float64(given)) * np.prod(own)
+            size = math.prod(given) * math.prod(own)
         if size > _MAX_CONSTANT * site.batch:
-            site.refuse(f"{size:.0f} elements of {own.prod():.0f}")
+            site.refuse(f"{size:.0f} elements of {math.prod(own):.0f}")
 
     def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
         values = list(site.values)
