@@ -384,7 +384,9 @@ class Target(ABC):
     none), ``board_kind`` the kind of cores that it takes (None: any). Netlists are cut into
     neurocores here; a target of any other kind judges boards in ``check`` and counts the events of
     its own cores in :meth:`Deployment.traffic`.
-    ``packages`` names the distributions that it needs.
+    ``packages`` names the distributions that it needs. ``quantization`` has the fields of
+    :class:`neurodeploy.quantization.integers.Quantization` with which netlists are quantized for
+    it, ``methods`` the conversion methods whose netlists it computes (none: any).
     """
 
     name: ClassVar[str]
@@ -393,6 +395,8 @@ class Target(ABC):
     default_board: ClassVar[str | None] = None
     board_kind: ClassVar[BoardKind | None] = None
     packages: ClassVar[tuple[str, ...]] = ()
+    quantization: ClassVar[Mapping[str, Any]] = {}
+    methods: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod

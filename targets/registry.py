@@ -14,6 +14,10 @@ TARGETS: Registry[type[Target]] = Registry(
             "neurodeploy.targets.lava.target:LavaTarget",
             "Lava processes (Loihi's framework), fixed point, real lava-nc",
         ),
+        "lava-stock": Entry(
+            "neurodeploy.targets.lava.target:StockLavaTarget",
+            "Lava's stock Conv, Dense and LIF alone: what Loihi 1 runs",
+        ),
         "brian2": Entry(
             "neurodeploy.targets.brian2.target:Brian2Target",
             "a Brian2 Network, the independent reference simulation",

@@ -136,6 +136,10 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
             "neurodeploy.conversion.methods.bistable:Bistable",
             "layers accumulate and fire in turns: no spike comes too early (Li & Zeng 2022)",
         ),
+        "hard-reset": Entry(
+            "neurodeploy.conversion.methods.hard_reset:HardReset",
+            "neurons that start at 0 and are reset to 0, fitted on real spikes (stock Lava, Loihi)",
+        ),
         "differential": Entry(
             "neurodeploy.conversion.methods.differential:Differential",
             "a spike of step t corrects the value by 1 / t (Huang 2025)",

@@ -31,10 +31,19 @@ from neurodeploy.ir.siblings import Siblings, sibling_groups
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.levels import UNIFORM
 from neurodeploy.quantization.native import warn_of_decays
-from neurodeploy.quantization.scaling import FITTED_BITS, MembraneScale, ScaledLayer
+from neurodeploy.quantization.scaling import (
+    FITTED_BITS,
+    STOCK_FRACTION,
+    MembraneScale,
+    ScaledLayer,
+)
 
 MIN_BITS, MAX_BITS = 2, 8
 LEVELS = ("uniform", "fitted")
+NEURONS = ("free", "stock-lif")
+STOCK_INTEGRATOR_BITS = 18
+STOCK_BIAS = 4095 << 1
+"""Largest bias of stock LIF in weight units: a mantissa with exponent 7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,11 @@ class Quantization:
         many axon copies on a crossbar as the width's uniform grid takes. Their integers are 3 bits
         wider, so widths above 5 stay uniform; it is an error if all are wider. Data that weights
         are rounded against correct the biases of fitted layers alone.
+    neuron : {"free", "stock-lif"}
+        Any neuron of the contract, or the one of Lava's stock LIF, which has widths of its own: 6
+        fractional bits that thresholds do not count, biases of 12 bits and an exponent, and a
+        membrane that saturates, so that only what arrives in one step has to be proved.
+        Integrators, which must not saturate, are proved to stay within 2^17 weight units.
     """
 
     weight_bits: int = 8
@@ -71,6 +85,7 @@ class Quantization:
     max_fraction_bits: int = 6
     bias_correction: bool = True
     levels: str = "uniform"
+    neuron: str = "free"
 
     def __post_init__(self) -> None:
         widths = ("weight_bits", "state_bits", "threshold_bits", "bias_bits", "max_fraction_bits")
@@ -90,6 +105,8 @@ class Quantization:
                 raise QuantizationError(f"{name} {getattr(self, name)}; expected 2 to 24")
         if self.levels not in LEVELS:
             raise QuantizationError(f"levels {self.levels!r}; expected one of {', '.join(LEVELS)}")
+        if self.neuron not in NEURONS:
+            raise QuantizationError(f"neuron {self.neuron!r}; expected one of {', '.join(NEURONS)}")
         if not 0 <= self.max_fraction_bits <= MAX_EXPONENT:
             raise QuantizationError(
                 f"max_fraction_bits {self.max_fraction_bits}; expected 0 to {MAX_EXPONENT}"
@@ -164,8 +181,9 @@ class Quantization:
             siblings,
             bits,
             timesteps=netlist.timesteps,
-            state_bits=self.state_bits,
+            state_bits=self._state_bits(siblings[0].model.fires),
             max_fraction_bits=self.max_fraction_bits,
+            stock=self.neuron == "stock-lif",
             heard=heard,
             expected=_expected(netlist, first, heard) if self.bias_correction else {},
             fitted=self.fitted(bits),
@@ -240,6 +258,11 @@ class Quantization:
                 f"{self.state_bits} bits; use fewer time steps, wider states or smaller payloads"
             )
 
+    def _state_bits(self, fires: bool) -> int:
+        """Width of the states of neurons that fire, or of integrators."""
+        stock = self.neuron == "stock-lif" and not fires
+        return min(self.state_bits, STOCK_INTEGRATOR_BITS) if stock else self.state_bits
+
     @property
     def _state_limit(self) -> int:
         return min(STATE_LIMIT, int(2 ** (self.state_bits - 1)) - 1)
@@ -249,10 +272,12 @@ class Quantization:
         model = population.model
         assert isinstance(model, IntegerNeuron)
         channels = population.shape[0]
-        limit = self._state_limit
+        limit = min(STATE_LIMIT, int(2 ** (self._state_bits(model.fires) - 1)) - 1)
         checks = [(x, limit) for x in (bound.a_low, bound.a_high, bound.u_low, bound.u_high)]
         checks += [(bound.v_low, limit), (bound.v_high, limit)]
         signed = 2 ** (self.bias_bits - 1) - 1
+        if self.neuron == "stock-lif":
+            signed = STOCK_BIAS << (STOCK_FRACTION if model.fires else 0)
         checks += [(population.spread(model.bias), signed)]
         checks += [(population.spread(model.initial_membrane), signed)]
         for theta in (model.threshold, model.negative_threshold):

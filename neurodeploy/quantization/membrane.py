@@ -13,9 +13,19 @@ from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
 from neurodeploy.ir.siblings import Sibling, Siblings
 from neurodeploy.quantization.native import native_fields, whole_decay
 
+SATURATION = 2**23 - 1
+"""Where Lava's stock LIF holds its membrane, in its own units."""
 
-def in_units(population: Population, unit: FloatArray) -> Population:
-    """A real-valued population in membrane units, ``[C]``."""
+
+def in_units(
+    population: Population, unit: FloatArray, grain: int = 0, mantissa: int = 0
+) -> Population:
+    """A real-valued population in membrane units, ``[C]``.
+
+    With a ``grain`` of so many fractional bits, thresholds are exceeded at whole weight units, and
+    the membrane saturates at 24 bits. With a ``mantissa`` biases have so many bits of one, and an
+    exponent.
+    """
     model = population.model
     assert isinstance(model, RealNeuron)
     spread = unit.reshape(-1, *(1,) * (len(population.shape) - 1))
@@ -25,21 +35,26 @@ def in_units(population: Population, unit: FloatArray) -> Population:
             return np.rint(np.broadcast_to(value, unit.shape) / unit).astype(np.int64)
         return np.rint(value / spread).astype(np.int64)
 
-    theta = None if model.threshold is None else np.maximum(units(model.threshold), 1)
+    theta = None if model.threshold is None else on_grain(units(model.threshold), grain)
     negative = None
     if model.negative_threshold is not None:
         negative = np.maximum(units(model.negative_threshold), 1) + model.strict
+    bias = units(model.bias)
+    if mantissa:
+        bias = with_mantissa(bias, mantissa)
     if model.strict:
         # On integers above a threshold is from the next one on; on a grain it is that already.
-        theta = theta if theta is None else theta + 1
+        theta = theta if theta is None or grain else theta + 1
     fields = {
         "current_decay": _decay(population, "current_decay"),
         "membrane_decay": _decay(population, "membrane_decay"),
         **native_fields(population, theta, units),
     }
+    if grain and theta is not None:
+        fields["saturation"] = SATURATION
     neuron = IntegerNeuron(
         threshold=theta,
-        bias=units(model.bias),
+        bias=bias,
         initial_membrane=units(model.initial_membrane),
         negative_threshold=negative,
         reset=model.reset,
@@ -57,10 +72,25 @@ def in_units(population: Population, unit: FloatArray) -> Population:
     return replace(population, model=neuron, unit=worth)
 
 
-def whole_threshold(theta: FloatArray, unit: FloatArray) -> IntArray:
+def whole_threshold(theta: FloatArray, unit: FloatArray, grain: int = 0) -> IntArray:
     """Thresholds in membrane units, one for each channel: at least 1 of them."""
     whole: IntArray = np.rint(np.broadcast_to(theta, unit.shape) / unit).astype(np.int64)
-    return np.maximum(whole, 1)
+    return on_grain(whole, grain)
+
+
+def on_grain(theta: IntArray, grain: int) -> IntArray:
+    """The nearest thresholds of at least 1 that are 1 above a multiple of ``2 ** grain``."""
+    above: IntArray = np.maximum(theta, 1) - 1
+    return (((above + (1 << grain) // 2) >> grain) << grain) + 1
+
+
+def with_mantissa(bias: IntArray, bits: int) -> IntArray:
+    """Biases rounded to mantissas of so many bits beside their sign, times powers of two."""
+    magnitude = np.abs(bias)
+    exponent = np.maximum(np.frexp(magnitude.astype(np.float64))[1] - bits, 0)
+    step = np.left_shift(np.int64(1), exponent.astype(np.int64))
+    mantissa = np.minimum(np.rint(magnitude / step).astype(np.int64), 2**bits - 1)
+    return np.asarray(np.sign(bias) * mantissa * step)
 
 
 def _decay(population: Population, name: str) -> int:

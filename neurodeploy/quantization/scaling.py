@@ -45,22 +45,35 @@ HEAD_ROOM_BITS = 2
 REPORTED_SAMPLES = 32
 # Fitted levels lie on a grid that is this much finer than the uniform grid of their copies.
 FITTED_BITS = 3
+# Stock LIF: its membrane has these bits below a weight unit, biases a mantissa of so many bits and
+# reach a sixteenth of the membrane.
+STOCK_FRACTION = 6
+STOCK_MANTISSA = 12
+STOCK_BIAS_SHARE = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MembraneScale:
-    """``fraction`` bits of the unit below one weight step, less ``loss`` bits by channel."""
+    """``fraction`` bits of the unit below one weight step, less ``loss`` bits by channel.
+
+    ``kept`` of the fractional bits are never given up: weights get coarser instead.
+    """
 
     fraction: int
     loss: IntArray
+    kept: int = 0
 
     def coarser(self, excess: IntArray) -> MembraneScale:
         """The scale with at least ``excess`` bits given up by channel, common ones first."""
-        if not self.fraction:
+        if self.fraction == self.kept:
             return replace(self, loss=self.loss + excess)
-        fewer = max(0, self.fraction - int(excess.max()))
+        fewer = max(self.kept, self.fraction - int(excess.max()))
         # Channels that had given up fractional bits by themselves do not pay twice.
-        return MembraneScale(fewer, np.maximum(self.loss - (self.fraction - fewer), 0))
+        return MembraneScale(fewer, np.maximum(self.loss - (self.fraction - fewer), 0), self.kept)
+
+    def given_up(self, exponent: IntArray) -> IntArray:
+        """Bits that weights of an exponent lose: the loss beyond what fractional bits cover."""
+        return np.asarray(np.maximum(self.loss - (self.fraction - self.kept) - exponent, 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +95,7 @@ class ScaledLayer:
     heard: Heard
     expected: Mapping[str, FloatArray]
     copies: int = 0
+    stock: bool = False
 
     @classmethod
     def of(
@@ -95,6 +109,7 @@ class ScaledLayer:
         heard: Heard,
         expected: Mapping[str, FloatArray],
         fitted: bool = False,
+        stock: bool = False,
     ) -> ScaledLayer:
         """Choose the grid, and the scale that is wanted before any width is checked.
 
@@ -106,13 +121,22 @@ class ScaledLayer:
         theta = least_threshold(siblings)
         # A channel whose weights are tiny beside its bias or threshold does not need their full
         # resolution, and must not cost the other channels theirs.
-        reach = np.maximum.reduce([reach_of(x, timesteps) for x in siblings])
-        least = reach / 2.0 ** (state_bits - 1 - HEAD_ROOM_BITS)
+        kept = STOCK_FRACTION if stock and theta is not None else 0
+        # A membrane that saturates holds one step: its largest bias is a sixteenth of it.
+        steps = STOCK_BIAS_SHARE if kept else timesteps
+        reach = np.maximum.reduce([reach_of(x, steps) for x in siblings])
+        # What is counted in weight steps is so many fractional bits less of the state.
+        head_room = kept or HEAD_ROOM_BITS
+        least = reach / 2.0 ** (state_bits - 1 - head_room)
         fallback = np.maximum(
             np.ones(len(least)) if theta is None else theta / 2 ** (bits - 1), least
         )
         rows = [rows_of(p.connectivity) for p in siblings[0].projections]
         grid = WeightGrid(fallback, ())
+        if stock and rows:
+            # One step for all branches: a convolution has no exponent of its own.
+            top = 2 ** (bits - 1) - 1
+            least = np.maximum.reduce([least, *(r.largest / top for r in rows)])
         if rows:
             grid = choose_grid(
                 rows, [bits] * len(rows), fallback, least, symmetric=mirrored(siblings)
@@ -127,7 +151,9 @@ class ScaledLayer:
         spare = np.floor(np.log2(grid.unit) - np.log2(np.maximum(least, 1e-300)) + 1e-9)
         loss = np.clip(fraction - spare, 0, fraction).astype(np.int64)
         scale = MembraneScale(fraction, loss)
-        return cls(siblings, bits, grid, scale, timesteps, heard, expected, copies)
+        if stock:
+            scale = MembraneScale(kept, np.zeros_like(loss), kept)
+        return cls(siblings, bits, grid, scale, timesteps, heard, expected, copies, stock)
 
     @property
     def projections(self) -> tuple[RealProjection, ...]:
@@ -146,6 +172,10 @@ class ScaledLayer:
         if theta is None:
             return np.asarray(unit)
         whole = np.floor(theta / unit + 1e-9)
+        if scale.kept:
+            # 1 above a whole number of weight units; less than one of them rounds.
+            whole = np.floor((whole - 1) / 2**scale.kept) * 2**scale.kept + 1
+            return np.where(whole > 1, theta / np.maximum(whole, 1.0), unit)
         return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
 
     def worths(self, scale: MembraneScale) -> dict[str, FloatArray]:
@@ -161,7 +191,9 @@ class ScaledLayer:
         for sibling in self.siblings:
             theta = sibling.model.threshold
             if theta is not None and theta.ndim <= 1:
-                found[sibling.population.name] = whole_threshold(theta, unit) * unit / theta
+                found[sibling.population.name] = (
+                    whole_threshold(theta, unit, scale.kept) * unit / theta
+                )
         return found
 
     def hearing(self, worths: Mapping[str, FloatArray]) -> ScaledLayer:
@@ -181,7 +213,7 @@ class ScaledLayer:
         spare = np.zeros(scale.loss.shape, dtype=np.int64)
         for exponent in self.grid.exponents:
             spare = np.maximum(spare, exponent)
-        return np.asarray(np.maximum(scale.loss - scale.fraction - spare, 0))
+        return np.asarray(scale.given_up(spare))
 
     def lost_bits(self, scale: MembraneScale) -> IntArray:
         """Bits that the weights of each channel lose, ``[C]``: those of its widest branch.
@@ -198,8 +230,7 @@ class ScaledLayer:
             used = full > 0
             step = self.grid.unit * np.exp2(exponent)
             unused = np.rint(np.log2(np.where(used, step / np.where(used, full, 1.0), 1.0)))
-            given_up = np.maximum(scale.loss - scale.fraction - exponent, 0)
-            here = np.maximum(unused, 0).astype(np.int64) + given_up
+            here = np.maximum(unused, 0).astype(np.int64) + scale.given_up(exponent)
             lost = np.where(used, np.minimum(lost, here), lost)
             silent &= ~used
         return np.asarray(np.where(silent, 0, lost))
@@ -225,7 +256,7 @@ class ScaledLayer:
             population = sibling.population
             if lost is not None:
                 population = corrected(population, sibling.sign * lost, self.timesteps)
-            whole = in_units(population, unit)
+            whole = in_units(population, unit, scale.kept, STOCK_MANTISSA if self.stock else 0)
             if population.name in worths and whole.unit is not None:
                 whole = replace(whole, unit=whole.unit * worths[population.name])
             result.append(whole)
@@ -247,7 +278,7 @@ class ScaledLayer:
         unit = self.unit(scale)
         result = []
         for projection, exponent in zip(self.projections, self.grid.exponents, strict=True):
-            shift = np.maximum(exponent + scale.fraction - scale.loss, 0)
+            shift = np.maximum(exponent + scale.fraction - scale.loss, scale.kept)
             if int(shift.max()) > MAX_EXPONENT:
                 raise QuantizationError(
                     f"{projection.label}: exponent {int(shift.max())} against {MAX_EXPONENT}: the "

@@ -34,6 +34,8 @@ LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
     (64, ("rate",)),
     (128, ("rate",)),
 )
+LENGTHS = (8, 16, 32, 64, 128)
+"""Time steps that are tried with the methods of a target that has its own."""
 """Time steps, and the methods that are worth trying at them."""
 
 AUTO_METHODS = tuple(sorted({name for _, names in LADDER for name in names}))
@@ -73,6 +75,11 @@ class Budget:
             raise UsageError(f"max loss {self.max_loss}: expected 0 to 100 points")
         if self.max_timesteps is not None and self.max_timesteps < 1:
             raise UsageError(f"max timesteps {self.max_timesteps}: at least 1 is needed")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those that the target restricts to; none: the ladder's."""
+        return () if self.target is None else TARGETS.get(self.target).methods
 
     @property
     def crossbar(self) -> bool:
@@ -218,6 +225,10 @@ def choose(
 
 
 def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    if budget.methods:
+        steps = LENGTHS if timesteps is None else (timesteps,)
+        most = steps[-1] if budget.max_timesteps is None else budget.max_timesteps
+        return tuple((t, budget.methods) for t in steps if t <= most)
     if timesteps is not None:
         longer = [methods for steps, methods in LADDER if steps >= timesteps]
         methods = dict.fromkeys(("graded", "signed-memory", "rate"))
@@ -235,7 +246,7 @@ def _measured(network: Network, judge: Samples, budget: Budget, method: str, ste
     target, board = budget.target, None
     # Crossbars take the widest weights that fit their axons.
     fit = (budget.board or TARGETS.get(str(target)).default_board) if budget.crossbar else None
-    integer = quantize(network, WEIGHT_BITS, fit=fit, target=target if fit else None)
+    integer = quantize(network, WEIGHT_BITS, fit=fit, target=target)
     if budget.board is not None:
         board = chosen_board(budget.board)
         target = target or target_for(board)

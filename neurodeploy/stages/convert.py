@@ -117,7 +117,7 @@ def convert(
         given = {"decode": "counts", "max_pooling": "identity", **given}
         input = input or "spikes"
     # What is wrong with the options is told before anything takes long.
-    for candidate in (method,) if budget is None else AUTO_METHODS:
+    for candidate in (method,) if budget is None else budget.methods or AUTO_METHODS:
         _method(candidate, **given)
     whole, dataset = calibration_split(data, calibration_samples)
     network, source = load_source(model, weights)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.datasets import Samples, SamplesLike
-from neurodeploy.errors import UsageError
+from neurodeploy.errors import NeurodeployWarning, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import RealNetlist
@@ -22,6 +23,8 @@ from neurodeploy.stages.load import opened_network
 
 MIN_SAMPLES, MAX_SAMPLES = 16, 256
 """Training samples that weights are rounded against."""
+LEAST_SNR_DB = 15
+"""Layers that gave up bits for a width are warned of below this: weights wrong by 18 %."""
 EMITTED_BYTES = 2 * 2**30
 """What neurons emit over these samples, in 4 bytes each; large networks have more positions."""
 
@@ -57,7 +60,8 @@ def quantize(
         The first so many samples of ``data``; 256 by default, fewer of networks so large that what
         their neurons emit would take more than 2 GiB.
     target : str, optional
-        With ``fit``: which target is to hold it; the first that runs such boards by default.
+        That is to compute it, and sets what its neurons need; with ``fit`` the first that runs such
+        boards by default, else what ``auto`` converted for.
     progress : callable, optional
         Of running them.
     **options
@@ -83,7 +87,8 @@ def quantize(
     unknown = sorted(set(options) - known)
     if unknown:
         raise UsageError(f"quantize: no option {unknown[0]!r}; options: {', '.join(sorted(known))}")
-    chosen = Quantization(weight_bits, dict(layer_bits or {}), **options)
+    needed = _needed(target or net.provenance.get("auto", {}).get("target"))
+    chosen = Quantization(weight_bits, dict(layer_bits or {}), **{**needed, **options})
     # What is wrong with the options is told before anything takes long.
     chosen.check_layers(net.netlist)
     board = None if fit is None else chosen_board(fit)
@@ -106,11 +111,36 @@ def quantize(
     if board is not None:
         chosen = fit_layer_bits(net.netlist, chosen, board, heard, target)
     integer, report = chosen(net.netlist, heard)
+    for row in report:
+        if _suffers(row):
+            warnings.warn(_given_up(row), NeurodeployWarning, stacklevel=3)
     provenance = {
         **net.provenance,
         "quantization": {**dataclasses.asdict(chosen), "calibration": rounding, "report": report},
     }
     return Network(integer, net.encodings, net.analog, net.netlist, provenance)
+
+
+def _needed(target: str | None) -> Mapping[str, Any]:
+    """The fields that netlists for a target are quantized with."""
+    from neurodeploy.targets.registry import TARGETS
+
+    return {} if target is None else TARGETS.get(target).quantization
+
+
+def _suffers(row: Mapping[str, Any]) -> bool:
+    """Whether a layer gave up weight bits for a width, and now errs by more than is told here."""
+    snr = row["input_snr_db"] if row["compensated"] else row["weight_snr_db"]
+    return bool(row["most_lost_bits"] and snr is not None and snr < LEAST_SNR_DB)
+
+
+def _given_up(row: Mapping[str, Any]) -> str:
+    snr = row["input_snr_db"] if row["compensated"] else row["weight_snr_db"]
+    return (
+        f"{row['layer']}: up to {row['most_lost_bits']} of {row['weight_bits']} weight bits are "
+        f"given up for the width of its state, which leaves {snr:.1f} dB of its weights (below "
+        f"{LEAST_SNR_DB}); use fewer time steps, or an input of fewer levels"
+    )
 
 
 def _rounding_samples(netlist: RealNetlist) -> int:

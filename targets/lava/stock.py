@@ -4,10 +4,12 @@ Stock LIF in fixed point keeps its state in 1/64 of a weight unit::
 
     u <- a << 6 (du = 4095);  v <- v + u + (bias_mant << bias_exp);  s = v > (vth << 6);  v = 0 if s
 
-so with bias_exp = 6 and vth = theta - 1 it equals docs/semantics.md for neurons without leak,
-current memory, payload or sign that start at 0 and are reset to 0. LIFReset sets u = v = 0 when the
-window of a sample opens: whatever happened outside windows must not matter afterwards, which holds
-for feed-forward networks whose delays are all aligned.
+so with vth = theta - 1 it equals docs/semantics.md for neurons without leak, current memory,
+payload or sign that start at 0 and are reset to 0, as long as ``|v| < 2^17``. Beyond, v is clipped
+at 2^23 - 1 of its own units: a netlist that names this saturation counts in these units, in which
+all that arrives has an exponent of 6 or more and thresholds are 64 vth + 1. LIFReset sets u = v = 0
+when the window of a sample opens: whatever happened outside windows must not matter afterwards,
+which holds for feed-forward networks whose delays are all aligned.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -26,34 +29,71 @@ from neurodeploy.targets.base import Violation, state_violations
 
 STATE_LIMIT = 2**17 - 1
 THRESHOLD_LIMIT = 2**17
+SATURATION = 2**23 - 1
+FRACTION = 6
 BIAS_MANTISSA_LIMIT = 4095
+BIAS_EXPONENT_LIMIT = 7
 DELAY_LIMIT = 64
 MATRIX_LIMIT = 2**24
-OWN = "use models=own"
+OWN = "use target lava with models=own"
+HARD = f"convert with --method hard-reset, or {OWN}"
+QUANTIZE = f"quantize with --target lava-stock, or {OWN}"
 
 
 def stock_violations(netlist: IntegerNetlist) -> list[Violation]:
     """All reasons why stock processes would not compute a netlist exactly."""
-    found = state_violations(netlist, STATE_LIMIT, "stock LIF state in weight units")
+    found = _state_violations(netlist)
     plan = netlist.schedule
     for name in sorted(plan.cyclic):
         found.append(Violation(name, "recurrence, which LIFReset cannot flush", remedy=OWN))
     for population in netlist.populations:
         found += _population_violations(population)
+    saturating = {p.name for p in netlist.populations if saturates(p)}
     for projection, delay in zip(netlist.projections, plan.delays, strict=True):
         aligned = plan.depth[projection.post] - plan.depth[projection.pre]
-        found += _projection_violations(projection, delay, aligned)
+        found += _projection_violations(projection, delay, aligned, projection.post in saturating)
+    return found
+
+
+def saturates(population: Population) -> bool:
+    """Whether a population names the saturation of stock LIF, and so counts in its units."""
+    model = population.model
+    return isinstance(model, IntegerNeuron) and model.fires and model.saturation == SATURATION
+
+
+def _state_violations(netlist: IntegerNetlist) -> list[Violation]:
+    # Currents wrap, and are whole weight units; membranes that saturate as named may reach 2^23.
+    exempt = {p.name for p in netlist.populations if saturates(p)}
+    bounds = prove_bounds(netlist)
+    found = [
+        v
+        for v in state_violations(netlist, STATE_LIMIT, "stock LIF state in weight units")
+        if v.where not in exempt
+    ]
+    for name in sorted(exempt):
+        proved = bounds[name]
+        currents = (proved.a_low, proved.a_high, proved.u_low, proved.u_high)
+        largest = max(int(np.abs(x).max(initial=0)) for x in currents) >> FRACTION
+        if largest > STATE_LIMIT or not proved.proved:
+            remedy = "use fewer weight bits, or an input of fewer levels"
+            what = "worst-case input of one step in weight units"
+            found.append(Violation(name, what, largest, STATE_LIMIT, remedy))
     return found
 
 
 def _population_violations(population: Population) -> Iterator[Violation]:
     name, model = population.name, population.model
     if isinstance(model, MaxPool):
-        yield Violation(name, "max-pooling has no stock process", remedy=f"{OWN} or average")
+        remedy = f"convert with --method hard-reset, or {OWN}"
+        yield Violation(name, "max-pooling has no stock process", remedy=remedy)
     if not isinstance(model, IntegerNeuron):
         return
     for extension in model.extensions:
-        yield Violation(name, extension, remedy=OWN)
+        if extension != "saturation":
+            yield Violation(name, extension, remedy=OWN)
+        elif not saturates(population):
+            at = int(model.saturation or 0)
+            yield Violation(name, extension, at, f"{SATURATION} of firing neurons", OWN)
     if model.has_current_memory:
         du = int(np.min(model.current_decay))
         yield Violation(name, "current decay du", du, DECAY_ONE, f"du = {DECAY_ONE} or {OWN}")
@@ -61,30 +101,36 @@ def _population_violations(population: Population) -> Iterator[Violation]:
         yield Violation(name, "leak dv", int(np.max(model.membrane_decay)), 0, f"no leak or {OWN}")
     if model.initial_membrane.any():
         largest = int(np.abs(model.initial_membrane).max())
-        yield Violation(name, "initial membrane", largest, 0, f"v0 = 0 or {OWN}")
+        yield Violation(name, "initial membrane", largest, 0, HARD)
     if model.fires and model.reset != "zero":
-        yield Violation(name, "reset", model.reset, "zero", f"reset to zero or {OWN}")
+        yield Violation(name, "reset", model.reset, "zero", HARD)
     if model.signed:
-        yield Violation(name, "signed spikes", remedy=OWN)
+        yield Violation(name, "signed spikes", remedy=HARD)
     if model.has_gains:
         yield Violation(name, "gains of steps", remedy=OWN)
     if model.memory:
         yield Violation(name, "memory of emitted spikes", remedy=OWN)
     if model.payload_max > 1:
-        yield Violation(name, "graded spikes", model.payload_max, 1, OWN)
-    if model.threshold is not None and model.threshold.max() > THRESHOLD_LIMIT:
-        yield Violation(name, "threshold", int(model.threshold.max()), THRESHOLD_LIMIT, OWN)
-    mantissa, exponent = bias_parts(model.bias)
-    wrong = (mantissa << (exponent - 6)) != model.bias
+        yield Violation(name, "graded spikes", model.payload_max, 1, HARD)
+    fraction = FRACTION if saturates(population) else 0
+    if model.threshold is not None:
+        limit = ((THRESHOLD_LIMIT - 1) << fraction) + 1
+        if model.threshold.max() > limit:
+            yield Violation(name, "threshold", int(model.threshold.max()), limit, QUANTIZE)
+        broken = (model.threshold - 1) % (1 << fraction)
+        if broken.any():
+            worst = int(model.threshold[broken != 0].flat[0])
+            yield Violation(name, "threshold", worst, "1 above a multiple of 64", QUANTIZE)
+    mantissa, exponent = bias_parts(model.bias, fraction)
+    wrong = (mantissa << exponent) != model.bias << (FRACTION - fraction)
     if wrong.any():
         worst = int(np.abs(model.bias[wrong]).max())
-        yield Violation(
-            name, "bias", worst, f"{BIAS_MANTISSA_LIMIT}, or twice that where it is even", OWN
-        )
+        parts = f"a mantissa of {BIAS_MANTISSA_LIMIT} with an exponent up to {BIAS_EXPONENT_LIMIT}"
+        yield Violation(name, "bias", worst, parts, QUANTIZE)
 
 
 def _projection_violations(
-    projection: IntegerProjection, delay: int, aligned: int
+    projection: IntegerProjection, delay: int, aligned: int, saturating: bool
 ) -> Iterator[Violation]:
     where, c = projection.label, projection.connectivity
     if delay != aligned:
@@ -101,25 +147,42 @@ def _projection_violations(
         yield Violation(where, "delay", delay, DELAY_LIMIT, OWN)
     if isinstance(c, Sparse) and _matrix_size(c) > MATRIX_LIMIT:
         yield Violation(where, "entries as a dense matrix", _matrix_size(c), MATRIX_LIMIT, OWN)
-    rest = projection.exponent  # Conv has no exponent: all of it goes into the weights
+    rest = in_weight_units(projection.exponent, saturating)
+    if rest.min() < 0:
+        least = int(projection.exponent.min())
+        yield Violation(where, "exponent into a saturating population", least, FRACTION, QUANTIZE)
+        return
+    # Conv has no exponent: all of it goes into the weights.
     if not isinstance(c, Conv | SumPool):
-        _, rest = split_exponent(projection.exponent)
+        _, rest = split_exponent(rest)
     weight = folded_weight(c, rest)
     if weight.size and (weight.min() < -128 or weight.max() > 127):
         largest = int(np.abs(weight).max())
-        yield Violation(where, "8-bit weight with its exponent", largest, 127, OWN)
+        yield Violation(where, "8-bit weight with its exponent", largest, 127, QUANTIZE)
 
 
 def _matrix_size(connectivity: Sparse) -> int:
     return math.prod(connectivity.shape_in) * math.prod(connectivity.shape_out)
 
 
-def bias_parts(bias: IntArray) -> tuple[IntArray, IntArray]:
-    """Mantissa and exponent of LIF's bias: 6 makes it count weight units, 7 doubles its range."""
-    wide = (np.abs(bias) > BIAS_MANTISSA_LIMIT) & (bias % 2 == 0)
-    mantissa = np.where(wide, bias // 2, bias)
-    mantissa = np.clip(mantissa, -BIAS_MANTISSA_LIMIT, BIAS_MANTISSA_LIMIT)
-    return mantissa, np.where(wide, 7, 6)
+def bias_parts(bias: IntArray, fraction: int = 0) -> tuple[IntArray, IntArray]:
+    """Mantissa and exponent of LIF's bias, ``mantissa << exponent`` in 1/64 of a weight unit.
+
+    Of biases with ``fraction`` bits below a weight unit; those that have no such parts are clipped
+    or cut off.
+    """
+    value = np.asarray(bias) << (FRACTION - fraction)
+    exponent = np.full(value.shape, BIAS_EXPONENT_LIMIT)
+    for e in range(BIAS_EXPONENT_LIMIT - 1, -1, -1):
+        exponent = np.where(np.abs(value) <= BIAS_MANTISSA_LIMIT << e, e, exponent)
+    limit = BIAS_MANTISSA_LIMIT
+    mantissa = np.clip(np.sign(value) * (np.abs(value) >> exponent), -limit, limit)
+    return mantissa, exponent
+
+
+def in_weight_units(exponent: IntArray, saturating: bool) -> IntArray:
+    """Exponents of projections, counted from a weight unit of stock LIF."""
+    return np.asarray(exponent - (FRACTION if saturating else 0))
 
 
 def split_exponent(exponent: IntArray) -> tuple[int, IntArray]:

@@ -33,9 +33,12 @@ from neurodeploy.targets.lava.processes.recorder import (
 )
 from neurodeploy.targets.lava.processes.stimulus import PyStimulusModel, StimulusSource
 from neurodeploy.targets.lava.stock import (
+    FRACTION,
     STATE_LIMIT,
     bias_parts,
     folded_weight,
+    in_weight_units,
+    saturates,
     split_exponent,
 )
 
@@ -106,12 +109,13 @@ def neurons(bundle: Bundle, population: Population, rounds: int) -> tuple[Any, t
         raise FileFormatError(f"{population.name}: stock processes have no max-pooling")
     if model.initial_membrane.any():
         raise FileFormatError(f"{population.name}: stock processes start at 0, not at v0")
-    mantissa, exponent = bias_parts(population.spread(model.bias))
-    theta: Any = STATE_LIMIT + 1  # vth = 2^17 - 1 is never exceeded by a proved membrane
+    fraction = FRACTION if saturates(population) else 0
+    mantissa, exponent = bias_parts(population.spread(model.bias), fraction)
+    vth: Any = STATE_LIMIT  # never exceeded by a proved membrane
     if model.threshold is not None:
-        theta = in_stock_order(population.spread(model.threshold))
-        if (theta == theta.flat[0]).all():
-            theta = int(theta.flat[0])
+        vth = in_stock_order(population.spread(model.threshold) - 1) >> fraction
+        if (vth == vth.flat[0]).all():
+            vth = int(vth.flat[0])
     parameters = {
         "name": population.name,
         "shape": stock_shape(population.shape),
@@ -121,7 +125,7 @@ def neurons(bundle: Bundle, population: Population, rounds: int) -> tuple[Any, t
         "dv": 0,
         "bias_mant": in_stock_order(mantissa),
         "bias_exp": in_stock_order(exponent),
-        "vth": theta - 1,
+        "vth": vth,
     }
     # Without a bias nothing moves before the first spikes arrive, so one sample needs no reset.
     if rounds == 1 and not any(
@@ -141,9 +145,10 @@ def synapse_process(bundle: Bundle, projection: IntegerProjection) -> tuple[Any,
     binary = not isinstance(source, Input) or (source.low, source.high) == (0, 1)
     common: dict[str, Any] = {"num_message_bits": 0 if binary else MESSAGE_BITS}
     c = projection.connectivity
+    exponents = in_weight_units(projection.exponent, saturates(bundle.by_name[projection.post]))
     if isinstance(c, maps.Conv | maps.SumPool):
-        return _convolution(projection, c, common), PyConvModelFixed
-    exponent, rest = split_exponent(projection.exponent)
+        return _convolution(projection, c, exponents, common), PyConvModelFixed
+    exponent, rest = split_exponent(exponents)
     # Twice the weights are even, which is what mixed signs keep; the exponent takes it back.
     common |= {
         "weights": 2 * _matrix(c, rest),
@@ -168,12 +173,15 @@ def _matrix(connectivity: maps.Connectivity, exponent: IntArray) -> IntArray:
 
 
 def _convolution(
-    projection: IntegerProjection, c: maps.Conv | maps.SumPool, common: dict[str, Any]
+    projection: IntegerProjection,
+    c: maps.Conv | maps.SumPool,
+    exponent: IntArray,
+    common: dict[str, Any],
 ) -> Conv:
     window = c.window
     if projection.delay != 1:
         raise FileFormatError(f"{projection.label}: a stock convolution has delay 1")
-    weight = folded_weight(c, projection.exponent)
+    weight = folded_weight(c, exponent)
     groups = c.groups if isinstance(c, maps.Conv) else weight.size
     if isinstance(c, maps.SumPool):
         lead = weight.reshape(-1, 1, *(1,) * len(window.kernel))
@@ -231,7 +239,8 @@ def _record(
             process.s_out.connect(recorder.s_in)
             network.models[recorder] = PySpikeRecorderModel
         else:
-            recorder = MembraneRecorder(**parameters)
+            shift = 0 if saturates(population) else FRACTION
+            recorder = MembraneRecorder(state_shift=shift, **parameters)
             recorder.v.connect_var(process.v)
             network.models[recorder] = PyMembraneRecorderModel
         network.slots[recorder] = slot

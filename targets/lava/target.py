@@ -13,7 +13,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, state_violations
-from neurodeploy.targets.lava.bundle import FILES, Bundle, load_bundle, save_bundle
+from neurodeploy.targets.lava.bundle import FILES, Bundle, Models, load_bundle, save_bundle
 from neurodeploy.targets.lava.dynamics import lanes_for, n_lava_steps
 from neurodeploy.targets.lava.interpreter import LavaPython, find_lava_python
 from neurodeploy.targets.lava.job import (
@@ -86,11 +86,14 @@ class LavaTarget(Target):
             ("models", ("own", "stock")),
             ("execution", ("auto", "in-process", "worker")),
         ):
-            if complete[name] not in allowed:
+            if name in complete and complete[name] not in allowed:
                 raise UsageError(
-                    f"target lava: {name}={complete[name]!r}; expected {' or '.join(allowed)}"
+                    f"target {self.name}: {name}={complete[name]!r}; expected "
+                    f"{' or '.join(allowed)}"
                 )
         for name in ("time_limit_s", "stall_limit_s", "samples_side_by_side"):
+            if name not in complete:
+                continue
             value = complete[name]
             if name == "samples_side_by_side" and value is None:
                 continue
@@ -100,7 +103,9 @@ class LavaTarget(Target):
             except (TypeError, ValueError):
                 number = 0
             if number <= 0:
-                raise UsageError(f"target lava: {name}={value!r}; expected a positive number")
+                raise UsageError(
+                    f"target {self.name}: {name}={value!r}; expected a positive number"
+                )
             complete[name] = number
         return complete
 
@@ -108,7 +113,7 @@ class LavaTarget(Target):
         self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
     ) -> list[Violation]:
         """Bounds of the state, and for stock models whatever they compute otherwise."""
-        if options.get("models", "own") == "stock":
+        if self._models(options) == "stock":
             return stock_violations(netlist)
         return state_violations(netlist)
 
@@ -116,8 +121,8 @@ class LavaTarget(Target):
         self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> LavaDeployment:
         """Compile a netlist that passed :meth:`check`."""
-        bundle = Bundle.of(network.integer, models=options["models"])
-        return LavaDeployment(network, board, options, bundle)
+        bundle = Bundle.of(network.integer, models=self._models(options))
+        return self.deployment(network, board, options, bundle)
 
     def load(
         self, folder: Path, network: Network, board: Board | None, options: Mapping[str, Any]
@@ -125,7 +130,52 @@ class LavaTarget(Target):
         """Read ``lava.json`` and ``lava.safetensors``."""
         bundle = load_bundle(folder)
         expect_same(bundle, network.integer, folder, FILES)
-        return LavaDeployment(network, board, self.complete_options(options), bundle)
+        return self.deployment(network, board, self.complete_options(options), bundle)
+
+    @property
+    def deployment(self) -> type[LavaDeployment]:
+        """What it compiles to."""
+        return LavaDeployment
+
+    def _models(self, options: Mapping[str, Any]) -> Models:
+        models: Models = options.get("models", "own")
+        return models
+
+
+class StockLavaTarget(LavaTarget):
+    """Compiles to Lava's own processes: Conv, Dense, DelayDense, LIF and LIFReset.
+
+    What they cannot compute exactly is refused: soft reset, initial membranes, leak, signed and
+    graded spikes, recurrence. Networks converted with ``--method hard-reset`` and quantized for
+    this target are computed; it is option ``models=stock`` of target lava by a name of its own.
+
+    Options
+    -------
+    execution : {"auto", "in-process", "worker"}
+        Where Lava runs; ``auto``: in this process on Python 3.10 with Lava, else in a worker.
+    time_limit_s : float
+        A run is given up after that many seconds.
+    stall_limit_s : float
+        A run is given up after that many seconds without a step done.
+    """
+
+    name: ClassVar[str] = "lava-stock"
+    summary: ClassVar[str] = "Lava's stock Conv, Dense and LIF alone: what Loihi 1 runs"
+    option_defaults: ClassVar[Mapping[str, Any]] = {
+        name: value
+        for name, value in LavaTarget.option_defaults.items()
+        if name in ("execution", "time_limit_s", "stall_limit_s")
+    }
+    quantization: ClassVar[Mapping[str, Any]] = {"neuron": "stock-lif"}
+    methods: ClassVar[tuple[str, ...]] = ("hard-reset",)
+
+    @property
+    def deployment(self) -> type[LavaDeployment]:
+        """What it compiles to."""
+        return StockLavaDeployment
+
+    def _models(self, options: Mapping[str, Any]) -> Models:
+        return "stock"
 
 
 class LavaDeployment(Deployment):
@@ -183,6 +233,12 @@ class LavaDeployment(Deployment):
             "steps_per_sample": self.bundle.timesteps + self.bundle.max_depth,
             "populations": populations,
         }
+
+
+class StockLavaDeployment(LavaDeployment):
+    """A network compiled to Lava's own processes."""
+
+    target: ClassVar[str] = "lava-stock"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from tests.verification.networks import SAMPLES, layered
 
 WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "lava": ("lava", {}),
-    "lava-stock": ("lava", {"models": "stock"}),
+    "lava-stock": ("lava-stock", {}),
     "brian2": ("brian2", {}),
     "truenorth": ("truenorth", {}),
 }

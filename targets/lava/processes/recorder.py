@@ -18,8 +18,6 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from neurodeploy.targets.lava.dynamics import Timing
 from neurodeploy.targets.lava.recording import Lanes, StepCounters, Trace
 
-STATE_SHIFT = 6
-
 
 class SpikeRecorder(AbstractProcess):  # type: ignore[misc]
     """Stores what arrives at ``s_in``, a population's spikes with the axes in (W, H, C) order."""
@@ -48,7 +46,10 @@ class SpikeRecorder(AbstractProcess):  # type: ignore[misc]
 
 
 class MembraneRecorder(AbstractProcess):  # type: ignore[misc]
-    """Stores a LIF's membrane after every step, read through ``v``, in weight units."""
+    """Stores a LIF's membrane after every step, read through ``v``.
+
+    ``state_shift`` bits of it are below the unit of the netlist.
+    """
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class MembraneRecorder(AbstractProcess):  # type: ignore[misc]
         trace: Path,
         lanes: Lanes,
         counter: tuple[Path, int],
+        state_shift: int,
     ) -> None:
         super().__init__(
             shape=shape,
@@ -69,6 +71,7 @@ class MembraneRecorder(AbstractProcess):  # type: ignore[misc]
             trace=trace,
             lanes=lanes,
             counter=counter,
+            state_shift=state_shift,
         )
         self.v = RefPort(shape=shape)
 
@@ -112,10 +115,14 @@ class PyMembraneRecorderModel(_PyRecorderModel):
 
     v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32, precision=24)
 
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._shift: int = proc_params["state_shift"]
+
     def post_guard(self) -> bool:
         """Ask for the phase in which Vars of other processes may be read."""
         return True
 
     def run_post_mgmt(self) -> None:
         """Store one step."""
-        self._store(np.right_shift(np.asarray(self.v.read()).astype(np.int64), STATE_SHIFT))
+        self._store(np.right_shift(np.asarray(self.v.read()).astype(np.int64), self._shift))

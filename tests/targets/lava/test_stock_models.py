@@ -10,10 +10,12 @@ import pytest
 from neurodeploy.errors import CapacityError
 from neurodeploy.ir.connectivity import Conv, Dense, identity
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
-from neurodeploy.ir.neurons import Input, MaxPool, PoolRule
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, PoolRule
 from neurodeploy.ir.reference import run_reference
+from neurodeploy.network import Network
 from neurodeploy.targets.lava.stock import bias_parts, stock_violations
 from neurodeploy.targets.lava.target import Run, run_all
+from neurodeploy.targets.registry import TARGETS
 from tests.targets.lava.networks import (
     assert_exact,
     chain,
@@ -102,8 +104,9 @@ def test_stock_networks_equal_the_reference_and_are_stock() -> None:
         ),
         ({"membrane_decay": 10}, "a: leak dv 10 against 0"),
         ({"current_decay": 4095}, "a: current decay du 4095 against 4096"),
-        ({"bias": 4097}, "a: bias 4097 against 4095"),
-        ({"bias": -8192}, "a: bias 8192 against 4095"),
+        ({"bias": 4097}, "a: bias 4097 against a mantissa of 4095 with an exponent up to 7"),
+        ({"bias": -8192}, "a: bias 8192 against a mantissa of 4095 with an exponent up to 7"),
+        ({"saturation": 5000}, f"a: saturation 5000 against {2**23 - 1} of firing neurons"),
     ],
 )
 def test_neurons_that_stock_lif_is_not(fields: dict[str, object], reason: str) -> None:
@@ -120,7 +123,10 @@ def test_pools_have_no_stock_process(rule: PoolRule, signed: bool) -> None:
     pool = MaxPool(1, window((2,), (2,), (2,), ((0, 0),), (1,)), rule, signed)
     populations = (*netlist.populations, Population("pool", pool.output_shape, pool))
     found = [str(v) for v in stock_violations(replace(netlist, populations=populations))]
-    assert "pool: max-pooling has no stock process; use models=own or average" in found
+    assert (
+        "pool: max-pooling has no stock process; convert with --method hard-reset, or use target "
+        "lava with models=own" in found
+    )
 
 
 def test_state_bound_is_that_of_lif() -> None:
@@ -138,7 +144,8 @@ def test_recurrence_and_delays_are_refused() -> None:
     early = IntegerProjection("in", "out", Dense(np.ones((2, 4), dtype=int), (4,)), delay=1)
     found = [str(v) for v in stock_violations(_with(netlist, early))]
     assert found == [
-        "in->out: delay that is not the difference of the depths 1 against 2; use models=own"
+        "in->out: delay that is not the difference of the depths 1 against 2; use target lava with "
+        "models=own"
     ]
     far = replace(netlist.projections[1], delay=70)
     found = [
@@ -195,11 +202,103 @@ def test_default_nets_are_not_stock() -> None:
 
 
 def test_bias_parts_cover_the_even_numbers_twice_as_far() -> None:
-    bias = np.array([4095, -4095, 4096, -8190, 8190, 4097])
+    bias = np.array([4095, -4095, 4096, -8190, 8190, 4097, 0, -1])
     mantissa, exponent = bias_parts(bias)
-    exact = (mantissa << (exponent - 6)) == bias
-    assert exact.tolist() == [True, True, True, True, True, False]
+    exact = (mantissa << exponent) == bias << 6
+    assert exact.tolist() == [True, True, True, True, True, False, True, True]
     assert np.abs(mantissa).max() <= 4095
+    assert exponent.max() <= 7
+    # In units of 1/64 small biases are finer.
+    mantissa, exponent = bias_parts(np.array([3, -4095, 4097]), 6)
+    assert ((mantissa << exponent) == [3, -4095, 4097]).tolist() == [True, True, False]
+
+
+SATURATION = 2**23 - 1
+
+
+def saturating(**fields: object) -> IntegerNetlist:
+    """Neurons that are driven to both ends of their membrane, and back from the lower one."""
+    # Reached in three steps, above the threshold of one neuron and below that of the other.
+    given = {"threshold": np.array([64 * 131071 + 1, 64 * 90001 + 1]), **fields}
+    model = IntegerNeuron(
+        bias=np.array([300, -4000]),
+        initial_membrane=np.zeros((), dtype=int),
+        reset="zero",
+        **{"saturation": SATURATION, **given},  # type: ignore[arg-type]
+    )
+    return IntegerNetlist(
+        "ends",
+        (
+            Population("in", (2,), Input("spikes", 0, 1000)),
+            Population("a", (2,), model),
+            Population("out", (1,), integrator()),
+        ),
+        (
+            IntegerProjection(
+                "in", "a", Dense(np.array([[-100, 31], [-100, 31]]), (2,)), exponent=np.int64(6)
+            ),
+            IntegerProjection("a", "out", Dense(np.array([[1, 5]]), (2,))),
+        ),
+        (Output("out", "membrane"),),
+        24,
+    )
+
+
+@pytest.mark.lava
+@pytest.mark.usefixtures("lava_python")
+def test_saturation_at_both_ends_equals_the_reference() -> None:
+    netlist = saturating()
+    stimulus = np.zeros((3, 24, 2), dtype=np.int64)
+    stimulus[0, :6, 0], stimulus[0, 6:, 1] = 900, 1000  # far below, and back up
+    stimulus[1, :, 1] = 990
+    stimulus[2, ::2, 0], stimulus[2, 1::2, 1] = 1000, 1000
+    given = {"in": stimulus}
+    expected = run_reference(netlist, given, membranes=("a", "out"))
+    free = run_reference(saturating(saturation=None), given, membranes=("a", "out"))
+    assert expected.membranes["a"].min() == -SATURATION
+    assert free.membranes["a"].min() < -SATURATION
+    # The upper end is hit on the way to a spike: four steps stay below, the fifth leaps over it.
+    assert 4 * (990 * 31 * 64 + 300) < 64 * 131071 + 1 < SATURATION < 5 * (990 * 31 * 64 + 300)
+    assert expected.spikes["a"][1, 4, 0] == 1
+    assert not np.array_equal(expected.spikes["a"], free.spikes["a"])
+    for target, options in (("lava", {"models": "stock"}), ("lava-stock", {})):
+        deployment = TARGETS.get(target)().compile(Network(netlist), None, options)
+        found = deployment.run(given, membranes=("a", "out"))
+        assert_exact(netlist, found, expected)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"saturation": None}, "a: worst-case stock LIF state in weight units"),
+        ({"saturation": SATURATION - 1}, "a: saturation 8388606 against 8388607"),
+        ({"threshold": np.array(6400)}, "a: threshold 6400 against 1 above a multiple of 64"),
+        ({"threshold": np.array(64 * 131072 + 1)}, "a: threshold 8388609 against 8388545"),
+    ],
+)
+def test_saturation_is_accepted_exactly_where_it_is_named(
+    fields: dict[str, object], reason: str
+) -> None:
+    assert not stock_violations(saturating())
+    found = [str(v) for v in stock_violations(saturating(**fields))]
+    assert any(v.startswith(reason) for v in found), found
+
+
+def test_currents_of_saturating_neurons_must_not_wrap() -> None:
+    netlist = saturating()
+    loud = replace(netlist.by_name["in"], model=Input("spikes", 0, 1400))
+    first = replace(netlist.projections[0], exponent=np.int64(5))
+    populations = (loud, *netlist.populations[1:])
+    found = [str(v) for v in stock_violations(replace(netlist, populations=populations))]
+    assert found == [
+        "a: worst-case input of one step in weight units 140000 against 131071; use fewer weight "
+        "bits, or an input of fewer levels"
+    ]
+    fine = replace(netlist, projections=(first, netlist.projections[1]))
+    found = [str(v) for v in stock_violations(fine)]
+    assert any(
+        v.startswith("in->a: exponent into a saturating population 5 against 6") for v in found
+    )
 
 
 def _with(netlist: IntegerNetlist, projection: IntegerProjection) -> IntegerNetlist:

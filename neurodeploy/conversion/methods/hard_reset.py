@@ -1,0 +1,83 @@
+"""Rate coding for neurons that only know the hardest reset: Lava's stock LIF, Loihi 1.
+
+They start at 0, are reset to 0 and send binary spikes. What exceeds a threshold is lost with every
+spike, and the first spike comes late, so that a count is no multiple of the activation; but it
+still grows with it. Thresholds, biases and what a spike is worth are therefore fitted on the spikes
+that really arrive (:mod:`neurodeploy.conversion.calibration.hard_reset`). A maximum is the OR of
+the spikes of its window, a plain neuron as well.
+
+References
+----------
+Rueckauer et al. 2017, doi 10.3389/fnins.2017.00682 (what reset to zero loses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurodeploy.conversion.calibration.hard_reset import HardResetFit
+from neurodeploy.conversion.calibration.refinement import Refinement
+from neurodeploy.conversion.calibration.thresholds import Calibration
+from neurodeploy.conversion.calibration.weight_correction import WeightCorrection
+from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, ReluLayer
+from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.connectivity import SumPool
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.netlist import Population, RealNetlist
+from neurodeploy.ir.neurons import MaxPool, RealNeuron
+
+
+@dataclass(frozen=True, slots=True)
+class HardReset(LayerwiseMethod):
+    """Options of hard reset, beside those of every layer-by-layer method."""
+
+    timesteps: int = 16
+    normalization: str = "max"
+    initial_membrane: float = 0.0
+    weight_correction: bool = True
+
+    @property
+    def refinements(self) -> tuple[Refinement, ...]:
+        """The fit of thresholds, biases and worths, weights first."""
+        fit = HardResetFit()
+        return (WeightCorrection(), fit) if self.weight_correction else (fit,)
+
+    def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
+        """A neuron that is reset to 0."""
+        return replace(LayerwiseMethod.neuron(self, layer, theta), reset="zero")
+
+    def __call__(
+        self,
+        graph: ActivationGraph,
+        calibration: Calibration,
+        encodings: Mapping[str, Encoding],
+    ) -> RealNetlist:
+        """Build the netlist, maxima as plain neurons."""
+        netlist = LayerwiseMethod.__call__(self, graph, calibration, encodings)
+        return plain_maxima(netlist)
+
+
+def plain_maxima(netlist: RealNetlist) -> RealNetlist:
+    """The netlist whose pools are neurons that fire where any spike of their window arrives."""
+    pools = {p.name: p.model for p in netlist.populations if isinstance(p.model, MaxPool)}
+
+    def neurons(population: Population) -> Population:
+        if population.name not in pools:
+            return population
+        zero = np.zeros(())
+        model = RealNeuron(np.full(population.shape[0], 0.5), zero, zero, reset="zero")
+        return replace(population, model=model)
+
+    projections = tuple(
+        replace(q, connectivity=SumPool(np.ones(pools[q.post].channels), pools[q.post].window))
+        if q.post in pools
+        else q
+        for q in netlist.projections
+    )
+    return replace(
+        netlist, populations=tuple(map(neurons, netlist.populations)), projections=projections
+    )
