@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from neurodeploy.conversion.calibration.refinement import (
+    RASTER_BUDGET,
     Refinement,
     Simulate,
     n_refinement_samples,
@@ -118,7 +119,8 @@ def convert_graph(
         raise ConversionError(reason) from error
     netlist = _with_means(netlist, layers, calibration)
     if method.refinements:
-        n_seen = min(n_refinement_samples(netlist), n_samples)
+        budget = getattr(method, "raster_budget", RASTER_BUDGET)
+        n_seen = min(n_refinement_samples(netlist, budget), n_samples)
         seen = {n: v[:n_seen] for n, v in inputs.items()}
         known = None if indices is None else indices[:n_seen]
         stimulus = {n: encode(encodings[n], v, netlist.timesteps, known) for n, v in seen.items()}

@@ -104,10 +104,10 @@ class Refinement(Protocol):
         """The trial with its refined populations: same names, shapes, kinds; or projections."""
 
 
-def n_refinement_samples(netlist: RealNetlist) -> int:
+def n_refinement_samples(netlist: RealNetlist, budget: int = RASTER_BUDGET) -> int:
     """How many samples the refinement of a netlist looks at."""
     largest = max(p.size for p in netlist.populations) * netlist.timesteps
-    return int(np.clip(RASTER_BUDGET // largest, MIN_SAMPLES, MAX_SAMPLES))
+    return int(np.clip(budget // largest, MIN_SAMPLES, MAX_SAMPLES))
 
 
 def refine(

@@ -15,15 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from neurodeploy.conversion.calibration.hard_reset import HardResetFit
-from neurodeploy.conversion.calibration.refinement import Refinement
+from neurodeploy.conversion.calibration.refinement import RASTER_BUDGET, Refinement
 from neurodeploy.conversion.calibration.thresholds import Calibration
 from neurodeploy.conversion.calibration.weight_correction import WeightCorrection
 from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, ReluLayer
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
+from neurodeploy.errors import ConversionError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.connectivity import SumPool
 from neurodeploy.ir.encoding import Encoding
@@ -39,6 +41,9 @@ class HardReset(LayerwiseMethod):
     normalization: str = "max"
     initial_membrane: float = 0.0
     weight_correction: bool = True
+
+    # A line through counts needs more samples than a mean error does.
+    raster_budget: ClassVar[int] = 4 * RASTER_BUDGET
 
     @property
     def refinements(self) -> tuple[Refinement, ...]:
@@ -64,6 +69,12 @@ class HardReset(LayerwiseMethod):
 def plain_maxima(netlist: RealNetlist) -> RealNetlist:
     """The netlist whose pools are neurons that fire where any spike of their window arrives."""
     pools = {p.name: p.model for p in netlist.populations if isinstance(p.model, MaxPool)}
+    for name, pool in pools.items():
+        if len(netlist.incoming[name]) > 1 or pool.signed:
+            raise ConversionError(
+                f"{name}: the maximum of a sum of populations is not the OR of their spikes; use "
+                "--max-pooling identity"
+            )
 
     def neurons(population: Population) -> Population:
         if population.name not in pools:
