@@ -140,8 +140,8 @@ class Assembly:
 
     def _tell_cycles(self, component: dict[str, int]) -> None:
         members: dict[int, list[str]] = {}
-        for name, number in component.items():
-            members.setdefault(number, []).append(name)
+        for name in self.populations:
+            members.setdefault(component[name], []).append(name)
         own = {link.pre for link in self.links if link.pre == link.post and not link.delay}
         for name in sorted(own):
             self.notes.append(f"{name} -> {name}: spikes come back one step later")

@@ -5,6 +5,8 @@ Blocks are read as lava-dl's netx builds them on Lava: with V = vThMant << 6::
     u <- trunc0(u * (4096 - iDecay) / 4096) + (W s << 6)
     v <- trunc0(v * (4096 - vDecay) / 4096) + u + (bias << 6), clipped to +-(2^23 - 1)
     s  = 1 and v <- 0 where v > V, that is v >= V + 1
+
+lava-dl's own slayer, which trains them, fires at V already: that is a choice of the caller.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ DEFAULT_TIMESTEPS = 32
 
 
 def read_lava_dl(
-    path: Path, *, timesteps: int | None, saturation: bool, input_model: Input
+    path: Path, *, timesteps: int | None, saturation: bool, strict: bool, input_model: Input
 ) -> tuple[IntegerNetlist, list[str]]:
     """Read a ``.net`` file.
 
@@ -46,6 +48,8 @@ def read_lava_dl(
         T; the file's ``tSample`` by default, else 32.
     saturation : bool
         Whether membranes clip as Lava's do.
+    strict : bool
+        Whether a threshold has to be exceeded, as on Lava, or met, as in slayer.
     input_model : Input
         What enters a network without an input block of neurons.
 
@@ -70,7 +74,7 @@ def read_lava_dl(
         raise FileFormatError(f"{path}: no lava-dl network: expected 'layer', got {sorted(tree)}")
     if set(layers) != {str(i) for i in range(len(layers))}:
         raise FileFormatError(f"{path}: layers {sorted(layers)[:8]}; expected 0 to N - 1")
-    blocks = _Blocks(str(path), saturation, input_model)
+    blocks = _Blocks(str(path), saturation, strict, input_model)
     for i in range(len(layers)):
         layer = layers[str(i)]
         if not isinstance(layer, dict):
@@ -108,8 +112,9 @@ def _require_bounds(netlist: IntegerNetlist, where: str, saturation: bool) -> No
 class _Blocks:
     """The network while its blocks are read, one after the other."""
 
-    def __init__(self, where: str, saturation: bool, input_model: Input) -> None:
+    def __init__(self, where: str, saturation: bool, strict: bool, input_model: Input) -> None:
         self.where = where
+        self.strict = strict
         self.saturation = saturation
         self.input_model = input_model
         self.assembly = Assembly(integer=True)
@@ -305,7 +310,7 @@ class _Blocks:
                 raise self.refuse(name, f"bias of shape {bias.shape} for neurons of {self.shape}")
         one = {key: self.scalar(name, values, key) for key in ("iDecay", "vDecay", "vThMant")}
         return self.assembly.neuron(
-            threshold=(one["vThMant"] << SHIFT) + 1,
+            threshold=(one["vThMant"] << SHIFT) + self.strict,
             bias=spread_evenly(bias << SHIFT, bias.shape) if bias.size > 1 else bias << SHIFT,
             reset="zero",
             current_decay=one["iDecay"],

@@ -103,7 +103,7 @@ class _Lowering:
         return self.step
 
     def netlist(self, name: str, timesteps: int, model: Input) -> tuple[RealNetlist, list[str]]:
-        for node in self.graph.nodes.values():
+        for node in sorted(self.graph.nodes.values(), key=lambda n: n.type != "Input"):
             if node.type == "Input" or node.is_neuron:
                 self.names[node.name] = self.assembly.free_name(node.name)
                 self.population(node, model)

@@ -13,7 +13,7 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.errors import NeurodeployWarning, UnknownNameError, UsageError
-from neurodeploy.exchange.dynamics import DYNAMICS, NEEDED, Dynamics, chosen_dynamics
+from neurodeploy.exchange.dynamics import CHOICES, DYNAMICS, NEEDED, Dynamics, chosen_dynamics
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
 from neurodeploy.stages.load import wrong_kind
@@ -145,12 +145,22 @@ def _lava_dl(
 ) -> tuple[Any, list[str], dict[str, Any]]:
     from neurodeploy.exchange.lava_dl import read_lava_dl
 
-    given = [key for key, value in parts.items() if value is not None]
+    given = [key for key, value in parts.items() if value is not None and key != "compare"]
     if dynamics not in (None, "lava") or given:
         what = given[0] if given else f"dynamics {dynamics}"
         raise UsageError(f"{path}: {what}: a .net file is fixed point for Lava; leave it out")
-    found, notes = read_lava_dl(path, timesteps=timesteps, saturation=saturation, input_model=model)
-    return found, notes, {"format": "lava-dl", "dynamics": {"name": "lava, fixed point"}}
+    compare = parts["compare"] or ">"
+    if compare not in CHOICES["compare"]:
+        raise UnknownNameError("compare", compare, CHOICES["compare"])
+    found, notes = read_lava_dl(
+        path,
+        timesteps=timesteps,
+        saturation=saturation,
+        strict=compare == ">",
+        input_model=model,
+    )
+    told = {"name": "lava, fixed point", "compare": compare}
+    return found, notes, {"format": "lava-dl", "dynamics": told}
 
 
 def _nir(

@@ -87,7 +87,7 @@ def describe_targets() -> list[Registered]:
 
 def describe_methods() -> list[Registered]:
     """All conversion methods, and which targets run what they make."""
-    usable = usable_targets()
+    kinds = {name: target.board_kind for name, target in usable_targets().items()}
     found = []
     for name, entry in METHODS.entries().items():
         try:
@@ -104,12 +104,7 @@ def describe_methods() -> list[Registered]:
                 entry.summary,
                 options=options,
                 spikes=method.emits,
-                targets=tuple(
-                    t
-                    for t, target in usable.items()
-                    if (binary or target.board_kind != "crossbar")
-                    and (not target.methods or name in target.methods)
-                ),
+                targets=tuple(t for t, kind in kinds.items() if binary or kind != "crossbar"),
                 citation=_citation(method),
             )
         )
