@@ -114,7 +114,7 @@ class Diagnosis(Shown):
 
     @property
     def evaluation(self) -> Evaluation:
-        """Of the network that is diagnosed."""
+        """Evaluation of the diagnosed network."""
         return next(e for e in self.evaluations if e.timesteps == self.timesteps)
 
     @property
@@ -229,7 +229,7 @@ def activation_graph(net: Network) -> ActivationGraph:
 
 
 def _bytes_per_sample(netlist: RealNetlist) -> int:
-    """Of what enters, and of sums and activations of all populations."""
+    """Bytes of the inputs, and of sums and activations of all populations."""
     steps = (1 if p.is_current_input else netlist.timesteps for p in netlist.inputs)
     entering = sum(n * p.size for n, p in zip(steps, netlist.inputs, strict=True))
     return 8 * (entering + 2 * sum(p.size for p in netlist.populations))
