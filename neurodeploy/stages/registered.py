@@ -87,7 +87,7 @@ def describe_targets() -> list[Registered]:
 
 def describe_methods() -> list[Registered]:
     """All conversion methods, and which targets run what they make."""
-    kinds = {name: target.board_kind for name, target in usable_targets().items()}
+    usable = usable_targets()
     found = []
     for name, entry in METHODS.entries().items():
         try:
@@ -104,7 +104,12 @@ def describe_methods() -> list[Registered]:
                 entry.summary,
                 options=options,
                 spikes=method.emits,
-                targets=tuple(t for t, kind in kinds.items() if binary or kind != "crossbar"),
+                targets=tuple(
+                    t
+                    for t, target in usable.items()
+                    if (binary or target.board_kind != "crossbar")
+                    and (not target.methods or name in target.methods)
+                ),
                 citation=_citation(method),
             )
         )

@@ -46,7 +46,8 @@ def test_finer_codes_approach_the_source(method: str) -> None:
     expected = source(module, X)
     errors = [relative(answer(convert(method, module, **{key: v}), X), expected) for v in values]
     assert errors[0] > 1.2 * errors[1] > 1.4 * errors[2], errors
-    assert errors[-1] < 0.02
+    # A reset to zero loses charge, and the OR of spikes is no maximum: that does not vanish.
+    assert errors[-1] < (0.2 if method == "hard-reset" else 0.02)
 
 
 def test_cao_orders_classes_as_the_source_does() -> None:
