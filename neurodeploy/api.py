@@ -25,6 +25,7 @@ from neurodeploy.stages.registered import describe_methods, describe_targets
 from neurodeploy.stages.run import run
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.stages.save import save
+from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.registry import TARGETS
@@ -65,6 +66,7 @@ __all__ = [
     "stated",
     "stimulus_for",
     "training_text",
+    "verdict",
     "verify",
     "with_command",
     "write_bytes_whole",

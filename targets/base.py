@@ -16,13 +16,15 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, overload
 
 from neurodeploy import __version__
 from neurodeploy.errors import CapacityError, ExecutionError, FileFormatError, UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind
+from neurodeploy.hardware.fit import Verdict, judge
+from neurodeploy.hardware.fit import Violation as Violation
 from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
 from neurodeploy.ir.files import directory_whole, read_bytes
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -44,39 +46,6 @@ RESTATED = "restated"
 ``summary`` of one line; see :meth:`Target.restate`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One reason why a netlist does not fit a target.
-
-    Parameters
-    ----------
-    where : str
-        Population or projection.
-    resource : str
-        What is exceeded or not supported.
-    used, limit : int, str or None
-        What the netlist needs and what the target has, where numbers or words say it.
-    remedy : str
-    """
-
-    where: str
-    resource: str
-    used: int | str | None = None
-    limit: int | str | None = None
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        numbers = "" if self.used is None else f" {self.used}"
-        numbers += "" if self.limit is None else f" against {self.limit}"
-        return f"{self.where}: {self.resource}{numbers}" + (
-            f"; {self.remedy}" if self.remedy else ""
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
-
-
 def state_bits(limit: int) -> int:
     """Width, sign included, whose states all stay within ``limit``."""
     return (limit + 1).bit_length()
@@ -96,17 +65,6 @@ def state_violations(
         )
         for name, magnitude in check_bounds(prove_bounds(netlist), limit)
     ]
-
-
-def partition_violations(netlist: IntegerNetlist, board: Board) -> list[Violation]:
-    """Why a netlist cannot be cut into the cores of a neurocore board; empty if it can."""
-    from neurodeploy.hardware.cut.partition import partition
-
-    try:
-        partition(netlist, board)
-    except CapacityError as error:
-        return [Violation(f"board {board.name}", str(error))]
-    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,7 +441,7 @@ class Target(ABC):
     def violations(
         self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
     ) -> list[Violation]:
-        """What :meth:`check` finds, and whether the netlist can be cut into the board's neurocores.
+        """What :meth:`check` finds, and why the board cannot run the netlist.
 
         Raises
         ------
@@ -492,15 +450,28 @@ class Target(ABC):
         """
         self._expect_kind(board)
         found = list(self.check(netlist, board, options))
-        if board is not None and self.board_kind == "neurocore":
-            found += partition_violations(netlist, board)
+        if board is not None and self.judges(board):
+            found += self.verdict(netlist, board).violations
         return found
 
     def fits(self, netlist: IntegerNetlist, board: Board) -> list[Violation]:
-        """Why the cores of a board cannot hold a netlist, by default options; empty if they can."""
-        if self.board_kind == "neurocore":
-            return partition_violations(netlist, board)
-        return self.check(netlist, board, self.complete_options({}))
+        """Why a board cannot run a netlist, by default options; empty if it can."""
+        return list(self.verdict(netlist, board).violations)
+
+    def verdict(self, netlist: IntegerNetlist, board: Board) -> Verdict:
+        """Whether a board can run a netlist: everything that asks so asks here.
+
+        Boards of neurocores are judged by what their files tell
+        (:func:`neurodeploy.hardware.fit.judge`), others by :meth:`check`, with default options.
+        """
+        if self.judges(board):
+            return judge(netlist, board)
+        found = self.check(netlist, board, self.complete_options({}))
+        return Verdict(board.name, tuple(found))
+
+    def judges(self, board: Board) -> bool:
+        """Whether what a board can run is told by its file alone."""
+        return board.kind == "neurocore" and self.board_kind in (None, "neurocore")
 
     def _expect_kind(self, board: Board | None) -> None:
         if board is not None and self.board_kind not in (None, board.kind):

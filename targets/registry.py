@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from neurodeploy.errors import UsageError
-from neurodeploy.hardware.boards.board import Board
+from neurodeploy.errors import UnknownNameError, UsageError
+from neurodeploy.hardware.boards.board import Board, board_names, load_board
 from neurodeploy.registry import Entry, Registry
 from neurodeploy.targets.base import Target
 
-TARGETS: Registry[type[Target]] = Registry(
+
+class _Targets(Registry[type[Target]]):
+    """Targets; who names a chip as one is told which targets run its boards."""
+
+    def get(self, name: str) -> type[Target]:
+        try:
+            return super().get(name)
+        except UnknownNameError as error:
+            boards = [b for b in board_names() if str(name) and b.startswith(str(name))]
+            if not boards:
+                raise
+            kinds = {load_board(board).kind for board in boards}
+            fitting = [n for n, target in usable_targets().items() if target.board_kind in kinds]
+            error.args = (
+                f"unknown target {name!r}: that is a chip; use --target {' or '.join(fitting)} "
+                f"with --board {' or '.join(boards)}",
+            )
+            raise
+
+
+TARGETS: Registry[type[Target]] = _Targets(
     "target",
     {
         "lava": Entry(

@@ -101,12 +101,13 @@ def compile_(
     if only_check:
         network = api.load_network(source)
         stated, found = api.stated(network, target, board, **options)
+        judged = None if board is None else api.verdict(network, board, target)
         if as_json:
-            click.echo(to_json(violations_to_dict(target, network.netlist.name, found)))
+            click.echo(to_json(violations_to_dict(target, network.netlist.name, found, judged)))
         elif not found:
-            click.echo(render_fits(target, network, stated))
+            click.echo(render_fits(target, network, stated, judged))
         else:
-            click.echo(render_violations(found))
+            click.echo(render_violations(found, judged))
         if found:
             raise CapacityError(
                 f"target {target} refuses {network.netlist.name}: {len(found)} "

@@ -25,17 +25,19 @@ def pricing_options() -> list[click.Option]:
     "--board",
     required=True,
     metavar="NAME[,NAME...]",
-    help="See 'neurodeploy boards'; several are compared in one table.",
+    help="See 'neurodeploy boards'; several, or all, are compared in one table.",
 )
 @data_option()
 @samples_option
 @with_options(pricing_options)
+@click.option("--details", is_flag=True, help="Events, cores, layers and sources as well.")
 @json_option
 def energy(
     source: Path,
     board: str,
     data: str,
     samples: int | None,
+    details: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -46,13 +48,14 @@ def energy(
     from neurodeploy.render.text import to_json
 
     with progress("energy") as advance:
-        if "," in board:
-            names = [name.strip() for name in board.split(",")]
+        if "," in board or board == "all":
+            named = [name.strip() for name in board.split(",")]
+            names = api.board_names() if board == "all" else named
             if "" in names:
                 raise UsageError(f"--board {board!r}: an empty name; separate names by one comma")
             compared = api.estimate_energy(source, names, data, samples, progress=advance, **given)
             told, text = compared.to_dict(), render_comparison(compared)
         else:
             report = api.estimate_energy(source, board, data, samples, progress=advance, **given)
-            told, text = report.to_dict(), render_energy(report)
+            told, text = report.to_dict(), render_energy(report, details)
     click.echo(to_json(told) if as_json else text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 
-from neurodeploy.hardware.boards.board import STATIC_POWER, Board, SynapseFormat
+from neurodeploy.hardware.boards.abilities import ABILITIES, Ability
+from neurodeploy.hardware.boards.board import STATIC_POWER, Board, BoardKind, SynapseFormat
 from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.boards.description import LIMITS
 from neurodeploy.render.text import render_table
@@ -50,10 +52,71 @@ def render_board(board: Board) -> str:
     return "\n\n".join(parts)
 
 
+def render_limits(boards: Sequence[Board]) -> str:
+    """What the boards of each kind hold and can do, a column each."""
+    return "\n\n".join(
+        _limits_table(kind, [b for b in boards if b.kind == kind])
+        for kind in dict.fromkeys(b.kind for b in boards)
+    )
+
+
+def _limits_table(kind: BoardKind, boards: Sequence[Board]) -> str:
+    def told(value: object) -> str:
+        return "unknown" if value is None else str(value)
+
+    rows = [(name, *(told(b.limits.get(name)) for b in boards)) for name in LIMITS[kind]]
+    rows += [
+        (what, *(_able(b.neurons.get(name)) for b in boards))
+        for name, what in ABILITIES.items()
+        if any(name in b.neurons for b in boards)
+    ]
+    return render_table((f"{kind} cores", *(b.name for b in boards)), rows)
+
+
+def _able(ability: Ability | None) -> str:
+    if ability is None:
+        return "unknown"
+    if not ability.compartments:
+        return "no"
+    many = f"{ability.compartments} compartments" if ability.compartments > 1 else "yes"
+    return f"{many} (assumed)" if ability.basis == "assumed" else many
+
+
+def board_toml(board: Board) -> str:
+    """A board file to start from: everything about ``board``, under a name of its own."""
+    told = board.to_dict()
+    lines = [
+        f"# Copied from {board.name}. Change what is yours, and say where it is from:",
+        "# basis measured | published | simulated | derived | assumed, and a source in words,",
+        '# such as source = "my measurement". Leave out what is not known; zeros are claims.',
+        f"name = {json.dumps('my-' + board.name)}",
+        *(f"{key} = {json.dumps(told[key])}" for key in ("description", "kind")),
+    ]
+    for key, table in told.items():
+        if not isinstance(table, dict):
+            continue
+        rows = [f"{k} = {_toml(v)}" for k, v in table.items() if v not in ({}, None)]
+        lines += ["", f"[{key}]", *rows] if rows else []
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
+
+
 def board_rows(board: Board) -> Iterator[Row]:
     """Key, value, basis and source of every limit and constant of a board's kind."""
     for name in LIMITS[board.kind]:
         yield _row(f"limits.{name}", board.limits.get(name))
+    for name, ability in board.neurons.items():
+        how = (
+            f"{_able(ability)}: {ability.construction}" if ability.construction else _able(ability)
+        )
+        yield f"neurons.{name}", how, ability.basis, ability.source
     for name, cost in board.events.items():
         if cost.included_in is None:
             yield _row(f"events.{name}.energy", cost.energy)

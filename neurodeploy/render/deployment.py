@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.hardware.fit import Verdict
 from neurodeploy.network import Network
 from neurodeploy.render.numbered import LISTED, span, stem
 from neurodeploy.render.text import render_table
@@ -117,24 +118,30 @@ def render_compiled(deployment: Deployment, folder: Path) -> str:
     return f"{render_deployment(deployment)}\n\nwrote {folder}"
 
 
-def render_fits(target: str, given: Network, stated: Network) -> str:
-    """What ``compile --check`` prints where a target has nothing against a network."""
+def render_fits(target: str, given: Network, stated: Network, board: Verdict | None = None) -> str:
+    """What ``compile --check`` prints where a target and a board have nothing against a network."""
     if stated is given:
-        return f"{given.netlist.name}: target {target} computes it exactly"
-    return (
-        f"{given.netlist.name}: target {target} computes an approximation exactly: "
-        f"{stated.provenance[RESTATED]['summary']}"
-    )
+        line = f"{given.netlist.name}: target {target} computes it exactly"
+    else:
+        line = (
+            f"{given.netlist.name}: target {target} computes an approximation exactly: "
+            f"{stated.provenance[RESTATED]['summary']}"
+        )
+    if board is None:
+        return line
+    assumed = [f"  {note}" for note in board.assumptions]
+    return "\n".join([f"{line}; {board}", *["assuming:"] * bool(assumed), *assumed])
 
 
-def render_violations(violations: Sequence[Violation]) -> str:
-    """All violations, one line each."""
+def render_violations(violations: Sequence[Violation], board: Verdict | None = None) -> str:
+    """All violations, one line each, and what would make the network fit the board."""
     rows = [(v.where, v.resource, v.used, v.limit, v.remedy) for v in violations]
-    return render_table(("where", "what", "used", "limit", "remedy"), rows)
+    table = render_table(("where", "what", "used", "limit", "remedy"), rows)
+    return f"{table}\n\n{board.remedy}" if board is not None and board.remedy else table
 
 
 def violations_to_dict(
-    target: str, network: str, violations: Sequence[Violation]
+    target: str, network: str, violations: Sequence[Violation], board: Verdict | None = None
 ) -> dict[str, Any]:
     """What ``compile --check`` found."""
     return {
@@ -142,4 +149,5 @@ def violations_to_dict(
         "target": target,
         "fits": not violations,
         "violations": [v.to_dict() for v in violations],
+        "board": None if board is None else board.to_dict(),
     }

@@ -85,16 +85,19 @@ def comparison_rows(report: EnergyReport) -> list[tuple[str, ...]]:
 
 
 def board_rows(comparison: EnergyComparison) -> list[tuple[str, ...]]:
-    """Board, cores, chips, time, static, dynamic and total energy, and what is missing."""
+    """Board, verdict, cores, chips, time, static, dynamic and total energy, what is missing."""
     rows: list[tuple[str, ...]] = []
     for name in comparison.boards:
         report = comparison.reports.get(name)
         if report is None:
-            rows.append((name, *["-"] * 6, f"does not hold it: {comparison.refused[name]}"))
+            told = comparison.refused[name]
+            remedy = f"; {told.remedy}" if told.remedy else ""
+            rows.append((name, told.answer, *["-"] * 6, f"{told}{remedy}"))
             continue
         rows.append(
             (
                 name,
+                "" if report.verdict is None else report.verdict.answer,
                 str(report.cores),
                 str(report.chips),
                 at_least(report.time_s, report.time_lower_bound_s, "s"),
@@ -122,35 +125,78 @@ def render_comparison(comparison: EnergyComparison) -> str:
 def comparison_parts(comparison: EnergyComparison) -> list[str]:
     """The table of :func:`render_comparison` and what stands above it."""
     first = next(iter(comparison.reports.values()))
-    samples = f"{first.samples} sample{'s' * (first.samples != 1)}"
-    headings = ("board", "cores", "chips", "time", "static", "dynamic", "total", "note")
+    headings = ("board", "verdict", "cores", "chips", "time", "static", "dynamic", "total", "note")
     return [
-        f"{first.network}, per inference, mean of {samples}",
+        f"{first.network}, per inference, mean of {_samples(first)}{_source(first)}",
         render_table(headings, board_rows(comparison)),
     ]
 
 
-def render_energy(report: EnergyReport) -> str:
-    """The whole report."""
-    return "\n\n".join([*energy_parts(report), *_details(report)])
+def render_energy(report: EnergyReport, details: bool = False) -> str:
+    """The answer, and everything behind it where details are asked for."""
+    parts = answer_parts(report)
+    if details:
+        parts += [*energy_parts(report)[1:], *_details(report)]
+    else:
+        parts += _compared_layers(report)
+        parts.append("events, cores and sources: --details")
+    return "\n\n".join(parts)
+
+
+def answer_parts(report: EnergyReport) -> list[str]:
+    """The verdict, joules, seconds, cores and chips; the source network beside them."""
+    time = at_least(report.time_s, report.time_lower_bound_s, "s")
+    answer = "" if report.verdict is None else f": {report.verdict.answer}"
+    lines = [
+        f"{report.network} on {report.board}{answer}",
+        f"{total_text(report)} and {time} per inference, {report.cores} core"
+        f"{'s' * (report.cores != 1)} on {report.chips} chip{'s' * (report.chips != 1)}"
+        f" (mean of {_samples(report)}{_error(report)}){_source(report)}",
+    ]
+    if report.verdict is not None and report.verdict.assumptions:
+        lines += ["assuming:", *(f"  {note}" for note in report.verdict.assumptions)]
+    if report.unknown:
+        lines.append("unknown for this board: " + ", ".join(report.unknown))
+    return ["\n".join(lines)]
+
+
+def _samples(report: EnergyReport) -> str:
+    return f"{report.samples} sample{'s' * (report.samples != 1)}"
+
+
+def _source(report: EnergyReport) -> str:
+    """The arithmetic of the source network, and how much more or less this is."""
+    source = report.source_network
+    if source is None:
+        return ""
+    macs = source.energy_j["mac_int32"]
+    known = report.lower_bound_j if report.total_j is None else report.total_j
+    times = f"; {report.board}: {'at least ' * (report.total_j is None)}{known / macs:.3g} x"
+    return (
+        f"\nsource network: {source.macs} multiply-accumulates, {with_prefix(macs, 'J')} in int32 "
+        f"(arithmetic only){times * bool(known and macs)}"
+    )
 
 
 def energy_parts(report: EnergyReport) -> list[str]:
-    """The headline figures and the events of a report."""
-    samples = f"{report.samples} sample{'s' * (report.samples != 1)}"
+    """The answer, the headline figures and the events of a report."""
     events = render_table(("event", "per inference", "energy"), event_rows(report))
     return [
-        f"{report.network} on {report.board}, mean of {samples}" + _error(report),
+        *answer_parts(report),
         render_table(("quantity", "per inference"), summary_rows(report)),
         events + _host(report) if _host(report) else events,
     ]
 
 
+def _compared_layers(report: EnergyReport) -> list[str]:
+    if report.cross_validation is None:
+        return []
+    headings = ("layer", "spikes", "real-valued", "difference", "per neuron", "synops", "real")
+    return [render_table(headings, comparison_rows(report))]
+
+
 def _details(report: EnergyReport) -> list[str]:
-    parts = [*mapping_parts(report), _cores(report)]
-    if report.cross_validation is not None:
-        headings = ("layer", "spikes", "real-valued", "difference", "per neuron", "synops", "real")
-        parts.append(render_table(headings, comparison_rows(report)))
+    parts = [*mapping_parts(report), _cores(report), *_compared_layers(report)]
     if report.source_network is not None:
         rows = [
             (name, with_prefix(energy, "J"))
@@ -160,10 +206,12 @@ def _details(report: EnergyReport) -> list[str]:
             f"source network: {report.source_network.macs} multiply-accumulates (arithmetic only)\n"
             + render_table(("operation", "per inference"), rows)
         )
-    if report.unknown:
-        parts.append("unknown for this board: " + ", ".join(report.unknown))
     if report.assumptions:
-        parts.append("\n".join(["assumptions:", *(f"  {note}" for note in report.assumptions)]))
+        parts.append(
+            "\n".join(
+                ["assumptions of the mapping:", *(f"  {note}" for note in report.assumptions)]
+            )
+        )
     return parts
 
 
@@ -178,8 +226,8 @@ def _error(report: EnergyReport) -> str:
         if off is not None
     ]
     return (
-        f", spikes estimated from activations\n(error of such estimates, {error.samples} samples "
-        f"run: {', '.join(parts)})"
+        f"; spikes estimated from activations, error of such estimates on {error.samples} samples "
+        f"run: {', '.join(parts)}"
     )
 
 

@@ -154,7 +154,7 @@ def _outcome(
         decode=variant.decode,
         name="digits",
     )
-    fit = next(iter(variant.crossbars), None)
+    fit = next(iter(variant.crossbars), NEUROCORES)
     integer = quantize(real, variant.weight_bits, fit=fit)
     save(real, folder / f"{variant.name}.real.ndn")
     save(integer, folder / f"{variant.name}.ndn")

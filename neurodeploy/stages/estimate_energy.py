@@ -12,6 +12,7 @@ from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.execution.batches import EncodedInput
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.core_map import CoreMap
+from neurodeploy.hardware.fit import Verdict, Violation, judge
 from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.hardware.price.estimate import EnergyReport, estimate
 from neurodeploy.hardware.price.measure import measure_on_each, measure_traffic
@@ -23,7 +24,7 @@ from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.fast_estimate import error_of, estimated
 from neurodeploy.stages.load import opened
 from neurodeploy.stages.samples import encoded_samples
-from neurodeploy.stages.smallest_board import smallest_board
+from neurodeploy.stages.verdict import with_remedy
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.registry import TARGETS, target_for
 
@@ -116,14 +117,13 @@ def estimate_energy(
     Returns
     -------
     EnergyReport or EnergyComparison
-        A comparison where ``board`` is a list. It names the boards that cannot hold the network
+        A comparison where ``board`` is a list. It names the boards that cannot run the network
         with the reason.
 
     Raises
     ------
     CapacityError
-        If the board, or every one of several, cannot hold the network; with the smallest board that
-        comes with neurodeploy and would.
+        If the board, or every one of several, cannot run the network; with what would make it fit.
     FileFormatError
         If the placement file does not fit the network or the board.
     UsageError
@@ -151,25 +151,18 @@ def estimate_energy(
     pricing = _Pricing(thing, data, samples, cross_validate, request, fast, target, progress)
     reports, refused = pricing.reports(boards)
     if not reports:
-        raise CapacityError(_refusal(pricing.network, boards, refused, pricing.named))
+        raise CapacityError(_refusal(pricing.network, boards, refused))
     if not several:
         return reports[names[0]]
     return EnergyComparison(names, reports, refused)
 
 
-def _refusal(
-    net: Network, boards: Sequence[Board], refused: Mapping[str, str], target: str | None
-) -> str:
-    fitting = smallest_board(net, {board.kind for board in boards}, target)
-    if fitting is None:
-        kinds = " or ".join(sorted({board.kind for board in boards}))
-        remedy = f"no {kinds} board that comes with neurodeploy holds it"
-    else:
-        remedy = f"the smallest board that holds it is {fitting}"
+def _refusal(net: Network, boards: Sequence[Board], refused: Mapping[str, Verdict]) -> str:
+    told = {name: f"{v}; {v.remedy}" if v.remedy else str(v) for name, v in refused.items()}
     if len(boards) == 1:
-        return f"{refused[boards[0].name]}; {remedy}"
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
-    return f"{net.netlist.name}: none of {len(boards)} boards holds it: {reasons}; {remedy}"
+        return f"{net.netlist.name}: {told[boards[0].name]}"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in told.items())
+    return f"{net.netlist.name}: none of {len(boards)} boards runs it: {reasons}"
 
 
 class _Pricing:
@@ -203,25 +196,36 @@ class _Pricing:
             _expect_real(self.network)
         self.cross_validate = cross_validate
         self._layers: Any = None
+        self.verdicts: dict[str, Verdict] = {}
 
-    def reports(self, boards: Sequence[Board]) -> tuple[dict[str, EnergyReport], dict[str, str]]:
-        """Reports of the boards that hold the network, and why the others do not."""
-        refused: dict[str, str] = {}
+    def reports(
+        self, boards: Sequence[Board]
+    ) -> tuple[dict[str, EnergyReport], dict[str, Verdict]]:
+        """Reports of the boards that run the network, and the verdicts on the others."""
         reports: dict[str, EnergyReport] = {}
         mappings: dict[str, CoreMap] = {}
         deployments: dict[str, Deployment] = {}
         for board in boards:
             try:
                 if _is_cut(self.named, board):
-                    mappings[board.name] = self.request.start(self.network.integer, board)
+                    # The cores are judged where the cut for this objective is made.
+                    found = judge(self.network.integer, board, cut=False)
+                    if found.fits:
+                        mappings[board.name] = self.request.start(self.network.integer, board)
                 else:
                     deployments[board.name] = _compiled_for(board, self.thing, self.named)
+                    found = Verdict(board.name)
             except CapacityError as error:
-                refused[board.name] = str(error)
+                where = f"board {board.name}"
+                found = Verdict(board.name, (Violation(where, str(error)),))
+            self.verdicts[board.name] = with_remedy(
+                found, self.network, board, self.named, self.dataset
+            )
         reports |= self._mapped(mappings)
         for board in boards:
             if board.name in deployments:
                 reports[board.name] = self._compiled(deployments[board.name], board)
+        refused = {name: v for name, v in self.verdicts.items() if not v.fits}
         return {b.name: reports[b.name] for b in boards if b.name in reports}, refused
 
     def _mapped(self, mappings: Mapping[str, CoreMap]) -> dict[str, EnergyReport]:
@@ -248,6 +252,7 @@ class _Pricing:
                 placement=placed,
                 source_network=self.source,
                 cross_validation=self._compared(activity),
+                verdict=self.verdicts[name],
             )
         return reports
 
@@ -280,6 +285,7 @@ class _Pricing:
                 mapping=placed.mapping,
                 placement=placed,
                 source_network=self.source,
+                verdict=self.verdicts[name],
             )
             reports[name] = replace(report, estimate_error=error)
         return reports
@@ -293,6 +299,7 @@ class _Pricing:
             network=self.network.netlist.name,
             source_network=self.source,
             cross_validation=self._compared(),
+            verdict=self.verdicts[board.name],
         )
 
     def _compared(self, activity: Activity | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Weight widths that fit a crossbar: the widest, layer by layer."""
+"""Widths that fit a board: of a crossbar's weights the widest, layer by layer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.fit import quantization_for
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.neurons import RealNeuron
 from neurodeploy.ir.siblings import sibling_groups
@@ -89,6 +90,15 @@ def fit_layer_bits(
             # What hears the same keeps the same integer weights.
             for sibling in together[name]:
                 bits[sibling] = min(bits[sibling], width)
+
+
+def within(wanted: Quantization, board: Board) -> Quantization:
+    """No wider than the numbers of a board of neurocores are, as far as the board tells them."""
+    limits = quantization_for(board)
+    narrow = {name: min(getattr(wanted, name), most) for name, most in limits.items()}
+    most = limits.get("weight_bits", wanted.weight_bits)
+    layers = {name: min(bits, most) for name, bits in wanted.layer_bits.items()}
+    return replace(wanted, layer_bits=layers, **narrow)
 
 
 def require_crossbars(board: Board) -> None:

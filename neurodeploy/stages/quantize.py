@@ -53,7 +53,8 @@ def quantize(
     layer_bits : mapping of population to int, optional
         Other widths for the projections into these populations.
     fit : board, optional
-        Widest widths, up to those given, with which every layer fits the board's crossbars.
+        Widest widths, up to those given, with which every layer fits the board: its crossbars, or
+        the weights, states, thresholds and biases of its neurocores.
     data : Samples or what they are made from, optional
         Round weights against what arrives at them, on its training split: what few bits need.
     calibration_samples : int, optional
@@ -74,11 +75,10 @@ def quantize(
     DataError
         If ``data`` is no training data, or not what the network was converted for.
     UsageError
-        If the network is quantized already, has no encoded input for ``data``, or ``fit`` is no
-        crossbar board.
+        If the network is quantized already, has no encoded input for ``data``.
     """
     from neurodeploy.quantization.integers import Quantization
-    from neurodeploy.stages.fit import fit_layer_bits, require_crossbars
+    from neurodeploy.stages.fit import fit_layer_bits, within
 
     net = opened_network(net, "quantize")
     if not isinstance(net.netlist, RealNetlist):
@@ -92,8 +92,9 @@ def quantize(
     # What is wrong with the options is told before anything takes long.
     chosen.check_layers(net.netlist)
     board = None if fit is None else chosen_board(fit)
-    if board is not None:
-        require_crossbars(board)
+    if board is not None and board.kind != "crossbar":
+        # Stock LIF has the widths of its own.
+        chosen, board = chosen if chosen.neuron == "stock-lif" else within(chosen, board), None
     heard = Heard()
     rounding: dict[str, Any] | None = None
     if data is not None:

@@ -61,11 +61,12 @@ def test_several_boards_are_priced_as_each_of_them_and_refusals_are_named() -> N
     for name, report in found.reports.items():
         assert report == nd.estimate_energy(net, name, dataset(), 3)
     assert list(found.refused) == ["tiny-loihi1"]
-    assert "cores exceed 1 of board tiny-loihi1" in found.refused["tiny-loihi1"]
+    assert "cores exceed 1 of board tiny-loihi1" in str(found.refused["tiny-loihi1"])
     told = json.loads(json.dumps(found.to_dict(), allow_nan=False))["boards"]
     assert list(told) == list(found.boards)
     assert told["loihi1"] == found.reports["loihi1"].to_dict()
-    assert told["tiny-loihi1"]["refused"] == found.refused["tiny-loihi1"]
+    assert told["tiny-loihi1"]["refused"] == str(found.refused["tiny-loihi1"])
+    assert told["tiny-loihi1"]["verdict"]["fits"] is False
 
 
 def test_a_network_is_run_once_for_all_boards_of_neurocores() -> None:
@@ -98,7 +99,7 @@ def test_where_no_board_holds_it_every_reason_is_given() -> None:
     with pytest.raises(CapacityError) as caught:
         nd.estimate_energy(net, [tiny("loihi1"), tiny("truenorth")], dataset())
     line = str(caught.value)
-    assert "none of 2 boards holds it" in line
+    assert "none of 2 boards runs it" in line
     assert "tiny-loihi1: " in line
     assert "tiny-truenorth: " in line
     assert line.endswith("the smallest board that holds it is loihi1")

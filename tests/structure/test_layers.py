@@ -39,7 +39,7 @@ ORDERS = {
     "source": {"evaluation": 1, "torch": 2, "onnx": 3},
     "conversion": {"lowering": 1, "calibration": 2, "method": 3, "registry": 4, "methods": 5},
     "execution": {"native": 1, "pytorch": 1},
-    "hardware": {"boards": 1, "cut": 2, "place": 3, "price": 4, "search": 5},
+    "hardware": {"boards": 1, "cut": 2, "fit": 3, "place": 3, "price": 4, "search": 5},
 }
 """Order of the rooms inside a layer: none looks into one above or beside it.
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.resources
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from neurodeploy.errors import BoardError, FileFormatError, UnknownNameError
+from neurodeploy.hardware.boards.abilities import Ability, compartments_of
 from neurodeploy.hardware.boards.constant import Basis, Constant
 from neurodeploy.hardware.boards.grid import Grid
 from neurodeploy.ir.files import read_bytes
+from neurodeploy.ir.netlist import Population
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -145,6 +147,9 @@ class Board:
     static_power : Constant or None
     static_power_per : {"core", "chip", "board"}
         What ``static_power`` is paid for: every core in use, every chip in use, or once.
+    neurons : mapping of ability to Ability
+        What neurons of neurocores can do, by the names of
+        :data:`neurodeploy.hardware.boards.abilities.ABILITIES`; what is left out is unknown.
     """
 
     name: str
@@ -158,6 +163,7 @@ class Board:
     barrier: Constant | tuple[BarrierEntry, ...] | None = None
     static_power: Constant | None = None
     static_power_per: Literal["core", "chip", "board"] = "chip"
+    neurons: Mapping[str, Ability] = field(default_factory=dict)
 
     def limit(self, name: str) -> int | None:
         """The limit ``name``; None if it is unknown."""
@@ -166,6 +172,10 @@ class Board:
 
     def __repr__(self) -> str:
         return f"Board({self.name}: {self.description})"
+
+    def compartments(self, population: Population) -> int:
+        """Compartments that one neuron of a population takes."""
+        return compartments_of(population, self.neurons)
 
     def require_limit(self, name: str) -> int:
         """The limit ``name``.
@@ -254,7 +264,7 @@ def load_board(name_or_path: str | Path) -> Board:
     """Read a board by name, or a user's own from a ``.toml`` file.
 
     A file with ``extends = "NAME"`` starts from a board that comes with neurodeploy: tables that
-    it gives replace those of that board, ``limits`` and ``sources`` entry by entry.
+    it gives replace those of that board, ``limits``, ``neurons`` and ``sources`` entry by entry.
 
     Raises
     ------
@@ -302,7 +312,7 @@ def _extended(data: dict[str, Any], origin: str) -> dict[str, Any]:
         known = ", ".join(board_names())
         raise BoardError(f"{origin}: extends: {base!r} is no board to start from; known: {known}")
     start = _shipped(base)
-    for table in ("limits", "sources"):
+    for table in ("limits", "neurons", "sources"):
         if isinstance(data.get(table), dict):
             data[table] = start.get(table, {}) | data[table]
     return {**start, **data}

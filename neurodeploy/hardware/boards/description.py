@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, cast
 
 from neurodeploy.errors import BoardError
+from neurodeploy.hardware.boards.abilities import ABILITIES, Ability
 from neurodeploy.hardware.boards.board import (
     COUNTED,
     EVENTS,
@@ -28,6 +30,7 @@ NEUROCORE_LIMITS: tuple[str, ...] = (
     "output_axons",
     "synapse_memory_bits",
     "weight_bits",
+    "weight_exponent_max",
     "delay_max",
     "payload_bits",
     "state_bits",
@@ -80,6 +83,7 @@ _TOP = (
     "sources",
     "grid",
     "limits",
+    "neurons",
     "synapses",
     "events",
     "timing",
@@ -138,10 +142,10 @@ class _Reader:
         text = self.text(table, "source", key)
         if text in self.sources:
             return self.sources[text]
-        if " " not in text:
-            known = ", ".join(sorted(self.sources)) or "none"
+        if " " not in text and (near := get_close_matches(text, self.sources, 1)):
             raise self.fail(
-                f"{key}.source", f"{text!r} is neither a citation nor a key of [sources] ({known})"
+                f"{key}.source",
+                f"{text!r} is neither a citation nor a key of [sources]; did you mean {near[0]!r}?",
             )
         return text
 
@@ -188,6 +192,7 @@ def parse(data: object, origin: str) -> Board:
         kind=cast(BoardKind, kind),
         grid=_grid(reader, top["grid"]),
         limits=_limits(reader, top["limits"], kind),
+        neurons=_abilities(reader, top.get("neurons"), kind),
         events=_events(reader, top.get("events", {})),
         synapses=_synapses(reader, top.get("synapses"), kind),
         tick=reader.constant(timing.get("tick"), "timing.tick", "time"),
@@ -260,6 +265,26 @@ def _limits(reader: _Reader, value: object, kind: str) -> dict[str, Constant]:
             raise reader.fail(key, f"{limit.value} is below 1")
         limits[name] = limit
     return limits
+
+
+def _abilities(reader: _Reader, value: object, kind: str) -> dict[str, Ability]:
+    if value is None:
+        return {}
+    if kind != "neurocore":
+        raise reader.fail("neurons", f"{kind} cores say it all in limits; remove the table")
+    found = {}
+    for name, given in reader.table(value, "neurons", ABILITIES).items():
+        key = f"neurons.{name}"
+        required = ("compartments", "basis", "source")
+        table = reader.table(given, key, (*required, "construction"), required)
+        compartments = reader.whole(table, "compartments", key, 0)
+        construction = table.get("construction")
+        if construction is not None or compartments > 1:
+            construction = reader.text(table, "construction", key)
+        found[name] = Ability(
+            compartments, reader.basis(table, key), reader.source(table, key), construction
+        )
+    return found
 
 
 def _synapses(reader: _Reader, value: object, kind: str) -> SynapseFormat | None:
@@ -347,6 +372,11 @@ def describe(board: Board) -> dict[str, Any]:
         "timing": _describe_timing(board),
         STATIC_POWER: {"per": board.static_power_per},
     }
+    if board.neurons:
+        description["neurons"] = {
+            name: {k: v for k, v in dataclasses.asdict(ability).items() if v is not None}
+            for name, ability in board.neurons.items()
+        }
     if board.synapses is not None:
         description["synapses"] = dataclasses.asdict(board.synapses)
     if board.static_power is not None:

@@ -4,7 +4,8 @@ For cuts into boxes, one population per core; a population with listed synapses,
 hold any of its neurons, counts as a map of one position and as many channels. A box of c channels
 and h x w positions takes, of each limit, at least::
 
-    neurons              c h w     (a max-pooling population: and its accumulators)
+    neurons              c h w     (a max-pooling population: and its accumulators), each of as
+                         many compartments as the board builds it of
     synapse memory       rate(c) * c * (inputs per group) * A(h) * A(w)    over projections
     input axons          P(h) P(w) * ceil(sources reached / channels per axon)
     output axons         h w * ceil(c / channels per axon) * D
@@ -146,7 +147,7 @@ class _Boxes:
             window = population.model.window
             held = [sources_spanned(window, i, n.size) for i, n in enumerate(self.lengths)]
             each = each + _outer(held)
-        return board.require_limit("neurons") // each
+        return board.require_limit("neurons") // (each * board.compartments(population))
 
     def by_memory(self, incoming: list[IntegerProjection], board: Board) -> IntArray:
         storage, limit = board.synapses, board.limit("synapse_memory_bits")
@@ -239,7 +240,7 @@ def _destinations(
         window = _window_of(connectivity)
         if any(meets_nothing(window, i) for i in range(len(window.kernel))):
             return 0
-    most = board.require_limit("neurons")
+    most = board.require_limit("neurons") // board.compartments(target)
     limit = board.limit("synapse_memory_bits")
     if limit is not None and board.synapses is not None and not isinstance(target.model, MaxPool):
         # A core with a neuron of a channel stores the inputs of at least one position of it.

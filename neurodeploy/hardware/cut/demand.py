@@ -105,6 +105,7 @@ class Demand:
     def __init__(self, netlist: IntegerNetlist, population: Population, board: Board) -> None:
         self.population = population
         self._board = board
+        self._compartments = board.compartments(population)
         storage = board.synapses
         self._channels = 1 if storage is None else storage.channels_per_axon
         self._slots = 1 if storage is None or self._channels == 1 else storage.shared_axon_slots
@@ -139,6 +140,7 @@ class Demand:
                 neurons = neurons + outer([lengths(cut) for cut in held])
         memory = np.zeros(tiling.n_tiles, dtype=np.int64)
         axons_in = np.zeros(tiling.n_tiles, dtype=np.int64)
+        neurons = neurons * self._compartments
         own = AxonSharing(self._channels, channel_block(tiling), self._slots)
         axons_out = np.zeros(tiling.n_tiles, dtype=np.int64)
         for leaving in self._leaving:
@@ -169,7 +171,7 @@ class Demand:
         neurons = math.prod(int(lengths(cut).max()) for cut in cuts)
         if isinstance(self.population.model, MaxPool):
             neurons += math.prod(int(lengths(cut).max()) for cut in held)
-        if neurons > self._board.require_limit("neurons"):
+        if neurons * self._compartments > self._board.require_limit("neurons"):
             return False
         limit = self._board.limit("input_axons")
         if limit is None or self._sparse:

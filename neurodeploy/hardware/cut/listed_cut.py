@@ -66,14 +66,17 @@ def cut_listed(
         return None
     graph = neuron_graph(netlist, population, cuts)
     try:
-        part = partition_graph(graph, CoreLimits.of(board), least=max(least, 2))
+        part = partition_graph(
+            graph, CoreLimits.of(board, board.compartments(population)), least=max(least, 2)
+        )
     except CapacityError:
         # Boxes may need fewer output axons, and tell best which limit no core can keep.
         return None
     found = Assignment(population.shape, part)
     axons = int(demand.usage(found).by_resource["input_axons"].sum())
     best: tuple[int, int, Cut] = (found.n_tiles, axons, found)
-    for tiling in _boxes(population, board.require_limit("neurons"), least, found.n_tiles):
+    most = board.require_limit("neurons") // board.compartments(population)
+    for tiling in _boxes(population, most, least, found.n_tiles):
         usage = demand.usage(tiling)
         axons = int(usage.by_resource["input_axons"].sum())
         if usage.excess(board) is None and (tiling.n_tiles, axons) <= best[:2]:

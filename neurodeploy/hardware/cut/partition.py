@@ -12,6 +12,7 @@ Assumptions, on the safe side where a chip could do better:
   everything else is stored synapse by synapse;
 - a max-pooling population takes one neuron per output and one per accumulator that its windows
   cover;
+- a neuron takes as many compartments as the board builds it of, each of them a neuron of the core;
 - a ``current`` input takes no synapses and no axons: the host writes its contribution as biases.
 
 A limit that the board file leaves unknown is not checked; the mapping says so.
@@ -34,7 +35,7 @@ from neurodeploy.hardware.cut.listed_cut import cut_listed, cut_notes, known_cut
 from neurodeploy.hardware.cut.tiling import Tiling, tile_sizes
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
-from neurodeploy.ir.neurons import Input, MaxPool, Neuron
+from neurodeploy.ir.neurons import Input, MaxPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +302,6 @@ def _assumptions(netlist: IntegerNetlist, board: Board) -> tuple[str, ...]:
         if board.limit(resource) is None
     ]
     notes += cut_notes(netlist)
-    payload = board.limit("payload_bits")
     for population in netlist.populations:
         model = population.model
         if population.is_current_input:
@@ -312,10 +312,5 @@ def _assumptions(netlist: IntegerNetlist, board: Board) -> tuple[str, ...]:
         elif isinstance(model, MaxPool):
             notes.append(
                 f"{population.name}: max-pooling costed as a neuron per output and per accumulator"
-            )
-        elif isinstance(model, Neuron) and payload == 1 and (model.payload_max > 1 or model.signed):
-            notes.append(
-                f"{population.name}: graded or signed spikes costed as one packet each; "
-                f"{board.name} sends binary ones"
             )
     return tuple(notes)

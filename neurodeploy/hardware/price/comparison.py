@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.price.estimate import EnergyReport
 from neurodeploy.notebook import Shown, data_frame
 
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EnergyComparison(Shown):
-    """Energy and time per inference on every board that holds the network.
+    """Energy and time per inference on every board that runs the network.
 
     Parameters
     ----------
     boards : tuple of str
         In the order asked for.
     reports : mapping of board to EnergyReport
-    refused : mapping of board to str
-        Why the others do not hold it.
+    refused : mapping of board to Verdict
+        Why the others do not run it.
     """
 
     boards: tuple[str, ...]
     reports: Mapping[str, EnergyReport]
-    refused: Mapping[str, str]
+    refused: Mapping[str, Verdict]
 
     def __repr__(self) -> str:
         found = ", ".join(f"{n}: {r.energy_text}" for n, r in self.reports.items())
@@ -58,7 +59,11 @@ class EnergyComparison(Shown):
             "boards": {
                 name: self.reports[name].to_dict()
                 if name in self.reports
-                else {"board": name, "refused": self.refused[name]}
+                else {
+                    "board": name,
+                    "refused": str(self.refused[name]),
+                    "verdict": self.refused[name].to_dict(),
+                }
                 for name in self.boards
             }
         }

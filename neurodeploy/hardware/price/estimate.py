@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.hardware.boards.board import COUNTED, EVENTS, STATIC_POWER, SYNOPS_BY_KIND, Board
 from neurodeploy.hardware.cut.core_map import CoreMap, LayerUtilization
+from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.place.placement import Placement
 from neurodeploy.hardware.price.cross_validation import LayerComparison
 from neurodeploy.hardware.price.operations import SourceEnergy
@@ -136,6 +137,8 @@ class EnergyReport(Shown):
         Figures of the placement (:meth:`neurodeploy.hardware.place.placement.Placement.to_dict`).
     estimate_error : EstimateError or None
         Where the counts come from rates instead of a run: how far off such counts are.
+    verdict : Verdict or None
+        Whether the board can run the network: no report stands for one that cannot.
     """
 
     network: str
@@ -163,6 +166,7 @@ class EnergyReport(Shown):
     layers: tuple[LayerUtilization, ...] = ()
     placement: Mapping[str, Any] | None = None
     estimate_error: EstimateError | None = None
+    verdict: Verdict | None = None
 
     def __repr__(self) -> str:
         cores = f"{self.cores} core{'s' * (self.cores != 1)}"
@@ -237,6 +241,7 @@ class EnergyReport(Shown):
         return {
             "network": self.network,
             "board": self.board,
+            "verdict": None if self.verdict is None else self.verdict.to_dict(),
             "chips": self.chips,
             "cores": self.cores,
             "samples": self.samples,
@@ -275,6 +280,7 @@ def estimate(
     source_network: SourceEnergy | None = None,
     cross_validation: Sequence[LayerComparison] | None = None,
     placement: Placement | None = None,
+    verdict: Verdict | None = None,
 ) -> EnergyReport:
     """Price the events of a run.
 
@@ -290,16 +296,18 @@ def estimate(
         For utilization and assumptions of neurocore boards.
     assumptions : sequence of str
         What else the numbers rest on.
-    source_network, cross_validation, placement : optional
+    source_network, cross_validation, placement, verdict : optional
         Shown beside the estimate.
 
     Raises
     ------
     CapacityError
-        If the traffic has more cores than the board.
+        If the traffic has more cores than the board, or the verdict is that it does not fit.
     UsageError
         If the board prices synops by kind and the traffic does not tell the kinds.
     """
+    if verdict is not None and not verdict.fits:
+        raise CapacityError(f"{network}: {verdict}")
     if len(traffic.cores) > board.grid.n_cores:
         raise CapacityError(
             f"{network}: {len(traffic.cores)} cores exceed {board.grid.n_cores} of board "
@@ -362,6 +370,7 @@ def estimate(
         cross_validation=None if cross_validation is None else tuple(cross_validation),
         layers=() if mapping is None else tuple(mapping.layers()),
         placement=None if placement is None else placement.to_dict(samples),
+        verdict=verdict,
     )
 
 

@@ -114,7 +114,7 @@ def step_loads(mapping: CoreMap, netlist: IntegerNetlist, record: RunRecord) -> 
             steps = np.arange(T).reshape(-1, *(1,) * len(population.input_shape))
             held = (steps >= since[:, None]).astype(np.int64)
             total = total + sum_held(mapping, netlist, name, held)
-        return total
+        return total * mapping.board.compartments(population)
 
     def spikes(name: str) -> AnyArray:
         return np.asarray(record.spikes[name] != 0, dtype=np.int64)

@@ -6,7 +6,8 @@ Definitions, summed over all samples and all T + max depth steps of each:
   ``synops_dense``, ``synops_sparse``, ``synops_convolution`` are its parts by the kind of
   connectivity (:func:`synapse_kind`);
 - ``neuron_updates_active``, ``neuron_updates_inactive``: every neuron of a core is updated in every
-  step of a sample, inside its window or not; which updates are active says
+  step of a sample, inside its window or not, and every compartment that it is built of; which
+  updates are active says
   :mod:`neurodeploy.hardware.price.activity`; ``neuron_accesses`` is their sum;
 - ``spikes``: emissions of neurons on the core, of any payload;
 - ``packets``: one per spike and destination core, at the core that sends it; packets that the host
@@ -196,7 +197,7 @@ def active_by_tile(
     total: IntArray = tiling.sum_by_tile(activity.active)
     if activity.accumulators is not None:
         total = total + sum_held(mapping, netlist, name, activity.accumulators)
-    return total
+    return total * mapping.board.compartments(netlist.by_name[name])
 
 
 def sum_held(mapping: CoreMap, netlist: IntegerNetlist, name: str, values: IntArray) -> IntArray:

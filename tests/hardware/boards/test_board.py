@@ -218,7 +218,6 @@ BAD: list[tuple[str, Any, str]] = [
     (f"{ENERGY}.basis", "guessed", r"basis 'guessed'; expected one of measured"),
     (f"{ENERGY}.basis", None, r"events\.synops\.energy\.basis: missing"),
     (f"{ENERGY}.source", " ", r"events\.synops\.energy\.source: got ' '; expected a text"),
-    (f"{ENERGY}.source", "davies18", r"neither a citation nor a key of \[sources\]"),
     (ENERGY, 23.6, r"events\.synops\.energy: got 23\.6; expected a table"),
     ("events.synops.included_in", "spikes", r"events\.synops: has both energy and included_in"),
     ("events.spikes.included_in", "spikes", r"events\.spikes\.included_in: 'spikes'; expected"),

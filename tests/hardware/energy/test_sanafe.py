@@ -49,7 +49,7 @@ def costs() -> Costs:
 def board_with(neurons: int | None = None) -> Board:
     """``sanafe-loihi`` for weights of any width, with smaller cores if ``neurons`` says so."""
     data = load_board("sanafe-loihi").to_dict()
-    del data["limits"]["weight_bits"]
+    del data["limits"]["weight_bits"], data["neurons"]
     if neurons is not None:
         data["limits"]["neurons"]["value"] = neurons
     return Board.from_dict(data)
@@ -158,7 +158,7 @@ def test_lenet_equals_its_replay(shared_dir: Path) -> None:
     )
     net = nd.quantize(converted, 8)
     stimulus, _ = stimulus_for(net, data, 1)
-    found = assert_equals_replay(net.integer, load_board("sanafe-loihi"), stimulus)
+    found = assert_equals_replay(net.integer, board_with(), stimulus)
     assert found.fired.sum() > 1000
 
 

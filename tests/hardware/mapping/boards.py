@@ -46,7 +46,11 @@ def board(
     # The conformance netlists use weights of up to 16 bits.
     del known["weight_bits"]
     return dataclasses.replace(
-        start, grid=grid() if where is None else where, events=events, limits=known
+        start,
+        grid=grid() if where is None else where,
+        events=events,
+        limits=known,
+        neurons={},
     )
 
 

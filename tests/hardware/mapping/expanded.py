@@ -17,9 +17,20 @@ from neurodeploy.ir.record import RunRecord
 KINDS = {Dense: "dense", Conv: "convolution", SumPool: "convolution", Sparse: "sparse"}
 
 
-def small_board(chips: int = 1000, grid: dict[str, int] | None = None, **limits: int) -> Board:
-    """Loihi 1 with other limits and many chips, or with another ``grid``; axons not shared."""
+def small_board(
+    chips: int = 1000,
+    grid: dict[str, int] | None = None,
+    compartments: int | None = None,
+    **limits: int,
+) -> Board:
+    """Loihi 1 with other limits and many chips, or with another ``grid``; axons not shared.
+
+    A neuron is one compartment, or so many with soft reset.
+    """
     data = load_board("loihi1").to_dict()
+    soft = data.pop("neurons")["reset_subtract"]
+    if compartments is not None:
+        data["neurons"] = {"reset_subtract": soft | {"compartments": compartments}}
     data["synapses"] |= {"channels_per_axon": 1, "shared_axon_slots": 1}
     data["grid"]["chips"] = chips
     if grid is not None:
@@ -87,7 +98,7 @@ class Expanded:
         for name, parts in self.neurons.items():
             population = self.netlist.by_name[name]
             for core, outputs in parts:
-                used[core]["neurons"] += outputs.size
+                used[core]["neurons"] += outputs.size * self._compartments(population)
                 if isinstance(population.model, MaxPool):
                     used[core]["neurons"] += held_cells(population, outputs).size
         assert board.synapses is not None
@@ -104,6 +115,12 @@ class Expanded:
                 used[core]["output"] += int((counts[outputs] > 0).sum())
         return used
 
+    def _compartments(self, population: Population) -> int:
+        """Of one neuron: those with soft reset take what the board says."""
+        model, told = population.model, self.mapping.board.neurons
+        soft = isinstance(model, IntegerNeuron) and model.fires and model.reset == "subtract"
+        return told["reset_subtract"].compartments if soft and "reset_subtract" in told else 1
+
     def events(self, record: RunRecord) -> list[dict[str, int]]:
         """Events per core of a run."""
         n, T = self.mapping.n_cores, record.timesteps
@@ -115,7 +132,8 @@ class Expanded:
             active = self._active(name, record)
             for core, outputs in parts:
                 found[core]["spikes"] += int(spiked[name][outputs].sum())
-                busy = int(active[outputs].sum()) + self._held_active(name, outputs, record)
+                busy = int(active[outputs].sum()) * self._compartments(self.netlist.by_name[name])
+                busy += self._held_active(name, outputs, record)
                 updates = where[core].neurons * samples * self.netlist.n_steps
                 found[core]["neuron_accesses"] += updates
                 found[core]["neuron_updates_active"] += busy

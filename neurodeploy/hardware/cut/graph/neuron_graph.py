@@ -107,10 +107,10 @@ class CoreLimits:
     storage: SynapseFormat | None = None
 
     @classmethod
-    def of(cls, board: Board) -> CoreLimits:
-        """The limits of a board's cores."""
+    def of(cls, board: Board, compartments: int = 1) -> CoreLimits:
+        """The limits of a board's cores, for neurons of so many compartments."""
         memory, axons_in, axons_out = (board.limit(r) for r in RESOURCES[1:])
-        neurons = board.require_limit("neurons")
+        neurons = board.require_limit("neurons") // compartments
         return cls(board.name, neurons, memory, axons_in, axons_out, board.synapses)
 
     def limit(self, resource: str) -> int | None:

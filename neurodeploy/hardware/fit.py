@@ -1,0 +1,360 @@
+"""Whether a board of neurocores can run a netlist: what its neurons can do, its widths, its cores.
+
+One verdict, for everybody who asks: it fits, it fits under assumptions, each named, or it does not,
+with every limit that it exceeds.
+
+A board that compares in whole units of 2^k (``threshold_exponent`` k) holds ``v >= theta`` as
+``v' > (theta - 1) 2^k`` with a membrane of 2^k as many units, v' = v 2^k. Where theta - 1 is a
+multiple of 2^k everywhere and all that arrives is one of 2^k, the netlist's own unit is
+the board's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import CapacityError
+from neurodeploy.hardware.boards.abilities import ABILITIES, abilities_of
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.cut.demand import RESOURCES, on_chip
+from neurodeploy.hardware.cut.partition import partition
+from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
+from neurodeploy.ir.connectivity import Conv, SumPool
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
+from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
+
+NAMED = 3
+"""Populations that an assumption names, before it counts the others."""
+
+_WIDTHS = (
+    "weight_bits",
+    "weight_exponent_max",
+    "delay_max",
+    "payload_bits",
+    "state_bits",
+    "threshold_mantissa_bits",
+    "bias_mantissa_max",
+)
+_BINARY = "convert with --method rate, whose spikes are binary, or choose another board"
+_REMEDIES = {
+    "signed": _BINARY,
+    "memory": _BINARY,
+    "gains": _BINARY,
+    "maximum": "convert with --max-pooling identity, or choose another board",
+    "maximum_winner": "convert with --max-pooling identity, or choose another board",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One reason why a netlist does not fit a target or a board.
+
+    Parameters
+    ----------
+    where : str
+        Population or projection.
+    resource : str
+        What is exceeded or not supported.
+    used, limit : int, str or None
+        What the netlist needs and what there is, where numbers or words say it.
+    remedy : str
+    """
+
+    where: str
+    resource: str
+    used: int | str | None = None
+    limit: int | str | None = None
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        numbers = "" if self.used is None else f" {self.used}"
+        numbers += "" if self.limit is None else f" against {self.limit}"
+        return f"{self.where}: {self.resource}{numbers}" + (
+            f"; {self.remedy}" if self.remedy else ""
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a board can run a netlist.
+
+    Parameters
+    ----------
+    board : str
+    violations : tuple of Violation
+        All reasons why not.
+    assumptions : tuple of str
+        What the verdict rests on beside what the board is known to do.
+    remedy : str
+        What would make it fit, where it does not, and what that costs.
+    """
+
+    board: str
+    violations: tuple[Violation, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    remedy: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the board can run it, under the assumptions."""
+        return not self.violations
+
+    @property
+    def answer(self) -> str:
+        """``fits``, ``fits with N assumptions`` or ``does not fit``."""
+        if self.violations:
+            return "does not fit"
+        n = len(self.assumptions)
+        return f"fits with {n} assumption{'s' * (n != 1)}" if n else "fits"
+
+    def __str__(self) -> str:
+        if self.fits:
+            return f"{self.answer} on board {self.board}"
+        more = len(self.violations) - 1
+        others = f" (and {more} more: 'neurodeploy compile --check' lists all)" * bool(more)
+        first = str(self.violations[0]).removeprefix(f"board {self.board}: ")
+        return f"board {self.board} cannot run it: {first}{others}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "board": self.board,
+            "answer": self.answer,
+            "fits": self.fits,
+            "violations": [v.to_dict() for v in self.violations],
+            "assumptions": list(self.assumptions),
+            "remedy": self.remedy,
+        }
+
+
+def judge(netlist: IntegerNetlist, board: Board, *, cut: bool = True) -> Verdict:
+    """The verdict on a netlist and a board of neurocores.
+
+    Parameters
+    ----------
+    netlist : IntegerNetlist
+    board : Board
+    cut : bool
+        Whether to cut it into cores as well; without, cores, axons and synapse memory are not
+        judged.
+
+    Raises
+    ------
+    UsageError
+        For a board of other cores.
+    """
+    needed = _needed(netlist, board)
+    violations = list(_unable(needed, board))
+    for projection, delay in zip(netlist.projections, netlist.schedule.delays, strict=True):
+        if on_chip(netlist, projection):
+            violations += _projection_violations(netlist, projection, delay, board)
+    widths = list(violations)
+    bounds = prove_bounds(netlist)
+    for population in netlist.populations:
+        violations += _payload_violations(population, bounds, board)
+        if isinstance(population.model, IntegerNeuron):
+            violations += _neuron_violations(netlist, population, bounds[population.name], board)
+    if cut and not any(v.resource in ("weight bits", "delay") for v in widths):
+        try:
+            partition(netlist, board)
+        except CapacityError as error:
+            violations.append(Violation(f"board {board.name}", str(error)))
+    return Verdict(board.name, tuple(violations), tuple(_assumptions(needed, board)))
+
+
+def quantization_for(board: Board) -> dict[str, int]:
+    """Options of the quantization with which a netlist keeps a board's widths, by name."""
+    shift = board.limit("threshold_exponent") or 0
+    found: dict[str, int] = {}
+    if (weights := board.limit("weight_bits")) is not None:
+        found["weight_bits"] = min(8, weights)
+    if (state := board.limit("state_bits")) is not None:
+        found["state_bits"] = min(24, state - shift)
+    if (threshold := board.limit("threshold_mantissa_bits")) is not None:
+        found["threshold_bits"] = min(23, threshold)
+    if (bias := board.limit("bias_mantissa_max")) is not None:
+        found["bias_bits"] = min(24, bias.bit_length() + 1)
+    if shift:
+        found["max_fraction_bits"] = 0
+    return found
+
+
+def _needed(netlist: IntegerNetlist, board: Board) -> dict[str, list[str]]:
+    """Populations and projections by the ability that they need."""
+    found: dict[str, list[str]] = {}
+
+    def add(ability: str, where: str) -> None:
+        found.setdefault(ability, []).append(where)
+
+    for population in netlist.populations:
+        for ability in abilities_of(population):
+            add(ability, population.name)
+    plan = netlist.schedule
+    for name in sorted(plan.cyclic):
+        add("recurrence", name)
+    for q, delay in zip(netlist.projections, plan.delays, strict=True):
+        if delay != plan.depth[q.post] - plan.depth[q.pre]:
+            add("misaligned_delay", q.label)
+        if not on_chip(netlist, q):
+            continue
+        if _exponent(netlist, q, board):
+            add("weight_exponent", q.label)
+        if isinstance(q.connectivity, Conv | SumPool):
+            if delay > 1:
+                add("delayed_convolution", q.label)
+            if any(before != after for before, after in q.connectivity.window.padding):
+                add("uneven_padding", q.label)
+    return {name: found[name] for name in ABILITIES if name in found}
+
+
+def _unable(needed: dict[str, list[str]], board: Board) -> Iterator[Violation]:
+    for name, places in needed.items():
+        ability = board.neurons.get(name)
+        if ability is None or ability.compartments:
+            continue
+        remedy = _REMEDIES.get(name, "choose another board")
+        limit = "what its neurons do"
+        if name.startswith("reset_"):
+            able = [
+                n for n, a in board.neurons.items() if n.startswith("reset_") and a.compartments
+            ]
+            limit = " or ".join(ABILITIES[n] for n in able)
+        for where in places:
+            yield Violation(where, ABILITIES[name], None, limit, remedy)
+
+
+def _exponent(netlist: IntegerNetlist, projection: IntegerProjection, board: Board) -> int:
+    """The largest exponent of its weights, in the board's unit."""
+    own = (board.limit("threshold_exponent") or 0) - _unit_shift(
+        netlist, netlist.by_name[projection.post], board
+    )
+    return int(projection.exponent.max()) - own
+
+
+def _projection_violations(
+    netlist: IntegerNetlist, projection: IntegerProjection, delay: int, board: Board
+) -> Iterator[Violation]:
+    for what, used, limit, remedy in (
+        (
+            "weight bits",
+            projection.weight_bits,
+            board.limit("weight_bits"),
+            f"quantize with --fit {board.name}",
+        ),
+        (
+            "weight exponent",
+            _exponent(netlist, projection, board),
+            board.limit("weight_exponent_max"),
+            f"quantize with --fit {board.name}",
+        ),
+        ("delay", delay, board.limit("delay_max"), "shorten the path beside it"),
+    ):
+        if limit is not None and used > limit:
+            yield Violation(
+                projection.label, what, used, limit, f"{remedy} or choose another board"
+            )
+
+
+def _payload_violations(
+    population: Population, bounds: Mapping[str, PopulationBounds], board: Board
+) -> Iterator[Violation]:
+    limit = board.limit("payload_bits")
+    if limit is None or population.is_current_input or population.is_integrator:
+        return
+    if isinstance(population.model, MaxPool):
+        proved = bounds[population.name]
+        low, high = proved.spike_low, proved.spike_high
+    else:
+        low, high = spike_range(population)
+    most = max(high, -low)
+    bits = most.bit_length() + (low < 0 and most > 1)
+    if bits > limit:
+        yield Violation(population.name, "graded spikes, payload bits", bits, limit, _BINARY)
+
+
+def _unit_shift(netlist: IntegerNetlist, population: Population, board: Board) -> int:
+    """By how many bits the board's unit is finer than the netlist's; see the module."""
+    exponent = board.limit("threshold_exponent") or 0
+    theta = population.model.threshold if isinstance(population.model, IntegerNeuron) else None
+    arriving = [q for q in netlist.incoming[population.name] if on_chip(netlist, q)]
+    whole = all((q.exponent >= exponent).all() for q in arriving)
+    if whole and (theta is None or not ((theta - 1) % 2**exponent).any()):
+        return 0
+    return exponent
+
+
+def _neuron_violations(
+    netlist: IntegerNetlist, population: Population, bounds: PopulationBounds, board: Board
+) -> Iterator[Violation]:
+    name, model = population.name, population.model
+    assert isinstance(model, IntegerNeuron)
+    shift, exponent = (
+        _unit_shift(netlist, population, board),
+        board.limit("threshold_exponent") or 0,
+    )
+    remedy = f"quantize with --fit {board.name}"
+    if shift and (model.leaks or model.has_current_memory):
+        yield Violation(
+            name,
+            "leak or current memory in units",
+            f"of 1/{2**shift}",
+            "whole ones",
+            "choose another board",
+        )
+    state = board.limit("state_bits")
+    if state is not None:
+        top = 2 ** (state - 1) - 1
+        if model.saturation is not None and int(model.saturation) << shift != top:
+            yield Violation(
+                name, "saturation", int(model.saturation), top >> shift, "choose another board"
+            )
+        if bounds.magnitude > top >> shift:
+            yield Violation(name, "worst-case state", bounds.magnitude, top >> shift, remedy)
+    bits = board.limit("threshold_mantissa_bits")
+    if bits is not None and model.threshold is not None:
+        # theta - 1 is what is stored, in units of 2^exponent.
+        stored, most = (int(model.threshold.max()) - 1) << shift, (2**bits - 1) << exponent
+        if stored > most:
+            yield Violation(name, "threshold", stored >> shift, most >> shift, remedy)
+    most_bias = board.limit("bias_mantissa_max")
+    if most_bias is not None:
+        wrong = _inexact(model.bias << shift, most_bias, board.limit("bias_exponent_max") or 0)
+        if wrong.any():
+            worst = int(np.abs(model.bias[wrong]).max())
+            yield Violation(name, "bias, with its exponent", worst, most_bias, remedy)
+
+
+def _inexact(values: IntArray, mantissa: int, exponent: int) -> IntArray:
+    """Where no mantissa and exponent within these limits give a value."""
+    held = [(values % 2**e == 0) & (np.abs(values) >> e <= mantissa) for e in range(exponent + 1)]
+    return np.asarray(~np.any(held, axis=0))
+
+
+def _assumptions(needed: dict[str, list[str]], board: Board) -> Iterator[str]:
+    for name, places in needed.items():
+        ability = board.neurons.get(name)
+        where, what = _some(places), ABILITIES[name]
+        if ability is None:
+            yield f"{where}: {what}: board {board.name} does not tell whether its neurons can"
+        elif ability.compartments and ability.assumed:
+            many = f"{ability.compartments} compartments a neuron: " * (ability.compartments > 1)
+            how = ability.construction or "as the board file assumes"
+            yield f"{where}: {what}: {many}{how} ({ability.basis}: {ability.source})"
+    unknown = [n for n in (*_WIDTHS, *RESOURCES) if board.limit(n) is None]
+    if unknown:
+        words = ", ".join(n.replace("_", " ") for n in unknown)
+        yield f"not checked, as board {board.name} does not tell them: {words}"
+
+
+def _some(places: list[str]) -> str:
+    shown, more = places[:NAMED], len(places) - NAMED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
