@@ -72,7 +72,7 @@ def conversion_options(*leave_out: str) -> Callable[[F], F]:
             metavar="KEY=VALUE",
             help="An option of a plug-in method; repeat for more.",
         )
-        own = stage_options(api.convert, leave_out=("model", "data", *leave_out))
+        own = stage_options(api.convert, leave_out=("model", "data", "tell", *leave_out))
         return [*own, *method_options(), plug_ins]
 
     return with_options(make)
@@ -113,8 +113,12 @@ def convert(
 
     expect_output(output, ".ndn")
     arguments = conversion_arguments(given)
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
     with progress("calibrate") as advance:
-        net = api.convert(model, data, progress=advance, **arguments)
+        net = api.convert(model, data, tell=tell, progress=advance, **arguments)
     api.save(recorded(net, context), output)
     if arguments["weights"] is None and not holds_weights(model):
         click.echo("note: no --weights: the network is used as the factory makes it", err=True)

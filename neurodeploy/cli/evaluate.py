@@ -22,7 +22,7 @@ from neurodeploy.errors import UsageError
 @click.argument("source", metavar="NET.ndn|MODEL")
 @data_option()
 @samples_option
-@model_options("the numbers of steps; each is converted anew.")
+@model_options("the numbers of steps; each is converted anew.  [default: the method's]")
 @json_option
 @click.pass_context
 def evaluate(
@@ -39,19 +39,15 @@ def evaluate(
 ) -> None:
     """Accuracy of a netlist, and of every prefix of its run, beside its source network.
 
-    With a MODEL (file.py:factory, FILE.pt2 or FILE.onnx) and --timesteps, the network is converted
-    anew for every number of time steps.
+    With a MODEL (file.py:factory, FILE.pt2 or FILE.onnx) the network is converted anew for every
+    number of time steps in --timesteps; without, for the method's own.
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.evaluation import render_evaluations
     from neurodeploy.render.text import to_json
 
-    if timesteps is None:
-        if not is_network(source):
-            raise UsageError(
-                f"evaluate {source}: a model needs --timesteps, as in --timesteps 8,16,32"
-            )
+    if is_network(source) and timesteps is None:
         refuse_conversion(context, "evaluate")
         with progress("evaluate") as advance:
             evaluations = [api.evaluate(Path(source), data, samples, progress=advance)]
@@ -63,10 +59,11 @@ def evaluate(
             )
         convert = converter(source, data, weight_bits, calibration_data, given)
         evaluations = []
-        for T in parsed_timesteps(timesteps):
-            with progress(f"T = {T}: calibrate") as advance:
+        for T in [None] if timesteps is None else parsed_timesteps(timesteps):
+            run = "" if T is None else f"T = {T}: "
+            with progress(f"{run}calibrate") as advance:
                 net = convert(T, advance)
-                advance.stage(f"T = {T}: evaluate")
+                advance.stage(f"{run}evaluate")
                 evaluations.append(api.evaluate(net, data, samples, progress=advance))
     if as_json:
         click.echo(to_json(api.evaluations_to_dict(evaluations)))

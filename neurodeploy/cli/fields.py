@@ -138,6 +138,6 @@ def _metavar(option: Option) -> str:
     if option.choices:
         return "|".join(option.choices)
     kinds = {int: "N", float: "X", bool: "true|false"}
-    nouns = {"path": "FILE", "Samples": "SPEC", "sequence": "NAME,..."}
+    nouns = {"per cent": "PERCENT", "path": "FILE", "Samples": "SPEC", "sequence": "NAME,..."}
     named = (noun for word, noun in nouns.items() if word in option.documented)
     return kinds.get(option.kind) or next(named, "NAME")

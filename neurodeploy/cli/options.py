@@ -13,8 +13,9 @@ from neurodeploy.errors import UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 SPEC_HELP = (
-    "KIND:PATH[@train|test][#first=N][#norm=imagenet|MEANS/STDS] with KIND digits (no path), mnist "
-    "or cifar10, or FILE.npz[#range=LOW,HIGH] holding x and y."
+    "KIND:PATH[@train|test][#first=N][#norm=mnist|cifar10|imagenet|MEANS/STDS] with KIND digits "
+    "(no path), mnist or cifar10, or FILE.npz[#range=LOW,HIGH] holding x and y. #norm, in the "
+    "units that #range declares, is for convert; later commands take it from the file."
 )
 
 

@@ -44,7 +44,7 @@ def read_arrays(name: str, x: Any, y: Any) -> tuple[dict[str, AnyArray], AnyArra
     if labels is None and isinstance(y, list | tuple | range):
         labels = np.asarray(y)
     if labels is None:
-        raise UsageError(f"{name}: y is {_shown(y)}; pass an array of integer labels")
+        raise UsageError(f"{name}: y is {_shown(y)}; pass an array of labels or targets")
     return known, labels
 
 

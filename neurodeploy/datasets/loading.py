@@ -24,7 +24,7 @@ class Loaded:
 
     spec: DataSpec
     x: Floats
-    y: npt.NDArray[np.int64] | None
+    y: npt.NDArray[np.int64] | Floats | None
     split: str | None = None
     value_range: tuple[float, float] = UNIT_RANGE
     levels: int | None = None

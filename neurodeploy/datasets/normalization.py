@@ -44,11 +44,18 @@ class Normalization:
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Channel statistics of ImageNet's training images in [0, 1], as torchvision's models use them."""
 
+MNIST = Normalization((0.1307,), (0.3081,))
+"""Of MNIST's training images in [0, 1]."""
+CIFAR10 = Normalization((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+"""Channel statistics of CIFAR-10's training images in [0, 1]."""
+NAMED = {"mnist": MNIST, "cifar10": CIFAR10, "imagenet": IMAGENET}
+"""Normalizations by the names that #norm and Samples take; all are of values in [0, 1]."""
+
 NormalizationLike = Normalization | str | tuple[float | Sequence[float], float | Sequence[float]]
 
 
 def as_normalization(given: NormalizationLike, option: str) -> Normalization:
-    """Read ``(mean, std)``, numbers or one number per channel, or ``"imagenet"``.
+    """Read ``(mean, std)``, numbers or one number per channel, or a name.
 
     Raises
     ------
@@ -57,12 +64,38 @@ def as_normalization(given: NormalizationLike, option: str) -> Normalization:
     """
     if isinstance(given, Normalization):
         return given
-    if given == "imagenet":
-        return IMAGENET
+    if isinstance(given, str) and given in NAMED:
+        return NAMED[given]
     try:
         mean, std = (tuple(np.atleast_1d(np.asarray(v, np.float64)).tolist()) for v in given)
     except (TypeError, ValueError):
         raise UsageError(
-            f"{option}={given!r}: pass (mean, std), each a number or one per channel, or 'imagenet'"
+            f"{option}={given!r}: pass (mean, std), each a number or one per channel, or one of "
+            f"{', '.join(NAMED)}"
         ) from None
     return Normalization(mean, std)
+
+
+def normalization_name(norm: Normalization) -> str | None:
+    """The name of one that has one."""
+    return next((name for name, known in NAMED.items() if known == norm), None)
+
+
+def expect_unit_range(name: str, norm: Normalization, value_range: tuple[float, float]) -> None:
+    """Refuse statistics of values in [0, 1] for values in another range.
+
+    Raises
+    ------
+    UsageError
+        With the numbers that a normalization in the units of these values would have.
+    """
+    known, (low, high) = normalization_name(norm), value_range
+    if known is None or (low >= 0 and high <= 1):
+        return
+    means = ",".join(f"{v * (high - low) + low:g}" for v in norm.mean)
+    deviations = ",".join(f"{v * (high - low):g}" for v in norm.std)
+    raise UsageError(
+        f"{name}: norm={known} is of values in [0, 1], these lie in [{low:g}, {high:g}] and are "
+        f"normalized as they are; write "
+        f"norm={means}/{deviations}"
+    )

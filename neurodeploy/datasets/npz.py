@@ -18,6 +18,7 @@ from neurodeploy.datasets.values import (
     check_shape,
     check_values,
     checked_labels,
+    checked_targets,
 )
 from neurodeploy.errors import DataError, FileFormatError
 from neurodeploy.ir.arrays import AnyArray
@@ -28,8 +29,10 @@ MAX_DEFLATE_RATIO = 1032
 
 def read_npz(
     path: Path, value_range: tuple[float, float], first: int | None = None
-) -> tuple[dict[str, Floats], npt.NDArray[np.int64] | None]:
-    """Read samples and, if it is there, ``y`` ``[N]`` from an .npz file; nothing is unpickled.
+) -> tuple[dict[str, Floats], npt.NDArray[np.int64] | Floats | None]:
+    """Read samples and, if it is there, ``y`` from an .npz file; nothing is unpickled.
+
+    ``y`` are labels ``[N]`` where they are integers, and targets ``[N, *shape]`` where floats.
 
     The samples are ``x`` float ``[N, *sample]``; without an ``x``, each array but ``y`` is an
     input of a network that takes several. Sizes are compared before memory is taken, and no more
@@ -51,7 +54,7 @@ def read_npz(
 
 def _read(
     path: Path, archive: zipfile.ZipFile, value_range: tuple[float, float], first: int | None
-) -> tuple[dict[str, Floats], npt.NDArray[np.int64] | None]:
+) -> tuple[dict[str, Floats], npt.NDArray[np.int64] | Floats | None]:
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     wanted = ("x", "y") if "x" in members else tuple(members)
     found = {n: _Member.of(path, n, archive, members[n]) for n in wanted if n in members}
@@ -88,12 +91,12 @@ def _read(
     if "y" not in found:
         return samples, None
     y = found["y"]
-    labels = (
-        y.read(archive, y.shape[0] if y.shape else 1, y.dtype)
-        if y.dtype.kind in "ui"
-        else (np.empty(0, y.dtype))
-    )
-    return samples, checked_labels(f"{path}: y", labels, available)[:n]
+    if y.dtype.kind in "uif" and y.shape:
+        values = y.read(archive, y.shape[0], y.dtype)
+    else:
+        values = np.empty(0, y.dtype)
+    check = checked_targets if y.dtype.kind == "f" else checked_labels
+    return samples, check(f"{path}: y", values, available)[:n]
 
 
 @dataclass(frozen=True, slots=True)

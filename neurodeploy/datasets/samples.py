@@ -12,8 +12,13 @@ import numpy.typing as npt
 
 from neurodeploy.datasets.arrays import channels_first, checked_range, raw_values, read_arrays
 from neurodeploy.datasets.loading import read_spec
-from neurodeploy.datasets.normalization import Normalization, NormalizationLike, as_normalization
-from neurodeploy.datasets.values import checked_labels
+from neurodeploy.datasets.normalization import (
+    Normalization,
+    NormalizationLike,
+    as_normalization,
+    expect_unit_range,
+)
+from neurodeploy.datasets.values import checked_labels, checked_targets
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, frozen
 
@@ -42,18 +47,19 @@ class Samples:
         Samples ``[N, channels, ...]``, before the normalization of the source network. uint8 is
         0 ... 255 and divided by 255; floats lie in [0, 1] unless ``range`` says otherwise. Data of
         torch are read once, in their order. A text is ``KIND:PATH[@train|test]
-        [#first=N][#norm=imagenet|MEANS/STDS]`` with KIND ``digits`` (no path), ``mnist`` or
-        ``cifar10``, or ``FILE.npz[#range=LOW,HIGH]``.
-    y : array of integers ``[N]``, optional
-        Labels from 0 on.
+        [#first=N][#norm=mnist|cifar10|imagenet|MEANS/STDS]`` with KIND ``digits`` (no path),
+        ``mnist`` or ``cifar10``, or ``FILE.npz[#range=LOW,HIGH]``.
+    y : array of integers ``[N]`` or floats ``[N, *output]``, optional
+        Labels from 0 on; or, as floats, the targets of a regression.
     layout : {"NCHW", "NHWC"}
         ``NHWC``: the last axis holds the channels; it becomes the second.
-    norm : (mean, std) or "imagenet", optional
+    norm : (mean, std), "mnist", "cifar10" or "imagenet", optional
         The normalization that the source network expects, for ``convert`` to fold. Numbers, or one
-        number per channel, in units of x.
+        number per channel, in units of x: of values as ``range`` declares them, after the division
+        of uint8 by 255.
     range : (low, high), optional
         Declared lowest and highest value; values are taken as they are, integers as well.
-    normalized : (mean, std) or "imagenet", optional
+    normalized : (mean, std) or a name as of ``norm``, optional
         This normalization has been applied to x: the images of 8 bits before it are restored, and
         it becomes ``norm``.
     split : {"train", "test"}, optional
@@ -70,6 +76,7 @@ class Samples:
     x : array, float32, shape (N, *sample)
         Not normalized; within ``value_range``.
     y : array, int64, shape (N,), or None
+    targets : array, float32, shape (N, *output), or None
     norm : Normalization or None
     value_range : (float, float)
     levels : int or None
@@ -89,6 +96,7 @@ class Samples:
     split: str | None
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int64] | None
+    targets: npt.NDArray[np.float32] | None
     norm: Normalization | None
     value_range: tuple[float, float]
     levels: int | None
@@ -141,7 +149,7 @@ class Samples:
             name=name,
             split=split,
             x=first,
-            y=None if labels is None else checked_labels(f"{name}: y", labels, len(first)),
+            **_answers(f"{name}: y", labels, len(first)),
             norm=fold,
             value_range=checked_range(name, range),
             levels=found,
@@ -159,7 +167,7 @@ class Samples:
             name=name or text,
             split=loaded.split or split,
             x=loaded.x,
-            y=loaded.y,
+            **_answers(f"{loaded.spec.path}: y", loaded.y, len(loaded.x)),
             norm=loaded.spec.norm,
             value_range=loaded.value_range,
             levels=loaded.levels,
@@ -174,6 +182,8 @@ class Samples:
         fields["indices"] = _read_only(fields["indices"], np.int64)
         if fields["y"] is not None:
             fields["y"] = _read_only(fields["y"], np.int64)
+        if fields["targets"] is not None:
+            fields["targets"] = _read_only(fields["targets"], np.float32)
         for key, value in fields.items():
             object.__setattr__(self, key, value)
         differing = {key: len(v) for key, v in named.items()}
@@ -184,7 +194,8 @@ class Samples:
                 f"{self.name}: a normalization is for samples with one input; make it a part of "
                 "the network"
             )
-        counts = {len(self.x), len(self.indices), len(self.x if self.y is None else self.y)}
+        answers = self.targets if self.y is None else self.y
+        counts = {len(self.x), len(self.indices), len(self.x if answers is None else answers)}
         if len(counts) != 1:
             raise DataError(f"{self.name}: samples, labels and indices differ in number: {counts}")
         channels = self.x.shape[1] if self.x.ndim > 1 else 0
@@ -193,12 +204,16 @@ class Samples:
                 f"{self.name}: normalization of {len(self.norm.mean)} channels, the samples have "
                 f"{channels}"
             )
+        if self.norm is not None:
+            expect_unit_range(self.name, self.norm, self.value_range)
 
     def __repr__(self) -> str:
         parts = [self.name, *([] if self.split is None else [self.split]), f"{len(self)} samples"]
         for key, values in (self.named or {"": self.x}).items():
             parts.append(f"{key} {values.shape[1:]}".strip())
-        if self.y is None:
+        if self.targets is not None:
+            parts.append(f"targets {self.targets.shape[1:]}")
+        elif self.y is None:
             parts.append("no labels")
         return f"Samples({', '.join(parts)})"
 
@@ -295,6 +310,7 @@ class Samples:
             split=self.split,
             x=self.x[chosen],
             y=None if self.y is None else self.y[chosen],
+            targets=None if self.targets is None else self.targets[chosen],
             norm=self.norm,
             value_range=self.value_range,
             levels=self.levels,
@@ -336,6 +352,13 @@ def load_dataset(text: str, default_split: Split = "test") -> Samples:
         As of :class:`Samples`.
     """
     return as_samples(text, default_split)
+
+
+def _answers(where: str, y: AnyArray | None, n: int) -> dict[str, AnyArray | None]:
+    """Integers are labels, floats targets."""
+    if y is not None and y.dtype.kind == "f":
+        return {"y": None, "targets": checked_targets(where, y, n)}
+    return {"y": None if y is None else checked_labels(where, y, n), "targets": None}
 
 
 def _read_only(values: AnyArray, dtype: npt.DTypeLike) -> AnyArray:

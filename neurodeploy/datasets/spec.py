@@ -7,7 +7,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurodeploy.datasets.normalization import IMAGENET, Normalization
+from neurodeploy.datasets.normalization import (
+    NAMED,
+    Normalization,
+    normalization_name,
+)
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 
 KINDS = ("cifar10", "digits", "mnist", "npz")
@@ -137,13 +141,13 @@ def _numbers(text: str, what: str, value: str) -> tuple[float, ...]:
 
 
 def _norm(text: str, value: str) -> Normalization:
-    if value == "imagenet":
-        return IMAGENET
+    if value in NAMED:
+        return NAMED[value]
     means, slash, deviations = value.partition("/")
     if not slash:
         raise UsageError(
-            f"data {text!r}: norm={value} is neither 'imagenet' nor MEANS/STDS, as in "
-            "norm=0.5,0.4,0.3/0.2,0.2,0.2"
+            f"data {text!r}: norm={value} is neither one of {', '.join(NAMED)} nor MEANS/STDS, as "
+            "in norm=0.5,0.4,0.3/0.2,0.2,0.2"
         )
     return Normalization(_numbers(text, "norm", means), _numbers(text, "norm", deviations))
 
@@ -171,8 +175,8 @@ def training_text(text: str) -> str:
     place = spec.kind if spec.path is None else f"{spec.kind}:{spec.path}"
     if spec.norm is None:
         return f"{place}@train"
-    if spec.norm == IMAGENET:
-        return f"{place}@train#norm=imagenet"
+    if (name := normalization_name(spec.norm)) is not None:
+        return f"{place}@train#norm={name}"
     halves = (",".join(map(repr, half)) for half in (spec.norm.mean, spec.norm.std))
     return f"{place}@train#norm={'/'.join(halves)}"
 

@@ -82,8 +82,8 @@ def _batch(where: str, batch: Any) -> tuple[dict[str, AnyArray], AnyArray | None
     labels = as_array(y)
     if len(inputs) != len(given) or (y is not None and labels is None):
         raise UsageError(
-            f"{where}: gives {_form(batch)}; expected a tensor x, (x, y) with integer labels y, or "
-            "a mapping of inputs with labels as y"
+            f"{where}: gives {_form(batch)}; expected a tensor x, (x, y) with integer labels or "
+            "float targets y, or a mapping of inputs with them as y"
         )
     return inputs, labels
 

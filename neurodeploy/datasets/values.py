@@ -71,19 +71,36 @@ def checked_labels(where: str, y: AnyArray, n_samples: int) -> npt.NDArray[np.in
     Raises
     ------
     DataError
-        For values that are no integers or negative, or a number of them that differs.
+        For values that are no integers, negative or beyond 64 bits, or a number of them that
+        differs.
     """
     if y.dtype.kind not in "ui":
         raise DataError(
-            f"{where} is {y.dtype}, integer labels are needed; leave y out where there are no "
-            "classes"
+            f"{where} is {y.dtype}; pass integer labels, or floats as targets of a regression"
         )
     if y.shape != (n_samples,):
         remedy = "; pass y.argmax(axis=1)" if y.ndim == 2 and len(y) == n_samples else ""
         raise DataError(f"{where} has shape {y.shape}, x asks for ({n_samples},){remedy}")
     if y.size and y.min() < 0:
         raise DataError(f"{where} holds label {y.min()}, labels start at 0")
+    if y.size and y.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{where} holds label {y.max()}, no network has so many classes")
     return y.astype(np.int64)
+
+
+def checked_targets(where: str, y: AnyArray, n_samples: int) -> Floats:
+    """Targets of a regression as float32 ``[N, *shape]``.
+
+    Raises
+    ------
+    DataError
+        For values that are not finite, or a number of samples that differs.
+    """
+    if y.shape[:1] != (n_samples,):
+        raise DataError(f"{where} has shape {y.shape}, x asks for ({n_samples}, ...)")
+    limit = float(np.finfo(np.float32).max)
+    check_values(where, y, (-limit, limit), "remove such values")
+    return np.asarray(y, np.float32)
 
 
 def from_bytes(x: AnyArray) -> Floats:

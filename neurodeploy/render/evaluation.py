@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from neurodeploy.render.text import percent, render_table
 from neurodeploy.verification.accuracy import Evaluation
+from neurodeploy.verification.statistics import Paired, wilson
 
 
 def shown_prefixes(timesteps: int) -> list[int]:
@@ -25,25 +27,25 @@ def evaluation_parts(evaluations: Sequence[Evaluation]) -> list[str]:
     n = last.samples
     head = f"{n} sample{'s' * (n != 1)}"
     if last.source_accuracy is not None:
-        head += f"; accuracy of the source network: {percent(last.source_accuracy)}"
-    rows = [
-        (
-            e.timesteps,
-            _share(e.accuracy),
-            _share(e.agreement),
-            f"{e.spikes_per_inference:.1f}",
-            _share(e.tie_share),
+        head += f"; accuracy of the source network: {interval(last.source_accuracy, n)}"
+    if last.source_target_error is not None:
+        head += (
+            "; error of the source network against the targets, relative to their spread: "
+            f"{last.source_target_error}"
         )
-        for e in evaluations
-    ]
-    headings = ("T", "accuracy", "agreement", "spikes per inference", "undecided")
-    parts = [head, render_table(headings, rows)]
+    parts = [head, _answers(evaluations)]
+    lines = [] if last.loss is None else [f"T = {last.timesteps} loses {_decided(last.loss)}"]
+    for before, after in pairwise(evaluations):
+        if (change := after.against(before)) is not None:
+            steps = f"T = {after.timesteps} against T = {before.timesteps}"
+            lines.append(f"{steps} loses {_decided(change)}")
+    if lines:
+        parts.append("\n".join(lines))
     if last.prefix_accuracy:
         shown = [(t, percent(last.prefix_accuracy[t])) for t in shown_prefixes(last.timesteps)]
         title = f"had the run of T = {last.timesteps} ended at step"
         parts.append(render_table((title, "accuracy"), shown))
-    # Where a class is the answer, a difference of the outputs tells little.
-    if last.output_rmse and last.agreement is None:
+    if last.output_rmse and last.task != "classes":
         columns = ("output: RMSE in its units", *(f"T = {e.timesteps}" for e in evaluations))
         rmse = [
             (name, *(f"{e.output_rmse[name]:.4g}" for e in evaluations))
@@ -61,6 +63,46 @@ def evaluation_parts(evaluations: Sequence[Evaluation]) -> list[str]:
         )
         parts.append(render_table(columns, rows_))
     return parts
+
+
+def interval(share: float, n: int) -> str:
+    """A share of some samples with its 95 % interval: ``83.1 % (80.7 .. 85.3, 1000 samples)``."""
+    low, high = wilson(round(share * n), n)
+    return f"{100 * share:.1f} % ({100 * low:.1f} .. {100 * high:.1f}, {n} sample{'s' * (n != 1)})"
+
+
+def _decided(paired: Paired) -> str:
+    return f"{paired}, p = {paired.p:.2g}"
+
+
+def _answers(evaluations: Sequence[Evaluation]) -> str:
+    """What is measured fits what the answers are: classes, numbers, or maps."""
+    columns: dict[str, Sequence[object]] = {"T": [e.timesteps for e in evaluations]}
+    if evaluations[-1].task == "classes":
+        columns |= {
+            "accuracy": [
+                e.accuracy if e.accuracy is None else interval(e.accuracy, e.samples)
+                for e in evaluations
+            ],
+            "agreement": [_share(e.agreement) for e in evaluations],
+        }
+    for name in evaluations[-1].relative_error:
+        errors = [e.relative_error.get(name) for e in evaluations]
+        if evaluations[-1].task == "maps":
+            found = [e.layer_correlation.get(name) for e in evaluations]
+            columns[f"{name}: correlation"] = [_correlation(r) for r in found]
+            columns[f"{name}: relative error"] = errors
+        elif evaluations[-1].task == "values":
+            columns[f"{name}: error relative to its spread"] = errors
+    if evaluations[-1].target_error is not None:
+        columns["error against the targets"] = [e.target_error for e in evaluations]
+    columns["spikes per inference"] = [f"{e.spikes_per_inference:.1f}" for e in evaluations]
+    if evaluations[-1].task == "classes":
+        columns["undecided"] = [_share(e.tie_share) for e in evaluations]
+    rows = [
+        [None if v is None else str(v) for v in row] for row in zip(*columns.values(), strict=True)
+    ]
+    return render_table(list(columns), rows)
 
 
 def _share(value: float | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,16 +13,26 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.datasets import Samples, SamplesLike
-from neurodeploy.errors import DataError, NeurodeployWarning, UnknownNameError, UsageError
+from neurodeploy.errors import CapacityError, NeurodeployWarning, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
-from neurodeploy.stages.auto import AUTO_METHODS, JUDGED_SAMPLES, MAX_LOSS, Budget, choose
+from neurodeploy.stages.auto import (
+    AUTO_METHODS,
+    JUDGED_SAMPLES,
+    MAX_ERROR,
+    MAX_LOSS,
+    Budget,
+    choose,
+)
 from neurodeploy.stages.calibration import calibration_record, calibration_split
 from neurodeploy.stages.load import wrong_kind
+from neurodeploy.stages.samples import expect_answers
+from neurodeploy.stages.source_check import LEAST_CORRELATION, check_source, output_correlations
 from neurodeploy.stages.sources import check_model, load_source
+from neurodeploy.verification.accuracy import task_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,7 +65,10 @@ def convert(
     target: str | None = None,
     board: str | Board | None = None,
     max_loss: float | None = None,
+    max_error: str | float | None = None,
     max_timesteps: int | None = None,
+    classifier: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Network:
@@ -68,6 +81,7 @@ def convert(
         an ONNX file (``FILE.onnx``), or the module itself.
     data : Samples or what they are made from
         Calibration data, its training split. A normalization in it becomes part of the network.
+        The source network's own answers on it are measured first, against labels or targets.
     weights : path, optional
         State dict saved by torch.save.
     method : str or a method of neurodeploy.methods
@@ -94,8 +108,15 @@ def convert(
         ``auto``: the board that has to hold the result.
     max_loss : float, optional
         ``auto``: points of accuracy that may be lost. [default: 1]
+    max_error : per cent, optional
+        ``auto``, where answers are no classes: error of the worst output that is allowed, relative
+        to its spread, such as 2%. [default: 2%]
     max_timesteps : int, optional
         ``auto``: the longest run.
+    classifier : bool
+        The largest output is the answer, though neither labels nor a softmax say so.
+    tell : callable
+        Told, a line at a time, what the source network is worth and what ``auto`` tries.
     **options
         Further fields of the method.
 
@@ -107,7 +128,7 @@ def convert(
     check_model(model)
     if not isinstance(method, str):
         method, timesteps, decode, options = _named_method(method, timesteps, decode, options)
-    budget = _budget(method, target, board, max_loss, max_timesteps)
+    budget = _budget(method, target, board, max_loss, max_error, max_timesteps)
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
     given = {"timesteps": timesteps, "decode": decode, **options}
@@ -120,9 +141,16 @@ def convert(
     for candidate in (method,) if budget is None else budget.methods or AUTO_METHODS:
         _method(candidate, **given)
     whole, dataset = calibration_split(data, calibration_samples)
+    if budget is None or input is not None:
+        encoder = input or _method(method, **given).default_input
+        _encoding(dataset, encoder, input_levels, seed)
     network, source = load_source(model, weights)
     graph = network.analog(dataset, name or source["name"])
-    _check_classes(graph, dataset)
+    expect_answers(dataset, [graph.node(name).shape for name in graph.outputs])
+    found = check_source(graph, dataset, "weights" in source and weights is None)
+    tell(found.line)
+    for line in found.warnings:
+        warnings.warn(line, NeurodeployWarning, stacklevel=3)
     graph = _observed(graph, dataset)
     provenance = {
         "neurodeploy": __version__,
@@ -132,6 +160,8 @@ def convert(
         "source": source,
         "seed": seed,
         "calibration": calibration_record(dataset),
+        "source_network": {"line": found.line, **found.record},
+        **({"classifier": True} if classifier else {}),
     }
 
     def converted(method: str, steps: int | None, advance: Progress | None) -> Network:
@@ -145,13 +175,29 @@ def convert(
     if budget is None:
         net = converted(method, None, progress)
     else:
-        net, choice = choose(converted, _judge(whole, dataset), budget, timesteps, progress)
+        judge = _judge(whole, dataset)
+        _expect_budget(graph, budget, judge.y is not None, classifier, max_loss, max_error)
+        if budget.crossbar:
+            _expect_fan_in(graph, _method("rate", **given), budget)
+        net, choice = choose(converted, judge, budget, timesteps, progress, tell, _emits)
+        if (doubt := choice.doubt(budget)) is not None:
+            warnings.warn(doubt, NeurodeployWarning, stacklevel=3)
         chosen = {"auto": choice.to_dict(budget)}
         net = dataclasses.replace(net, provenance={**net.provenance, **chosen})
     for row in net.provenance.get("silent_channels", ()):
         # The caller of convert, not its decorator.
         warnings.warn(_silence(row), NeurodeployWarning, stacklevel=3)
-    return net
+    correlations = output_correlations(net, dataset)
+    for output, r in correlations.items():
+        if r is not None and r < LEAST_CORRELATION:
+            line = (
+                f"{output}: correlates {r:.3f} with the source network's output on the calibration "
+                f"data, below {LEAST_CORRELATION}; 'neurodeploy diagnose' tells which layer loses"
+            )
+            warnings.warn(line, NeurodeployWarning, stacklevel=3)
+    return dataclasses.replace(
+        net, provenance={**net.provenance, "output_correlation": correlations}
+    )
 
 
 def _budget(
@@ -159,16 +205,19 @@ def _budget(
     target: str | None,
     board: str | Board | None,
     max_loss: float | None,
+    max_error: str | float | None,
     max_timesteps: int | None,
 ) -> Budget | None:
     """The budget of ``auto``; None for other methods, which take none."""
     if method == AUTO:
         loss = MAX_LOSS if max_loss is None else max_loss
-        return Budget(target, board, loss, max_timesteps)
+        error = MAX_ERROR if max_error is None else _per_cent(max_error)
+        return Budget(target, board, loss, max_timesteps, error)
     given = {
         "target": target,
         "board": board,
         "max_loss": max_loss,
+        "max_error": max_error,
         "max_timesteps": max_timesteps,
     }
     for key, value in given.items():
@@ -276,15 +325,69 @@ def _observed(graph: AnalogGraph, dataset: Samples) -> AnalogGraph:
     return observed(graph, dataset.inputs_for(graph.inputs))
 
 
-def _check_classes(graph: Any, dataset: Samples) -> None:
-    if dataset.y is None or len(graph.outputs) != 1:
-        return
-    shape = graph.node(graph.outputs[0]).shape
-    top = int(dataset.y.max(initial=0))
-    if len(shape) == 1 and top >= shape[0]:
-        raise DataError(
-            f"{dataset.name}: labels up to {top}, the network has {shape[0]} outputs; use the data "
-            "that it was trained on"
+def _emits(method: str) -> str:
+    from neurodeploy.conversion.registry import METHODS
+
+    return METHODS.get(method).emits
+
+
+def _expect_fan_in(graph: AnalogGraph, method: Any, budget: Budget) -> None:
+    """Refuse, before anything is calibrated, layers that no width of weights fits into a core.
+
+    Raises
+    ------
+    CapacityError
+        Saying which layers, and what would make them fit.
+    """
+    from neurodeploy.conversion.lowering.activation_graph import InputLayer
+    from neurodeploy.conversion.lowering.operators import lower
+
+    board = budget.chosen_board
+    assert board is not None
+    axons = board.require_limit("axons")
+    wide = {}
+    for layer in lower(graph, method.lowering).layers:
+        if isinstance(layer, InputLayer):
+            continue
+        maps = [t.connectivity for t in layer.affine.terms if t.connectivity is not None]
+        fan_in = max((int(c.fan_in().max()) for c in maps), default=0)
+        # Some weights round to 0; that most of them do is no network any more.
+        if fan_in > 2 * axons:
+            wide[layer.name] = fan_in
+    if wide:
+        layers = ", ".join(f"{name} ({n} inputs)" for name, n in wide.items())
+        raise CapacityError(
+            f"auto: {layers}: a core of {board.name} has {axons:g} axons, one or more an input, at "
+            "any number of steps and bits; what would fit: grouped or smaller layers; or convert "
+            "by hand (--method rate --input spikes --decode counts --max-pooling identity) and "
+            "compile with --option split=exact or split=approximate, which says what that takes"
+        )
+
+
+def _per_cent(given: str | float) -> float:
+    """``2%``, ``"2"`` or 2: all are 2 per cent."""
+    try:
+        return float(given.strip().removesuffix("%") if isinstance(given, str) else given)
+    except ValueError:
+        raise UsageError(f"max error {given!r}: expected per cent, as in 2%") from None
+
+
+def _expect_budget(
+    graph: AnalogGraph,
+    budget: Budget,
+    labelled: bool,
+    classifier: bool,
+    max_loss: float | None,
+    max_error: str | float | None,
+) -> None:
+    """Refuse a budget for another kind of answers than the network gives."""
+    classes = task_of(graph, labelled, classifier) == "classes"
+    if classes and max_error is not None:
+        raise UsageError("max error: is for answers that are no classes; use --max-loss")
+    if not classes and max_loss is not None:
+        raise UsageError(
+            f"max loss {budget.max_loss:g}: nothing says that the outputs are classes; use "
+            "--max-error 2%, give labels, or say --classifier"
         )
 
 

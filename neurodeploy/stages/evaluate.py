@@ -24,7 +24,7 @@ def evaluate(
     *,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Accuracy of a converted or quantized network on a data set, step by step.
+    """Accuracy, or error where the answer is no class, of a network on a data set, step by step.
 
     Parameters
     ----------
@@ -39,4 +39,6 @@ def evaluate(
     network = opened_network(net, "evaluate")
     stimulus, dataset = encoded_samples(network, data, samples)
     given = source_samples(network, dataset)
-    return evaluate_network(network, stimulus, given, dataset.y, progress=progress)
+    return evaluate_network(
+        network, stimulus, given, dataset.y, targets=dataset.targets, progress=progress
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neurodeploy.datasets import Samples, SamplesLike, as_samples
@@ -38,7 +39,8 @@ def stimulus_for(
     Raises
     ------
     DataError
-        If inputs, shape, range or normalization differ from what the network was converted for.
+        If inputs, shape, range or a normalization that is given differ from what the network was
+        converted for, or labels are none of its outputs.
     UsageError
         If the network has no encoded input.
     """
@@ -78,6 +80,9 @@ def encoded_samples(
         raise UsageError(
             f"{net.netlist.name}: has no encoded input; give integers to Deployment.run() instead"
         )
+    if net.netlist.outputs:
+        shapes = [net.netlist.by_name[o.population].shape for o in net.netlist.outputs]
+        expect_answers(dataset, shapes)
     encoded = {
         name: _encoded(net, name, values, dataset)
         for name, values in dataset.inputs_for(tuple(net.encodings)).items()
@@ -90,6 +95,39 @@ def source_samples(net: Network, dataset: Samples) -> AnyArray | dict[str, AnyAr
     if net.analog is None or not dataset.named:
         return dataset.x
     return dict(dataset.inputs_for(net.analog.inputs))
+
+
+def expect_answers(dataset: Samples, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Refuse labels and targets that outputs of these shapes cannot give.
+
+    Raises
+    ------
+    DataError
+    """
+    name, y, targets = dataset.name, dataset.y, dataset.targets
+    if targets is not None:
+        if len(shapes) != 1:
+            raise DataError(f"{name}: targets for a network of {len(shapes)} outputs; leave y out")
+        (shape,) = shapes
+        if targets.shape[1:] != shape and not (targets.ndim == 1 and shape == (1,)):
+            raise DataError(
+                f"{name}: targets of shape {targets.shape[1:]}, the network's output is {shape}; "
+                "pass float targets of that shape, or integer labels of classes"
+            )
+    if y is None or not y.size or len(shapes) != 1 or len(shapes[0]) != 1 or shapes[0][0] == 1:
+        return
+    (n,) = shapes[0]
+    lowest, highest = int(y.min()), int(y.max())
+    if highest >= n:
+        count_from_1 = lowest == 1 and highest == n
+        raise DataError(
+            f"{name}: labels {lowest} to {highest}, the network has {n} outputs, 0 to {n - 1}; "
+            + (
+                "they seem to count from 1: subtract 1"
+                if count_from_1
+                else "use the data that it was trained on"
+            )
+        )
 
 
 def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> EncodedSamples:
@@ -107,11 +145,11 @@ def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> En
     if encoding.mean is not None and encoding.std is not None:
         own = (encoding.mean, encoding.std)
     channels = population.shape[0]
-    if _by_channel(given, channels) != _by_channel(own, channels):
+    if given is not None and _by_channel(given, channels) != _by_channel(own, channels):
         known = (
             "without: leave #norm out"
             if own is None
-            else f"with it: pass Samples(x, y, norm=(MEAN, STD)) or write #norm={_text(own)}"
+            else f"with {_text(own)}, which is part of it: leave #norm out"
         )
         raise DataError(
             f"{dataset.name}: normalization {_text(given)}; the network was converted {known}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,12 +14,11 @@ from neurodeploy.execution.batches import EncodedInput, run_batched
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.decoding import classify, decode_prefix
-from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
-from neurodeploy.source.analog import AnalogGraph
+from neurodeploy.source.analog import AnalogGraph, Softmax
 from neurodeploy.verification.agreement import (
     BATCH,
     Correlation,
@@ -28,7 +27,12 @@ from neurodeploy.verification.agreement import (
     part_of,
     rate_unit,
 )
+from neurodeploy.verification.spread import RelativeError, Spread
+from neurodeploy.verification.statistics import Paired, wilson
 from neurodeploy.verification.totals import summarizer
+
+Task = Literal["classes", "values", "maps"]
+"""What answers are: the class of the largest output, numbers, or maps, as detectors give them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,13 @@ class Evaluation(Shown):
     output_rmse : mapping
         Output population -> root mean squared difference from the source network's output, in its
         units; empty without a source network.
+    task : {"classes", "values", "maps"}
+    relative_error : mapping
+        Output population -> error relative to the spread of the source network's output.
+    target_error, source_target_error : RelativeError or None
+        Of the spiking network and of its source beside float targets.
+    right, source_right : array of bool ``[B]`` or None
+        Which samples get the class of their label.
     """
 
     samples: int
@@ -66,6 +77,12 @@ class Evaluation(Shown):
     tie_share: float | None
     layer_correlation: Mapping[str, float | None]
     output_rmse: Mapping[str, float] = field(default_factory=dict)
+    task: Task = "classes"
+    relative_error: Mapping[str, RelativeError] = field(default_factory=dict)
+    target_error: RelativeError | None = None
+    source_target_error: RelativeError | None = None
+    right: AnyArray | None = field(default=None, compare=False)
+    source_right: AnyArray | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         n = self.samples
@@ -77,9 +94,52 @@ class Evaluation(Shown):
         figures.append(f"{self.spikes_per_inference:.1f} spikes per inference")
         return f"Evaluation({n} sample{'s' * (n != 1)}, T = {self.timesteps}: {', '.join(figures)})"
 
+    @property
+    def accuracy_interval(self) -> tuple[float, float] | None:
+        """95 % interval of the accuracy (Wilson); None without labels."""
+        if self.accuracy is None:
+            return None
+        return wilson(round(self.accuracy * self.samples), self.samples)
+
+    @property
+    def loss(self) -> Paired | None:
+        """Against the source network, sample by sample; None without labels or it."""
+        return paired(self.source_right, self.right)
+
+    def against(self, other: Evaluation) -> Paired | None:
+        """What this one loses against another on the same samples; None without labels."""
+        return paired(other.right, self.right)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values, as ``evaluate --json`` prints them."""
         return evaluations_to_dict([self])
+
+
+def paired(first: AnyArray | None, second: AnyArray | None) -> Paired | None:
+    """What is lost from the first to the second, each being right or wrong on the same samples."""
+    if first is None or second is None or len(first) != len(second):
+        return None
+    return Paired(len(first), int((first & ~second).sum()), int((second & ~first).sum()))
+
+
+def task_of(network: Network | AnalogGraph, labelled: bool, classifier: bool = False) -> Task:
+    """What the answers of a network are.
+
+    One output of several values gives classes where there are labels, where it ends in a softmax,
+    or where its conversion was told so.
+    """
+    if isinstance(network, AnalogGraph):
+        graph: AnalogGraph | None = network
+        shapes = [network.node(name).shape for name in network.outputs]
+    else:
+        graph, netlist = network.analog, network.netlist
+        shapes = [netlist.by_name[o.population].shape for o in netlist.outputs]
+        classifier = classifier or bool(network.provenance.get("classifier"))
+    if any(len(shape) > 1 for shape in shapes):
+        return "maps"
+    soft = graph is not None and isinstance(graph.node(graph.outputs[0]).op, Softmax)
+    vector = len(shapes) == 1 and len(shapes[0]) == 1 and shapes[0][0] > 1
+    return "classes" if vector and (labelled or soft or classifier) else "values"
 
 
 def evaluate_network(
@@ -88,6 +148,7 @@ def evaluate_network(
     x: AnyArray | Mapping[str, AnyArray],
     labels: IntArray | None,
     *,
+    targets: AnyArray | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Run all samples on the fast engine, without torch on the reference, and compare.
@@ -101,19 +162,23 @@ def evaluate_network(
     x : array ``[B, *shape]``, or mapping by input of the source network
         The samples that it encodes, raw.
     labels : array ``[B]`` or None
+    targets : array ``[B, *output]``, optional
+        Of a regression with one output.
 
     Raises
     ------
     UsageError
         If the network has no output.
     """
-    tally = _Tally(net)
+    tally = _Tally(net, labels is not None)
     run = summarizer(net.netlist)
     # Multiples, so that batches of the source network are whole.
     for batch in run_batched(stimulus, tally.bytes_per_sample, multiple=BATCH):
         part = batch.samples
         summary = run(batch.stimulus, rates=tally.hidden, progress=batch.part_of(progress))
-        tally.add(summary, part_of(x, part), None if labels is None else labels[part])
+        asked = None if labels is None else labels[part]
+        aimed = None if targets is None else targets[part]
+        tally.add(summary, part_of(x, part), asked, aimed)
     return tally.evaluation()
 
 
@@ -122,20 +187,23 @@ class _Compared:
     """A batch of samples beside the source network."""
 
     agreeing: int = 0
-    correct: int = 0
+    right: AnyArray | None = None
     correlations: dict[str, Correlation] = field(default_factory=dict)
     squares: dict[str, float] = field(default_factory=dict)
+    spreads: dict[str, Spread] = field(default_factory=dict)
+    off_target: Spread | None = None
 
 
 class _Tally:
     """What is known of a network after some of the samples."""
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Network, labelled: bool) -> None:
         self.netlist, self.graph = net.netlist, net.analog
         if not self.netlist.outputs:
             raise UsageError(f"{self.netlist.name}: has no output to evaluate")
         self.outputs = {o.population: o for o in self.netlist.outputs}
-        self.only = next(iter(self.outputs)) if classifies(self.netlist) else None
+        self.task = task_of(net, labelled)
+        self.only = next(iter(self.outputs)) if self.task == "classes" else None
         self.coded = {} if self.graph is None else coding_populations(self.netlist)
         self.hidden = [name for name in self.coded if name not in self.outputs]
         self.emitting = [
@@ -149,8 +217,15 @@ class _Tally:
         }
         self.correlations = {name: Correlation() for name in self.coded}
         self.squares = {name: 0.0 for name in self.coded if name in self.outputs}
-        self.samples = self.spikes = self.tied = self.agreeing = self.correct_source = 0
+        shapes = {name: self.netlist.by_name[name].shape for name in self.outputs}
+        self.spreads = {name: Spread(shapes[name]) for name in self.squares}
+        self.off_target, self.source_off_target = (
+            Spread(next(iter(shapes.values()))) for _ in range(2)
+        )
+        self.samples = self.spikes = self.tied = self.agreeing = 0
         self.correct: IntArray | None = None
+        self.right: list[AnyArray] = []
+        self.source_right: list[AnyArray] = []
 
     @property
     def bytes_per_sample(self) -> int:
@@ -164,7 +239,11 @@ class _Tally:
         return 8 * (given + sum(sizes) + self.netlist.timesteps * sum(read))
 
     def add(
-        self, summary: Summary, x: AnyArray | Mapping[str, AnyArray], labels: IntArray | None
+        self,
+        summary: Summary,
+        x: AnyArray | Mapping[str, AnyArray],
+        labels: IntArray | None,
+        targets: AnyArray | None,
     ) -> None:
         """Join what some samples gave."""
         T, before = summary.timesteps, self.samples
@@ -184,9 +263,13 @@ class _Tally:
             )
             right = np.array([(classify(p).labels == labels).sum() for p in prefixes])
             self.correct = right if self.correct is None else self.correct + right
+            assert decided is not None
+            self.right.append(decided.labels == labels)
+        if targets is not None:
+            self.off_target.add(next(iter(answers.values())), targets)
         if self.graph is not None:
             ours = None if decided is None else decided.labels
-            self._compare(self.graph, summary, x, answers, ours, labels)
+            self._compare(self.graph, summary, x, answers, ours, labels, targets)
 
     def _compare(
         self,
@@ -196,6 +279,7 @@ class _Tally:
         answers: Mapping[str, FloatArray],
         decided: IntArray | None,
         labels: IntArray | None,
+        targets: AnyArray | None,
     ) -> None:
         """Join how the same samples fare in the source network."""
 
@@ -208,23 +292,34 @@ class _Tally:
                     ours = answers[name][samples]
                     found.squares[name] = float(np.square(ours - theirs).sum())
                     correlation.add(ours, theirs)
+                    found.spreads[name] = Spread(ours.shape[1:])
+                    found.spreads[name].add(ours, theirs)
                 else:
                     correlation.add(summary.rates[name][samples], theirs, self.units[name])
             if decided is not None:
                 classes = classify(activations[graph.outputs[0]]).labels
                 found.agreeing = int((decided[samples] == classes).sum())
                 if labels is not None:
-                    found.correct = int((classes == labels[samples]).sum())
+                    found.right = classes == labels[samples]
+            if targets is not None:
+                theirs, aim = activations[graph.outputs[0]], targets[samples]
+                found.off_target = Spread(theirs.shape[1:])
+                found.off_target.add(theirs, aim)
             return found
 
         nodes = sorted({*self.coded.values(), *graph.outputs})
         for found in over_source(graph, x, nodes, work):
             self.agreeing += found.agreeing
-            self.correct_source += found.correct
+            if found.right is not None:
+                self.source_right.append(found.right)
+            if found.off_target is not None:
+                self.source_off_target.join(found.off_target)
             for name, correlation in found.correlations.items():
                 self.correlations[name].join(correlation)
             for name, squares in found.squares.items():
                 self.squares[name] += squares
+            for name, spread in found.spreads.items():
+                self.spreads[name].join(spread)
 
     def evaluation(self) -> Evaluation:
         """Of all samples so far."""
@@ -233,10 +328,14 @@ class _Tally:
         if self.correct is not None:
             prefixes = {t: int(right) / n for t, right in enumerate(self.correct, 1)}
         known = self.graph is not None and self.only is not None
+        right, source_right = (
+            np.concatenate(parts) if parts else None for parts in (self.right, self.source_right)
+        )
+        errors = {name: spread.error for name, spread in self.spreads.items()}
         return Evaluation(
             n,
             T,
-            self.correct_source / n if known and prefixes else None,
+            None if source_right is None else float(source_right.mean()),
             prefixes.get(T),
             prefixes,
             self.agreeing / n if known else None,
@@ -247,13 +346,13 @@ class _Tally:
                 name: math.sqrt(total / (n * self.netlist.by_name[name].size))
                 for name, total in self.squares.items()
             },
+            self.task,
+            {name: error for name, error in errors.items() if error is not None},
+            self.off_target.error,
+            self.source_off_target.error,
+            right,
+            source_right,
         )
-
-
-def classifies(netlist: RealNetlist | IntegerNetlist) -> bool:
-    """Whether the answer is a class: one output, a vector of several values."""
-    shapes = [netlist.by_name[o.population].shape for o in netlist.outputs]
-    return len(shapes) == 1 and len(shapes[0]) == 1 and shapes[0][0] > 1
 
 
 def evaluations_to_dict(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -270,6 +369,17 @@ def evaluations_to_dict(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         "tie_share": last.tie_share,
         "output_rmse": {str(e.timesteps): dict(e.output_rmse) for e in evaluations},
         "layer_correlation": {str(e.timesteps): dict(e.layer_correlation) for e in evaluations},
+        "task": last.task,
+        "accuracy_interval": {str(e.timesteps): e.accuracy_interval for e in evaluations},
+        "loss": {str(e.timesteps): e.loss and e.loss.to_dict() for e in evaluations},
+        "relative_error": {
+            str(e.timesteps): {name: error.to_dict() for name, error in e.relative_error.items()}
+            for e in evaluations
+        },
+        "target_error": {
+            str(e.timesteps): e.target_error and e.target_error.to_dict() for e in evaluations
+        },
+        "source_target_error": last.source_target_error and last.source_target_error.to_dict(),
         "prefix_accuracy_by_timesteps": {
             str(e.timesteps): {str(t): a for t, a in e.prefix_accuracy.items()} for e in evaluations
         },

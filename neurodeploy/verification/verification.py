@@ -17,6 +17,7 @@ from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.targets.base import Deployment
+from neurodeploy.verification.accuracy import task_of
 from neurodeploy.verification.agreement import (
     Agreement,
     Correlation,
@@ -178,7 +179,7 @@ def verify_deployment(
     counted, spikes = dict.fromkeys(compared, 0), dict.fromkeys(compared, 0)
     differences = {name: dict.fromkeys(compared, 0) for name in makers}
     divergences: dict[str, Divergence] = {}
-    source = _SourceComparison.of(deployment, x)
+    source = _SourceComparison.of(deployment, x, labels is not None)
     meter = DeviationMeter.of(deployment, progress)
     samples = 0
     for batch in run_batched(stimulus, raster_bytes(netlist)):
@@ -242,8 +243,9 @@ def _locate(
 class _SourceComparison:
     """Agreement with the source network, batch by batch."""
 
-    def __init__(self, netlist: IntegerNetlist, graph: AnalogGraph) -> None:
+    def __init__(self, netlist: IntegerNetlist, graph: AnalogGraph, classes: bool) -> None:
         self.netlist = netlist
+        self.classes = classes
         self.graph = graph
         self.outputs = {o.population: o for o in netlist.outputs}
         self.coded = coding_populations(netlist)
@@ -251,10 +253,13 @@ class _SourceComparison:
         self.same: list[AnyArray] = []
 
     @classmethod
-    def of(cls, deployment: Deployment, x: object) -> _SourceComparison | None:
+    def of(cls, deployment: Deployment, x: object, labelled: bool) -> _SourceComparison | None:
         """None where there is no source network or there are no samples to give it."""
         graph = deployment.network.analog
-        return None if graph is None or x is None else cls(deployment.netlist, graph)
+        if graph is None or x is None:
+            return None
+        classes = task_of(deployment.network, labelled) == "classes"
+        return cls(deployment.netlist, graph, classes)
 
     def add(self, run: RunRecord, x: AnyArray | Mapping[str, AnyArray]) -> None:
         """Compare a run with the activations for the same samples."""
@@ -262,7 +267,7 @@ class _SourceComparison:
         for name, node in self.coded.items():
             if name in self.outputs:
                 rates = decode(self.netlist, self.outputs[name], run)
-                if len(self.outputs) == 1:
+                if self.classes:
                     theirs = classify(activations[node]).labels
                     self.same.append(classify(rates).labels == theirs)
             else:

@@ -79,7 +79,29 @@ def test_calibration_data_with_more_classes_than_outputs(refused) -> None:
     line = refused(
         "convert", "nets.py:few_classes", "--data", "digits", "--method", "rate", "-o", "x.ndn"
     )
-    assert "labels up to 9, the network has 5 outputs" in line
+    assert "labels 0 to 9, the network has 5 outputs, 0 to 4; use the data that it was" in line
+
+
+def test_labels_that_the_network_does_not_have_are_refused_by_every_command(
+    refused, workshop: Path
+) -> None:
+    x = np.random.default_rng(0).random((6, 1, 8, 8), dtype=np.float32)
+    for y, words in (
+        (np.array([1, 2, 3, 4, 5, 10]), "labels 1 to 10, the network has 10 outputs, 0 to 9; they"),
+        (np.array([0, 1, 2, 3, 4, 99]), "labels 0 to 99, the network has 10 outputs"),
+        (np.array([0, 1, 2, 3, 4, 2**64 - 1], np.uint64), "label 18446744073709551615, no network"),
+        (np.linspace(0, 1, 6), "targets of shape (), the network's output is (10,)"),
+    ):
+        data = save_npz(workshop, x=x, y=y)
+        for command in (
+            CONVERT,
+            ("run", "brian"),
+            ("evaluate", "net8.ndn"),
+            ("diagnose", "net8.ndn"),
+            ("verify", "brian", "--against", "reference"),
+            ("quantize", "net.ndn", "-o", "x.ndn"),
+        ):
+            assert words in refused(*command, "--data", data), command
 
 
 @pytest.mark.parametrize("scale", [255.0, -1.0])

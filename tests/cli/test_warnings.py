@@ -31,8 +31,9 @@ def test_python_gets_a_warning_at_its_own_line() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         nd.convert(space["make"](), "digits", method="graded", timesteps=2)  # type: ignore[operator]
-    (warning,) = [w for w in caught if w.category is nd.NeurodeployWarning]
-    assert str(warning.message).startswith(TEXT)
+    told = [w for w in caught if w.category is nd.NeurodeployWarning]
+    (warning,) = [w for w in told if str(w.message).startswith(TEXT)]
+    assert {w.filename for w in told} == {__file__}
     assert warning.filename == __file__
 
 

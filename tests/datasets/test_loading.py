@@ -207,7 +207,13 @@ def test_npz(tmp_path: Path) -> None:
         ({"x": np.array([[0.0], [255.0]])}, ["[0, 255]", "outside [0, 1]"]),
         ({"images": np.zeros((2, 3))}, ["no array x", "images"]),
         ({"x": np.zeros((2, 3)), "y": np.zeros(3, int)}, ["(3,)", "(2,)"]),
-        ({"x": np.zeros((2, 3)), "y": np.zeros(2)}, ["float64", "integer labels"]),
+        ({"x": np.zeros((2, 3)), "y": np.zeros(2, bool)}, ["bool", "integer labels"]),
+        ({"x": np.zeros((2, 3)), "y": np.zeros((3, 1))}, ["(3, 1)", "(2, ...)"]),
+        ({"x": np.zeros((2, 3)), "y": np.array([0, np.nan])}, ["NaN", "sample 1"]),
+        (
+            {"x": np.zeros((2, 3)), "y": np.array([0, 2**64 - 1], np.uint64)},
+            ["18446744073709551615"],
+        ),
         ({"x": np.zeros((2, 3)), "y": np.array([0, -1])}, ["label -1"]),
     ],
 )

@@ -145,7 +145,8 @@ def test_arrays_that_are_refused(x: np.ndarray, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (LABELS.astype(float), ["float64", "integer labels"]),
+        (LABELS[:5].astype(float), ["(5,)", "(6, ...)"]),
+        (LABELS.astype(np.uint64) - 1, ["label 18446744073709551615"]),
         (LABELS > 2, ["bool", "integer labels"]),
         (LABELS - 1, ["label -1"]),
         (LABELS[:5], ["(5,)", "(6,)"]),
@@ -155,6 +156,27 @@ def test_arrays_that_are_refused(x: np.ndarray, words: list[str]) -> None:
 def test_labels_that_are_refused(y: np.ndarray, words: list[str]) -> None:
     refused(lambda: Samples(BYTES, y), DataError, *words)
     refused(lambda: Samples((BYTES, y)), DataError, *words)
+
+
+def test_floats_are_targets_of_a_regression() -> None:
+    aim = np.linspace(-1, 1, 12).reshape(6, 2)
+    data = Samples(BYTES, aim)
+    assert data.y is None
+    assert data.targets is not None
+    np.testing.assert_array_equal(data.targets, aim.astype(np.float32))
+    np.testing.assert_array_equal(data[2:4].targets, data.targets[2:4])
+    assert "targets (2,)" in repr(data)
+
+
+def test_named_normalizations_are_of_the_unit_range() -> None:
+    x = np.full((2, 1, 3, 3), 200.0)
+    assert Samples(x / 255, norm="mnist").norm == Normalization((0.1307,), (0.3081,))
+    refused(
+        lambda: Samples(x, norm="mnist", range=(0, 255)),
+        UsageError,
+        "norm=mnist is of values in [0, 1], these lie in [0, 255]",
+        "write norm=33.3285/78.5655",
+    )
 
 
 class Net:

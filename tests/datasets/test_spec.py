@@ -93,7 +93,7 @@ def test_unknown_names_list_the_alternatives(text: str, words: list[str]) -> Non
         ("mnist:d#first=-1", "first=-1"),
         ("mnist:d#first=2.5", "first=2.5"),
         ("mnist:d#first=1#first=2", "given twice"),
-        ("mnist:d#norm=mnist", "neither 'imagenet' nor MEANS/STDS"),
+        ("mnist:d#norm=mnis", "neither one of mnist, cifar10, imagenet nor MEANS/STDS"),
         ("mnist:d#norm=0.1/a", "'a' where numbers"),
         ("mnist:d#norm=nan/1", "'nan' where numbers"),
         ("mnist:d#norm=1,2/3", "2 means and 1 standard deviations"),
@@ -115,6 +115,7 @@ def test_values_that_cannot_be_read(text: str, words: str) -> None:
         ("digits@test#first=7", "digits@train"),
         ("mnist:data/mnist@test", "mnist:data/mnist@train"),
         ("cifar10:c#norm=imagenet#first=3", "cifar10:c@train#norm=imagenet"),
+        ("mnist:d#norm=mnist", "mnist:d@train#norm=mnist"),
         ("cifar10:c#norm=0.1,0.2,0.3/0.4,0.5,0.6", "cifar10:c@train#norm=0.1,0.2,0.3/0.4,0.5,0.6"),
     ],
 )

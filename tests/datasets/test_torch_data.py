@@ -175,7 +175,9 @@ def test_forms_of_batches() -> None:
             Samples(Items(items))
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="float64, integer labels"):
-        Samples(Items([(v, 0.5) for v in x]))
+    aimed = Samples(Items([(v, 0.5) for v in x]))
+    assert aimed.y is None
+    assert aimed.targets is not None
+    assert aimed.targets.tolist() == [0.5] * len(x)
     with pytest.raises(DataError, match="gives no samples"):
         Samples(Items([]))

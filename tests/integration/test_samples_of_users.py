@@ -108,13 +108,14 @@ def test_arrays_stand_wherever_data_are_taken(
     assert report.to_dict() == nd.estimate_energy(rounded, "loihi1", images, 2).to_dict()
 
 
-def test_data_without_the_normalization_are_refused_with_the_remedy(
+def test_the_normalization_is_part_of_the_network(
     digits: tuple[np.ndarray, np.ndarray], network: nn.Module
 ) -> None:
     x, y = digits
     data = Samples(x[:80], y[:80], norm=(MEAN, STD))
     net = nd.convert(network, data, method="rate", timesteps=4)
-    with pytest.raises(nd.errors.DataError, match=r"pass Samples\(x, y, norm="):
-        nd.evaluate(net, (x[:5], y[:5]))
+    assert nd.evaluate(net, (x[:80], y[:80])) == nd.evaluate(net, data)
+    with pytest.raises(nd.errors.DataError, match=r"with 0\.\d+/0\.\d+, which is part of it"):
+        nd.evaluate(net, Samples(x[:5], y[:5], norm=(MEAN, 2 * STD)))
     with pytest.raises(nd.errors.DataError, match=r"layout='NHWC'"):
         nd.evaluate(net, Samples(np.moveaxis(x[:5], 1, -1), norm=(MEAN, STD)))

@@ -31,6 +31,7 @@ from neurodeploy.verification.accuracy import (
     evaluations_to_dict,
     largest_prefix_fall,
 )
+from neurodeploy.verification.statistics import wilson
 from neurodeploy.verification.totals import summarize, summarize_reference
 from tests.conformance.cases import CASES, case
 from tests.verification.networks import dataset, layered, neuron, packed, project
@@ -106,7 +107,8 @@ def test_without_labels() -> None:
     result = evaluated(RASTERS, None)
     assert result.accuracy is None
     assert dict(result.prefix_accuracy) == {}
-    assert result.tie_share == 1 / 3
+    assert result.task == "values"  # nothing says that these are classes
+    assert (result.tie_share, result.agreement) == (None, None)
 
 
 def test_ties_go_to_the_lowest_index() -> None:
@@ -191,6 +193,12 @@ def test_the_json_of_one_evaluation() -> None:
         "spikes_per_inference": {"2": 12.5},
         "output_rmse": {"2": {}},
         "tie_share": 0.25,
+        "task": "classes",
+        "accuracy_interval": {"2": list(wilson(4, 7))},
+        "loss": {"2": None},
+        "relative_error": {"2": {}},
+        "target_error": {"2": None},
+        "source_target_error": None,
         "layer_correlation": {"2": {"a": 0.5, "b": None}},
         "prefix_accuracy_by_timesteps": {"2": {"1": 0.5, "2": 0.5}},
     }
