@@ -31,6 +31,10 @@ def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivi
         return Dense(second.weight @ first.weight, first.shape_in)
     if isinstance(second, Conv) and isinstance(first, SumPool) and _is_padding(first):
         return _padded(second, first)
+    if isinstance(second, Conv) and isinstance(first, SumPool) and _tiles(first):
+        spread = _of_tiles(second, first)
+        if spread is not None:
+            return spread
     if isinstance(second, Conv) and second.groups == 1 and isinstance(first, Sparse):
         columns = _channels(first)
         if columns is not None:
@@ -57,6 +61,37 @@ def picking(index: IntArray, shape: tuple[int, ...]) -> Sparse:
 
 def _is_padding(layer: SumPool) -> bool:
     return layer.window.n_taps == 1 and set(layer.window.stride) == {1}
+
+
+def _tiles(layer: SumPool) -> bool:
+    """Whether windows lie side by side and cover all of the input."""
+    window = layer.window
+    sizes = zip(window.input_size, window.kernel, strict=True)
+    return (
+        window.stride == window.kernel
+        and not any(map(any, window.padding))
+        and set(window.dilation) == {1}
+        and all(n % k == 0 for n, k in sizes)
+    )
+
+
+def _of_tiles(second: Conv, first: SumPool) -> Conv | None:
+    """A convolution of sums over tiles: every weight stands at all cells of its tile."""
+    window = second.window
+    if second.groups != 1 or set(window.dilation) != {1}:
+        return None
+    tile = first.window.kernel
+    weight = second.weight * first.weight.reshape(1, -1, *(1,) * len(tile))
+    for axis, k in enumerate(tile):
+        weight = np.repeat(weight, k, axis=2 + axis)
+    spread = Window(
+        first.window.input_size,
+        tuple(n * k for n, k in zip(window.kernel, tile, strict=True)),
+        tuple(n * k for n, k in zip(window.stride, tile, strict=True)),
+        tuple((a * k, b * k) for (a, b), k in zip(window.padding, tile, strict=True)),
+        window.dilation,
+    )
+    return Conv(weight, first.pre_shape[0], spread)
 
 
 def _channels(first: Sparse) -> IntArray | None:

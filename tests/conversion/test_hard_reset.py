@@ -84,7 +84,7 @@ def error(net: Network, source: nn.Module) -> float:
 
 def test_all_neurons_start_at_0_and_are_reset_to_0(net: Network) -> None:
     models = [p.model for p in net.netlist.populations if isinstance(p.model, RealNeuron)]
-    assert [m.reset for m in models if m.fires] == ["zero"] * 4
+    assert [m.reset for m in models if m.fires] == ["zero"] * 3
     assert not any(m.initial_membrane.any() or m.signed or m.payload_max > 1 for m in models)
     assert not any(isinstance(p.model, MaxPool) for p in net.netlist.populations)
 
@@ -105,7 +105,7 @@ def test_quantized_for_the_target_it_is_computed_exactly(net: Network) -> None:
     firing = [
         p.model for p in netlist.populations if getattr(p.model, "threshold", None) is not None
     ]
-    assert [m.saturation for m in firing] == [SATURATION] * 4
+    assert [m.saturation for m in firing] == [SATURATION] * 3
     # Without the target's widths it is not.
     assert stock_violations(nd.quantize(net).integer)
 

@@ -4,7 +4,8 @@ They start at 0, are reset to 0 and send binary spikes. What exceeds a threshold
 spike, and the first spike comes late, so that a count is no multiple of the activation; but it
 still grows with it. Thresholds, biases and what a spike is worth are therefore fitted on the spikes
 that really arrive (:mod:`neurodeploy.conversion.calibration.hard_reset`). A maximum is the OR of
-the spikes of its window, a plain neuron as well.
+the spikes of its window, a plain neuron as well; averages fold into the next layer, as a population
+of their own would lose charge once more.
 
 References
 ----------
@@ -24,6 +25,7 @@ from neurodeploy.conversion.calibration.refinement import RASTER_BUDGET, Refinem
 from neurodeploy.conversion.calibration.thresholds import Calibration
 from neurodeploy.conversion.calibration.weight_correction import WeightCorrection
 from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, ReluLayer
+from neurodeploy.conversion.lowering.context import AveragePooling
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
 from neurodeploy.errors import ConversionError
 from neurodeploy.ir.arrays import FloatArray
@@ -40,6 +42,7 @@ class HardReset(LayerwiseMethod):
     timesteps: int = 16
     normalization: str = "max"
     initial_membrane: float = 0.0
+    average_pooling: AveragePooling = "fold"
     weight_correction: bool = True
 
     # A line through counts needs more samples than a mean error does.
