@@ -149,7 +149,7 @@ def answer_parts(report: EnergyReport) -> list[str]:
     answer = "" if report.verdict is None else f": {report.verdict.answer}"
     lines = [
         f"{report.network} on {report.board}{answer}",
-        f"{total_text(report)} and {time} per inference, {report.cores} core"
+        f"energy {total_text(report)}, time {time} per inference; {report.cores} core"
         f"{'s' * (report.cores != 1)} on {report.chips} chip{'s' * (report.chips != 1)}"
         f" (mean of {_samples(report)}{_error(report)}){_source(report)}",
     ]

@@ -242,10 +242,6 @@ def test_a_network_too_large_for_a_board_of_neurocores(
     assert run(["compile", "net8.ndn", "--target", target, "--board", "loihi1", "--check"]) == 0
 
 
-def test_fitting_to_a_board_without_crossbars(refused) -> None:
-    assert "has no crossbars" in refused("quantize", "net.ndn", "--fit", "loihi1", "-o", "x.ndn")
-
-
 def test_energy_of_a_real_valued_netlist(refused) -> None:
     data = ("--data", "digits", "--samples", "1")
     assert "real-valued" in refused("energy", "net.ndn", "--board", "loihi1", *data)

@@ -27,7 +27,7 @@ def folder(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("energy")
     net = nd.load(repository / "tests" / "py310" / "data" / "digits.ndn")
     for bits in (2, 8):
-        nd.save(nd.quantize(net, bits), folder / f"net{bits}.ndn")
+        nd.save(nd.quantize(net, bits, fit="loihi1"), folder / f"net{bits}.ndn")
     nd.save(nd.compile(nd.load(folder / "net2.ndn"), "truenorth"), folder / "cores")
     return folder
 
@@ -79,18 +79,19 @@ def test_several_boards_in_one_table(
     assert "cores exceed 1 of board tiny" in told["tiny"]["refused"]
     lines = energy("net2.ndn", asked, as_json=False).splitlines()
     heading = next(line for line in lines if line.startswith("board"))
-    columns = ["board", "cores", "chips", "time", "static", "dynamic", "total", "note"]
+    columns = ["board", "verdict", "cores", "chips", "time", "static", "dynamic", "total", "note"]
     assert heading.split() == columns
     rows = {line.split()[0]: re.split(r"  +", line) for line in lines[lines.index(heading) + 2 :]}
     assert list(rows) == list(told)
-    assert re.fullmatch(r"at least \S+ .J", rows["loihi1"][6])
-    assert rows["loihi1"][7] == "unknown: static_power.power"
-    assert [re.fullmatch(r"\S+ .?[sJ]", cell) is not None for cell in rows["truenorth"][3:7]] == [
+    assert re.fullmatch(r"at least \S+ .J", rows["loihi1"][7])
+    assert rows["loihi1"][8] == "unknown: static_power.power"
+    assert [re.fullmatch(r"\S+ .?[sJ]", cell) is not None for cell in rows["truenorth"][4:8]] == [
         True
     ] * 4
-    assert rows["loihi2"][3:7] == ["unknown"] * 4
-    assert rows["tiny"][1:7] == ["-"] * 6
-    assert rows["tiny"][7] == f"does not hold it: {told['tiny']['refused']}"
+    assert rows["loihi2"][4:8] == ["unknown"] * 4
+    assert rows["tiny"][1:8] == ["does not fit", *["-"] * 6]
+    assert rows["tiny"][8].startswith(told["tiny"]["refused"])
+    assert rows["truenorth"][1] == "fits"
     data = ["--data", "digits", "--samples", "2"]
     assert run(["energy", "net2.ndn", "--board", "tiny.toml", *data]) == 2
     assert "the smallest board that holds it is loihi1" in capsys.readouterr().err
@@ -103,7 +104,9 @@ def test_a_board_whose_constants_are_not(energy: Callable[..., Any]) -> None:
     assert told["energy_per_inference_j"]["total"] is None
     assert told["unknown"]
     assert told["events"]["synops"] == energy("net2.ndn", "loihi1")["events"]["synops"]
-    assert re.search(r"energy per inference +unknown", energy("net2.ndn", "loihi2", as_json=False))
+    assert re.search(
+        r"energy unknown, time unknown per inf", energy("net2.ndn", "loihi2", as_json=False)
+    )
 
 
 def test_counts_are_those_of_the_reference(energy: Callable[..., Any], folder: Path) -> None:

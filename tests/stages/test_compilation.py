@@ -141,8 +141,6 @@ def test_wrong_options_are_told_before_samples_run(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "_emissions", lambda *_: pytest.fail("samples ran"))
     with pytest.raises(UnknownNameError, match="layer 'fc'"):
         nd.quantize(converted(), layer_bits={"fc": 3}, data=samples())
-    with pytest.raises(UsageError, match="board loihi1 has no crossbars"):
-        nd.quantize(converted(), fit="loihi1", data=samples())
 
 
 def test_rounding_against_other_data_is_refused() -> None:

@@ -31,6 +31,9 @@ source = "a test"
 
 [limits]
 neurons = { value = 4, basis = "assumed", source = "a test" }
+
+[neurons]
+reset_subtract = { compartments = 1, basis = "assumed", source = "a test" }
 """
 
 
@@ -102,7 +105,7 @@ def test_what_makes_no_sense_is_refused(small: str, tmp_path: Path) -> None:
 
 def test_the_report_tells_utilization_and_placement(small: str) -> None:
     report = nd.estimate_energy(packed(layered()), small, dataset())
-    text = render_energy(report)
+    text = render_energy(report, details=True)
     assert "hops per packet, packets of a run" in text
     assert "of the lower bound of" in text
     rows = [line.split() for line in text.splitlines()]
@@ -131,7 +134,7 @@ def test_the_command_line(
     assert run([*command, "--placement", "place.json", "--json"]) == 0
     again = json.loads(capsys.readouterr().out)["placement"]["chosen"]
     assert again["hops"] == chosen["hops"]
-    assert run([*command, "--objective", "pareto"]) == 0
+    assert run([*command, "--objective", "pareto", "--details"]) == 0
     assert "objective pareto" in capsys.readouterr().out
     assert run([*command, "--objective", "speed"]) == 2
     assert "unknown objective 'speed'; known: energy, none, pareto, time" in capsys.readouterr().err

@@ -121,7 +121,7 @@ def test_the_first_lines_of_energy_are_the_answer() -> None:
     report = nd.estimate_energy(packed(layered()), "loihi1", dataset(), 3)
     first, second, *rest = render_energy(report).splitlines()
     assert first == f"{report.network} on loihi1: fits with 2 assumptions"
-    assert re.match(r"at least \S+ .J and \S+ .s per inference, \d+ cores on 1 chip", second)
+    assert re.match(r"energy at least \S+ .J, time \S+ .s per inference; \d+ cores on 1", second)
     assert any("2 compartments a neuron" in line for line in rest)
     assert "neuron_updates_active" not in render_energy(report)
     assert "neuron_updates_active" in render_energy(report, details=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -102,6 +103,60 @@ def test_a_wrong_board_gets_one_line_with_the_key_and_the_reason(
 def test_one_board_as_json_is_a_board_again(tmp_path: Path) -> None:
     data = json.loads(output_of("truenorth", "--json"))
     assert Board.from_dict(data) == load_board("truenorth")
+
+
+def test_limits_compare_the_boards() -> None:
+    lines = output_of("--limits").splitlines()
+    columns = lines[0].split()[2:]
+    rows = {line.split("  ")[0]: line.split("  ", 1)[1] for line in lines if "  " in line}
+    assert columns == [
+        "kapoho-bay",
+        "kapoho-point",
+        "loihi1",
+        "loihi2",
+        "nahuku-32",
+        "sanafe-loihi",
+    ]
+    assert rows["payload_bits"].split() == ["1", "32", "1", "32", "1", "1"]
+    assert rows["reset by subtraction"].count("2 compartments") == 4
+    assert rows["signed spikes"].split()[0] == "no"
+    assert "crossbar cores" in output_of("--limits")
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_a_template_is_the_same_board_under_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(output_of(name, "--toml"))
+    assert load_board(path) == dataclasses.replace(load_board(name), name=f"my-{name}")
+    text = path.read_text().replace("nengo-loihi (source code), hardware/validate.py", "measured")
+    path.write_text(text)
+    assert load_board(path).name == f"my-{name}"
+    assert run(["boards", "--toml"]) == 2
+
+
+@pytest.mark.parametrize("source", ["my measurement", "oscilloscope"])
+def test_a_source_of_ones_own_is_a_source(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "mine.toml"
+    limit = f'neurons = {{ value = 9, basis = "measured", source = "{source}" }}'
+    path.write_text(f'name = "mine"\nextends = "loihi1"\n[limits]\n{limit}\n')
+    assert load_board(path).limits["neurons"].source == source
+    path.write_text(path.read_text().replace(source, "davies18"))
+    with pytest.raises(BoardError, match=r"neither a citation nor a key.*mean 'davies2018'"):
+        load_board(path)
+
+
+def test_abilities_are_read_strictly(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    head = 'name = "mine"\nextends = "loihi1"\n[neurons]\n'
+    for entry, message in (
+        ('leek = { compartments = 1, basis = "assumed", source = "a test" }', "neurons.leek"),
+        ('leak = { compartments = 2, basis = "assumed", source = "a test" }', "construction"),
+        ('leak = { compartments = -1, basis = "assumed", source = "a test" }', "-1 is below 0"),
+        ("leak = { compartments = 1 }", "neurons.leak.basis: missing"),
+    ):
+        path.write_text(head + entry + "\n")
+        with pytest.raises(BoardError, match=message):
+            load_board(path)
 
 
 def test_wrong_names_are_user_errors(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_loihi1_has_no_total_because_its_static_power_is_unknown() -> None:
     assert (report.idle_w, report.running_w) == (None, None)
     assert report.unknown == ("static_power.power",)
     assert total_text(report) == "at least 2.49 nJ"
-    assert "at least 2.49 nJ" in render_energy(report)
+    assert "at least 2.49 nJ" in render_energy(report, details=True)
 
 
 def static_power(per: str) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def test_static_energy_is_power_times_time(per: str, units: int) -> None:
     assert report.running_w > report.idle_w
     told = report.to_dict()["power_w"]
     assert told == {"idle": report.idle_w, "running": report.running_w}
-    text = render_energy(report)
+    text = render_energy(report, details=True)
     assert re.search(rf"^power idle +{2 * units} mW$", text, re.MULTILINE)
     assert "at least" not in text
 
@@ -421,8 +421,10 @@ def test_current_input_is_work_of_the_host() -> None:
     # a0 fires in all three steps of the first sample, to two cores.
     assert traffic.cores[0].packets == 6
     report = estimate(traffic, board, network=net.name, mapping=mapping)
-    assert "(host_macs: multiply-accumulates of the first layer, done once" in render_energy(report)
-    assert "(host_macs" not in render_energy(report_of(board_dict()))
+    assert "(host_macs: multiply-accumulates of the first layer, done once" in render_energy(
+        report, details=True
+    )
+    assert "(host_macs" not in render_energy(report_of(board_dict()), details=True)
 
 
 def crossbar_traffic(cores: int = 3) -> Traffic:
@@ -458,8 +460,10 @@ def test_loihi2_knows_nothing_but_counts() -> None:
     assert (report.total_j, report.dynamic_j, report.time_s) == (None, None, None)
     assert report.lower_bound_j == 0.0
     assert "static_power.power" in report.unknown
-    assert "at least" not in render_energy(report)
-    assert re.search(r"^energy per inference +unknown$", render_energy(report), re.MULTILINE)
+    assert "at least" not in render_energy(report, details=True)
+    assert re.search(
+        r"^energy per inference +unknown$", render_energy(report, details=True), re.MULTILINE
+    )
 
 
 def test_the_dearest_cores_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -470,7 +474,7 @@ def test_the_dearest_cores_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     busy = dataclasses.replace(cheap, events={**cheap.events, "synops": 1e6}, holds="busy[0:1]")
     monkeypatch.setattr("neurodeploy.render.energy.CORES_SHOWN", 2)
-    text = render_energy(dataclasses.replace(report, cores_detail=(cheap, busy, dearest)))
+    text = render_energy(dataclasses.replace(report, cores_detail=(cheap, busy, dearest)), True)
     assert text.index(dearest.holds) < text.index("busy[0:1]")
     assert "cheap[0:1]" not in text
     assert "(1 core of less dynamic energy not shown; --json lists all)" in text
@@ -530,7 +534,7 @@ def test_cross_validation_tells_the_difference_per_layer(
     report = estimate(
         traffic, board, network=NET.name, mapping=mapping, cross_validation=[first, last]
     )
-    assert "real-valued" in render_energy(report)
+    assert "real-valued" in render_energy(report, details=True)
     assert report.to_dict()["cross_validation"][1]["difference"] == difference
 
 
