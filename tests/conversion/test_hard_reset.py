@@ -123,12 +123,11 @@ def test_more_steps_take_no_bits_of_weights_that_fire(net: Network) -> None:
 
 
 def test_bits_given_up_below_the_stated_snr_are_warned_of(net: Network) -> None:
-    longest = replace(net, netlist=replace(net.netlist, timesteps=6000))
-    with pytest.warns(NeurodeployWarning, match=r"output: up to [1-9] of 6 weight bits .* dB"):
-        nd.quantize(longest, 6, target="lava-stock")
+    with pytest.warns(NeurodeployWarning, match=r"relu_2: up to 8 of 8 weight bits .* 5\.\d dB"):
+        nd.quantize(net, state_bits=15)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        nd.quantize(net, 6, target="lava-stock")
+        nd.quantize(net, state_bits=17)
 
 
 @pytest.mark.lava
