@@ -29,7 +29,7 @@ def import_(
 ) -> None:
     """Read a spiking network that was trained elsewhere.
 
-    FILE.nir is a NIR graph, and becomes a real-valued netlist; FILE.net a network of lava-dl, and
+    FILE.nir is a NIR graph, and becomes a real-valued netlist; FILE.net is fixed point already, and
     becomes an integer one. Neither needs the framework that wrote it.
     """
     from neurodeploy import api

@@ -13,14 +13,12 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.errors import NeurodeployWarning, UnknownNameError, UsageError
-from neurodeploy.exchange.dynamics import CHOICES, DYNAMICS, NEEDED, Dynamics, chosen_dynamics
+from neurodeploy.exchange.reading import read_network
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
 from neurodeploy.stages.load import wrong_kind
 
-DEFAULT_TIMESTEPS = 100
 INPUTS = ("spikes", "current")
-SUFFIXES = (".nir", ".net")
 
 
 def import_network(
@@ -44,8 +42,8 @@ def import_network(
     """Read a spiking network that was trained elsewhere.
 
     A NIR graph (``.nir``) becomes a real-valued netlist, for ``quantize``. It does not hold in
-    which steps its neurons are computed: ``dynamics`` tells. A network of lava-dl (``.net``) is
-    fixed point already, and becomes an integer netlist. Neither needs the framework, and nothing in
+    which steps its neurons are computed: ``dynamics`` tells. A ``.net`` file is fixed point
+    already, and becomes an integer netlist. Neither needs the framework, and nothing in
     the file is executed. What was read in one of several ways is told by warnings, and in the
     ``exchange`` of the provenance.
 
@@ -54,8 +52,8 @@ def import_network(
     path : path
         ``FILE.nir`` or ``FILE.net``.
     dynamics : str, optional
-        Whose neurons they are: snntorch, snntorch-same-step, snntorch-zero, sinabs, sinabs-2023,
-        norse, spikingjelly, spikingjelly-soft, lava, nengo or exact; docs/exchange.md tells.
+        Of a .nir file: whose neurons they are, such as snntorch, sinabs, norse or spikingjelly.
+        docs/exchange.md tells of each; a file without it is answered with those that read it.
     dt : float, optional
         Length of a step in seconds. [default: the framework's]
     timesteps : int, optional
@@ -79,7 +77,7 @@ def import_network(
     input_at : {"t", "t-1"}, optional
         Instead of the framework's: whether what a step sends arrives in it or one later.
     saturation : bool
-        Of a .net file: clip membranes to 24 bits as Lava does, where they are not proved to fit.
+        Of a .net file: clip membranes to 24 bits, where they are not proved to fit.
     name : str, optional
         Name of the network. [default: the file's]
 
@@ -97,8 +95,6 @@ def import_network(
     if not isinstance(path, str | os.PathLike):
         raise wrong_kind("import_network", path, "the path of a .nir or .net file")
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
     if timesteps is not None and timesteps < 1:
         raise UsageError(f"timesteps {timesteps}: expected at least 1")
     if input not in INPUTS:
@@ -113,12 +109,15 @@ def import_network(
         "multi_spike": multi_spike,
         "input_at": input_at,
     }
-    if path.suffix == ".net":
-        found, notes, told = _lava_dl(path, dynamics, parts, timesteps, saturation, model)
-    else:
-        if saturation:
-            raise UsageError(f"{path}: saturation is for .net files; leave it out")
-        found, notes, told = _nir(path, dynamics, parts, timesteps, model, name)
+    found, notes, told = read_network(
+        path,
+        dynamics,
+        parts,
+        timesteps=timesteps,
+        saturation=saturation,
+        input_model=model,
+        name=name,
+    )
     for note in notes:
         warnings.warn(f"{path.name}: {note}", NeurodeployWarning, stacklevel=2)
     provenance = {
@@ -133,76 +132,3 @@ def import_network(
         "exchange": {**told, "notes": notes},
     }
     return Network(found, provenance=provenance)
-
-
-def _lava_dl(
-    path: Path,
-    dynamics: str | None,
-    parts: dict[str, Any],
-    timesteps: int | None,
-    saturation: bool,
-    model: Input,
-) -> tuple[Any, list[str], dict[str, Any]]:
-    from neurodeploy.exchange.lava_dl import read_lava_dl
-
-    given = [key for key, value in parts.items() if value is not None and key != "compare"]
-    if dynamics not in (None, "lava") or given:
-        what = given[0] if given else f"dynamics {dynamics}"
-        raise UsageError(f"{path}: {what}: a .net file is fixed point for Lava; leave it out")
-    compare = parts["compare"] or ">"
-    if compare not in CHOICES["compare"]:
-        raise UnknownNameError("compare", compare, CHOICES["compare"])
-    found, notes = read_lava_dl(
-        path,
-        timesteps=timesteps,
-        saturation=saturation,
-        strict=compare == ">",
-        input_model=model,
-    )
-    told = {"name": "lava, fixed point", "compare": compare}
-    return found, notes, {"format": "lava-dl", "dynamics": told}
-
-
-def _nir(
-    path: Path,
-    dynamics: str | None,
-    parts: dict[str, Any],
-    timesteps: int | None,
-    model: Input,
-    name: str | None,
-) -> tuple[Any, list[str], dict[str, Any]]:
-    from neurodeploy.exchange.nir import nir_netlist
-    from neurodeploy.exchange.nir_graph import read_nir
-
-    rules = chosen_dynamics(dynamics, parts)
-    graph = read_nir(path)
-    notes = []
-    if rules is None:
-        rules = _only_choice(graph)
-        notes.append(f"only dynamics {rules.name} reads it")
-    if timesteps is None:
-        timesteps = DEFAULT_TIMESTEPS
-        notes.append(f"T = {timesteps} steps a sample; --timesteps N for another")
-    found, told = nir_netlist(
-        graph,
-        rules,
-        name=name or "".join(c if c.isprintable() else "_" for c in path.stem) or "nir",
-        dt=parts["dt"],
-        timesteps=timesteps,
-        input_model=model,
-    )
-    record = {"format": "nir", "version": graph.version, "dynamics": rules.to_dict()}
-    return found, [*notes, *told], record
-
-
-def _only_choice(graph: Any) -> Dynamics:
-    from neurodeploy.exchange.nir import refusal
-
-    fitting = [rules for rules in DYNAMICS.values() if refusal(graph, rules) is None]
-    if len(fitting) == 1:
-        return fitting[0]
-    names = ", ".join(rules.name for rules in fitting) or "none"
-    raise UsageError(
-        f"{graph.where}: does not hold what its spikes are: reset, comparison, floor and step; "
-        f"choose --dynamics {names}, or give --{', --'.join(NEEDED)}"
-    )
