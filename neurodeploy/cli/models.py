@@ -83,6 +83,8 @@ def parsed_timesteps(text: str) -> list[int]:
         steps = [int(part) for part in text.split(",")]
     except ValueError:
         raise UsageError(f"--timesteps {text!r}: expected whole numbers, as in 8,16,32") from None
+    if min(steps) < 1:
+        raise UsageError(f"timesteps {min(steps)}: at least 1 is needed")
     if len(set(steps)) < len(steps):
         raise UsageError(f"--timesteps {text!r}: a number is given twice")
     return steps

@@ -90,7 +90,6 @@ def test_an_unknown_name(refused, arguments: tuple[str, ...], words: str) -> Non
         ((*EVALUATE, "--timesteps", "4,0"), "timesteps 0: at least 1"),
         ((*EVALUATE, "--timesteps", "4,,8"), "expected whole numbers"),
         ((*EVALUATE, "--timesteps", "4,4"), "given twice"),
-        (EVALUATE, "a model needs --timesteps"),
         (("evaluate", "net.ndn", "--data", "digits", "--weight-bits", "4"), "--weight-bits is for"),
         (("evaluate", "net.ndn", "--data", "digits", "--timesteps", "8"), "--timesteps out"),
         ((*CONVERT, "--calibration-samples", "0"), "at least 1"),

@@ -193,3 +193,16 @@ def test_what_no_width_fits_into_a_core_is_refused_before_calibration(digits: Sa
     )
     assert "split=exact" in text
     assert steps == []
+
+
+def test_a_method_of_one_step_needs_no_number_of_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    given = ("--data", "digits", "--samples", "20", "--method", "amos", "--json")
+    assert run(["evaluate", "net.py:make", *given]) == 0
+    assert '"timesteps": [\n    1\n  ]' in capsys.readouterr().out
