@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from neurodeploy.datasets import Samples
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.fit import Verdict
@@ -15,9 +15,6 @@ from neurodeploy.stages.load import opened_network
 from neurodeploy.stages.smallest_board import smallest_board
 from neurodeploy.targets.registry import TARGETS, target_for
 
-if TYPE_CHECKING:
-    from neurodeploy.datasets import SamplesLike
-
 COST_SAMPLES = 64
 """Samples on which the cost of a remedy is measured."""
 
@@ -26,7 +23,7 @@ def verdict(
     net: Network | str | Path,
     board: str | Board,
     target: str | None = None,
-    data: SamplesLike | None = None,
+    data: Samples | None = None,
 ) -> Verdict:
     """Whether a board can run a network: fits, fits with assumptions, or does not fit.
 
@@ -37,7 +34,7 @@ def verdict(
     board : str or Board
     target : str, optional
         Asked about the boards that it runs; the first target of their kind about the others.
-    data : Samples or what they are made from, optional
+    data : Samples, optional
         On its first samples the cost of a remedy that needs no conversion is measured.
 
     Returns
@@ -55,7 +52,7 @@ def with_remedy(
     network: Network,
     board: Board,
     target: str | None = None,
-    data: SamplesLike | None = None,
+    data: Samples | None = None,
 ) -> Verdict:
     """A verdict with what would make the network fit, where it does not.
 
@@ -101,11 +98,12 @@ def _narrowed(network: Network, board: Board, target: str | None) -> Network | N
     return replace(network, netlist=integer)
 
 
-def _cost(network: Network, narrowed: Network, data: SamplesLike) -> str:
+def _cost(network: Network, narrowed: Network, data: Samples) -> str:
     """What the remedy costs in accuracy, on the first samples of the data."""
     from neurodeploy.stages.evaluate import evaluate
 
-    before, after = (evaluate(net, data, COST_SAMPLES) for net in (network, narrowed))
+    data = data.first(min(len(data), COST_SAMPLES))
+    before, after = (evaluate(net, data) for net in (network, narrowed))
     if before.accuracy is None or after.accuracy is None:
         return ""
     lost = 100 * (before.accuracy - after.accuracy)

@@ -99,6 +99,21 @@ def test_several_boards_in_one_table(
     assert "an empty name" in capsys.readouterr().err
 
 
+def test_widths_that_do_not_fit_get_the_command_and_its_cost(
+    folder: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = nd.load(repository / "tests" / "py310" / "data" / "digits.ndn")
+    nd.save(nd.quantize(net, 8), folder / "wide.ndn")
+    data = ["--data", "digits", "--samples", "5"]
+    assert run(["energy", str(folder / "wide.ndn"), "--board", "loihi1", *data]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "worst-case state" in line
+    remedy = (
+        r"'neurodeploy quantize NET\.ndn --fit loihi1' makes it fit and costs \S+ points on the"
+    )
+    assert re.search(remedy + " first 5 samples", line)
+
+
 def test_a_board_whose_constants_are_not(energy: Callable[..., Any]) -> None:
     told = energy("net2.ndn", "loihi2")
     assert told["energy_per_inference_j"]["total"] is None

@@ -104,8 +104,8 @@ def test_arrays_stand_wherever_data_are_taken(
     assert nd.diagnose(rounded, given, 5) == nd.diagnose(rounded, images, 5)
     deployed = nd.compile(rounded, "brian2", codegen="numpy")
     assert nd.verify(deployed, "reference", given, 2).exact
-    report = nd.estimate_energy(rounded, "loihi1", given, 2)
-    assert report.to_dict() == nd.estimate_energy(rounded, "loihi1", images, 2).to_dict()
+    report = nd.estimate_energy(rounded, "loihi2", given, 2)
+    assert report.to_dict() == nd.estimate_energy(rounded, "loihi2", images, 2).to_dict()
 
 
 def test_the_normalization_is_part_of_the_network(

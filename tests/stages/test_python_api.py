@@ -54,7 +54,7 @@ def dep(q: nd.Network) -> nd.Deployment:
 
 @pytest.fixture(scope="module")
 def results(q: nd.Network, dep: nd.Deployment, data: nd.Samples) -> dict[str, Any]:
-    comparison = q.energy(["loihi1", "truenorth"], data[:3])
+    comparison = q.energy(["loihi2", "truenorth"], data[:3])
     return {
         "Network": q,
         "Deployment": dep,
@@ -63,7 +63,7 @@ def results(q: nd.Network, dep: nd.Deployment, data: nd.Samples) -> dict[str, An
         "Diagnosis": q.diagnose(data),
         "Verification": dep.verify(data[:3], against=["reference", "engine"]),
         "EnergyComparison": comparison,
-        "EnergyReport": comparison.reports["loihi1"],
+        "EnergyReport": comparison.reports["loihi2"],
     }
 
 
@@ -199,9 +199,9 @@ def test_objects_and_paths_alike(
     for run in (compiled, nd.run(tmp_path / "dep", few), nd.load(tmp_path / "dep").run(few)):
         np.testing.assert_array_equal(run.spikes["relu_1"], dep.run(few).spikes["relu_1"])
     nd.verify(str(tmp_path / "dep"), "reference", few).assert_exact()
-    report = nd.estimate_energy(path, "loihi1", few)
-    assert report.total_j == q.energy("loihi1", few).total_j
-    assert dep.energy(few, board="loihi1").events == report.events
+    report = nd.estimate_energy(path, "loihi2", few)
+    assert report.total_j == q.energy("loihi2", few).total_j
+    assert dep.energy(few, board="loihi2").events == report.events
 
 
 def make() -> nn.Module:

@@ -479,7 +479,7 @@ def test_the_dearest_cores_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cheap[0:1]" not in text
     assert "(1 core of less dynamic energy not shown; --json lists all)" in text
     unpriced = tuple(dataclasses.replace(core, energy_j=None) for core in (cheap, busy, dearest))
-    text = render_energy(dataclasses.replace(report, cores_detail=unpriced))
+    text = render_energy(dataclasses.replace(report, cores_detail=unpriced), True)
     assert "busy[0:1]" in text
     assert "(1 core of fewer synops not shown" in text
 
