@@ -21,14 +21,12 @@ from neurodeploy.errors import (
     UsageError,
 )
 from neurodeploy.hardware.boards.board import Board
-from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS, target_for
 from neurodeploy.verification.statistics import wilson
 
 if TYPE_CHECKING:
-    from neurodeploy.ir.netlist import IntegerNetlist
     from neurodeploy.verification.accuracy import Evaluation
 
 LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
@@ -338,17 +336,14 @@ def _measured(network: Network, judge: Samples, budget: Budget, method: str, ste
     from neurodeploy.stages.samples import encoded_samples, source_samples
     from neurodeploy.verification.accuracy import evaluate_network
 
-    target, board = budget.target, None
-    # Crossbars take the widest weights that fit their axons.
-    fit = (budget.board or TARGETS.get(str(target)).default_board) if budget.crossbar else None
+    target = budget.target
+    # The widest numbers that the board has; crossbars take weights that fit their axons.
+    fit = budget.board
+    if fit is None and budget.crossbar:
+        fit = TARGETS.get(str(target)).default_board
     integer = quantize(network, WEIGHT_BITS, fit=fit, target=target)
     if budget.board is not None:
-        board = chosen_board(budget.board)
-        target = target or target_for(board)
-        spike = _wider_than_binary(integer.integer)
-        if spike is not None and board.limit("payload_bits") == 1:
-            reason = f"{board.name}: {spike} sends graded or signed spikes, its cores binary ones"
-            return Tried(method, steps, refused=reason)
+        target = target or target_for(chosen_board(budget.board))
     if target is not None:
         violations = check(integer, target, budget.board)
         if violations:
@@ -356,15 +351,6 @@ def _measured(network: Network, judge: Samples, budget: Budget, method: str, ste
     stimulus, data = encoded_samples(integer, judge, None)
     found = evaluate_network(integer, stimulus, source_samples(integer, data), data.y)
     return _judged(integer, found, method, steps)
-
-
-def _wider_than_binary(netlist: IntegerNetlist) -> str | None:
-    """A population of neurons whose spikes carry more than that they happened."""
-    for population in netlist.populations:
-        model = population.model
-        if isinstance(model, IntegerNeuron) and (model.signed or model.payload_max > 1):
-            return population.name
-    return None
 
 
 def _judged(net: Network, found: Evaluation, method: str, steps: int) -> Tried:
