@@ -23,6 +23,8 @@ from neurodeploy.ir.neurons import Input, IntegerNeuron, Neuron, RealNeuron
 from neurodeploy.ir.projection import IntegerProjection, RealProjection
 
 MAX_DELAY = 10_000
+MAX_VALUES = 2**24
+"""Neurons of a population, and values of a layer: shapes need no bytes in a file."""
 _FORBIDDEN = set(" ,;=/\"'\\")
 
 
@@ -47,17 +49,23 @@ class Assembly:
     links: list[Link] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unit: str | None = None
 
     def free_name(self, wanted: str) -> str:
         """A legal name near one of the file that no population has."""
         text = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in wanted) or "_"
-        name, n = text, 1
-        while name in self.populations:
-            n += 1
-            name = f"{text}.{n}"
+        name = self.unused(text)
         if name != wanted:
             self.notes.append(f"{wanted!r} is called {name} here")
         return name
+
+    def unused(self, name: str) -> str:
+        """The name, with a number behind it where a population has it already."""
+        found, n = name, 1
+        while found in self.populations:
+            n += 1
+            found = f"{name}.{n}"
+        return found
 
     def add(self, name: str, shape: tuple[int, ...], model: Any, **options: Any) -> None:
         """Add a population."""
@@ -86,11 +94,11 @@ class Assembly:
 
     def constant(self) -> str:
         """A population of one neuron that fires in every step: made when first asked for."""
-        name = "one"
-        if name not in self.populations:
+        if self.unit is None:
+            self.unit = self.unused("one")
             one = self.whole_weight(1)
-            self.add(name, (1,), self.neuron(threshold=one, bias=one, reset="zero"))
-        return name
+            self.add(self.unit, (1,), self.neuron(threshold=one, bias=one, reset="zero"))
+        return self.unit
 
     def cycles(self) -> dict[str, int]:
         """The strongly connected component of every population."""

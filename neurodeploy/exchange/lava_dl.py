@@ -11,13 +11,14 @@ lava-dl's own slayer, which trains them, fires at V already: that is a choice of
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import CapacityError, FileFormatError, NetlistError, UnsupportedLayerError
-from neurodeploy.exchange.assembly import Assembly, Link, spread_evenly
+from neurodeploy.exchange.assembly import MAX_VALUES, Assembly, Link, spread_evenly
 from neurodeploy.exchange.hdf5 import Tree, read_tree
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, prove_bounds
@@ -34,6 +35,7 @@ LEAST, MOST = -256, 254
 """Weights that netx keeps where signs are mixed; it clips the others."""
 REFUSED = ("pool", "convT", "unpool", "average", "concat", "dense_rec", "dense_comp", "affine")
 DEFAULT_TIMESTEPS = 32
+MAX_TIMESTEPS = 100_000
 
 
 def read_lava_dl(
@@ -86,7 +88,9 @@ def read_lava_dl(
     simulation = tree.get("simulation")
     steps = timesteps
     if steps is None and isinstance(simulation, dict) and "tSample" in simulation:
-        steps = int(np.asarray(simulation["tSample"]).reshape(-1)[0])
+        steps = blocks.scalar("simulation", simulation, "tSample")
+        if not 1 <= steps <= MAX_TIMESTEPS:
+            raise FileFormatError(f"{path}: tSample {steps}; expected 1 to {MAX_TIMESTEPS} steps")
     netlist = blocks.netlist(path.stem, steps or DEFAULT_TIMESTEPS)
     _require_bounds(netlist, str(path), saturation)
     return netlist, blocks.assembly.notes
@@ -346,6 +350,8 @@ class _Blocks:
         value = self.numbers(name, layer, key).reshape(-1)
         if not 1 <= value.size <= 3 or (value < 1).any():
             raise self.refuse(name, f"{key} {value.tolist()[:8]}; expected 1 to 3 sizes above 0")
+        if math.prod(value.tolist()) > MAX_VALUES:
+            raise self.refuse(name, f"{key} {value.tolist()}; at most 2^24 values are read")
         return tuple(value.tolist())
 
     def pair(self, name: str, layer: Tree, key: str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import FileFormatError, NetlistError
+from neurodeploy.exchange.assembly import MAX_VALUES
 from neurodeploy.exchange.nir_graph import PASSING, Graph, Node, sizes
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, identity
@@ -62,9 +63,15 @@ class Shapes:
         value = np.asarray(node.parameters["shape"]).reshape(-1)
         if value.dtype.kind not in "iu" or value.size == 0 or (value < 1).any():
             raise self.refuse(node.name, f"shape {value.tolist()[:8]}; expected sizes above 0")
-        if value.size > 3 or value.astype(object).prod() >= 2**31:
-            raise self.refuse(node.name, f"shape {value.tolist()[:8]}; at most 3 axes, 2^31 values")
-        return tuple(value.tolist())
+        if value.size > 3:
+            raise self.refuse(node.name, f"shape {value.tolist()[:8]}; at most 3 axes are read")
+        return self.counted(node.name, tuple(value.tolist()))
+
+    def counted(self, name: str, shape: Shape) -> Shape:
+        """A shape, if it is not too large to be meant."""
+        if math.prod(shape) > MAX_VALUES:
+            raise self.refuse(name, f"{math.prod(shape)} values of shape {shape}; at most 2^24")
+        return shape
 
     def trimmed(self, node: Node, key: str) -> Shape:
         """A parameter's shape without leading axes of size 1; () where it is one number."""
@@ -95,7 +102,9 @@ class Shapes:
         if node.is_neuron or node.type in ("Delay", "Output", PASSING):
             return shape
         connectivity = linear_map(node, shape, self)
-        return shape if connectivity is None else connectivity.post_shape
+        if connectivity is None:
+            return shape
+        return self.counted(node.name, connectivity.post_shape)
 
     def _check(self) -> None:
         for a, b in self.graph.edges:

@@ -168,6 +168,7 @@ def test_delays_are_those_of_netx(tmp_path: Path, per: str) -> None:
         (_block([[1.0]], type="magic"), UnsupportedLayerError, "unknown block type 'magic'"),
         (_block([[1.5]]), FileFormatError, "weight is not made of whole numbers"),
         (_block([[1.0]], weight=np.ones((2, 2, 2))), FileFormatError, "weight of shape"),
+        (_block([[1.0]], shape=[2**13, 2**13]), FileFormatError, "at most 2.24 values are read"),
         (_block([[1.0]], bias=np.ones(7)), FileFormatError, r"bias of shape \(7,\)"),
         (_block([[1.0, -3.0, 201.0]]), FileFormatError, "of which Lava drops the last bit"),
         (_block([[2.0]], delay=np.array([-1])), FileFormatError, "delay -1"),

@@ -215,6 +215,16 @@ def test_a_bias_behind_a_synapse_with_memory_acts_in_every_step(tmp_path: Path) 
     np.testing.assert_allclose(run(net, raster(2)).membranes["b"][0, -1], v, atol=1e-12)
 
 
+def test_a_node_may_have_the_name_of_what_fires_in_every_step(tmp_path: Path) -> None:
+    tau = np.full(2, 2e-4)
+    cell = node("CubaLIF", tau_syn=tau, tau_mem=tau, r=tau, v_leak=0 * tau, v_threshold=tau)
+    content = chain(node("Affine", weight=np.ones((2, 2)), bias=np.ones(2)), cell)
+    content["nodes"]["one"] = content["nodes"].pop("b")
+    content["edges"] = [tuple("one" if end == "b" else end for end in e) for e in content["edges"]]
+    netlist = imported(tmp_path, content, "nengo", dt=1e-4).netlist
+    assert {(q.pre, q.post) for q in netlist.projections} == {("input", "one"), ("one.2", "one")}
+
+
 def test_subgraphs_are_opened(tmp_path: Path) -> None:
     weight = RANDOM.normal(size=(2, 2))
     inner = chain(node("Linear", weight=weight), lif())
@@ -329,6 +339,25 @@ BAD = {
     "loose node": (
         graph({**chain(lif())["nodes"], "b": lif()}, chain(lif())["edges"]),
         "b: no edge leads to it",
+    ),
+    "a shape without end": (
+        chain(node("IF", r=1.0, v_threshold=1.0), size=(2**15, 2**15)),
+        "input: 1073741824 values of shape",
+    ),
+    "an output without end": (
+        chain(
+            node(
+                "Conv2d",
+                weight=np.ones((1, 2, 1, 1)),
+                bias=np.ones(1),
+                padding=2**14,
+                stride=1,
+                dilation=1,
+                groups=1,
+            ),
+            size=(2, 4, 4),
+        ),
+        "a: 1074003984 values of shape",
     ),
     "axes": (chain(lif(), size=(1, 1, 1, 2)), "at most 3 axes"),
     "flatten": (chain(node("Flatten", start_dim=5, end_dim=6), lif()), "flattens axes 5 to 6"),
