@@ -38,8 +38,8 @@ def main(path: str) -> None:
     train, test = nd.Samples("digits@train"), nd.Samples("digits@test")
     x, y = torch.tensor(train.x), torch.tensor(train.y)
     module = network()
-    optimizer = torch.optim.Adam(module.parameters(), 5e-3)
-    for _ in range(8):
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    for _ in range(6):
         for chosen in torch.randperm(len(x)).split(64):
             optimizer.zero_grad()
             nn.functional.cross_entropy(module(x[chosen]), y[chosen]).backward()
