@@ -138,7 +138,7 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
         ),
         "hard-reset": Entry(
             "neurodeploy.conversion.methods.hard_reset:HardReset",
-            "starts at 0, reset to 0, fitted on real spikes: for stock Lava (Rueckauer 2017)",
+            "starts at 0, reset to 0, fitted on real spikes: for stock LIF (Rueckauer 2017)",
         ),
         "differential": Entry(
             "neurodeploy.conversion.methods.differential:Differential",

@@ -71,7 +71,7 @@ class Quantization:
         wider, so widths above 5 stay uniform; it is an error if all are wider. Data that weights
         are rounded against correct the biases of fitted layers alone.
     neuron : {"free", "stock-lif"}
-        Any neuron of the contract, or the one of Lava's stock LIF, which has widths of its own: 6
+        Any neuron, or a stock LIF process of Loihi's framework, which has widths of its own: 6
         fractional bits that thresholds do not count, biases of 12 bits and an exponent, and a
         membrane that saturates, so that only what arrives in one step has to be proved.
         Integrators, which must not saturate, are proved to stay within 2^17 weight units.

@@ -14,7 +14,7 @@ from neurodeploy.ir.siblings import Sibling, Siblings
 from neurodeploy.quantization.native import native_fields, whole_decay
 
 SATURATION = 2**23 - 1
-"""Where Lava's stock LIF holds its membrane, in its own units."""
+"""Where a stock LIF process holds its membrane, in its own units."""
 
 
 def in_units(

@@ -17,7 +17,6 @@ torch = pytest.importorskip("torch", reason="conversion needs torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
-from neurodeploy.ir import composition  # noqa: E402
 from neurodeploy.conversion.lowering.activation_graph import (  # noqa: E402
     ActivationGraph,
     InputLayer,
@@ -25,9 +24,10 @@ from neurodeploy.conversion.lowering.activation_graph import (  # noqa: E402
     PoolLayer,
     ReluLayer,
 )
-from neurodeploy.ir.composition import MAX_COMPOSED_SYNAPSES, compose  # noqa: E402
 from neurodeploy.conversion.lowering.operators import LoweringOptions, lower  # noqa: E402
 from neurodeploy.errors import UnknownNameError, UnsupportedLayerError  # noqa: E402
+from neurodeploy.ir import composition  # noqa: E402
+from neurodeploy.ir.composition import MAX_COMPOSED_SYNAPSES, compose  # noqa: E402
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool, identity  # noqa: E402
 from neurodeploy.ir.geometry import Window  # noqa: E402
 from neurodeploy.source import analog  # noqa: E402

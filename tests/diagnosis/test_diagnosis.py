@@ -16,6 +16,7 @@ from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
 from neurodeploy.diagnosis.split import CAUSES, NEW, ErrorParts, Version
 from neurodeploy.errors import UsageError
+from neurodeploy.execution import batches
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import Input, RealNeuron
@@ -176,7 +177,7 @@ def test_counted_outputs_are_not_blamed_for_what_is_negative() -> None:
 def test_batches_do_not_change_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     net = nd.quantize(converted(input="poisson"))
     whole = nd.diagnose(net, TEST)
-    monkeypatch.setattr(subject, "VALUES_AT_ONCE", 700)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 16 * 700)
     calls: list[tuple[int, int]] = []
     parts = nd.diagnose(net, TEST, progress=lambda done, total: calls.append((done, total)))
     assert len(calls) > 3

@@ -192,7 +192,7 @@ def test_it_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert methods["graded"]["targets"] == ["lava", "brian2"]
     assert run(["targets", "--json"]) == 0
     targets = json.loads(capsys.readouterr().out)["targets"]
-    assert list(targets)[:3] == ["lava", "brian2", "truenorth"]
+    assert list(targets)[:4] == ["lava", "lava-stock", "brian2", "truenorth"]
     assert targets["grid"]["available"]
     assert targets["grid"]["options"] == {"speed": 1}
     assert not targets["a-broken-one"]["available"]

@@ -102,7 +102,7 @@ def test_where_no_board_holds_it_every_reason_is_given() -> None:
     assert "none of 2 boards runs it" in line
     assert "tiny-loihi1: " in line
     assert "tiny-truenorth: " in line
-    assert line.endswith("the smallest board that holds it is loihi1")
+    assert line.endswith("the smallest board that holds it is truenorth")
     assert "\n" not in line
 
 
@@ -171,7 +171,7 @@ def test_what_cannot_be_priced() -> None:
     real = Network(small_network(timesteps=8), {"x": Encoding("rate", 16, 0.0, 1.0)})
     images = dataset().x.repeat(2, axis=1).repeat(2, axis=2).repeat(2, axis=3)
     with pytest.raises(NetlistError, match="run 'neurodeploy quantize' first"):
-        nd.estimate_energy(real, "loihi1", replace(dataset(), x=images))
+        nd.estimate_energy(real, "loihi1", nd.Samples(images, dataset().y))
 
 
 def test_a_crossbar_deployment_keeps_its_options_on_another_board() -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurodeploy.ir.composition import compose, summed
 from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.composition import compose, summed
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer, ReluLayer
 from neurodeploy.conversion.lowering.affine import Affine, population_term
-from neurodeploy.ir.composition import padding, picking
 from neurodeploy.conversion.lowering.context import (
     Blocks,
     Lowering,
@@ -21,6 +20,7 @@ from neurodeploy.conversion.lowering.context import (
 from neurodeploy.conversion.lowering.pooling import average, maximum
 from neurodeploy.conversion.lowering.units import Units, units_of
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.composition import padding, picking
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.source import analog

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ExplicitCurrentControl as ExplicitCurrentControl,
     )
     from neurodeploy.conversion.methods.graded import Graded as Graded
+    from neurodeploy.conversion.methods.hard_reset import HardReset as HardReset
     from neurodeploy.conversion.methods.rate import RateCoding as RateCoding
     from neurodeploy.conversion.methods.sigma_delta import SigmaDelta as SigmaDelta
     from neurodeploy.conversion.methods.signed_memory import SignedMemory as SignedMemory

@@ -1,4 +1,4 @@
-"""Rate coding for neurons that only know the hardest reset: Lava's stock LIF, Loihi 1.
+"""Rate coding for neurons that only know the hardest reset, as stock LIF processes and Loihi 1.
 
 They start at 0, are reset to 0 and send binary spikes. What exceeds a threshold is lost with every
 spike, and the first spike comes late, so that a count is no multiple of the activation; but it
