@@ -16,7 +16,6 @@ from neurodeploy.errors import NeurodeployError
 from neurodeploy.execution import make_engine
 from neurodeploy.ir.neurons import Input, MaxPool
 from neurodeploy.network import Network
-from neurodeploy.verification.agreement import is_integrator
 
 DEFAULT_BITS = 8
 TIMED_IMAGES = 100
@@ -128,7 +127,7 @@ def emission_shares(net: Network, data: str) -> tuple[float, float]:
     emitting = [
         p.name
         for p in netlist.populations
-        if not isinstance(p.model, Input) and not is_integrator(p)
+        if not isinstance(p.model, Input) and not p.is_integrator
     ]
     engine = make_engine(netlist)
     stimulus, _ = stimulus_for(net, data, PAYLOAD_IMAGES)

@@ -144,7 +144,7 @@ def test_real_lava_equals_the_reference(net: Network, board: str | None) -> None
 
 
 def test_auto_takes_it_for_the_target() -> None:
-    net = nd.convert(pooled(), X, target="lava-stock", timesteps=16, max_loss=20)
+    net = nd.convert(pooled(), X, target="lava-stock", timesteps=16, classifier=True, max_loss=20)
     assert net.provenance["method"]["name"] == "hard-reset"
     # What auto converted for, quantize knows.
     assert stock_violations(nd.quantize(net).integer) == []
