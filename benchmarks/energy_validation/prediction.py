@@ -59,7 +59,11 @@ class Prediction:
 
 
 def deployed_board(deployment: Deployment, constants: str) -> Board:
-    """The chips of a deployment, with the compartments that a neuron takes and static power."""
+    """The chips of a deployment, with the compartments that a neuron takes and static power.
+
+    The points say themselves what a neuron takes, in cores and in energy: the board's own
+    abilities, which tell it of other netlists, would count it twice.
+    """
     board = load_board(constants)
     grid = replace(board.grid, chips_x=deployment.chips_x, chips_y=deployment.chips_y)
     neurons = board.limits["neurons"]
@@ -68,6 +72,7 @@ def deployed_board(deployment: Deployment, constants: str) -> Board:
     return replace(
         board,
         grid=grid,
+        neurons={},
         limits={**board.limits, "neurons": held},
         events=_with_resting(board, deployment.compartments - 1),
         static_power=Constant(static.power_w, "W", "measured", static.source),
