@@ -13,7 +13,7 @@ from neurodeploy.hardware.boards.grid import Grid
 def mesh(neurons: int) -> Board:
     """One core a tile, each of 1024 neurons and without any other limit; Loihi 1's energies.
 
-    A square, with a tenth more cores than ``neurons`` fill.
+    A square, with a tenth more cores than ``neurons`` fill. Every neuron counts as one.
     """
     start = load_board("loihi1")
     side = math.ceil(math.sqrt(1.1 * neurons / 1024 + 16))
@@ -21,6 +21,7 @@ def mesh(neurons: int) -> Board:
         start,
         name="mesh",
         synapses=None,
+        neurons={},
         limits={"neurons": start.limits["neurons"]},
         grid=Grid(1, 1, side, side, 1, "assumed", "one core a tile"),
     )
