@@ -23,6 +23,7 @@ from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.targets.brian2 import session
 from neurodeploy.targets.lava import interpreter
 from tests.conftest import ROOT
+from tests.exchange.files import chain, lif, write_nir
 
 MODULES = sorted(
     {
@@ -39,6 +40,9 @@ FEW = ("--data", "digits", "--method", "rate", "--timesteps", "4", "--calibratio
 
 ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "convert": [(*NETWORK, *FEW, "-o", f"{OUT}/net.ndn")],
+    "import": [
+        (f"{OUT}/net.nir", "--dynamics", "snntorch", "--timesteps", "4", "-o", f"{OUT}/nir.ndn")
+    ],
     "quantize": [(f"{MADE}/net.ndn", "--data", "digits", "-o", f"{OUT}/net8.ndn")],
     "compile": [
         (f"{MADE}/net8.ndn", "--target", target, "-o", f"{OUT}/{target}")
@@ -154,6 +158,9 @@ def test_nothing_of_the_working_directory_is_executed(
 ) -> None:
     before = sorted(stranger.folder.rglob("*"))
     (tmp_path / "out").mkdir()
+    if command == "import":
+        pytest.importorskip("h5py", reason="NIR is HDF5")
+        write_nir(tmp_path / "out" / "net.nir", chain(lif()))
     for arguments in ARGUMENTS[command]:
         filled = [a.format(made=made, out=tmp_path / "out") for a in arguments]
         done = call(command, *filled)
