@@ -149,10 +149,11 @@ def price(netlist: IntegerNetlist, record: RunRecord, given: Assignment, board: 
         active[0] |= population.spread(population.model.initial_membrane).reshape(-1) != 0
         active[1:] |= v[:-1] != 0
         core = given.core_of[name]
-        for event, flags in (("neuron_updates_active", active), ("spikes", s)):
+        each = board.compartments(population)
+        for event, flags in (("neuron_updates_active", each * active), ("spikes", s)):
             for t in range(T):
                 load(event)[window][t] += np.bincount(core, flags[t], minlength=n)
-        load("neuron_accesses")[:] += np.bincount(core, minlength=n)
+        load("neuron_accesses")[:] += each * np.bincount(core, minlength=n)
     hops = {"hops_x": 0.0, "hops_y": 0.0}
     for projection in netlist.projections:
         post, pre, _ = projection.connectivity.to_coo()
@@ -208,8 +209,10 @@ def _reached(netlist: IntegerNetlist, record: RunRecord) -> dict[str, AnyArray]:
 def dvs_table(file: Path) -> tuple[str, list[str]]:
     """Table of the mappings, and those that better one of ours in energy and time."""
     start = load_board("sanafe-loihi")
-    # SANA-FE bounds the neurons of a core alone, and so its tutorial's mapping.
-    board = replace(start, synapses=None, limits={"neurons": start.limits["neurons"]})
+    # SANA-FE bounds the neurons of a core alone, and so its tutorial's mapping; a neuron with soft
+    # reset is one of them.
+    limits = {"neurons": start.limits["neurons"]}
+    board = replace(start, synapses=None, neurons={}, limits=limits)
     netlist = dvs_network(file)
     record = run_reference(netlist, {}, membranes=membranes_needed(netlist))
     activity = activity_from_record(netlist, record)
