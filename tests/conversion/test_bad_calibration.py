@@ -78,7 +78,13 @@ def test_a_silent_channel_takes_no_more_than_its_layer(method: str) -> None:
         # Of digits, every one has its own worth.
         if population.name.startswith("relu_1") and isinstance(model, RealNeuron):
             theta = np.broadcast_to(model.threshold, (4,))
-            assert theta[2] == theta.max()
+            if method == "hard-reset":
+                # The fit moves the thresholds of channels that fire, and not that of this one.
+                with torch.no_grad():
+                    largest = float(module[:2](torch.tensor(X)).max())
+                assert theta[2] == pytest.approx(largest, rel=1e-6)
+            else:
+                assert theta[2] == theta.max()
 
 
 def test_a_silent_channel_is_told() -> None:

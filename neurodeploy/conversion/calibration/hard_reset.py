@@ -70,6 +70,8 @@ class HardResetFit:
         else:
             missing = _missing(trial, incoming)
             tried = list(itertools.product(self.shares, self.starts))
+            # Nearest to 1 first, which ties keep: a silent channel errs alike with every threshold.
+            tried.sort(key=lambda pair: (abs(pair[0] - 1.0), pair[1]))
         versions = [
             _version(population, share, missing, start, trial.timesteps) for share, start in tried
         ]
