@@ -70,7 +70,7 @@ def test_an_onnx_file_on_the_command_line(
     )
     path, out = tmp_path / "net.onnx", tmp_path / "net.ndn"
     path.write_bytes(model.SerializeToString())
-    arguments = [str(path), "--data", data, "--timesteps", "8"]
+    arguments = [str(path), "--data", data, "--method", "rate", "--timesteps", "8"]
     assert run(["convert", *arguments, "-o", str(out)]) == 0
     assert "no --weights" not in capsys.readouterr().err
     direct = api.convert(module, data, method="rate", timesteps=8)
@@ -80,4 +80,4 @@ def test_an_onnx_file_on_the_command_line(
     )
     assert list(stimulus) == ["input"]
     assert run(["evaluate", str(path), "--data", data]) != 0
-    assert "--timesteps" in capsys.readouterr().err
+    assert "no training split; name the calibration data" in capsys.readouterr().err
