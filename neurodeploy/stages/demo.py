@@ -28,6 +28,8 @@ VERIFIED_SAMPLES = 10
 PRICED_SAMPLES = 50
 NEUROCORES = "loihi1"
 """The board of neurocores that is priced; of crossbars, the default of the target that has them."""
+STATE_BITS = 18
+"""Of the neurocores, for what is fitted to a crossbar is priced on them too."""
 
 Tell = Callable[[str], None]
 
@@ -44,8 +46,12 @@ class Variant:
 
     @property
     def targets(self) -> list[str]:
-        """Those that come with neurodeploy and run it."""
-        kinds = {name: TARGETS.get(name).board_kind for name in TARGETS.built_in}
+        """Those that come with neurodeploy and run it, not quantized for one of them alone."""
+        kinds = {
+            name: TARGETS.get(name).board_kind
+            for name in TARGETS.built_in
+            if not TARGETS.get(name).quantization
+        }
         return [name for name, kind in kinds.items() if self.crossbar or kind != "crossbar"]
 
     @property
@@ -155,7 +161,7 @@ def _outcome(
         name="digits",
     )
     fit = next(iter(variant.crossbars), NEUROCORES)
-    integer = quantize(real, variant.weight_bits, fit=fit)
+    integer = quantize(real, variant.weight_bits, fit=fit, state_bits=STATE_BITS)
     save(real, folder / f"{variant.name}.real.ndn")
     save(integer, folder / f"{variant.name}.ndn")
     tell(f"{variant.name}: evaluating on the test split")
