@@ -29,7 +29,9 @@ EXPECTED = {
     "equal weights, negated weights, hundreds of channels, dropped, 16 bits, integrator, "
     "bias per neuron, states beyond 32 bits, wide current",
     0.02: "uniform, pool of four",
-    0.01: "pool maximum, pool winner, pool maximum signed, pool winner signed, pool in a cycle, "
+    0.05: "reset value, reset subtract-next, a decay per neuron, a floor, saturation, "
+    "a refractory period",
+    0.01: "pool now, pool now signed, pool maximum, pool winner, pool maximum signed, pool winner signed, pool in a cycle, "
     "lag, firing gain, long, wide spikes, threshold beyond 32 bits",
 }
 

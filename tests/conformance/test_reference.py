@@ -84,17 +84,26 @@ def test_a_case_that_differs_is_reported() -> None:
 
 
 MUTATIONS = {
-    "threshold > instead of >=": ("self.v >= theta, self.v", "self.v > theta, self.v"),
+    "threshold > instead of >=": ("v >= theta, v // theta", "v > theta, v // theta"),
     "negative threshold < instead of <=": ("self.v <= -theta_neg", "self.v < -theta_neg"),
     "current decays after the input": (
-        "trunc0_decay(self.u, model.current_decay) + a",
-        "trunc0_decay(self.u + a, model.current_decay)",
+        "trunc0_decay(self.u, du) + a",
+        "trunc0_decay(self.u + a, du)",
     ),
     "leak after the input": (
         "self.v = self.v + (self.u + self.population.spread(model.bias)) * g",
         "self.v = trunc0_decay(self.v + self.u * g, getattr(model, 'membrane_decay', 0))"
         " + self.population.spread(model.bias) * g",
     ),
+    "no floor": ("np.maximum(self.v, self.population.spread(model.floor))", "self.v"),
+    "no saturation": ("np.clip(self.v, -model.saturation, model.saturation)", "self.v"),
+    "a refractory period a step short": (
+        "model.refractory * (spikes != 0)",
+        "(model.refractory - 1) * (spikes != 0)",
+    ),
+    "no later reset": ('model.reset == "subtract-next"', "False"),
+    "zero for a reset value": ("self.population.spread(model.reset_value), self.v", "0, self.v"),
+    "maxima of all for those of now": ('model.rule == "now"', "False"),
     "no bias": ("(self.u + self.population.spread(model.bias))", "self.u"),
     "gain of the input ignored": ("* g", "* 1"),
     "gain of the thresholds ignored": ("spread(model.threshold) * h", "spread(model.threshold)"),

@@ -59,8 +59,11 @@ def test_the_target_conforms(abacus: Any) -> None:
     assert_conforms("abacus")
     refuses = ["current input", "signed spikes", "graded spikes", "max-pooling", "reset none"]
     refuses += ["gains of input", "gains of firing", "current decay", "leak"]
-    # A board of 9-bit weights cannot hold the case of 14.
-    assert_conforms(abacus.AbacusTarget, refuses=[*refuses, "weights_14_bits"])
+    refuses += ["a decay per neuron", "reset value", "reset subtract-next", "a floor"]
+    refuses += ["saturation", "a refractory period"]
+    # Its board has weights of 9 bits and states of 18.
+    refuses += ["weights_14_bits", "exponent_per_channel"]
+    assert_conforms(abacus.AbacusTarget, refuses=refuses)
 
 
 def test_what_was_declared_and_is_otherwise_is_told(abacus: Any) -> None:
@@ -172,7 +175,7 @@ def test_the_method_converts_for_the_target_which_is_priced(abacus: Any) -> None
     net = nd.convert(module, data, method="eager", head_start=0.5, **options)
     (hidden,) = (p for p in net.netlist.populations if getattr(p.model, "fires", False))
     np.testing.assert_array_equal(hidden.model.initial_membrane, hidden.model.threshold / 2)
-    deployment = nd.compile(nd.quantize(net, 8), "abacus")
+    deployment = nd.compile(nd.quantize(net, 8, fit="loihi1"), "abacus")
     assert nd.verify(deployment, ["reference"], data, 4).exact
     report = nd.estimate_energy(deployment, "loihi1", data, 4)
     stimulus, _ = stimulus_for(deployment.network, data, 4)

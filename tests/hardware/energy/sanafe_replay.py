@@ -30,7 +30,6 @@ import numpy as np
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import SumPool
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.record import RunRecord
@@ -207,7 +206,7 @@ def stage(
             before[0] = p.spread(p.model.initial_membrane) != 0
             total = p.spread(p.model.bias) + from_host(netlist, p, record)
             bias = bias | (total != 0)
-            if p.model.current_decay != DECAY_ONE:
+            if p.model.has_current_memory:
                 # The state of a synaptic current, which SANA-FE's neuron does not have.
                 bias = bias | after | (record.spikes[name][0] != 0)
         rasters = in_time(name, before), in_time(name, bias), spikes[name]

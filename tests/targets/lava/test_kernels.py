@@ -59,7 +59,7 @@ def test_sums(connectivity: Connectivity, scale: int) -> None:
 def test_decay_rounds_toward_zero() -> None:
     x = np.concatenate([np.arange(-9000, 9000), [-(2**23), 2**23]])
     for decay in (0, 1, 7, 2048, 4095, 4096):
-        np.testing.assert_array_equal(_kept(x, 4096 - decay), trunc0_decay(x, decay))
+        np.testing.assert_array_equal(_kept(x, np.asarray(4096 - decay)), trunc0_decay(x, decay))
 
 
 def test_pool_counts_what_accumulated() -> None:

@@ -131,12 +131,11 @@ def odd(population):
         return ["max-pooling"]
     if not isinstance(model, IntegerNeuron):
         return ["current input"] if model.kind == "current" else []
-    plain = model.current_decay == 4096 and model.membrane_decay == 0
     checks = {
         "signed spikes": model.signed,
         "graded spikes": model.payload_max > 1,
         "gains": model.has_gains,
-        "decays": not plain,
+        "decays": model.has_current_memory or model.leaks,
         "reset none": model.fires and model.reset == "none",
     }
-    return [what for what, there in checks.items() if there]
+    return [what for what, there in checks.items() if there] + list(model.extensions)
