@@ -202,6 +202,8 @@ def test_the_engine_says_that_torch_is_missing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
+    # With native kernels integer netlists need no PyTorch; here there are none.
+    monkeypatch.setenv("NEURODEPLOY_NATIVE", "0")
     command = ["verify", "truenorth", "--against", "engine", "--data", "digits", "--samples", "1"]
     assert run(command) == 2
     assert "the fast engine needs PyTorch, which is not installed" in one_line(capsys)
