@@ -31,8 +31,9 @@ EXPECTED = {
     0.02: "uniform, pool of four",
     0.05: "reset value, reset subtract-next, a decay per neuron, a floor, saturation, "
     "a refractory period",
-    0.01: "pool now, pool now signed, pool maximum, pool winner, pool maximum signed, pool winner signed, pool in a cycle, "
-    "lag, firing gain, long, wide spikes, threshold beyond 32 bits",
+    0.01: "pool now, pool now signed, pool maximum, pool winner, pool maximum signed, "
+    "pool winner signed, pool in a cycle, lag, firing gain, long, wide spikes, "
+    "threshold beyond 32 bits",
 }
 
 

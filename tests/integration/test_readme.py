@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("brian2")
 pytest.importorskip("torch")
 
-MAX_CPU_S = 60.0
+MAX_CPU_S = 180.0
 MAX_LINES = 200
 
 
