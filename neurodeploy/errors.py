@@ -84,3 +84,9 @@ class MismatchError(NeurodeployError, AssertionError):
 
 class NeurodeployWarning(UserWarning):
     """A result that is to be taken with care; the message is one line."""
+
+
+def first_line(error: BaseException, most: int | None = None) -> str:
+    """First line of what another library's error says, or its type where it says nothing."""
+    lines = str(error).splitlines() or [""]
+    return lines[0][:most] or type(error).__name__

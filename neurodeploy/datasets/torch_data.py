@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodeploy.errors import DataError, UsageError
+from neurodeploy.errors import DataError, UsageError, first_line
 from neurodeploy.ir.arrays import AnyArray
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def read_torch(data: Any) -> tuple[AnyArray | dict[str, AnyArray], AnyArray | No
         batches = [_batch(where, batch) for batch in loader]
     except TypeError as error:
         raise UsageError(
-            f"{where}: samples cannot be joined to batches ({str(error).splitlines()[0]}); give "
+            f"{where}: samples cannot be joined to batches ({first_line(error)}); give "
             "tensors, as by the transform ToTensor"
         ) from error
     if not batches:

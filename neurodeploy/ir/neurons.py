@@ -344,19 +344,12 @@ class Neuron:
             raise NetlistError(f"memory and gains do not go with {self.extensions[0]}")
         if not self.fires and (self.refractory or self.reset_value is not None):
             raise NetlistError("a population without threshold has no refractory period or reset")
+        for name in ("initial_membrane", "reset_value"):
+            _ordered("floor", self.floor, name, getattr(self, name), strictly=False)
+        _ordered("reset_value", self.reset_value, "threshold", self.threshold, strictly=True)
+        least = None if self.negative_threshold is None else -self.negative_threshold
         for name in ("floor", "reset_value"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            below = {"initial_membrane": self.initial_membrane, "reset_value": self.reset_value}
-            if name == "floor":
-                for other, most in below.items():
-                    _ordered("floor", value, other, most, strictly=False)
-            else:
-                _ordered(name, value, "threshold", self.threshold, strictly=True)
-            if self.negative_threshold is not None:
-                least = -self.negative_threshold
-                _ordered("-negative_threshold", least, name, value, strictly=True)
+            _ordered("-negative_threshold", least, name, getattr(self, name), strictly=True)
 
     def _verify_saturation(self) -> None:
         if self.number_kind == "i":
@@ -480,8 +473,8 @@ class Neuron:
 
 
 def _ordered(low: str, least: Any, high: str, most: Any, *, strictly: bool) -> None:
-    """Refuse ``least`` above (or at) ``most``, each scalar, per channel or per neuron."""
-    if most is None:
+    """Refuse ``least`` above (or at) ``most``, each scalar, per channel, per neuron or None."""
+    if least is None or most is None:
         return
     a, b = _aligned(least, most)
     wrong = a >= b if strictly else a > b

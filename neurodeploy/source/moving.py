@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from neurodeploy.errors import first_line
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.source.analog import (
     AddConstant,
@@ -101,8 +102,7 @@ def moved_apart(
             try:
                 return run(arrays)[i]
             except Exception as error:
-                text = (str(error).splitlines() or [type(error).__name__])[0][:120]
-                return place.refuse(f"cannot be computed: {text}")
+                return place.refuse(f"cannot be computed: {first_line(error, 120)}")
 
         return moved(place, refs, batch, one)
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurodeploy.errors import DataError, ExecutionError, UsageError
+from neurodeploy.errors import DataError, ExecutionError, UsageError, first_line
 from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -112,7 +112,7 @@ class Brian2Deployment(Deployment):
                     namespace={},
                 )
             except brian2.BrianObjectException as error:
-                cause = str(error.__cause__ or error).splitlines()[0]
+                cause = first_line(error.__cause__ or error)
                 raise ExecutionError(f"{self.netlist.name}: Brian2 failed: {cause}") from error
             except MemoryError as error:
                 raise ExecutionError(

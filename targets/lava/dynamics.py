@@ -166,7 +166,7 @@ class NeuronState:
 
 def _kept(x: IntArray, keep: IntArray) -> IntArray:
     if (keep == 1 << _UNITY_BITS).all():
-        return x.copy()
+        return x
     scaled = x * keep
     # An arithmetic shift rounds down; adding 2^12 - 1 to negative products rounds toward zero.
     up = np.where(scaled < 0, (1 << _UNITY_BITS) - 1, 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import ConversionError
+from neurodeploy.errors import ConversionError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import AnalogGraph, Normalize
 from neurodeploy.source.evaluation.batches import checked_batch
@@ -82,8 +82,7 @@ def _run(network: OnnxNetwork, feeds: dict[str, AnyArray], n_samples: int) -> li
             batch = {k: np.resize(v[start:], (width, *v.shape[1:])) for k, v in feeds.items()}
             parts.append(list(evaluator.run(list(network.outputs), batch)))
     except Exception as error:
-        lines = str(error).splitlines() or [type(error).__name__]
         raise ConversionError(
-            f"{network.path}: the network does not run: {lines[0][:200]}"
+            f"{network.path}: the network does not run: {first_line(error, 200)}"
         ) from error
     return [np.concatenate(values)[:n_samples] for values in zip(*parts, strict=True)]

@@ -10,7 +10,7 @@ import numpy as np
 
 import neurodeploy.source.onnx.elementwise  # importing them fills the table of operators
 import neurodeploy.source.onnx.layers  # noqa: F401
-from neurodeploy.errors import ConversionError, DataError, NetlistError
+from neurodeploy.errors import ConversionError, DataError, NetlistError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import moving
 from neurodeploy.source.analog import AnalogGraph, Concat, Input, Normalize, Shape, Softmax
@@ -212,7 +212,7 @@ def _folded(node: Any, site: OnnxSite, network: OnnxNetwork) -> tuple[AnyArray, 
     try:
         return _run(node, network, list(site.values))
     except Exception as error:
-        return site.refuse(f"cannot be computed: {str(error).splitlines()[0][:120]}")
+        return site.refuse(f"cannot be computed: {first_line(error, 120)}")
 
 
 def _run(node: Any, network: OnnxNetwork, values: list[Any]) -> tuple[AnyArray, ...]:

@@ -8,7 +8,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from neurodeploy.errors import FileFormatError, TargetUnavailableError, UsageError
+from neurodeploy.errors import (
+    FileFormatError,
+    TargetUnavailableError,
+    UsageError,
+    first_line,
+)
 from neurodeploy.ir.arrays import AnyArray
 
 BATCH = 7
@@ -164,10 +169,9 @@ class _Reader:
                 value.CopyFrom(own)
             return model
         except Exception as error:
-            lines = str(error).splitlines() or [type(error).__name__]
             raise FileFormatError(
                 f"network {self.path} uses opset {opset}, which onnx cannot bring to {least} "
-                f"({lines[0][:120]}); export it again in {least} or later"
+                f"({first_line(error, 120)}); export it again in {least} or later"
             ) from error
 
     def aligned(self, model: Any) -> Any:
