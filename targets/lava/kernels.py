@@ -1,8 +1,7 @@
 """Synaptic sums of the own Lava models: exact, and written apart from the reference.
 
 Every kernel maps int64 ``[lanes, *pre_shape]`` to int64 ``[lanes, *post_shape]``. Products run in
-floating point where the largest possible sum of magnitudes proves that every intermediate result
-is an integer below 2^24 (float32) or 2^53 (float64), else in int64.
+floating point where that is proved to be exact, and each one is confirmed in integers.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.projection import IntegerProjection
+from neurodeploy.numerics.products import Product
 
 
 class SynapticSum:
@@ -43,36 +43,12 @@ class SynapticSum:
         return self._result
 
 
-class _Matrix:
-    """Exact ``W @ x`` through the cheapest number type that is proved to hold the sums."""
-
-    def __init__(self, weight: IntArray) -> None:
-        self._weight = {np.dtype(np.int64): weight}
-        self._row = int(np.abs(weight).sum(axis=-1).max()) if weight.size else 0
-
-    def number(self, largest: int) -> np.dtype[Any]:
-        bound = self._row * largest
-        dtype = np.float32 if bound < 2**24 else np.float64 if bound < 2**53 else np.int64
-        return np.dtype(dtype)
-
-    def __call__(self, x: AnyArray) -> IntArray:
-        if x.dtype not in self._weight:
-            self._weight[x.dtype] = self._weight[np.dtype(np.int64)].astype(x.dtype)
-        product: AnyArray = np.matmul(self._weight[x.dtype], x)
-        return product.astype(np.int64)
-
-
-def _largest(x: IntArray) -> int:
-    return max(int(x.max()), -int(x.min()))
-
-
 class _Dense:
     def __init__(self, dense: Dense) -> None:
-        self._matrix = _Matrix(dense.weight)
+        self._product = Product(dense.weight)
 
     def apply(self, x: IntArray) -> IntArray:
-        columns = x.reshape(x.shape[0], -1).T
-        return self._matrix(columns.astype(self._matrix.number(_largest(x)))).T
+        return self._product(x.reshape(x.shape[0], -1).T).T
 
 
 class _Conv:
@@ -80,18 +56,18 @@ class _Conv:
         self._window = conv.window
         self._groups = conv.groups
         c_out = conv.weight.shape[0]
-        self._matrix = _Matrix(conv.weight.reshape(self._groups, c_out // self._groups, -1))
+        self._product = Product(conv.weight.reshape(self._groups, c_out // self._groups, -1))
 
     def apply(self, x: IntArray) -> IntArray:
         lanes, channels = x.shape[:2]
         n = len(self._window.kernel)
-        patches = patches_of(x.astype(self._matrix.number(_largest(x))), self._window)
+        patches = patches_of(x, self._window)
         # [lanes, C, *out, *kernel] -> [lanes, groups, C / groups * taps, cells]
         order = (0, 1, *range(2 + n, 2 + 2 * n), *range(2, 2 + n))
         columns = patches.transpose(order).reshape(
             lanes, self._groups, channels // self._groups * math.prod(self._window.kernel), -1
         )
-        return self._matrix(columns)
+        return self._product(columns, max(int(x.max()), -int(x.min())))
 
 
 class _SumPool:

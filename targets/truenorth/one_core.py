@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurodeploy.errors import FileFormatError
+from neurodeploy.numerics.products import Product
 from neurodeploy.targets.truenorth.cores import ZERO, AnyArray, Cores
 
-EXACT_FLOAT32 = 2**24
+LARGEST_SUM = 2**30  # leaves the other half of an int32 to the membrane
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class PreparedCore:
         self.synapses_per_axon = crossing[live].sum(axis=1, dtype=np.int64)
         weight = cores.weight[c, self.neurons].astype(np.int32)
         matrix = crossing[live] * weight[:, cores.axon_type[c, live]].T
-        if matrix.size and int(np.abs(matrix).sum(axis=0, dtype=np.int64).max()) >= EXACT_FLOAT32:
+        if matrix.size and int(np.abs(matrix).sum(axis=0, dtype=np.int64).max()) >= LARGEST_SUM:
             raise FileFormatError(f"core {c}: weights too large for exact sums; compile again")
         quantities = [
             a[c, self.neurons].astype(np.int32)
@@ -57,14 +58,16 @@ class PreparedCore:
         self.stream = np.full(cores.neurons, -1, dtype=np.int64)
         self.stream[self.neurons] = index.reshape(-1)
         self.n_streams = int(first.size)
-        self.matrix = np.ascontiguousarray(matrix[:, first], dtype=np.float32)
+        self._product = Product(matrix[:, first].T)
         self.leak, self.threshold, reset, self.initial, self.floor = (q[first] for q in quantities)
         self.zero = reset == ZERO
         self.top = cores.membrane_max
 
     def integrate(self, arriving: AnyArray) -> AnyArray:
         """Synaptic sums of 0/1 arrivals ``[..., axons]``: int32 ``[..., streams]``."""
-        return (arriving.astype(np.float32) @ self.matrix).astype(np.int32)
+        columns = arriving.reshape(-1, self.n_axons).T
+        sums = self._product(columns, largest=1).T.reshape(*arriving.shape[:-1], self.n_streams)
+        return sums.astype(np.int32)
 
     def run(self, arriving: AnyArray, ticks: int, keep: bool) -> CoreRun:
         """All ticks of a core whose arrivals are all known; idle ticks are passed over."""
