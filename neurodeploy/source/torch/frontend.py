@@ -124,18 +124,7 @@ def lower(
             builder.add("normalize", Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
             for ref in given
         ]
-    first = dict(zip(program.inputs, given, strict=True))
-    values: dict[fx.Node, Any] = {}
-    sites: dict[str, Site] = {}
-    for node in program.nodes:
-        site = _site(node, builder)
-        before = len(builder.nodes)
-        values[node] = (
-            first[node.name] if node.name in first else _value(node, site, program, values)
-        )
-        sites.update((made.name, site) for made in builder.nodes[before:])
-        if isinstance(values[node], Ref):
-            _expect_batch(site, values[node])
+    values, sites = lowered_values(program, builder, given)
     outputs = tuple(_output(out, values) for out in program.outputs)
     if len(set(outputs)) != len(outputs):
         raise ConversionError("the module returns the same activations twice")
@@ -152,6 +141,33 @@ def lower(
         if isinstance(value, Ref) and value.name in kept
     }
     return Lowered(graph, program, origin)
+
+
+def lowered_values(
+    program: ExportedProgram, builder: GraphBuilder, given: Sequence[Ref]
+) -> tuple[dict[fx.Node, Any], dict[str, Site]]:
+    """Lower every node of a program whose inputs are ``given``.
+
+    Returns
+    -------
+    values : dict
+        Node of the program -> activation, constant, or what cannot be used.
+    sites : dict
+        Name of an analog node -> the call that it came from.
+    """
+    first = dict(zip(program.inputs, given, strict=True))
+    values: dict[fx.Node, Any] = {}
+    sites: dict[str, Site] = {}
+    for node in program.nodes:
+        site = _site(node, builder)
+        before = len(builder.nodes)
+        values[node] = (
+            first[node.name] if node.name in first else _value(node, site, program, values)
+        )
+        sites.update((made.name, site) for made in builder.nodes[before:])
+        if isinstance(values[node], Ref):
+            _expect_batch(site, values[node])
+    return values, sites
 
 
 def input_names(module: nn.Module) -> tuple[str, ...]:
