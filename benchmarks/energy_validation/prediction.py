@@ -12,8 +12,7 @@ from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.analytic import estimated_activity, expected_traffic
-from neurodeploy.hardware.price.estimate import estimate
-from neurodeploy.hardware.price.report import EnergyReport
+from neurodeploy.hardware.price.estimate import EnergyReport, estimate
 from neurodeploy.ir.netlist import IntegerNetlist
 
 # Counts are whole numbers; of so many inferences together they are as fine as anyone can see.

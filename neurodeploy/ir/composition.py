@@ -46,29 +46,6 @@ def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivi
     return _expanded(second, first, where)
 
 
-def composed_synapses(second: Connectivity, first: Connectivity) -> tuple[int, bool]:
-    """How many synapses :func:`compose` makes at most, and whether it lists them one by one."""
-    if isinstance(second, Dense) and isinstance(first, Dense):
-        return second.weight.shape[0] * first.weight.shape[1], False
-    if isinstance(second, Conv) and isinstance(first, SumPool) and _is_padding(first):
-        return second.n_synapses, False
-    if isinstance(second, Conv) and isinstance(first, SumPool) and _tiles(first):
-        window = None if second.groups > 1 else _tiled_window(second.window, first.window)
-        if window is not None:
-            channels = second.weight.shape[0] * second.channels_in
-            return int(window.taps_per_output().sum()) * channels, False
-    if isinstance(second, Conv) and second.groups == 1 and isinstance(first, Sparse):
-        if _channels(first) is not None:
-            return second.n_synapses, False
-    if isinstance(first, Conv):
-        window = _joint_window(second, first)
-        if window is not None:
-            channels = second.post_shape[0] * first.weight.shape[1]
-            return int(window.taps_per_output().sum()) * channels, False
-    pairs = math.prod(second.post_shape) * math.prod(first.pre_shape)
-    return min(_paths(second, first), pairs), True
-
-
 def padding(shape: tuple[int, ...], amounts: tuple[tuple[int, int], ...]) -> SumPool:
     """Zeros around the spatial axes as a map: a window of one cell over padded axes."""
     ones = (1,) * len(amounts)
@@ -100,28 +77,21 @@ def _tiles(layer: SumPool) -> bool:
 
 def _of_tiles(second: Conv, first: SumPool) -> Conv | None:
     """A convolution of sums over tiles: every weight stands at all cells of its tile."""
-    spread = None if second.groups > 1 else _tiled_window(second.window, first.window)
-    if spread is None:
+    window = second.window
+    if second.groups != 1 or set(window.dilation) != {1}:
         return None
     tile = first.window.kernel
     weight = second.weight * first.weight.reshape(1, -1, *(1,) * len(tile))
     for axis, k in enumerate(tile):
         weight = np.repeat(weight, k, axis=2 + axis)
-    return Conv(weight, first.pre_shape[0], spread)
-
-
-def _tiled_window(outer: Window, tiles: Window) -> Window | None:
-    """The window of a convolution of sums over tiles; None with dilation."""
-    if set(outer.dilation) != {1}:
-        return None
-    tile = tiles.kernel
-    return Window(
-        tiles.input_size,
-        tuple(n * k for n, k in zip(outer.kernel, tile, strict=True)),
-        tuple(n * k for n, k in zip(outer.stride, tile, strict=True)),
-        tuple((a * k, b * k) for (a, b), k in zip(outer.padding, tile, strict=True)),
-        outer.dilation,
+    spread = Window(
+        first.window.input_size,
+        tuple(n * k for n, k in zip(window.kernel, tile, strict=True)),
+        tuple(n * k for n, k in zip(window.stride, tile, strict=True)),
+        tuple((a * k, b * k) for (a, b), k in zip(window.padding, tile, strict=True)),
+        window.dilation,
     )
+    return Conv(weight, first.pre_shape[0], spread)
 
 
 def _channels(first: Sparse) -> IntArray | None:
@@ -150,31 +120,7 @@ def _padded(second: Conv, first: SumPool) -> Conv:
 
 
 def _convolved(second: Connectivity, first: Conv) -> Conv | None:
-    """A window over a convolution as one convolution; None where it is none."""
-    window = _joint_window(second, first)
-    if window is None or not isinstance(second, Conv | SumPool):
-        return None
-    outer, inner = second.window, first.window
-    weight = np.zeros((second.post_shape[0], first.weight.shape[1], *window.kernel))
-    for tap in itertools.product(*map(range, outer.kernel)):
-        if isinstance(second, Conv):
-            cell: Any = (slice(None), slice(None), *tap)
-            mixed = np.tensordot(second.weight[cell], first.weight, 1)
-        else:
-            mixed = first.scale_channels(second.weight).weight
-        at: Any = (
-            ...,
-            *(
-                slice(t * s, t * s + k)
-                for t, s, k in zip(tap, inner.stride, inner.kernel, strict=True)
-            ),
-        )
-        weight[at] += mixed
-    return Conv(weight, first.channels_in, window, first.groups)
-
-
-def _joint_window(second: Connectivity, first: Conv) -> Window | None:
-    """The window of a window over a convolution; None where both are no convolution.
+    """A window over a convolution as one convolution; None where it is none.
 
     A padded second window would see zeros where a wider convolution computes values, and dilation
     would leave holes in the joint kernel.
@@ -189,12 +135,29 @@ def _joint_window(second: Connectivity, first: Conv) -> Window | None:
         (k2 - 1) * s + k1
         for k1, k2, s in zip(inner.kernel, outer.kernel, inner.stride, strict=True)
     )
+    channels = second.post_shape[0]
+    weight = np.zeros((channels, first.weight.shape[1], *kernel))
+    for tap in itertools.product(*map(range, outer.kernel)):
+        if isinstance(second, Conv):
+            cell: Any = (slice(None), slice(None), *tap)
+            mixed = np.tensordot(second.weight[cell], first.weight, 1)
+        else:
+            mixed = first.scale_channels(second.weight).weight
+        at: Any = (
+            ...,
+            *(
+                slice(t * s, t * s + k)
+                for t, s, k in zip(tap, inner.stride, inner.kernel, strict=True)
+            ),
+        )
+        weight[at] += mixed
     stride = tuple(a * b for a, b in zip(inner.stride, outer.stride, strict=True))
-    return Window(inner.input_size, kernel, stride, inner.padding, inner.dilation)
+    window = Window(inner.input_size, kernel, stride, inner.padding, inner.dilation)
+    return Conv(weight, first.channels_in, window, first.groups)
 
 
 def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connectivity:
-    paths = _paths(second, first)
+    paths = int((second.fan_out().reshape(-1) * first.fan_in().reshape(-1)).sum())
     longest = max(paths, first.n_synapses, second.n_synapses)
     if longest > MAX_COMPOSED_SYNAPSES:
         raise UnsupportedLayerError(
@@ -219,11 +182,6 @@ def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connecti
     if len(second.post_shape) == 1 and weight.size == n_post * n_pre:
         return Dense(weight.reshape(n_post, n_pre), first.pre_shape)
     return Sparse(weight, post, pre, first.pre_shape, second.post_shape)
-
-
-def _paths(second: Connectivity, first: Connectivity) -> int:
-    """Ways from a first to a last neuron through any in between."""
-    return int((second.fan_out().reshape(-1) * first.fan_in().reshape(-1)).sum())
 
 
 def summed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neurodeploy.hardware.price.comparison import EnergyComparison
-from neurodeploy.hardware.price.report import CoreEnergy, EnergyReport
+from neurodeploy.hardware.price.estimate import CoreEnergy, EnergyReport
 from neurodeploy.render.mapping import mapping_parts
 from neurodeploy.render.quantities import at_least, quantity, with_prefix
 from neurodeploy.render.text import render_table

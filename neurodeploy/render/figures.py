@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.hardware.price.comparison import EnergyComparison
-from neurodeploy.hardware.price.report import EnergyReport
+from neurodeploy.hardware.price.estimate import EnergyReport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

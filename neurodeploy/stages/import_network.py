@@ -53,8 +53,7 @@ def import_network(
         ``FILE.nir`` or ``FILE.net``.
     dynamics : str, optional
         Of a .nir file: whose neurons they are, such as snntorch, sinabs, norse or spikingjelly.
-        docs/exchange.md tells of each; a file without it is answered with those that read it. A
-        file that neurodeploy wrote needs none.
+        docs/exchange.md tells of each; a file without it is answered with those that read it.
     dt : float, optional
         Length of a step in seconds. [default: the framework's]
     timesteps : int, optional
@@ -110,7 +109,7 @@ def import_network(
         "multi_spike": multi_spike,
         "input_at": input_at,
     }
-    found, encodings, notes, told = read_network(
+    found, notes, told = read_network(
         path,
         dynamics,
         parts,
@@ -132,4 +131,4 @@ def import_network(
         },
         "exchange": {**told, "notes": notes},
     }
-    return Network(found, encodings, provenance=provenance)
+    return Network(found, provenance=provenance)

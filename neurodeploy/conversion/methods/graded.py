@@ -15,7 +15,6 @@ import numpy as np
 
 from neurodeploy.conversion.calibration.thresholds import Activations
 from neurodeploy.conversion.lowering.activation_graph import ReluLayer
-from neurodeploy.conversion.lowering.context import LoweringOptions
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod, SpikeCode
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
@@ -53,11 +52,6 @@ class Graded(LayerwiseMethod):
             raise UsageError(f"payload {self.payload!r}: expected {' or '.join(PAYLOAD_CODES)}")
         if not 1 <= self.levels <= 2**16:
             raise UsageError(f"levels {self.levels}: expected 1 to 65536")
-
-    @property
-    def lowering(self) -> LoweringOptions:
-        """Linear layers as signed populations: a payload has a sign anyway."""
-        return replace(LayerwiseMethod.lowering.__get__(self), linear="signed")
 
     def code(self, layer: ReluLayer) -> SpikeCode:
         """One signed payload a step, with memory."""

@@ -235,8 +235,7 @@ class LayerwiseMethod:
         return RealNeuron(
             threshold=theta,
             bias=compact(layer.affine.bias),
-            # What may have either sign rounds towards 0 on both sides, or one of them would lead.
-            initial_membrane=theta * (0.0 if layer.is_linear else self.initial_membrane),
+            initial_membrane=theta * self.initial_membrane,
             negative_threshold=negative,
             payload_max=code.payload_max,
             payload_code=code.payload_code,

@@ -25,9 +25,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from neurodeploy.errors import UnknownNameError, UsageError
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.activity import Activity, PopulationActivity
-from neurodeploy.hardware.price.timing import StepLoads, busy_interval, loads_of
+from neurodeploy.hardware.price.timing import StepLoads, busy_seconds, loads_of
 from neurodeploy.hardware.price.traffic import (
     Traffic,
     active_by_tile,
@@ -166,9 +167,17 @@ def expected_traffic(mapping: CoreMap, netlist: IntegerNetlist, activity: Activi
     traffic = count_traffic(mapping, netlist, activity)
     if mapping.board.tick is not None:
         return traffic
-    return traffic.with_busy_time(
-        busy_interval(expected_loads(mapping, netlist, activity), mapping.board)
-    )
+    return traffic.with_busy_time(expected_busy_seconds(mapping, netlist, activity, mapping.board))
+
+
+def expected_busy_seconds(
+    mapping: CoreMap, netlist: IntegerNetlist, activity: Activity, board: Board
+) -> float | None:
+    """Time of the busiest core, summed over steps and samples; None if a latency is unknown.
+
+    The barrier is not included.
+    """
+    return busy_seconds(expected_loads(mapping, netlist, activity), board)
 
 
 def expected_loads(mapping: CoreMap, netlist: IntegerNetlist, activity: Activity) -> StepLoads:

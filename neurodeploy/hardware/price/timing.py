@@ -2,7 +2,7 @@
 
 For every step of every sample::
 
-    busy(core) = max(neurons(core) + sent(core), received(core)), their sum where halves take turns
+    busy(core) = max(neurons(core) + sent(core), received(core))
     neurons    = N * latency(access) + active * latency(active update)
                  + inactive * latency(inactive update) + spikes * latency(spike)
     sent       = packets sent * latency(packet)
@@ -10,11 +10,10 @@ For every step of every sample::
     step       = max over cores of busy + barrier(tiles in use)
 
 the "simple" timing of SANA-FE (Boyle et al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971): the
-two halves of a core overlap, flights over the mesh hide behind them. What else takes time
-(management, resets, the host) is told in :mod:`neurodeploy.hardware.price.terms`. Terms that a
-board does not tell apart are 0, their time stands in the term that contains them. A step ends when
-all its spikes are delivered, so a spike's packets and synops fall into the step that sends it;
-delays pass in the dendrites of the receiver. A packet of the host is sent at the core that receives it.
+two halves of a core overlap, flights over the mesh hide behind them. Terms that a board does not
+tell apart are 0, their time stands in the term that contains them. A step ends when all its spikes
+are delivered, so a spike's packets and synops fall into the step that sends it; delays pass in the
+dendrites of the receiver. A packet of the host is sent at the core that receives it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurodeploy.hardware.boards.board import COUNTED, SYNAPSE_KINDS, SYNOPS_BY_KIND, Board
-from neurodeploy.hardware.boards.interval import ENDS, Interval
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.flows import reaches_of
 from neurodeploy.hardware.cut.reach import merge
@@ -192,14 +190,6 @@ def unknown_latencies(board: Board, tiles: int) -> list[str]:
     return missing + ([] if known else [board.barrier_key(tiles)])
 
 
-def busy_interval(loads: StepLoads, board: Board) -> Interval | None:
-    """:func:`busy_seconds` with likely, low and high latencies."""
-    found = {end: busy_seconds(loads, board.at(end)) for end in ENDS}
-    if any(seconds is None for seconds in found.values()):
-        return None
-    return Interval.of(lambda end: found[end] or 0.0)
-
-
 def busy_seconds(loads: StepLoads, board: Board) -> float | None:
     """Working time of the busiest core, summed over steps and samples; None if unknown.
 
@@ -221,4 +211,4 @@ def busy_by_core(loads: StepLoads, board: Board) -> FloatArray | None:
             if latency:
                 total += loads.count(event) * latency
         halves.append(total)
-    return np.add(*halves) if board.halves_add else np.maximum(*halves)
+    return np.maximum(*halves)

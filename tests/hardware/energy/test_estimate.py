@@ -15,10 +15,9 @@ from neurodeploy.hardware.boards.board import EVENTS, Board, load_board
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.activity import membranes_needed
 from neurodeploy.hardware.price.cross_validation import cross_validate
-from neurodeploy.hardware.price.estimate import estimate
+from neurodeploy.hardware.price.estimate import EnergyReport, estimate
 from neurodeploy.hardware.price.measure import measure_activity, measure_traffic
 from neurodeploy.hardware.price.operations import source_energy
-from neurodeploy.hardware.price.report import EnergyReport
 from neurodeploy.hardware.price.timing import step_loads
 from neurodeploy.hardware.price.traffic import CoreTraffic, Traffic
 from neurodeploy.ir.arrays import IntArray

@@ -1,1 +1,0 @@
-"""Modules of spiking frameworks in ordinary PyTorch code as real-valued netlists."""
