@@ -15,22 +15,31 @@ def import_options() -> list[click.Option]:
     """What the stage takes but the file."""
     from neurodeploy import api
 
-    return stage_options(api.import_network, leave_out=("path",))
+    return stage_options(api.import_network, leave_out=("source", "weights"))
 
 
 @click.command("import")
-@click.argument("source", type=click.Path(path_type=Path), metavar="FILE.nir|FILE.net")
+@click.argument("source", metavar="FILE.nir|FILE.net|MODULE")
+@click.argument("weights", type=click.Path(path_type=Path), required=False)
 @with_options(import_options)
 @output_option(what="The netlist, a .ndn file.")
 @json_option
 @click.pass_context
 def import_(
-    context: click.Context, /, source: Path, output: Path, as_json: bool, **given: Any
+    context: click.Context,
+    /,
+    source: str,
+    weights: Path | None,
+    output: Path,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Read a spiking network that was trained elsewhere.
 
     FILE.nir is a NIR graph, and becomes a real-valued netlist; FILE.net is fixed point already, and
-    becomes an integer one. Neither needs the framework that wrote it.
+    becomes an integer one. Neither needs the framework that wrote it. MODULE is file.py:factory or
+    package.module:factory, whose factory gives a torch.nn.Module with layers of snnTorch,
+    SpikingJelly, sinabs or Norse, and WEIGHTS its state dict.
     """
     from neurodeploy import api
     from neurodeploy.cli.record import recorded
@@ -38,6 +47,6 @@ def import_(
     from neurodeploy.render.text import to_json
 
     expect_output(output, ".ndn")
-    net = recorded(api.import_network(source, **given), context)
+    net = recorded(api.import_network(source, weights, **given), context)
     api.save(net, output)
     click.echo(to_json(summarize_network(net)) if as_json else render_written(net, output))

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,14 +16,20 @@ from neurodeploy.errors import NeurodeployWarning, UnknownNameError, UsageError
 from neurodeploy.exchange.reading import read_network
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
+from neurodeploy.stages.import_module import import_module, is_module
 from neurodeploy.stages.load import wrong_kind
+
+if TYPE_CHECKING:
+    from torch import nn
 
 INPUTS = ("spikes", "current")
 
 
 def import_network(
-    path: str | Path,
+    source: str | Path | nn.Module,
+    weights: str | Path | None = None,
     *,
+    shape: str | tuple[int, ...] | None = None,
     dynamics: str | None = None,
     dt: float | None = None,
     timesteps: int | None = None,
@@ -37,20 +43,27 @@ def import_network(
     multi_spike: int | None = None,
     input_at: str | None = None,
     saturation: bool = False,
+    levels: int | None = None,
+    normalize: str | tuple[Any, Any] | None = None,
     name: str | None = None,
 ) -> Network:
     """Read a spiking network that was trained elsewhere.
 
     A NIR graph (``.nir``) becomes a real-valued netlist, for ``quantize``. It does not hold in
-    which steps its neurons are computed: ``dynamics`` tells. A ``.net`` file is fixed point
-    already, and becomes an integer netlist. Neither needs the framework, and nothing in
-    the file is executed. What was read in one of several ways is told by warnings, and in the
-    ``exchange`` of the provenance.
+    which steps its neurons are computed: ``dynamics`` tells. A module in which layers of snnTorch,
+    SpikingJelly, sinabs or Norse fire becomes one too; their attributes tell its dynamics. A
+    ``.net`` file is fixed point already, and becomes an integer netlist. No file needs its
+    framework, and nothing in it is executed; a factory is the user's own code. What was read in one
+    of several ways is told by warnings, and in the ``exchange`` of the provenance.
 
     Parameters
     ----------
-    path : path
-        ``FILE.nir`` or ``FILE.net``.
+    source : path or nn.Module
+        ``FILE.nir``, ``FILE.net``, a module, or ``file.py:factory`` that gives one.
+    weights : path, optional
+        Of a factory: its trained weights, a state dict.
+    shape : str or tuple of int, optional
+        Of a module: what enters in one step, channels first, such as 2x34x34.
     dynamics : str, optional
         Of a .nir file: whose neurons they are, such as snntorch, sinabs, norse or spikingjelly.
         docs/exchange.md tells of each; a file without it is answered with those that read it.
@@ -58,8 +71,9 @@ def import_network(
         Length of a step in seconds. [default: the framework's]
     timesteps : int, optional
         Steps of one sample, T. [default: the file's, else 100]
-    input : {"spikes", "current"}
-        Whether a sample is a raster of spikes or one value that holds.
+    input : {"spikes", "current", "rate", "poisson"}
+        Whether a sample is a raster of spikes or one value that holds. Of a module also how values
+        become spikes: evenly (rate) or at random (poisson).
     input_low : int
         Least value that enters.
     input_high : int
@@ -78,6 +92,10 @@ def import_network(
         Instead of the framework's: whether what a step sends arrives in it or one later.
     saturation : bool
         Of a .net file: clip membranes to 24 bits, where they are not proved to fit.
+    levels : int, optional
+        Of a module that takes values: steps from 0 to the largest of them. [default: 255]
+    normalize : str or (mean, std), optional
+        Of a module: what it expects of values, such as mnist or 0.5/0.25.
     name : str, optional
         Name of the network. [default: the file's]
 
@@ -92,14 +110,8 @@ def import_network(
     CapacityError
         If membranes of a .net file are not proved to fit, and ``saturation`` is not named.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise wrong_kind("import_network", path, "the path of a .nir or .net file")
-    path = Path(path)
     if timesteps is not None and timesteps < 1:
         raise UsageError(f"timesteps {timesteps}: expected at least 1")
-    if input not in INPUTS:
-        raise UnknownNameError("input", input, INPUTS)
-    model: Any = Input(input, input_low, input_high)  # type: ignore[arg-type]
     parts = {
         "dt": dt,
         "compare": compare,
@@ -109,6 +121,33 @@ def import_network(
         "multi_spike": multi_spike,
         "input_at": input_at,
     }
+    if is_module(source):
+        expect_absent(
+            "a module's layers tell their dynamics",
+            {"dynamics": dynamics, **parts, "saturation": saturation or None},
+        )
+        return import_module(
+            source,
+            weights,
+            shape=shape,
+            timesteps=timesteps,
+            input=input,
+            value_range=(input_low, input_high),
+            levels=levels,
+            normalize=normalize,
+            name=name,
+        )
+    if not isinstance(source, str | os.PathLike):
+        expected = "the path of a .nir or .net file, file.py:factory, or a torch.nn.Module"
+        raise wrong_kind("import_network", source, expected)
+    expect_absent(
+        "is for modules",
+        {"weights": weights, "shape": shape, "levels": levels, "normalize": normalize},
+    )
+    path = Path(source)
+    if input not in INPUTS:
+        raise UnknownNameError("input", input, INPUTS)
+    model: Any = Input(input, input_low, input_high)  # type: ignore[arg-type]
     found, notes, told = read_network(
         path,
         dynamics,
@@ -132,3 +171,10 @@ def import_network(
         "exchange": {**told, "notes": notes},
     }
     return Network(found, provenance=provenance)
+
+
+def expect_absent(why: str, given: dict[str, Any]) -> None:
+    """Refuse options that are not heard, by the first that is given."""
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: {why}; leave it out")

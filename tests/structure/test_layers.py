@@ -21,7 +21,7 @@ RANKS = {
     "boards": 4,
     "conversion": 5,
     "quantization": 5,
-    "exchange": 5,
+    "exchange": 6,
     "execution": 5,
     "datasets": 5,
     "hardware": 6,

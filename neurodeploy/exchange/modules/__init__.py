@@ -1,0 +1,1 @@
+"""Modules of spiking frameworks in ordinary PyTorch code as real-valued netlists."""

@@ -1,0 +1,299 @@
+"""The netlist of a module: what lies between its populations, with the neurons of its layers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.conversion.lowering.affine import Affine, Term, population_term
+from neurodeploy.conversion.lowering.context import Blocks, Lowering, LoweringOptions, merged
+from neurodeploy.conversion.lowering.operators import _OPERATIONS
+from neurodeploy.conversion.lowering.pooling import _pool_window
+from neurodeploy.errors import NetlistError, UnsupportedLayerError
+from neurodeploy.exchange.assembly import Assembly, Link, spread_evenly
+from neurodeploy.exchange.modules.layer import Behaviour
+from neurodeploy.ir.arrays import FloatArray
+from neurodeploy.ir.connectivity import Connectivity, Dense, Sparse, SumPool
+from neurodeploy.ir.netlist import Output, RealNetlist
+from neurodeploy.ir.neurons import Input, MaxPool, RealNeuron
+from neurodeploy.source import analog
+from neurodeploy.source.analog import AnalogGraph, AnalogNode
+from neurodeploy.source.torch.spiking import SpikingGraph, State
+
+_NO_NEURON = (
+    analog.ReLU,
+    analog.Clip,
+    analog.LeakyReLU,
+    analog.Function,
+    analog.QuantizedReLU,
+    analog.Softmax,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entering:
+    """What enters: the model of its population, and what one of it counts in the module."""
+
+    model: Input
+    worth: float = 1.0
+
+
+class Building:
+    """A netlist in parts, while the graph between its populations is read."""
+
+    def __init__(
+        self,
+        spiking: SpikingGraph,
+        behaviours: Mapping[str, Behaviour],
+        recurrences: Mapping[str, AnalogGraph],
+        entering: Mapping[str, Entering],
+    ) -> None:
+        self.spiking, self.behaviours = spiking, behaviours
+        self.recurrences, self.entering = recurrences, entering
+        self.assembly = Assembly(integer=False)
+        self.lowering = Lowering(spiking.graph, LoweringOptions(average_pooling="fold"))
+        self.names: dict[str, str] = {}
+        self.layers = {cut.sends: cut.name for cut in spiking.cuts.values()}
+
+    def netlist(self, name: str, timesteps: int) -> tuple[RealNetlist, list[str]]:
+        """The netlist, and what has to be told."""
+        operations: dict[type, Any] = dict(_OPERATIONS)
+        operations |= {analog.Input: self.source, analog.MaxPool: self.maximum}
+        operations |= dict.fromkeys(_NO_NEURON, self.no_neuron)
+        for cut in self.spiking.cuts.values():
+            self.population(cut.name, self.spiking.graph.node(cut.hears).shape)
+        for node in self.spiking.graph.nodes:
+            taken = [self.lowering.tensors[source] for source in node.inputs]
+            self.lowering.tensors[node.name] = operations[type(node.op)](self.lowering, node, taken)
+        for cut in self.spiking.cuts.values():
+            self.connect(cut.name, merged(self.lowering.tensors[cut.hears], cut.name))
+        self.outputs()
+        found = self.assembly.netlist(name, timesteps, 1e-3)
+        assert isinstance(found, RealNetlist)
+        notes = [note for behaviour in self.behaviours.values() for note in behaviour.notes]
+        return found, [*notes, *self.assembly.notes]
+
+    def population(self, layer: str, shape: tuple[int, ...]) -> None:
+        """The neurons of a layer, without what arrives at them."""
+        told = dict(self.behaviours[layer].neuron)
+        zero = np.zeros(())
+        bias = told.pop("bias", zero)
+        neuron = {"bias": spread_evenly(bias, shape), "initial_membrane": zero, **told}
+        name = self.names[layer] = self.assembly.free_name(layer)
+        try:
+            self.assembly.add(name, shape, RealNeuron(**neuron))
+        except NetlistError as error:
+            raise UnsupportedLayerError(f"{layer}: {error}") from error
+
+    def source(self, lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+        """What enters the graph: data, or the spikes of a population."""
+        if node.name in self.layers:
+            layer = self.layers[node.name]
+            name, worth = self.names[layer], self.behaviours[layer].worth
+            model: Any = self.assembly.populations[name].model
+            if model.threshold is None:
+                raise UnsupportedLayerError(
+                    f"{layer}: sends its membrane, and only spikes travel between populations; "
+                    "let it be what the module returns"
+                )
+        else:
+            given = self.entering[node.name]
+            name, worth = self.assembly.free_name(node.name), np.asarray(given.worth)
+            self.assembly.add(name, node.shape, given.model)
+            model = given.model
+        if not getattr(model, "low", 0) < 0 and not getattr(model, "signed", False):
+            lowering.ceiling[name] = np.inf
+        term = population_term(name, node.shape)
+        return (term if (worth == 1).all() else term.scaled(worth),)
+
+    def no_neuron(self, lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+        """What is computed on values: between spiking layers there are sums and maxima alone."""
+        block = merged(taken[0], node.name)
+        if isinstance(node.op, analog.ReLU) and lowering.is_non_negative(block):
+            return taken[0]
+        if isinstance(node.op, analog.Softmax):
+            return taken[0]
+        where = f" ({node.source})" if node.source else ""
+        raise UnsupportedLayerError(
+            f"{node.name}{where}: {node.op.kind} between spiking layers: no neuron of the network "
+            "computes it; put a spiking layer there, or leave it out"
+        )
+
+    def maximum(self, lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+        """Max-pooling of what a step brings."""
+        op: Any = node.op
+        block = merged(taken[0], node.name)
+        window = _pool_window(op, block.shape, op.dilation)
+        pooled = self.any_spike(block, window, node)
+        if pooled is not None:
+            return (pooled,)
+        channels = block.shape[0]
+        rows = block.bias.reshape(channels, -1)
+        even = bool((rows == rows[:, :1]).all())
+        bare = dataclasses.replace(block, bias=np.zeros(block.shape)) if even else block
+        signed = not lowering.is_non_negative(bare)
+        model = MaxPool(channels, window, "now", signed)
+        name = self.assembly.free_name(node.name)
+        self.assembly.add(name, model.output_shape, model)
+        self.project(name, bare, block.shape)
+        if not even:
+            self.constant_into(name, bare.bias)
+        found = population_term(name, model.output_shape)
+        if not signed:
+            lowering.ceiling[name] = np.inf
+        return (found.shifted(rows[:, 0]) if even else found,)
+
+    def any_spike(self, block: Affine, window: Any, node: AnalogNode) -> Affine | None:
+        """The maximum of binary spikes: a neuron that fires where one of them arrives."""
+        if len(block.terms) != 1 or block.bias.any():
+            return None
+        (term,) = block.terms
+        source = self.assembly.populations[term.source]
+        model: Any = source.model
+        binary = (
+            (model.low, model.high) == (0, 1)
+            if isinstance(model, Input)
+            else isinstance(model, RealNeuron) and model.payload_max == 1 and not model.signed
+        )
+        worth = term.scale[:1]
+        plain = (
+            term.connectivity is None
+            and term.source_shape == block.shape
+            and (term.scale == worth).all()
+            and worth[0] > 0
+        )
+        if not binary or not plain or source.is_current_input:
+            return None
+        layer = SumPool(np.ones(block.shape[0]), window)
+        name = self.assembly.free_name(node.name)
+        one = np.ones(())
+        fires = RealNeuron(one, np.zeros(()), np.zeros(()), reset="zero", membrane_decay=1.0)
+        self.assembly.add(name, layer.post_shape, fires)
+        self.assembly.links.append(Link(term.source, name, layer))
+        self.lowering.ceiling[name] = 1.0
+        return population_term(name, layer.post_shape).scaled(worth[0])
+
+    def connect(self, layer: str, heard: Affine) -> None:
+        """Projections into a layer's population, its gain in the weights."""
+        behaviour = self.behaviours[layer]
+        name = self.names[layer]
+        weighed = heard.scaled(behaviour.gain)
+        self.project(name, weighed, heard.shape)
+        constant = weighed.bias
+        if behaviour.recurrent is not None:
+            own = self.recurrence(layer).scaled(behaviour.gain)
+            self.project(name, own, heard.shape)
+            constant = constant + own.bias
+        if not constant.any():
+            return
+        population = self.assembly.populations[name]
+        model = population.model
+        assert isinstance(model, RealNeuron)
+        if model.has_current_memory:
+            # A current adds it up, so that it needs a source that sends in every step.
+            self.constant_into(name, constant)
+            return
+        bias = spread_evenly(population.spread(model.bias) + constant, heard.shape)
+        model = dataclasses.replace(model, bias=bias)
+        self.assembly.populations[name] = dataclasses.replace(population, model=model)
+
+    def recurrence(self, layer: str) -> Affine:
+        """What a layer's own spikes of the step before add to its input."""
+        graph = self.recurrences[layer]
+        lowering = Lowering(graph, LoweringOptions(average_pooling="fold"))
+        name = self.names[layer]
+        operations: dict[type, Any] = {**_OPERATIONS, analog.MaxPool: self.no_neuron}
+        operations |= dict.fromkeys(_NO_NEURON, self.no_neuron)
+        for node in graph.nodes:
+            if isinstance(node.op, analog.Input):
+                worth = self.behaviours[layer].worth
+                own: Blocks = (population_term(name, node.shape).scaled(worth),)
+            else:
+                taken = [lowering.tensors[source] for source in node.inputs]
+                own = operations[type(node.op)](lowering, node, taken)
+            lowering.tensors[node.name] = own
+        shape = self.assembly.populations[name].shape
+        return merged(lowering.tensors[graph.outputs[0]], layer).reshaped(shape)
+
+    def project(self, post: str, affine: Affine, shape: tuple[int, ...]) -> None:
+        """A link for every term."""
+        for term in affine.terms:
+            self.assembly.links.append(Link(term.source, post, _connectivity(term, shape)))
+
+    def constant_into(self, post: str, constant: FloatArray) -> None:
+        """The same values in every step, from the population that fires in each."""
+        weight = constant.reshape(-1, 1)
+        index = np.arange(constant.size)
+        each: Connectivity = Dense(weight, (1,))
+        if constant.ndim > 1:
+            each = Sparse(weight[:, 0], index, np.zeros_like(index), (1,), constant.shape)
+        self.assembly.links.append(Link(self.assembly.constant(), post, each))
+
+    def outputs(self) -> None:
+        """What the module returns, as what is read."""
+        returned = list(dict.fromkeys(self.spiking.outputs))
+        spikes = [r for r in returned if isinstance(r, str)]
+        states = [r for r in returned if isinstance(r, State)]
+        heard = {link.pre for link in self.assembly.links}
+        ends = [r for r in spikes if r not in self.layers or self.name_of(r) not in heard]
+        for node in ends or spikes:
+            self.output(node)
+        if not spikes:
+            self.membranes(states)
+        hidden = [self.layers[r] for r in spikes if r not in (ends or spikes)]
+        if hidden:
+            self.assembly.notes.append(
+                f"{', '.join(hidden)}: returned, but heard by other layers: no output here"
+            )
+
+    def name_of(self, node: str) -> str:
+        """The population that sends a node of the graph."""
+        return self.names[self.layers[node]]
+
+    def output(self, node: str) -> None:
+        """Spikes that are counted, or what arrives, added up over a sample."""
+        affine = merged(self.lowering.tensors[node], node)
+        plain = len(affine.terms) == 1 and affine.terms[0].connectivity is None
+        if plain and not affine.bias.any():
+            (term,) = affine.terms
+            population = self.assembly.populations[term.source]
+            even = (term.scale == term.scale[0]).all() and term.scale[0] > 0
+            if even and isinstance(population.model, RealNeuron):
+                reads = "membrane" if population.model.threshold is None else "counts"
+                self.read(term.source, reads)
+                return
+        name = self.assembly.free_name("output")
+        zero = np.zeros(())
+        bias = spread_evenly(affine.bias, affine.shape)
+        self.assembly.add(name, affine.shape, RealNeuron(None, bias, zero, reset="none"))
+        self.project(name, affine, affine.shape)
+        self.read(name, "membrane")
+        self.assembly.notes.append(f"{node}: what arrives is added up over a sample")
+
+    def read(self, population: str, decode: str) -> None:
+        """An output, once."""
+        if population not in {o.population for o in self.assembly.outputs}:
+            self.assembly.outputs.append(Output(population, decode))  # type: ignore[arg-type]
+
+    def membranes(self, states: list[State]) -> None:
+        """States alone are returned: of integrators they are read, of others spikes are."""
+        for layer in dict.fromkeys(state.population for state in states):
+            name = self.names[layer]
+            model = self.assembly.populations[name].model
+            assert isinstance(model, RealNeuron)
+            self.read(name, "membrane" if model.threshold is None else "counts")
+            if model.threshold is not None:
+                self.assembly.notes.append(
+                    f"{layer}: its membrane is returned; a neuron that fires is read by its spikes"
+                )
+
+
+def _connectivity(term: Term, shape: tuple[int, ...]) -> Connectivity:
+    """The map of a term, from its population to neurons of ``shape``."""
+    if term.connectivity is not None:
+        return term.connectivity
+    index = np.arange(term.scale.size)
+    return Sparse(term.scale, index, index, term.source_shape, shape)
