@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         diagnose,
         estimate_energy,
         evaluate,
+        export,
         import_network,
         load,
         quantize,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from neurodeploy.network import Network
     from neurodeploy.render.figures import plot
     from neurodeploy.render.html import html
+    from neurodeploy.stages.export import Exported
     from neurodeploy.stages.names import list_boards, list_targets
     from neurodeploy.targets.base import Deployment, Target, Violation
     from neurodeploy.verification.accuracy import Evaluation
@@ -87,6 +89,7 @@ __all__ = [
     "EnergyReport",
     "Evaluation",
     "ExecutionError",
+    "Exported",
     "FileFormatError",
     "Input",
     "IntegerNetlist",
@@ -127,6 +130,7 @@ __all__ = [
     "diagnose",
     "estimate_energy",
     "evaluate",
+    "export",
     "html",
     "import_network",
     "list_boards",
@@ -158,6 +162,7 @@ _PLACES = {
     "network": "Network",
     "render.figures": "plot",
     "render.html": "html",
+    "stages.export": "Exported",
     "stages.names": "list_boards list_targets",
     "targets.base": "Deployment Target Violation",
     "verification.accuracy": "Evaluation",
