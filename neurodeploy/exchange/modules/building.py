@@ -186,7 +186,10 @@ class Building:
         if behaviour.recurrent is not None:
             own = self.recurrence(layer).scaled(behaviour.gain)
             self.project(name, own, heard.shape)
-            constant = constant + own.bias
+            if behaviour.late_recurrence and own.bias.any():
+                self.constant_into(name, own.bias, delay=1)
+            else:
+                constant = constant + own.bias
         if not constant.any():
             return
         population = self.assembly.populations[name]
@@ -223,14 +226,14 @@ class Building:
         for term in affine.terms:
             self.assembly.links.append(Link(term.source, post, _connectivity(term, shape)))
 
-    def constant_into(self, post: str, constant: FloatArray) -> None:
+    def constant_into(self, post: str, constant: FloatArray, delay: int = 0) -> None:
         """The same values in every step, from the population that fires in each."""
         weight = constant.reshape(-1, 1)
         index = np.arange(constant.size)
         each: Connectivity = Dense(weight, (1,))
         if constant.ndim > 1:
             each = Sparse(weight[:, 0], index, np.zeros_like(index), (1,), constant.shape)
-        self.assembly.links.append(Link(self.assembly.constant(), post, each))
+        self.assembly.links.append(Link(self.assembly.constant(), post, each, delay))
 
     def outputs(self) -> None:
         """What the module returns, as what is read."""

@@ -31,6 +31,8 @@ class Behaviour:
         What a spike counts for those that hear it.
     recurrent : nn.Module or None
         Applied to the layer's own spikes of the step before, and added to its input.
+    late_recurrence : bool
+        Whether what the recurrent module adds without spikes begins in the second step.
     notes : tuple of str
         What has to be told.
     """
@@ -39,6 +41,7 @@ class Behaviour:
     gain: FloatArray
     worth: FloatArray
     recurrent: nn.Module | None = None
+    late_recurrence: bool = False
     notes: tuple[str, ...] = ()
 
 

@@ -82,7 +82,7 @@ def _neuron(layer: Layer) -> Behaviour:
             f"{layer.name}: at most {MOST_SPIKES} spikes in a step, where sinabs has no limit",
         )
     recurrent: nn.Module | None = getattr(module, "rec_connect", None)
-    return Behaviour(neuron, np.asarray(gain), np.ones(layer.shape), recurrent, notes)
+    return Behaviour(neuron, np.asarray(gain), np.ones(layer.shape), recurrent, True, notes)
 
 
 KINDS = {

@@ -170,7 +170,11 @@ def cut(
             for ref in given
         ]
     values, _ = lowered_values(program, builder, entering)
-    returned = [_returned(out, values) for out in program.outputs]
+    returned = [r for out in program.outputs if (r := _returned(out, values)) is not None]
+    if not returned:
+        raise ConversionError(
+            "the module returns constants, expected spikes or what they add up to"
+        )
     leaving = list(dict.fromkeys(r for r in returned if isinstance(r, str)))
     ends = [*leaving, *(c.hears for c in builder.cuts.values())]
     nodes = reachable(builder.nodes, ends)
@@ -182,7 +186,8 @@ def cut(
     return SpikingGraph(graph, tuple(r.name for r in given), builder.cuts, tuple(returned))
 
 
-def _returned(out: Any, values: Mapping[fx.Node, Any]) -> str | State:
+def _returned(out: Any, values: Mapping[fx.Node, Any]) -> str | State | None:
+    """A result of the module; None for constants, such as the states of layers that have none."""
     value = values[out] if isinstance(out, fx.Node) else out
     if isinstance(value, Deferred):
         value.refuse()
@@ -190,5 +195,6 @@ def _returned(out: Any, values: Mapping[fx.Node, Any]) -> str | State:
         return value.name
     if isinstance(value, State):
         return value
-    what = value.what if isinstance(value, Unconverted) else "a constant"
-    raise ConversionError(f"the module returns {what}, expected spikes or what they add up to")
+    if isinstance(value, Unconverted):
+        raise ConversionError(f"the module returns {value.what}, expected spikes")
+    return None
