@@ -93,8 +93,7 @@ def quantize(
     chosen.check_layers(net.netlist)
     board = None if fit is None else chosen_board(fit)
     if board is not None and board.kind != "crossbar":
-        # Stock LIF has the widths of its own.
-        chosen, board = chosen if chosen.neuron == "stock-lif" else within(chosen, board), None
+        chosen, board = within(chosen, board), None
     heard = Heard()
     rounding: dict[str, Any] | None = None
     if data is not None:

@@ -86,8 +86,9 @@ def _narrowed(network: Network, board: Board, target: str | None) -> Network | N
 
     if network.real is None or board.kind != "neurocore":
         return None
-    chosen = within(Quantization(), board)
-    if chosen == Quantization():
+    wanted = Quantization(neuron=network.provenance.get("quantization", {}).get("neuron", "free"))
+    chosen = within(wanted, board)
+    if chosen == wanted:
         return None
     try:
         integer, _ = chosen(network.real)

@@ -106,6 +106,27 @@ def test_compile_energy_and_the_verdict_agree(
         nd.estimate_energy(bad, "loihi1", dataset())
 
 
+def test_a_board_alone_can_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nd.save(packed(layered()), tmp_path / "good.ndn")
+    nd.save(packed(graded(layered())), tmp_path / "bad.ndn")
+    ask = ["--check", "--board", "loihi1"]
+    assert run(["compile", "good.ndn", *ask]) == 0
+    assert "fits with 2 assumptions on board loihi1\nassuming:\n" in capsys.readouterr().out
+    assert run(["compile", "bad.ndn", *ask]) == 2
+    told = capsys.readouterr()
+    assert "graded spikes, payload bits" in told.out
+    assert "board loihi1 cannot run" in told.err
+    assert run(["compile", "bad.ndn", *ask, "--json"]) == 2
+    data = json.loads(capsys.readouterr().out)
+    assert (data["target"], data["fits"], data["board"]["fits"]) == (None, False, False)
+    for rest in (["--check"], ["--board", "loihi1", "-o", "out"]):
+        assert run(["compile", "good.ndn", *rest]) == 2
+        assert "name a target (--target" in capsys.readouterr().err
+
+
 def test_the_quantization_keeps_the_widths_of_a_board() -> None:
     real = Network(small_network(timesteps=8), {"x": Encoding("rate", 16, 0.0, 1.0)})
     wide, narrow = nd.quantize(real, 8), nd.quantize(real, 8, fit="loihi1")

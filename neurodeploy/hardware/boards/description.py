@@ -30,6 +30,7 @@ NEUROCORE_LIMITS: tuple[str, ...] = (
     "output_axons",
     "synapse_memory_bits",
     "weight_bits",
+    "signed_weight_bits",
     "weight_exponent_max",
     "delay_max",
     "payload_bits",
@@ -38,6 +39,9 @@ NEUROCORE_LIMITS: tuple[str, ...] = (
     "threshold_exponent",
     "bias_mantissa_max",
     "bias_exponent_max",
+    "threshold_profiles",
+    "compartment_profiles",
+    "synapse_formats",
 )
 CROSSBAR_LIMITS: tuple[str, ...] = (
     "axons",
