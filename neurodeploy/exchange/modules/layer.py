@@ -58,6 +58,9 @@ class Kind:
         returns those of them after its spikes that are not called ``spk``.
     hides : callable
         Whether an instance returns its spikes alone.
+    layout : callable
+        What a call of an instance takes, as :func:`~neurodeploy.source.torch.spiking.population`
+        calls it.
     returns_state : bool
         Whether it takes and returns all its states as one object.
     enters : callable or None
@@ -67,6 +70,7 @@ class Kind:
     read: Callable[[Layer], Behaviour]
     states: tuple[str, ...] = ()
     hides: Callable[[nn.Module], bool] = field(default=lambda module: True)
+    layout: Callable[[Any], str] = field(default=lambda module: "step")
     returns_state: bool = False
     enters: Callable[[Any, torch.Tensor], torch.Tensor] | None = None
 

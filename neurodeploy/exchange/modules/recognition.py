@@ -64,7 +64,9 @@ class Found:
             flat.extend(state if isinstance(state, tuple | list) else [state])
         left = [name for name in self.kind.states if name != "spk"]
         n = 2 if self.kind.returns_state else len(left)
-        spikes, *after = population(x, flat, self.name, self.calls, n)
+        layout = self.kind.layout(self.module)
+        own = not self.kind.returns_state
+        spikes, *after = population(x, flat, self.name, self.calls, n, layout, own)
         self.calls += 1
         if self.kind.returns_state:
             return spikes, States(*after)
@@ -94,7 +96,7 @@ def copied(module: nn.Module) -> nn.Module:
 def _copied_plainly(layer: Any, memo: dict[int, Any]) -> None:
     """Copy what a layer holds: the way in which sinabs copies its own loses recurrent weights."""
     if hasattr(type(layer), "__deepcopy__"):
-        made = memo[id(layer)] = type(layer).__new__(type(layer))
+        made = memo[id(layer)] = object.__new__(type(layer))
         made.__dict__.update(copy.deepcopy(layer.__dict__, memo))
 
 

@@ -86,7 +86,10 @@ def _neuron(layer: Layer) -> Behaviour:
 
 
 KINDS = {
-    name: Kind(_neuron)
-    for name in ("IAF", "IAFSqueeze", "IAFRecurrent", "LIF", "LIFSqueeze", "LIFRecurrent")
+    **{
+        name: Kind(_neuron, layout=lambda module: "batch")
+        for name in ("IAF", "IAFRecurrent", "LIF", "LIFRecurrent")
+    },
+    **{name: Kind(_neuron, layout=lambda module: "flat") for name in ("IAFSqueeze", "LIFSqueeze")},
 }
 """Class -> how it is read."""
