@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     )
     from neurodeploy.hardware.boards.board import Board
     from neurodeploy.hardware.price.comparison import EnergyComparison
-    from neurodeploy.hardware.price.estimate import EnergyReport
+    from neurodeploy.hardware.price.report import EnergyReport
     from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
     from neurodeploy.ir.encoding import Encoding
     from neurodeploy.ir.netlist import (
@@ -152,7 +152,7 @@ _PLACES = {
     "TargetUnavailableError UnknownNameError UnsupportedLayerError UsageError",
     "hardware.boards.board": "Board",
     "hardware.price.comparison": "EnergyComparison",
-    "hardware.price.estimate": "EnergyReport",
+    "hardware.price.report": "EnergyReport",
     "ir.connectivity": "Connectivity Conv Dense Sparse SumPool",
     "ir.encoding": "Encoding",
     "ir.netlist": "IntegerNetlist IntegerProjection Output Population Projection RealNetlist "

@@ -25,6 +25,7 @@ from neurodeploy.hardware.cut.units import (
     unit_shift,
     weight_exponent,
 )
+from neurodeploy.hardware.cut.windows import fire_outside
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
 from neurodeploy.ir.connectivity import Conv, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -171,7 +172,8 @@ def judge(netlist: IntegerNetlist, board: Board, *, cut: bool = True) -> Verdict
             violations += _profile_violations(netlist, partition(netlist, board), board)
         except CapacityError as error:
             violations.append(Violation(f"board {board.name}", str(error)))
-    return Verdict(board.name, tuple(violations), tuple(_assumptions(netlist, needed, board)))
+    assumptions = (*_assumptions(netlist, needed, board), *_outside(netlist, bounds))
+    return Verdict(board.name, tuple(violations), assumptions)
 
 
 def quantization_for(board: Board) -> dict[str, int]:
@@ -366,6 +368,20 @@ def _assumptions(
     if unknown:
         words = ", ".join(n.replace("_", " ") for n in unknown)
         yield f"not checked, as board {board.name} does not tell them: {words}"
+
+
+def _outside(netlist: IntegerNetlist, bounds: Mapping[str, PopulationBounds]) -> Iterator[str]:
+    early, late = fire_outside(netlist, bounds)
+    if early:
+        yield (
+            f"{_some(early)}: could fire before the window opens, which cores do not know: a "
+            "process has to hold them until then; its time and energy are not counted"
+        )
+    if late:
+        yield (
+            f"{_some(late)}: could fire after the window closes, which cores do not know: such "
+            "spikes are no part of the netlist, and not counted"
+        )
 
 
 def _some(places: list[str]) -> str:
