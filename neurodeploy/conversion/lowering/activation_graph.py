@@ -32,7 +32,8 @@ class InputLayer:
 class ReluLayer:
     """``min(max(affine, 0), maximum)``; no maximum: None.
 
-    ``slope`` ``[C]``: what is below 0 is kept, times it (leaky ReLU). ``levels``: the activation is
+    ``slope`` ``[C]``: what is below 0 is kept, times it (leaky ReLU; of 1 throughout: the
+    expression as it is). ``levels``: the activation is
     ``maximum / levels * clip(floor(affine * levels / maximum + shift), 0, levels)``. ``units``: by
     how many the levels of a smooth activation are shared. ``part_of``: what several layers make up
     together, smooth or leaky; a part may be silent where the whole is not.
@@ -52,6 +53,11 @@ class ReluLayer:
     def shape(self) -> tuple[int, ...]:
         """Shape of the population."""
         return self.affine.shape
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it codes its expression, both signs alike."""
+        return self.slope is not None and bool((self.slope == 1).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,16 +99,39 @@ class Rewrite:
     affine: Affine
 
 
+@dataclass(frozen=True, slots=True)
+class LinearProduct:
+    """Linear layers that follow one another, and the synapses of both ways to have them.
+
+    Parameters
+    ----------
+    node : str
+        What enters the last of them.
+    together : int
+        Synapses where they are multiplied into one.
+    apart : int
+        Where what enters the last one is a population.
+    separated : bool
+        Whether it is.
+    """
+
+    node: str
+    together: int
+    apart: int
+    separated: bool
+
+
 Layer = InputLayer | ReluLayer | PoolLayer | OutputLayer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActivationGraph:
-    """Layers in topological order, and the maxima that were rewritten into them."""
+    """Layers in topological order, the maxima that were rewritten into them, linear products."""
 
     name: str
     layers: tuple[Layer, ...]
     rewrites: tuple[Rewrite, ...] = ()
+    products: tuple[LinearProduct, ...] = ()
 
     def evaluate(
         self,
