@@ -159,6 +159,12 @@ class Deployment(Shown, ABC):
 
         return nd.verify(self, against, data, samples, **callbacks)
 
+    def stream(self, **options: Any) -> nd.Stream:
+        """Refuse by name: targets keep nothing between runs; see :func:`neurodeploy.stream`."""
+        import neurodeploy as nd
+
+        return nd.stream(self, **options)
+
     def energy(
         self,
         data: nd.SamplesLike,
