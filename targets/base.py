@@ -361,6 +361,7 @@ class Target(ABC):
     ``packages`` names the distributions that it needs. ``quantization`` has the fields of
     :class:`neurodeploy.quantization.integers.Quantization` with which netlists are quantized for
     it, ``methods`` the conversion methods whose netlists it computes (none: any).
+    ``approximations`` are options with which it computes, approximately, more than it holds.
     """
 
     name: ClassVar[str]
@@ -371,6 +372,7 @@ class Target(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     quantization: ClassVar[Mapping[str, Any]] = {}
     methods: ClassVar[tuple[str, ...]] = ()
+    approximations: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     has_program: ClassVar[bool] = False
     """Whether deployments have a :meth:`Deployment.program`."""
 
