@@ -19,7 +19,8 @@ import numpy as np
 
 from neurodeploy.errors import CapacityError, FileFormatError, NetlistError, UnsupportedLayerError
 from neurodeploy.exchange.assembly import MAX_VALUES, Assembly, Link, spread_evenly
-from neurodeploy.exchange.hdf5 import Tree, read_tree
+from neurodeploy.exchange.hdf5 import Tree
+from neurodeploy.exchange.hdf5_apart import read_tree
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, prove_bounds
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, identity
