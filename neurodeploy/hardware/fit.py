@@ -25,7 +25,7 @@ from neurodeploy.hardware.cut.units import (
     unit_shift,
     weight_exponent,
 )
-from neurodeploy.hardware.cut.windows import fire_outside
+from neurodeploy.hardware.cut.windows import active_outside
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
 from neurodeploy.ir.connectivity import Conv, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -371,11 +371,11 @@ def _assumptions(
 
 
 def _outside(netlist: IntegerNetlist, bounds: Mapping[str, PopulationBounds]) -> Iterator[str]:
-    early, late = fire_outside(netlist, bounds)
+    early, late = active_outside(netlist, bounds)
     if early:
         yield (
-            f"{_some(early)}: could fire before the window opens, which cores do not know: a "
-            "process has to hold them until then; its time and energy are not counted"
+            f"{_some(early)}: biases or spikes before the window opens, which cores do not know: "
+            "a process has to hold them until then; its time and energy are not counted"
         )
     if late:
         yield (

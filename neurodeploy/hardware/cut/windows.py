@@ -1,9 +1,9 @@
-"""Neurons that could fire outside of their windows, of which neurocores know nothing.
+"""Neurons that move or fire outside of their windows, of which neurocores know nothing.
 
 In a netlist a population of depth d steps from d to d + T - 1. A core updates its neurons in all
 T + max depth steps: with v0 and the bias before the window, with what is left of the membrane and
-the bias after it. Spikes of there are no part of the netlist: those before a window would change
-it, those after it cost energy and time that is not counted.
+the bias after it. What happens there is no part of the netlist: a bias that acts, or a spike,
+before a window would change it; spikes after it cost energy and time that is not counted.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import IntegerNeuron
 
 
-def fire_outside(
+def active_outside(
     netlist: IntegerNetlist, bounds: Mapping[str, PopulationBounds]
 ) -> tuple[list[str], list[str]]:
-    """Populations that could fire before their window, and those that could after it."""
+    """Populations that would move or fire before their window, those that could fire after it."""
     plan, early, late = netlist.schedule, [], []
     for population in netlist.populations:
         model, name = population.model, population.name
-        if not isinstance(model, IntegerNeuron) or not model.fires:
+        if not isinstance(model, IntegerNeuron):
             continue
-        if plan.depth[name] and _fires_before(netlist, population, model):
+        if plan.depth[name] and _moves_before(netlist, population, model):
             early.append(name)
+        if not model.fires:
+            continue
         if plan.depth[name] < plan.max_depth and _fires_after(
             netlist, population, model, bounds[name]
         ):
@@ -36,17 +38,14 @@ def fire_outside(
     return early, late
 
 
-def _fires_before(netlist: IntegerNetlist, population: Population, model: IntegerNeuron) -> bool:
-    if _written(netlist, population):
+def _moves_before(netlist: IntegerNetlist, population: Population, model: IntegerNeuron) -> bool:
+    if _written(netlist, population) or (model.bias != 0).any():
         return True
-    depth = netlist.schedule.depth[population.name]
-    v0, theta, bias = (
-        population.spread(values)
-        for values in (model.initial_membrane, model.threshold, model.bias)
-    )
-    if model.signed:
-        return bool((np.abs(v0) + depth * np.abs(bias) >= theta).any())
-    return bool((v0 + depth * np.maximum(bias, 0) >= theta).any())
+    if not model.fires:
+        return False
+    v0 = population.spread(model.initial_membrane)
+    reached = np.abs(v0) if model.signed else v0
+    return bool((reached >= population.spread(model.threshold)).any())
 
 
 def _fires_after(

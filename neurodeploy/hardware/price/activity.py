@@ -7,7 +7,7 @@ An update of a neuron is *active* if it has a state, an input or a bias, or fire
 with v[-1] = v0 and what the host writes for ``current`` inputs in b. Neurocores know no windows:
 before its window a neuron holds v0, after it the v of its last step (where it leaks, this is an
 upper bound), and b acts in all T + max depth steps. What neurons would fire there is not counted
-(:mod:`neurodeploy.hardware.cut.windows` tells which could). All other updates are inactive: nothing
+(:mod:`neurodeploy.hardware.cut.windows` tells which). All other updates are inactive: nothing
 happened. An input that cancels exactly is an input all the same, as in SANA-FE (Boyle et
 al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971). An accumulator of max-pooling is active from
 the first spike that reaches it to the end, and throughout if the host writes it a bias.
