@@ -33,10 +33,8 @@ from neurodeploy.ir.record import Progress
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.batches import batch_size
 
-MOST_MEANS = 2**20
-"""Neurons up to which each has a mean of its own: a file of more would be mostly means."""
-MOST_DOUBLES = 2**20
-"""Weights up to which they stay in double precision."""
+LARGE = 2**20
+"""Neurons beyond which a network keeps means by channel and weights in single precision."""
 
 
 class ConversionMethod(Protocol):
@@ -147,9 +145,13 @@ def convert_graph(
     return in_single_precision(netlist), encodings, silent_channels(layers, calibration.maxima)
 
 
+def _is_large(netlist: RealNetlist) -> bool:
+    return sum(p.size for p in netlist.populations) > LARGE
+
+
 def in_single_precision(netlist: RealNetlist) -> RealNetlist:
-    """The netlist with weights that single precision holds, where they are very many."""
-    if sum(q.connectivity.n_parameters for q in netlist.projections) <= MOST_DOUBLES:
+    """The netlist with weights that single precision holds, where it is large."""
+    if not _is_large(netlist):
         return netlist
     # Maps that siblings share stay shared.
     maps = {id(q.connectivity): q.connectivity for q in netlist.projections}
@@ -168,11 +170,9 @@ def _with_means(
     Of very many neurons, that of their channel.
     """
     known = {layer.name: layer for layer in layers.layers if not isinstance(layer, OutputLayer)}
-    neurons = sum(p.size for p in netlist.populations)
-
     def mean(name: str) -> AnyArray:
         values = calibration.mean(name)
-        if neurons <= MOST_MEANS:
+        if not _is_large(netlist):
             return values
         return np.asarray(values.reshape(len(values), -1).mean(axis=1))
 

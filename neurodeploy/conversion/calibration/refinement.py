@@ -31,9 +31,6 @@ RASTER_BUDGET = 48 * 2**20
 STEPS_AT_ONCE = 32 * 2**20
 """Neuron-steps of one run."""
 MIN_SAMPLES, MAX_SAMPLES = 4, 256
-FEW_SAMPLES = 16
-"""As many as means of channels want, within :data:`LARGE_BUDGET`."""
-LARGE_BUDGET = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +107,7 @@ class Refinement(Protocol):
 def n_refinement_samples(netlist: RealNetlist, budget: int = RASTER_BUDGET) -> int:
     """How many samples the refinement of a netlist looks at."""
     largest = max(p.size for p in netlist.populations) * netlist.timesteps
-    affordable = max(budget // largest, min(FEW_SAMPLES, LARGE_BUDGET // largest))
-    return int(np.clip(affordable, MIN_SAMPLES, MAX_SAMPLES))
+    return int(np.clip(budget // largest, MIN_SAMPLES, MAX_SAMPLES))
 
 
 def refine(
