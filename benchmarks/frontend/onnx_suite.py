@@ -28,6 +28,7 @@ from neurodeploy.source.onnx.loader import load_onnx
 
 RIGHT, REFUSED, WRONG, CRASHED = "right", "refused", "wrong", "traceback"
 MODELS = ("pytorch-converted", "pytorch-operator")
+EXPANDED = "functions written out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def node_cases() -> Iterator[OnnxCase]:
         nodes = [node.op_type for node in model.graph.node]
         yield OnnxCase(
             case.name,
-            nodes[0] if len(nodes) == 1 else case.name.removeprefix("test_"),
+            nodes[0] if len(nodes) == 1 else EXPANDED,
             model,
             dict(zip(names, given, strict=False)),
             dict(zip((v.name for v in model.graph.output), expected, strict=False)),
@@ -114,15 +115,14 @@ def fate(case: OnnxCase) -> Fate:
 
 
 def table(fates: Iterable[Fate]) -> str:
-    """Counts by operator as lines of a Markdown table."""
+    """Counts by operator: ``right/all``, and the operators of which none is right."""
     counts: dict[str, Counter[str]] = {}
     for one in fates:
         counts.setdefault(one.case.operator, Counter())[one.verdict] += 1
-    verdicts = (RIGHT, REFUSED, WRONG, CRASHED)
-    lines = [f"| operator | {' | '.join(verdicts)} |", f"|---|{'---|' * len(verdicts)}"]
-    for operator, found in sorted(counts.items()):
-        lines.append(f"| {operator} | {' | '.join(str(found[v]) for v in verdicts)} |")
-    return "\n".join(lines)
+    ordered = sorted(counts.items())
+    some = [f"{name} {n[RIGHT]}/{n.total()}" for name, n in ordered if n[RIGHT]]
+    none = [f"{name} {n.total()}" for name, n in ordered if not n[RIGHT]]
+    return f"Right: {', '.join(some)}\n\nAll refused: {', '.join(none)}"
 
 
 def _array(path: Path) -> Any:

@@ -53,6 +53,7 @@ _STATISTICS = (
 )
 _RECURRENT = ("recurrence: its state goes around", "convolutions over time")
 _VOLUME = ("three spatial dimensions", "depth as channels of a 2-d layer")
+_INTEGERS = ("integer operators of a runtime", "the QDQ format of the same network")
 _ORDER = ("the order of activations: neurons add and compare with constants", "a maximum")
 
 REFUSED: dict[str, tuple[str, str]] = {
@@ -72,6 +73,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("max_pool3d_with_indices", "adaptive_avg_pool3d"), _VOLUME),
     **dict.fromkeys(("argmax", "argmin", "sort", "topk", "median", "ArgMax", "TopK"), _ORDER),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), _INTEGERS),
+    "DynamicQuantizeLinear": ("a scale computed from each sample", "QDQ with constant scales"),
     **dict.fromkeys(("round", "Round"), ("rounding to even", "clip-floor (QCFS)")),
     **dict.fromkeys(
         ("scaled_dot_product_attention", "Attention"),
@@ -95,7 +98,7 @@ def lowers(
     Parameters
     ----------
     *operators : str
-        Operators of PyTorch, without namespace and overload.
+        Operators of PyTorch, without overload, and without namespace where that is ``aten``.
     onnx : iterable of str
         Operators of ONNX.
     deferred : bool
@@ -103,7 +106,8 @@ def lowers(
     """
 
     def enter(function: _Lower) -> _Lower:
-        LOWERINGS.update(dict.fromkeys((f"aten.{name}" for name in operators), function))
+        full = [name if "." in name else f"aten.{name}" for name in operators]
+        LOWERINGS.update(dict.fromkeys(full, function))
         ONNX_LOWERINGS.update(dict.fromkeys(onnx, function))
         if deferred:
             TAKES_DEFERRED.add(function)

@@ -40,7 +40,9 @@ def written(
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, []) for name in outputs],
         [numpy_helper.from_array(v, k) for k, v in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+    domains = {node.domain: 1 for node in nodes} | {"": opset}
+    imports = [helper.make_opsetid(domain, number) for domain, number in domains.items()]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=9)
     path = folder / "net.onnx"
     path.write_bytes(model.SerializeToString())
     return path

@@ -87,3 +87,48 @@ def test_a_small_file_cannot_fill_the_memory(tmp_path: Path, operator: str) -> N
     network = load_onnx(written(tmp_path, nodes, {"n": sizes}, (1, 4)))
     with pytest.raises(UnsupportedLayerError, match=r"'bomb' .*elements of 28"):
         analog_from_onnx(network, (1, 4))
+
+
+def _qonnx(operator: str, inputs: list[str], result: str, **how: object) -> object:
+    return helper.make_node(operator, inputs, [result], domain="qonnx.custom_op.general", **how)
+
+
+def test_qonnx_rounds_weights_and_activations_to_any_number_of_bits(tmp_path: Path) -> None:
+    constants = {
+        "w": weight(4, 6),
+        "ws": np.full((4, 1), 0.1, np.float32),
+        "bs": np.asarray(0.25, np.float32),
+        "as": np.asarray(0.2, np.float32),
+        "none": np.asarray(0, np.float32),
+        "four": np.asarray(4, np.float32),
+        "three": np.asarray(3, np.float32),
+    }
+    nodes = [
+        _qonnx("Quant", ["w", "ws", "none", "four"], "wq", signed=1, narrow=1),
+        helper.make_node("Gemm", ["x", "wq"], ["a"], transB=1),
+        helper.make_node("Relu", ["a"], ["r"]),
+        _qonnx("Quant", ["r", "as", "none", "three"], "y", signed=0, narrow=0),
+    ]
+    network = load_onnx(written(tmp_path, nodes, constants, (6,), opset=13))
+    graph = analog_from_onnx(network, (6,))
+    linear, levels = graph.nodes[-2:]
+    assert isinstance(linear.op, Linear)
+    steps = linear.op.weight / 0.1
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
+    assert np.abs(steps).max() <= 7.001
+    assert isinstance(levels.op, QuantizedReLU)
+    assert (round(levels.op.maximum, 6), levels.op.levels) == (1.4, 7)
+    assert check_onnx(graph, network, RNG.uniform(-1, 1, (50, 6)).astype(np.float32)) < 0.02
+
+
+def test_qonnx_signs_are_weights_of_one_size(tmp_path: Path) -> None:
+    constants = {"w": weight(4, 6), "size": np.asarray(0.5, np.float32)}
+    nodes = [
+        _qonnx("BipolarQuant", ["w", "size"], "wq"),
+        helper.make_node("Gemm", ["x", "wq"], ["y"], transB=1),
+    ]
+    network = load_onnx(written(tmp_path, nodes, constants, (6,), opset=13))
+    graph = analog_from_onnx(network, (6,))
+    (linear,) = (node.op for node in graph.nodes if isinstance(node.op, Linear))
+    np.testing.assert_array_equal(linear.weight, np.where(constants["w"] >= 0, 0.5, -0.5))
+    assert check_onnx(graph, network, RNG.uniform(-1, 1, (20, 6)).astype(np.float32)) < 1e-5

@@ -11,12 +11,12 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.compare import compared, entering
 from neurodeploy.source.onnx.loader import OnnxNetwork
+from neurodeploy.source.quantized import ROUNDED
 
 CHUNK = 64
 """Samples that are compared at a time where the file leaves their number open."""
 
-QUANTIZED = 0.02
-"""Where activations are rounded: what lies between two levels may fall to either."""
+_QUANTIZES = ("QuantizeLinear", "Quant", "BipolarQuant")
 
 
 def check_onnx(
@@ -46,8 +46,8 @@ def check_onnx(
     ConversionError
         If an output deviates by more, is not finite, or the network does not run.
     """
-    if any(node.op_type == "QuantizeLinear" for node in network.model.graph.node):
-        tolerance = max(tolerance, QUANTIZED)
+    if any(node.op_type in _QUANTIZES for node in network.model.graph.node):
+        tolerance = max(tolerance, ROUNDED)
     return compared(
         graph,
         x,
@@ -62,13 +62,13 @@ def _run(network: OnnxNetwork, feeds: dict[str, AnyArray]) -> list[AnyArray]:
     """Outputs for some samples, at most as many as the network takes."""
     from onnx.reference import ReferenceEvaluator
 
-    from neurodeploy.source.onnx.transposed import ConvTranspose
+    from neurodeploy.source.onnx.evaluated import OPERATORS
 
     n_samples = len(next(iter(feeds.values())))
     width = network.batch if network.fixed_batch else n_samples
     whole = {name: np.resize(values, (width, *values.shape[1:])) for name, values in feeds.items()}
     try:
-        evaluator = ReferenceEvaluator(network.model, new_ops=[ConvTranspose])
+        evaluator = ReferenceEvaluator(network.model, new_ops=list(OPERATORS))
         found = evaluator.run(list(network.outputs), whole)
     except Exception as error:
         raise ConversionError(

@@ -10,6 +10,7 @@ import numpy as np
 
 import neurodeploy.source.onnx.elementwise  # importing them fills the table of operators
 import neurodeploy.source.onnx.layers
+import neurodeploy.source.onnx.quantized
 import neurodeploy.source.operators  # noqa: F401
 from neurodeploy.errors import ConversionError, DataError, first_line
 from neurodeploy.ir.arrays import AnyArray
@@ -26,6 +27,7 @@ from neurodeploy.source.lowering import (
 )
 from neurodeploy.source.onnx.loader import OnnxNetwork
 from neurodeploy.source.onnx.lowering import OnnxSite, Value
+from neurodeploy.source.onnx.quantized import QONNX, folded
 
 MOVES = frozenset(
     {
@@ -151,13 +153,16 @@ def _lower(
         opset=network.opset,
     )
     attributes = _attributes(node)
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in ("", "ai.onnx", QONNX):
         site.refuse(f"operators of {node.domain!r} are not converted")
     results: Any
     if node.op_type in ("Shape", "Size"):
         results = _shape(site, taken[0], **attributes)
     elif not any(isinstance(value, Ref | Deferred) for value in taken):
-        results = _folded(site, taken, len(node.input))
+        if node.domain == QONNX and node.op_type in ("Quant", "BipolarQuant"):
+            results = folded(node.op_type, [site.array(v) for v in taken], **attributes)
+        else:
+            results = _folded(site, taken, len(node.input))
     elif node.op_type not in ONNX_LOWERINGS:
         site.refuse(unsupported(node.op_type, ONNX_LOWERINGS))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,8 +16,10 @@ from neurodeploy.numerics.threads import single_threaded_torch
 from neurodeploy.source.analog import AnalogGraph, Normalize
 from neurodeploy.source.evaluation.compare import Samples, compared, deviation_of, entering
 from neurodeploy.source.evaluation.in_torch import evaluate
+from neurodeploy.source.quantized import ROUNDED
 from neurodeploy.source.torch.exported_program import BATCH, one_line
 from neurodeploy.source.torch.frontend import Lowered, lower
+from neurodeploy.source.torch.reference_modules import quantizes
 
 
 def check_analog(
@@ -55,6 +58,8 @@ def check_analog(
     DataError
         If ``x`` does not fit the graph, or is not finite.
     """
+    if quantizes(module):
+        tolerance = max(tolerance, ROUNDED)
     return compared(
         graph,
         x,
@@ -76,7 +81,9 @@ def _outputs(graph: AnalogGraph, module: nn.Module, x: Samples) -> list[AnyArray
     batch = _module_input(graph, x)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
-        with torch.no_grad(), single_threaded_torch():
+        with torch.no_grad(), single_threaded_torch(), warnings.catch_warnings():
+            # What torch says of the module's own operators is no concern of a conversion.
+            warnings.simplefilter("ignore")
             result = module(*(tensor.to(device) for tensor in batch))
     except Exception as error:
         raise ConversionError(

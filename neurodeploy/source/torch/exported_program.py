@@ -21,12 +21,14 @@ from torch import fx, nn
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.lowering import LOWERINGS
+from neurodeploy.source.torch.reference_modules import on_integers
 
 BATCH = 7
 """Samples of the example input: a number that no reshape of a real network contains by chance."""
 
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_KERNELS = re.compile(r"torch\.ao\.nn\.(intrinsic\.)?quantized\.(dynamic\.)?modules")
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
@@ -79,9 +81,17 @@ def export(
     ConversionError
         If the module does not run on such an input, or cannot be traced.
     """
+    if any(_KERNELS.match(type(layer).__module__) for layer in module.modules()):
+        raise ConversionError(
+            "the module computes with torch's own integer kernels; make it with torch.ao's"
+            " convert_to_reference_fx, which keeps its scales"
+        )
     for name, tensor in module.state_dict().items():
+        if not isinstance(tensor, torch.Tensor):
+            continue
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise UsageError(f"{name} is {tensor.dtype}, expected torch.float32; call .float()")
+    module = on_integers(module)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     example = tuple(torch.zeros(BATCH, *shape, device=device) for shape in shapes)
     with _quiet(), _whole_stacks(), torch.no_grad():

@@ -12,6 +12,7 @@ import torch
 from torch import fx, nn
 
 import neurodeploy.source.operators  # importing them fills the table of operators
+import neurodeploy.source.quantized
 import neurodeploy.source.torch.elementwise
 import neurodeploy.source.torch.layers
 import neurodeploy.source.torch.movement  # noqa: F401
@@ -286,7 +287,8 @@ def _expect_batch(site: Site, ref: Ref) -> None:
     """Every activation keeps the batch as its first dimension and stays float32."""
     if site.shape != (BATCH, *ref.shape):
         site.refuse(f"got shape {site.shape}, expected the batch first: (N, *{ref.shape})")
-    if site.dtype not in (torch.float32, torch.bool):
+    levels = site.operator.startswith("quantized_decomposed.")
+    if site.dtype not in (torch.float32, torch.bool) and not levels:
         site.refuse(f"the result is {site.dtype}, expected torch.float32")
 
 

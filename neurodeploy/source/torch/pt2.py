@@ -27,7 +27,7 @@ from neurodeploy.source.torch import frontend as torch_frontend  # noqa: F401  (
 from neurodeploy.source.torch.exported_program import one_line
 
 _REMEDY = "write it with torch.export.save(torch.export.export(module, example), path)"
-_OPERATOR = re.compile(r"torch\.ops\.aten\.([a-z_][a-z0-9_]*)\.(\w+)")
+_OPERATOR = re.compile(r"torch\.ops\.(aten|quantized_decomposed)\.([a-z_][a-z0-9_]*)\.(\w+)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _MAX_DOCUMENT = 256 * 2**20
 
@@ -232,21 +232,24 @@ class _Program:
         match = _OPERATOR.fullmatch(target)
         if match is None:
             self.refuse(f"uses {target[:80]}, expected operators of torch.ops.aten only")
-        name = match[1].removesuffix("_")
-        if f"aten.{name}" not in LOWERINGS and name not in _CONSTANT:
-            reason = unsupported(f"aten.{name}", LOWERINGS)
+        space, call, overload = match.groups()
+        name = call.removesuffix("_")
+        if f"{space}.{name}" not in LOWERINGS and (space != "aten" or name not in _CONSTANT):
+            reason = unsupported(f"{space}.{name}", LOWERINGS)
             where = next((n for out in outputs for n in self.results(out)), name)
             layers = _metadata(node.get("metadata") or {}).get("nn_module_stack") or {"": ("", "")}
             path = [path for path, _ in layers.values()][-1]
             module = f", module {path[:80]!r}" if path else ""
             raise UnsupportedLayerError(
-                f"program {self.path}: node {where!r} (aten.{match[1]}{module}): {reason};"
+                f"program {self.path}: node {where!r} ({space}.{call}{module}): {reason};"
                 f" supported: {PAGE}"
             )
-        packet = getattr(torch.ops.aten, match[1], None)
-        if packet is None or match[2] not in packet.overloads():
+        if space != "aten":
+            from torch.ao.quantization.fx import _decomposed  # noqa: F401  (registers them)
+        packet = getattr(getattr(torch.ops, space), call, None)
+        if packet is None or overload not in packet.overloads():
             self.refuse(f"uses {target}, which this torch ({torch.__version__}) does not have")
-        return getattr(packet, match[2])
+        return getattr(packet, overload)
 
     def results(self, out: Mapping[str, Any]) -> list[str]:
         ((kind, content),) = out.items()

@@ -1,7 +1,7 @@
-"""Transposed convolution for the evaluator of the onnx package, imported only on demand.
+"""Operators for the evaluator of the onnx package, imported only on demand.
 
-The package's own takes the wrong weights where there are groups, does not run with an
-``output_shape``, and needs seconds per image.
+Those of QONNX, and transposed convolution: the package's own takes the wrong weights where there
+are groups, does not run with an ``output_shape``, and needs seconds per image.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from onnx.reference.op_run import OpRun
 
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.source.onnx.quantized import QONNX, folded
 
 
 class ConvTranspose(OpRun):  # type: ignore[misc]
@@ -54,3 +55,29 @@ class ConvTranspose(OpRun):  # type: ignore[misc]
         for axis, (b, e) in enumerate(zip(pads[:rank], pads[rank:], strict=True), 2):
             y = np.take(y, range(b, y.shape[axis] - e), axis)
         return (y.astype(x.dtype),)
+
+
+class Quant(OpRun):  # type: ignore[misc]
+    """QONNX: rounded to levels."""
+
+    op_domain = QONNX
+
+    def _run(
+        self,
+        *values: AnyArray,
+        signed: int | None = None,
+        narrow: int | None = None,
+        rounding_mode: str | None = None,
+    ) -> tuple[AnyArray]:
+        how = {"signed": signed, "narrow": narrow, "rounding_mode": rounding_mode}
+        given = {name: value for name, value in how.items() if value is not None}
+        return (folded(type(self).__name__, list(values), **given),)
+
+
+class BipolarQuant(Quant):
+    """QONNX: a scale with the sign of its input."""
+
+    op_domain = QONNX
+
+
+OPERATORS = (ConvTranspose, Quant, BipolarQuant)

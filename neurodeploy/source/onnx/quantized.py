@@ -1,0 +1,76 @@
+"""Quantization in ONNX files: QuantizeLinear and DequantizeLinear, and the operators of QONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.source import arithmetic, quantized
+from neurodeploy.source.lowering import Ref, lowers
+from neurodeploy.source.onnx.lowering import OnnxSite
+
+QONNX = "qonnx.custom_op.general"
+_ROUNDED: dict[str, Callable[[AnyArray], AnyArray]] = {
+    **{"FLOOR": np.floor, "CEIL": np.ceil, "HALF_UP": lambda x: np.floor(x + 0.5)},
+    "ROUND_TO_ZERO": np.trunc,
+}
+_ROUNDING = ("ROUND", "HALF_EVEN", "HALF_UP")
+
+
+@lowers(onnx=("QuantizeLinear",))
+def _lower_quantize(site: OnnxSite, x: Any, scale: Any, zero: Any = None, **_: Any) -> Ref:
+    kind = np.dtype(np.uint8) if zero is None else site.array(zero).dtype
+    if kind.kind not in "iu" or kind.itemsize > 2:
+        site.refuse(f"levels of type {kind}, expected integers of 8 or 16 bits")
+    span = np.iinfo(kind)
+    ref, offset = site.data(x), np.zeros(1) if zero is None else site.array(zero)
+    return quantized.levels(site, ref, scale, offset, int(span.min), int(span.max))
+
+
+@lowers(onnx=("DequantizeLinear",))
+def _lower_dequantize(site: OnnxSite, x: Any, scale: Any, zero: Any = None, **_: Any) -> Ref:
+    return quantized.in_units(site, site.data(x), scale)
+
+
+@lowers(onnx=("Quant",))
+def _lower_quant(
+    site: OnnxSite,
+    x: Any,
+    scale: Any,
+    zero: Any,
+    bits: Any,
+    *,
+    rounding_mode: str = "ROUND",
+    **how: Any,
+) -> Ref:
+    """QONNX: ``scale (clip(round(x / scale + zero), low, high) - zero)`` of any number of bits."""
+    if rounding_mode not in _ROUNDING:
+        site.refuse(f"rounding {rounding_mode!r}, expected one of {', '.join(_ROUNDING)}")
+    return quantized.levels(site, site.data(x), scale, zero, *_span(site.array(bits), **how))
+
+
+@lowers(onnx=("BipolarQuant",))
+def _lower_bipolar(site: OnnxSite, x: Any, scale: Any) -> Ref:
+    """QONNX: the scale with the sign of ``x``."""
+    signs = arithmetic.function(site, site.data(x), "x 0 ge 2 mul 1 sub")
+    return arithmetic.scaled(site, signs, site.constant(scale))
+
+
+def _span(bits: AnyArray, signed: int = 1, narrow: int = 0, **_: Any) -> tuple[int, int]:
+    n = float(np.reshape(bits, ()))
+    if signed:
+        return int(-(2 ** (n - 1))) + narrow, int(2 ** (n - 1)) - 1
+    return 0, int(2**n) - 1 - narrow
+
+
+def folded(operator: str, values: list[AnyArray], **how: Any) -> AnyArray:
+    """What an operator of QONNX makes of constants."""
+    if operator == "BipolarQuant":
+        return np.asarray(np.where(values[0] >= 0, 1, -1) * values[1], np.float32)
+    x, scale, zero, bits = values
+    q = _ROUNDED.get(str(how.get("rounding_mode", "ROUND")), np.rint)(x / scale + zero)
+    how = {name: int(how[name]) for name in ("signed", "narrow") if name in how}
+    return np.asarray((np.clip(q, *_span(bits, **how)) - zero) * scale, np.float32)
