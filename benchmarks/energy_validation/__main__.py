@@ -1,26 +1,40 @@
-"""Published deployments against predictions from frozen assumptions (points.toml).
+"""Published deployments against predictions that were committed before.
 
-    python -m benchmarks.energy_validation [--json]
+    python -m benchmarks.energy_validation [--json] [--predict] [--shared FOLDER]
 
-Loihi: architectures, rates and static power as frozen, constants of the board files; nothing is
-fitted. Errors are given for all rates at 0.5, 1 and 2 times what was assumed. Esser et al. 2016:
-each row of TrueNorth is predicted by a fit to the other rows.
+Single chips with public weights or counters: energy and time with their intervals, against the runs
+in ``measured/points.json`` of the shared folder (beside the repository, or where
+``NEURODEPLOY_SHARED`` points). ``--predict`` computes predictions.json anew, from board files and
+networks alone. NxTF's other networks: cores and chips from frozen architectures (points.toml), and
+the rates that would explain energy and time. Esser et al. 2016: each row of TrueNorth is predicted
+by a fit to the other rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from benchmarks.energy_validation.comparison import AIMS, Comparison, carried_by, compare
+from benchmarks.energy_validation.comparison import AIMS, Comparison, compare, explained_by
 from benchmarks.energy_validation.leave_one_out import LeftOut, leave_one_out
+from benchmarks.energy_validation.measured import (
+    PREDICTIONS,
+    Judged,
+    accounts_text,
+    commit_of_predictions,
+    frozen,
+    judge,
+    judged_text,
+)
 from benchmarks.energy_validation.networks import counts
 from benchmarks.energy_validation.points import Frozen, Point, Survey, load_points
 from neurodeploy.render.text import render_table
 
-SHOWN = {"J": (1e3, "mJ"), "s": (1e3, "ms"), "cores": (1.0, ""), "chips": (1.0, "")}
+SHARED = Path(__file__).parents[2].parent / "shared"
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -30,44 +44,55 @@ def main(given: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--predict", action="store_true", help="write predictions.json anew")
+    parser.add_argument(
+        "--shared", type=Path, default=Path(os.environ.get("NEURODEPLOY_SHARED", SHARED))
+    )
     options = parser.parse_args(given)
-    frozen = load_points()
-    compared = [(point, compare(point, frozen.factors)) for point in frozen.points]
-    left_out = leave_one_out(frozen.survey)
-    if options.json:
-        print(json.dumps(as_json(frozen, compared, left_out), indent=2, allow_nan=False))
+    if options.predict:
+        from benchmarks.energy_validation.silicon import predictions
+
+        text = json.dumps(predictions(options.shared), indent=1, allow_nan=False)
+        PREDICTIONS.write_text(text + "\n", encoding="utf-8")
         return 0
+    points = load_points()
+    compared = [(point, compare(point, points.factors)) for point in points.points]
+    left_out = leave_one_out(points.survey)
+    runs = options.shared / "measured" / "points.json"
+    judged = judge(frozen(), json.loads(runs.read_text())) if runs.exists() else []
+    if options.json:
+        told = as_json(points, compared, left_out, judged)
+        print(json.dumps(told, indent=2, allow_nan=False))
+        return 0
+    print(f"predictions of commit {commit_of_predictions() or 'unknown'}, before any comparison\n")
+    print(f"{judged_text(judged)}\n" if judged else f"{runs} is missing: nothing is judged\n")
+    print(f"Predicted energies by account\n\n{accounts_text(frozen())}\n")
     for point, comparisons in compared:
-        print(f"{point_text(point, comparisons)}\n{sources_text(point, frozen)}\n")
-    print(survey_text(frozen.survey, left_out))
+        print(f"{point_text(point, comparisons)}\n{sources_text(point, points)}\n")
+    print(survey_text(points.survey, left_out))
     return 0
 
 
 def point_text(point: Point, comparisons: Sequence[Comparison]) -> str:
-    """Assumptions, table and what carries the errors."""
+    """Assumptions, cores and chips, and the rates that would explain energy and time."""
     network = counts(point)
     stated = "; ".join(f"{network[k]:,} {k} ({s.text})" for k, s in point.stated.items())
-    board = point.board
     lines = [
         f"{point.title}",
         f"  architecture {point.architecture_flag}: {stated}",
         f"  {point.steps} steps ({point.steps_flag}), rates {point.input_rate:g} of pixels and "
-        f"{point.hidden_rate:g} behind them, {board.compartments} compartments a neuron, "
-        f"{1e3 * board.static.power_w:.0f} mW static a {board.static.per} ({board.static.flag})",
+        f"{point.hidden_rate:g} behind them, {point.board.compartments} compartments a neuron",
         "",
     ]
-    factors = [p.factor for p in comparisons[0].predictions]
-    columns = ["figure", "constants", "measured", "flag"]
-    columns += [f"x {f:g}" for f in factors] + [f"error x {f:g}" for f in factors]
-    rows = [
-        _row(name, comparison)
-        for name in point.measured
-        for comparison in (comparisons if name in ("energy", "time") else comparisons[:1])
-    ]
-    lines.append(_indented(render_table([*columns, "aim", ""], rows)))
-    if any(p.unpriced for c in comparisons for p in c.predictions):
-        lines.append("  energy: at least; crossings between chips have no price")
-    lines += ["", *(f"  {line}" for line in carried_by(comparisons[0]))]
+    rows = [_row(name, comparisons[0]) for name in point.measured if name in AIMS]
+    columns = ("figure", "measured", "flag", "predicted", "error", "aim", "")
+    lines.append(_indented(render_table(columns, rows)))
+    for name, unit in (("energy", "mJ"), ("time", "ms")):
+        figure = point.measured[name]
+        lines.append(
+            f"  {name} measured: {1e3 * figure.value:g} {unit} ({figure.flag}); not judged"
+        )
+    lines += [f"  {line}" for c in comparisons for line in explained_by(c)]
     return "\n".join(lines)
 
 
@@ -80,16 +105,13 @@ def sources_text(point: Point, frozen: Frozen) -> str:
 
 
 def _row(name: str, comparison: Comparison) -> list[object]:
-    figure = comparison.point.measured[name]
-    scale, unit = SHOWN[figure.unit]
-    errors = [comparison.error(name, p) for p in comparison.predictions]
+    figure, found = comparison.point.measured[name], comparison.nominal
     return [
-        f"{name}{f' ({unit})' if unit else ''}",
-        comparison.constants if name in ("energy", "time") else "",
-        f"{scale * figure.value:.4g}",
+        name,
+        f"{figure.value:.4g}",
         figure.flag,
-        *(f"{scale * p.figure(name):.4g}" for p in comparison.predictions),
-        *(f"{100 * e:+.1f} %" for e in errors),
+        f"{found.figure(name):.4g}",
+        f"{100 * comparison.error(name, found):+.1f} %",
         f"{100 * AIMS[name]:.0f} %",
         "met" if comparison.met(name) else "missed",
     ]
@@ -129,9 +151,19 @@ def as_json(
     frozen: Frozen,
     compared: Sequence[tuple[Point, Sequence[Comparison]]],
     left_out: Sequence[LeftOut],
+    judged: Sequence[Judged],
 ) -> dict[str, Any]:
     """Everything that the tables show."""
     return {
+        "commit_of_predictions": commit_of_predictions(),
+        "judged": [
+            {
+                **{k: getattr(j, k) for k in ("point", "figure", "constants", "unit", "measured")},
+                "predicted": j.predicted.to_dict(),
+                **{k: getattr(j, k) for k in ("error", "covered", "aim", "met", "note")},
+            }
+            for j in judged
+        ],
         "points": [
             {
                 "name": point.name,
@@ -169,8 +201,9 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
                 "measured": figure.value,
                 "unit": figure.unit,
                 "flag": figure.flag,
-                "aim": AIMS[name],
-                "met": comparison.met(name),
+                "aim": AIMS.get(name),
+                "met": comparison.met(name) if name in AIMS else None,
+                "rates_that_explain_it": None if name in AIMS else comparison.rate_factor(name),
                 "by_rate_factor": {
                     f"{p.factor:g}": {
                         "predicted": p.figure(name),
@@ -181,15 +214,9 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
             }
             for name, figure in comparison.point.measured.items()
         },
-        "static_j": comparison.nominal.static_j,
-        "dynamic_j": dict(comparison.nominal.dynamic_j),
-        "unpriced_events": dict(comparison.nominal.unpriced),
-        "energy_at_measured_time_j": comparison.energy_at_measured_time(),
-        "energy_at_measured_time_with_overhead_j": comparison.energy_at_measured_time(
-            overhead=True
-        ),
-        "missing_per_step_s": comparison.missing_per_step_s(),
-        "carried_by": carried_by(comparison),
+        "accounts_j": {n: j.to_dict() for n, j in comparison.nominal.accounts.items()},
+        "time_s": comparison.nominal.time.to_dict(),
+        "unknown": list(comparison.nominal.unknown),
     }
 
 

@@ -38,17 +38,6 @@ class Stated:
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
-    """Power that a chip or board draws whatever the network does."""
-
-    power_w: float
-    per: str
-    flag: str
-    source: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
 class Deployment:
     """How networks lie on the chips of a board: the same for every point on it."""
 
@@ -57,8 +46,6 @@ class Deployment:
     chips_x: int
     chips_y: int
     constants: tuple[str, ...]
-    static: Power
-    alternative: Power
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +115,7 @@ def load_points(path: Path = POINTS) -> Frozen:
     """Read the frozen file; a key that is missing or a flag that does not exist is a KeyError."""
     with path.open("rb") as file:
         data = tomllib.load(file)
-    boards = {name: _deployment(name, table, data) for name, table in data["boards"].items()}
+    boards = {name: _deployment(name, table) for name, table in data["boards"].items()}
     points = tuple(_point(name, table, boards) for name, table in data["points"].items())
     return Frozen(
         tuple(data["rates"]["factors"]), data["sources"], points, _survey(data["esser2016"])
@@ -141,22 +128,13 @@ def _flag(value: str, known: tuple[str, ...] = FLAGS) -> str:
     return value
 
 
-def _power(table: Mapping[str, Any]) -> Power:
-    if table["per"] not in ("chip", "board"):
-        raise KeyError(f"per {table['per']!r}: chip, board")
-    names = ("power_w", "per", "flag", "source", "note")
-    return Power(**{**{name: table[name] for name in names}, "flag": _flag(table["flag"])})
-
-
-def _deployment(name: str, table: Mapping[str, Any], data: Mapping[str, Any]) -> Deployment:
+def _deployment(name: str, table: Mapping[str, Any]) -> Deployment:
     return Deployment(
         name,
         table["compartments_per_neuron"],
         table["chips_x"],
         table["chips_y"],
         tuple(table["constants"]),
-        _power(data["static"][name]),
-        _power(data["alternative"][name]),
     )
 
 

@@ -32,7 +32,7 @@ def test_one_board_shows_every_constant_and_what_is_unknown() -> None:
     assert "in neuron_updates_active" in text
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
     assert "unknown" in rows["timing.host_writes"]
-    assert "fitted, 25 % off" in rows["timing.injection"]
+    assert "fitted, 17 % off" in rows["timing.injection"]
     assert "vendor tool" in rows["static_power.cores (per core, in share)"]
     assert "29 (25.5 .. 32.5) mW" in rows["static_power.chips (per powered chip, in chip)"]
     assert "leaves out" in rows_of("loihi2")["timing"]
