@@ -13,6 +13,7 @@ from neurodeploy.cli.options import (
     output_option,
     samples_option,
 )
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -40,8 +41,8 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
     if output is not None:
         api.write_bytes_whole(output, inference_npz(inference))
     if as_json:
-        click.echo(to_json(inference.to_dict()))
+        say(to_json(inference.to_dict()))
     else:
-        click.echo(render_inference(inference))
+        say(render_inference(inference))
         if output is not None:
-            click.echo(f"\nwrote {output}")
+            say(f"\nwrote {output}")

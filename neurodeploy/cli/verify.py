@@ -8,6 +8,7 @@ import click
 
 from neurodeploy.cli.fields import stage_options
 from neurodeploy.cli.options import data_option, json_option, samples_option, with_options
+from neurodeploy.cli.terminal import say
 
 MISMATCH = 1
 
@@ -46,9 +47,9 @@ def verify(
 
     with progress("verify") as advance:
         result = api.verify(folder, against, data, samples, stage=advance.stage, progress=advance)
-    click.echo(to_json(result.to_dict()) if as_json else render_verification(result))
+    say(to_json(result.to_dict()) if as_json else render_verification(result))
     if result.target in result.mismatches:
-        click.echo(
+        say(
             f"note: the deployment was compared with a fresh compilation for the same target, "
             f"{result.target}; 'reference' is independent of every target",
             err=True,
