@@ -7,18 +7,21 @@ LAVA_BIN := .venv-lava/bin
 NO_SKIP = $(shell test -x $(LAVA_BIN)/python && echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench fuzz sanitize clean
+.PHONY: help setup setup-frameworks demo test lint format bench fuzz sanitize clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## create or update .venv and .venv-lava (pinned versions; quick when nothing changed)
 	@$(PYTHON) scripts/setup_environments.py
 
+setup-frameworks: setup ## environments of snnTorch, SpikingJelly, sinabs and Norse, for tests (20 s, 45 MB)
+	@$(BIN)/python benchmarks/setup_peers.py
+
 demo: setup ## train, convert, quantize, compile for three targets, verify, energy: in two minutes
 	@$(BIN)/neurodeploy demo
 
-test: setup ## the tests, in the main environment and in the single 3.10 environment
+test: setup setup-frameworks ## the tests, in the main environment and in the single 3.10 environment
 	NEURODEPLOY_NO_SKIP=$(NO_SKIP) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	@if [ ! -x $(LAVA_BIN)/python ]; then echo "tests/py310 not run: there is no Lava environment (see make setup)"; \
 	else set -x; NEURODEPLOY_NO_SKIP=$(NO_SKIP) OMP_NUM_THREADS=1 $(LAVA_BIN)/python -m pytest tests/py310; fi
@@ -43,6 +46,6 @@ bench: setup ## speed beside the peers, which get an environment of their own (.
 	$(BIN)/python -m benchmarks
 
 clean: ## remove all environments, caches, build output and the demonstration's files
-	rm -rf .venv .venv-lava .venv-bench .venv.* .venv-lava.* demo-output .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lava .venv-bench .venv-sinabs .venv.* .venv-lava.* demo-output .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f neurodeploy/execution/native/_kernels*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         diagnose,
         estimate_energy,
         evaluate,
+        export,
         import_network,
         load,
         quantize,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     )
     from neurodeploy.hardware.boards.board import Board
     from neurodeploy.hardware.price.comparison import EnergyComparison
-    from neurodeploy.hardware.price.estimate import EnergyReport
+    from neurodeploy.hardware.price.report import EnergyReport
     from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
     from neurodeploy.ir.encoding import Encoding
     from neurodeploy.ir.netlist import (
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from neurodeploy.network import Network
     from neurodeploy.render.figures import plot
     from neurodeploy.render.html import html
+    from neurodeploy.stages.export import Exported
     from neurodeploy.stages.names import list_boards, list_targets
     from neurodeploy.targets.base import Deployment, Target, Violation
     from neurodeploy.verification.accuracy import Evaluation
@@ -87,6 +89,7 @@ __all__ = [
     "EnergyReport",
     "Evaluation",
     "ExecutionError",
+    "Exported",
     "FileFormatError",
     "Input",
     "IntegerNetlist",
@@ -127,6 +130,7 @@ __all__ = [
     "diagnose",
     "estimate_energy",
     "evaluate",
+    "export",
     "html",
     "import_network",
     "list_boards",
@@ -148,7 +152,7 @@ _PLACES = {
     "TargetUnavailableError UnknownNameError UnsupportedLayerError UsageError",
     "hardware.boards.board": "Board",
     "hardware.price.comparison": "EnergyComparison",
-    "hardware.price.estimate": "EnergyReport",
+    "hardware.price.report": "EnergyReport",
     "ir.connectivity": "Connectivity Conv Dense Sparse SumPool",
     "ir.encoding": "Encoding",
     "ir.netlist": "IntegerNetlist IntegerProjection Output Population Projection RealNetlist "
@@ -158,6 +162,7 @@ _PLACES = {
     "network": "Network",
     "render.figures": "plot",
     "render.html": "html",
+    "stages.export": "Exported",
     "stages.names": "list_boards list_targets",
     "targets.base": "Deployment Target Violation",
     "verification.accuracy": "Evaluation",

@@ -16,6 +16,7 @@ from neurodeploy.stages.diagnose import diagnose
 from neurodeploy.stages.doctor import doctor
 from neurodeploy.stages.estimate_energy import estimate_energy
 from neurodeploy.stages.evaluate import evaluate
+from neurodeploy.stages.export import export
 from neurodeploy.stages.import_network import import_network
 from neurodeploy.stages.load import load
 from neurodeploy.stages.options import Option, options_of
@@ -54,6 +55,7 @@ __all__ = [
     "evaluations_to_dict",
     "expect_replaceable",
     "expect_writable",
+    "export",
     "import_network",
     "load",
     "load_board",

@@ -97,6 +97,12 @@ class Network(Shown):
 
         return nd.compile(self, target, board, **options)
 
+    def export(self, to: str, path: Path | str, **options: Any) -> nd.Exported:
+        """Write it for other frameworks; see :func:`neurodeploy.export`."""
+        import neurodeploy as nd
+
+        return nd.export(self, to, path, **options)
+
     def check(
         self, target: str, board: str | nd.Board | None = None, **options: Any
     ) -> list[nd.Violation]:

@@ -124,6 +124,16 @@ class Deployment(Shown, ABC):
         told: Mapping[str, Any] = self.network.provenance[RESTATED]
         return told
 
+    def program(self) -> bytes:
+        """A Python program that runs the netlist and needs the target's packages alone.
+
+        Raises
+        ------
+        UsageError
+            If the target has none.
+        """
+        raise UsageError(f"target {self.target}: has no program of its own")
+
     @property
     def latency(self) -> Mapping[str, int]:
         """Constant extra steps by population, already removed from what ``run`` returns."""
@@ -355,6 +365,8 @@ class Target(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     quantization: ClassVar[Mapping[str, Any]] = {}
     methods: ClassVar[tuple[str, ...]] = ()
+    has_program: ClassVar[bool] = False
+    """Whether deployments have a :meth:`Deployment.program`."""
 
     @classmethod
     @abstractmethod

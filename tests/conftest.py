@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 collect_ignore = ["py310"] if importlib.util.find_spec("torch") else []
 
 NO_SHARED = "no data/ and models/ in"
+NO_FRAMEWORKS = "the frameworks are not installed"
 # What a set-up cannot bring: processors and compilers.
 OF_THE_MACHINE = ("this processor does not run", "there is no C compiler")
 
@@ -32,12 +33,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _unexpected_skips(config: pytest.Config) -> list[str]:
-    """Reasons of skips, but for data and networks beside the project, and the machine itself."""
+    """Reasons of skips, but for what is beside the project, and the machine itself."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
         return []  # a worker: its tests are counted where they are reported
     reasons = (str(report.longrepr[2]) for report in reporter.stats.get("skipped", []))
-    expected = (NO_SHARED, *OF_THE_MACHINE)
+    expected = (NO_SHARED, NO_FRAMEWORKS, *OF_THE_MACHINE)
     return [reason for reason in reasons if not any(text in reason for text in expected)]
 
 
@@ -68,6 +69,15 @@ def lava_python() -> Path:
         if (ROOT / ".venv-lava" / "bin" / "python").exists():
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def frameworks_python() -> Path:
+    """A Python with snnTorch, SpikingJelly, sinabs and Norse, or a skip where there is none."""
+    python = ROOT / ".venv-bench" / "bin" / "python"
+    if not (ROOT / ".venv-bench" / "peers.txt").is_file():
+        pytest.skip(f"{NO_FRAMEWORKS}; make setup-frameworks")
+    return python
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def run(
         "ticks per step": used["ticks_per_step"],
         "ticks": used["ticks_per_sample"],
         "inference ms": round(1e3 * used["inference_s"], 1),
-        "inference mJ": round(1e3 * energy.lower_bound_j, 3),
+        "inference mJ": round(1e3 * energy.total_j, 3),
         "images": images,
         "neuron-steps": sum(checked.compared_neuron_steps.values()),
         "mismatches": sum(sum(m.values()) for m in checked.mismatches.values()),

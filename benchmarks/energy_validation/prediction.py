@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from benchmarks.energy_validation.networks import build, rates
 from benchmarks.energy_validation.points import Deployment, Point
-from neurodeploy.hardware.boards.board import Board, EventCost, load_board
+from neurodeploy.hardware.boards.board import Board, EventCost, StaticPower, load_board
 from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.analytic import estimated_activity, expected_traffic
-from neurodeploy.hardware.price.estimate import EnergyReport, estimate
+from neurodeploy.hardware.price.estimate import estimate
+from neurodeploy.hardware.price.report import EnergyReport
 from neurodeploy.ir.netlist import IntegerNetlist
 
 # Counts are whole numbers; of so many inferences together they are as fine as anyone can see.
@@ -75,8 +76,9 @@ def deployed_board(deployment: Deployment, constants: str) -> Board:
         neurons={},
         limits={**board.limits, "neurons": held},
         events=_with_resting(board, deployment.compartments - 1),
-        static_power=Constant(static.power_w, "W", "measured", static.source),
-        static_power_per="chip",
+        static={"chips": StaticPower(Constant(static.power_w, "W", "measured", static.source))},
+        overheads={},
+        excludes="all but events and the barrier",
     )
 
 
@@ -102,7 +104,11 @@ def _added(cost: Constant | None, resting: Constant | None, times: int) -> Const
     assert cost is not None  # both boards price their neurons
     assert resting is not None
     assert cost.unit == resting.unit
-    return replace(cost, value=cost.value + times * resting.value, basis="derived")
+    ends = {
+        name: getattr(cost, name) + times * getattr(resting, name)
+        for name in ("value", "low", "high")
+    }
+    return replace(cost, **ends, basis="derived")
 
 
 def predict(point: Point, constants: str, factors: tuple[float, ...]) -> list[Prediction]:
@@ -123,8 +129,6 @@ def _predict(
         network=point.name,
         mapping=mapping,
     )
-    assert report.time_s is not None  # every constant that these boards need is known
-    assert report.static_j is not None
     barrier = mapping.board.barrier_at(len({(c.chip, c.x, c.y) for c in mapping.cores}))
     assert barrier is not None
     hops = report.events["hops_x"] + report.events["hops_y"]
@@ -153,11 +157,11 @@ def _by_kind(report: EnergyReport) -> dict[str, float]:
         if energy is None:
             continue
         if event in NEURON_EVENTS:
-            found["neurons"] += energy
+            found["neurons"] += energy.likely
         elif event.startswith("synops"):
-            found["synops"] += energy
+            found["synops"] += energy.likely
         else:
-            found["messages"] += energy
+            found["messages"] += energy.likely
     return found
 
 

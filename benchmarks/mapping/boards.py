@@ -15,7 +15,7 @@ def mesh(neurons: int) -> Board:
 
     A square, with a tenth more cores than ``neurons`` fill. Every neuron counts as one.
     """
-    start = load_board("loihi1")
+    start = load_board("loihi1").events_alone()
     side = math.ceil(math.sqrt(1.1 * neurons / 1024 + 16))
     return replace(
         start,
@@ -29,7 +29,7 @@ def mesh(neurons: int) -> Board:
 
 def chips(name: str, n_chips: int) -> Board:
     """``n_chips`` chips of a board, with all its limits, near a square of tiles."""
-    start = load_board(name)
+    start = load_board(name).events_alone()
     columns = max(1, round(math.sqrt(n_chips * start.grid.tiles_y / start.grid.tiles_x)))
     rows = -(-n_chips // columns)
     grid = replace(start.grid, chips_x=columns, chips_y=rows)

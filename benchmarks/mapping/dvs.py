@@ -144,15 +144,22 @@ def price(netlist: IntegerNetlist, record: RunRecord, given: Assignment, board: 
         v = record.membranes[name][0].reshape(T, -1)
         s = record.spikes[name][0].reshape(T, -1) != 0
         assert isinstance(population.model, IntegerNeuron)
-        active = (v != 0) | s | (population.spread(population.model.bias).reshape(-1) != 0)
-        active |= reached[name]
-        active[0] |= population.spread(population.model.initial_membrane).reshape(-1) != 0
+        always = population.spread(population.model.bias).reshape(-1) != 0
+        at_first = population.spread(population.model.initial_membrane).reshape(-1) != 0
+        active = (v != 0) | s | always | reached[name]
+        active[0] |= at_first
         active[1:] |= v[:-1] != 0
+        # Cores know no windows.
+        around = np.zeros((steps, population.size), dtype=bool)
+        around[: window.start] = always | at_first
+        around[window.stop :] = always | (v[-1] != 0)
         core = given.core_of[name]
         each = board.compartments(population)
-        for event, flags in (("neuron_updates_active", each * active), ("spikes", s)):
-            for t in range(T):
-                load(event)[window][t] += np.bincount(core, flags[t], minlength=n)
+        around[window] = active
+        for t in range(steps):
+            load("neuron_updates_active")[t] += np.bincount(core, each * around[t], minlength=n)
+        for t in range(T):
+            load("spikes")[window][t] += np.bincount(core, s[t], minlength=n)
         load("neuron_accesses")[:] += each * np.bincount(core, minlength=n)
     hops = {"hops_x": 0.0, "hops_y": 0.0}
     for projection in netlist.projections:
@@ -208,7 +215,7 @@ def _reached(netlist: IntegerNetlist, record: RunRecord) -> dict[str, AnyArray]:
 
 def dvs_table(file: Path) -> tuple[str, list[str]]:
     """Table of the mappings, and those that better one of ours in energy and time."""
-    start = load_board("sanafe-loihi")
+    start = load_board("sanafe-loihi").events_alone()
     # SANA-FE bounds the neurons of a core alone, and so its tutorial's mapping; a neuron with soft
     # reset is one of them.
     limits = {"neurons": start.limits["neurons"]}

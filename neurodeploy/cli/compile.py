@@ -54,7 +54,38 @@ def target_options() -> list[click.Option]:
     """The target and the board."""
     from neurodeploy import api
 
-    return stage_options(api.compile, leave_out=("net",))
+    options = stage_options(api.compile, leave_out=("net",))
+    for option in options:
+        # What a board alone can run is a question that needs no target.
+        option.required = False
+    return options
+
+
+def _check_board(source: Path, board: str, as_json: bool) -> None:
+    """Print whether a board can run a network, whatever target compiles it.
+
+    Raises
+    ------
+    CapacityError
+        If it cannot.
+    """
+    from neurodeploy import api
+    from neurodeploy.render.deployment import render_verdict, violations_to_dict
+    from neurodeploy.render.text import to_json
+
+    network = api.load_network(source)
+    judged = api.verdict(network, board)
+    name = network.netlist.name
+    click.echo(
+        to_json(violations_to_dict(None, name, judged.violations, judged))
+        if as_json
+        else render_verdict(name, judged)
+    )
+    if not judged.fits:
+        n = len(judged.violations)
+        raise CapacityError(
+            f"board {judged.board} cannot run {name}: {n} violation{'s' * (n != 1)}, listed above"
+        )
 
 
 @click.command("compile")
@@ -71,7 +102,7 @@ def target_options() -> list[click.Option]:
     "--check",
     "only_check",
     is_flag=True,
-    help="Compile nothing: list everything that the target refuses.",
+    help="Compile nothing: list everything that the target refuses, the board, or the board alone.",
 )
 @output_option(required=False, what="The deployment, a folder.")
 @json_option
@@ -80,7 +111,7 @@ def compile_(
     context: click.Context,
     /,
     source: Path,
-    target: str,
+    target: str | None,
     board: str | None,
     settings: tuple[str, ...],
     only_check: bool,
@@ -98,6 +129,14 @@ def compile_(
     )
     from neurodeploy.render.text import to_json
 
+    if target is None:
+        if not only_check or board is None or settings:
+            raise UsageError(
+                f"compile: name a target (--target {' or '.join(api.TARGETS)}), or a board alone "
+                "with --check --board NAME"
+            )
+        _check_board(source, board, as_json)
+        return
     options = option_values(target, settings)
     if only_check:
         network = api.load_network(source)

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "quantize": ("neurodeploy.cli.quantize:quantize", "Real-valued netlist to integers."),
     "compile": ("neurodeploy.cli.compile:compile_", "Integer netlist to a target's deployment."),
+    "export": ("neurodeploy.cli.export:export", "A netlist to the file of another framework."),
     "run": ("neurodeploy.cli.run_command:run", "Run a deployment on data."),
     "verify": ("neurodeploy.cli.verify:verify", "Compare a deployment spike for spike."),
     "energy": ("neurodeploy.cli.energy:energy", "Energy and time per inference on a board."),

@@ -14,7 +14,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SPEC_HELP = (
     "KIND:PATH[@train|test][#first=N][#norm=mnist|cifar10|imagenet|MEANS/STDS] with KIND digits "
-    "(no path), mnist or cifar10, or FILE.npz[#range=LOW,HIGH] holding x and y. #norm, in the "
+    "(no path), mnist or cifar10, FILE.npz[#range=LOW,HIGH] holding x and y, or recordings for a "
+    "network of spikes, events:PATH#dt=1ms[,size=WxH,...] (docs/events.md). #norm, in the "
     "units that #range declares, is for convert; later commands take it from the file."
 )
 

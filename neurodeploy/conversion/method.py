@@ -29,8 +29,7 @@ from neurodeploy.ir.encoding import EncoderName, Encoding, encode
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.record import Progress
 from neurodeploy.source.analog import AnalogGraph
-
-CALIBRATION_BATCH = 32
+from neurodeploy.source.evaluation.batches import batch_size
 
 
 class ConversionMethod(Protocol):
@@ -74,6 +73,7 @@ def convert_graph(
     encoding: Encoding,
     simulate: Simulate,
     *,
+    layers: ActivationGraph | None = None,
     indices: IntArray | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -90,6 +90,8 @@ def convert_graph(
         Of every input; each after the first draws from a seed of its own.
     simulate : callable
         Runs real-valued netlists, for refinement.
+    layers : ActivationGraph, optional
+        What the graph becomes with the options of the method, where that is known.
     indices : int64 array ``[N]``, optional
         Of the samples in their data set; 0, 1, ... by default.
     seed : int
@@ -103,14 +105,16 @@ def convert_graph(
     ------
     UnsupportedLayerError, ConversionError
     """
-    layers = lower(observed(graph, samples), method.lowering)
+    if layers is None:
+        layers = lower(observed(graph, samples), method.lowering)
     inputs = by_population(layers, samples)
     n_samples = min(map(len, inputs.values()))
     calibration = Calibration(layers, n_samples, seed)
-    for start in range(0, n_samples, CALIBRATION_BATCH):
-        calibration.add({n: v[start : start + CALIBRATION_BATCH] for n, v in inputs.items()})
+    size = batch_size(layer.shape for layer in layers.layers)
+    for start in range(0, n_samples, size):
+        calibration.add({n: v[start : start + size] for n, v in inputs.items()})
         if progress is not None:
-            progress(min(start + CALIBRATION_BATCH, n_samples), n_samples)
+            progress(min(start + size, n_samples), n_samples)
     encodings = {n: replace(encoding, seed=encoding.seed + i) for i, n in enumerate(inputs)}
     try:
         netlist = method(layers, calibration, encodings)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from neurodeploy.datasets.events import EventSamples
 from neurodeploy.datasets.normalization import Normalization
-from neurodeploy.datasets.samples import Samples, SamplesLike, as_samples, load_dataset
+from neurodeploy.datasets.samples import Samples, SamplesLike, as_data, as_samples, load_dataset
 from neurodeploy.datasets.spec import DataSpec, parse_spec
 
 __all__ = [
     "DataSpec",
+    "EventSamples",
     "Normalization",
     "Samples",
     "SamplesLike",
+    "as_data",
     "as_samples",
     "load_dataset",
     "parse_spec",

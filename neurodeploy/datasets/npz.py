@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -45,9 +47,36 @@ def read_npz(
     DataError
         For arrays of the wrong type, shape or range, or with NaN or infinite values.
     """
+    with _opened(path) as archive:
+        return _read(path, archive, value_range, first)
+
+
+def read_vectors(path: Path, names: Sequence[str]) -> dict[str, AnyArray]:
+    """Those of the named arrays that an .npz file has and that have one axis, whole.
+
+    Raises
+    ------
+    FileFormatError
+        For a file that is damaged or no .npz, or an array of other axes.
+    """
+    found = {}
+    with _opened(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        for name in names:
+            if name not in members:
+                continue
+            member = _Member.of(path, name, archive, members[name])
+            if len(member.shape) != 1:
+                raise FileFormatError(f"{path}: {name} has shape {member.shape}, expected a vector")
+            found[name] = member.read(archive, member.shape[0], member.dtype)
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(path, archive, value_range, first)
+            yield archive
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise FileFormatError(f"{path}: truncated or not an .npz file ({error})") from error
 

@@ -95,7 +95,7 @@ def _split_kind(text: str) -> tuple[str, str]:
     raise UnknownNameError(
         "data set kind",
         head if colon else bare,
-        ["cifar10:PATH", "digits", "mnist:PATH", "FILE.npz"],
+        ["cifar10:PATH", "digits", "mnist:PATH", "FILE.npz", "events:PATH"],
     )
 
 

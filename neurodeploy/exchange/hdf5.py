@@ -7,13 +7,14 @@ types), filters that would load a plug-in, and sizes that the file does not acco
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import FileFormatError
+from neurodeploy.errors import FileFormatError, UsageError
 from neurodeploy.ir.arrays import AnyArray
 
 Tree = dict[str, Any]
@@ -24,8 +25,44 @@ SAFE_FILTERS = (1, 2, 3)
 FREE_BYTES = 64 * 2**20
 MAX_EXPANSION = 100
 """What a file declares may exceed this many times its size by ``FREE_BYTES`` at most."""
+PACKED_ABOVE = 512
+"""Bytes from which on a written array is compressed."""
 MAX_DEPTH = 32
 MAX_OBJECTS = 200_000
+
+
+def tree_bytes(tree: Tree) -> bytes:
+    """An HDF5 file of groups, texts and arrays; the same tree always gives the same bytes.
+
+    Raises
+    ------
+    UsageError
+        If h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise UsageError(
+            "files of this format need h5py; pip install 'neurodeploy[exchange]'"
+        ) from None
+    made = io.BytesIO()
+    with h5py.File(made, "w") as file:
+        _write(file, tree)
+    return made.getvalue()
+
+
+def _write(group: Any, tree: Tree) -> None:
+    import h5py
+
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            _write(group.create_group(name), value)
+        elif isinstance(value, str) or np.asarray(value).dtype.kind == "O":
+            group.create_dataset(name, data=value, dtype=h5py.string_dtype())
+        else:
+            array = np.asarray(value)
+            packed = "gzip" if array.ndim and array.nbytes > PACKED_ABOVE else None
+            group.create_dataset(name, data=array, compression=packed)
 
 
 def read_tree(path: Path, what: str) -> Tree:

@@ -65,13 +65,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Nodes by name, edges between them, the version that the file tells, and what was told."""
+    """Nodes by name, edges between them, the version of the file, what was told, its metadata."""
 
     where: str
     version: str
     nodes: Mapping[str, Node]
     edges: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def before(self, name: str) -> list[str]:
         """Nodes with an edge to one, in the order of the file."""
@@ -130,7 +131,9 @@ class _Opened:
         unique = tuple(dict.fromkeys(self.edges))
         if len(unique) < len(self.edges):
             self.notes.append(f"{len(self.edges) - len(unique)} edges are listed twice: read once")
-        return Graph(self.where, version, self.nodes, unique, tuple(self.notes))
+        kept = root.get("metadata")
+        kept = kept if isinstance(kept, dict) else {}
+        return Graph(self.where, version, self.nodes, unique, tuple(self.notes), kept)
 
     def refuse(self, name: str, why: str) -> FileFormatError:
         return FileFormatError(f"{self.where}: {name}: {why}")

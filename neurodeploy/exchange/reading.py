@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,19 @@ from neurodeploy.exchange.dynamics import CHOICES, DYNAMICS, NEEDED, Dynamics, c
 from neurodeploy.exchange.lava_dl import read_lava_dl
 from neurodeploy.exchange.nir import nir_netlist, refusal
 from neurodeploy.exchange.nir_graph import Graph, read_nir
+from neurodeploy.exchange.nir_metadata import Kept, kept_netlist
+from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 
 DEFAULT_TIMESTEPS = 100
 SUFFIXES = (".nir", ".net")
 
-Read = tuple[RealNetlist | IntegerNetlist, list[str], dict[str, Any]]
-"""A netlist, what has to be told about how the file was read, and a record of it."""
+PLAIN_INPUT = Input("spikes", 0, 1)
+"""What enters where nothing else is said."""
+
+Read = tuple[RealNetlist | IntegerNetlist, dict[str, Encoding], list[str], dict[str, Any]]
+"""A netlist, its encodings, what has to be told about how the file was read, a record of it."""
 
 
 def read_network(
@@ -84,7 +90,7 @@ def _lava_dl(
         input_model=model,
     )
     told = {"name": "lava, fixed point", "compare": compare}
-    return found, notes, {"format": "lava-dl", "dynamics": told}
+    return found, {}, notes, {"format": "lava-dl", "dynamics": told}
 
 
 def _nir(
@@ -97,7 +103,10 @@ def _nir(
 ) -> Read:
     rules = chosen_dynamics(dynamics, parts)
     graph = read_nir(path)
-    notes = []
+    notes: list[str] = []
+    kept = None if rules is not None else kept_netlist(graph)
+    if kept is not None:
+        return _as_written(graph, kept, parts, timesteps, model)
     if rules is None:
         rules = _only_choice(graph)
         notes.append(f"only dynamics {rules.name} reads it")
@@ -113,7 +122,25 @@ def _nir(
         input_model=model,
     )
     record = {"format": "nir", "version": graph.version, "dynamics": rules.to_dict()}
-    return found, [*notes, *told], record
+    return found, {}, [*notes, *told], record
+
+
+def _as_written(
+    graph: Graph, kept: Kept, parts: dict[str, Any], timesteps: int | None, model: Input
+) -> Read:
+    """The netlist that neurodeploy wrote, from the metadata of the graph."""
+    given = "dt" if parts["dt"] is not None else "an input" if model != PLAIN_INPUT else None
+    if given is not None:
+        raise UsageError(
+            f"{graph.where}: {given} of a file that neurodeploy wrote, whose metadata say it; "
+            "leave it out, or read the graph alone with --dynamics"
+        )
+    netlist, encodings = kept
+    if timesteps is not None:
+        netlist = replace(netlist, timesteps=timesteps)
+    told = {"name": "as written by neurodeploy"}
+    record = {"format": "nir", "version": graph.version, "dynamics": told}
+    return netlist, encodings, [], record
 
 
 def _only_choice(graph: Graph) -> Dynamics:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
@@ -110,3 +110,12 @@ def run_engine(
     """
     engine = make_engine(netlist, timesteps, dtype=dtype, batch_size=batch_size)
     return engine.run(stimulus, record=record, membranes=membranes, progress=progress)
+
+
+def run_narrow(netlist: RealNetlist, stimulus: Stimulus) -> RunRecord:
+    """Run a real-valued netlist; neurons' spikes come in as few bits as hold their payloads.
+
+    The stimulus may be of any integers. Raises what :func:`run_engine` raises.
+    """
+    # Netlists that are not of integers have one engine.
+    return cast("Engine", make_engine(netlist)).run(stimulus, narrow=True)

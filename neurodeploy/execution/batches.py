@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import Progress, Stimulus
@@ -16,7 +18,11 @@ and what is counted from that. Results do not depend on it; most loops that run 
 
 
 class EncodedInput(Protocol):
-    """Encoded samples, some at a time: an array, or what is encoded when it is asked for."""
+    """Encoded samples, some at a time: an array, or what is encoded when it is asked for.
+
+    Where samples are of different length, ``steps(samples)`` tells int64 ``[B]``, the steps of each
+    of those asked for last that are its own; the others are silence.
+    """
 
     def __len__(self) -> int: ...
 
@@ -37,6 +43,8 @@ class Batch:
         It is the first, second, ... of so many.
     total : int
         Samples of all batches.
+    steps : int64 array ``[B]``, optional
+        Steps of each sample that are its own, where they differ from T.
     """
 
     samples: slice
@@ -44,6 +52,7 @@ class Batch:
     number: int
     n_batches: int
     total: int
+    steps: IntArray | None = None
 
     def part_of(self, progress: Progress | None) -> Progress | None:
         """Progress of a run of this batch, counted in samples of all batches that are done."""
@@ -82,9 +91,14 @@ def run_batched(
     for number, first in enumerate(starts, 1):
         part = slice(first, min(first + width, total))
         given = {name: values[part] for name, values in stimulus.items()}
-        yield Batch(part, given, number, len(starts), total)
+        yield Batch(part, given, number, len(starts), total, _own_steps(stimulus, part))
         if progress is not None:
             progress(part.stop, total)
+
+
+def _own_steps(stimulus: Mapping[str, EncodedInput], part: slice) -> IntArray | None:
+    told = [steps(part) for v in stimulus.values() if (steps := getattr(v, "steps", None))]
+    return np.max(told, axis=0) if told else None
 
 
 def raster_bytes(netlist: IntegerNetlist | RealNetlist) -> int:

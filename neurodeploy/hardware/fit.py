@@ -2,11 +2,6 @@
 
 One verdict, for everybody who asks: it fits, it fits under assumptions, each named, or it does not,
 with every limit that it exceeds.
-
-A board that compares in whole units of 2^k (``threshold_exponent`` k) holds ``v >= theta`` as
-``v' > (theta - 1) 2^k`` with a membrane of 2^k as many units, v' = v 2^k. Where theta - 1 is a
-multiple of 2^k everywhere and all that arrives is one of 2^k, the netlist's own unit is
-the board's.
 """
 
 from __future__ import annotations
@@ -20,9 +15,17 @@ import numpy as np
 from neurodeploy.errors import CapacityError
 from neurodeploy.hardware.boards.abilities import ABILITIES, abilities_of
 from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.demand import RESOURCES, on_chip
 from neurodeploy.hardware.cut.partition import partition
-from neurodeploy.ir.arrays import IntArray
+from neurodeploy.hardware.cut.profiles import PROFILES, crowded_tables
+from neurodeploy.hardware.cut.units import (
+    beyond_a_bias,
+    inexact,
+    unit_shift,
+    weight_exponent,
+)
+from neurodeploy.hardware.cut.windows import fire_outside
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
 from neurodeploy.ir.connectivity import Conv, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -39,6 +42,7 @@ _WIDTHS = (
     "state_bits",
     "threshold_mantissa_bits",
     "bias_mantissa_max",
+    *PROFILES,
 )
 _BINARY = "convert with --method rate, whose spikes are binary, or choose another board"
 _REMEDIES = {
@@ -165,10 +169,11 @@ def judge(netlist: IntegerNetlist, board: Board, *, cut: bool = True) -> Verdict
             violations += _neuron_violations(netlist, population, bounds[population.name], board)
     if cut and not any(v.resource in ("weight bits", "delay") for v in widths):
         try:
-            partition(netlist, board)
+            violations += _profile_violations(netlist, partition(netlist, board), board)
         except CapacityError as error:
             violations.append(Violation(f"board {board.name}", str(error)))
-    return Verdict(board.name, tuple(violations), tuple(_assumptions(needed, board)))
+    assumptions = (*_assumptions(netlist, needed, board), *_outside(netlist, bounds))
+    return Verdict(board.name, tuple(violations), assumptions)
 
 
 def quantization_for(board: Board) -> dict[str, int]:
@@ -183,6 +188,9 @@ def quantization_for(board: Board) -> dict[str, int]:
         found["threshold_bits"] = min(23, threshold)
     if (bias := board.limit("bias_mantissa_max")) is not None:
         found["bias_bits"] = min(24, bias.bit_length() + 1)
+    if (profiles := board.limit("threshold_profiles")) is not None:
+        # One is left for the second compartments of neurons.
+        found["max_thresholds"] = max(1, profiles - 1)
     if shift:
         found["max_fraction_bits"] = 0
     return found
@@ -206,7 +214,7 @@ def _needed(netlist: IntegerNetlist, board: Board) -> dict[str, list[str]]:
             add("misaligned_delay", q.label)
         if not on_chip(netlist, q):
             continue
-        if _exponent(netlist, q, board):
+        if weight_exponent(netlist, q, board):
             add("weight_exponent", q.label)
         if isinstance(q.connectivity, Conv | SumPool):
             if delay > 1:
@@ -232,14 +240,6 @@ def _unable(needed: dict[str, list[str]], board: Board) -> Iterator[Violation]:
             yield Violation(where, ABILITIES[name], None, limit, remedy)
 
 
-def _exponent(netlist: IntegerNetlist, projection: IntegerProjection, board: Board) -> int:
-    """The largest exponent of its weights, in the board's unit."""
-    own = (board.limit("threshold_exponent") or 0) - _unit_shift(
-        netlist, netlist.by_name[projection.post], board
-    )
-    return int(projection.exponent.max()) - own
-
-
 def _projection_violations(
     netlist: IntegerNetlist, projection: IntegerProjection, delay: int, board: Board
 ) -> Iterator[Violation]:
@@ -252,7 +252,7 @@ def _projection_violations(
         ),
         (
             "weight exponent",
-            _exponent(netlist, projection, board),
+            weight_exponent(netlist, projection, board),
             board.limit("weight_exponent_max"),
             f"quantize with --fit {board.name}",
         ),
@@ -262,6 +262,29 @@ def _projection_violations(
             yield Violation(
                 projection.label, what, used, limit, f"{remedy} or choose another board"
             )
+    mixed, weight = board.limit("signed_weight_bits"), projection.connectivity.weight
+    if mixed is None or not weight.size:
+        return
+    low, high = int(weight.min()), int(weight.max())
+    if low < 0 < high and not -(2 ** (mixed - 1)) <= low <= high < 2 ** (mixed - 1):
+        yield Violation(
+            projection.label,
+            "weights of both signs, bits",
+            1 + max(high, -low - 1).bit_length(),
+            mixed,
+            f"quantize with --fit {board.name} or choose another board",
+        )
+
+
+def _profile_violations(
+    netlist: IntegerNetlist, mapping: CoreMap, board: Board
+) -> Iterator[Violation]:
+    for table in crowded_tables(netlist, mapping, board):
+        remedy = "choose another board"
+        if table.resource == "threshold_profiles":
+            remedy = f"quantize with --fit {board.name}"
+        what = PROFILES[table.resource]
+        yield Violation(table.population, what, table.used, table.limit, remedy)
 
 
 def _payload_violations(
@@ -281,24 +304,13 @@ def _payload_violations(
         yield Violation(population.name, "graded spikes, payload bits", bits, limit, _BINARY)
 
 
-def _unit_shift(netlist: IntegerNetlist, population: Population, board: Board) -> int:
-    """By how many bits the board's unit is finer than the netlist's; see the module."""
-    exponent = board.limit("threshold_exponent") or 0
-    theta = population.model.threshold if isinstance(population.model, IntegerNeuron) else None
-    arriving = [q for q in netlist.incoming[population.name] if on_chip(netlist, q)]
-    whole = all((q.exponent >= exponent).all() for q in arriving)
-    if whole and (theta is None or not ((theta - 1) % 2**exponent).any()):
-        return 0
-    return exponent
-
-
 def _neuron_violations(
     netlist: IntegerNetlist, population: Population, bounds: PopulationBounds, board: Board
 ) -> Iterator[Violation]:
     name, model = population.name, population.model
     assert isinstance(model, IntegerNeuron)
     shift, exponent = (
-        _unit_shift(netlist, population, board),
+        unit_shift(netlist, population, board),
         board.limit("threshold_exponent") or 0,
     )
     remedy = f"quantize with --fit {board.name}"
@@ -327,19 +339,15 @@ def _neuron_violations(
             yield Violation(name, "threshold", stored >> shift, most >> shift, remedy)
     most_bias = board.limit("bias_mantissa_max")
     if most_bias is not None:
-        wrong = _inexact(model.bias << shift, most_bias, board.limit("bias_exponent_max") or 0)
+        wrong = inexact(model.bias << shift, most_bias, board.limit("bias_exponent_max") or 0)
         if wrong.any():
             worst = int(np.abs(model.bias[wrong]).max())
             yield Violation(name, "bias, with its exponent", worst, most_bias, remedy)
 
 
-def _inexact(values: IntArray, mantissa: int, exponent: int) -> IntArray:
-    """Where no mantissa and exponent within these limits give a value."""
-    held = [(values % 2**e == 0) & (np.abs(values) >> e <= mantissa) for e in range(exponent + 1)]
-    return np.asarray(~np.any(held, axis=0))
-
-
-def _assumptions(needed: dict[str, list[str]], board: Board) -> Iterator[str]:
+def _assumptions(
+    netlist: IntegerNetlist, needed: dict[str, list[str]], board: Board
+) -> Iterator[str]:
     for name, places in needed.items():
         ability = board.neurons.get(name)
         where, what = _some(places), ABILITIES[name]
@@ -349,10 +357,31 @@ def _assumptions(needed: dict[str, list[str]], board: Board) -> Iterator[str]:
             many = f"{ability.compartments} compartments a neuron: " * (ability.compartments > 1)
             how = ability.construction or "as the board file assumes"
             yield f"{where}: {what}: {many}{how} ({ability.basis}: {ability.source})"
+    wide = list(beyond_a_bias(netlist, board))
+    if wide:
+        yield (
+            f"{_some(wide)}: what the current input adds in a step exceeds a bias: the host sends "
+            "the bits of its values as spikes in every step, an axon each, with exponents for "
+            "their weights; these spikes, axons and synapses are not counted"
+        )
     unknown = [n for n in (*_WIDTHS, *RESOURCES) if board.limit(n) is None]
     if unknown:
         words = ", ".join(n.replace("_", " ") for n in unknown)
         yield f"not checked, as board {board.name} does not tell them: {words}"
+
+
+def _outside(netlist: IntegerNetlist, bounds: Mapping[str, PopulationBounds]) -> Iterator[str]:
+    early, late = fire_outside(netlist, bounds)
+    if early:
+        yield (
+            f"{_some(early)}: could fire before the window opens, which cores do not know: a "
+            "process has to hold them until then; its time and energy are not counted"
+        )
+    if late:
+        yield (
+            f"{_some(late)}: could fire after the window closes, which cores do not know: such "
+            "spikes are no part of the netlist, and not counted"
+        )
 
 
 def _some(places: list[str]) -> str:

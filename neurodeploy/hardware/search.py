@@ -212,16 +212,16 @@ def placed_traffic(
 def cuts_of_fewer_packets(first: CountedCut) -> list[CountedCut]:
     """The cut with the fewest packets, on as many chips, if what it saves is worth its cores.
 
-    That is a two-hundredth of the dynamic energy, as far as it is known. Where static power is
-    paid by the core, only among cuts with as few cores; and none where the energies of hops are
-    unknown.
+    That is a two-hundredth of the dynamic energy, as far as it is known. Where every core in use
+    draws power or takes time to reset, only among cuts with as few cores; and none where the
+    energies of hops are unknown.
     """
     mapping, netlist, board = first.mapping, first.netlist, first.mapping.board
     costs = HopCosts.of(board)
     if costs.unit != "J":
         return []
     room = mapping.n_chips * board.grid.cores_per_chip
-    by_core = board.static_power is not None and board.static_power_per == "core"
+    by_core = "reset" in board.overheads or any(p.per == "core" for p in board.static.values())
     best = first
     spikes, known = first.activity.spikes(), known_cuts(netlist, [mapping.tilings])
     for slack in (1.0,) if by_core else _SLACKS:

@@ -46,6 +46,29 @@ def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivi
     return _expanded(second, first, where)
 
 
+def composed_synapses(second: Connectivity, first: Connectivity) -> tuple[int, bool]:
+    """How many synapses :func:`compose` makes at most, and whether it lists them one by one."""
+    if isinstance(second, Dense) and isinstance(first, Dense):
+        return second.weight.shape[0] * first.weight.shape[1], False
+    if isinstance(second, Conv) and isinstance(first, SumPool) and _is_padding(first):
+        return second.n_synapses, False
+    if isinstance(second, Conv) and isinstance(first, SumPool) and _tiles(first):
+        window = None if second.groups > 1 else _tiled_window(second.window, first.window)
+        if window is not None:
+            channels = second.weight.shape[0] * second.channels_in
+            return int(window.taps_per_output().sum()) * channels, False
+    picks = isinstance(second, Conv) and second.groups == 1
+    if picks and isinstance(first, Sparse) and _channels(first) is not None:
+        return second.n_synapses, False
+    if isinstance(first, Conv):
+        window = _joint_window(second, first)
+        if window is not None:
+            channels = second.post_shape[0] * first.weight.shape[1]
+            return int(window.taps_per_output().sum()) * channels, False
+    pairs = math.prod(second.post_shape) * math.prod(first.pre_shape)
+    return min(_paths(second, first), pairs), True
+
+
 def padding(shape: tuple[int, ...], amounts: tuple[tuple[int, int], ...]) -> SumPool:
     """Zeros around the spatial axes as a map: a window of one cell over padded axes."""
     ones = (1,) * len(amounts)
@@ -77,21 +100,28 @@ def _tiles(layer: SumPool) -> bool:
 
 def _of_tiles(second: Conv, first: SumPool) -> Conv | None:
     """A convolution of sums over tiles: every weight stands at all cells of its tile."""
-    window = second.window
-    if second.groups != 1 or set(window.dilation) != {1}:
+    spread = None if second.groups > 1 else _tiled_window(second.window, first.window)
+    if spread is None:
         return None
     tile = first.window.kernel
     weight = second.weight * first.weight.reshape(1, -1, *(1,) * len(tile))
     for axis, k in enumerate(tile):
         weight = np.repeat(weight, k, axis=2 + axis)
-    spread = Window(
-        first.window.input_size,
-        tuple(n * k for n, k in zip(window.kernel, tile, strict=True)),
-        tuple(n * k for n, k in zip(window.stride, tile, strict=True)),
-        tuple((a * k, b * k) for (a, b), k in zip(window.padding, tile, strict=True)),
-        window.dilation,
-    )
     return Conv(weight, first.pre_shape[0], spread)
+
+
+def _tiled_window(outer: Window, tiles: Window) -> Window | None:
+    """The window of a convolution of sums over tiles; None with dilation."""
+    if set(outer.dilation) != {1}:
+        return None
+    tile = tiles.kernel
+    return Window(
+        tiles.input_size,
+        tuple(n * k for n, k in zip(outer.kernel, tile, strict=True)),
+        tuple(n * k for n, k in zip(outer.stride, tile, strict=True)),
+        tuple((a * k, b * k) for (a, b), k in zip(outer.padding, tile, strict=True)),
+        outer.dilation,
+    )
 
 
 def _channels(first: Sparse) -> IntArray | None:
@@ -120,23 +150,12 @@ def _padded(second: Conv, first: SumPool) -> Conv:
 
 
 def _convolved(second: Connectivity, first: Conv) -> Conv | None:
-    """A window over a convolution as one convolution; None where it is none.
-
-    A padded second window would see zeros where a wider convolution computes values, and dilation
-    would leave holes in the joint kernel.
-    """
-    if not isinstance(second, Conv | SumPool):
+    """A window over a convolution as one convolution; None where it is none."""
+    window = _joint_window(second, first)
+    if window is None or not isinstance(second, Conv | SumPool):
         return None
     outer, inner = second.window, first.window
-    plain = set(outer.dilation) == {1} == set(inner.dilation) and not any(map(any, outer.padding))
-    if not plain or (isinstance(second, Conv) and not second.groups == first.groups == 1):
-        return None
-    kernel = tuple(
-        (k2 - 1) * s + k1
-        for k1, k2, s in zip(inner.kernel, outer.kernel, inner.stride, strict=True)
-    )
-    channels = second.post_shape[0]
-    weight = np.zeros((channels, first.weight.shape[1], *kernel))
+    weight = np.zeros((second.post_shape[0], first.weight.shape[1], *window.kernel))
     for tap in itertools.product(*map(range, outer.kernel)):
         if isinstance(second, Conv):
             cell: Any = (slice(None), slice(None), *tap)
@@ -151,13 +170,31 @@ def _convolved(second: Connectivity, first: Conv) -> Conv | None:
             ),
         )
         weight[at] += mixed
-    stride = tuple(a * b for a, b in zip(inner.stride, outer.stride, strict=True))
-    window = Window(inner.input_size, kernel, stride, inner.padding, inner.dilation)
     return Conv(weight, first.channels_in, window, first.groups)
 
 
+def _joint_window(second: Connectivity, first: Conv) -> Window | None:
+    """The window of a window over a convolution; None where both are no convolution.
+
+    A padded second window would see zeros where a wider convolution computes values, and dilation
+    would leave holes in the joint kernel.
+    """
+    if not isinstance(second, Conv | SumPool):
+        return None
+    outer, inner = second.window, first.window
+    plain = set(outer.dilation) == {1} == set(inner.dilation) and not any(map(any, outer.padding))
+    if not plain or (isinstance(second, Conv) and not second.groups == first.groups == 1):
+        return None
+    kernel = tuple(
+        (k2 - 1) * s + k1
+        for k1, k2, s in zip(inner.kernel, outer.kernel, inner.stride, strict=True)
+    )
+    stride = tuple(a * b for a, b in zip(inner.stride, outer.stride, strict=True))
+    return Window(inner.input_size, kernel, stride, inner.padding, inner.dilation)
+
+
 def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connectivity:
-    paths = int((second.fan_out().reshape(-1) * first.fan_in().reshape(-1)).sum())
+    paths = _paths(second, first)
     longest = max(paths, first.n_synapses, second.n_synapses)
     if longest > MAX_COMPOSED_SYNAPSES:
         raise UnsupportedLayerError(
@@ -182,6 +219,11 @@ def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connecti
     if len(second.post_shape) == 1 and weight.size == n_post * n_pre:
         return Dense(weight.reshape(n_post, n_pre), first.pre_shape)
     return Sparse(weight, post, pre, first.pre_shape, second.post_shape)
+
+
+def _paths(second: Connectivity, first: Connectivity) -> int:
+    """Ways from a first to a last neuron through any in between."""
+    return int((second.fan_out().reshape(-1) * first.fan_in().reshape(-1)).sum())
 
 
 def summed(

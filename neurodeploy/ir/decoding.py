@@ -27,10 +27,10 @@ def decode_prefix(
     netlist: IntegerNetlist | RealNetlist,
     output: Output,
     trace: AnyArray,
-    step: int,
+    step: int | IntArray,
     first: int = 0,
 ) -> FloatArray:
-    """Source-network units after ``step`` steps (1 .. T).
+    """Source-network units after ``step`` steps (1 .. T), the same or its own of every sample.
 
     ``trace[:, step - 1] * unit``, divided by ``step`` where rates code, by the first gain where
     changes have gains; a population without unit counts in its own. For ``softmax``: the share of
@@ -44,6 +44,12 @@ def decode_prefix(
         How many samples of the run came before: ``softmax`` draws by the place of a sample.
     """
     population = netlist.by_name[output.population]
+    if isinstance(step, np.ndarray):
+        parts = [
+            decode_prefix(netlist, output, trace[i : i + 1], int(own), first + i)
+            for i, own in enumerate(step)
+        ]
+        return np.concatenate(parts) if parts else decode_prefix(netlist, output, trace, 1)
     if output.decode == "softmax":
         return _softmax_shares(population, trace[:, :step], first)
     values = trace[:, step - 1] / population.divisor(step)
@@ -76,9 +82,18 @@ def _softmax_shares(population: Population, trace: AnyArray, first: int) -> Floa
     return np.asarray(counts.reshape(trace.shape[0], *trace.shape[2:]) / trace.shape[1])
 
 
-def decode(netlist: IntegerNetlist | RealNetlist, output: Output, run: RunRecord) -> FloatArray:
-    """The answer of a whole run in the units of the source network: float64 ``[B, *shape]``."""
-    return decode_prefix(netlist, output, output_trace(netlist, output, run), run.timesteps)
+def decode(
+    netlist: IntegerNetlist | RealNetlist,
+    output: Output,
+    run: RunRecord,
+    steps: IntArray | None = None,
+) -> FloatArray:
+    """The answer of a run in the units of the source network: float64 ``[B, *shape]``.
+
+    ``steps`` int64 ``[B]``: each sample is read after so many, T by default.
+    """
+    trace = output_trace(netlist, output, run)
+    return decode_prefix(netlist, output, trace, run.timesteps if steps is None else steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,11 +163,11 @@ class Population:
 
     def summed(self, spikes: AnyArray) -> AnyArray:
         """Payloads ``[B, T, *shape]`` added up as the coding counts them: ``[B, *shape]``."""
-        wide: AnyArray = spikes.astype(np.int64 if spikes.dtype.kind in "iu" else np.float64)
+        wide = np.int64 if spikes.dtype.kind in "iu" else np.float64
         if self.rate_gain:
             gains = np.array(self.rate_gain[: spikes.shape[1]])
-            wide *= gains.reshape(1, -1, *(1,) * len(self.shape))
-        return np.asarray(wide.sum(axis=1))
+            spikes = spikes.astype(wide) * gains.reshape(1, -1, *(1,) * len(self.shape))
+        return np.asarray(spikes.sum(axis=1, dtype=wide))
 
     @property
     def rate_gain(self) -> tuple[int, ...]:

@@ -65,9 +65,15 @@ def is_stimulus(data: object) -> TypeGuard[Stimulus]:
 
 
 def checked_stimulus(
-    netlist: IntegerNetlist | RealNetlist, stimulus: Stimulus, timesteps: int
+    netlist: IntegerNetlist | RealNetlist,
+    stimulus: Stimulus,
+    timesteps: int,
+    *,
+    as_given: bool = False,
 ) -> tuple[dict[str, IntArray], int]:
     """Check shapes and ranges of a stimulus; return int64 arrays and the batch size B.
+
+    ``as_given``: arrays of the integers that they were.
 
     Raises
     ------
@@ -98,7 +104,7 @@ def checked_stimulus(
                 f"input {name!r}: values in [{values.min()}, {values.max()}] exceed the declared "
                 f"range [{model.low}, {model.high}]"
             )
-        checked[name] = values.astype(np.int64, copy=False)
+        checked[name] = values if as_given else values.astype(np.int64, copy=False)
         batches.add(values.shape[0])
     if len(batches) > 1:
         raise DataError(f"inputs with different numbers of samples: {sorted(batches)}")

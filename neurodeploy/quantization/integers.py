@@ -70,6 +70,9 @@ class Quantization:
         many axon copies on a crossbar as the width's uniform grid takes. Their integers are 3 bits
         wider, so widths above 5 stay uniform; it is an error if all are wider. Data that weights
         are rounded against correct the biases of fitted layers alone.
+    max_thresholds : int
+        Most different thresholds of a population, 0: any number. Weights of a channel are counted
+        in units that are as much larger as its threshold is rounded down.
     neuron : {"free", "stock-lif"}
         Any neuron, or a stock LIF process of Loihi's framework, which has widths of its own: 6
         fractional bits that thresholds do not count, biases of 12 bits and an exponent, and a
@@ -85,11 +88,12 @@ class Quantization:
     max_fraction_bits: int = 6
     bias_correction: bool = True
     levels: str = "uniform"
+    max_thresholds: int = 0
     neuron: str = "free"
 
     def __post_init__(self) -> None:
         widths = ("weight_bits", "state_bits", "threshold_bits", "bias_bits", "max_fraction_bits")
-        given = {n: getattr(self, n) for n in widths} | {
+        given = {n: getattr(self, n) for n in (*widths, "max_thresholds")} | {
             f"{n} bits": b for n, b in self.layer_bits.items()
         }
         for where, bits in given.items():
@@ -103,6 +107,8 @@ class Quantization:
         for name in ("threshold_bits", "bias_bits"):
             if not 2 <= getattr(self, name) <= 24:
                 raise QuantizationError(f"{name} {getattr(self, name)}; expected 2 to 24")
+        if self.max_thresholds < 0:
+            raise QuantizationError(f"max_thresholds {self.max_thresholds}; expected 0 or more")
         if self.levels not in LEVELS:
             raise QuantizationError(f"levels {self.levels!r}; expected one of {', '.join(LEVELS)}")
         if self.neuron not in NEURONS:
@@ -187,6 +193,7 @@ class Quantization:
             heard=heard,
             expected=_expected(netlist, first, heard) if self.bias_correction else {},
             fitted=self.fitted(bits),
+            thresholds=self.max_thresholds,
         )
 
     def _require_fitted(self, netlist: RealNetlist) -> None:

@@ -78,6 +78,39 @@ def whole_threshold(theta: FloatArray, unit: FloatArray, grain: int = 0) -> IntA
     return on_grain(whole, grain)
 
 
+def few_values(whole: FloatArray, most: int) -> FloatArray:
+    """Each value rounded down to one of ``most`` of them, so that none shrinks by much: ``[C]``.
+
+    Values within a factor of each other share the smallest; the factor is the least that leaves
+    few enough. Those below 1 stay: they are no thresholds. 0: as many as there are.
+    """
+    values = np.unique(whole[whole >= 1])
+    if not most or len(values) <= most:
+        return whole
+    # The least factor is one between two of the values.
+    factors = np.unique(values[:, None] / values)
+    factors = factors[factors >= 1]
+    low, high = 0, len(factors) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if len(_smallest_of_groups(values, factors[middle])) <= most:
+            high = middle
+        else:
+            low = middle + 1
+    kept = np.array(_smallest_of_groups(values, factors[low]))
+    rounded = kept[np.maximum(np.searchsorted(kept, whole, side="right") - 1, 0)]
+    return np.where(whole >= 1, rounded, whole)
+
+
+def _smallest_of_groups(values: FloatArray, factor: float) -> list[float]:
+    """The first of the rising values, then the first beyond ``factor`` times the last taken."""
+    kept = [float(values[0])]
+    for value in values[1:].tolist():
+        if value / kept[-1] > factor:
+            kept.append(value)
+    return kept
+
+
 def on_grain(theta: IntArray, grain: int) -> IntArray:
     """The nearest thresholds of at least 1 that are 1 above a multiple of ``2 ** grain``."""
     above: IntArray = np.maximum(theta, 1) - 1

@@ -25,6 +25,7 @@ from neurodeploy.quantization.compensation import compensated_weights
 from neurodeploy.quantization.grids import WeightGrid, choose_grid, rows_of
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.membrane import (
+    few_values,
     in_units,
     least_threshold,
     reach_of,
@@ -96,6 +97,7 @@ class ScaledLayer:
     expected: Mapping[str, FloatArray]
     copies: int = 0
     stock: bool = False
+    thresholds: int = 0
 
     @classmethod
     def of(
@@ -110,6 +112,7 @@ class ScaledLayer:
         expected: Mapping[str, FloatArray],
         fitted: bool = False,
         stock: bool = False,
+        thresholds: int = 0,
     ) -> ScaledLayer:
         """Choose the grid, and the scale that is wanted before any width is checked.
 
@@ -153,7 +156,9 @@ class ScaledLayer:
         scale = MembraneScale(fraction, loss)
         if stock:
             scale = MembraneScale(kept, np.zeros_like(loss), kept)
-        return cls(siblings, bits, grid, scale, timesteps, heard, expected, copies, stock)
+        return cls(
+            siblings, bits, grid, scale, timesteps, heard, expected, copies, stock, thresholds
+        )
 
     @property
     def projections(self) -> tuple[RealProjection, ...]:
@@ -165,17 +170,18 @@ class ScaledLayer:
 
         Of siblings the smallest threshold is; the others round, by half a unit at most. A threshold
         below one unit counts as one: its channel's whole range is less than what its weights
-        resolve.
+        resolve. Where thresholds may have few values, they are rounded down to one of them.
         """
         unit = self.grid.unit * np.exp2(scale.loss - scale.fraction)
         theta = least_threshold(self.siblings)
         if theta is None:
             return np.asarray(unit)
-        whole = np.floor(theta / unit + 1e-9)
+        whole, few = np.floor(theta / unit + 1e-9), self.thresholds
         if scale.kept:
             # 1 above a whole number of weight units; less than one of them rounds.
-            whole = np.floor((whole - 1) / 2**scale.kept) * 2**scale.kept + 1
+            whole = few_values(np.floor((whole - 1) / 2**scale.kept) * 2**scale.kept + 1, few)
             return np.where(whole > 1, theta / np.maximum(whole, 1.0), unit)
+        whole = few_values(whole, few)
         return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
 
     def worths(self, scale: MembraneScale) -> dict[str, FloatArray]:

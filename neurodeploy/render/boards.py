@@ -6,12 +6,21 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from neurodeploy.hardware.boards.abilities import ABILITIES, Ability
-from neurodeploy.hardware.boards.board import STATIC_POWER, Board, BoardKind, SynapseFormat
-from neurodeploy.hardware.boards.constant import Constant
+from neurodeploy.hardware.boards.board import (
+    OVERHEADS,
+    STATIC_POWER,
+    Board,
+    BoardKind,
+    SynapseFormat,
+)
+from neurodeploy.hardware.boards.constant import BASES, Constant
 from neurodeploy.hardware.boards.description import LIMITS
+from neurodeploy.hardware.boards.interval import NOTHING, Interval
+from neurodeploy.render.quantities import with_bar
 from neurodeploy.render.text import render_table
 
 Row = tuple[str, str, str, str]
+_TOLD_FIRST = ("description", "kind", "partitioned_by")
 
 
 def render_boards(boards: Sequence[Board]) -> str:
@@ -22,12 +31,21 @@ def render_boards(boards: Sequence[Board]) -> str:
             board.kind,
             board.grid.chips,
             board.grid.n_cores,
-            "known" if board.static_power is not None else "unknown",
+            _static(board),
             board.description,
         )
         for board in boards
     ]
     return render_table(("board", "kind", "chips", "cores", "static power", "what it is"), rows)
+
+
+def _static(board: Board) -> str:
+    """Static power by what it is paid for."""
+    terms: dict[str, Interval] = {}
+    for term in board.static.values():
+        if term.account == "share":
+            terms[term.per] = terms.get(term.per, NOTHING) + term.power.interval
+    return ", ".join(f"{with_bar(w, 'W')} a {per}" for per, w in terms.items()) or "unknown"
 
 
 def render_board(board: Board) -> str:
@@ -87,15 +105,16 @@ def board_toml(board: Board) -> str:
     told = board.to_dict()
     lines = [
         f"# Copied from {board.name}. Change what is yours, and say where it is from:",
-        "# basis measured | published | simulated | derived | assumed, and a source in words,",
-        '# such as source = "my measurement". Leave out what is not known; zeros are claims.',
+        f"# value is likely, low and high its interval, basis {' | '.join(BASES)}, and",
+        '# a source in words, such as source = "my measurement". Leave out what is not known;',
+        "# zeros are claims.",
         f"name = {json.dumps('my-' + board.name)}",
-        *(f"{key} = {json.dumps(told[key])}" for key in ("description", "kind")),
+        *(f"{key} = {json.dumps(v)}" for key, v in told.items() if key in _TOLD_FIRST),
     ]
     for key, table in told.items():
         if not isinstance(table, dict):
             continue
-        rows = [f"{k} = {_toml(v)}" for k, v in table.items() if v not in ({}, None)]
+        rows = [f"{k} = {_toml(v)}" for k, v in table.items() if v != {}]
         lines += ["", f"[{key}]", *rows] if rows else []
     return "\n".join(lines) + "\n"
 
@@ -118,6 +137,9 @@ def board_rows(board: Board) -> Iterator[Row]:
         )
         yield f"neurons.{name}", how, ability.basis, ability.source
     for name, cost in board.events.items():
+        if cost.unknown is not None:
+            yield f"events.{name}", "unknown", "", cost.unknown
+            continue
         if cost.included_in is None:
             yield _row(f"events.{name}.energy", cost.energy)
         else:
@@ -135,7 +157,15 @@ def board_rows(board: Board) -> Iterator[Row]:
             yield _row(board.barrier_key(entry.tiles), entry.time)
     else:
         yield _row("timing.barrier", board.barrier)
-    yield _row(f"{STATIC_POWER}.power (per {board.static_power_per})", board.static_power)
+    for name in OVERHEADS if board.tick is None and board.excludes is None else board.overheads:
+        yield _row(f"timing.{name}", board.overheads.get(name))
+    if board.excludes is not None:
+        yield "timing", "leaves out", "", board.excludes
+    for name, term in board.static.items():
+        key = f"{STATIC_POWER}.{name} (per {term.per}, in {term.account})"
+        yield _row(key, term.power)
+    if not board.static:
+        yield _row(STATIC_POWER, None)
 
 
 def _axons(storage: SynapseFormat) -> str:
@@ -150,4 +180,6 @@ def _axons(storage: SynapseFormat) -> str:
 def _row(key: str, constant: Constant | None) -> Row:
     if constant is None:
         return key, "unknown", "", ""
-    return key, str(constant), constant.basis, constant.source
+    error = constant.leave_one_out
+    basis = constant.basis if error is None else f"{constant.basis}, {100 * error:.0f} % off"
+    return key, str(constant), basis, constant.source

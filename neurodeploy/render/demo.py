@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from neurodeploy.hardware.boards.interval import ENDS, Interval
+from neurodeploy.render.quantities import with_bar
 from neurodeploy.render.text import render_table
 
 
@@ -41,8 +44,8 @@ def render_demo(outcomes: Sequence[Mapping[str, Any]]) -> str:
                 outcome["variant"],
                 board,
                 report["cores"],
-                _energy(report["energy_per_inference_j"]),
-                _seconds(report["time_per_inference_s"]),
+                _bar(report["energy_per_inference_j"]["total"], "J"),
+                _bar(report["time_per_inference_s"], "s"),
             ]
             for outcome in outcomes
             for board, report in outcome["energy"].items()
@@ -64,14 +67,8 @@ def _mismatches(outcome: Mapping[str, Any], target: str) -> str:
     return f"{count} of {outcome['compared_neuron_steps'][target]}"
 
 
-def _energy(energy: Mapping[str, float | None]) -> str:
-    total = energy["total"]
-    if total is not None:
-        return f"{1e6 * total:.1f} uJ"
-    bound = energy["lower_bound"]
-    assert bound is not None
-    return f"at least {1e6 * bound:.1f} uJ"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "unknown" if seconds is None else f"{1e3 * seconds:.2f} ms"
+def _bar(told: Mapping[str, float | None], unit: str) -> str:
+    likely, low, high = (told[end] for end in ENDS)
+    assert likely is not None
+    assert low is not None
+    return with_bar(Interval(likely, low, math.inf if high is None else high), unit)

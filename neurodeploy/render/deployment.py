@@ -127,10 +127,19 @@ def render_fits(target: str, given: Network, stated: Network, board: Verdict | N
             f"{given.netlist.name}: target {target} computes an approximation exactly: "
             f"{stated.provenance[RESTATED]['summary']}"
         )
-    if board is None:
-        return line
+    return line if board is None else f"{line}; {_answer(board)}"
+
+
+def render_verdict(network: str, board: Verdict) -> str:
+    """Whether a board can run a network: all assumptions, or all violations with the remedy."""
+    if not board.fits:
+        return render_violations(board.violations, board)
+    return f"{network}: {_answer(board)}"
+
+
+def _answer(board: Verdict) -> str:
     assumed = [f"  {note}" for note in board.assumptions]
-    return "\n".join([f"{line}; {board}", *["assuming:"] * bool(assumed), *assumed])
+    return "\n".join([str(board), *["assuming:"] * bool(assumed), *assumed])
 
 
 def render_violations(violations: Sequence[Violation], board: Verdict | None = None) -> str:
@@ -141,7 +150,7 @@ def render_violations(violations: Sequence[Violation], board: Verdict | None = N
 
 
 def violations_to_dict(
-    target: str, network: str, violations: Sequence[Violation], board: Verdict | None = None
+    target: str | None, network: str, violations: Sequence[Violation], board: Verdict | None = None
 ) -> dict[str, Any]:
     """What ``compile --check`` found."""
     return {

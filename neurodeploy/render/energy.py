@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from neurodeploy.hardware.boards.board import Account
+from neurodeploy.hardware.boards.interval import Interval
 from neurodeploy.hardware.price.comparison import EnergyComparison
-from neurodeploy.hardware.price.estimate import CoreEnergy, EnergyReport
+from neurodeploy.hardware.price.report import CoreEnergy, EnergyReport
 from neurodeploy.render.mapping import mapping_parts
-from neurodeploy.render.quantities import at_least, quantity, with_prefix
+from neurodeploy.render.quantities import quantity, with_bar, with_prefix
 from neurodeploy.render.text import render_table
 
 CORES_SHOWN = 20
 UNKNOWN_SHOWN = 2
 
 
-def total_text(report: EnergyReport) -> str:
-    """The total, ``at least X`` where a constant is unknown, ``unknown`` where all are."""
-    return at_least(report.total_j, report.lower_bound_j, "J")
-
-
-def dynamic_text(report: EnergyReport) -> str:
-    """The dynamic energy, in the same way."""
-    known = sum(energy for energy in report.energy_by_event_j.values() if energy is not None)
-    return at_least(report.dynamic_j, known, "J")
+ACCOUNT_WORDS: dict[Account, str] = {
+    "dynamic": "events",
+    "share": "events, used cores and processors",
+    "chip": "events and the whole chip",
+}
 
 
 def summary_rows(report: EnergyReport) -> list[tuple[str, str]]:
@@ -30,13 +28,31 @@ def summary_rows(report: EnergyReport) -> list[tuple[str, str]]:
     return [
         ("cores in use", f"{report.cores} on {report.chips} chip{'s' * (report.chips != 1)}"),
         ("steps per inference", str(report.steps)),
-        ("time per inference", at_least(report.time_s, report.time_lower_bound_s, "s")),
-        ("static energy", quantity(report.static_j, "J")),
-        ("dynamic energy", dynamic_text(report)),
-        ("energy per inference", total_text(report)),
-        ("power idle", quantity(report.idle_w, "W")),
+        ("time per inference", with_bar(report.time, "s")),
+        *((f"  {name}", with_bar(t, "s")) for name, t in _several(report.time_by_term)),
+        *(
+            (f"  {_cores_factor(factor)}", with_bar(time, "s"))
+            for factor, time in report.time_at_cores.items()
+        ),
+        ("static energy", with_bar(report.static, "J")),
+        *((f"  {name}", with_bar(j, "J")) for name, j in _several(report.static_by_term)),
+        ("dynamic energy", with_bar(report.dynamic, "J")),
+        *(
+            (f"energy, {name} ({ACCOUNT_WORDS[name]})", with_bar(j, "J"))
+            for name, j in report.accounts.items()
+        ),
+        ("power idle", with_bar(report.idle, "W")),
         ("power running", quantity(report.running_w, "W")),
     ]
+
+
+def _several(terms: Mapping[str, Interval]) -> list[tuple[str, Interval]]:
+    """The terms of a sum, where there are several."""
+    return list(terms.items()) if len(terms) > 1 else []
+
+
+def _cores_factor(factor: float) -> str:
+    return "at half the cores" if factor < 1 else "at twice the cores"
 
 
 def event_rows(report: EnergyReport) -> list[tuple[str, str, str]]:
@@ -46,7 +62,7 @@ def event_rows(report: EnergyReport) -> list[tuple[str, str, str]]:
         if event in report.included_in:
             energy = f"in {report.included_in[event]}"
         else:
-            energy = quantity(report.energy_by_event_j[event], "J")
+            energy = with_bar(report.energy_by_event_j[event], "J")
         rows.append((event, f"{count:.1f}", energy))
     return [*rows, *((name, f"{count:.1f}", "not priced") for name, count in report.host.items())]
 
@@ -85,14 +101,14 @@ def comparison_rows(report: EnergyReport) -> list[tuple[str, ...]]:
 
 
 def board_rows(comparison: EnergyComparison) -> list[tuple[str, ...]]:
-    """Board, verdict, cores, chips, time, static, dynamic and total energy, what is missing."""
+    """Board, verdict, cores, chips, time, dynamic and total energy, what is missing."""
     rows: list[tuple[str, ...]] = []
     for name in comparison.boards:
         report = comparison.reports.get(name)
         if report is None:
             told = comparison.refused[name]
             remedy = f"; {told.remedy}" if told.remedy else ""
-            rows.append((name, told.answer, *["-"] * 6, f"{told}{remedy}"))
+            rows.append((name, told.answer, *["-"] * 5, f"{told}{remedy}"))
             continue
         rows.append(
             (
@@ -100,10 +116,9 @@ def board_rows(comparison: EnergyComparison) -> list[tuple[str, ...]]:
                 "" if report.verdict is None else report.verdict.answer,
                 str(report.cores),
                 str(report.chips),
-                at_least(report.time_s, report.time_lower_bound_s, "s"),
-                quantity(report.static_j, "J"),
-                dynamic_text(report),
-                total_text(report),
+                with_bar(report.time, "s"),
+                with_bar(report.dynamic, "J"),
+                with_bar(report.total, "J"),
                 _unknown(report),
             )
         )
@@ -125,7 +140,7 @@ def render_comparison(comparison: EnergyComparison) -> str:
 def comparison_parts(comparison: EnergyComparison) -> list[str]:
     """The table of :func:`render_comparison` and what stands above it."""
     first = next(iter(comparison.reports.values()))
-    headings = ("board", "verdict", "cores", "chips", "time", "static", "dynamic", "total", "note")
+    headings = ("board", "verdict", "cores", "chips", "time", "dynamic", first.account, "note")
     return [
         f"{first.network}, per inference, mean of {_samples(first)}{_source(first)}",
         render_table(headings, board_rows(comparison)),
@@ -145,19 +160,30 @@ def render_energy(report: EnergyReport, details: bool = False) -> str:
 
 def answer_parts(report: EnergyReport) -> list[str]:
     """The verdict, joules, seconds, cores and chips; the source network beside them."""
-    time = at_least(report.time_s, report.time_lower_bound_s, "s")
     answer = "" if report.verdict is None else f": {report.verdict.answer}"
     lines = [
         f"{report.network} on {report.board}{answer}",
-        f"energy {total_text(report)}, time {time} per inference; {report.cores} core"
+        f"energy {with_bar(report.total, 'J')}, time {with_bar(report.time, 's')} per inference; "
+        f"{report.cores} core"
         f"{'s' * (report.cores != 1)} on {report.chips} chip{'s' * (report.chips != 1)}"
         f" (mean of {_samples(report)}{_error(report)}){_source(report)}",
     ]
     if report.verdict is not None and report.verdict.assumptions:
         lines += ["assuming:", *(f"  {note}" for note in report.verdict.assumptions)]
+    if widest := _widest(report):
+        lines.append(widest)
+    lines += report.notes
     if report.unknown:
         lines.append("unknown for this board: " + ", ".join(report.unknown))
     return ["\n".join(lines)]
+
+
+def _widest(report: EnergyReport) -> str:
+    """What the energy holds, and which terms its bar and that of the time come from."""
+    energy, time = report.widest_energy_term, report.widest_time_term
+    terms = [f"{term} of {name}" for name, term in (("energy", energy), ("time", time)) if term]
+    widest = f"; widest term: {', '.join(terms)}" if terms else ""
+    return f"energy: {report.account} ({ACCOUNT_WORDS[report.account]}){widest}"
 
 
 def _samples(report: EnergyReport) -> str:
@@ -170,8 +196,8 @@ def _source(report: EnergyReport) -> str:
     if source is None:
         return ""
     macs = source.energy_j["mac_int32"]
-    known = report.lower_bound_j if report.total_j is None else report.total_j
-    times = f"; {report.board}: {'at least ' * (report.total_j is None)}{known / macs:.3g} x"
+    known = report.total.low if report.total.is_open else report.total_j
+    times = f"; {report.board}: {'at least ' * report.total.is_open}{known / macs:.3g} x"
     return (
         f"\nsource network: {source.macs} multiply-accumulates, {with_prefix(macs, 'J')} in int32 "
         f"(arithmetic only){times * bool(known and macs)}"

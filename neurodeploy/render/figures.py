@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.hardware.price.comparison import EnergyComparison
-from neurodeploy.hardware.price.estimate import EnergyReport
+from neurodeploy.hardware.price.report import EnergyReport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,27 +58,31 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def energy_figure(reports: Mapping[str, EnergyReport]) -> Figure:
-    """Static and dynamic energy per inference on each board, as far as they are known.
+    """Likely static and dynamic energy per inference on each board, with their error bars.
 
-    A board that lacks constants says "at least".
+    A board that lacks constants says "at least", and its bars have no upper end.
     """
     figure = new_figure(2.5 + 1.5 * len(reports), 4)
     axes: Any = figure.subplots()
-    known = [
-        sum(energy for energy in report.energy_by_event_j.values() if energy is not None)
-        for report in reports.values()
-    ]
-    static = [r.lower_bound_j - j for r, j in zip(reports.values(), known, strict=True)]
     labels = [
-        name if report.total_j is not None else f"{name}\n(at least)"
-        for name, report in reports.items()
+        f"{name}\n(at least)" if report.total.is_open else name for name, report in reports.items()
     ]
     places = range(len(labels))
-    for values, name, side in ((static, "static", -1), (known, "dynamic", 1)):
-        axes.bar([p + side * BAR_WIDTH / 2 for p in places], values, BAR_WIDTH, label=name)
+    for name, side in (("static", -1), ("dynamic", 1)):
+        bars = [getattr(report, name) for report in reports.values()]
+        axes.bar(
+            [p + side * BAR_WIDTH / 2 for p in places],
+            [bar.likely for bar in bars],
+            BAR_WIDTH,
+            yerr=(
+                [bar.likely - bar.low for bar in bars],
+                [0.0 if bar.is_open else bar.high - bar.likely for bar in bars],
+            ),
+            label=name,
+        )
     axes.set_xticks(places, labels)
     axes.set_xlim(-1, len(labels))
-    if max(*static, *known) > 0:
+    if any(report.total.likely for report in reports.values()):
         # Boards are orders of magnitude apart.
         axes.set_yscale("log")
     axes.set_ylabel("energy per inference (J)")

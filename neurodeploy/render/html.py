@@ -9,7 +9,7 @@ from typing import Any
 from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.errors import UsageError
 from neurodeploy.hardware.price.comparison import EnergyComparison
-from neurodeploy.hardware.price.estimate import EnergyReport
+from neurodeploy.hardware.price.report import EnergyReport
 from neurodeploy.network import Network
 from neurodeploy.render.deployment import deployment_parts
 from neurodeploy.render.diagnosis import diagnosis_parts

@@ -10,7 +10,7 @@ from neurodeploy.render.text import render_table
 
 if TYPE_CHECKING:
     from neurodeploy.hardware.cut.core_map import LayerUtilization
-    from neurodeploy.hardware.price.estimate import EnergyReport
+    from neurodeploy.hardware.price.report import EnergyReport
 
 SHARES: dict[str, str] = {
     "neurons": "neurons",

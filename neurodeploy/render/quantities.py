@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from neurodeploy.hardware.boards.interval import Interval
+
 _PREFIXES: tuple[tuple[float, str], ...] = (
     (1.0, ""),
     (1e-3, "m"),
@@ -16,8 +18,12 @@ def with_prefix(value: float, unit: str) -> str:
     """Three digits and an SI prefix: ``6.65 ms``; for values below 1000."""
     if value == 0.0:
         return f"0 {unit}"
-    scale, prefix = next(((s, p) for s, p in _PREFIXES if abs(value) >= s * 0.9995), _PREFIXES[-1])
+    scale, prefix = _prefix(value)
     return f"{value / scale:.3g} {prefix}{unit}"
+
+
+def _prefix(value: float) -> tuple[float, str]:
+    return next(((s, p) for s, p in _PREFIXES if abs(value) >= s * 0.9995), _PREFIXES[-1])
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -25,8 +31,22 @@ def quantity(value: float | None, unit: str) -> str:
     return "unknown" if value is None else with_prefix(value, unit)
 
 
-def at_least(value: float | None, bound: float, unit: str) -> str:
-    """A value; ``at least X`` where only a bound is known, ``unknown`` where that is 0."""
-    if value is not None or bound == 0.0:
-        return quantity(value, unit)
-    return f"at least {with_prefix(bound, unit)}"
+def with_bar(interval: Interval | None, unit: str) -> str:
+    """``6.65 (4.2 .. 9) ms``; where there is no upper end ``at least 4.2 ms (likely 6.65)``.
+
+    ``unknown`` where nothing of it is known, and no bar where it has no width.
+    """
+    if interval is None or (interval.is_open and interval.likely == 0.0):
+        return "unknown"
+    scale, prefix = _prefix(interval.likely) if interval.likely else (1.0, "")
+
+    def told(value: float) -> str:
+        number = value / scale
+        return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
+
+    likely, low = told(interval.likely), told(interval.low)
+    if interval.is_open:
+        return f"at least {low} {prefix}{unit} (likely {likely})"
+    if interval.low == interval.high:
+        return f"{likely} {prefix}{unit}"
+    return f"{likely} ({low} .. {told(interval.high)}) {prefix}{unit}"

@@ -14,17 +14,13 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import curves
 from neurodeploy.source.analog import Add, AddConstant, LeakyReLU, Op, ReLU, Scale
 from neurodeploy.source.functions import FUNCTIONS
-from neurodeploy.source.lowering import Deferred, Place, Ref
+from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref
 from neurodeploy.source.moving import spread
 from neurodeploy.source.rounding import Floored, clip, minimum
 
 Value = Ref | Deferred | AnyArray
 Constant = AnyArray | np.floating[Any] | float
 
-PRODUCT = (
-    "product of two activations: neurons add, they do not multiply; train without the gate, or with"
-    " a constant in its place"
-)
 QUOTIENT = "division by an activation: neurons add, they do not divide; divide by a constant"
 
 

@@ -1,23 +1,24 @@
-"""The table of exported operators that become analog operations, and what its entries work with.
+"""The tables of operators that become analog operations, and what their entries work with.
 
-Adding an operator is one function decorated with :func:`lowers` in one of the ``lower_*`` modules.
+Adding an operator is one function decorated with :func:`lowers`: in ``operators.py`` where PyTorch
+and ONNX share it, in ``torch`` or ``onnx`` where only one has it.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
-import torch
 
-from neurodeploy.errors import UnsupportedLayerError
+from neurodeploy.errors import ConversionError, NetlistError, UnsupportedLayerError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import (
     AddConstant,
+    AnalogGraph,
     AnalogNode,
     Clip,
     Function,
@@ -28,15 +29,23 @@ from neurodeploy.source.analog import (
     ReLU,
     Scale,
     Shape,
+    Softmax,
 )
 
 Lower = Callable[..., Any]
 _Lower = TypeVar("_Lower", bound=Lower)
+Normalization = tuple[Sequence[float], Sequence[float]]
+"""Mean and standard deviation per channel, put before a network."""
 
 LOWERINGS: dict[str, Lower] = {}
-TAKES_DEFERRED: set[str] = set()
-"""Operators whose lowering knows what to do with :class:`Deferred` operands."""
+ONNX_LOWERINGS: dict[str, Lower] = {}
+TAKES_DEFERRED: set[Lower] = set()
+"""Functions of the tables that know what to do with :class:`Deferred` operands."""
 PAGE = "docs/operators.md"
+PRODUCT = (
+    "product of two activations: neurons add, they do not multiply; train without the gate, or with"
+    " a constant in its place"
+)
 
 _STATISTICS = (
     "normalization by statistics of the sample: it divides activations by each other",
@@ -72,27 +81,32 @@ REFUSED: dict[str, tuple[str, str]] = {
 """Operators that no spiking network of sums and thresholds computes: why, and what to use."""
 
 
-def lowers(*operators: str, deferred: bool = False) -> Callable[[_Lower], _Lower]:
-    """Enter a function into the table for the given operators (``aten.`` is left out).
+def lowers(
+    *operators: str, onnx: Iterable[str] = (), deferred: bool = False
+) -> Callable[[_Lower], _Lower]:
+    """Enter a function into the tables for the given operators (``aten.`` is left out).
 
-    The function is called with a :class:`Site` and the operator's arguments by their schema
-    names (``x`` for the first one where the schema says ``self`` or ``input``), defaults filled
-    in. Activations are :class:`Ref`, constants torch tensors or Python numbers. It returns a Ref,
-    or a tuple of Refs where the operator has several results.
+    The function is called with a :class:`Place` and the operator's arguments: those of PyTorch by
+    their schema names (``x`` for the first one where the schema says ``self`` or ``input``),
+    defaults filled in; the inputs of ONNX one after the other and the attributes by name.
+    Activations are :class:`Ref`, constants torch tensors, arrays or Python numbers. It returns a
+    Ref, or a tuple of Refs where the operator has several results.
 
     Parameters
     ----------
     *operators : str
-        Operator names without namespace and overload.
+        Operators of PyTorch, without namespace and overload.
+    onnx : iterable of str
+        Operators of ONNX.
     deferred : bool
         Whether operands can be :class:`Deferred`; elsewhere those are refused.
     """
 
     def enter(function: _Lower) -> _Lower:
-        for operator in operators:
-            LOWERINGS[f"aten.{operator}"] = function
-            if deferred:
-                TAKES_DEFERRED.add(f"aten.{operator}")
+        LOWERINGS.update(dict.fromkeys((f"aten.{name}" for name in operators), function))
+        ONNX_LOWERINGS.update(dict.fromkeys(onnx, function))
+        if deferred:
+            TAKES_DEFERRED.add(function)
         return function
 
     return enter
@@ -131,20 +145,6 @@ class Unconverted:
     what: str
 
 
-class Place(Protocol):
-    """What the lowerings of torch and of ONNX share of their call sites."""
-
-    @property
-    def builder(self) -> GraphBuilder:
-        """The graph that is being built."""
-
-    def emit(self, op: Op, *inputs: Ref) -> Ref:
-        """Append an analog node that takes ``inputs``."""
-
-    def refuse(self, reason: str) -> NoReturn:
-        """Raise UnsupportedLayerError that names the site."""
-
-
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """A function of an activation that is no operation before more is known of its use.
@@ -173,11 +173,12 @@ class Deferred:
 
 
 class GraphBuilder:
-    """Collects analog nodes and gives them unique names."""
+    """Collects analog nodes, gives them unique names, and knows which call made each."""
 
     def __init__(self) -> None:
         self.nodes: list[AnalogNode] = []
         self._by_name: dict[str, AnalogNode] = {}
+        self.places: dict[str, Place] = {}
 
     def node(self, ref: Ref) -> AnalogNode:
         """Return the node that made a result."""
@@ -207,6 +208,37 @@ class GraphBuilder:
         self._by_name[unique] = node
         return Ref(unique, shape)
 
+    def graph(
+        self, name: str, inputs: Sequence[str], outputs: Sequence[str], network: str
+    ) -> AnalogGraph:
+        """The graph of the nodes on which an output depends; ``network`` names it in errors."""
+        if len(set(outputs)) != len(outputs):
+            raise ConversionError(f"{network} returns the same activations twice")
+        nodes = reachable(self.nodes, outputs)
+        used = {node.name for node in nodes}
+        for key in inputs:
+            if key not in used:
+                raise ConversionError(f"no output of {network} depends on its input {key!r}")
+        for node in nodes:
+            for key in node.inputs:
+                if isinstance(self._by_name[key].op, Softmax):
+                    self.places[key].refuse(
+                        f"softmax in the middle of the network, used by {node.name!r}; only an"
+                        " output can be one"
+                    )
+        return AnalogGraph(name, nodes, tuple(inputs), tuple(outputs))
+
+
+def reachable(nodes: Sequence[AnalogNode], outputs: Sequence[str]) -> tuple[AnalogNode, ...]:
+    """Leave out nodes on which no output depends."""
+    needed = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    return tuple(reversed(kept))
+
 
 def _commutes(op: Op, index: AnyArray, n: int) -> bool:
     """Whether a function may come before an index map: one that keeps all ``n`` elements."""
@@ -225,72 +257,68 @@ def _commutes(op: Op, index: AnyArray, n: int) -> bool:
     return np.unique(index).size - zeros == n and not (fills and zeros)
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """One call of an operator in the exported program.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One call of an operator in a source network.
 
     Parameters
     ----------
     node : str
-        Name of the node in the exported program.
+        Name of the node in the source network.
     operator : str
-        For example ``aten.conv2d``.
-    module : str
-        Path of the module that made the call; empty for the root.
-    is_leaf : bool
-        Whether that module is one of torch's own layers.
-    source : str or None
-        ``file.py:line``.
-    shape : tuple of int
-        Shape of the (first) result with the batch dimension, () if it is not a tensor.
-    dtype : torch.dtype or None
+        For example ``aten.conv2d``, or ``Conv`` of ONNX.
     builder : GraphBuilder
     batch : int
+        Samples that the source network is called with.
     refs : tuple of Ref
         The activations among its operands.
     n_results : int or None
         Of an operator that returns several.
     run : callable or None
         The operator itself, on float64 arrays in place of ``refs``: a tuple of arrays.
+    source : str or None
+        ``file.py:line``.
     """
 
     node: str
     operator: str
-    module: str
-    is_leaf: bool
-    source: str | None
-    shape: Shape
-    dtype: torch.dtype | None
     builder: GraphBuilder
     batch: int
     refs: tuple[Ref, ...] = ()
     n_results: int | None = None
     run: Callable[[list[AnyArray]], tuple[AnyArray, ...]] | None = None
+    source: str | None = None
 
     def emit(self, op: Op, *inputs: Ref) -> Ref:
         """Append an analog node that takes ``inputs``."""
-        if not self.is_leaf:
-            name = f"{self.module}.{op.kind}" if self.module else op.kind
-        elif self.module.replace(".", "").isdigit() or not self.module:
-            name = f"{op.kind}_{self.module}".rstrip("_")
-        else:
-            name = self.module
-        return self.builder.add(name, op, inputs, self.source)
+        ref = self.builder.add(self.named(op), op, inputs, self.source)
+        self.builder.places.setdefault(ref.name, self)
+        return ref
+
+    def named(self, op: Op) -> str:
+        """What an analog node that is made here is called."""
+        raise NotImplementedError
+
+    def described(self) -> Iterable[str]:
+        """The operator and where it is, for messages."""
+        return (self.operator,)
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise UnsupportedLayerError with the node, its operator and its source line."""
-        where = [self.operator]
-        if self.module:
-            where.append(f"module {self.module!r}")
-        if self.source:
-            where.append(self.source)
-        raise UnsupportedLayerError(
-            f"node {self.node!r} ({', '.join(where)}): {reason}; supported: {PAGE}"
-        )
+        where = ", ".join(self.described())
+        raise UnsupportedLayerError(f"node {self.node!r} ({where}): {reason}; supported: {PAGE}")
 
-    def refuse_operator(self) -> NoReturn:
-        """Refuse the call for its operator, whatever its operands."""
-        self.refuse(unsupported(self.operator, LOWERINGS))
+    def lowered(self, lowering: Lower, /, *values: Any, **named: Any) -> Any:
+        """What an entry of the tables makes of the operator's arguments."""
+        given: list[Any] = [*values, *named.values()]
+        for value in given:
+            for item in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(item, Deferred) and lowering not in TAKES_DEFERRED:
+                    item.refuse()
+        try:
+            return lowering(self, *values, **named)
+        except NetlistError as error:
+            return self.refuse(str(error))
 
     def data(self, value: Any, what: str = "input") -> Ref:
         """Return ``value`` if it is an activation, refuse the call otherwise."""
@@ -304,12 +332,63 @@ class Site:
         """Return a constant as float32, refuse the call if ``value`` is none."""
         if isinstance(value, Mutated):
             self.refuse(f"buffer {value.buffer!r} changes in every call")
-        if isinstance(value, torch.Tensor):
-            return np.asarray(value.detach().to("cpu", torch.float32).numpy())
-        if isinstance(value, (bool, int, float)):
+        if hasattr(value, "detach"):
+            value = value.detach().cpu().float().numpy()
+        if isinstance(value, (bool, int, float, np.ndarray)):
             return np.asarray(value, np.float32)
         return self.refuse(f"its {what} is computed from the network's input, expected a constant")
 
     def optional_constant(self, value: Any, what: str) -> AnyArray | None:
         """Like :meth:`constant`; None stays None."""
         return None if value is None else self.constant(value, what)
+
+    def value(self, value: Any) -> Any:
+        """An operand: an activation, what may become one, or a constant array."""
+        return value if isinstance(value, Ref | Deferred) else self.constant(value)
+
+    def axes(self, x: Ref, given: Any) -> set[int]:
+        """Axes of a sample that are given with the batch counted; all of them if none are."""
+        rank = len(x.shape) + 1
+        listed: AnyArray = np.ravel(() if given is None else given)
+        axes = {int(n) % rank - 1 for n in (listed if len(listed) else range(rank))}
+        if -1 in axes:
+            self.refuse("a reduction over the samples of the batch")
+        return axes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site(Place):
+    """One call of an operator in an exported program of torch.
+
+    Parameters
+    ----------
+    module : str
+        Path of the module that made the call; empty for the root.
+    is_leaf : bool
+        Whether that module is one of torch's own layers.
+    shape : tuple of int
+        Shape of the (first) result with the batch dimension, () if it is not a tensor.
+    dtype : torch.dtype or None
+    """
+
+    module: str
+    is_leaf: bool
+    shape: Shape
+    dtype: Any
+
+    def named(self, op: Op) -> str:
+        """The layer's path, or that of the module with the kind of operation."""
+        if not self.is_leaf:
+            return f"{self.module}.{op.kind}" if self.module else op.kind
+        if self.module.replace(".", "").isdigit() or not self.module:
+            return f"{op.kind}_{self.module}".rstrip("_")
+        return self.module
+
+    def described(self) -> Iterable[str]:
+        """Operator, module and source line."""
+        module = f"module {self.module!r}" if self.module else None
+        return filter(None, (self.operator, module, self.source))
+
+    def refuse_operator(self) -> NoReturn:
+        """Refuse the call for its operator, whatever its operands."""
+        self.refuse(unsupported(self.operator, LOWERINGS))

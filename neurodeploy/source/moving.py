@@ -33,7 +33,7 @@ from neurodeploy.source.analog import (
     Slice,
     Upsample,
 )
-from neurodeploy.source.lowering import Place, Ref
+from neurodeploy.source.lowering import PRODUCT, Place, Ref
 
 Run = Callable[[list[AnyArray]], AnyArray]
 
@@ -174,6 +174,42 @@ def contracted(place: Place, x: Ref, axis: int, weight: AnyArray, bias: AnyArray
     y = place.emit(Conv1d(weight[:, :, None], bias), rearranged(place, x, front))
     back = np.moveaxis(_numbers((len(weight), *rest)), 0, axis)
     return rearranged(place, y, back)
+
+
+def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
+    """The matrix product of an activation and a constant, or of several: by leading axes."""
+    if isinstance(a, Ref) and isinstance(b, Ref):
+        place.refuse(PRODUCT)
+    left = isinstance(b, Ref)
+    x, matrix = (place.data(b if left else a), place.constant(a if left else b))
+    rank = len(x.shape)
+    fits = 2 <= matrix.ndim <= max(rank + 1, 2) and rank > (1 if left else 0)
+    if fits and matrix.ndim > max(rank, 2):
+        if (matrix != matrix[:1]).any():
+            place.refuse("a matrix that differs between the samples of a batch")
+        matrix = matrix[0]
+    if not fits or (rank == 1 and matrix.ndim > 2):
+        place.refuse(f"a matrix product of {matrix.shape} and activations of {x.shape}")
+    if rank == 1:
+        return contracted(place, x, 0, matrix.T, None)
+    *lead, rows, columns = x.shape
+    try:
+        shape = np.broadcast_shapes(tuple(lead), matrix.shape[:-2])
+    except ValueError:
+        place.refuse(f"a matrix product of {matrix.shape} and activations of {x.shape}")
+    x = spread(place, x, (*shape, rows, columns))
+    axis = len(shape) + (0 if left else 1)
+    weight = matrix if left else matrix.swapaxes(-1, -2)
+    if (weight == weight[(0,) * (weight.ndim - 2)]).all():
+        return contracted(place, x, axis, weight[(0,) * (weight.ndim - 2)], None)
+    n, (after, before) = math.prod(shape), weight.shape[-2:]
+    if x.shape[axis] != before:
+        place.refuse(f"a matrix of shape {matrix.shape} for activations of {x.shape}")
+    front = np.moveaxis(_numbers(x.shape), axis, -2).reshape(n * before, -1)
+    kernel = np.broadcast_to(weight, (*shape, after, before)).reshape(n * after, before, 1)
+    y = place.emit(Conv1d(kernel, groups=n), rearranged(place, x, front))
+    back = _numbers(y.shape).reshape(*shape, after, -1)
+    return rearranged(place, y, np.moveaxis(back, -2, axis))
 
 
 def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray) -> Ref:

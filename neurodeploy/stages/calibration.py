@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.datasets import Samples, SamplesLike, as_samples
+from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_samples
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.provenance import without_folders
 
@@ -22,6 +22,17 @@ def calibration_split(data: SamplesLike, n: int) -> tuple[Samples, Samples]:
         If no sample is asked for.
     """
     dataset = as_samples(data, "train")
+    expect_calibration(dataset, n)
+    return dataset, dataset.first(min(n, len(dataset)))
+
+
+def expect_calibration(dataset: Samples | EventSamples, n: int) -> None:
+    """Refuse test data, and no samples.
+
+    Raises
+    ------
+    DataError, UsageError
+    """
     if dataset.split == "test":
         raise DataError(
             f"{dataset.name}: calibration reads training images only; write '@train' or leave the "
@@ -29,10 +40,9 @@ def calibration_split(data: SamplesLike, n: int) -> tuple[Samples, Samples]:
         )
     if n < 1:
         raise UsageError(f"calibration samples {n}: at least 1 is needed")
-    return dataset, dataset.first(min(n, len(dataset)))
 
 
-def calibration_record(dataset: Samples) -> dict[str, Any]:
+def calibration_record(dataset: Samples | EventSamples) -> dict[str, Any]:
     """Data, split and samples, as JSON values for the provenance of a file."""
     return {
         "data": without_folders(dataset.name),

@@ -37,6 +37,7 @@ from neurodeploy.verification.accuracy import task_of
 if TYPE_CHECKING:
     from torch import nn
 
+    from neurodeploy.conversion.lowering.activation_graph import ActivationGraph
     from neurodeploy.conversion.method import ConversionMethod
     from neurodeploy.source.analog import AnalogGraph
 
@@ -140,6 +141,9 @@ def convert(
     # What is wrong with the options is told before anything takes long.
     for candidate in (method,) if budget is None else budget.methods or AUTO_METHODS:
         _method(candidate, **given)
+    from neurodeploy.conversion.lowering.operators import lower
+    from neurodeploy.conversion.lowering.separation import told as linear_lines
+
     whole, dataset = calibration_split(data, calibration_samples)
     if budget is None or input is not None:
         encoder = input or _method(method, **given).default_input
@@ -164,13 +168,20 @@ def convert(
         **({"classifier": True} if classifier else {}),
     }
 
+    said: set[str] = set()
+
     def converted(method: str, steps: int | None, advance: Progress | None) -> Network:
         own = given if steps is None else {**given, "timesteps": steps}
         chosen = _method(method, **own)
         encoder = input if input is not None else chosen.default_input
         encoding = _encoding(dataset, encoder, input_levels, seed)
         named = {**provenance, "method": {"name": method, **dataclasses.asdict(chosen)}}
-        return _converted(graph, chosen, dataset, encoding, seed, named, advance)
+        layers = lower(graph, chosen.lowering)
+        for line in linear_lines(layers.products):
+            if line not in said:
+                tell(line)
+                said.add(line)
+        return _converted(graph, layers, chosen, dataset, encoding, seed, named, advance)
 
     if budget is None:
         net = converted(method, None, progress)
@@ -228,6 +239,7 @@ def _budget(
 
 def _converted(
     graph: AnalogGraph,
+    layers: ActivationGraph,
     chosen: Any,
     dataset: Samples,
     encoding: Encoding,
@@ -238,14 +250,15 @@ def _converted(
     from neurodeploy.conversion.calibration.pooling_deviation import pooling_deviation
     from neurodeploy.conversion.lowering.observation import fits
     from neurodeploy.conversion.method import convert_graph
-    from neurodeploy.execution import run_engine
+    from neurodeploy.execution import run_engine, run_narrow
 
     netlist, encodings, silent = convert_graph(
         graph,
         chosen,
         dataset.inputs_for(graph.inputs),
         encoding,
-        run_engine,
+        run_narrow,
+        layers=layers,
         indices=dataset.indices,
         seed=seed,
         progress=progress,
@@ -253,6 +266,9 @@ def _converted(
     rows = fits(graph, getattr(chosen, "activation_units", 0))
     if rows:
         provenance = {**provenance, "curve_fits": rows}
+    if layers.products:
+        rows = [dataclasses.asdict(row) for row in layers.products]
+        provenance = {**provenance, "linear_products": rows}
     if silent:
         provenance = {**provenance, "silent_channels": [dataclasses.asdict(row) for row in silent]}
     samples = dataset.inputs_for(tuple(encodings))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from neurodeploy.datasets import SamplesLike
-from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.errors import CapacityError, UnknownNameError, UsageError
 from neurodeploy.execution.batches import EncodedInput
-from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.board import ACCOUNTS, Account, Board
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.fit import Verdict, Violation, judge
 from neurodeploy.hardware.price.comparison import EnergyComparison
-from neurodeploy.hardware.price.estimate import EnergyReport, estimate
+from neurodeploy.hardware.price.estimate import estimate
 from neurodeploy.hardware.price.measure import measure_on_each, measure_traffic
+from neurodeploy.hardware.price.report import EnergyReport
 from neurodeploy.hardware.search import PlacementRequest
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
@@ -45,6 +45,7 @@ def estimate_energy(
     samples: int | None = None,
     *,
     cross_validate: bool = False,
+    account: str = "share",
     objective: str | None = None,
     placement: str | Path | None = None,
     save_placement: str | Path | None = None,
@@ -62,6 +63,7 @@ def estimate_energy(
     samples: int | None = None,
     *,
     cross_validate: bool = False,
+    account: str = "share",
     objective: str | None = None,
     placement: str | Path | None = None,
     save_placement: str | Path | None = None,
@@ -79,6 +81,7 @@ def estimate_energy(
     samples: int | None = None,
     *,
     cross_validate: bool = False,
+    account: str = "share",
     objective: str | None = None,
     placement: str | Path | None = None,
     save_placement: str | Path | None = None,
@@ -101,6 +104,8 @@ def estimate_energy(
         The first so many; all by default.
     cross_validate : bool
         Count the real-valued simulation as well.
+    account : {"dynamic", "share", "chip"}
+        What the energy holds: events; used cores and processors as well; the whole chip.
     objective : {"energy", "time", "pareto", "none"}, optional
         What cores of neurocore boards are placed for: energy if not given.
     placement : path, optional
@@ -126,11 +131,15 @@ def estimate_energy(
         If the board, or every one of several, cannot run the network; with what would make it fit.
     FileFormatError
         If the placement file does not fit the network or the board.
+    UnknownNameError
+        For another account or objective.
     UsageError
         If no board is named and the deployment has none, or two boards have one name; for both an
         objective and a placement file; for any of them on a board of crossbar cores alone, for
         placement files and several boards; for ``fast`` with crossbar cores or ``cross_validate``.
     """
+    if account not in ACCOUNTS:
+        raise UnknownNameError("account", account, list(ACCOUNTS))
     thing = opened(network, "energy")
     several = isinstance(board, list | tuple)
     asked: Sequence[str | Board | None] = board if isinstance(board, list | tuple) else [board]
@@ -148,7 +157,10 @@ def estimate_energy(
     request = PlacementRequest.checked(boards, objective, placement, save_placement)
     if fast:
         _expect_estimable(thing, target, boards, cross_validate)
-    pricing = _Pricing(thing, data, samples, cross_validate, request, fast, target, progress)
+
+    pricing = _Pricing(
+        thing, data, samples, cross_validate, account, request, fast, target, progress
+    )
     reports, refused = pricing.reports(boards)
     if not reports:
         raise CapacityError(_refusal(pricing.network, boards, refused))
@@ -174,6 +186,7 @@ class _Pricing:
         data: SamplesLike,
         samples: int | None,
         cross_validate: bool,
+        account: Account,
         request: PlacementRequest,
         fast: bool,
         target: str | None,
@@ -183,6 +196,7 @@ class _Pricing:
         self.named = _named(thing, target)
         self.network = thing.network if isinstance(thing, Deployment) else thing
         self.stimulus, self.dataset = encoded_samples(self.network, data, samples)
+        self.account = account
         self.request = request
         self.fast = fast
         self.progress = progress
@@ -248,6 +262,7 @@ class _Pricing:
                 traffic,
                 mapping.board,
                 network=netlist.name,
+                account=self.account,
                 mapping=placed.mapping,
                 placement=placed,
                 source_network=self.source,
@@ -278,16 +293,17 @@ class _Pricing:
             traffic, placed = self.request.finish(
                 measure(mapping), mapping, netlist, found.whole, measure
             )
-            report = estimate(
+            reports[name] = estimate(
                 traffic,
                 board,
                 network=netlist.name,
+                account=self.account,
                 mapping=placed.mapping,
                 placement=placed,
                 source_network=self.source,
                 verdict=self.verdicts[name],
+                estimate_error=error,
             )
-            reports[name] = replace(report, estimate_error=error)
         return reports
 
     def _compiled(self, deployment: Deployment, board: Board) -> EnergyReport:
@@ -297,6 +313,7 @@ class _Pricing:
             deployment.traffic(),
             board,
             network=self.network.netlist.name,
+            account=self.account,
             source_network=self.source,
             cross_validation=self._compared(),
             verdict=self.verdicts[board.name],

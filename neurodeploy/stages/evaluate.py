@@ -10,7 +10,7 @@ from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.load import opened_network
-from neurodeploy.stages.samples import encoded_samples, source_samples
+from neurodeploy.stages.samples import compared_samples, encoded_samples
 
 if TYPE_CHECKING:
     from neurodeploy.verification.accuracy import Evaluation
@@ -38,7 +38,7 @@ def evaluate(
 
     network = opened_network(net, "evaluate")
     stimulus, dataset = encoded_samples(network, data, samples)
-    given = source_samples(network, dataset)
+    given = compared_samples(network, dataset)
     return evaluate_network(
         network, stimulus, given, dataset.y, targets=dataset.targets, progress=progress
     )

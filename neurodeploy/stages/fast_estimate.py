@@ -17,7 +17,7 @@ from neurodeploy.stages.samples import source_samples
 
 if TYPE_CHECKING:
     from neurodeploy.hardware.price.activity import Activity
-    from neurodeploy.hardware.price.estimate import EnergyReport, EstimateError
+    from neurodeploy.hardware.price.report import EnergyReport, EstimateError
 
 CHECKED_SAMPLES = 2
 """Samples that are run after all, to tell the error of the estimate."""
@@ -76,15 +76,18 @@ def estimated(network: Network, dataset: Samples, progress: Progress | None) -> 
 
 def error_of(fast: EnergyReport, exact: EnergyReport) -> EstimateError:
     """What the estimate says of the checked samples, beside what running them says."""
-    from neurodeploy.hardware.price.estimate import EstimateError
+    from neurodeploy.hardware.boards.interval import NOTHING
+    from neurodeploy.hardware.price.report import EstimateError
+    from neurodeploy.hardware.price.terms import BUSIEST
 
-    def relative(estimate: float | None, figure: float | None) -> float | None:
-        return None if not figure or estimate is None else estimate / figure - 1
+    def relative(estimate: float, figure: float) -> float | None:
+        return estimate / figure - 1 if figure else None
 
     found = {
         event: relative(fast.events[event], exact.events[event])
         for event in ("spikes", "synops", "packets")
     }
     found["dynamic_energy"] = relative(fast.dynamic_j, exact.dynamic_j)
-    found["time"] = relative(fast.time_s, exact.time_s)
+    mine, others = (r.time_by_term.get(BUSIEST, NOTHING) for r in (fast, exact))
+    found["busiest_core"] = relative(mine.likely, others.likely)
     return EstimateError(exact.samples, found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from neurodeploy.errors import CapacityError, UsageError
 from neurodeploy.hardware.boards.board import Board
@@ -95,7 +96,14 @@ def fit_layer_bits(
 def within(wanted: Quantization, board: Board) -> Quantization:
     """No wider than the numbers of a board of neurocores are, as far as the board tells them."""
     limits = quantization_for(board)
-    narrow = {name: min(getattr(wanted, name), most) for name, most in limits.items()}
+    if wanted.neuron == "stock-lif":
+        # Its widths are its own; how many thresholds a core has is not.
+        limits = {k: v for k, v in limits.items() if k == "max_thresholds"}
+    narrow: dict[str, Any] = {}
+    for name, most in limits.items():
+        asked = getattr(wanted, name)
+        # No thresholds asked for are any number of them.
+        narrow[name] = most if name == "max_thresholds" and not asked else min(asked, most)
     most = limits.get("weight_bits", wanted.weight_bits)
     layers = {name: min(bits, most) for name, bits in wanted.layer_bits.items()}
     return replace(wanted, layer_bits=layers, **narrow)

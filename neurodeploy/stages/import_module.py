@@ -17,7 +17,6 @@ from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
 from neurodeploy.stages.sources import TorchNetwork, load_source
 
-DEFAULT_TIMESTEPS = 25
 DEFAULT_LEVELS = 255
 INPUTS = ("spikes", "current", "rate", "poisson")
 
@@ -79,12 +78,8 @@ def import_module(
     from neurodeploy.exchange.modules.building import Entering
     from neurodeploy.exchange.modules.reading import module_netlist
 
-    notes = []
-    if timesteps is None:
-        timesteps = DEFAULT_TIMESTEPS
-        notes.append(f"T = {timesteps} steps a sample; --timesteps N for another")
     called = name or told["name"]
-    netlist, found, record = module_netlist(
+    netlist, notes, record = module_netlist(
         network.module,
         sizes,
         name=called,
@@ -92,7 +87,6 @@ def import_module(
         entering=Entering(model, worth),
         normalization=norm,
     )
-    notes += found
     for note in notes:
         warnings.warn(f"{told['name']}: {note}", NeurodeployWarning, stacklevel=3)
     import torch

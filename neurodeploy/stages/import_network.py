@@ -66,7 +66,8 @@ def import_network(
         Of a module: what enters in one step, channels first, such as 2x34x34.
     dynamics : str, optional
         Of a .nir file: whose neurons they are, such as snntorch, sinabs, norse or spikingjelly.
-        docs/exchange.md tells of each; a file without it is answered with those that read it.
+        docs/exchange.md tells of each; a file without it is answered with those that read it. A
+        file that neurodeploy wrote needs none.
     dt : float, optional
         Length of a step in seconds. [default: the framework's]
     timesteps : int, optional
@@ -148,7 +149,7 @@ def import_network(
     if input not in INPUTS:
         raise UnknownNameError("input", input, INPUTS)
     model: Any = Input(input, input_low, input_high)  # type: ignore[arg-type]
-    found, notes, told = read_network(
+    found, encodings, notes, told = read_network(
         path,
         dynamics,
         parts,
@@ -170,7 +171,7 @@ def import_network(
         },
         "exchange": {**told, "notes": notes},
     }
-    return Network(found, provenance=provenance)
+    return Network(found, encodings, provenance=provenance)
 
 
 def expect_absent(why: str, given: dict[str, Any]) -> None:

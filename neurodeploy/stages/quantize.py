@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.datasets import Samples, SamplesLike
+from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
 from neurodeploy.errors import NeurodeployWarning, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import AnyArray
@@ -17,7 +17,7 @@ from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
 from neurodeploy.quantization.input_statistics import Heard
-from neurodeploy.stages.calibration import calibration_record, calibration_split
+from neurodeploy.stages.calibration import calibration_record, expect_calibration
 from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.load import opened_network
 
@@ -93,20 +93,21 @@ def quantize(
     chosen.check_layers(net.netlist)
     board = None if fit is None else chosen_board(fit)
     if board is not None and board.kind != "crossbar":
-        # Stock LIF has the widths of its own.
-        chosen, board = chosen if chosen.neuron == "stock-lif" else within(chosen, board), None
+        chosen, board = within(chosen, board), None
     heard = Heard()
     rounding: dict[str, Any] | None = None
     if data is not None:
-        if not net.encodings:
+        given = as_data(data, "train")
+        if not net.encodings and not isinstance(given, EventSamples):
             raise UsageError(
-                f"{net.netlist.name}: has no encoded input that data could enter by; quantize it "
-                "without data"
+                f"{net.netlist.name}: has no encoded input that data could enter by; give events, "
+                "or quantize it without data"
             )
         samples = calibration_samples
         if samples is None:
             samples = _rounding_samples(net.netlist)
-        _, dataset = calibration_split(data, samples)
+        expect_calibration(given, samples)
+        dataset = given.first(min(samples, len(given)))
         heard = Heard(_emissions(net, dataset, progress))
         rounding = calibration_record(dataset)
     if board is not None:
@@ -149,7 +150,9 @@ def _rounding_samples(netlist: RealNetlist) -> int:
     return max(MIN_SAMPLES, min(MAX_SAMPLES, EMITTED_BYTES // (4 * neurons)))
 
 
-def _emissions(net: Network, dataset: Samples, progress: Progress | None) -> dict[str, AnyArray]:
+def _emissions(
+    net: Network, dataset: Samples | EventSamples, progress: Progress | None
+) -> dict[str, AnyArray]:
     """What every population that is heard emits over each sample: ``[B, *shape]`` by name."""
     from neurodeploy.stages.samples import stimulus_for
     from neurodeploy.verification.totals import summarize

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from neurodeploy.datasets import SamplesLike
+from neurodeploy.datasets import EventSamples, SamplesLike
+from neurodeploy.datasets.events.spec import read_events
+from neurodeploy.errors import UsageError
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, is_stimulus
 from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.load import opened_deployment
@@ -41,12 +43,26 @@ def run(
 ) -> Run: ...
 
 
+@overload
+def run(
+    deployment: Deployment | str | Path,
+    data: None = None,
+    samples: int | None = None,
+    *,
+    events: EventSamples | str,
+    record: Collection[str] | None = None,
+    membranes: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Run: ...
+
+
 @shows_progress("run")
 def run(
     deployment: Deployment | str | Path,
-    data: Stimulus | SamplesLike,
+    data: Stimulus | SamplesLike | None = None,
     samples: int | None = None,
     *,
+    events: EventSamples | str | None = None,
     record: Collection[str] | None = None,
     membranes: Collection[str] = (),
     progress: Progress | None = None,
@@ -61,6 +77,9 @@ def run(
         :meth:`Deployment.run` takes: currents ``[B, *shape]`` or spikes ``[B, T, *shape]``.
     samples : int, optional
         The first so many; all by default.
+    events : EventSamples or str, optional
+        Instead of data: recordings, as :meth:`neurodeploy.Samples.events` returns them, or a text
+        as ``"events:PATH#dt=1ms"``, with or without ``events:``.
     record : collection of str, optional
         Populations whose spikes are kept; all by default.
     membranes : collection of str
@@ -79,9 +98,14 @@ def run(
     from neurodeploy.verification.inference import infer
 
     deployment = opened_deployment(deployment, "run")
-    if is_stimulus(data):
+    if (data is None) == (events is None):
+        raise UsageError("run: give data or events, and not both")
+    if data is not None and is_stimulus(data):
         return deployment.run(data, record=record, membranes=membranes, progress=progress)
-    stimulus, dataset = encoded_samples(deployment.network, data, samples)
+    given = read_events(events) if isinstance(events, str) else events
+    # One of the two is there.
+    chosen: Any = data if given is None else given
+    stimulus, dataset = encoded_samples(deployment.network, chosen, samples)
     return infer(
         deployment, stimulus, dataset.y, record=record, membranes=membranes, progress=progress
     )

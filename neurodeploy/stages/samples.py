@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neurodeploy.datasets import Samples, SamplesLike, as_samples
+from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.encoding import Encoding, check_samples, encode
 from neurodeploy.ir.record import Stimulus
 from neurodeploy.network import Network
+from neurodeploy.stages.events import EncodedEvents, encoded_events
 
 _Norm = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def stimulus_for(
     net: Network, data: SamplesLike, samples: int | None = None
-) -> tuple[Stimulus, Samples]:
+) -> tuple[Stimulus, Samples | EventSamples]:
     """Encode data for a network: what every executor receives.
 
     Parameters
@@ -33,7 +34,7 @@ def stimulus_for(
     stimulus : mapping
         int64 ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes). The raster of a sample
         depends on its index in the data set, never on the samples beside it.
-    dataset : Samples
+    dataset : Samples or EventSamples
         The samples that were encoded.
 
     Raises
@@ -69,20 +70,22 @@ class EncodedSamples:
 
 def encoded_samples(
     net: Network, data: SamplesLike, samples: int | None = None
-) -> tuple[dict[str, EncodedSamples], Samples]:
+) -> tuple[Mapping[str, EncodedSamples | EncodedEvents], Samples | EventSamples]:
     """As :func:`stimulus_for`, for what runs batch by batch: all is checked, none encoded."""
-    dataset = as_samples(data, "test")
+    dataset = as_data(data, "test")
     if samples is not None:
         dataset = dataset.first(samples)
     if not len(dataset):
         raise DataError(f"{dataset.name}: no samples; at least 1 is needed")
+    if isinstance(dataset, EventSamples):
+        _expect_labels(net, dataset)
+        return encoded_events(net.netlist, dataset), dataset
     if not net.encodings:
         raise UsageError(
-            f"{net.netlist.name}: has no encoded input; give integers to Deployment.run() instead"
+            f"{net.netlist.name}: has no encoded input; give events (events:PATH), or integers to "
+            "Deployment.run()"
         )
-    if net.netlist.outputs:
-        shapes = [net.netlist.by_name[o.population].shape for o in net.netlist.outputs]
-        expect_answers(dataset, shapes)
+    _expect_labels(net, dataset)
     encoded = {
         name: _encoded(net, name, values, dataset)
         for name, values in dataset.inputs_for(tuple(net.encodings)).items()
@@ -90,14 +93,38 @@ def encoded_samples(
     return encoded, dataset
 
 
-def source_samples(net: Network, dataset: Samples) -> AnyArray | dict[str, AnyArray]:
-    """Samples as the source network takes them: by input name where it has several."""
+def _expect_labels(net: Network, dataset: Samples | EventSamples) -> None:
+    if net.netlist.outputs:
+        shapes = [net.netlist.by_name[o.population].shape for o in net.netlist.outputs]
+        expect_answers(dataset, shapes)
+
+
+def source_samples(net: Network, dataset: Samples | EventSamples) -> AnyArray | dict[str, AnyArray]:
+    """Samples as the source network takes them: by input name where it has several.
+
+    Raises
+    ------
+    UsageError
+        For events, which are none of its samples.
+    """
+    if isinstance(dataset, EventSamples):
+        raise UsageError(
+            f"{dataset.name}: what is asked compares with the source network, and events are none "
+            "of its samples; give the data that it was trained on"
+        )
     if net.analog is None or not dataset.named:
         return dataset.x
     return dict(dataset.inputs_for(net.analog.inputs))
 
 
-def expect_answers(dataset: Samples, shapes: Sequence[tuple[int, ...]]) -> None:
+def compared_samples(
+    net: Network, dataset: Samples | EventSamples
+) -> AnyArray | dict[str, AnyArray] | None:
+    """As :func:`source_samples`; None for events: nothing to compare with."""
+    return None if isinstance(dataset, EventSamples) else source_samples(net, dataset)
+
+
+def expect_answers(dataset: Samples | EventSamples, shapes: Sequence[tuple[int, ...]]) -> None:
     """Refuse labels and targets that outputs of these shapes cannot give.
 
     Raises

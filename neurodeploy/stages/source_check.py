@@ -18,14 +18,16 @@ from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.verification.accuracy import paired
 from neurodeploy.verification.agreement import Correlation, evaluate_source
 from neurodeploy.verification.spread import Spread
-from neurodeploy.verification.statistics import at_least
+from neurodeploy.verification.statistics import Paired, at_least
 from neurodeploy.verification.totals import summarize
 
 MOST_SAMPLES, LEAST_SAMPLES = 512, 64
 MOST_MACS = 2.5e10
 """Of the source network on all samples: a second or two."""
 LEAST_CORRELATION = 0.98
-CORRELATED_SAMPLES = 32
+CORRELATED_SAMPLES, LEAST_CORRELATED = 32, 8
+CORRELATED_STEPS = 2**28
+"""Neuron-steps of all samples: a few seconds."""
 SURE = 0.01
 """Probability below which a difference is no chance."""
 
@@ -83,7 +85,9 @@ def output_correlations(net: Network, dataset: Samples) -> dict[str, float | Non
     out; None where either side is the same for all samples.
     """
     assert net.analog is not None
-    data = dataset[: min(CORRELATED_SAMPLES, len(dataset))]
+    steps = sum(p.size for p in net.netlist.populations) * net.netlist.timesteps
+    n = max(LEAST_CORRELATED, min(CORRELATED_SAMPLES, CORRELATED_STEPS // steps))
+    data = dataset[: min(n, len(dataset))]
     outputs = [o for o in net.netlist.outputs if o.decode != "softmax"]
     nodes = {o.population: net.netlist.by_name[o.population].source for o in outputs}
     known = sorted({node for node in nodes.values() if node is not None})
@@ -169,6 +173,9 @@ def _better(
     """The accuracy with what makes it surely better, and what that is; of several the best."""
     right = decided == y
     found: list[tuple[int, str]] = []
+    if Paired(len(y), 0, int((~right).sum())).p >= SURE:
+        # With so few wrong, not even all of them right would be sure.
+        return 0.0, None
 
     def consider(other: AnyArray, remedy: str) -> None:
         change = paired(right, other)

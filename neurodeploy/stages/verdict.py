@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import EventSamples, Samples
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.fit import Verdict
@@ -23,7 +23,7 @@ def verdict(
     net: Network | str | Path,
     board: str | Board,
     target: str | None = None,
-    data: Samples | None = None,
+    data: Samples | EventSamples | None = None,
 ) -> Verdict:
     """Whether a board can run a network: fits, fits with assumptions, or does not fit.
 
@@ -34,7 +34,7 @@ def verdict(
     board : str or Board
     target : str, optional
         Asked about the boards that it runs; the first target of their kind about the others.
-    data : Samples, optional
+    data : Samples or EventSamples, optional
         On its first samples the cost of a remedy that needs no conversion is measured.
 
     Returns
@@ -52,7 +52,7 @@ def with_remedy(
     network: Network,
     board: Board,
     target: str | None = None,
-    data: Samples | None = None,
+    data: Samples | EventSamples | None = None,
 ) -> Verdict:
     """A verdict with what would make the network fit, where it does not.
 
@@ -86,8 +86,9 @@ def _narrowed(network: Network, board: Board, target: str | None) -> Network | N
 
     if network.real is None or board.kind != "neurocore":
         return None
-    chosen = within(Quantization(), board)
-    if chosen == Quantization():
+    wanted = Quantization(neuron=network.provenance.get("quantization", {}).get("neuron", "free"))
+    chosen = within(wanted, board)
+    if chosen == wanted:
         return None
     try:
         integer, _ = chosen(network.real)
@@ -98,7 +99,7 @@ def _narrowed(network: Network, board: Board, target: str | None) -> Network | N
     return replace(network, netlist=integer)
 
 
-def _cost(network: Network, narrowed: Network, data: Samples) -> str:
+def _cost(network: Network, narrowed: Network, data: Samples | EventSamples) -> str:
     """What the remedy costs in accuracy, on the first samples of the data."""
     from neurodeploy.stages.evaluate import evaluate
 

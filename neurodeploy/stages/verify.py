@@ -10,7 +10,7 @@ from neurodeploy.datasets import SamplesLike
 from neurodeploy.ir.record import Progress
 from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.load import opened_deployment, wrong_kind
-from neurodeploy.stages.samples import encoded_samples, source_samples
+from neurodeploy.stages.samples import compared_samples, encoded_samples
 from neurodeploy.targets.base import Deployment
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def verify(
         raise wrong_kind("verify", against, expected)
     stimulus, dataset = encoded_samples(deployment.network, data, samples)
     names = [n.strip() for n in names if n.strip()]
-    given = source_samples(deployment.network, dataset)
+    given = compared_samples(deployment.network, dataset)
     return verify_deployment(
         deployment, names, stimulus, given, dataset.y, stage=stage, progress=progress
     )

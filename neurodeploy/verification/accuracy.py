@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -145,7 +145,7 @@ def task_of(network: Network | AnalogGraph, labelled: bool, classifier: bool = F
 def evaluate_network(
     net: Network,
     stimulus: Mapping[str, EncodedInput],
-    x: AnyArray | Mapping[str, AnyArray],
+    x: AnyArray | Mapping[str, AnyArray] | None,
     labels: IntArray | None,
     *,
     targets: AnyArray | None = None,
@@ -160,7 +160,8 @@ def evaluate_network(
     stimulus : mapping
         Input population -> its samples; some are asked for at a time.
     x : array ``[B, *shape]``, or mapping by input of the source network
-        The samples that it encodes, raw.
+        The samples that it encodes, raw. None: nothing that a source network could take; it is
+        left out.
     labels : array ``[B]`` or None
     targets : array ``[B, *output]``, optional
         Of a regression with one output.
@@ -170,7 +171,7 @@ def evaluate_network(
     UsageError
         If the network has no output.
     """
-    tally = _Tally(net, labels is not None)
+    tally = _Tally(net if x is not None else replace(net, analog=None), labels is not None)
     run = summarizer(net.netlist)
     # Multiples, so that batches of the source network are whole.
     for batch in run_batched(stimulus, tally.bytes_per_sample, multiple=BATCH):
@@ -178,7 +179,8 @@ def evaluate_network(
         summary = run(batch.stimulus, rates=tally.hidden, progress=batch.part_of(progress))
         asked = None if labels is None else labels[part]
         aimed = None if targets is None else targets[part]
-        tally.add(summary, part_of(x, part), asked, aimed)
+        given = None if x is None else part_of(x, part)
+        tally.add(summary, given, asked, aimed, batch.steps)
     return tally.evaluation()
 
 
@@ -241,16 +243,18 @@ class _Tally:
     def add(
         self,
         summary: Summary,
-        x: AnyArray | Mapping[str, AnyArray],
+        x: AnyArray | Mapping[str, AnyArray] | None,
         labels: IntArray | None,
         targets: AnyArray | None,
+        steps: IntArray | None = None,
     ) -> None:
-        """Join what some samples gave."""
+        """Join what some samples gave; each is read at its own last step, where it has one."""
         T, before = summary.timesteps, self.samples
+        last = T if steps is None else steps
         self.samples += summary.samples
         self.spikes += sum(int(summary.spikes_per_sample[name].sum()) for name in self.emitting)
         answers = {
-            name: decode_prefix(self.netlist, output, summary.traces[name], T, before)
+            name: decode_prefix(self.netlist, output, summary.traces[name], last, before)
             for name, output in self.outputs.items()
         }
         decided = None if self.only is None else classify(answers[self.only])
@@ -258,16 +262,15 @@ class _Tally:
             self.tied += int(decided.tied.sum())
         if labels is not None and self.only is not None:
             output, trace = self.outputs[self.only], summary.traces[self.only]
-            prefixes = (
-                decode_prefix(self.netlist, output, trace, t, before) for t in range(1, T + 1)
-            )
+            until = (t if steps is None else np.minimum(t, steps) for t in range(1, T + 1))
+            prefixes = (decode_prefix(self.netlist, output, trace, t, before) for t in until)
             right = np.array([(classify(p).labels == labels).sum() for p in prefixes])
             self.correct = right if self.correct is None else self.correct + right
             assert decided is not None
             self.right.append(decided.labels == labels)
         if targets is not None:
             self.off_target.add(next(iter(answers.values())), targets)
-        if self.graph is not None:
+        if self.graph is not None and x is not None:
             ours = None if decided is None else decided.labels
             self._compare(self.graph, summary, x, answers, ours, labels, targets)
 

@@ -203,7 +203,7 @@ def infer(
         told = batch.part_of(progress)
         run = deployment.run(batch.stimulus, membranes=sorted(watched), progress=told)
         for output in netlist.outputs:
-            outputs[output.population].append(decode(netlist, output, run))
+            outputs[output.population].append(decode(netlist, output, run, batch.steps))
         for name in spikes:
             spikes[name] += int(np.count_nonzero(run.spikes[name]))
         kept_spikes = {name: narrowed(run.spikes[name]) for name in kept}

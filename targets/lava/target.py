@@ -166,7 +166,7 @@ class StockLavaTarget(LavaTarget):
         for name, value in LavaTarget.option_defaults.items()
         if name in ("execution", "time_limit_s", "stall_limit_s")
     }
-    quantization: ClassVar[Mapping[str, Any]] = {"neuron": "stock-lif"}
+    quantization: ClassVar[Mapping[str, Any]] = {"neuron": "stock-lif", "max_thresholds": 16}
     methods: ClassVar[tuple[str, ...]] = ("hard-reset",)
 
     @property

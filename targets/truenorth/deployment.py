@@ -194,8 +194,8 @@ class TrueNorthDeployment(Deployment):
                     chip_crossings=int(events["chip_crossings"][c]),
                 )
             )
-        host_inputs = int(events["host_in"].sum())
-        return Traffic(tuple(traffic), self._samples, cores.ticks, host_inputs)
+        host_spikes = int(events["host_in"].sum())
+        return Traffic(tuple(traffic), self._samples, cores.ticks, host_spikes)
 
     def _holds(self, core: int) -> str:
         owners = self.readout.population[core]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ class PreparedCore:
 
     def integrate(self, arriving: AnyArray) -> AnyArray:
         """Synaptic sums of 0/1 arrivals ``[..., axons]``: int32 ``[..., streams]``."""
-        columns = arriving.reshape(-1, self.n_axons).T
+        columns = arriving.reshape(math.prod(arriving.shape[:-1]), self.n_axons).T
         sums = self._product(columns, largest=1).T.reshape(*arriving.shape[:-1], self.n_streams)
         return sums.astype(np.int32)
 

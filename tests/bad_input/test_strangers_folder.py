@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
         (f"{MADE}/net8.ndn", "--target", target, "-o", f"{OUT}/{target}")
         for target in ("brian2", "lava")
     ],
+    "export": [(f"{MADE}/net8.ndn", "--to", "nir", "-o", f"{OUT}/net.nir")],
     "run": [(f"{MADE}/brian", *DIGITS)],
     "verify": [(f"{MADE}/brian", "--against", "reference,engine", *DIGITS)],
     "energy": [(f"{MADE}/brian", "--board", "loihi1", *DIGITS)],
@@ -158,7 +159,7 @@ def test_nothing_of_the_working_directory_is_executed(
 ) -> None:
     before = sorted(stranger.folder.rglob("*"))
     (tmp_path / "out").mkdir()
-    if command == "import":
+    if command in ("import", "export"):
         pytest.importorskip("h5py", reason="NIR is HDF5")
         write_nir(tmp_path / "out" / "net.nir", chain(lif()))
     for arguments in ARGUMENTS[command]:

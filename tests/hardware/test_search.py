@@ -8,8 +8,9 @@ import functools
 import numpy as np
 import pytest
 
-from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.board import Board, StaticPower
 from neurodeploy.hardware.boards.constant import Constant
+from neurodeploy.hardware.boards.interval import Interval
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.flows import core_flows
 from neurodeploy.hardware.cut.partition import partition
@@ -65,12 +66,14 @@ def test_busy_seconds_are_written_out() -> None:
     traffic = count_traffic(MAPPING, NET, ACTIVITY)
     found = CountedCut(MAPPING, NET, ACTIVITY).core_seconds
     assert found is not None
-    # Loihi 1: updates 8.4 and 5.3 ns, packets 2.1 ns, synops 3.5 ns, a barrier of 465 ns.
-    steps = traffic.steps_per_sample * traffic.samples
+    # Loihi 1: updates 8.4 and 5.3 ns, packets 2.1 ns, synops 3.5 ns, and the barrier.
+    barrier = BOARD.barrier_at(MAPPING.tiles_in_use)
+    assert barrier is not None
+    barriers = barrier.si * traffic.steps_per_sample * traffic.samples
     for core, seconds in zip(traffic.cores, found, strict=True):
         sending = core.neuron_updates_active * 8.4 + core.neuron_updates_inactive * 5.3
         sending += core.packets * 2.1
-        expected = max(sending, core.synops * 3.5) * 1e-9 + steps * 465e-9
+        expected = max(sending, core.synops * 3.5) * 1e-9 + barriers
         assert seconds == pytest.approx(expected, rel=1e-12)
 
 
@@ -99,7 +102,7 @@ def test_energy_takes_the_cut_with_fewer_packets_on_the_same_chips() -> None:
     crowded = place_by_activity(partition(NET, full), NET, ACTIVITY, budget=SHORT)
     assert crowded.mapping.n_cores == mapping.n_cores
     by_core = dataclasses.replace(
-        dear, static_power=Constant(1.0, "mW", "assumed", "a test"), static_power_per="core"
+        dear, static={"cores": StaticPower(Constant(1.0, "mW", "assumed", "a test"), "core")}
     )
     paid = place_by_activity(partition(NET, by_core), NET, ACTIVITY, budget=SHORT)
     assert paid.mapping.n_cores == mapping.n_cores
@@ -159,7 +162,7 @@ def test_cuts_that_the_board_has_no_cores_for_are_left_out() -> None:
 
 
 def test_events_follow_the_chosen_mapping() -> None:
-    before = count_traffic(MAPPING, NET, ACTIVITY).with_busy_time(0.5)
+    before = count_traffic(MAPPING, NET, ACTIVITY).with_busy_time(Interval.exactly(0.5))
     again: list[int] = []
 
     def measure(mapping: object) -> Traffic:
@@ -170,7 +173,7 @@ def test_events_follow_the_chosen_mapping() -> None:
     frugal = place(MAPPING, core_flows(MAPPING, NET, spikes), "energy", budget=SHORT)
     after = placed_traffic(before, MAPPING, frugal, NET, ACTIVITY, measure)
     assert not again
-    assert after.busy_s == 0.5
+    assert after.busy_s == Interval.exactly(0.5)
     was, now = before.events(), after.events()
     moved = {"hops_x", "hops_y", "chip_crossings"}
     assert {k: v for k, v in was.items() if k not in moved} == {

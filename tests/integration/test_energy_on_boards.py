@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ pytest.importorskip("torch", reason="the counts come from the fast engine")
 import neurodeploy as nd
 from neurodeploy import boards
 from neurodeploy.cli import run
+from neurodeploy.hardware.boards.board import ACCOUNTS
 from neurodeploy.ir.reference import run_reference
 
 SAMPLES = 6
@@ -52,12 +52,14 @@ def energy(
 @pytest.mark.parametrize("board", ["loihi1", "truenorth"])
 def test_boards_whose_constants_are_known(energy: Callable[..., Any], board: str) -> None:
     told = energy("net2.ndn", board)
-    joules = told["energy_per_inference_j"]
+    joules, seconds = told["energy_per_inference_j"], told["time_per_inference_s"]
     known = [v for v in told["energy_by_event_j"].values() if v is not None]
-    assert joules["dynamic"] == pytest.approx(sum(known))
-    assert joules["dynamic"] > 0
-    assert joules["lower_bound"] <= (joules["total"] or math.inf)
-    assert told["time_per_inference_s"] > 0
+    for end in ("likely", "low", "high"):
+        assert joules["dynamic"][end] == pytest.approx(sum(v[end] for v in known))
+    assert 0 < joules["dynamic"]["low"] < joules["total"]["low"]
+    assert 0 < seconds["low"] <= seconds["likely"]
+    assert told["unknown"] == []
+    assert (seconds["likely"] < seconds["high"]) == (board == "loihi1")
     assert told["cores"] == len(told["cores_detail"]) > 1
     for event, total in told["events"].items():
         if not event.startswith("host"):
@@ -79,18 +81,16 @@ def test_several_boards_in_one_table(
     assert "cores exceed 1 of board tiny" in told["tiny"]["refused"]
     lines = energy("net2.ndn", asked, as_json=False).splitlines()
     heading = next(line for line in lines if line.startswith("board"))
-    columns = ["board", "verdict", "cores", "chips", "time", "static", "dynamic", "total", "note"]
+    columns = ["board", "verdict", "cores", "chips", "time", "dynamic", "share", "note"]
     assert heading.split() == columns
     rows = {line.split()[0]: re.split(r"  +", line) for line in lines[lines.index(heading) + 2 :]}
     assert list(rows) == list(told)
-    assert re.fullmatch(r"at least \S+ .J", rows["loihi1"][7])
-    assert rows["loihi1"][8] == "unknown: static_power.power"
-    assert [re.fullmatch(r"\S+ .?[sJ]", cell) is not None for cell in rows["truenorth"][4:8]] == [
-        True
-    ] * 4
-    assert rows["loihi2"][4:8] == ["unknown"] * 4
-    assert rows["tiny"][1:8] == ["does not fit", *["-"] * 6]
-    assert rows["tiny"][8].startswith(told["tiny"]["refused"])
+    bar = r"\S+ \(\S+ \.\. \S+\) .?[sJ]"
+    assert re.fullmatch(r"\S+ .?s", rows["truenorth"][4])  # ticks of a millisecond
+    assert all(re.fullmatch(bar, cell) for cell in rows["truenorth"][5:7])
+    assert all(re.fullmatch(bar, cell) for cell in (*rows["loihi1"][4:7], *rows["loihi2"][4:7]))
+    assert rows["tiny"][1:7] == ["does not fit", *["-"] * 5]
+    assert rows["tiny"][7].startswith(told["tiny"]["refused"])
     assert rows["truenorth"][1] == "fits"
     data = ["--data", "digits", "--samples", "2"]
     assert run(["energy", "net2.ndn", "--board", "tiny.toml", *data]) == 2
@@ -114,14 +114,26 @@ def test_widths_that_do_not_fit_get_the_command_and_its_cost(
     assert re.search(remedy + " first 5 samples", line)
 
 
-def test_a_board_whose_constants_are_not(energy: Callable[..., Any]) -> None:
+def test_a_board_that_says_what_it_leaves_out(energy: Callable[..., Any]) -> None:
     told = energy("net2.ndn", "loihi2")
-    assert told["energy_per_inference_j"]["total"] is None
-    assert told["unknown"]
+    assert told["energy_per_inference_j"]["total"]["high"] is not None
+    assert told["unknown"] == []
     assert told["events"]["synops"] == energy("net2.ndn", "loihi1")["events"]["synops"]
-    assert re.search(
-        r"energy unknown, time unknown per inf", energy("net2.ndn", "loihi2", as_json=False)
-    )
+    assert "left out of time and energy: input" in energy("net2.ndn", "loihi2", as_json=False)
+
+
+def test_accounts(energy: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    told = {name: energy("net2.ndn", "loihi1", "--account", name) for name in ACCOUNTS}
+    energies = {name: report["energy_per_inference_j"] for name, report in told.items()}
+    likely = [energies[name]["total"]["likely"] for name in ACCOUNTS]
+    assert likely == sorted(likely)
+    assert len(set(likely)) == 3
+    assert energies["share"] == energy("net2.ndn", "loihi1")["energy_per_inference_j"]
+    assert energies["dynamic"]["total"] == energies["dynamic"]["dynamic"]
+    command = ["energy", "net2.ndn", "--board", "loihi1", "--data", "digits", "--account", "all"]
+    assert run(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "unknown account 'all'; known: chip, dynamic, share" in line
 
 
 def test_counts_are_those_of_the_reference(energy: Callable[..., Any], folder: Path) -> None:

@@ -30,7 +30,7 @@ NET = Network(recurrent(96, ring(96)), {"in": Encoding("rate", 255, 0.0, 1.0)})
 
 
 def board() -> Board:
-    start = load_board("loihi1")
+    start = load_board("loihi1").events_alone()
     # Of two compartments each, as the chip builds the soft reset: 12 neurons a core.
     limits = dict(start.limits) | {"neurons": Constant(24, "1", "assumed", "a test")}
     return dataclasses.replace(start, grid=Grid(2, 2, 2, 2, 1, "assumed", "a test"), limits=limits)

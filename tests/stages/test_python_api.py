@@ -124,7 +124,7 @@ def test_cores_as_a_table_and_energies_as_a_figure(results: dict[str, Any]) -> N
     (axes,) = comparison.plot().axes
     heights = sorted(bar.get_height() for bar in axes.patches)
     assert len(heights) == 2 * len(comparison.reports)
-    total = sum(r.lower_bound_j for r in comparison.reports.values())
+    total = sum(r.total_j for r in comparison.reports.values())
     assert sum(heights) == pytest.approx(total)
 
 

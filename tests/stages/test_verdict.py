@@ -100,10 +100,31 @@ def test_compile_energy_and_the_verdict_agree(
         capsys.readouterr()
         assert run(["compile", "good.ndn", *command[2:], "--check"]) == 0
         out = capsys.readouterr().out
-        assert "fits with 2 assumptions on board loihi1" in out
+        assert "fits with 3 assumptions on board loihi1" in out
         assert "2 compartments a neuron" in out
     with pytest.raises(CapacityError, match=r"board loihi1 cannot run it.*holds it is loihi2$"):
         nd.estimate_energy(bad, "loihi1", dataset())
+
+
+def test_a_board_alone_can_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nd.save(packed(layered()), tmp_path / "good.ndn")
+    nd.save(packed(graded(layered())), tmp_path / "bad.ndn")
+    ask = ["--check", "--board", "loihi1"]
+    assert run(["compile", "good.ndn", *ask]) == 0
+    assert "fits with 3 assumptions on board loihi1\nassuming:\n" in capsys.readouterr().out
+    assert run(["compile", "bad.ndn", *ask]) == 2
+    told = capsys.readouterr()
+    assert "graded spikes, payload bits" in told.out
+    assert "board loihi1 cannot run" in told.err
+    assert run(["compile", "bad.ndn", *ask, "--json"]) == 2
+    data = json.loads(capsys.readouterr().out)
+    assert (data["target"], data["fits"], data["board"]["fits"]) == (None, False, False)
+    for rest in (["--check"], ["--board", "loihi1", "-o", "out"]):
+        assert run(["compile", "good.ndn", *rest]) == 2
+        assert "name a target (--target" in capsys.readouterr().err
 
 
 def test_the_quantization_keeps_the_widths_of_a_board() -> None:
@@ -120,12 +141,14 @@ def test_the_quantization_keeps_the_widths_of_a_board() -> None:
 def test_the_first_lines_of_energy_are_the_answer() -> None:
     report = nd.estimate_energy(packed(layered()), "loihi1", dataset(), 3)
     first, second, *rest = render_energy(report).splitlines()
-    assert first == f"{report.network} on loihi1: fits with 2 assumptions"
-    assert re.match(r"energy at least \S+ .J, time \S+ .s per inference; \d+ cores on 1", second)
+    assert first == f"{report.network} on loihi1: fits with 3 assumptions"
+    assert re.match(
+        r"energy \S+ \(.+\) uJ, time \S+ \(.+\) us per inference; \d+ cores on 1", second
+    )
     assert any("2 compartments a neuron" in line for line in rest)
     assert "neuron_updates_active" not in render_energy(report)
     assert "neuron_updates_active" in render_energy(report, details=True)
-    assert report.to_dict()["verdict"]["answer"] == "fits with 2 assumptions"
+    assert report.to_dict()["verdict"]["answer"] == "fits with 3 assumptions"
 
 
 def test_a_chip_is_no_target_and_the_answer_says_which_is() -> None:

@@ -19,7 +19,7 @@ RESULTS = [
     "hardware.cut.core_map:CoreMap",
     "hardware.place.placement:Placement",
     "hardware.price.comparison:EnergyComparison",
-    "hardware.price.estimate:EnergyReport",
+    "hardware.price.report:EnergyReport",
     "hardware.price.operations:SourceEnergy",
     "stages.auto:Choice",
     "stages.doctor:Installation",

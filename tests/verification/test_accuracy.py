@@ -267,7 +267,8 @@ def test_the_commands_print_the_promised_keys(
     assert set(value) >= KEYS[command]
     assert value["samples"] == 4
     if command == "energy":
-        assert set(value["energy_per_inference_j"]) >= {"static", "dynamic", "total", "lower_bound"}
+        assert set(value["energy_per_inference_j"]) >= {"static", "dynamic", "total", "account"}
+        assert set(value["time_per_inference_s"]) == {"likely", "low", "high"}
         assert {
             *("synops", "neuron_updates_active", "neuron_updates_inactive", "spikes"),
             *("packets", "hops_x", "hops_y"),

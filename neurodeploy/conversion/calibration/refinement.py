@@ -28,9 +28,12 @@ Simulate = Callable[[RealNetlist, Stimulus], RunRecord]
 
 RASTER_BUDGET = 48 * 2**20
 """Neuron-steps of the largest population that are held at a time."""
-STEPS_AT_ONCE = 32 * 2**20
-"""Neuron-steps of one run, which take 8 bytes and more each until they are narrowed."""
-MIN_SAMPLES, MAX_SAMPLES = 16, 256
+STEPS_AT_ONCE = 4 * 2**20
+"""Neuron-steps of one run, which take 4 bytes and more each until they are narrowed."""
+MIN_SAMPLES, MAX_SAMPLES = 4, 256
+FEW_SAMPLES = 16
+"""As many as means of channels want, within :data:`LARGE_BUDGET`."""
+LARGE_BUDGET = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ class Refinement(Protocol):
 def n_refinement_samples(netlist: RealNetlist, budget: int = RASTER_BUDGET) -> int:
     """How many samples the refinement of a netlist looks at."""
     largest = max(p.size for p in netlist.populations) * netlist.timesteps
-    return int(np.clip(budget // largest, MIN_SAMPLES, MAX_SAMPLES))
+    affordable = max(budget // largest, min(FEW_SAMPLES, LARGE_BUDGET // largest))
+    return int(np.clip(affordable, MIN_SAMPLES, MAX_SAMPLES))
 
 
 def refine(
@@ -337,8 +341,7 @@ def _run_apart(
     spikes: dict[str, list[AnyArray]] = {}
     membranes: dict[str, list[AnyArray]] = {}
     for first in range(0, samples, width):
-        part = {n: v[first : first + width].astype(np.int64) for n, v in values.items()}
-        run = simulate(apart, part)
+        run = simulate(apart, {n: v[first : first + width] for n, v in values.items()})
         for name in names:
             if name in run.spikes:
                 spikes.setdefault(name, []).append(_narrow(run.spikes[name], name))
@@ -373,7 +376,7 @@ def by_channel(values: AnyArray) -> FloatArray:
 
 def _narrow(raster: AnyArray, where: str) -> AnyArray:
     low, high = raster.min(initial=0), raster.max(initial=0)
-    narrow = raster.astype(np.int8 if low >= -128 and high < 128 else np.int64)
+    narrow = raster.astype(np.int8 if low >= -128 and high < 128 else np.int64, copy=False)
     if raster.dtype.kind == "f" and (narrow != raster).any():
         raise ConversionError(
             f"{where}: pools fractions of spikes, which cannot be replayed; set "

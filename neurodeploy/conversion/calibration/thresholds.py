@@ -27,8 +27,13 @@ from neurodeploy.errors import ConversionError, UnknownNameError
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 
 SAMPLES_PER_CHANNEL = 16_384
+KEPT_BYTES = 2**28
+"""Of samples of all channels together; a network of very many channels keeps fewer of each."""
+LEAST_PER_CHANNEL = 1024
 BALANCE_BATCHES, BALANCE_PASSES = 16, 20
 GRID = 1.0 - 0.01 * np.arange(96)
+NEARLY = 2e-4
+"""Relative: more than single precision errs in a sum of squares."""
 
 
 @dataclass(slots=True)
@@ -40,7 +45,7 @@ class Activations:
     layer that was silent altogether, or None: silence is an error then.
     """
 
-    samples: FloatArray
+    samples: AnyArray
     maximum: FloatArray
     reserve: FloatArray | None = None
 
@@ -56,6 +61,12 @@ class Calibration:
     maxima: dict[str, FloatArray] = field(default_factory=dict)
     sums: dict[str, FloatArray] = field(default_factory=dict)
     seen: int = 0
+    per_image: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        channels = sum(x.shape[0] for x in self.graph.layers if isinstance(x, ReluLayer))
+        affordable = max(LEAST_PER_CHANNEL, KEPT_BYTES // (4 * max(channels, 1)))
+        self.per_image = max(1, -(-min(SAMPLES_PER_CHANNEL, affordable) // self.n_images))
 
     def add(self, inputs: dict[str, AnyArray]) -> None:
         """Take in one batch."""
@@ -82,11 +93,10 @@ class Calibration:
         flat: AnyArray = value.reshape(batch, channels, -1)
         top = np.abs(flat).max(axis=(0, 2)).astype(np.float64)
         self.maxima[layer.name] = np.maximum(self.maxima.get(layer.name, top), top)
-        per_image = max(1, -(-SAMPLES_PER_CHANNEL // self.n_images))
-        if flat.shape[2] > per_image:
+        if flat.shape[2] > self.per_image:
             # The same positions for a layer in every run, whatever the batch size.
             generator = np.random.default_rng([self.seed, len(layer.name), flat.shape[2]])
-            chosen = generator.choice(flat.shape[2], per_image, replace=False)
+            chosen = generator.choice(flat.shape[2], self.per_image, replace=False)
             flat = np.take(flat, chosen, axis=2)
         # Kept as they were computed, in single precision: half a gigabyte less for a VGG-16.
         parts.append(np.array(flat.transpose(1, 0, 2), dtype=np.float32).reshape(channels, -1))
@@ -97,7 +107,7 @@ class Calibration:
 
     def activations(self, name: str) -> Activations:
         """What was collected of one rectified layer."""
-        samples = np.concatenate(self.parts[name], axis=1).astype(np.float64)
+        samples = np.concatenate(self.parts[name], axis=1)
         return Activations(samples, self.maxima[name], self._reserve(name))
 
     def _reserve(self, name: str) -> FloatArray | None:
@@ -141,7 +151,9 @@ def by_percentile(activations: Activations, levels: int, percentile: float) -> F
             max(_percentile_above_zero(side, percentile) for side in (row, -row))
             # Where the drawn positions were all silent, the maximum is all that is known.
             or top
-            for row, top in zip(activations.samples, activations.maximum, strict=True)
+            for row, top in zip(
+                activations.samples.astype(np.float64), activations.maximum, strict=True
+            )
         ]
     )
 
@@ -166,23 +178,56 @@ def by_squared_error(activations: Activations, levels: int, percentile: float) -
     return best
 
 
-def _best_range(x: FloatArray, maximum: float, lowest: int, levels: int) -> float:
-    coded = np.empty_like(x)
-    best, least = maximum, np.inf
-    for fraction in GRID:
-        top = maximum * fraction
-        step = top / levels if top > 0 else 1.0
-        np.divide(x, step, out=coded)
-        coded += 0.5
-        np.floor(coded, out=coded)
-        np.clip(coded, lowest, levels, out=coded)
-        coded *= step
-        coded -= x
-        np.square(coded, out=coded)
-        error = coded.mean()
-        if error < least:
-            best, least = top, error
-    return best
+def _best_range(x: AnyArray, maximum: float, lowest: int, levels: int) -> float:
+    """The range among shares of the maximum, as double precision finds it: the first of equal ones.
+
+    Single precision looks at all of them; what is nearly as good as the best is compared in double
+    precision. A range that clips away more than the best one errs needs no look, nor do those
+    below it.
+    """
+    if maximum <= 0:
+        return maximum
+    # What is zero errs with no range.
+    values = x[x != 0].astype(np.float32)
+    coded, rest = np.empty_like(values), np.empty_like(values)
+    clipped = _clipped(np.abs(values) if lowest else np.maximum(values, 0), maximum * GRID)
+    errors = np.full(GRID.size, np.inf)
+    least = np.inf
+    for i, fraction in enumerate(GRID):
+        if clipped[i] > least * (1 + NEARLY):
+            break
+        step = maximum * fraction / levels
+        np.multiply(values, np.float32(1 / step), out=coded)
+        np.rint(coded, out=rest)
+        np.clip(rest, lowest, levels, out=rest)
+        rest -= coded
+        errors[i] = float(rest @ rest) * step**2
+        least = min(least, errors[i])
+    good = maximum * GRID[errors <= least * (1 + NEARLY)]
+    if good.size == 1:
+        return float(good[0])
+    exact = [_squared_error(x, top, lowest, levels) for top in good]
+    return float(good[int(np.argmin(exact))])
+
+
+def _clipped(magnitudes: AnyArray, tops: AnyArray) -> AnyArray:
+    """Sum of the squares of what lies above each of falling ranges, in single precision's reach."""
+    above = np.sort(magnitudes[magnitudes > tops[-1]])[::-1].astype(np.float64)
+    first, second = (np.append(0.0, np.cumsum(above**k)) for k in (1, 2))
+    n = np.searchsorted(-above, -tops)
+    return np.asarray(np.maximum(second[n] - 2 * tops * first[n] + n * tops**2, 0.0))
+
+
+def _squared_error(x: AnyArray, top: float, lowest: int, levels: int) -> float:
+    step = top / levels
+    coded = np.divide(x, step, dtype=np.float64)
+    coded += 0.5
+    np.floor(coded, out=coded)
+    np.clip(coded, lowest, levels, out=coded)
+    coded *= step
+    coded -= x
+    np.square(coded, out=coded)
+    return float(coded.mean())
 
 
 def by_balance(activations: Activations, levels: int, percentile: float) -> FloatArray:
@@ -193,7 +238,9 @@ def by_balance(activations: Activations, levels: int, percentile: float) -> Floa
     Bu et al. 2024, "Inference-scale complexity in ANN-SNN conversion", arXiv 2409.03368.
     """
     theta = np.zeros(activations.maximum.shape)
-    batches = np.array_split(np.abs(activations.samples), BALANCE_BATCHES, axis=1)
+    batches = np.array_split(
+        np.abs(activations.samples.astype(np.float64)), BALANCE_BATCHES, axis=1
+    )
     for _ in range(BALANCE_PASSES):
         for batch in batches:
             if batch.size:

@@ -14,6 +14,7 @@ from neurodeploy.conversion.lowering.activation_graph import (
     ActivationGraph,
     InputLayer,
     Layer,
+    LinearProduct,
     OutputLayer,
     ReluLayer,
     Rewrite,
@@ -29,6 +30,7 @@ from neurodeploy.source.analog import AnalogGraph, AnalogNode
 MaxPooling = Literal["exact", "winner", "identity"]
 Leaky = Literal["units", "imbalanced"]
 AveragePooling = Literal["auto", "spiking", "fold"]
+LinearCode = Literal["rails", "signed"]
 
 # A tensor is a row of channel blocks: concatenation needs no synapses, and the layers that take
 # it pick their columns. Most tensors are a single block.
@@ -46,7 +48,8 @@ class LoweringOptions:
         own, or ``max(a, b) = b + relu(a - b)`` out of plain neurons.
     average_pooling : {"auto", "spiking", "fold"}
         A population of its own, or folded into the next linear layer; ``auto`` folds global
-        pooling, where the fold costs few synapses and saves a layer of rate coding.
+        pooling, where the fold costs few synapses and saves a layer of rate coding
+        (:mod:`neurodeploy.conversion.lowering.separation`).
     leaky : {"units", "imbalanced"}
         Leaky ReLU as two rectified populations, ``relu(x) - slope relu(-x)``, or as one signed one.
     activation_units : int
@@ -54,6 +57,9 @@ class LoweringOptions:
     spiking_maximum : bool
         Whether the result of ``identity`` pooling is a population of its own: convolutions behind
         it keep their shared weights.
+    linear : {"rails", "signed"}
+        What codes a linear layer that is not multiplied into the next one: a pair of rectified
+        populations, or a signed one.
     """
 
     max_pooling: MaxPooling = "exact"
@@ -61,6 +67,7 @@ class LoweringOptions:
     leaky: Leaky = "units"
     activation_units: int = 6
     spiking_maximum: bool = False
+    linear: LinearCode = "rails"
 
     def __post_init__(self) -> None:
         if self.max_pooling not in get_args(MaxPooling):
@@ -71,6 +78,8 @@ class LoweringOptions:
             )
         if self.leaky not in get_args(Leaky):
             raise UnknownNameError("leaky", self.leaky, get_args(Leaky))
+        if self.linear not in get_args(LinearCode):
+            raise UnknownNameError("linear", self.linear, get_args(LinearCode))
         if not 2 <= self.activation_units <= MAX_UNITS:
             raise UsageError(f"activation units {self.activation_units}: expected 2 to {MAX_UNITS}")
 
@@ -87,6 +96,7 @@ class Lowering:
         self.ceiling: dict[str, float] = {}
         self.rewrites: list[Rewrite] = []
         self.tensors: dict[str, Blocks] = {}
+        self.products: list[LinearProduct] = []
 
     def run(self, operations: Mapping[type, Operation]) -> ActivationGraph:
         """Lower all nodes with the operation of each kind."""
@@ -103,7 +113,7 @@ class Lowering:
         layers = _reachable(self.layers)
         kept = {layer.name for layer in layers}
         rewrites = (r for r in self.rewrites if {t.source for t in r.affine.terms} <= kept)
-        return ActivationGraph(self.graph.name, layers, tuple(rewrites))
+        return ActivationGraph(self.graph.name, layers, tuple(rewrites), tuple(self.products))
 
     def unique(self, name: str) -> str:
         """A population name that is legal and free."""
@@ -134,6 +144,23 @@ class Lowering:
         layer = ReluLayer(self.unique(name), affine, source, maximum, part_of=part_of)
         self.layers.append(layer)
         self.ceiling[layer.name] = math.inf if maximum is None else maximum
+        return population_term(layer.name, layer.shape)
+
+    def rails(self, affine: Affine, name: str) -> Affine:
+        """What may be negative as a population and what is subtracted from it."""
+        negative = affine.scaled(np.array(-1.0))
+        above = self.rectify(affine, name, None, part_of=name)
+        below = self.rectify(negative, f"{name}_negative", None, part_of=name)
+        return above.plus(below.scaled(np.array(-1.0)))
+
+    def coded(self, affine: Affine, name: str, source: str | None) -> Affine:
+        """A linear expression as populations, rectified where that changes nothing."""
+        if self.is_non_negative(affine):
+            return self.populate(affine, name, source)
+        if self.options.linear == "rails":
+            return self.rails(affine, name)
+        layer = ReluLayer(self.unique(name), affine, source, slope=np.ones(affine.shape[0]))
+        self.layers.append(layer)
         return population_term(layer.name, layer.shape)
 
     def is_rectified(self, affine: Affine, maximum: float | None = None) -> bool:

@@ -18,6 +18,7 @@ from neurodeploy.conversion.lowering.context import (
     refuse,
 )
 from neurodeploy.conversion.lowering.pooling import average, maximum
+from neurodeploy.conversion.lowering.separation import multiplied
 from neurodeploy.conversion.lowering.units import Units, units_of
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.composition import padding, picking
@@ -65,7 +66,8 @@ def _linear(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
     bounds = np.cumsum([math.prod(b.shape) for b in taken[0]])[:-1]
     total = Affine(node.shape, (), np.zeros(node.shape))
     for block, columns in zip(taken[0], np.split(weight, bounds, axis=1), strict=True):
-        total = total.plus(block.mapped(Dense(columns, block.shape), node.name))
+        layer = Dense(columns, block.shape)
+        total = total.plus(multiplied(lowering, layer, block, node))
     return (total if op.bias is None else total.shifted(op.bias),)
 
 
@@ -80,7 +82,8 @@ def _convolution(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> B
         part = weight if op.groups > 1 else weight[:, first : first + channels]
         window = Window(block.shape[1:], op.kernel, op.stride, op.padding_pairs, op.dilation)
         layer = Conv(part, channels, window, op.groups)
-        total = total.plus(_spiking_if_pooled(lowering, block, node).mapped(layer, node.name))
+        spiking = _spiking_if_pooled(lowering, block, node)
+        total = total.plus(multiplied(lowering, layer, spiking, node))
         first += channels
     return (total if op.bias is None else total.shifted(op.bias),)
 
@@ -226,7 +229,7 @@ def _conv_transpose(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -
     cell, value, number = forward.to_coo()
     weight = op.weight.astype(np.float64).reshape(-1)[number.astype(np.int64) - 1]
     layer = Sparse(weight, value, cell, block.shape, node.shape)
-    result = block.mapped(layer, node.name)
+    result = multiplied(lowering, layer, block, node)
     return (result if op.bias is None else result.shifted(op.bias),)
 
 
@@ -237,7 +240,7 @@ def _upsample(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Bloc
         cells = np.arange(math.prod(block.shape)).reshape(block.shape)
         for axis, factor in enumerate(op.factors):
             cells = np.repeat(cells, factor, axis=1 + axis)
-        result.append(block.mapped(picking(cells, block.shape), node.name))
+        result.append(multiplied(lowering, picking(cells, block.shape), block, node))
     return tuple(result)
 
 
@@ -285,7 +288,7 @@ def _along_axis(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Bl
     weight = np.repeat(op.matrix[row, column].astype(np.float64), each)
     to, come = (index.reshape(len(index), -1) for index in (post, pre))
     layer = Sparse(weight, to[row].reshape(-1), come[column].reshape(-1), block.shape, node.shape)
-    return (block.mapped(layer, node.name),)
+    return (multiplied(lowering, layer, block, node),)
 
 
 def _pad(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:

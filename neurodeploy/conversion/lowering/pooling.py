@@ -11,6 +11,7 @@ import numpy as np
 from neurodeploy.conversion.lowering.activation_graph import PoolLayer, Rewrite
 from neurodeploy.conversion.lowering.affine import Affine, population_term
 from neurodeploy.conversion.lowering.context import Blocks, Lowering
+from neurodeploy.conversion.lowering.separation import multiplied
 from neurodeploy.ir import neurons
 from neurodeploy.ir.connectivity import Connectivity, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
@@ -27,12 +28,13 @@ def average(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
         window = _pool_window(op, block.shape, (1,) * len(op.kernel))
         layer: Connectivity = SumPool(np.ones(block.shape[0]), window)
         if (divisors == divisors.flat[0]).all():
-            affine = block.mapped(layer.with_weight(layer.weight / divisors.flat[0]), node.name)
+            even = layer.with_weight(layer.weight / divisors.flat[0])
+            affine = multiplied(lowering, even, block, node)
         else:
             post, pre, weight = layer.to_coo()
             per_synapse = np.broadcast_to(1.0 / divisors, layer.post_shape).reshape(-1)[post]
             shares = Sparse(weight * per_synapse, post, pre, layer.pre_shape, layer.post_shape)
-            affine = block.mapped(shares, node.name)
+            affine = multiplied(lowering, shares, block, node)
         pooled.append(affine)
     choice = lowering.options.average_pooling
     is_global = math.prod(node.shape[1:]) == 1
@@ -75,7 +77,7 @@ def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
                 if lowering.is_non_negative(operand):
                     affine = lowering.rectify(affine, node.name, source)
                 else:
-                    affine = _signed(lowering, affine, node.name)
+                    affine = lowering.rails(affine, node.name)
             pooled.append(affine)
             continue
         rule: neurons.PoolRule = "winner" if lowering.options.max_pooling == "winner" else "maximum"
@@ -128,17 +130,9 @@ def _maximum_operand(
     if _is_sum(block):
         return block
     if not lowering.is_non_negative(block):
-        return _signed(lowering, block, name)
+        return lowering.rails(block, name)
     whole = len(lowering.tensors[node.inputs[0]]) == 1
     return lowering.rectify(block, name, node.inputs[0] if whole else None)
-
-
-def _signed(lowering: Lowering, affine: Affine, name: str) -> Affine:
-    """What may be negative as a population and what is subtracted from it."""
-    negative = affine.scaled(np.array(-1.0))
-    above = lowering.rectify(affine, name, None, part_of=name)
-    below = lowering.rectify(negative, f"{name}_negative", None, part_of=name)
-    return above.plus(below.scaled(np.array(-1.0)))
 
 
 def _maximum_by_identity(

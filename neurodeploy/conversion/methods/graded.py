@@ -15,10 +15,15 @@ import numpy as np
 
 from neurodeploy.conversion.calibration.thresholds import Activations
 from neurodeploy.conversion.lowering.activation_graph import ReluLayer
+from neurodeploy.conversion.lowering.context import LinearCode
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod, SpikeCode
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.neurons import PAYLOAD_CODES, PayloadCode, RealNeuron
+
+LINEAR_LEVELS = 4
+"""Times as many levels on each side of a linear layer: it rounds towards zero, which errs twice as
+much, and the layers around it are narrow, so that sums in them have room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Graded(LayerwiseMethod):
     levels: int = 128
 
     emits: ClassVar[Literal["binary", "signed", "graded"]] = "graded"
+    linear: ClassVar[LinearCode] = "signed"
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)
@@ -58,7 +64,8 @@ class Graded(LayerwiseMethod):
         if layer.levels is not None:
             return SpikeCode(layer.levels, memory=True)
         # The units of a smooth activation share its range, and add up in the next layer's bounds.
-        payload_max = -(-self.levels // (layer.units * self.timesteps))
+        levels = self.levels * (LINEAR_LEVELS if layer.is_linear else 1)
+        payload_max = -(-levels // (layer.units * self.timesteps))
         if self.payload == "power_of_two":
             payload_max = 1 << (payload_max - 1).bit_length()
         return SpikeCode(payload_max, self.payload, memory=True)

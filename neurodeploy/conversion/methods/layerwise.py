@@ -42,6 +42,7 @@ from neurodeploy.conversion.lowering.affine import Affine, Term, compact
 from neurodeploy.conversion.lowering.context import (
     AveragePooling,
     Leaky,
+    LinearCode,
     LoweringOptions,
     MaxPooling,
 )
@@ -141,6 +142,7 @@ class LayerwiseMethod:
     emits: ClassVar[Literal["binary", "signed", "graded"]] = "binary"
     default_input: ClassVar[str] = "current"
     encoders: ClassVar[tuple[EncoderName, ...]] = ("current", "rate", "poisson")
+    linear: ClassVar[LinearCode] = "rails"
 
     def __post_init__(self) -> None:
         check_option_types(self)
@@ -171,7 +173,11 @@ class LayerwiseMethod:
     def lowering(self) -> LoweringOptions:
         """Which populations exist."""
         return LoweringOptions(
-            self.max_pooling, self.average_pooling, self.leaky, self.activation_units
+            self.max_pooling,
+            self.average_pooling,
+            self.leaky,
+            self.activation_units,
+            linear=self.linear,
         )
 
     @property
@@ -235,7 +241,8 @@ class LayerwiseMethod:
         return RealNeuron(
             threshold=theta,
             bias=compact(layer.affine.bias),
-            initial_membrane=theta * self.initial_membrane,
+            # What may have either sign rounds towards 0 on both sides, or one of them would lead.
+            initial_membrane=theta * (0.0 if layer.is_linear else self.initial_membrane),
             negative_threshold=negative,
             payload_max=code.payload_max,
             payload_code=code.payload_code,

@@ -21,7 +21,8 @@ from neurodeploy.ir.netlist import Output, RealNetlist
 from neurodeploy.ir.neurons import Input, MaxPool, RealNeuron
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode
-from neurodeploy.source.torch.spiking import SpikingGraph, State
+from neurodeploy.source.torch.spiking import SpikingGraph
+from neurodeploy.source.torch.steps import StateOf
 
 _NO_NEURON = (
     analog.ReLU,
@@ -49,14 +50,16 @@ class Building:
         spiking: SpikingGraph,
         behaviours: Mapping[str, Behaviour],
         recurrences: Mapping[str, AnalogGraph],
-        entering: Mapping[str, Entering],
+        entering: Entering,
     ) -> None:
         self.spiking, self.behaviours = spiking, behaviours
         self.recurrences, self.entering = recurrences, entering
         self.assembly = Assembly(integer=False)
         self.lowering = Lowering(spiking.graph, LoweringOptions(average_pooling="fold"))
         self.names: dict[str, str] = {}
-        self.layers = {cut.sends: cut.name for cut in spiking.cuts.values()}
+        # Sources of terms that are a population some steps before: their names stand for both.
+        self.earlier: dict[str, tuple[str, int]] = {}
+        self.given: str | None = None
 
     def netlist(self, name: str, timesteps: int) -> tuple[RealNetlist, list[str]]:
         """The netlist, and what has to be told."""
@@ -71,6 +74,7 @@ class Building:
         for cut in self.spiking.cuts.values():
             self.connect(cut.name, merged(self.lowering.tensors[cut.hears], cut.name))
         self.outputs()
+        self.expect_time_in_cycles()
         found = self.assembly.netlist(name, timesteps, 1e-3)
         assert isinstance(found, RealNetlist)
         notes = [note for behaviour in self.behaviours.values() for note in behaviour.notes]
@@ -89,25 +93,38 @@ class Building:
             raise UnsupportedLayerError(f"{layer}: {error}") from error
 
     def source(self, lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-        """What enters the graph: data, or the spikes of a population."""
-        if node.name in self.layers:
-            layer = self.layers[node.name]
-            name, worth = self.names[layer], self.behaviours[layer].worth
-            model: Any = self.assembly.populations[name].model
-            if model.threshold is None:
-                raise UnsupportedLayerError(
-                    f"{layer}: sends its membrane, and only spikes travel between populations; "
-                    "let it be what the module returns"
-                )
+        """What enters the graph: data, or the spikes of a population, perhaps of a step before."""
+        layer, lag = self.spiking.sent[node.name]
+        if layer is None:
+            name, worth = self.data(node), np.asarray(self.entering.worth)
         else:
-            given = self.entering[node.name]
-            name, worth = self.assembly.free_name(node.name), np.asarray(given.worth)
-            self.assembly.add(name, node.shape, given.model)
-            model = given.model
+            name, worth = self.names[layer], self.behaviours[layer].worth
+        model: Any = self.assembly.populations[name].model
+        if not isinstance(model, Input) and model.threshold is None:
+            self.expect_unheard(node, str(layer))
+        source = name
+        if lag:
+            source = f"{name}@{lag}"
+            self.earlier[source] = (name, lag)
         if not getattr(model, "low", 0) < 0 and not getattr(model, "signed", False):
-            lowering.ceiling[name] = np.inf
-        term = population_term(name, node.shape)
+            lowering.ceiling[source] = np.inf
+        term = population_term(source, node.shape)
         return (term if (worth == 1).all() else term.scaled(worth),)
+
+    def data(self, node: AnalogNode) -> str:
+        """The population of what enters."""
+        if self.given is None:
+            self.given = self.assembly.free_name("input")
+            self.assembly.add(self.given, node.shape, self.entering.model)
+        return self.given
+
+    def expect_unheard(self, node: AnalogNode, layer: str) -> None:
+        """A membrane may be returned; nothing else hears it."""
+        if self.spiking.graph.consumers(node.name):
+            raise UnsupportedLayerError(
+                f"{layer}: sends its membrane, and only spikes travel between populations; "
+                "let it be what the module returns"
+            )
 
     def no_neuron(self, lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
         """What is computed on values: between spiking layers there are sums and maxima alone."""
@@ -151,7 +168,8 @@ class Building:
         if len(block.terms) != 1 or block.bias.any():
             return None
         (term,) = block.terms
-        source = self.assembly.populations[term.source]
+        origin, lag = self.origin(term)
+        source = self.assembly.populations[origin]
         model: Any = source.model
         binary = (
             (model.low, model.high) == (0, 1)
@@ -172,7 +190,7 @@ class Building:
         one = np.ones(())
         fires = RealNeuron(one, np.zeros(()), np.zeros(()), reset="zero", membrane_decay=1.0)
         self.assembly.add(name, layer.post_shape, fires)
-        self.assembly.links.append(Link(term.source, name, layer))
+        self.assembly.links.append(Link(origin, name, layer, lag))
         self.lowering.ceiling[name] = 1.0
         return population_term(name, layer.post_shape).scaled(worth[0])
 
@@ -185,8 +203,11 @@ class Building:
         constant = weighed.bias
         if behaviour.recurrent is not None:
             own = self.recurrence(layer).scaled(behaviour.gain)
-            self.project(name, own, heard.shape)
-            constant = constant + own.bias
+            self.project(name, own, heard.shape, lag=1)
+            if behaviour.late_recurrence and own.bias.any():
+                self.constant_into(name, own.bias, delay=1)
+            else:
+                constant = constant + own.bias
         if not constant.any():
             return
         population = self.assembly.populations[name]
@@ -218,40 +239,58 @@ class Building:
         shape = self.assembly.populations[name].shape
         return merged(lowering.tensors[graph.outputs[0]], layer).reshaped(shape)
 
-    def project(self, post: str, affine: Affine, shape: tuple[int, ...]) -> None:
-        """A link for every term."""
+    def project(self, post: str, affine: Affine, shape: tuple[int, ...], lag: int = 0) -> None:
+        """A link for every term, of ``lag`` steps more than it tells."""
         for term in affine.terms:
-            self.assembly.links.append(Link(term.source, post, _connectivity(term, shape)))
+            pre, steps = self.origin(term)
+            map_ = _connectivity(term, shape)
+            self.assembly.links.append(Link(pre, post, map_, steps + lag))
 
-    def constant_into(self, post: str, constant: FloatArray) -> None:
+    def origin(self, term: Term) -> tuple[str, int]:
+        """The population of a term, and how many steps before it sends."""
+        return self.earlier.get(term.source, (term.source, 0))
+
+    def expect_time_in_cycles(self) -> None:
+        """Every projection takes a step inside a cycle: those of no step are refused."""
+        component = self.assembly.cycles()
+        for link in self.assembly.links:
+            if component[link.pre] != component[link.post] or link.delay:
+                continue
+            members = [n for n in self.assembly.populations if component[n] == component[link.pre]]
+            inner = [x for x in self.assembly.links if {x.pre, x.post} <= set(members)]
+            raise UnsupportedLayerError(
+                f"cycle {' -> '.join([*members, members[0]])}: {link.pre} -> {link.post} takes no "
+                f"step in the module, and one here: {len(members)} populations need "
+                f"{len(members)} steps in all, it has {sum(x.delay for x in inner)}; let "
+                f"{link.post} hear the spikes of the step before"
+            )
+
+    def constant_into(self, post: str, constant: FloatArray, delay: int = 0) -> None:
         """The same values in every step, from the population that fires in each."""
         weight = constant.reshape(-1, 1)
         index = np.arange(constant.size)
         each: Connectivity = Dense(weight, (1,))
         if constant.ndim > 1:
             each = Sparse(weight[:, 0], index, np.zeros_like(index), (1,), constant.shape)
-        self.assembly.links.append(Link(self.assembly.constant(), post, each))
+        self.assembly.links.append(Link(self.assembly.constant(), post, each, delay))
 
     def outputs(self) -> None:
         """What the module returns, as what is read."""
-        returned = list(dict.fromkeys(self.spiking.outputs))
-        spikes = [r for r in returned if isinstance(r, str)]
-        states = [r for r in returned if isinstance(r, State)]
+        returned = [r for r, _ in self.spiking.returned]
+        values = list(dict.fromkeys(r for r in returned if isinstance(r, str)))
+        states = [r for r in returned if isinstance(r, StateOf)]
         heard = {link.pre for link in self.assembly.links}
-        ends = [r for r in spikes if r not in self.layers or self.name_of(r) not in heard]
-        for node in ends or spikes:
-            self.output(node)
-        if not spikes:
+        layers = {value: self.spiking.sent.get(value, (None, 0))[0] for value in values}
+        ends = [v for v in values if (n := layers[v]) is None or self.names[n] not in heard]
+        for value in ends or values:
+            self.output(value)
+        if not values:
             self.membranes(states)
-        hidden = [self.layers[r] for r in spikes if r not in (ends or spikes)]
+        hidden = [str(layers[v]) for v in values if v not in (ends or values)]
         if hidden:
             self.assembly.notes.append(
                 f"{', '.join(hidden)}: returned, but heard by other layers: no output here"
             )
-
-    def name_of(self, node: str) -> str:
-        """The population that sends a node of the graph."""
-        return self.names[self.layers[node]]
 
     def output(self, node: str) -> None:
         """Spikes that are counted, or what arrives, added up over a sample."""
@@ -259,11 +298,11 @@ class Building:
         plain = len(affine.terms) == 1 and affine.terms[0].connectivity is None
         if plain and not affine.bias.any():
             (term,) = affine.terms
-            population = self.assembly.populations[term.source]
+            population = self.assembly.populations[self.origin(term)[0]]
             even = (term.scale == term.scale[0]).all() and term.scale[0] > 0
             if even and isinstance(population.model, RealNeuron):
                 reads = "membrane" if population.model.threshold is None else "counts"
-                self.read(term.source, reads)
+                self.read(population.name, reads)
                 return
         name = self.assembly.free_name("output")
         zero = np.zeros(())
@@ -278,9 +317,9 @@ class Building:
         if population not in {o.population for o in self.assembly.outputs}:
             self.assembly.outputs.append(Output(population, decode))  # type: ignore[arg-type]
 
-    def membranes(self, states: list[State]) -> None:
+    def membranes(self, states: list[StateOf]) -> None:
         """States alone are returned: of integrators they are read, of others spikes are."""
-        for layer in dict.fromkeys(state.population for state in states):
+        for layer in dict.fromkeys(state.layer for state in states):
             name = self.names[layer]
             model = self.assembly.populations[name].model
             assert isinstance(model, RealNeuron)

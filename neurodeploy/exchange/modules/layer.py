@@ -31,6 +31,8 @@ class Behaviour:
         What a spike counts for those that hear it.
     recurrent : nn.Module or None
         Applied to the layer's own spikes of the step before, and added to its input.
+    late_recurrence : bool
+        Whether what the recurrent module adds without spikes begins in the second step.
     notes : tuple of str
         What has to be told.
     """
@@ -39,6 +41,7 @@ class Behaviour:
     gain: FloatArray
     worth: FloatArray
     recurrent: nn.Module | None = None
+    late_recurrence: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -55,6 +58,9 @@ class Kind:
         returns those of them after its spikes that are not called ``spk``.
     hides : callable
         Whether an instance returns its spikes alone.
+    layout : callable
+        What a call of an instance takes, as :func:`~neurodeploy.source.torch.spiking.population`
+        calls it.
     returns_state : bool
         Whether it takes and returns all its states as one object.
     enters : callable or None
@@ -64,6 +70,7 @@ class Kind:
     read: Callable[[Layer], Behaviour]
     states: tuple[str, ...] = ()
     hides: Callable[[nn.Module], bool] = field(default=lambda module: True)
+    layout: Callable[[Any], str] = field(default=lambda module: "step")
     returns_state: bool = False
     enters: Callable[[Any, torch.Tensor], torch.Tensor] | None = None
 

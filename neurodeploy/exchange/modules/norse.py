@@ -103,16 +103,20 @@ def _weighted(module: Any, x: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.linear(x, module.input_weights)
 
 
+def _over_time(module: Any) -> str:
+    return "time"
+
+
 KINDS = {
     "LIFCell": Kind(_lif, returns_state=True),
-    "LIF": Kind(_lif, returns_state=True),
+    "LIF": Kind(_lif, layout=_over_time, returns_state=True),
     "LIFRecurrentCell": Kind(_lif_recurrent, returns_state=True, enters=_weighted),
-    "LIFRecurrent": Kind(_lif_recurrent, returns_state=True, enters=_weighted),
+    "LIFRecurrent": Kind(_lif_recurrent, layout=_over_time, returns_state=True, enters=_weighted),
     "LIFBoxCell": Kind(_box, returns_state=True),
     "IAFCell": Kind(_iaf, returns_state=True),
-    "IAF": Kind(_iaf, returns_state=True),
+    "IAF": Kind(_iaf, layout=_over_time, returns_state=True),
     "LICell": Kind(_integrator, returns_state=True),
-    "LI": Kind(_integrator, returns_state=True),
+    "LI": Kind(_integrator, layout=_over_time, returns_state=True),
     "LIBoxCell": Kind(_box_integrator, returns_state=True),
 }
 """Class -> how it is read."""

@@ -9,7 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from neurodeploy.errors import UnsupportedLayerError, UsageError
+from neurodeploy.errors import (
+    ConversionError,
+    NeurodeployError,
+    UnsupportedLayerError,
+    UsageError,
+)
 from neurodeploy.exchange.modules.building import Building, Entering
 from neurodeploy.exchange.modules.layer import Layer
 from neurodeploy.exchange.modules.recognition import (
@@ -24,9 +29,12 @@ from neurodeploy.numerics.torch_state import plain_torch
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.torch.exported_program import export
 from neurodeploy.source.torch.frontend import Normalization, analog_from_torch
-from neurodeploy.source.torch.spiking import SpikingGraph, cut
+from neurodeploy.source.torch.spiking import cut
+from neurodeploy.source.torch.steps import Refused, Step, fold
 
-_TIME_CONTAINERS = ("MultiStepContainer", "SeqToANNContainer")
+DEFAULT_TIMESTEPS = 25
+PROBED = 3
+"""Steps with which a module is called that takes all of them: as few as tell."""
 
 
 def module_netlist(
@@ -34,7 +42,7 @@ def module_netlist(
     shape: Shape,
     *,
     name: str,
-    timesteps: int,
+    timesteps: int | None,
     entering: Entering,
     normalization: Normalization | None,
 ) -> tuple[RealNetlist, list[str], dict[str, Any]]:
@@ -48,7 +56,8 @@ def module_netlist(
         Of one sample in one step, channels first.
     name : str
         Of the netlist.
-    timesteps : int
+    timesteps : int or None
+        T; None: as many as the module computes itself, else :data:`DEFAULT_TIMESTEPS`.
     entering : Entering
     normalization : (mean, std) or None
         Of what enters, before the module.
@@ -75,7 +84,8 @@ def module_netlist(
                 f"{name}: no spiking layer of {', '.join(FRAMEWORKS)} in it; 'neurodeploy convert' "
                 "converts other networks"
             )
-        graph = _one_step(module, shape, name, normalization)
+        step = _read(module, shape, timesteps)
+        graph = cut(step, name, normalization)
         missing = [key for key in layers if key not in graph.cuts]
         if missing:
             raise UnsupportedLayerError(
@@ -91,9 +101,10 @@ def module_netlist(
             recurrent = behaviours[key].recurrent
             if recurrent is not None:
                 recurrences[key] = analog_from_torch(recurrent.float(), heard, f"{key}.recurrent")
-        building = Building(graph, behaviours, recurrences, dict.fromkeys(graph.given, entering))
-        netlist, notes = building.netlist(name, timesteps)
-    return netlist, notes, _record(layers)
+        building = Building(graph, behaviours, recurrences, entering)
+        T, told = _timesteps(timesteps, step)
+        netlist, notes = building.netlist(name, T)
+    return netlist, [*told, *notes], _record(layers)
 
 
 def _record(layers: Mapping[str, Found]) -> dict[str, Any]:
@@ -101,28 +112,50 @@ def _record(layers: Mapping[str, Found]) -> dict[str, Any]:
     return {"format": "module", "layers": found}
 
 
-def _one_step(
-    module: nn.Module, shape: Shape, name: str, normalization: Normalization | None
-) -> SpikingGraph:
+def _timesteps(given: int | None, step: Step) -> tuple[int, list[str]]:
+    """T, and what has to be told of it."""
+    own = step.steps if step.steps not in (1, PROBED) else None
+    if given is None:
+        T = own or DEFAULT_TIMESTEPS
+        return T, [f"T = {T} steps a sample; --timesteps N for another"]
+    if own is not None and own != given:
+        return given, [f"the module computes {own} steps, the netlist {given}"]
+    return given, []
+
+
+def _read(module: nn.Module, shape: Shape, timesteps: int | None) -> Step:
+    """One step of a module, in whichever form it takes its input."""
+    attempts: list[tuple[str, int]] = []
+    layouts = {x.kind.layout(x.module) for x in spiking_layers(module).values()}
+    usual = timesteps or DEFAULT_TIMESTEPS
+    if "batch" in layouts:
+        attempts = [("batch", PROBED), ("step", 1)]
+    elif "time" in layouts:
+        attempts = [("time", PROBED), ("step", 1)]
+    else:
+        attempts = [("step", 1), ("time", PROBED), ("time", usual)]
+        attempts += [("batch", PROBED), ("batch", usual)]
+    failures: list[NeurodeployError] = []
+    for form, steps in attempts:
+        try:
+            return _folded(module, shape, form, steps)
+        except (UnsupportedLayerError, ConversionError) as error:
+            failures.append(error)
+    # A program that was followed tells more than one that did not run.
+    followed = [error for error in failures if isinstance(error, Refused)]
+    raise (followed or failures[:1])[-1]
+
+
+def _folded(module: nn.Module, shape: Shape, form: str, steps: int) -> Step:
     work = copied(module)
-    layers = spiking_layers(work)
-    prepare(work, layers)
-    _step_by_step(work)
-    _without_states(work)
-    return cut(export(work, shape), {"input": shape}, name, normalization)
+    prepare(work, spiking_layers(work))
+    _call_with(work, form)
+    program = export(work, shape if form == "step" else (steps, *shape))
+    return fold(program, shape, None if form == "step" else steps)
 
 
-def _step_by_step(module: nn.Module) -> None:
-    """SpikingJelly's layers in their mode of one step, whatever mode they are in."""
-    for part in module.modules():
-        if type(part).__name__ in _TIME_CONTAINERS and isinstance(part, nn.Sequential):
-            part.forward = nn.Sequential.forward.__get__(part)  # type: ignore[method-assign]
-        elif getattr(part, "step_mode", None) == "m":
-            setattr(part, "step_mode", "s")  # noqa: B010
-
-
-def _without_states(module: nn.Module) -> None:
-    """Call a copied module with states that say nothing, where its forward asks for them."""
+def _call_with(module: nn.Module, form: str) -> None:
+    """Call a copied module with what it takes: steps first, and states that say nothing."""
     forward = module.forward
     parameters = list(inspect.signature(forward).parameters.values())[1:]
     n = sum(
@@ -130,8 +163,9 @@ def _without_states(module: nn.Module) -> None:
         for p in parameters
     )
 
-    def begun(x: torch.Tensor) -> Any:
-        return forward(x, *(torch.zeros(0) for _ in range(n)))
+    def called(x: torch.Tensor) -> Any:
+        given = x.transpose(0, 1) if form == "time" else x
+        return forward(given, *(torch.zeros(0) for _ in range(n)))
 
-    if n:
-        module.forward = begun
+    if n or form == "time":
+        module.forward = called

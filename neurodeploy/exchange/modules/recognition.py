@@ -64,7 +64,9 @@ class Found:
             flat.extend(state if isinstance(state, tuple | list) else [state])
         left = [name for name in self.kind.states if name != "spk"]
         n = 2 if self.kind.returns_state else len(left)
-        spikes, *after = population(x, flat, self.name, self.calls, n)
+        layout = self.kind.layout(self.module)
+        own = not self.kind.returns_state
+        spikes, *after = population(x, flat, self.name, self.calls, n, layout, own)
         self.calls += 1
         if self.kind.returns_state:
             return spikes, States(*after)
@@ -84,9 +86,18 @@ def copied(module: nn.Module) -> nn.Module:
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     try:
+        for found in spiking_layers(module).values():
+            _copied_plainly(found.module, memo)
         return copy.deepcopy(module, memo)
     except Exception as error:
         raise UsageError(f"the module cannot be copied: {error}") from error
+
+
+def _copied_plainly(layer: Any, memo: dict[int, Any]) -> None:
+    """Copy what a layer holds: the way in which sinabs copies its own loses recurrent weights."""
+    if hasattr(type(layer), "__deepcopy__"):
+        made = memo[id(layer)] = object.__new__(type(layer))
+        made.__dict__.update(copy.deepcopy(layer.__dict__, memo))
 
 
 def spiking_layers(module: nn.Module) -> dict[str, Found]:

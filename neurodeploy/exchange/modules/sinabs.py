@@ -82,11 +82,14 @@ def _neuron(layer: Layer) -> Behaviour:
             f"{layer.name}: at most {MOST_SPIKES} spikes in a step, where sinabs has no limit",
         )
     recurrent: nn.Module | None = getattr(module, "rec_connect", None)
-    return Behaviour(neuron, np.asarray(gain), np.ones(layer.shape), recurrent, notes)
+    return Behaviour(neuron, np.asarray(gain), np.ones(layer.shape), recurrent, True, notes)
 
 
 KINDS = {
-    name: Kind(_neuron)
-    for name in ("IAF", "IAFSqueeze", "IAFRecurrent", "LIF", "LIFSqueeze", "LIFRecurrent")
+    **{
+        name: Kind(_neuron, layout=lambda module: "batch")
+        for name in ("IAF", "IAFRecurrent", "LIF", "LIFRecurrent")
+    },
+    **{name: Kind(_neuron, layout=lambda module: "flat") for name in ("IAFSqueeze", "LIFSqueeze")},
 }
 """Class -> how it is read."""

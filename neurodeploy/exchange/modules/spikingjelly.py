@@ -50,9 +50,13 @@ def _parametric(layer: Layer) -> Behaviour:
     return _neuron(layer, share, layer.module.decay_input)
 
 
+def _layout(module: Any) -> str:
+    return "time" if module.step_mode == "m" else "step"
+
+
 KINDS = {
-    "IFNode": Kind(_integrate),
-    "LIFNode": Kind(_leaky),
-    "ParametricLIFNode": Kind(_parametric),
+    "IFNode": Kind(_integrate, layout=_layout),
+    "LIFNode": Kind(_leaky, layout=_layout),
+    "ParametricLIFNode": Kind(_parametric, layout=_layout),
 }
 """Class -> how it is read."""

@@ -77,10 +77,13 @@ class Engine:
         record: Collection[str] | None = None,
         membranes: Collection[str] = (),
         progress: Progress | None = None,
+        narrow: bool = False,
     ) -> RunRecord:
         """Run and keep rasters; see :func:`neurodeploy.execution.run_engine`."""
-        values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
-        observer = RecordObserver(self.netlist, self.timesteps, batch, record, membranes, values)
+        values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps, as_given=narrow)
+        observer = RecordObserver(
+            self.netlist, self.timesteps, batch, record, membranes, values, narrow=narrow
+        )
         self._execute(values, batch, observer, progress)
         return observer.result()
 

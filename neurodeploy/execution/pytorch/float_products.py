@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from neurodeploy.ir.arrays import AnyArray, per_neuron
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.numerics.torch_convolution import convolve
+from neurodeploy.numerics.torch_sparse import sparse_matrix
 
 
 class DenseProduct(Product):
@@ -102,18 +102,8 @@ class SparseProduct(Product):
 
     def __init__(self, listed: Synapses, dtype: torch.dtype) -> None:
         super().__init__(dtype)
-        rows = np.concatenate([[0], np.cumsum(np.bincount(listed.post, minlength=listed.n_post))])
-        order = np.lexsort((listed.pre, listed.post))
-        with warnings.catch_warnings():
-            # PyTorch announces that its sparse tensors are in beta.
-            warnings.simplefilter("ignore")
-            self.matrix = torch.sparse_csr_tensor(
-                torch.tensor(rows),
-                torch.tensor(listed.pre[order]),
-                torch.tensor(listed.weight[order], dtype=dtype),
-                (listed.n_post, listed.n_pre),
-                check_invariants=True,
-            )
+        shape = (listed.n_post, listed.n_pre)
+        self.matrix = sparse_matrix(listed.post, listed.pre, listed.weight, shape, dtype)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Apply to ``[N, n_pre]``."""

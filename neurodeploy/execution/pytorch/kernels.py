@@ -175,9 +175,10 @@ class NeuronKernel(Kernel):
         v = self.v
         s = spikes if self.fired is None else self.fired
         quotient: torch.Tensor | None = None
-        if self.emitted is not None and self.integer and self.model.payload_max > 1:
+        if self.emitted is not None and self.model.payload_max > 1:
             # Both signs need it, and it is the slowest of all operations.
-            quotient = torch.div(v, theta, rounding_mode="trunc")
+            rounding = "trunc" if self.integer else "floor"
+            quotient = torch.div(v, theta, rounding_mode=rounding)
         self._crossings(v, theta, s, quotient)
         if theta_neg is None:
             if self.model.reset == "subtract":
@@ -229,13 +230,14 @@ class NeuronKernel(Kernel):
         back = self.aside
         if self.model.payload_max == 1:
             back.fill_(1)
-        elif quotient is not None:
+        elif self.integer:
+            assert quotient is not None
             # It is rounded toward zero: one less than is owed where a rest is left.
             torch.ne(quotient * theta, v, out=back)
             back.sub_(quotient).clamp_(max=self.model.payload_max)
         else:
-            torch.div(v, theta, rounding_mode="floor", out=back)
-            back.neg_().clamp_(max=self.model.payload_max)
+            assert quotient is not None
+            torch.neg(quotient, out=back).clamp_(max=self.model.payload_max)
         torch.minimum(back, emitted, out=back)
         back.mul_(v <= -theta_neg)
         self._coded(back)

@@ -68,8 +68,11 @@ class RecordObserver(Observer):
         record: Collection[str] | None,
         membranes: Collection[str],
         stimulus: Mapping[str, IntArray],
+        *,
+        narrow: bool = False,
     ) -> None:
         super().__init__(netlist, timesteps, batch)
+        self.narrow = narrow
         wanted = set(netlist.by_name if record is None else record)
         decoded = {o.population for o in netlist.outputs if o.reads_membrane}
         watched = set(membranes) | decoded
@@ -81,8 +84,15 @@ class RecordObserver(Observer):
         self.membranes = {n: self._zeros(n, self.state) for n in watched}
 
     def _zeros(self, name: str, dtype: torch.dtype) -> AnyArray:
-        number = np.int64 if dtype == torch.int64 else np.float64
-        return np.zeros((self.batch, self.T, *self.netlist.by_name[name].shape), dtype=number)
+        shape = (self.batch, self.T, *self.netlist.by_name[name].shape)
+        return torch.zeros(shape, dtype=dtype).numpy()
+
+    def number(self, name: str) -> torch.dtype:
+        """Type of what a population emits; in few bits where that is asked for."""
+        model = self.netlist.by_name[name].model
+        if not self.narrow or not isinstance(model, Neuron):
+            return super().number(name)
+        return narrowest(-model.payload_max, model.payload_max)
 
     def counts_active(self, name: str) -> bool:
         """Nothing is counted."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.resources
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from neurodeploy.errors import BoardError, FileFormatError, UnknownNameError
 from neurodeploy.hardware.boards.abilities import Ability, compartments_of
 from neurodeploy.hardware.boards.constant import Basis, Constant
 from neurodeploy.hardware.boards.grid import Grid
+from neurodeploy.hardware.boards.interval import End
 from neurodeploy.ir.files import read_bytes
 from neurodeploy.ir.netlist import Population
 
@@ -55,7 +56,20 @@ COUNTED: tuple[str, ...] = (*EVENTS, *FINER_EVENTS)
 """All that is counted per core."""
 
 STATIC_POWER = "static_power"
-"""Name of the static term among the things a total needs."""
+"""Name of the static terms among the things a total needs."""
+
+OVERHEADS: tuple[str, ...] = ("management", "reset", "injection", "host_writes")
+"""Times beside the busiest core and the barrier: of every step; of every core in use, once a
+sample; of every spike that the host injects; of every value that it writes for a sample."""
+
+Account = Literal["dynamic", "share", "chip"]
+ACCOUNTS: tuple[Account, ...] = get_args(Account)
+"""What published energies hold: the events; used cores and processors as well; the whole chip."""
+
+PaidFor = Literal["core", "chip", "idle chip", "powered chip", "board"]
+PAID_FOR: tuple[PaidFor, ...] = get_args(PaidFor)
+"""What static power is paid for: each core or chip in use, each chip of the board that is not, each
+chip of the board, or once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +85,33 @@ class EventCost:
         and its time unless ``latency`` gives it apart.
     source : str or None
         Of ``included_in``.
+    unknown : str or None
+        Of an event without a price: what is known of it all the same.
     """
 
     energy: Constant | None = None
     latency: Constant | None = None
     included_in: str | None = None
     source: str | None = None
+    unknown: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaticPower:
+    """Power that is drawn whatever the network does.
+
+    Parameters
+    ----------
+    power : Constant
+    per : str
+        One of :data:`PAID_FOR`.
+    account : {"share", "chip"}
+        The narrowest account that it belongs to.
+    """
+
+    power: Constant
+    per: PaidFor = "chip"
+    account: Account = "share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +179,16 @@ class Board:
     barrier : Constant or tuple of BarrierEntry or None
         Synchronization at the end of a step, where steps end when the busiest core is done; one
         time, or one by the number of tiles in use.
-    static_power : Constant or None
-    static_power_per : {"core", "chip", "board"}
-        What ``static_power`` is paid for: every core in use, every chip in use, or once.
+    overheads : mapping of str to Constant
+        Times beside the busiest core and the barrier, by the names of :data:`OVERHEADS`.
+    excludes : str or None
+        What the times leave out; None: an overhead that is not given is unknown.
+    halves_add : bool
+        Whether a core's work on neurons and on what it receives takes turns; else they overlap.
+    static : mapping of str to StaticPower
+        By name; none at all: unknown.
+    partitioned_by : str or None
+        A tool of the vendor that cuts networks into cores itself.
     neurons : mapping of ability to Ability
         What neurons of neurocores can do, by the names of
         :data:`neurodeploy.hardware.boards.abilities.ABILITIES`; what is left out is unknown.
@@ -161,8 +203,11 @@ class Board:
     synapses: SynapseFormat | None = None
     tick: Constant | None = None
     barrier: Constant | tuple[BarrierEntry, ...] | None = None
-    static_power: Constant | None = None
-    static_power_per: Literal["core", "chip", "board"] = "chip"
+    overheads: Mapping[str, Constant] = field(default_factory=dict)
+    excludes: str | None = None
+    halves_add: bool = False
+    static: Mapping[str, StaticPower] = field(default_factory=dict)
+    partitioned_by: str | None = None
     neurons: Mapping[str, Ability] = field(default_factory=dict)
 
     def limit(self, name: str) -> int | None:
@@ -234,6 +279,31 @@ class Board:
     def _entry(barrier: tuple[BarrierEntry, ...], tiles: int) -> BarrierEntry:
         return max((e for e in barrier if e.tiles <= tiles), key=lambda e: e.tiles)
 
+    def at(self, end: End) -> Board:
+        """The board with one end of every constant's interval as its value."""
+
+        def of(constant: Constant | None) -> Constant | None:
+            return None if constant is None else constant.at(end)
+
+        barrier = self.barrier
+        if isinstance(barrier, tuple):
+            barrier = tuple(replace(entry, time=of(entry.time)) for entry in barrier)
+        return replace(
+            self,
+            events={
+                name: replace(cost, energy=of(cost.energy), latency=of(cost.latency))
+                for name, cost in self.events.items()
+            },
+            tick=of(self.tick),
+            barrier=barrier if isinstance(barrier, tuple) else of(barrier),
+            overheads={name: c.at(end) for name, c in self.overheads.items()},
+            static={n: replace(s, power=s.power.at(end)) for n, s in self.static.items()},
+        )
+
+    def events_alone(self) -> Board:
+        """The board without overheads and static power: events and barrier, as simulators count."""
+        return replace(self, overheads={}, excludes="all but events and the barrier", static={})
+
     def to_dict(self) -> dict[str, Any]:
         """The board as JSON values, of the same form as its TOML file."""
         from neurodeploy.hardware.boards.description import describe
@@ -264,7 +334,8 @@ def load_board(name_or_path: str | Path) -> Board:
     """Read a board by name, or a user's own from a ``.toml`` file.
 
     A file with ``extends = "NAME"`` starts from a board that comes with neurodeploy: tables that
-    it gives replace those of that board, ``limits``, ``neurons`` and ``sources`` entry by entry.
+    it gives replace those of that board, ``limits``, ``neurons``, ``static_power`` and ``sources``
+    entry by entry.
 
     Raises
     ------
@@ -312,7 +383,7 @@ def _extended(data: dict[str, Any], origin: str) -> dict[str, Any]:
         known = ", ".join(board_names())
         raise BoardError(f"{origin}: extends: {base!r} is no board to start from; known: {known}")
     start = _shipped(base)
-    for table in ("limits", "neurons", "sources"):
+    for table in ("limits", "neurons", STATIC_POWER, "sources"):
         if isinstance(data.get(table), dict):
             data[table] = start.get(table, {}) | data[table]
     return {**start, **data}

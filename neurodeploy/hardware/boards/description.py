@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
-from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, cast
 
-from neurodeploy.errors import BoardError
 from neurodeploy.hardware.boards.abilities import ABILITIES, Ability
 from neurodeploy.hardware.boards.board import (
     COUNTED,
     EVENTS,
+    OVERHEADS,
+    PAID_FOR,
     STATIC_POWER,
     SYNOPS_BY_KIND,
     BarrierEntry,
     Board,
     BoardKind,
     EventCost,
+    StaticPower,
     SynapseFormat,
 )
-from neurodeploy.hardware.boards.constant import BASES, Basis, Constant, Quantity, constant_fault
+from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.boards.grid import Grid
+from neurodeploy.hardware.boards.reader import Reader, Table
 
 NEUROCORE_LIMITS: tuple[str, ...] = (
     "neurons",
@@ -30,6 +31,7 @@ NEUROCORE_LIMITS: tuple[str, ...] = (
     "output_axons",
     "synapse_memory_bits",
     "weight_bits",
+    "signed_weight_bits",
     "weight_exponent_max",
     "delay_max",
     "payload_bits",
@@ -38,6 +40,9 @@ NEUROCORE_LIMITS: tuple[str, ...] = (
     "threshold_exponent",
     "bias_mantissa_max",
     "bias_exponent_max",
+    "threshold_profiles",
+    "compartment_profiles",
+    "synapse_formats",
 )
 CROSSBAR_LIMITS: tuple[str, ...] = (
     "axons",
@@ -88,104 +93,26 @@ _TOP = (
     "events",
     "timing",
     STATIC_POWER,
+    "partitioned_by",
 )
-_Table = dict[str, Any]
 BARRIER_TABLE = "barrier_by_tiles"
+_CONSTANT = tuple(field.name for field in dataclasses.fields(Constant))
 TIMINGS = ("tick", "barrier", BARRIER_TABLE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Checks tables of one file; every failure names the file and the key."""
-
-    origin: str
-    sources: dict[str, str]
-
-    def fail(self, key: str, reason: str) -> BoardError:
-        return BoardError(f"{self.origin}: {key}: {reason}")
-
-    def table(
-        self,
-        value: object,
-        key: str,
-        allowed: Collection[str],
-        required: Collection[str] = (),
-    ) -> _Table:
-        if not isinstance(value, dict):
-            raise self.fail(key, f"got {value!r}; expected a table")
-        unknown = sorted(str(k) for k in value if k not in allowed)
-        if unknown:
-            raise self.fail(
-                f"{key}.{unknown[0]}" if key else unknown[0],
-                f"unknown key; known: {', '.join(allowed)}",
-            )
-        missing = [k for k in required if k not in value]
-        if missing:
-            raise self.fail(f"{key}.{missing[0]}" if key else missing[0], "missing; add it")
-        return value
-
-    def text(self, table: _Table, name: str, key: str) -> str:
-        value = table.get(name)
-        if not isinstance(value, str) or not value.strip():
-            raise self.fail(f"{key}.{name}".lstrip("."), f"got {value!r}; expected a text")
-        return value
-
-    def whole(self, table: _Table, name: str, key: str, least: int) -> int:
-        value = table.get(name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self.fail(f"{key}.{name}", f"got {value!r}; expected a whole number")
-        if value < least:
-            raise self.fail(f"{key}.{name}", f"{value} is below {least}")
-        return value
-
-    def source(self, table: _Table, key: str) -> str:
-        text = self.text(table, "source", key)
-        if text in self.sources:
-            return self.sources[text]
-        if " " not in text and (near := get_close_matches(text, self.sources, 1)):
-            raise self.fail(
-                f"{key}.source",
-                f"{text!r} is neither a citation nor a key of [sources]; did you mean {near[0]!r}?",
-            )
-        return text
-
-    def basis(self, table: _Table, key: str) -> Basis:
-        value = table.get("basis")
-        if value not in BASES:
-            raise self.fail(f"{key}.basis", f"{value!r}; expected one of {', '.join(BASES)}")
-        return cast(Basis, value)
-
-    def constant(self, value: object, key: str, quantity: Quantity) -> Constant | None:
-        if value is None:
-            return None
-        required = ["value", "basis", "source"] + (["unit"] if quantity != "count" else [])
-        table = self.table(value, key, ("value", "unit", "basis", "source"), required)
-        unit = table.get("unit", "1")
-        fault = constant_fault(table["value"], unit, table["basis"], quantity)
-        if fault:
-            raise self.fail(key, fault)
-        return Constant(table["value"], unit, table["basis"], self.source(table, key))
+HALVES = ("overlap", "add")
 
 
 def parse(data: object, origin: str) -> Board:
     """Read a board description; see :meth:`Board.from_dict`."""
-    bare = _Reader(origin, {})
+    bare = Reader(origin, {})
     top = bare.table(data, "", _TOP, ("name", "description", "kind", "grid", "limits"))
     given = top.get("sources", {})
     if not isinstance(given, dict):
         raise bare.fail("sources", f"got {given!r}; expected a table")
-    reader = _Reader(origin, {k: bare.text(given, k, "sources") for k in given})
+    reader = Reader(origin, {k: bare.text(given, k, "sources") for k in given})
     kind = top["kind"]
     if kind not in LIMITS:
         raise reader.fail("kind", f"{kind!r}; expected one of {', '.join(LIMITS)}")
-    timing = reader.table(top.get("timing", {}), "timing", TIMINGS)
-    if len(timing) > 1:
-        both = " and ".join(name for name in TIMINGS if name in timing)
-        raise reader.fail("timing", f"both {both}; a step is as long as one of them says")
-    static = reader.table(top.get(STATIC_POWER, {}), STATIC_POWER, ("per", "power"))
-    per = static.get("per", "chip")
-    if per not in ("core", "chip", "board"):
-        raise reader.fail(f"{STATIC_POWER}.per", f"{per!r}; expected 'core', 'chip' or 'board'")
+    timing = _timing(reader, top.get("timing", {}))
     return Board(
         name=reader.text(top, "name", ""),
         description=reader.text(top, "description", ""),
@@ -197,12 +124,54 @@ def parse(data: object, origin: str) -> Board:
         synapses=_synapses(reader, top.get("synapses"), kind),
         tick=reader.constant(timing.get("tick"), "timing.tick", "time"),
         barrier=_barrier(reader, timing),
-        static_power=reader.constant(static.get("power"), f"{STATIC_POWER}.power", "power"),
-        static_power_per=per,
+        overheads={
+            name: found
+            for name in OVERHEADS
+            if (found := reader.constant(timing.get(name), f"timing.{name}", "time")) is not None
+        },
+        excludes=reader.text(timing, "excludes", "timing") if "excludes" in timing else None,
+        halves_add=timing.get("halves") == "add",
+        static=_static(reader, top.get(STATIC_POWER, {})),
+        partitioned_by=reader.text(top, "partitioned_by", "") if "partitioned_by" in top else None,
     )
 
 
-def _grid(reader: _Reader, value: object) -> Grid:
+def _timing(reader: Reader, value: object) -> Table:
+    table = reader.table(value, "timing", (*TIMINGS, *OVERHEADS, "halves", "excludes"))
+    told = [name for name in TIMINGS if name in table]
+    if len(told) > 1:
+        raise reader.fail(
+            "timing", f"both {' and '.join(told)}; a step is as long as one of them says"
+        )
+    beside = [name for name in (*OVERHEADS, "halves") if name in table]
+    if "tick" in table and beside:
+        raise reader.fail(f"timing.{beside[0]}", "is part of a tick; leave it out")
+    if table.get("halves", "overlap") not in HALVES:
+        raise reader.fail(
+            "timing.halves", f"{table['halves']!r}; expected one of {', '.join(HALVES)}"
+        )
+    return table
+
+
+def _static(reader: Reader, value: object) -> dict[str, StaticPower]:
+    if not isinstance(value, dict):
+        raise reader.fail(STATIC_POWER, f"got {value!r}; expected a table")
+    found = {}
+    for name, given in value.items():
+        key = f"{STATIC_POWER}.{name}"
+        table = reader.table(given, key, ("power", "per", "account"), ("power", "per"))
+        for field, known in (("per", PAID_FOR), ("account", ("share", "chip"))):
+            if field in table and table[field] not in known:
+                raise reader.fail(
+                    f"{key}.{field}", f"{table[field]!r}; expected one of {', '.join(known)}"
+                )
+        power = reader.constant(table["power"], f"{key}.power", "power")
+        assert power is not None  # TOML has no null
+        found[name] = StaticPower(power, table["per"], table.get("account", "share"))
+    return found
+
+
+def _grid(reader: Reader, value: object) -> Grid:
     sizes = ("tiles_x", "tiles_y", "cores_per_tile")
     keys = ("chips", "chips_x", "chips_y", *sizes, "basis", "source")
     table = reader.table(value, "grid", keys, (*sizes, "basis", "source"))
@@ -212,7 +181,7 @@ def _grid(reader: _Reader, value: object) -> Grid:
     return Grid(chips_x, chips_y, **counts, basis=basis, source=source)
 
 
-def _chips(reader: _Reader, table: _Table) -> tuple[int, int]:
+def _chips(reader: Reader, table: Table) -> tuple[int, int]:
     arranged = [name for name in ("chips_x", "chips_y") if name in table]
     if not arranged:
         if "chips" not in table:
@@ -231,7 +200,7 @@ def _chips(reader: _Reader, table: _Table) -> tuple[int, int]:
     return chips_x, chips_y
 
 
-def _barrier(reader: _Reader, timing: _Table) -> Constant | tuple[BarrierEntry, ...] | None:
+def _barrier(reader: Reader, timing: Table) -> Constant | tuple[BarrierEntry, ...] | None:
     if BARRIER_TABLE not in timing:
         return reader.constant(timing.get("barrier"), "timing.barrier", "time")
     key, rows = f"timing.{BARRIER_TABLE}", timing[BARRIER_TABLE]
@@ -240,7 +209,7 @@ def _barrier(reader: _Reader, timing: _Table) -> Constant | tuple[BarrierEntry, 
     entries: list[BarrierEntry] = []
     for index, row in enumerate(rows):
         place = f"{key}[{index}]"
-        table = reader.table(row, place, ("tiles", "value", "unit", "basis", "source"), ("tiles",))
+        table = reader.table(row, place, ("tiles", *_CONSTANT), ("tiles",))
         tiles = reader.whole(table, "tiles", place, 1)
         if not entries and tiles != 1:
             raise reader.fail(f"{place}.tiles", f"{tiles}; the first entry has to start at 1")
@@ -254,7 +223,7 @@ def _barrier(reader: _Reader, timing: _Table) -> Constant | tuple[BarrierEntry, 
     return tuple(entries)
 
 
-def _limits(reader: _Reader, value: object, kind: str) -> dict[str, Constant]:
+def _limits(reader: Reader, value: object, kind: str) -> dict[str, Constant]:
     table = reader.table(value, "limits", LIMITS[kind], REQUIRED_LIMITS[kind])
     limits: dict[str, Constant] = {}
     for name in table:
@@ -267,7 +236,7 @@ def _limits(reader: _Reader, value: object, kind: str) -> dict[str, Constant]:
     return limits
 
 
-def _abilities(reader: _Reader, value: object, kind: str) -> dict[str, Ability]:
+def _abilities(reader: Reader, value: object, kind: str) -> dict[str, Ability]:
     if value is None:
         return {}
     if kind != "neurocore":
@@ -287,7 +256,7 @@ def _abilities(reader: _Reader, value: object, kind: str) -> dict[str, Ability]:
     return found
 
 
-def _synapses(reader: _Reader, value: object, kind: str) -> SynapseFormat | None:
+def _synapses(reader: Reader, value: object, kind: str) -> SynapseFormat | None:
     if value is None:
         return None
     if kind != "neurocore":
@@ -315,7 +284,7 @@ def _synapses(reader: _Reader, value: object, kind: str) -> SynapseFormat | None
     )
 
 
-def _events(reader: _Reader, value: object) -> dict[str, EventCost]:
+def _events(reader: Reader, value: object) -> dict[str, EventCost]:
     table = reader.table(value, "events", COUNTED)
     by_kind = [name for name in SYNOPS_BY_KIND if name in table]
     if by_kind and "synops" in table:
@@ -338,10 +307,14 @@ def _events(reader: _Reader, value: object) -> dict[str, EventCost]:
     return costs
 
 
-def _event(reader: _Reader, name: str, value: object, told: Collection[str]) -> EventCost:
+def _event(reader: Reader, name: str, value: object, told: Collection[str]) -> EventCost:
     key = f"events.{name}"
-    table = reader.table(value, key, ("energy", "latency", "included_in", "source"))
+    table = reader.table(value, key, ("energy", "latency", "included_in", "source", "unknown"))
     latency = reader.constant(table.get("latency"), f"{key}.latency", "time")
+    if "unknown" in table:
+        if len(table) > 1:
+            raise reader.fail(f"{key}.unknown", "says why there is no price, and there is one")
+        return EventCost(unknown=reader.text(table, "unknown", key))
     if "included_in" not in table:
         if "source" in table:
             raise reader.fail(f"{key}.source", "belongs into energy or latency")
@@ -364,27 +337,30 @@ def describe(board: Board) -> dict[str, Any]:
         "description": board.description,
         "kind": board.kind,
         "grid": _describe_grid(board.grid),
-        "limits": {name: dataclasses.asdict(limit) for name, limit in board.limits.items()},
-        "events": {
-            name: {k: v for k, v in dataclasses.asdict(cost).items() if v is not None}
-            for name, cost in board.events.items()
-        },
+        "limits": {name: _told(limit) for name, limit in board.limits.items()},
+        "events": {name: _told(cost) for name, cost in board.events.items()},
         "timing": _describe_timing(board),
-        STATIC_POWER: {"per": board.static_power_per},
+        STATIC_POWER: {name: _told(term) for name, term in board.static.items()},
+        "partitioned_by": board.partitioned_by,
     }
     if board.neurons:
-        description["neurons"] = {
-            name: {k: v for k, v in dataclasses.asdict(ability).items() if v is not None}
-            for name, ability in board.neurons.items()
-        }
+        description["neurons"] = {name: _told(able) for name, able in board.neurons.items()}
     if board.synapses is not None:
         description["synapses"] = dataclasses.asdict(board.synapses)
-    if board.static_power is not None:
-        description[STATIC_POWER]["power"] = dataclasses.asdict(board.static_power)
-    return description
+    return {key: value for key, value in description.items() if value is not None}
 
 
-def _describe_grid(grid: Grid) -> _Table:
+def _told(record: Any) -> Table:
+    """A record as a table of what it has."""
+    table = dataclasses.asdict(record)
+    return {
+        key: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
+def _describe_grid(grid: Grid) -> Table:
     table = dataclasses.asdict(grid)
     if grid.chips_y > 1:
         return table
@@ -392,11 +368,16 @@ def _describe_grid(grid: Grid) -> _Table:
     return {"chips": grid.chips} | {k: v for k, v in table.items() if not k.startswith("chips_")}
 
 
-def _describe_timing(board: Board) -> _Table:
+def _describe_timing(board: Board) -> Table:
+    table: Table = {name: _told(constant) for name, constant in board.overheads.items()}
+    if board.excludes is not None:
+        table["excludes"] = board.excludes
+    if board.halves_add:
+        table["halves"] = "add"
     if board.tick is not None:
-        return {"tick": dataclasses.asdict(board.tick)}
+        return {"tick": _told(board.tick)} | table
     if isinstance(board.barrier, tuple):
-        times = [{} if e.time is None else dataclasses.asdict(e.time) for e in board.barrier]
+        times = [{} if e.time is None else _told(e.time) for e in board.barrier]
         rows = zip(board.barrier, times, strict=True)
-        return {BARRIER_TABLE: [{"tiles": entry.tiles, **time} for entry, time in rows]}
-    return {} if board.barrier is None else {"barrier": dataclasses.asdict(board.barrier)}
+        return {BARRIER_TABLE: [{"tiles": e.tiles, **time} for e, time in rows]} | table
+    return table if board.barrier is None else {"barrier": _told(board.barrier)} | table

@@ -4,10 +4,13 @@ An update of a neuron is *active* if it has a state, an input or a bias, or fire
 
     active[t] = v[t - 1] != 0 or v[t] != 0 or a spike reached it or b != 0 or s[t] != 0
 
-with v[-1] = v0 and what the host writes for ``current`` inputs in b. All others are inactive:
-nothing happened. An input that cancels exactly is an input all the same, as in SANA-FE (Boyle et
+with v[-1] = v0 and what the host writes for ``current`` inputs in b. Neurocores know no windows:
+before its window a neuron holds v0, after it the v of its last step (where it leaks, this is an
+upper bound), and b acts in all T + max depth steps. What neurons would fire there is not counted
+(:mod:`neurodeploy.hardware.cut.windows` tells which could). All other updates are inactive: nothing
+happened. An input that cancels exactly is an input all the same, as in SANA-FE (Boyle et
 al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971). An accumulator of max-pooling is active from
-the first spike that reaches it, and throughout if the host writes it a bias.
+the first spike that reaches it to the end, and throughout if the host writes it a bias.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from neurodeploy.ir.record import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class PopulationActivity:
-    """Counts of one population over all samples and steps of its window.
+    """Counts of one population over all samples and T + max depth steps.
 
     Parameters
     ----------
@@ -101,8 +104,8 @@ def activity_from_record(netlist: IntegerNetlist | RealNetlist, record: RunRecor
         active = active_updates(netlist, population, record).sum(axis=(0, 1), dtype=np.int64)
         held = None
         if isinstance(population.model, MaxPool):
-            since = first_arrivals(netlist, population, record)
-            held = (record.timesteps - since).sum(axis=0, dtype=np.int64)
+            since = first_held(netlist, population, record)
+            held = (_steps(netlist, record) - since).sum(axis=0, dtype=np.int64)
         found[population.name] = PopulationActivity(spikes, active, held)
     return Activity(found, samples, record.timesteps)
 
@@ -110,29 +113,40 @@ def activity_from_record(netlist: IntegerNetlist | RealNetlist, record: RunRecor
 def active_updates(
     netlist: IntegerNetlist | RealNetlist, population: Population, record: RunRecord
 ) -> AnyArray:
-    """Mask of a population's active updates: bool ``[B, T, *shape]``."""
+    """Mask of a population's active updates: bool ``[B, T + max depth, *shape]``."""
     membrane = _of(record.membranes, population, "membranes") != 0
-    active: AnyArray = membrane | (_of(record.spikes, population, "spikes") != 0)
-    active[:, 1:] |= membrane[:, :-1]
+    samples, steps = len(membrane), _steps(netlist, record)
+    first = netlist.schedule.depth[population.name]
+    last = first + record.timesteps
+    active: AnyArray = np.zeros((samples, steps, *population.shape), dtype=bool)
+    window = active[:, first:last]
+    window |= membrane | (_of(record.spikes, population, "spikes") != 0)
+    window[:, 1:] |= membrane[:, :-1]
+    active[:, last:] = membrane[:, -1:]
     if isinstance(population.model, Neuron):
-        active[:, 0] |= population.spread(population.model.initial_membrane) != 0
+        active[:, : first + 1] |= population.spread(population.model.initial_membrane) != 0
+        window |= arrivals(netlist, population, record)
         bias = population.spread(population.model.bias) + host_bias(netlist, population, record)
         active |= (bias != 0)[:, None]
-        active |= arrivals(netlist, population, record)
     return active
 
 
-def first_arrivals(
+def first_held(
     netlist: IntegerNetlist | RealNetlist, population: Population, record: RunRecord
 ) -> IntArray:
-    """First step of the window in which each accumulator of a pool has an input.
+    """First of all steps from which each accumulator of a pool has had an input.
 
-    int64 ``[B, *input_shape]``; T where it never has one.
+    int64 ``[B, *input_shape]``; T + max depth where it never has one.
     """
     arriving = arrivals(netlist, population, record)
-    first = np.where(arriving.any(axis=1), arriving.argmax(axis=1), record.timesteps)
+    since = arriving.argmax(axis=1) + netlist.schedule.depth[population.name]
+    first = np.where(arriving.any(axis=1), since, _steps(netlist, record))
     first[host_bias(netlist, population, record) != 0] = 0
     return first
+
+
+def _steps(netlist: IntegerNetlist | RealNetlist, record: RunRecord) -> int:
+    return record.timesteps + netlist.schedule.max_depth
 
 
 def _of(arrays: Mapping[str, AnyArray], population: Population, what: str) -> AnyArray:

@@ -8,7 +8,9 @@ expectations are as exact as the rates are. Two quantities are not linear:
   one is at rest until something reaches it; with independent sources of rates r_j::
 
       q = product over its sources of (1 - r_j)      nothing comes in a step
-      expected active updates = S sum over k = 1..T of (1 - q^k)
+      expected active updates = S (sum over k = 1..T of (1 - q^k) + (D - d) (1 - q^T))
+
+  d being its depth and D the largest one: after its window it holds what it has.
 
   What a ``current`` input emits once it emits in all steps, so that its share enters as
   ``1 - share`` for the whole window. Accumulators of max-pooling follow the same law. Neurons
@@ -25,10 +27,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from neurodeploy.errors import UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.activity import Activity, PopulationActivity
-from neurodeploy.hardware.price.timing import StepLoads, busy_seconds, loads_of
+from neurodeploy.hardware.price.timing import StepLoads, busy_interval, loads_of
 from neurodeploy.hardware.price.traffic import (
     Traffic,
     active_by_tile,
@@ -76,7 +77,7 @@ def estimated_activity(
         if name not in netlist.by_name:
             raise UnknownNameError("population", name, list(netlist.by_name))
     shares = {p.name: _share(p, rates) for p in netlist.populations}
-    T = netlist.timesteps
+    T, D = netlist.timesteps, netlist.schedule.max_depth
     found: dict[str, PopulationActivity] = {}
     for population in netlist.populations:
         spikes = _whole(shares[population.name] * T * samples)
@@ -85,18 +86,19 @@ def estimated_activity(
             found[population.name] = PopulationActivity(spikes, np.zeros_like(spikes))
             continue
         lasting, passing = _nothing_comes(netlist, population, shares)
+        after = D - netlist.schedule.depth[population.name]
         if isinstance(model, MaxPool):
-            held = _whole(_since_first(lasting, passing, T) * samples)
+            held = _whole(_since_first(lasting, passing, T, after) * samples)
             over = SumPool(np.ones(model.channels), model.window)
             lasting, passing = (over.apply(x[None])[0] for x in (lasting, passing))
-            active = _since_first(lasting, passing, T)
+            active = _since_first(lasting, passing, T, after)
             found[population.name] = PopulationActivity(spikes, _whole(active * samples), held)
             continue
-        active = _since_first(lasting, passing, T)
+        active = _since_first(lasting, passing, T, after)
         moved = (population.spread(model.bias) != 0) | (
             population.spread(model.initial_membrane) != 0
         )
-        active = np.maximum(np.where(moved, float(T), active), shares[population.name] * T)
+        active = np.maximum(np.where(moved, float(T + D), active), shares[population.name] * T)
         found[population.name] = PopulationActivity(spikes, _whole(active * samples))
     return Activity(found, samples, T)
 
@@ -167,17 +169,9 @@ def expected_traffic(mapping: CoreMap, netlist: IntegerNetlist, activity: Activi
     traffic = count_traffic(mapping, netlist, activity)
     if mapping.board.tick is not None:
         return traffic
-    return traffic.with_busy_time(expected_busy_seconds(mapping, netlist, activity, mapping.board))
-
-
-def expected_busy_seconds(
-    mapping: CoreMap, netlist: IntegerNetlist, activity: Activity, board: Board
-) -> float | None:
-    """Time of the busiest core, summed over steps and samples; None if a latency is unknown.
-
-    The barrier is not included.
-    """
-    return busy_seconds(expected_loads(mapping, netlist, activity), board)
+    return traffic.with_busy_time(
+        busy_interval(expected_loads(mapping, netlist, activity), mapping.board)
+    )
 
 
 def expected_loads(mapping: CoreMap, netlist: IntegerNetlist, activity: Activity) -> StepLoads:
@@ -272,16 +266,20 @@ def _sum_over_sources(connectivity: Connectivity, values: FloatArray) -> FloatAr
     return np.asarray(counted.apply(values[None])[0])
 
 
-def _since_first(lasting: FloatArray, passing: FloatArray, timesteps: int) -> FloatArray:
+def _since_first(
+    lasting: FloatArray, passing: FloatArray, timesteps: int, after: int
+) -> FloatArray:
     """Expected steps from the first arrival on: sum over k = 1..T of 1 - exp(lasting + k passing).
 
-    The sum of the geometric series, with its limit T where nothing can come.
+    The last term ``after`` times more, for the steps behind the window. The sum of the geometric
+    series, with its limit T where nothing can come.
     """
     q = np.exp(passing)
     with np.errstate(divide="ignore", invalid="ignore"):
         series = q * -np.expm1(timesteps * passing) / -np.expm1(passing)
     silent = np.where(passing == 0, float(timesteps), series)
-    return np.asarray(timesteps - np.exp(lasting) * silent)
+    behind = after * -np.expm1(lasting + timesteps * passing)
+    return np.asarray(timesteps - np.exp(lasting) * silent + behind)
 
 
 def _whole(expected: FloatArray) -> IntArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.hardware.fit import Verdict
-from neurodeploy.hardware.price.estimate import EnergyReport
+from neurodeploy.hardware.price.report import EnergyReport
 from neurodeploy.notebook import Shown, data_frame
 
 if TYPE_CHECKING:

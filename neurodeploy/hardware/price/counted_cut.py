@@ -57,7 +57,7 @@ class CountedCut:
         """Working time of every core over the run, ``[n_cores]``; None if a latency is unknown.
 
         By means over steps: of the two halves of a core the one that is longer on average. The
-        barriers of all steps are in it where the board tells them.
+        barriers of all steps and the resets of all cores are in it where the board tells them.
         """
         board = self.mapping.board
         if board.tick is not None:
@@ -74,8 +74,13 @@ class CountedCut:
                 counts = np.array([getattr(c, event) for c in self.traffic.cores], dtype=np.float64)
                 half = receiving if event in RECEIVING_HALF else sending
                 half += counts * latency
-        busy: FloatArray = np.maximum(sending, receiving)
+        busy: FloatArray = (
+            sending + receiving if board.halves_add else np.maximum(sending, receiving)
+        )
+        samples, reset = self.traffic.samples, board.overheads.get("reset")
+        if reset is not None:
+            busy = busy + reset.si * self.mapping.n_cores * samples
         barrier = board.barrier_at(self.mapping.tiles_in_use)
         if barrier is None:
             return busy
-        return busy + barrier.si * self.traffic.steps_per_sample * self.traffic.samples
+        return busy + barrier.si * self.traffic.steps_per_sample * samples

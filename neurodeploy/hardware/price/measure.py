@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from neurodeploy.errors import DataError
 from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
+from neurodeploy.hardware.boards.interval import NOTHING, Interval
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.activity import Activity, activity_from_record
-from neurodeploy.hardware.price.timing import busy_seconds, step_loads
+from neurodeploy.hardware.price.timing import busy_interval, step_loads
 from neurodeploy.hardware.price.traffic import Traffic, count_traffic
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
@@ -73,14 +74,14 @@ def measure_on_each(
 ) -> tuple[list[Traffic], Activity]:
     """:func:`measure_traffic` of several mappings of one netlist, from one run."""
     total: Activity | None = None
-    busy: list[float | None] = [0.0 if m.board.tick is None else None for m in mappings]
+    busy: list[Interval | None] = [NOTHING if m.board.tick is None else None for m in mappings]
     for part in _records(netlist, stimulus, execute, progress):
         found = activity_from_record(netlist, part)
         total = found if total is None else total + found
         for k, mapping in enumerate(mappings):
             so_far = busy[k]
             if so_far is not None:
-                more = busy_seconds(step_loads(mapping, netlist, part), mapping.board)
+                more = busy_interval(step_loads(mapping, netlist, part), mapping.board)
                 busy[k] = None if more is None else so_far + more
     assert total is not None  # _records refuses an empty stimulus
     traffics = [

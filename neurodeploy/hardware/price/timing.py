@@ -2,7 +2,7 @@
 
 For every step of every sample::
 
-    busy(core) = max(neurons(core) + sent(core), received(core))
+    busy(core) = max(neurons(core) + sent(core), received(core)), their sum where halves take turns
     neurons    = N * latency(access) + active * latency(active update)
                  + inactive * latency(inactive update) + spikes * latency(spike)
     sent       = packets sent * latency(packet)
@@ -10,10 +10,12 @@ For every step of every sample::
     step       = max over cores of busy + barrier(tiles in use)
 
 the "simple" timing of SANA-FE (Boyle et al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971): the
-two halves of a core overlap, flights over the mesh hide behind them. Terms that a board does not
-tell apart are 0, their time stands in the term that contains them. A step ends when all its spikes
-are delivered, so a spike's packets and synops fall into the step that sends it; delays pass in the
-dendrites of the receiver. A packet of the host is sent at the core that receives it.
+two halves of a core overlap, flights over the mesh hide behind them. What else takes time
+(management, resets, the host) is told in :mod:`neurodeploy.hardware.price.terms`. Terms that a
+board does not tell apart are 0, their time stands in the term that contains them. A step ends when
+all its spikes are delivered, so a spike's packets and synops fall into the step that sends it;
+delays pass in the dendrites of the receiver. A packet of the host is sent at the core that receives
+it.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurodeploy.hardware.boards.board import COUNTED, SYNAPSE_KINDS, SYNOPS_BY_KIND, Board
+from neurodeploy.hardware.boards.interval import ENDS, Interval
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.flows import reaches_of
 from neurodeploy.hardware.cut.reach import merge
-from neurodeploy.hardware.price.activity import active_updates, first_arrivals
+from neurodeploy.hardware.price.activity import active_updates, first_held
 from neurodeploy.hardware.price.traffic import sum_held, synapse_kinds
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -110,8 +113,9 @@ def step_loads(mapping: CoreMap, netlist: IntegerNetlist, record: RunRecord) -> 
         updates = active_updates(netlist, population, record).astype(np.int64)
         total: AnyArray = tiling.sum_by_tile(updates)
         if isinstance(population.model, MaxPool):
-            since = first_arrivals(netlist, population, record)
-            steps = np.arange(T).reshape(-1, *(1,) * len(population.input_shape))
+            since = first_held(netlist, population, record)
+            steps = np.arange(T + netlist.schedule.max_depth)
+            steps = steps.reshape(-1, *(1,) * len(population.input_shape))
             held = (steps >= since[:, None]).astype(np.int64)
             total = total + sum_held(mapping, netlist, name, held)
         return total * mapping.board.compartments(population)
@@ -131,7 +135,7 @@ def loads_of(
     active_of: abc.Callable[[str], AnyArray],
     summed: int | None = None,
 ) -> StepLoads:
-    """The events of all populations, each in the window of the one that spikes.
+    """The events of all populations, each in the window of the one that spikes; updates in all.
 
     Parameters
     ----------
@@ -142,7 +146,7 @@ def loads_of(
     spikes_of : callable
         Emissions of a population, ``[B, T, *shape]``, or ``[*shape]`` in sum.
     active_of : callable
-        Active updates of its cores, ``[B, T, n_tiles]``, or ``[n_tiles]`` in sum.
+        Active updates of its cores, ``[B, T + max depth, n_tiles]``, or ``[n_tiles]`` in sum.
     summed : int, optional
         Counts are sums of so many samples, which all steps share alike.
     """
@@ -159,7 +163,17 @@ def loads_of(
         part += load if summed is None else load / T
 
     for name in mapping.first:
-        add(active, name, name, active_of(name))
+        cores, updates = mapping.cores_of(name), active_of(name)
+        everywhere = active[:, :, cores.start : cores.stop]
+        if summed is None:
+            everywhere += updates
+        else:
+            # As many of a sum as the window holds lie in it, the others around it.
+            held = np.array([mapping.cores[k].neurons for k in cores]) * (T * summed)
+            inside = np.minimum(updates, held)
+            around = (updates - inside) / max(1, netlist.schedule.max_depth)
+            everywhere += around
+            everywhere[:, depth[name] : depth[name] + T] += inside / T - around
         add(fired, name, name, mapping.tilings[name].sum_by_tile(spikes_of(name)))
     for pre, post, reaches in reaches_of(mapping, netlist):
         spikes = spikes_of(pre)
@@ -190,6 +204,14 @@ def unknown_latencies(board: Board, tiles: int) -> list[str]:
     return missing + ([] if known else [board.barrier_key(tiles)])
 
 
+def busy_interval(loads: StepLoads, board: Board) -> Interval | None:
+    """:func:`busy_seconds` with likely, low and high latencies."""
+    found = {end: busy_seconds(loads, board.at(end)) for end in ENDS}
+    if any(seconds is None for seconds in found.values()):
+        return None
+    return Interval.of(lambda end: found[end] or 0.0)
+
+
 def busy_seconds(loads: StepLoads, board: Board) -> float | None:
     """Working time of the busiest core, summed over steps and samples; None if unknown.
 
@@ -211,4 +233,4 @@ def busy_by_core(loads: StepLoads, board: Board) -> FloatArray | None:
             if latency:
                 total += loads.count(event) * latency
         halves.append(total)
-    return np.maximum(*halves)
+    return np.add(*halves) if board.halves_add else np.maximum(*halves)

@@ -18,9 +18,9 @@ Definitions, summed over all samples and all T + max depth steps of each:
   (:class:`neurodeploy.hardware.boards.grid.Grid`), at the core that sends; packets of the host have
   none.
 
-The host's own work is told apart and never priced: ``host_inputs`` counts injected spikes and the
-biases written once per sample for ``current`` inputs, ``host_macs`` the multiply-accumulates that
-made those biases.
+The host's own work is told apart: ``host_spikes`` counts the spikes that it injects,
+``host_writes`` the biases that it writes once per sample for ``current`` inputs, which take time on
+some boards; ``host_macs`` counts the multiply-accumulates that made those biases.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurodeploy.hardware.boards.board import COUNTED
+from neurodeploy.hardware.boards.interval import Interval
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.demand import on_chip
 from neurodeploy.hardware.cut.flows import reaches_of
@@ -96,8 +97,8 @@ class Traffic:
     samples : int
     steps_per_sample : int
         T + max depth (and the latency of the target, where it has one).
-    host_inputs, host_macs : int
-    busy_s : float or None
+    host_spikes, host_writes, host_macs : int
+    busy_s : Interval or None
         Seconds in which the busiest core works, summed over all steps of all samples; None where
         steps have a fixed length or latencies are unknown.
     """
@@ -105,15 +106,16 @@ class Traffic:
     cores: tuple[CoreTraffic, ...]
     samples: int
     steps_per_sample: int
-    host_inputs: int = 0
+    host_spikes: int = 0
+    host_writes: int = 0
     host_macs: int = 0
-    busy_s: float | None = None
+    busy_s: Interval | None = None
 
     def events(self) -> dict[str, int]:
         """Counts over all cores."""
         return {name: sum(getattr(core, name) for core in self.cores) for name in COUNTED}
 
-    def with_busy_time(self, busy_s: float | None) -> Traffic:
+    def with_busy_time(self, busy_s: Interval | None) -> Traffic:
         """The same with the time that the busiest core takes."""
         return replace(self, busy_s=busy_s)
 
@@ -157,7 +159,6 @@ def count_traffic(mapping: CoreMap, netlist: IntegerNetlist, activity: Activity)
         way = grid.hops_between(positions[senders], positions[receivers])
         for name, hops in zip(("hops_x", "hops_y", "chip_crossings"), way, strict=True):
             np.add.at(counts[name], senders, flow.packets * hops)
-    host_inputs, host_macs = host_work(netlist, activity)
     cores_traffic = tuple(
         CoreTraffic(
             core.chip,
@@ -169,7 +170,7 @@ def count_traffic(mapping: CoreMap, netlist: IntegerNetlist, activity: Activity)
         )
         for k, core in enumerate(mapping.cores)
     )
-    return Traffic(cores_traffic, activity.samples, steps, host_inputs, host_macs)
+    return Traffic(cores_traffic, activity.samples, steps, *host_work(netlist, activity))
 
 
 def synapse_kind(connectivity: Connectivity) -> str:
@@ -217,8 +218,8 @@ def sum_held(mapping: CoreMap, netlist: IntegerNetlist, name: str, values: IntAr
     return values.reshape(*values.shape[:lead], -1)
 
 
-def host_work(netlist: IntegerNetlist, activity: Activity) -> tuple[int, int]:
-    """``(host_inputs, host_macs)`` of a run."""
+def host_work(netlist: IntegerNetlist, activity: Activity) -> tuple[int, int, int]:
+    """``(host_spikes, host_writes, host_macs)`` of a run."""
     injected, macs = 0, 0
     written: set[str] = set()
     for population in netlist.inputs:
@@ -229,4 +230,4 @@ def host_work(netlist: IntegerNetlist, activity: Activity) -> tuple[int, int]:
             written.add(projection.post)
             macs += projection.connectivity.n_synapses
     biases = sum(int(np.prod(netlist.by_name[name].input_shape)) for name in written)
-    return injected + biases * activity.samples, macs * activity.samples
+    return injected, biases * activity.samples, macs * activity.samples

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from neurodeploy.errors import DataError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import AnalogGraph
+
+BATCH = 32
+"""Most samples that are evaluated at a time: activations of small networks stay in the cache."""
+BATCH_BYTES = 2**24
+"""Of the largest activation of a batch. Below 32 MB the C library reuses memory that was freed;
+above, it returns it and takes new pages, which cost as much time as the work in them."""
+
+
+def batch_size(shapes: Iterable[tuple[int, ...]]) -> int:
+    """Samples at a time of a network whose activations have these shapes."""
+    largest = max((math.prod(shape) for shape in shapes), default=1)
+    return int(np.clip(BATCH_BYTES // (4 * max(largest, 1)), 1, BATCH))
 
 
 def checked_batch(

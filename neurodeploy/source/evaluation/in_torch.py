@@ -45,7 +45,7 @@ from neurodeploy.source.analog import (
     Upsample,
     interpret,
 )
-from neurodeploy.source.evaluation.batches import checked_batch
+from neurodeploy.source.evaluation.batches import batch_size, checked_batch
 from neurodeploy.source.evaluation.folding import fold_batch_norms
 from neurodeploy.source.layers import Convolution
 from neurodeploy.source.resampling import TransposedConvolution
@@ -54,16 +54,12 @@ _Layer = Callable[..., torch.Tensor]
 _Result = TypeVar("_Result")
 
 
-BATCH = 32
-"""Samples that are evaluated at a time: their activations stay in the cache."""
-
-
 def evaluate(
     graph: AnalogGraph,
     x: AnyArray | Mapping[str, AnyArray],
     keep: Iterable[str] | None = None,
     *,
-    chunk: int = BATCH,
+    chunk: int | None = None,
 ) -> dict[str, AnyArray]:
     """Activations of an analog graph, float32.
 
@@ -74,8 +70,8 @@ def evaluate(
         The samples; a mapping from input name to array where the graph has several inputs.
     keep : iterable of str, optional
         Nodes whose activations are wanted; the outputs by default.
-    chunk : int
-        Samples that are evaluated at a time.
+    chunk : int, optional
+        Samples that are evaluated at a time; by default as many as memory is good for.
 
     Returns
     -------
@@ -105,7 +101,7 @@ def over_batches(
     keep: Iterable[str],
     work: Callable[[slice, dict[str, AnyArray]], _Result],
     *,
-    chunk: int = BATCH,
+    chunk: int | None = None,
 ) -> list[_Result]:
     """What ``work`` gives for the activations of batch after batch, in order.
 
@@ -132,6 +128,7 @@ def over_batches(
             for node in folded.nodes
             if not isinstance(node.op, Input)
         }
+        chunk = chunk or batch_size(node.shape for node in folded.nodes)
         starts = range(0, n_samples, chunk)
         return map_in_order(one, [slice(i, min(i + chunk, n_samples)) for i in starts])
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import ConversionError, first_line
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.analog import AnalogGraph, Normalize
-from neurodeploy.source.evaluation.batches import checked_batch
-from neurodeploy.source.evaluation.in_torch import evaluate
+from neurodeploy.source.analog import AnalogGraph
+from neurodeploy.source.evaluation.compare import compared, entering
 from neurodeploy.source.onnx.loader import OnnxNetwork
-from neurodeploy.source.torch.check import deviation_of
+
+CHUNK = 64
+"""Samples that are compared at a time where the file leaves their number open."""
 
 QUANTIZED = 0.02
 """Where activations are rounded: what lies between two levels may fall to either."""
@@ -48,41 +48,30 @@ def check_onnx(
     """
     if any(node.op_type == "QuantizeLinear" for node in network.model.graph.node):
         tolerance = max(tolerance, QUANTIZED)
-    inputs, n_samples = checked_batch(graph, x)
-    if not n_samples:
-        raise ConversionError(f"{graph.name}: no samples to compare with the ONNX network")
-    normalized = {n.inputs[0]: n.name for n in graph.nodes if isinstance(n.op, Normalize)}
-    fed = [normalized.get(name, name) for name in graph.inputs]
-    ours = evaluate(graph, inputs, [*dict.fromkeys((*fed, *graph.outputs))])
-    feeds = {given: ours[name] for given, name in zip(network.inputs, fed, strict=True)}
-    theirs = _run(network, feeds, n_samples)
-    worst = 0.0
-    for name, expected in zip(graph.outputs, theirs, strict=True):
-        deviation = deviation_of(ours[name], expected)
-        if not deviation <= tolerance:
-            raise ConversionError(
-                f"{graph.name}: output {name!r} differs from the ONNX network by {deviation:.1e} of"
-                f" its largest value, limit {tolerance:.1e}"
-            )
-        worst = max(worst, deviation)
-    return worst
+    return compared(
+        graph,
+        x,
+        lambda part: _run(network, dict(zip(network.inputs, entering(graph, part), strict=True))),
+        tolerance,
+        "ONNX network",
+        chunk=network.batch if network.fixed_batch else CHUNK,
+    )
 
 
-def _run(network: OnnxNetwork, feeds: dict[str, AnyArray], n_samples: int) -> list[AnyArray]:
-    """Outputs for all samples, as many at a time as the network takes."""
+def _run(network: OnnxNetwork, feeds: dict[str, AnyArray]) -> list[AnyArray]:
+    """Outputs for some samples, at most as many as the network takes."""
     from onnx.reference import ReferenceEvaluator
 
     from neurodeploy.source.onnx.transposed import ConvTranspose
 
+    n_samples = len(next(iter(feeds.values())))
     width = network.batch if network.fixed_batch else n_samples
-    parts: list[list[Any]] = []
+    whole = {name: np.resize(values, (width, *values.shape[1:])) for name, values in feeds.items()}
     try:
         evaluator = ReferenceEvaluator(network.model, new_ops=[ConvTranspose])
-        for start in range(0, n_samples, width):
-            batch = {k: np.resize(v[start:], (width, *v.shape[1:])) for k, v in feeds.items()}
-            parts.append(list(evaluator.run(list(network.outputs), batch)))
+        found = evaluator.run(list(network.outputs), whole)
     except Exception as error:
         raise ConversionError(
             f"{network.path}: the network does not run: {first_line(error, 200)}"
         ) from error
-    return [np.concatenate(values)[:n_samples] for values in zip(*parts, strict=True)]
+    return [np.asarray(values)[:n_samples] for values in found]

@@ -9,31 +9,23 @@ from typing import Any
 import numpy as np
 
 import neurodeploy.source.onnx.elementwise  # importing them fills the table of operators
-import neurodeploy.source.onnx.layers  # noqa: F401
-from neurodeploy.errors import ConversionError, DataError, NetlistError, first_line
+import neurodeploy.source.onnx.layers
+import neurodeploy.source.operators  # noqa: F401
+from neurodeploy.errors import ConversionError, DataError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import moving
-from neurodeploy.source.analog import AnalogGraph, Concat, Input, Normalize, Shape, Softmax
-from neurodeploy.source.lowering import Deferred, GraphBuilder, Ref, unsupported
-from neurodeploy.source.onnx.loader import OnnxNetwork
-from neurodeploy.source.onnx.lowering import (
+from neurodeploy.source.analog import AnalogGraph, Concat, Input, Normalize, Shape
+from neurodeploy.source.lowering import (
     ONNX_LOWERINGS,
-    ONNX_TAKES_DEFERRED,
-    OnnxSite,
-    Value,
+    Deferred,
+    GraphBuilder,
+    Normalization,
+    Ref,
+    lowers,
+    unsupported,
 )
-from neurodeploy.source.torch.frontend import Normalization, reachable
-
-_FOLDED = frozenset(
-    {
-        *("Abs", "Add", "Cast", "CastLike", "Ceil", "Concat", "Constant", "ConstantOfShape"),
-        *("Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather", "Identity", "Log", "Max"),
-        *("Min", "Mod", "Mul", "Neg", "Pow", "Range", "Reciprocal", "ReduceProd", "ReduceSum"),
-        *("Reshape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
-        *("Where", "DequantizeLinear", "QuantizeLinear"),
-    }
-)
-"""Operators that are computed where they do not depend on the network's input."""
+from neurodeploy.source.onnx.loader import OnnxNetwork
+from neurodeploy.source.onnx.lowering import OnnxSite, Value
 
 MOVES = frozenset(
     {
@@ -43,6 +35,19 @@ MOVES = frozenset(
     }
 )
 """Operators that only move elements about: they are run on the numbers of the elements."""
+
+_FOLDED = MOVES | {
+    *("Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Constant", "ConstantOfShape"),
+    *("Cos", "CumSum", "DequantizeLinear", "Div", "Equal", "Exp", "Floor", "Greater"),
+    *("GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mod"),
+    *("Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceMax"),
+    *("ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Round", "ScatterElements"),
+    *("ScatterND", "Sigmoid", "Sign", "Sin", "Sqrt", "Sub", "Sum", "Tanh", "Where", "Xor"),
+}
+"""Operators that are computed where they do not depend on the network's input."""
+
+_WITHOUT_EFFECT = ("consumed_inputs", "momentum", "seed", "ratio", "spatial", "storage_order")
+"""Attributes that change nothing in a network that is only evaluated."""
 
 _MAX_CONSTANT = 2**26
 """Elements of a computed constant: a small file must not fill the memory."""
@@ -90,21 +95,8 @@ def analog_from_onnx(
     for i, node in enumerate(network.model.graph.node):
         if i in needed:
             _lower(node, network, values, builder)
-    outputs = tuple(_output(out, values) for out in network.outputs)
-    if len(set(outputs)) != len(outputs):
-        raise ConversionError(f"{network.path}: the network returns the same activations twice")
-    nodes = reachable(builder.nodes, outputs)
-    unused = [key for key in names if key not in {made.name for made in nodes}]
-    if unused:
-        raise ConversionError(f"{network.path}: no output depends on the input {unused[0]!r}")
-    for made in nodes:
-        inner = [n for n in made.inputs if isinstance(builder.node(builder.result(n)).op, Softmax)]
-        if inner:
-            raise ConversionError(
-                f"{network.path}: softmax {inner[0]!r} in the middle of the network, used by"
-                f" {made.name!r}; only an output can be one"
-            )
-    return AnalogGraph(name, nodes, tuple(names), outputs)
+    outputs = [_output(out, values) for out in network.outputs]
+    return builder.graph(name, names, outputs, f"{network.path}: the network")
 
 
 def _expect_shapes(network: OnnxNetwork, shapes: Mapping[str, Shape]) -> None:
@@ -138,38 +130,40 @@ def _needed(network: OnnxNetwork) -> set[int]:
 def _lower(
     node: Any, network: OnnxNetwork, values: dict[str, Value], builder: GraphBuilder
 ) -> None:
-    taken = tuple(values.get(name) if name else None for name in node.input)
+    taken = [values.get(name) if name else None for name in node.input]
+    at = [i for i, value in enumerate(taken) if isinstance(value, Ref)]
+
+    def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
+        given: list[Any] = list(taken)
+        for i, array in zip(at, arrays, strict=True):
+            given[i] = array
+        return _run(node, network, given)
+
     site = OnnxSite(
-        name=node.name or next(iter(node.output)),
+        node=node.name or next(iter(node.output)),
         # Names of a foreign domain can hold anything, line ends as well.
         operator=node.op_type if node.op_type.isidentifier() else repr(node.op_type),
-        values=taken,
-        attributes=_attributes(node),
         builder=builder,
         batch=network.batch,
+        refs=tuple(value for value in taken if isinstance(value, Ref)),
+        n_results=None if len(node.output) == 1 else len(node.output),
+        run=run,
         opset=network.opset,
-        n_outputs=len(node.output),
     )
+    attributes = _attributes(node)
     if node.domain not in ("", "ai.onnx"):
         site.refuse(f"operators of {node.domain!r} are not converted")
     results: Any
-    if node.op_type == "Shape":
-        results = _shape(site)
+    if node.op_type in ("Shape", "Size"):
+        results = _shape(site, taken[0], **attributes)
     elif not any(isinstance(value, Ref | Deferred) for value in taken):
-        results = _folded(node, site, network)
-    elif node.op_type not in ONNX_LOWERINGS and node.op_type not in MOVES:
-        site.refuse(unsupported(node.op_type, (*ONNX_LOWERINGS, *MOVES)))
+        results = _folded(site, taken, len(node.input))
+    elif node.op_type not in ONNX_LOWERINGS:
+        site.refuse(unsupported(node.op_type, ONNX_LOWERINGS))
     else:
-        for value in taken:
-            if isinstance(value, Deferred) and node.op_type not in ONNX_TAKES_DEFERRED:
-                value.refuse()
-        try:
-            if node.op_type in MOVES:
-                results = _moved(node, site, network)
-            else:
-                results = ONNX_LOWERINGS[node.op_type](site)
-        except NetlistError as error:
-            site.refuse(str(error))
+        for name in _WITHOUT_EFFECT:
+            attributes.pop(name, None)
+        results = site.lowered(ONNX_LOWERINGS[node.op_type], *taken, **attributes)
     results = results if isinstance(results, tuple) else (results,)
     # What an operator can return beside its result (masks, indices) is missing for who uses it.
     values.update(zip(node.output, results, strict=False))
@@ -187,30 +181,33 @@ def _attributes(node: Any) -> dict[str, Any]:
     return found
 
 
-def _shape(site: OnnxSite) -> AnyArray:
-    value = site.values[0]
+def _shape(site: OnnxSite, value: Value, start: int = 0, end: int | None = None) -> AnyArray:
     if value is None:
         site.refuse("has no input")
     value = value.base if isinstance(value, Deferred) else value
     shape = (site.batch, *value.shape) if isinstance(value, Ref) else value.shape
-    stop = site.get("end", None)
-    return np.array(shape, np.int64)[site.get("start", 0) : stop]
+    if site.operator == "Size":
+        return np.asarray(math.prod(shape))
+    return np.array(shape, np.int64)[start:end]
 
 
-def _folded(node: Any, site: OnnxSite, network: OnnxNetwork) -> tuple[AnyArray, ...]:
+def _folded(site: OnnxSite, taken: list[Any], n_inputs: int) -> tuple[AnyArray, ...]:
     """Compute a value that does not depend on the network's input."""
-    if node.op_type not in _FOLDED:
+    if site.operator not in _FOLDED:
         site.refuse("not converted, even of constants")
-    if node.op_type in ("ConstantOfShape", "Expand"):
-        sizes = site.array(len(node.input) - 1)
-        if sizes.size and np.prod(sizes.astype(np.float64)) > _MAX_CONSTANT:
+    if site.operator in ("ConstantOfShape", "Expand", "Tile", "Pad"):
+        sizes = np.abs(site.array(taken[min(1, n_inputs - 1)]).astype(np.float64))
+        own = taken[0].size if n_inputs > 1 else 1
+        grown = (sizes + max(taken[0].shape, default=1)).prod() if site.operator == "Pad" else 0
+        if max(sizes.prod() * (own if site.operator == "Tile" else 1), grown) > _MAX_CONSTANT:
             site.refuse(f"a constant of shape {sizes.tolist()}")
-    if node.op_type == "Range":
-        start, limit, delta = (float(site.array(i)) for i in range(3))
+    if site.operator == "Range":
+        start, limit, delta = (float(site.array(value)) for value in taken)
         if not delta or (limit - start) / delta > _MAX_CONSTANT:
             site.refuse("a range without end")
+    assert site.run is not None
     try:
-        return _run(node, network, list(site.values))
+        return site.run([])
     except Exception as error:
         return site.refuse(f"cannot be computed: {first_line(error, 120)}")
 
@@ -232,32 +229,23 @@ def _run(node: Any, network: OnnxNetwork, values: list[Any]) -> tuple[AnyArray, 
     return tuple(np.asarray(v) for v in ReferenceEvaluator(model).run(None, feeds))
 
 
-def _moved(node: Any, site: OnnxSite, network: OnnxNetwork) -> Ref | tuple[Ref, ...]:
-    """What an operator that only moves elements makes of its activations, result by result."""
-    at = [i for i, value in enumerate(site.values) if isinstance(value, Ref)]
-    refs = [site.data(i) for i in at]
-    joins = site.operator == "Concat" and len(site.values) == len(refs) > 1
-    if joins and site.get("axis", 1) % (len(refs[0].shape) + 1) == 1:
+@lowers(onnx=MOVES)
+def _lower_move(site: OnnxSite, *values: Any, axis: int = 1, **given: Any) -> Any:
+    """All of :data:`MOVES`: result by result, where an operator has several."""
+    refs = site.refs
+    joins = site.operator == "Concat" and len(values) == len(refs) > 1
+    if joins and axis % (len(refs[0].shape) + 1) == 1:
         return site.emit(Concat(), *refs)
-
     if site.operator in ("Expand", "Tile", "Pad"):
         own = [float(n) for n in (site.batch, *refs[0].shape)]
-        given = [float(n) for n in site.ints(1, "pads") or [0]]
-        if site.operator == "Pad":
-            size = math.prod(n + max(map(abs, given)) for n in own)
-        else:
-            size = math.prod(given) * math.prod(own)
+        amounts = given.get("pads", values[1] if len(values) > 1 else [0])
+        sizes = [abs(float(n)) for n in site.ints(amounts)]
+        pads = site.operator == "Pad"
+        size = math.prod(n + max(sizes) for n in own) if pads else math.prod(own + sizes)
         if size > _MAX_CONSTANT * site.batch:
             site.refuse(f"{size:.0f} elements of {math.prod(own):.0f}")
-
-    def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
-        values = list(site.values)
-        for i, array in zip(at, arrays, strict=True):
-            values[i] = array
-        return _run(node, network, values)
-
-    n_results = None if site.n_outputs == 1 else site.n_outputs
-    return moving.moved_apart(site, refs, site.batch, run, n_results)
+    assert site.run is not None
+    return moving.moved_apart(site, refs, site.batch, site.run, site.n_results)
 
 
 def _output(name: str, values: Mapping[str, Value]) -> str:

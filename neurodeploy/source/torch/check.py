@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
 
-from neurodeploy.errors import ConversionError, DataError, NeurodeployError
+from neurodeploy.errors import ConversionError, NeurodeployError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.numerics.threads import single_threaded_torch
 from neurodeploy.source.analog import AnalogGraph, Normalize
-from neurodeploy.source.evaluation.batches import checked_batch
+from neurodeploy.source.evaluation.compare import Samples, compared, deviation_of, entering
 from neurodeploy.source.evaluation.in_torch import evaluate
 from neurodeploy.source.torch.exported_program import BATCH, one_line
 from neurodeploy.source.torch.frontend import Lowered, lower
-
-Samples = Mapping[str, AnyArray]
 
 
 def check_analog(
@@ -57,63 +55,20 @@ def check_analog(
     DataError
         If ``x`` does not fit the graph, or is not finite.
     """
-    inputs, n_samples = checked_batch(graph, x)
-    if not n_samples:
-        raise ConversionError(f"{graph.name}: no samples to compare with the torch module")
-    for name, values in inputs.items():
-        bad = np.flatnonzero(~np.isfinite(values.reshape(n_samples, -1)).all(axis=1))
-        if bad.size:
-            raise DataError(
-                f"{graph.name}: data of input {name!r} hold NaN or infinite values in {bad.size} "
-                f"of {n_samples} samples, first in sample {bad[0]}; remove them"
-            )
-    worst = 0.0
-    for start in range(0, n_samples, chunk):
-        part = {name: values[start : start + chunk] for name, values in inputs.items()}
-        got = evaluate(graph, part)
-        for name, expected in zip(graph.outputs, _outputs(graph, module, part), strict=True):
-            deviation = deviation_of(got[name], expected)
-            if not deviation <= tolerance:
-                _require_finite(graph, part)
-                where = _first_difference(graph, module, part, tolerance)
-                raise ConversionError(
-                    f"{graph.name}: output {name!r} differs from the torch module by"
-                    f" {deviation:.1e} of its largest value, limit {tolerance:.1e}; {where}"
-                )
-            worst = max(worst, deviation)
-    return worst
-
-
-def _require_finite(graph: AnalogGraph, x: Samples) -> None:
-    """Refuse activations that leave single precision, by the first node that does."""
-    names = [node.name for node in graph.nodes]
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = evaluate(graph, x, names)
-    for name in names:
-        if not np.isfinite(values[name]).all():
-            source = graph.node(name).source
-            raise ConversionError(
-                f"{name}: NaN or infinite activations on the calibration data"
-                f"{f' ({source})' if source else ''}: they exceed single precision; scale the "
-                "weights down or train again"
-            )
-
-
-def deviation_of(got: AnyArray, expected: AnyArray) -> float:
-    """Largest difference over largest magnitude; NaN where either holds NaN."""
-    if got.shape != expected.shape:
-        return float("nan")
-    with np.errstate(invalid="ignore"):  # of infinite values; the NaN is the answer
-        difference = float(np.abs(got - expected).max())
-    return difference / max(float(np.abs(expected).max()), 1e-30) if difference else 0.0
+    return compared(
+        graph,
+        x,
+        lambda part: _outputs(graph, module, part),
+        tolerance,
+        "torch module",
+        lambda part: f"; {_first_difference(graph, module, part, tolerance)}",
+        chunk=chunk,
+    )
 
 
 def _module_input(graph: AnalogGraph, x: Samples) -> list[torch.Tensor]:
     """What the module is called with, in the order of its inputs."""
-    normalized = {n.inputs[0]: n.name for n in graph.nodes if isinstance(n.op, Normalize)}
-    names = [normalized.get(name, name) for name in graph.inputs]
-    values = evaluate(graph, x, names)
-    return [torch.tensor(values[name]) for name in names]
+    return [torch.tensor(values) for values in entering(graph, x)]
 
 
 def _outputs(graph: AnalogGraph, module: nn.Module, x: Samples) -> list[AnyArray]:

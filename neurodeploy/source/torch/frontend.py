@@ -11,21 +11,24 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-import neurodeploy.source.torch.elementwise  # importing them fills the table of operators
+import neurodeploy.source.operators  # importing them fills the table of operators
+import neurodeploy.source.torch.elementwise
 import neurodeploy.source.torch.layers
 import neurodeploy.source.torch.movement  # noqa: F401
-from neurodeploy.errors import ConversionError, NetlistError
+from neurodeploy.errors import ConversionError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.analog import AnalogGraph, AnalogNode, Input, Normalize, Shape, Softmax
+from neurodeploy.source.analog import AnalogGraph, Input, Normalize, Shape
 from neurodeploy.source.lowering import (
     LOWERINGS,
-    TAKES_DEFERRED,
     Deferred,
     GraphBuilder,
     Mutated,
+    Normalization,
+    Place,
     Ref,
     Site,
     Unconverted,
+    reachable,
 )
 from neurodeploy.source.torch.exported_program import (
     BATCH,
@@ -35,19 +38,14 @@ from neurodeploy.source.torch.exported_program import (
     source_line,
 )
 
-Normalization = tuple[Sequence[float], Sequence[float]]
+__all__ = ["Lowered", "Normalization", "analog_from_torch", "input_names", "lower"]
+__all__ += ["lowered_values", "reachable"]
 
 _SHAPE_ONLY = frozenset(
     f"aten.{name}"
     for name in (
-        "empty_like",
-        "full_like",
-        "new_empty",
-        "new_full",
-        "new_ones",
-        "new_zeros",
-        "ones_like",
-        "zeros_like",
+        *("empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_zeros"),
+        *("ones_like", "zeros_like"),
     )
 )
 """Operators that read the shape of an activation and nothing else: their results are constants."""
@@ -124,17 +122,10 @@ def lower(
             builder.add("normalize", Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
             for ref in given
         ]
-    values, sites = lowered_values(program, builder, given)
-    outputs = tuple(_output(out, values) for out in program.outputs)
-    if len(set(outputs)) != len(outputs):
-        raise ConversionError("the module returns the same activations twice")
-    nodes = reachable(builder.nodes, outputs)
-    unused = [key for key in names if key not in {made.name for made in nodes}]
-    if unused:
-        raise ConversionError(f"no output of the module depends on its input {unused[0]!r}")
-    _expect_softmax_last(nodes, sites)
-    graph = AnalogGraph(name, nodes, names, outputs)
-    kept = {made.name for made in nodes}
+    values, _ = lowered_values(program, builder, given)
+    outputs = [_output(out, values) for out in program.outputs]
+    graph = builder.graph(name, names, outputs, "the module")
+    kept = {made.name for made in graph.nodes}
     origin = {
         node.name: value.name
         for node, value in values.items()
@@ -145,7 +136,7 @@ def lower(
 
 def lowered_values(
     program: ExportedProgram, builder: GraphBuilder, given: Sequence[Ref]
-) -> tuple[dict[fx.Node, Any], dict[str, Site]]:
+) -> tuple[dict[fx.Node, Any], dict[str, Place]]:
     """Lower every node of a program whose inputs are ``given``.
 
     Returns
@@ -157,17 +148,14 @@ def lowered_values(
     """
     first = dict(zip(program.inputs, given, strict=True))
     values: dict[fx.Node, Any] = {}
-    sites: dict[str, Site] = {}
     for node in program.nodes:
         site = _site(node, builder)
-        before = len(builder.nodes)
         values[node] = (
             first[node.name] if node.name in first else _value(node, site, program, values)
         )
-        sites.update((made.name, site) for made in builder.nodes[before:])
         if isinstance(values[node], Ref):
             _expect_batch(site, values[node])
-    return values, sites
+    return values, builder.places
 
 
 def input_names(module: nn.Module) -> tuple[str, ...]:
@@ -228,9 +216,6 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
     lowering = LOWERINGS.get(site.operator)
     if lowering is None:
         site.refuse_operator()
-    for value in used:
-        if isinstance(value, Deferred) and site.operator not in TAKES_DEFERRED:
-            value.refuse()
     sources = [source for source in node.all_input_nodes if isinstance(values[source], Ref)]
     result = node.meta.get("val")
     site = replace(
@@ -239,10 +224,7 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
         n_results=len(result) if isinstance(result, (tuple, list)) else None,
         run=_runner(node, sources, values),
     )
-    try:
-        return lowering(site, **_bound(node.target, args, kwargs))
-    except NetlistError as error:
-        return site.refuse(str(error))
+    return site.lowered(lowering, **_bound(node.target, args, kwargs))
 
 
 def _runner(
@@ -316,21 +298,3 @@ def _output(out: Any, values: dict[fx.Node, Any]) -> str:
         what = value.what if isinstance(value, Unconverted) else "a constant"
         raise ConversionError(f"the module returns {what}, expected activations")
     return value.name
-
-
-def reachable(nodes: Sequence[AnalogNode], outputs: Sequence[str]) -> tuple[AnalogNode, ...]:
-    """Leave out nodes on which no output depends."""
-    needed = set(outputs)
-    kept = []
-    for node in reversed(nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-            kept.append(node)
-    return tuple(reversed(kept))
-
-
-def _expect_softmax_last(nodes: Sequence[AnalogNode], sites: Mapping[str, Site]) -> None:
-    softmax = {node.name for node in nodes if isinstance(node.op, Softmax)}
-    for node in nodes:
-        for name in softmax.intersection(node.inputs):
-            sites[name].refuse(f"softmax in the middle of the network, used by {node.name!r}")

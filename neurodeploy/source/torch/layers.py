@@ -9,7 +9,6 @@ import torch
 from neurodeploy.source import moving
 from neurodeploy.source.analog import (
     AvgPool,
-    BatchNorm,
     Conv1d,
     Conv2d,
     ConvTranspose1d,
@@ -17,8 +16,8 @@ from neurodeploy.source.analog import (
     MaxPool,
     Softmax,
 )
-from neurodeploy.source.arithmetic import PRODUCT
 from neurodeploy.source.lowering import Ref, Site, Unconverted, lowers
+from neurodeploy.source.operators import batch_norm
 
 
 @lowers("linear")
@@ -28,23 +27,6 @@ def _lower_linear(site: Site, x: Any, weight: Any, bias: Any) -> Ref:
     return moving.contracted(site, ref, len(ref.shape) - 1, matrix, vector)
 
 
-@lowers("matmul", "mm", "bmm")
-def _lower_matmul(site: Site, x: Any, **operands: Any) -> Ref:
-    (other,) = operands.values()
-    if isinstance(x, Ref) and isinstance(other, Ref):
-        site.refuse(PRODUCT)
-    left = isinstance(other, Ref)
-    ref, matrix = (site.data(other if left else x), site.constant(x if left else other, "matrix"))
-    if matrix.ndim > 2 and (matrix == matrix[:1]).all():
-        matrix = matrix[(0,) * (matrix.ndim - 2)]
-    if matrix.ndim != 2:
-        site.refuse(f"matrix product with an operand of shape {matrix.shape}")
-    if left and len(ref.shape) < 2:
-        site.refuse("a matrix product over the samples of the batch")
-    axis = len(ref.shape) - (2 if left else 1)
-    return moving.contracted(site, ref, axis, matrix if left else matrix.T, None)
-
-
 @lowers("addmm")
 def _lower_addmm(site: Site, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Ref:
     bias = site.constant(x, "bias") * beta
@@ -52,17 +34,6 @@ def _lower_addmm(site: Site, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any
     if bias.shape != weight.shape[:1]:
         site.refuse(f"addmm with a bias of shape {bias.shape}, expected {weight.shape[:1]}")
     return moving.contracted(site, site.data(mat1), 0, weight, bias)
-
-
-@lowers("einsum")
-def _lower_einsum(site: Site, equation: str, tensors: Any, **_: Any) -> Ref:
-    refs = [value for value in tensors if isinstance(value, Ref)]
-    if len(refs) != 1 or len(tensors) != 2:
-        site.refuse(
-            PRODUCT if len(refs) > 1 else "einsum of other than an activation and a constant"
-        )
-    at = tensors.index(refs[0])
-    return moving.contraction(site, equation, at, refs[0], site.constant(tensors[1 - at]))
 
 
 @lowers("conv1d", "conv2d")
@@ -152,15 +123,9 @@ def _lower_batch_norm(
     momentum: float,
     eps: float,
 ) -> tuple[Ref | Unconverted, ...]:
-    op = BatchNorm(
-        site.constant(running_mean, "mean"),
-        site.constant(running_var, "variance"),
-        site.optional_constant(weight, "weight"),
-        site.optional_constant(bias, "bias"),
-        eps,
-    )
+    y = batch_norm(site, x, running_mean, running_var, weight, bias, eps)
     rest = Unconverted("the saved statistics of batch normalization")
-    return site.emit(op, site.data(x)), rest, rest
+    return y, rest, rest
 
 
 @lowers("batch_norm")

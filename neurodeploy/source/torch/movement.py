@@ -81,12 +81,3 @@ def _matrix(site: Site, shape: tuple[int, ...], axis: int) -> AnyArray:
     basis = np.broadcast_to(np.eye(n).reshape(n, *rows), (n, *shape))[:, :1]
     result = np.moveaxis(site.run([basis])[0], axis + 1, -1)
     return np.asarray(result.reshape(n, -1, result.shape[-1])[:, 0].T)
-
-
-@lowers("cumsum")
-def _lower_cumsum(site: Site, x: Any, dim: int, **_: Any) -> Ref:
-    ref = site.data(x)
-    axis = dim % (len(ref.shape) + 1) - 1
-    if axis < 0:
-        site.refuse("a cumulative sum over the samples of the batch")
-    return moving.along(site, ref, axis, np.tril(np.ones((ref.shape[axis],) * 2)))

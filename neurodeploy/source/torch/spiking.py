@@ -1,32 +1,40 @@
 """Modules with spiking layers as linear maps between populations.
 
-A spiking layer is an operator of its own in the exported program (:data:`POPULATION`), which the
-front end cuts: what it hears is an output of the analog graph, what it sends an input. What is left
-is the network between its populations, read as every other network is.
+A spiking layer is an operator of its own in the exported program, at which the graph of a step is
+cut: what the layer hears is an output of the analog graph, what it sends an input. What is left is
+the network between populations, read as every other network is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import torch
 from torch import fx
 
 from neurodeploy.errors import ConversionError
-from neurodeploy.source.analog import AnalogGraph, Input, Normalize, Reshape, Shape
+from neurodeploy.source.analog import AnalogGraph, Input, Normalize, Reshape
 from neurodeploy.source.lowering import LOWERINGS, Deferred, GraphBuilder, Ref, Site, Unconverted
-from neurodeploy.source.torch.exported_program import ExportedProgram
 from neurodeploy.source.torch.frontend import Normalization, lowered_values, reachable
+from neurodeploy.source.torch.steps import GIVEN, POPULATION, StateOf, Step
 
-POPULATION = "neurodeploy.population"
 _LIBRARY: Any = torch.library.Library("neurodeploy", "DEF")  # type: ignore[no-untyped-call]
-_LIBRARY.define("population(Tensor x, Tensor[] states, str name, int call, int n) -> Tensor[]")
+_LIBRARY.define(
+    "population(Tensor x, Tensor[] states, str name, int call, int n, str layout, bool own)"
+    " -> Tensor[]"
+)
 
 
 def _results(
-    x: torch.Tensor, states: list[torch.Tensor], name: str, call: int, n: int
+    x: torch.Tensor,
+    states: list[torch.Tensor],
+    name: str,
+    call: int,
+    n: int,
+    layout: str,
+    own: bool,
 ) -> list[torch.Tensor]:
     return [torch.zeros_like(x) for _ in range(1 + n)]
 
@@ -35,7 +43,13 @@ _LIBRARY.impl("population", _results, "CompositeExplicitAutograd")
 
 
 def population(
-    x: torch.Tensor, states: Sequence[torch.Tensor], name: str, call: int, n: int
+    x: torch.Tensor,
+    states: Sequence[torch.Tensor],
+    name: str,
+    call: int,
+    n: int,
+    layout: str,
+    own: bool,
 ) -> list[torch.Tensor]:
     """A call of a spiking layer while a module is exported.
 
@@ -51,17 +65,21 @@ def population(
         How often the layer was called before.
     n : int
         States that it returns beside its spikes.
+    layout : {"step", "time", "batch", "flat"}
+        Whether a call is one step, ``[T, N, ...]``, ``[N, T, ...]`` or ``[N T, ...]``.
+    own : bool
+        Whether it keeps its states itself from call to call.
     """
-    found: list[torch.Tensor] = torch.ops.neurodeploy.population(x, list(states), name, call, n)
+    operator: Any = torch.ops.neurodeploy.population
+    found: list[torch.Tensor] = operator(x, list(states), name, call, n, layout, own)
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class State(Unconverted):
-    """A state of a population after a step; it cannot be used in the network."""
+def _refuse_population(site: Site, **_: Any) -> NoReturn:
+    site.refuse("spiking layers are read by 'neurodeploy import', not converted")
 
-    population: str
-    index: int
+
+LOWERINGS[POPULATION] = _refuse_population
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,45 +90,15 @@ class Cut:
     ----------
     name : str
         Path of the layer.
-    hears, sends : str
-        Output and input of the analog graph.
+    hears : str
+        Output of the analog graph.
     source : str or None
         ``file.py:line`` of the call.
     """
 
     name: str
     hears: str
-    sends: str
     source: str | None
-
-
-class CuttingBuilder(GraphBuilder):
-    """A graph builder that keeps where populations were cut out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cuts: dict[str, Cut] = {}
-
-
-def _lower_population(
-    site: Site, x: Any, states: Any, name: str, call: int, n: int
-) -> tuple[Ref | Unconverted, ...]:
-    builder, heard = site.builder, site.data(x)
-    if not isinstance(builder, CuttingBuilder):
-        site.refuse("spiking layers are read by 'neurodeploy import', not converted")
-    if name in builder.cuts:
-        site.refuse(
-            f"{name!r} is called twice in a step, and both calls change its state; give every call "
-            "a layer of its own"
-        )
-    # What several populations hear is an output for each of them.
-    current = builder.add(f"{name}.input", Reshape(heard.shape), (heard,), site.source)
-    spikes = builder.add(name, Input(heard.shape), (), site.source)
-    builder.cuts[name] = Cut(name, current.name, spikes.name, site.source)
-    return spikes, *(State(f"the states of {name!r}", name, i) for i in range(n))
-
-
-LOWERINGS[POPULATION] = _lower_population
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,33 +109,28 @@ class SpikingGraph:
     ----------
     graph : AnalogGraph
         From what is given and what populations send to what they hear and what is returned.
-    given : tuple of str
-        Its inputs that are no populations.
+    sent : mapping of input of the graph to (layer or None, steps ago)
+        None: what is given.
     cuts : mapping of layer to Cut
-    outputs : tuple of str or State
-        What the module returns: nodes of the graph, and states.
+    returned : tuple of (node of the graph or StateOf, how it reads its steps)
+    steps : int
+        Steps that a call of the module computes.
     """
 
     graph: AnalogGraph
-    given: tuple[str, ...]
+    sent: Mapping[str, tuple[str | None, int]]
     cuts: Mapping[str, Cut]
-    outputs: tuple[str | State, ...] = field(default=())
+    returned: tuple[tuple[str | StateOf, str], ...]
+    steps: int
 
 
-def cut(
-    program: ExportedProgram,
-    shapes: Mapping[str, Shape],
-    name: str,
-    normalization: Normalization | None = None,
-) -> SpikingGraph:
-    """Lower an exported program of one step.
+def cut(step: Step, name: str, normalization: Normalization | None = None) -> SpikingGraph:
+    """Lower one step of a module.
 
     Parameters
     ----------
-    program : ExportedProgram
-        Of a module whose spiking layers call :func:`population`.
-    shapes : mapping
-        Shape of each of its inputs, without the batch.
+    step : Step
+        From :func:`neurodeploy.source.torch.steps.fold`.
     name : str
         Of the graph.
     normalization : (mean, std), optional
@@ -160,35 +143,52 @@ def cut(
     ConversionError
         If nothing that is returned depends on the input.
     """
-    builder = CuttingBuilder()
-    given = [builder.add(key, Input(shape), (), None) for key, shape in shapes.items()]
-    entering = given
-    if normalization is not None:
-        mean, std = normalization
-        entering = [
-            builder.add("normalize", Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
-            for ref in given
-        ]
-    values, _ = lowered_values(program, builder, entering)
-    returned = [_returned(out, values) for out in program.outputs]
-    leaving = list(dict.fromkeys(r for r in returned if isinstance(r, str)))
-    ends = [*leaving, *(c.hears for c in builder.cuts.values())]
+    builder = GraphBuilder()
+    sent: dict[str, tuple[str | None, int]] = {}
+    entering = []
+    shapes = {n.name: n.meta["val"].shape[1:] for n in step.program.nodes if n.op == "placeholder"}
+    for key in step.program.inputs:
+        origin, lag = step.sent[key]
+        given = origin == GIVEN
+        called = f"{origin or 'input'}.before" if lag else origin or "input"
+        ref = builder.add(called, Input(tuple(shapes[key])), (), None)
+        sent[ref.name] = (None if given else origin, lag)
+        if given and normalization is not None:
+            mean, std = normalization
+            op: Any = Normalize(mean, std)  # type: ignore[arg-type]
+            ref = builder.add("normalize", op, (ref,), None)
+        entering.append(ref)
+    values, _ = lowered_values(step.program, builder, entering)
+    cuts = {}
+    for layer, (node, source) in step.layers.items():
+        heard = _activation(node, values, layer)
+        # What several populations hear is an output for each of them.
+        current = builder.add(f"{layer}.input", Reshape(heard.shape), (heard,), source)
+        cuts[layer] = Cut(layer, current.name, source)
+    returned: list[tuple[str | StateOf, str]] = []
+    for what, how in step.returned:
+        found = _activation(what, values, "output").name if isinstance(what, fx.Node) else what
+        returned.append((found, how))
+    if not returned:
+        raise ConversionError(
+            "the module returns constants, expected spikes or what they add up to"
+        )
+    leaving = list(dict.fromkeys(r for r, _ in returned if isinstance(r, str)))
+    ends = [*leaving, *(c.hears for c in cuts.values())]
     nodes = reachable(builder.nodes, ends)
     inputs = tuple(node.name for node in nodes if isinstance(node.op, Input))
-    unused = [ref.name for ref in given if ref.name not in inputs]
-    if unused:
-        raise ConversionError(f"nothing in the module depends on its input {unused[0]!r}")
+    if not any(sent[key][0] is None for key in inputs):
+        raise ConversionError("nothing in the module depends on its input")
     graph = AnalogGraph(name, nodes, inputs, tuple(ends))
-    return SpikingGraph(graph, tuple(r.name for r in given), builder.cuts, tuple(returned))
+    kept = {key: sent[key] for key in inputs}
+    return SpikingGraph(graph, kept, cuts, tuple(returned), step.steps)
 
 
-def _returned(out: Any, values: Mapping[fx.Node, Any]) -> str | State:
-    value = values[out] if isinstance(out, fx.Node) else out
+def _activation(node: fx.Node, values: Mapping[fx.Node, Any], where: str) -> Ref:
+    value = values[node]
     if isinstance(value, Deferred):
         value.refuse()
-    if isinstance(value, Ref):
-        return value.name
-    if isinstance(value, State):
-        return value
-    what = value.what if isinstance(value, Unconverted) else "a constant"
-    raise ConversionError(f"the module returns {what}, expected spikes or what they add up to")
+    if not isinstance(value, Ref):
+        what = value.what if isinstance(value, Unconverted) else "a constant"
+        raise ConversionError(f"{where}: is {what}, expected what depends on the input")
+    return value

@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import BoardError, UnknownNameError
-from neurodeploy.hardware.boards.board import EVENTS, Board, SynapseFormat, board_names, load_board
+from neurodeploy.hardware.boards.board import (
+    EVENTS,
+    Board,
+    SynapseFormat,
+    board_names,
+    load_board,
+    tomllib,
+)
 from neurodeploy.hardware.boards.constant import UNITS, Constant
+from neurodeploy.hardware.boards.interval import Interval
 
 
 def test_the_boards_that_come_with_the_package() -> None:
@@ -42,19 +50,10 @@ def test_boards_of_several_chips_are_their_chip_several_times(name: str, chip: s
     assert several.grid.cores_per_chip == one.grid.n_cores
     assert (several.limits, several.events) == (one.limits, one.events)
     assert several.synapses == one.synapses
-    assert several.static_power == one.static_power
+    assert (several.static, several.overheads) == (one.static, one.overheads)
     # No source tells what a packet between two chips costs: unknown, and so never zero.
     assert several.energy("chip_crossings") is None
     assert several.description != one.description
-
-
-def test_a_barrier_over_several_loihi_chips_is_unknown() -> None:
-    for name in ("kapoho-bay", "nahuku-32"):
-        board = load_board(name)
-        assert board.barrier_at(32) == load_board("kapoho-bay").barrier_at(1)
-        assert board.barrier_at(33) is None
-        assert board.barrier_key(64) == "timing.barrier_by_tiles (from 33 tiles)"
-        assert board.barrier_key(32) == "timing.barrier_by_tiles (from 1 tile)"
 
 
 def test_population_axons_of_loihi1() -> None:
@@ -88,7 +87,29 @@ def test_every_constant_has_basis_and_source_and_none_is_zero(name: str) -> None
     for constant in constants:
         assert constant["basis"]
         assert constant["source"].strip()
-        assert constant["unit"] == "1" or constant["value"] > 0
+        if constant["unit"] == "1":
+            continue
+        assert constant["value"] > 0
+        assert 0 <= constant["low"] <= constant["value"] <= constant["high"]
+        assert (constant["basis"] == "fitted") == ("leave_one_out" in constant)
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_no_number_of_a_board_file_is_without_a_source(name: str) -> None:
+    """Every table that holds a number says where it is from, or those around it do."""
+
+    def check(table: Any, place: str) -> None:
+        if isinstance(table, list):
+            for entry in table:
+                check(entry, place)
+        elif isinstance(table, dict):
+            numbers = [k for k, v in table.items() if isinstance(v, int | float)]
+            assert not numbers or table.get("source"), f"{place}: {numbers}"
+            for key, entry in table.items():
+                check(entry, f"{place}.{key}")
+
+    file = Path(__file__).parents[3] / "boards" / f"{name}.toml"
+    check(tomllib.loads(file.read_text()), name)
 
 
 def test_loihi1_holds_table_2() -> None:
@@ -103,15 +124,29 @@ def test_loihi1_holds_table_2() -> None:
         "hops_y": 4.0e-12,
     }
     assert board.events["spikes"].included_in == "neuron_updates_active"
-    assert board.static_power is None
+    assert {name: str(term.power) for name, term in board.static.items()} == {
+        "x86": "18 mW",
+        "x86_code": "3 (0 .. 6) mW",
+        "cores": "0.44 (0.38 .. 1.4) mW",
+        "chips": "29 (25.5 .. 32.5) mW",
+    }
+    assert [name for name, term in board.static.items() if term.account == "chip"] == ["chips"]
+    assert {name: str(constant) for name, constant in board.overheads.items()} == {
+        "management": "3.4 (0 .. 3.5) us",
+        "reset": "49 (0 .. 98) us",
+        "injection": "4 (2.9 .. 5.1) us",
+    }
     assert board.grid.n_cores == 128
     assert board.require_limit("synapse_memory_bits") == 128 * 1024 * 8
 
 
-def test_loihi2_leaves_unknown_what_is_not_published() -> None:
+def test_loihi2_says_what_it_leaves_out() -> None:
     board = load_board("loihi2")
-    assert all(cost.energy is None and cost.latency is None for cost in board.events.values())
-    assert (board.static_power, board.barrier, board.tick) == (None, None, None)
+    assert board.excludes is not None
+    assert "input, output and resets" in board.excludes
+    assert board.overheads == {}
+    assert str(board.events["synops"].energy) == "23.6 (18.9 .. 23.6) pJ"
+    assert board.energy("chip_crossings") is None
     assert board.limit("input_axons") is None
     with pytest.raises(BoardError, match=r"board loihi2: limits\.input_axons is unknown"):
         board.require_limit("input_axons")
@@ -122,19 +157,18 @@ def test_truenorth_reproduces_its_operating_points(
     rate: int, synapses: int, gsops_per_w: float
 ) -> None:
     board = load_board("truenorth")
-    energy, static = board.events["synops"].energy, board.static_power
+    energy, term = board.events["synops"].energy, board.static["cores"]
     assert energy is not None
-    assert static is not None
-    assert board.static_power_per == "core"
+    assert term.per == "core"
     synops = 2**20 * rate * synapses
-    power = static.si * board.grid.n_cores + energy.si * synops
+    power = term.power.si * board.grid.n_cores + energy.si * synops
     assert power == pytest.approx(synops / (gsops_per_w * 1e9), rel=0.005)
 
 
 def test_recalled_numbers_say_so() -> None:
     board = load_board("truenorth")
-    for constant in (board.limits["weight_bits"], board.limits["delay_max"], board.static_power):
-        assert constant is not None
+    power = board.static["cores"].power
+    for constant in (board.limits["weight_bits"], board.limits["delay_max"], power):
         assert "recalled; not re-checked" in constant.source
 
 
@@ -153,6 +187,9 @@ def test_tiles_are_numbered_column_by_column() -> None:
 def test_units_are_powers_of_ten_to_the_last_digit() -> None:
     assert Constant(23.6, "pJ", "published", "x y").si == 23.6e-12
     assert Constant(1, "ms", "published", "x y").si == 1e-3
+    bar = Constant(4, "pJ", "published", "x y", 2, 7).interval
+    assert bar == Interval(4e-12, 2e-12, 7e-12)
+    assert Constant(4, "pJ", "published", "x y").interval == Interval.exactly(4e-12)
     assert all(scale <= 1 for units in UNITS.values() for scale in units.values())
 
 
@@ -210,6 +247,16 @@ BAD: list[tuple[str, Any, str]] = [
     ("events.synops.power", {}, r"events\.synops\.power: unknown key"),
     (f"{ENERGY}.note", "x", r"events\.synops\.energy\.note: unknown key"),
     (f"{ENERGY}.value", -1.0, r"events\.synops\.energy: negative energy -1\.0"),
+    (f"{ENERGY}.low", None, r"events\.synops\.energy\.low: missing; add it"),
+    (f"{ENERGY}.high", None, r"events\.synops\.energy\.high: missing; add it"),
+    (f"{ENERGY}.low", 99, r"events\.synops\.energy: low 99 lies above high 35\.5; swap them"),
+    (f"{ENERGY}.low", 30, r"value 23\.6 lies outside of low 30 \.\. high 35\.5"),
+    (f"{ENERGY}.low", -1, r"events\.synops\.energy: negative low -1"),
+    (f"{ENERGY}.high", float("inf"), r"events\.synops\.energy: high inf is not a finite number"),
+    (f"{ENERGY}.basis", "fitted", r"events\.synops\.energy: fitted, and leave_one_out is None"),
+    (f"{ENERGY}.leave_one_out", 0.1, r"leave_one_out belongs to fitted constants, the basis is"),
+    ("timing.injection.leave_one_out", None, r"timing\.injection: fitted, and leave_one_out is"),
+    ("limits.neurons.low", 3, r"limits\.neurons\.low: unknown key"),
     (f"{ENERGY}.value", 0.0, r"events\.synops\.energy: energy of 0; leave the key out"),
     (f"{ENERGY}.value", "23.6", r"events\.synops\.energy: value '23\.6' is not a number"),
     (f"{ENERGY}.value", True, r"value True is not a number"),
@@ -239,12 +286,19 @@ BAD: list[tuple[str, Any, str]] = [
     ("synapses.shared_axon_slots", 1.5, r"synapses\.shared_axon_slots: got 1\.5; expected a whole"),
     ("events.synops_dense", {}, r"events\.synops_dense: overlaps events\.synops; price synops"),
     ("events.spikes.included_in", "neuron_accesses", r"'neuron_accesses'; expected another event"),
-    ("timing.barrier_by_tiles", [], "timing: both barrier and barrier_by_tiles"),
-    ("static_power.per", "rack", r"static_power\.per: 'rack'; expected 'core', 'chip' or 'board'"),
-    ("static_power.power", {"value": 1, "unit": "pJ"}, r"static_power\.power\.basis: missing"),
+    ("timing.barrier", {}, "timing: both barrier and barrier_by_tiles"),
+    ("static_power.cores.per", "rack", r"static_power\.cores\.per: 'rack'; expected one of core"),
+    ("static_power.cores.account", "dynamic", r"cores\.account: 'dynamic'; expected one of share"),
+    ("static_power.cores.power", {"value": 1}, r"static_power\.cores\.power\.low: missing"),
+    ("static_power.cores", 1, r"static_power\.cores: got 1; expected a table"),
+    ("static_power", 1, "static_power: got 1; expected a table"),
+    ("timing.halves", "none", "timing.halves: 'none'; expected one of overlap, add"),
+    ("timing.excludes", "", "timing.excludes: got ''; expected a text"),
+    ("partitioned_by", 3, "partitioned_by: got 3; expected a text"),
+    ("events.synops.unknown", "x", r"events\.synops\.unknown: says why there is no price"),
     (
         "timing.tick",
-        {"value": 1, "unit": "ms", "basis": "assumed", "source": "a test"},
+        {"value": 1, "low": 1, "high": 1, "unit": "ms", "basis": "assumed", "source": "a test"},
         "timing: both tick and barrier",
     ),
     ("events", [], r"events: got \[\]; expected a table"),
@@ -260,7 +314,7 @@ def test_bad_board_names_file_key_and_reason(path: str, value: Any, message: str
     assert "\n" not in str(caught.value)
 
 
-TIME = {"value": 1, "unit": "us", "basis": "assumed", "source": "a test"}
+TIME = {"value": 1, "low": 1, "high": 2, "unit": "us", "basis": "assumed", "source": "a test"}
 BAD_BARRIERS: list[tuple[Any, str]] = [
     ([], r"timing\.barrier_by_tiles: got \[\]; expected a list of tables"),
     (TIME, r"timing\.barrier_by_tiles: got \{.*; expected a list of tables"),

@@ -151,6 +151,12 @@ def stage(
         raster[plan.depth[name] : plan.depth[name] + T] = values.reshape(T, -1)
         return raster
 
+    def around(name: str, raster: AnyArray, before: AnyArray, after: AnyArray) -> AnyArray:
+        """What stands before and after the window, which the chip does not know."""
+        raster[: plan.depth[name]] = before.reshape(-1)
+        raster[plan.depth[name] + T :] = after.reshape(-1)
+        return raster
+
     spikes = {name: in_time(name, values[0] != 0) for name, values in record.spikes.items()}
     written = [q for q in netlist.projections if q.pre not in off_chip]
     coo = {id(q): q.connectivity.to_coo()[:2] for q in written}
@@ -196,20 +202,28 @@ def stage(
             seen = np.logical_or.accumulate(arriving[name])
             since = np.concatenate([np.zeros_like(seen[:1]), seen[:-1]])
             written_in = from_host(netlist, p, record).reshape(-1) != 0
-            args = in_time(name, since), in_time(name, unseen[name] | written_in)
+            no = np.zeros_like(written_in)
+            args = (
+                around(name, in_time(name, since), no, seen[-1]),
+                around(name, in_time(name, unseen[name] | written_in), written_in, written_in),
+            )
             cells = _units(placement.cells[name], *args, np.zeros((steps, seen[0].size), bool))
             units[f"{name}/cells"] = Units(**(vars(cells) | {"synapse": unit.get(name, "")}))
             # What reaches the output of a pool comes from its accumulators, not from synapses.
-            bias = after
+            bias, always = after, np.zeros_like(after[0])
         else:
             assert isinstance(p.model, IntegerNeuron)
             before[0] = p.spread(p.model.initial_membrane) != 0
-            total = p.spread(p.model.bias) + from_host(netlist, p, record)
-            bias = bias | (total != 0)
+            always = p.spread(p.model.bias) + from_host(netlist, p, record) != 0
+            bias = bias | always
             if p.model.has_current_memory:
                 # The state of a synaptic current, which SANA-FE's neuron does not have.
                 bias = bias | after | (record.spikes[name][0] != 0)
-        rasters = in_time(name, before), in_time(name, bias), spikes[name]
+        rasters = (
+            around(name, in_time(name, before), before[0], after[-1]),
+            around(name, in_time(name, bias), always, always),
+            spikes[name],
+        )
         found = _units(placement.held[name], *rasters)
         units[name] = Units(**(vars(found) | {"synapse": unit.get(name, "")}))
 

@@ -31,7 +31,7 @@ def board(
     **limits: int,
 ) -> Board:
     """Loihi 1 with another grid, other hop energies (pJ; None: unknown) and other limits."""
-    start = load_board("loihi1")
+    start = load_board("loihi1").events_alone()
     events = dict(start.events)
     for event, price in (
         ("hops_x", None if hops is None else hops[0]),

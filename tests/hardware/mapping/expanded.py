@@ -197,6 +197,10 @@ class Expanded:
             if isinstance(model, IntegerNeuron):
                 before = population.spread(model.initial_membrane)
                 bias = population.spread(model.bias) + self._from_host(population, record)[b]
+            first, last = self._window(name)
+            # Cores know no windows: they update before and behind them as well.
+            total += first * ((before != 0) | (bias != 0))
+            total += last * ((v[b, -1] != 0) | (bias != 0))
             for t in range(record.timesteps):
                 busy = (before != 0) | (v[b, t] != 0) | (s[b, t] != 0) | (bias != 0)
                 # The outputs of a pool have no synapses; its accumulators have.
@@ -212,7 +216,15 @@ class Expanded:
         touched |= (self._from_host(population, record) != 0)[:, None]
         ever = np.logical_or.accumulate(touched, axis=1)
         held = ever.reshape(*ever.shape[:2], -1)[:, :, held_cells(population, outputs)]
-        return int(held.sum())
+        first, last = self._window(name)
+        host = (self._from_host(population, record) != 0).reshape(len(held), -1)
+        always = host[:, held_cells(population, outputs)]
+        return int(held.sum() + last * held[:, -1].sum() + first * always.sum())
+
+    def _window(self, name: str) -> tuple[int, int]:
+        """Steps before the window of a population, and steps after it."""
+        plan = self.netlist.schedule
+        return plan.depth[name], plan.max_depth - plan.depth[name]
 
     def _reached(self, population: Population, record: RunRecord) -> AnyArray:
         """``[B, T, *input_shape]``: a spike takes one of its synapses, whatever their weights."""

@@ -236,7 +236,7 @@ def test_traffic_of_a_two_layer_net_to_the_digit() -> None:
     assert (first.spikes, second.spikes) == (2 + 4, 3)
     assert second.synops == 6
     assert second.packets == 0
-    assert first.packets == 6 + traffic.host_inputs
+    assert first.packets == 6 + traffic.host_spikes
     assert (first.hops_x, first.hops_y) == (0, 6)
     both = first.neuron_updates_active + first.neuron_updates_inactive
     assert both == 2 * (4 + 2) * 2

@@ -1,0 +1,37 @@
+"""``neurodeploy export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.options import json_option, output_option, with_options
+
+
+def export_options() -> list[click.Option]:
+    """The format and how it is written."""
+    from neurodeploy import api
+
+    return stage_options(api.export, leave_out=("net", "path"))
+
+
+@click.command("export")
+@click.argument("source", type=click.Path(path_type=Path), metavar="NET.ndn")
+@with_options(export_options)
+@output_option(what="The file.")
+@json_option
+def export(source: Path, output: Path, as_json: bool, **given: Any) -> None:
+    """Write a netlist for other frameworks.
+
+    A NIR graph holds the whole netlist in its metadata: read back by import it is the same. What
+    each framework reads otherwise is told.
+    """
+    from neurodeploy import api
+    from neurodeploy.render.exchange import render_exported
+    from neurodeploy.render.text import to_json
+
+    found = api.export(source, path=output, **given)
+    click.echo(to_json(found.to_dict()) if as_json else render_exported(found))

@@ -1,0 +1,116 @@
+"""Spikes in HDF5, as in the Spiking Heidelberg Digits and Speech Commands: many samples a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.datasets.events.recording import BLOCK, Events, Opened, scaled_times
+from neurodeploy.errors import DataError, FileFormatError
+from neurodeploy.ir.arrays import AnyArray
+
+PARTS = ("spikes/times", "spikes/units", "labels")
+SAFE_FILTERS = (1, 2, 3)
+"""Deflate, shuffle and Fletcher checksum: parts of the library itself."""
+MAX_EXPANSION = 100
+REFERENCE_BYTES = 16
+"""What a file holds of a row of any length, beside the row."""
+
+
+def read_index(path: Path) -> AnyArray:
+    """Labels of all samples of a file; what stands where is checked, no spikes are read.
+
+    References
+    ----------
+    B. Cramer, Y. Stradmann, J. Schemmel, F. Zenke 2022, "The Heidelberg spiking data sets",
+    doi 10.1109/TNNLS.2020.3044364: ``spikes/times`` in seconds, ``spikes/units``, ``labels``.
+
+    Raises
+    ------
+    FileFormatError
+        For a file that is damaged, or another HDF5 file.
+    """
+    with _opened(path) as (times, units, labels):
+        n = {len(data) for data in (times, units, labels)}
+        if len(n) != 1:
+            raise FileFormatError(f"{path}: times, units and labels differ in number: {sorted(n)}")
+        found = np.asarray(labels[()])
+    if found.dtype.kind not in "ui":
+        raise FileFormatError(f"{path}: labels are {found.dtype}; expected whole numbers")
+    return found
+
+
+def opener(path: Path, sample: int, unit: str | None) -> Callable[[], Opened]:
+    """What opens one sample of a file."""
+
+    def open_sample() -> Opened:
+        with _opened(path) as (times, units, _):
+            t, x = np.asarray(times[sample]), np.asarray(units[sample])
+        where = f"{path}: sample {sample}"
+        if t.shape != x.shape or t.ndim != 1 or x.dtype.kind not in "ui" or t.dtype.kind not in "f":
+            raise DataError(
+                f"{where}: times {t.dtype} {t.shape} and units {x.dtype} {x.shape}; expected times "
+                "in seconds and whole units, as many"
+            )
+        if t.size and not (np.isfinite(t).all() and t.min() >= 0 and t.max() < 1e6):
+            raise DataError(f"{where}: times from {t.min()} to {t.max()} are no seconds")
+        return Opened(None, _blocks(Events(scaled_times(t, unit), x)))
+
+    return open_sample
+
+
+def _blocks(events: Events) -> Iterator[Events]:
+    for first in range(0, len(events.t), BLOCK):
+        yield events.taken(slice(first, first + BLOCK))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[list[Any]]:
+    try:
+        import h5py
+    except ImportError:
+        raise FileFormatError(
+            f"{path}: spikes in HDF5 need h5py; pip install 'neurodeploy[events]'"
+        ) from None
+    try:
+        with h5py.File(path, "r") as file:
+            yield [_part(path, file, name) for name in PARTS]
+    except FileFormatError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise FileFormatError(f"{path}: no HDF5 file, or damaged ({reason})") from error
+
+
+def _part(path: Path, file: Any, name: str) -> Any:
+    """A list of rows that stands in this file, in filters that are safe."""
+    import h5py
+
+    place = file
+    for part in name.split("/"):
+        link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
+        if not isinstance(link, h5py.HardLink):
+            raise FileFormatError(
+                f"{path}: no {name} in it; expected spikes/times, spikes/units and labels"
+            )
+        place = place[part]
+    if not isinstance(place, h5py.Dataset) or place.shape is None or len(place.shape) != 1:
+        raise FileFormatError(f"{path}: {name} is no list of samples")
+    properties = place.id.get_create_plist()
+    if properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count():
+        raise FileFormatError(f"{path}: {name} stands in another file; not read")
+    for i in range(properties.get_nfilters()):
+        if properties.get_filter(i)[0] not in SAFE_FILTERS:
+            raise FileFormatError(f"{path}: {name}: a compression that needs a plug-in; not read")
+    rows = h5py.check_vlen_dtype(place.dtype)
+    if (rows is None) != (name == "labels") or (rows or place.dtype).kind not in "uif":
+        raise FileFormatError(f"{path}: {name} is {place.dtype}; expected rows of numbers")
+    declared = place.shape[0] * (REFERENCE_BYTES if rows is not None else place.dtype.itemsize)
+    size = path.stat().st_size
+    if declared > MAX_EXPANSION * size:
+        raise FileFormatError(f"{path}: {name} declares {declared} bytes, the file has {size}")
+    return place

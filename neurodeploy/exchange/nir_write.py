@@ -1,0 +1,310 @@
+"""A netlist as a NIR graph, with parameters that a dynamics reads as its neurons.
+
+With e the part of a membrane that a step takes, time constants are those from which the reader
+finds e again, and r (or the weights) are such that an input counts as it is. In the time of its
+own window a population hears a spike ``d + depth(pre) - depth(post)`` steps after it was sent:
+that is a Delay. What NIR cannot say is kept in the metadata
+(:mod:`neurodeploy.exchange.nir_metadata`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import UnsupportedLayerError
+from neurodeploy.exchange.dynamics import Dynamics
+from neurodeploy.exchange.hdf5 import Tree
+from neurodeploy.exchange.nir_flat import laid_out
+from neurodeploy.exchange.nir_graph import Graph, Node
+from neurodeploy.exchange.nir_layers import Layer, described, layers
+from neurodeploy.exchange.readers import uniform_of
+from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.connectivity import Connectivity
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, RealNetlist
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, Neuron
+from neurodeploy.ir.population import Population
+from neurodeploy.ir.projection import Projection
+
+VERSION = "1.0.8"
+STEP = 1e-4
+"""Seconds of a step where nothing says another: what snnTorch and SpikingJelly take."""
+EQUATION = Dynamics("nir", "the equation of NIR, by forward Euler", ">", "file", "euler", dt=STEP)
+ENDLESS = 2.0**40
+"""Steps of a time constant where nothing decays: 1 less than float32 can tell."""
+
+
+@dataclass(slots=True)
+class Written:
+    """A graph, and how the populations of the netlist stand in it.
+
+    Parameters
+    ----------
+    graph : Graph
+    netlist : RealNetlist or IntegerNetlist
+        With some populations flat (:mod:`neurodeploy.exchange.nir_flat`).
+    names : mapping of population to node
+    unit : mapping of population to float array ``[*shape]``
+        Membrane of the node over that of the population.
+    constants : set of str
+        Populations that fire in every step, and became biases.
+    delayed : bool
+        Whether there are Delay nodes.
+    """
+
+    graph: Graph
+    netlist: RealNetlist | IntegerNetlist
+    names: dict[str, str] = field(default_factory=dict)
+    unit: dict[str, FloatArray] = field(default_factory=dict)
+    constants: set[str] = field(default_factory=set)
+    delayed: bool = False
+
+
+def write_graph(
+    netlist: RealNetlist | IntegerNetlist, dynamics: Dynamics | None, dt: float | None
+) -> Written:
+    """The graph of a netlist.
+
+    Parameters
+    ----------
+    netlist : RealNetlist or IntegerNetlist
+    dynamics : Dynamics or None
+        Whose reading should give the netlist's spikes; None: :data:`EQUATION`.
+    dt : float or None
+        Length of a step in seconds; None: the dynamics' own.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        For what no nodes of NIR can be, by name.
+    """
+    return _Writing(netlist, dynamics or EQUATION, dt).whole()
+
+
+class _Writing:
+    def __init__(
+        self, netlist: RealNetlist | IntegerNetlist, rules: Dynamics, dt: float | None
+    ) -> None:
+        self.netlist, self.rules = laid_out(netlist), rules
+        self.step = 1.0 if rules.in_steps else dt or rules.dt or STEP
+        self.nodes: dict[str, Node] = {}
+        self.edges: list[tuple[str, str]] = []
+        self.written = Written(Graph(netlist.name, VERSION, self.nodes, (), ()), self.netlist)
+
+    def whole(self) -> Written:
+        netlist, written = self.netlist, self.written
+        written.constants = {p.name for p in netlist.populations if _is_constant(netlist, p)}
+        for p in netlist.populations:
+            if p.name in written.constants:
+                continue
+            if not isinstance(p.model, Input) and not netlist.incoming[p.name]:
+                raise UnsupportedLayerError(
+                    f"{p.name}: hears nothing, and is no constant: NIR has no source but Input"
+                )
+            self.population(p)
+        for p in netlist.populations:
+            if isinstance(p.model, Neuron) and p.name in written.names:
+                self.connect(p, p.model)
+        for output in netlist.outputs:
+            name = self.free("output" if len(netlist.outputs) == 1 else f"{output.population}_out")
+            shape = netlist.by_name[output.population].shape
+            self.add(name, "Output", shape=np.array(shape))
+            self.edges.append((written.names[output.population], name))
+        written.graph = Graph(netlist.name, VERSION, self.nodes, tuple(self.edges), ())
+        return written
+
+    def free(self, wanted: str) -> str:
+        """A name near the one wanted that Python and every reader take."""
+        stem = re.sub(r"\W", "_", wanted, flags=re.ASCII)
+        name, n = stem, 1
+        while name in self.nodes:
+            n += 1
+            name = f"{stem}_{n}"
+        return name
+
+    def add(self, name: str, kind: str, **parameters: Any) -> None:
+        self.nodes[name] = Node(name, kind, described(parameters))
+
+    def population(self, p: Population) -> None:
+        name = self.written.names[p.name] = self.free(p.name)
+        if isinstance(p.model, MaxPool):
+            raise UnsupportedLayerError(
+                f"{p.name}: NIR has no node for max-pooling; train with average pooling, or "
+                "convert with maxima by plain neurons (--pooling identity)"
+            )
+        if isinstance(p.model, Input):
+            self.add(name, "Input", shape=np.array(p.shape))
+            return
+        self.written.unit[p.name] = self.unit(p, p.model)
+        kind, values = self.neuron(p, p.model)
+        self.add(name, kind, **values)
+
+    def threshold(self, p: Population, model: Neuron) -> FloatArray:
+        """What a membrane is compared with: between whole numbers, where nothing is taken off."""
+        assert model.threshold is not None
+        theta: FloatArray = p.spread(model.threshold).astype(np.float64)
+        whole = isinstance(model, IntegerNeuron)
+        subtracts = model.reset in ("subtract", "subtract-next")
+        return theta - 0.5 if whole and not subtracts else theta
+
+    def unit(self, p: Population, model: Neuron) -> FloatArray:
+        one = np.ones(p.shape)
+        if not model.fires or "v_threshold" not in uniform_of(self.rules):
+            return one
+        theta = self.threshold(p, model)
+        return one if (theta == theta.reshape(-1)[0]).all() else 1 / theta
+
+    def tau(self, part: FloatArray) -> FloatArray:
+        """The time constant of which a step takes a part."""
+        if self.rules.integration == "euler":
+            return self.step / np.maximum(part, 1 / ENDLESS)
+        inner = np.clip(part, 2.0**-52, 1 - 2.0**-52)
+        return np.asarray(np.where(part >= 1, self.step / 1000, -self.step / np.log1p(-inner)))
+
+    def taken(self, part: FloatArray) -> FloatArray:
+        """The part that a reader finds again."""
+        found = self.step / self.tau(part)
+        return found if self.rules.integration == "euler" else np.asarray(-np.expm1(-found))
+
+    def resistance(self, part: FloatArray) -> FloatArray:
+        """The r with which an input counts once."""
+        kind = self.rules.gain
+        if kind == "one":
+            return np.ones_like(part)
+        return self.tau(part) / self.step if kind == "euler" else 1 / self.taken(part)
+
+    def neuron(self, p: Population, model: Neuron) -> tuple[str, dict[str, Any]]:
+        membrane, current = parts(p, model)
+        unit = self.written.unit[p.name]
+        values: dict[str, Any] = {}
+        slow = bool((current != 1).any())
+        leaky = bool(membrane.any()) or "IF" in self.rules.refuses
+        if slow:
+            kind = "CubaLI"
+            values["tau_syn"], values["tau_mem"] = self.tau(current), self.tau(membrane)
+            values["r"], values["w_in"] = self.resistance(membrane), self.resistance(current)
+        elif leaky:
+            kind = "LI"
+            values["tau"] = self.tau(membrane)
+            own = self.rules.gain == "no-r"
+            values["r"] = np.ones(p.shape) if own else self.resistance(membrane)
+        else:
+            kind = "I"
+            values["r"] = np.full(p.shape, 1 / self.step if self.rules.if_gain == "file" else 1.0)
+        if kind != "I":
+            values["v_leak"] = np.zeros(p.shape)
+        if not model.fires:
+            return kind, values
+        reset = np.zeros(p.shape)
+        if model.reset_value is not None:
+            reset = p.spread(model.reset_value) * unit
+        values |= {"v_threshold": self.threshold(p, model) * unit, "v_reset": reset}
+        return f"{kind}F", values
+
+    def connect(self, p: Population, model: Neuron) -> None:
+        """Synapses into a population, and its bias where one of them or its leak can carry it."""
+        netlist, name = self.netlist, self.written.names[p.name]
+        node, unit = self.nodes[name], self.written.unit[p.name]
+        membrane, current = parts(p, model)
+        own = self.rules.gain == "no-r" and "tau" in node.parameters
+        scale = unit / self.taken(membrane) if own else unit
+        bias = p.spread(model.bias).astype(np.float64)
+        slow = bool((current != 1).any())
+        constant = np.zeros(p.shape) if slow else bias
+        heard = []
+        for q in netlist.incoming[p.name]:
+            if q.pre in self.written.constants:
+                constant = constant + weighed(q).apply(np.ones((1, 1)))[0]
+            else:
+                heard.append(q)
+        left = constant * scale
+        for q in heard:
+            made, left = layers(weighed(q), scale, left, q.label)
+            self.chain(q, made)
+        rest = bias * unit if slow else left * unit / scale
+        if rest.any() and "v_leak" in node.parameters and not self.rules.no_leak_potential:
+            drawn = np.where(membrane > 0, rest / np.maximum(membrane, 1e-300), 0.0)
+            self.nodes[name] = Node(name, node.type, {**node.parameters, "v_leak": drawn})
+
+    def chain(self, q: Projection, made: list[Layer]) -> None:
+        """Nodes of one projection between its two populations."""
+        before, after = self.written.names[q.pre], self.written.names[q.post]
+        k = self.steps[id(q)]
+        if k:
+            self.written.delayed = True
+            shape = self.netlist.by_name[q.pre].shape
+            made = [("Delay", {"delay": np.full(shape, k * self.step)}), *made]
+        if not made and (before, after) in self.edges:
+            # The same edge twice would count once.
+            made = [("Scale", {"scale": np.ones(self.netlist.by_name[q.pre].shape)})]
+        for kind, values in made:
+            name = self.free(f"{q.pre}_to_{q.post}")
+            self.add(name, kind, **values)
+            self.edges.append((before, name))
+            before = name
+        self.edges.append((before, after))
+
+    @cached_property
+    def steps(self) -> dict[int, int]:
+        """Steps in its target's time that every projection takes beyond an edge."""
+        plan = self.netlist.schedule
+        component = plan.component_of
+        found = {}
+        for q, delay in zip(self.netlist.projections, plan.delays, strict=True):
+            later = delay + plan.depth[q.pre] - plan.depth[q.post]
+            if component[q.pre] == component[q.post]:
+                # What comes back is a step later by itself.
+                later = 0 if delay == 1 else delay
+            if later < 0:
+                raise UnsupportedLayerError(
+                    f"{q.label}: a delay of {delay} brings spikes {-later} steps ahead of the main "
+                    "path, which NIR cannot say; leave the delay open"
+                )
+            found[id(q)] = later
+        return found
+
+
+def parts(p: Population, model: Neuron) -> tuple[FloatArray, FloatArray]:
+    """Parts of membrane and current that a step takes, ``[*shape]`` each."""
+    one = type(model).whole_decay
+    membrane, current = (
+        p.spread(np.asarray(getattr(model, name), dtype=np.float64)) / one
+        for name in ("membrane_decay", "current_decay")
+    )
+    return membrane, current
+
+
+def weighed(q: Projection) -> Connectivity:
+    """A map with its real weights, exponents included."""
+    weight: AnyArray = q.connectivity.weight.astype(np.float64)
+    found = q.connectivity.with_weight(weight)
+    if isinstance(q, IntegerProjection):
+        factor = np.broadcast_to(2.0**q.exponent, q.connectivity.post_shape[:1])
+        return found.scale_channels(factor)
+    return found
+
+
+def _is_constant(netlist: RealNetlist | IntegerNetlist, p: Population) -> bool:
+    """Whether it is one neuron that hears nothing and fires once in every step."""
+    model = p.model
+    if not isinstance(model, Neuron) or netlist.incoming[p.name] or p.shape != (1,):
+        return False
+    if model.threshold is None or model.reset != "zero" or model.extensions or model.signed:
+        return False
+    start = p.spread(model.initial_membrane)
+    rises = p.spread(model.bias) >= p.spread(model.threshold)
+    twice = p.spread(model.bias) < 2 * p.spread(model.threshold)
+    once = model.payload_max == 1 or bool(twice.all())
+    return bool(rises.all()) and once and not start.any() and not model.leaks
+
+
+def tree(graph: Graph, metadata: Tree) -> Tree:
+    """The content of a ``.nir`` file."""
+    nodes = {name: {"type": n.type, **n.parameters} for name, n in graph.nodes.items()}
+    edges = np.array(graph.edges, dtype=object).reshape(-1, 2)
+    root = {"type": "NIRGraph", "nodes": nodes, "edges": edges, "metadata": metadata}
+    return {"version": graph.version, "node": root}

@@ -1,0 +1,96 @@
+"""A netlist as the file of another framework, and what is told about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurodeploy.errors import UsageError
+from neurodeploy.exchange.dynamics import Dynamics, chosen_dynamics
+from neurodeploy.exchange.hdf5 import tree_bytes
+from neurodeploy.exchange.losses import lost_by
+from neurodeploy.exchange.nir_metadata import metadata
+from neurodeploy.exchange.nir_write import EQUATION, tree, write_graph
+from neurodeploy.exchange.readers import READERS
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is written.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    notes : tuple of str
+        What has to be told about it.
+    lost : mapping of str to tuple of str
+        Framework -> what it reads otherwise; empty where it gives the netlist's spikes.
+    """
+
+    content: bytes
+    notes: tuple[str, ...] = ()
+    lost: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+Source = tuple[RealNetlist | IntegerNetlist, Mapping[str, Encoding]]
+
+
+def nir_file(source: Source, dynamics: Dynamics | None, dt: float | None) -> Content:
+    """A ``.nir`` file of NIR 1.0.8, with everything that NIR cannot say in its metadata."""
+    netlist, encodings = source
+    written = write_graph(netlist, dynamics, dt)
+    rules = dynamics or EQUATION
+    told = {"dynamics": rules.name, "dt": 1.0 if rules.in_steps else dt or rules.dt}
+    kept = metadata(netlist, encodings, written.graph, told)
+    lost = {r.title: tuple(lost_by(r, written)) for r in READERS}
+    step = "time constants in steps" if rules.in_steps else f"steps of {told['dt']:g} s"
+    notes = [f"parameters for the dynamics {rules.name} ({rules.summary}), {step}"]
+    return Content(tree_bytes(tree(written.graph, kept)), tuple(notes), lost)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file that is written.
+
+    Parameters
+    ----------
+    suffix : str
+        What its names end in.
+    write : callable
+        Of the netlist and its encodings, the dynamics (None: the format's own) and dt.
+    dynamics : bool
+        Whether it takes a dynamics and a dt.
+    """
+
+    suffix: str
+    write: Callable[[Source, Dynamics | None, float | None], Content]
+    dynamics: bool = False
+
+
+FORMATS: dict[str, Format] = {"nir": Format(".nir", nir_file, dynamics=True)}
+"""Name -> format, as ``--to`` takes them."""
+
+
+def written(to: str, source: Source, dynamics: str | None, dt: float | None) -> Content:
+    """The content of a file of a format.
+
+    Raises
+    ------
+    UsageError
+        If a dynamics or a dt is given where the format has none.
+    UnsupportedLayerError
+        For what the format cannot say, by name.
+    """
+    kind = FORMATS[to]
+    given: dict[str, Any] = {"dynamics": dynamics, "dt": dt}
+    for name, value in given.items():
+        if value is not None and not kind.dynamics:
+            raise UsageError(f"{name} {value}: {to} files have none; leave it out")
+    rules = None if dynamics is None else chosen_dynamics(dynamics, {"dt": dt})
+    if rules is None and dt is not None and not 0 < dt < float("inf"):
+        raise UsageError(f"dt {dt}: expected a positive time in seconds")
+    return kind.write(source, rules, dt)
