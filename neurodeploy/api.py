@@ -29,6 +29,7 @@ from neurodeploy.stages.save import save
 from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.folder import load_deployment
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.verification.accuracy import evaluations_to_dict
 
@@ -59,6 +60,7 @@ __all__ = [
     "import_network",
     "load",
     "load_board",
+    "load_deployment",
     "load_network",
     "options_of",
     "print_netlist",

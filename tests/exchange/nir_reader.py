@@ -49,9 +49,7 @@ def main():
     framework, file, given, out = sys.argv[1:5]
     raster = torch.from_numpy(np.load(given)["raster"]).float()
     graph = nir.read(file)
-    neurons = {
-        name.replace(".", "_") for name, n in graph.nodes.items() if isinstance(n, NEURONS)
-    }
+    neurons = {name.replace(".", "_") for name, n in graph.nodes.items() if isinstance(n, NEURONS)}
     batch, steps = raster.shape[:2]
     sent = {name: [] for name in neurons}
     # One sample after the other: some readers take no batch.

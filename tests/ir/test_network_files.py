@@ -196,7 +196,10 @@ HEADERS |= {
     "T as a truth": (_field("", timesteps=True), "timesteps True; expected a whole number"),
     "payload as a float": (_field("", model_payload_max=WHOLE), "payload_max 2.0"),
     "decay as a float": (_field("", model_current_decay=WHOLE), "current_decay 2.0"),
-    "low as a float": (_field("", model_low={"float": "-0x1p0"}), "low -1.0; expected a whole number"),
+    "low as a float": (
+        _field("", model_low={"float": "-0x1p0"}),
+        "low -1.0; expected a whole number",
+    ),
     "width as a float": (_field("projections", weight_bits={"float": "0x1p3"}), "weight_bits 8.0"),
     "delay as a float": (_field("projections", delay=WHOLE), "delay 2.0"),
     "huge shape": (_field("populations", shape=[10**9, 10**9]), "neurons; at most"),
