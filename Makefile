@@ -15,7 +15,7 @@ help: ## list the targets
 setup: ## create or update .venv and .venv-lava (pinned versions; quick when nothing changed)
 	@$(PYTHON) scripts/setup_environments.py
 
-setup-frameworks: setup ## environments of snnTorch, SpikingJelly, sinabs and Norse, for tests (20 s, 45 MB)
+setup-frameworks: setup ## environments of snnTorch, SpikingJelly, sinabs, Norse and lava-dl, for tests
 	@$(BIN)/python benchmarks/setup_peers.py
 
 demo: setup ## train, convert, quantize, compile for three targets, verify, energy: in two minutes
@@ -46,6 +46,6 @@ bench: setup ## speed beside the peers, which get an environment of their own (.
 	$(BIN)/python -m benchmarks
 
 clean: ## remove all environments, caches, build output and the demonstration's files
-	rm -rf .venv .venv-lava .venv-bench .venv-sinabs .venv.* .venv-lava.* demo-output .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lava .venv-bench .venv-sinabs .venv-lava-dl .venv.* .venv-lava.* demo-output .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f neurodeploy/execution/native/_kernels*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

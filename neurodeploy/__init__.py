@@ -23,10 +23,11 @@ if TYPE_CHECKING:
         quantize,
         run,
         save,
+        stream,
         verify,
     )
     from neurodeploy.conversion import methods
-    from neurodeploy.datasets import Normalization, Samples, SamplesLike
+    from neurodeploy.datasets import EventSamples, Normalization, Samples, SamplesLike
     from neurodeploy.diagnosis.diagnosis import Diagnosis
     from neurodeploy.errors import (
         BoardError,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from neurodeploy.render.html import html
     from neurodeploy.stages.export import Exported
     from neurodeploy.stages.names import list_boards, list_targets
+    from neurodeploy.stages.stream import Stream
     from neurodeploy.targets.base import Deployment, Target, Violation
     from neurodeploy.verification.accuracy import Evaluation
     from neurodeploy.verification.inference import Run
@@ -88,6 +90,7 @@ __all__ = [
     "EnergyComparison",
     "EnergyReport",
     "Evaluation",
+    "EventSamples",
     "ExecutionError",
     "Exported",
     "FileFormatError",
@@ -115,6 +118,7 @@ __all__ = [
     "Samples",
     "SamplesLike",
     "Sparse",
+    "Stream",
     "SumPool",
     "Target",
     "TargetUnavailableError",
@@ -141,11 +145,12 @@ __all__ = [
     "quantize",
     "run",
     "save",
+    "stream",
     "verify",
 ]
 
 _PLACES = {
-    "datasets": "Normalization Samples SamplesLike",
+    "datasets": "EventSamples Normalization Samples SamplesLike",
     "diagnosis.diagnosis": "Diagnosis",
     "errors": "BoardError CapacityError ConversionError DataError ExecutionError FileFormatError "
     "MismatchError NetlistError NeurodeployError NeurodeployWarning QuantizationError "
@@ -164,6 +169,7 @@ _PLACES = {
     "render.html": "html",
     "stages.export": "Exported",
     "stages.names": "list_boards list_targets",
+    "stages.stream": "Stream",
     "targets.base": "Deployment Target Violation",
     "verification.accuracy": "Evaluation",
     "verification.inference": "Run",

@@ -26,6 +26,7 @@ from neurodeploy.stages.registered import describe_methods, describe_targets
 from neurodeploy.stages.run import run
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.stages.save import save
+from neurodeploy.stages.stream import stream
 from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.base import Deployment
@@ -69,6 +70,7 @@ __all__ = [
     "save",
     "stated",
     "stimulus_for",
+    "stream",
     "training_text",
     "verdict",
     "verify",

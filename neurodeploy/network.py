@@ -19,7 +19,7 @@ from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.files import read_bytes, write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json
+from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json, shared_arrays
 from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.record import analog_from_record, analog_to_record
@@ -119,6 +119,12 @@ class Network(Shown):
 
         return nd.evaluate(self, data, samples, **options)
 
+    def stream(self, executor: str | None = None, **options: Any) -> nd.Stream:
+        """Run piece by piece, its state kept in between; see :func:`neurodeploy.stream`."""
+        import neurodeploy as nd
+
+        return nd.stream(self, executor, **options)
+
     def diagnose(
         self, data: nd.SamplesLike, samples: int | None = None, **options: Any
     ) -> nd.Diagnosis:
@@ -190,6 +196,8 @@ def network_to_bytes(network: Network) -> bytes:
         "structure": structure,
         "provenance": network.provenance,
     }
+    if shared := shared_arrays(arrays):
+        header["shared"] = shared
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return array_bytes(arrays, {METADATA_KEY: text})
 
@@ -230,6 +238,10 @@ def network_from_bytes(content: bytes, where: str) -> Network:
         raise FileFormatError(f"{where}: damaged header; convert the network again")
     if not isinstance(provenance, dict):
         raise FileFormatError(f"{where}: damaged provenance; convert the network again")
+    shared = header.get("shared", {})
+    if not isinstance(shared, dict) or not set(map(str, shared.values())) <= set(arrays):
+        raise FileFormatError(f"{where}: damaged header; convert the network again")
+    arrays.update({key: arrays[other] for key, other in shared.items()})
     try:
         parts: dict[str, Any] = {
             name: _CODEC.decode(structure[name], _under(name, arrays))

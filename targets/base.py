@@ -151,6 +151,12 @@ class Deployment(Shown, ABC):
 
         return nd.verify(self, against, data, samples, **callbacks)
 
+    def stream(self, **options: Any) -> nd.Stream:
+        """Refuse by name: targets keep nothing between runs; see :func:`neurodeploy.stream`."""
+        import neurodeploy as nd
+
+        return nd.stream(self, **options)
+
     def energy(
         self,
         data: nd.SamplesLike,
@@ -345,6 +351,7 @@ class Target(ABC):
     ``packages`` names the distributions that it needs. ``quantization`` has the fields of
     :class:`neurodeploy.quantization.integers.Quantization` with which netlists are quantized for
     it, ``methods`` the conversion methods whose netlists it computes (none: any).
+    ``approximations`` are options with which it computes, approximately, more than it holds.
     """
 
     name: ClassVar[str]
@@ -355,6 +362,7 @@ class Target(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     quantization: ClassVar[Mapping[str, Any]] = {}
     methods: ClassVar[tuple[str, ...]] = ()
+    approximations: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     has_program: ClassVar[bool] = False
     """Whether deployments have a :meth:`Deployment.program`."""
 

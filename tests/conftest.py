@@ -80,6 +80,14 @@ def frameworks_python() -> Path:
     return python
 
 
+@pytest.fixture(scope="session")
+def lava_dl_python(lava_python: Path) -> Path:
+    """A Python with Lava and lava-dl, or a skip where there is none."""
+    if not (ROOT / ".venv-lava-dl" / "lava-dl.txt").is_file():
+        pytest.skip(f"{NO_FRAMEWORKS}; make setup-frameworks")
+    return ROOT / ".venv-lava-dl" / "bin" / "python"
+
+
 @pytest.fixture
 def fresh_python(tmp_path: Path):
     """Run code in a new interpreter, outside the repository; return its standard output."""

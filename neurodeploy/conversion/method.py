@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
+
 from neurodeploy.conversion.calibration.refinement import (
     RASTER_BUDGET,
     Refinement,
@@ -30,6 +32,11 @@ from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.record import Progress
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.batches import batch_size
+
+MOST_MEANS = 2**20
+"""Neurons up to which each has a mean of its own: a file of more would be mostly means."""
+MOST_DOUBLES = 2**20
+"""Weights up to which they stay in double precision."""
 
 
 class ConversionMethod(Protocol):
@@ -137,18 +144,40 @@ def convert_graph(
             method.refinements,
             progress=progress,
         )
-    return netlist, encodings, silent_channels(layers, calibration.maxima)
+    return in_single_precision(netlist), encodings, silent_channels(layers, calibration.maxima)
+
+
+def in_single_precision(netlist: RealNetlist) -> RealNetlist:
+    """The netlist with weights that single precision holds, where they are very many."""
+    if sum(q.connectivity.n_parameters for q in netlist.projections) <= MOST_DOUBLES:
+        return netlist
+    # Maps that siblings share stay shared.
+    maps = {id(q.connectivity): q.connectivity for q in netlist.projections}
+    single = {k: m.with_weight(m.weight.astype(np.float32)) for k, m in maps.items()}
+    projections = tuple(
+        replace(q, connectivity=single[id(q.connectivity)]) for q in netlist.projections
+    )
+    return replace(netlist, projections=projections)
 
 
 def _with_means(
     netlist: RealNetlist, layers: ActivationGraph, calibration: Calibration
 ) -> RealNetlist:
-    """The netlist whose populations know the mean of the layer that they code alone."""
+    """The netlist whose populations know the mean of the layer that they code alone.
+
+    Of very many neurons, that of their channel.
+    """
     known = {layer.name: layer for layer in layers.layers if not isinstance(layer, OutputLayer)}
+    neurons = sum(p.size for p in netlist.populations)
+
+    def mean(name: str) -> AnyArray:
+        values = calibration.mean(name)
+        if neurons <= MOST_MEANS:
+            return values
+        return np.asarray(values.reshape(len(values), -1).mean(axis=1))
+
     populations = tuple(
-        replace(p, mean=calibration.mean(p.name))
-        if p.name in known and p.shape == known[p.name].shape
-        else p
+        replace(p, mean=mean(p.name)) if p.name in known and p.shape == known[p.name].shape else p
         for p in netlist.populations
     )
     return replace(netlist, populations=populations)

@@ -150,11 +150,13 @@ class Assembly:
         members: dict[int, list[str]] = {}
         for name in self.populations:
             members.setdefault(component[name], []).append(name)
+        inner = [x for x in self.links if component[x.pre] == component[x.post]]
+        longer = {component[x.pre] for x in inner if x.pre != x.post and not x.delay}
         own = {link.pre for link in self.links if link.pre == link.post and not link.delay}
         for name in sorted(own):
             self.notes.append(f"{name} -> {name}: spikes come back one step later")
         for names in members.values():
-            if len(names) > 1:
+            if len(names) > 1 and component[names[0]] in longer:
                 path = " -> ".join([*names, names[0]])
                 self.notes.append(
                     f"cycle {path}: each of its {len(names)} projections takes one step (or its "

@@ -65,43 +65,36 @@ def _write(group: Any, tree: Tree) -> None:
             group.create_dataset(name, data=array, compression=packed)
 
 
-def read_tree(path: Path, what: str) -> Tree:
-    """The whole content of a file.
+def read_here(path: Path, shown: str, what: str) -> Tree:
+    """The whole content of a file, in this process; see :mod:`neurodeploy.exchange.hdf5_apart`.
 
     Parameters
     ----------
     path : Path
-    what : str
-        What the file should be, for messages.
+    shown, what : str
+        The path as the user gave it, and what the file should be, for messages.
 
     Raises
     ------
     FileFormatError
-        If it is missing, no HDF5 file, damaged, or holds what is not read from strangers.
+        If it is no HDF5 file, damaged, or holds what is not read from strangers.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise FileFormatError(
-            f"{path}: {what} needs h5py; pip install 'neurodeploy[exchange]'"
-        ) from None
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "no such file"
-        raise FileFormatError(f"{path}: {kind}; expected {what}")
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
-            return _Reader(path, path.stat().st_size).group(file, "", 0)
+            return _Reader(shown, path.stat().st_size).group(file, "", 0)
     except FileFormatError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, UnicodeError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise FileFormatError(f"{path}: no HDF5 file, or damaged ({reason})") from error
+        raise FileFormatError(f"{shown}: no HDF5 file, or damaged ({reason})") from error
 
 
 class _Reader:
     """One pass over a file, and what it has found so far."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: str, size: int) -> None:
         self.path = path
         self.size = size
         self.budget = FREE_BYTES + MAX_EXPANSION * size

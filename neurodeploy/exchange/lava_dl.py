@@ -19,7 +19,8 @@ import numpy as np
 
 from neurodeploy.errors import CapacityError, FileFormatError, NetlistError, UnsupportedLayerError
 from neurodeploy.exchange.assembly import MAX_VALUES, Assembly, Link, spread_evenly
-from neurodeploy.exchange.hdf5 import Tree, read_tree
+from neurodeploy.exchange.hdf5 import Tree
+from neurodeploy.exchange.hdf5_apart import read_tree
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, prove_bounds
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, identity
@@ -71,6 +72,26 @@ def read_lava_dl(
         If a membrane is not proved to stay within Lava's state and ``saturation`` is not named.
     """
     tree = read_tree(path, "a lava-dl network (.net)")
+    return read_blocks(
+        tree,
+        path,
+        timesteps=timesteps,
+        saturation=saturation,
+        strict=strict,
+        input_model=input_model,
+    )
+
+
+def read_blocks(
+    tree: Tree,
+    path: Path,
+    *,
+    timesteps: int | None,
+    saturation: bool,
+    strict: bool,
+    input_model: Input,
+) -> tuple[IntegerNetlist, list[str]]:
+    """The netlist of the content of a file; see :func:`read_lava_dl`."""
     layers = tree.get("layer")
     if not isinstance(layers, dict) or not layers:
         raise FileFormatError(f"{path}: no lava-dl network: expected 'layer', got {sorted(tree)}")
@@ -312,15 +333,28 @@ class _Blocks:
             bias = bias.reshape(-1)[0] if bias.size == 1 else bias
             if bias.shape not in ((), self.shape[:1], self.shape):
                 raise self.refuse(name, f"bias of shape {bias.shape} for neurons of {self.shape}")
-        one = {key: self.scalar(name, values, key) for key in ("iDecay", "vDecay", "vThMant")}
+        one = {key: self.scalar(name, values, key) for key in ("iDecay", "vDecay")}
         return self.assembly.neuron(
-            threshold=(one["vThMant"] << SHIFT) + self.strict,
+            threshold=(self.mantissa(name, values) << SHIFT) + self.strict,
             bias=spread_evenly(bias << SHIFT, bias.shape) if bias.size > 1 else bias << SHIFT,
             reset="zero",
             current_decay=one["iDecay"],
             membrane_decay=one["vDecay"],
             saturation=SATURATION if self.saturation else None,
         )
+
+    def mantissa(self, name: str, values: Tree) -> IntArray:
+        """The threshold of a block, or of each of its neurons, in Lava's order of axes."""
+        found = self.numbers(name, values, "vThMant")
+        if found.size == 1:
+            return found.reshape(())
+        n = len(self.shape)
+        if found.shape != self.shape[::-1]:
+            raise self.refuse(
+                name, f"vThMant of shape {found.shape}; expected one number or {self.shape[::-1]}"
+            )
+        every = found.transpose(range(n)[::-1])
+        return np.asarray(spread_evenly(every, self.shape))
 
     def scalar(self, name: str, tree: Tree, key: str) -> int:
         value = self.numbers(name, tree, key)

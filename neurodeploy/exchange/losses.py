@@ -14,7 +14,7 @@ import numpy as np
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.exchange.dynamics import Dynamics
 from neurodeploy.exchange.nir import nir_netlist
-from neurodeploy.exchange.nir_graph import Graph
+from neurodeploy.exchange.nir_graph import PASSING, Graph
 from neurodeploy.exchange.nir_write import Written, parts, weighed
 from neurodeploy.exchange.readers import Reader
 from neurodeploy.ir.arrays import FloatArray
@@ -32,7 +32,7 @@ def lost_by(reader: Reader, written: Written) -> list[str]:
     """What a framework does not read, or reads as something else; empty: it gives the spikes."""
     graph, netlist = written.graph, written.netlist
     found = []
-    unread = sorted({n.type for n in graph.nodes.values()} - reader.nodes - {"Input", "Output"})
+    unread = sorted({n.type for n in graph.nodes.values()} - reader.nodes - {"Input", "Output", PASSING})
     if unread:
         found.append(f"does not read {', '.join(unread)}")
     for kind in ("Input", "Output"):

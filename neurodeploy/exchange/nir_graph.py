@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import FileFormatError, UnsupportedLayerError
-from neurodeploy.exchange.hdf5 import Tree, read_tree
+from neurodeploy.exchange.hdf5 import Tree
+from neurodeploy.exchange.hdf5_apart import read_tree
 from neurodeploy.ir.arrays import AnyArray
 
 PARAMETERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

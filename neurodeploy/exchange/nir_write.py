@@ -1,17 +1,16 @@
 """A netlist as a NIR graph, with parameters that a dynamics reads as its neurons.
 
 With e the part of a membrane that a step takes, time constants are those from which the reader
-finds e again, and r (or the weights) are such that an input counts as it is. In the time of its
-own window a population hears a spike ``d + depth(pre) - depth(post)`` steps after it was sent:
-that is a Delay. What NIR cannot say is kept in the metadata
-(:mod:`neurodeploy.exchange.nir_metadata`).
+finds e again, and r (or the weights) are such that an input counts as it is. What a projection
+waits in the time of its target (:mod:`neurodeploy.exchange.own_time`) is a Delay. What NIR cannot
+say is kept in the metadata (:mod:`neurodeploy.exchange.nir_metadata`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,9 @@ from neurodeploy.errors import UnsupportedLayerError
 from neurodeploy.exchange.dynamics import Dynamics
 from neurodeploy.exchange.hdf5 import Tree
 from neurodeploy.exchange.nir_flat import laid_out
-from neurodeploy.exchange.nir_graph import Graph, Node
+from neurodeploy.exchange.nir_graph import PASSING, Graph, Node
 from neurodeploy.exchange.nir_layers import Layer, described, layers
+from neurodeploy.exchange.own_time import in_own_time
 from neurodeploy.exchange.readers import uniform_of
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Connectivity
@@ -34,6 +34,8 @@ VERSION = "1.0.8"
 STEP = 1e-4
 """Seconds of a step where nothing says another: what snnTorch and SpikingJelly take."""
 EQUATION = Dynamics("nir", "the equation of NIR, by forward Euler", ">", "file", "euler", dt=STEP)
+CELL, AGAIN = "lif", "w_rec"
+"""Names in the graph around neurons that hear themselves: the neurons, and what comes back."""
 ENDLESS = 2.0**40
 """Steps of a time constant where nothing decays: 1 less than float32 can tell."""
 
@@ -46,7 +48,7 @@ class Written:
     ----------
     graph : Graph
     netlist : RealNetlist or IntegerNetlist
-        With some populations flat (:mod:`neurodeploy.exchange.nir_flat`).
+        Without lines of delay, and some populations flat (:mod:`neurodeploy.exchange.nir_flat`).
     names : mapping of population to node
     unit : mapping of population to float array ``[*shape]``
         Membrane of the node over that of the population.
@@ -89,10 +91,14 @@ class _Writing:
     def __init__(
         self, netlist: RealNetlist | IntegerNetlist, rules: Dynamics, dt: float | None
     ) -> None:
-        self.netlist, self.rules = laid_out(netlist), rules
+        timed = in_own_time(netlist)
+        self.netlist, self.rules = laid_out(timed.netlist), rules
+        self.steps = {id(q): k for q, k in zip(self.netlist.projections, timed.steps, strict=True)}
         self.step = 1.0 if rules.in_steps else dt or rules.dt or STEP
         self.nodes: dict[str, Node] = {}
         self.edges: list[tuple[str, str]] = []
+        self.entries: dict[str, str] = {}
+        self.exits: dict[str, str] = {}
         self.written = Written(Graph(netlist.name, VERSION, self.nodes, (), ()), self.netlist)
 
     def whole(self) -> Written:
@@ -109,39 +115,58 @@ class _Writing:
         for p in netlist.populations:
             if isinstance(p.model, Neuron) and p.name in written.names:
                 self.connect(p, p.model)
+                if self.exits[p.name] != written.names[p.name]:
+                    # Last: what nirtorch runs last is what it takes for the output.
+                    self.edges.append((written.names[p.name], self.exits[p.name]))
         for output in netlist.outputs:
             name = self.free("output" if len(netlist.outputs) == 1 else f"{output.population}_out")
             shape = netlist.by_name[output.population].shape
             self.add(name, "Output", shape=np.array(shape))
-            self.edges.append((written.names[output.population], name))
+            self.edges.append((self.exits[output.population], name))
         written.graph = Graph(netlist.name, VERSION, self.nodes, tuple(self.edges), ())
         return written
 
-    def free(self, wanted: str) -> str:
-        """A name near the one wanted that Python and every reader take."""
+    def free(self, wanted: str, group: str = "") -> str:
+        """A name near the one wanted, of a graph or in one, that Python and every reader take."""
         stem = re.sub(r"\W", "_", wanted, flags=re.ASCII)
-        name, n = stem, 1
-        while name in self.nodes:
+        name, n = group + stem, 1
+        taken = {*self.nodes, *(node.partition(".")[0] for node in self.nodes)}
+        while name in taken:
             n += 1
-            name = f"{stem}_{n}"
+            name = f"{group}{stem}_{n}"
         return name
 
     def add(self, name: str, kind: str, **parameters: Any) -> None:
         self.nodes[name] = Node(name, kind, described(parameters))
 
     def population(self, p: Population) -> None:
-        name = self.written.names[p.name] = self.free(p.name)
+        name = self.free(p.name)
         if isinstance(p.model, MaxPool):
             raise UnsupportedLayerError(
                 f"{p.name}: NIR has no node for max-pooling; train with average pooling, or "
                 "convert with maxima by plain neurons (--pooling identity)"
             )
+        own = [q for q in self.netlist.incoming[p.name] if q.pre == p.name]
+        if own and not any(self.steps[id(q)] for q in own):
+            name = self.around(name, p)
+        else:
+            self.entries[p.name] = self.exits[p.name] = name
+        self.written.names[p.name] = name
         if isinstance(p.model, Input):
             self.add(name, "Input", shape=np.array(p.shape))
             return
         self.written.unit[p.name] = self.unit(p, p.model)
         kind, values = self.neuron(p, p.model)
         self.add(name, kind, **values)
+
+    def around(self, name: str, p: Population) -> str:
+        """A graph around a population that hears itself, as snnTorch needs it; the node in it."""
+        for kind, ends in (("Input", self.entries), ("Output", self.exits)):
+            ends[p.name] = f"{name}.{kind.lower()}"
+            self.add(ends[p.name], PASSING, shape=np.array(p.shape), of=kind)
+        node = f"{name}.{CELL}"
+        self.edges.append((self.entries[p.name], node))
+        return node
 
     def threshold(self, p: Population, model: Neuron) -> FloatArray:
         """What a membrane is compared with: between whole numbers, where nothing is taken off."""
@@ -199,10 +224,10 @@ class _Writing:
             values["v_leak"] = np.zeros(p.shape)
         if not model.fires:
             return kind, values
-        reset = np.zeros(p.shape)
+        values["v_threshold"] = self.threshold(p, model) * unit
         if model.reset_value is not None:
-            reset = p.spread(model.reset_value) * unit
-        values |= {"v_threshold": self.threshold(p, model) * unit, "v_reset": reset}
+            # Where it is 0 it is left out, which nir 1.0.4 reads too.
+            values["v_reset"] = p.spread(model.reset_value) * unit
         return f"{kind}F", values
 
     def connect(self, p: Population, model: Neuron) -> None:
@@ -232,7 +257,11 @@ class _Writing:
 
     def chain(self, q: Projection, made: list[Layer]) -> None:
         """Nodes of one projection between its two populations."""
-        before, after = self.written.names[q.pre], self.written.names[q.post]
+        stem, group, inner = f"{q.pre}_to_{q.post}", "", self.written.names[q.post]
+        before, after = self.exits[q.pre], self.entries[q.post]
+        if q.pre == q.post and inner != after:
+            before = after = inner
+            group, stem = inner.removesuffix(CELL), AGAIN
         k = self.steps[id(q)]
         if k:
             self.written.delayed = True
@@ -242,30 +271,11 @@ class _Writing:
             # The same edge twice would count once.
             made = [("Scale", {"scale": np.ones(self.netlist.by_name[q.pre].shape)})]
         for kind, values in made:
-            name = self.free(f"{q.pre}_to_{q.post}")
+            name = self.free(stem, group)
             self.add(name, kind, **values)
             self.edges.append((before, name))
             before = name
         self.edges.append((before, after))
-
-    @cached_property
-    def steps(self) -> dict[int, int]:
-        """Steps in its target's time that every projection takes beyond an edge."""
-        plan = self.netlist.schedule
-        component = plan.component_of
-        found = {}
-        for q, delay in zip(self.netlist.projections, plan.delays, strict=True):
-            later = delay + plan.depth[q.pre] - plan.depth[q.post]
-            if component[q.pre] == component[q.post]:
-                # What comes back is a step later by itself.
-                later = 0 if delay == 1 else delay
-            if later < 0:
-                raise UnsupportedLayerError(
-                    f"{q.label}: a delay of {delay} brings spikes {-later} steps ahead of the main "
-                    "path, which NIR cannot say; leave the delay open"
-                )
-            found[id(q)] = later
-        return found
 
 
 def parts(p: Population, model: Neuron) -> tuple[FloatArray, FloatArray]:
@@ -302,9 +312,32 @@ def _is_constant(netlist: RealNetlist | IntegerNetlist, p: Population) -> bool:
     return bool(rises.all()) and once and not start.any() and not model.leaks
 
 
-def tree(graph: Graph, metadata: Tree) -> Tree:
+def nir_tree(graph: Graph, metadata: Tree) -> Tree:
     """The content of a ``.nir`` file."""
-    nodes = {name: {"type": n.type, **n.parameters} for name, n in graph.nodes.items()}
-    edges = np.array(graph.edges, dtype=object).reshape(-1, 2)
-    root = {"type": "NIRGraph", "nodes": nodes, "edges": edges, "metadata": metadata}
-    return {"version": graph.version, "node": root}
+    root = _nested(graph.nodes, graph.edges)
+    return {"version": graph.version, "node": {**root, "metadata": metadata}}
+
+
+def _nested(nodes: Mapping[str, Node], edges: Iterable[tuple[str, str]]) -> Tree:
+    """Nodes and edges as one graph, those whose names have a point as graphs in it."""
+    found: Tree = {}
+    groups: dict[str, dict[str, Node]] = {}
+    for name, node in nodes.items():
+        group, _, inner = name.partition(".")
+        if inner:
+            groups.setdefault(group, {})[inner] = node
+            continue
+        values = {k: v for k, v in node.parameters.items() if k != "of"}
+        found[name] = {"type": node.parameters.get("of", node.type), **values}
+    inside: dict[str, list[tuple[str, str]]] = {group: [] for group in groups}
+    outside = []
+    for a, b in edges:
+        (one, _, start), (other, _, end) = a.partition("."), b.partition(".")
+        if start and end and one == other:
+            inside[one].append((start, end))
+        else:
+            outside.append((one, other))
+    for group, members in groups.items():
+        found[group] = _nested(members, inside[group])
+    pairs = np.array(outside, dtype=object).reshape(-1, 2)
+    return {"type": "NIRGraph", "nodes": found, "edges": pairs}

@@ -9,9 +9,10 @@ from typing import Any
 from neurodeploy.errors import UsageError
 from neurodeploy.exchange.dynamics import Dynamics, chosen_dynamics
 from neurodeploy.exchange.hdf5 import tree_bytes
+from neurodeploy.exchange.lava_dl_write import lava_dl_tree
 from neurodeploy.exchange.losses import lost_by
 from neurodeploy.exchange.nir_metadata import metadata
-from neurodeploy.exchange.nir_write import EQUATION, tree, write_graph
+from neurodeploy.exchange.nir_write import EQUATION, nir_tree, write_graph
 from neurodeploy.exchange.readers import READERS
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
@@ -49,7 +50,7 @@ def nir_file(source: Source, dynamics: Dynamics | None, dt: float | None) -> Con
     lost = {r.title: tuple(lost_by(r, written)) for r in READERS}
     step = "time constants in steps" if rules.in_steps else f"steps of {told['dt']:g} s"
     notes = [f"parameters for the dynamics {rules.name} ({rules.summary}), {step}"]
-    return Content(tree_bytes(tree(written.graph, kept)), tuple(notes), lost)
+    return Content(tree_bytes(nir_tree(written.graph, kept)), tuple(notes), lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,16 @@ class Format:
     dynamics: bool = False
 
 
-FORMATS: dict[str, Format] = {"nir": Format(".nir", nir_file, dynamics=True)}
+def lava_dl_file(source: Source, dynamics: Dynamics | None, dt: float | None) -> Content:
+    """A ``.net`` file of lava-dl."""
+    tree, notes = lava_dl_tree(source[0])
+    return Content(tree_bytes(tree), tuple(notes))
+
+
+FORMATS: dict[str, Format] = {
+    "nir": Format(".nir", nir_file, dynamics=True),
+    "net": Format(".net", lava_dl_file),
+}
 """Name -> format, as ``--to`` takes them."""
 
 

@@ -36,7 +36,8 @@ class PopulationBounds:
     ``input_shape``, u is the accumulated input (with rule ``now`` the present one) and v its
     maximum. ``spike_low``, ``spike_high``: payload range of the population. ``emitted``: the most
     that m of a neuron with memory can count. ``unclipped``: the largest magnitude of a membrane
-    before it saturates.
+    before it saturates. ``settled``: the intervals hold for any number of steps: they came to one
+    that changed none of them.
     """
 
     a_low: IntArray
@@ -49,6 +50,7 @@ class PopulationBounds:
     spike_high: int
     emitted: int = 0
     unclipped: int = 0
+    settled: bool = False
 
     @property
     def magnitude(self) -> int:
@@ -133,7 +135,10 @@ def prove_bounds(
             least, most = _times(a_low, steps), _times(a_high, steps)
             bottom, top = (pool.maximum(total[None])[0] for total in (least, most))
             spikes = ranges[name]
-            bounds[name] = PopulationBounds(a_low, a_high, least, most, bottom, top, *spikes)
+            bounds[name] = PopulationBounds(
+                *(a_low, a_high, least, most, bottom, top, *spikes),
+                settled=steps == 1 and T > 0,
+            )
         else:
             assert isinstance(population.model, IntegerNeuron)
             bounds[name] = _integrate(population, population.model, a_low, a_high, T, ranges[name])
@@ -180,8 +185,11 @@ def _integrate(
     low = high = below = v0
     extremes = [u_low, u_high, v0, v0]
     emitted = unclipped = 0
+    steady = not (model.memory or model.input_gain or model.firing_gain)
+    settled = False
     for t in range(T):
         g, h = model.gains(t)
+        before = (low, high, below, u_low, u_high)
         u_low = _clipped(trunc0_decay(u_low, du) + a_low)
         u_high = _clipped(trunc0_decay(u_high, du) + a_high)
         stays = low, high
@@ -220,12 +228,21 @@ def _integrate(
         if model.extensions:
             # A reset to a value and a floor lead to where no input does.
             extremes[2:] = np.minimum(extremes[2], low), np.maximum(extremes[3], high)
+        # From the second step on every step does the same to them: what one leaves, all leave.
+        if steady and t > 0 and _equal((low, high, below, u_low, u_high), before):
+            settled = True
+            break
     u_least, u_most, v_least, v_most = extremes
     return PopulationBounds(
         *(a_low, a_high, u_least, u_most, v_least, v_most, *payload),
         emitted=emitted,
         unclipped=unclipped,
+        settled=settled,
     )
+
+
+def _equal(now: tuple[IntArray, ...], before: tuple[IntArray, ...]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(now, before, strict=True))
 
 
 def _reset_later(
@@ -283,7 +300,8 @@ def _left_later(
         largest = np.minimum(2 * k, model.payload_max)
         smallest = 3 * largest * theta // 4
     lowest = trunc0_decay(smallest, decay) - largest * theta
-    return lowest, _remainder(np.maximum(v, theta), theta, model)
+    fired = np.maximum(v, theta)
+    return lowest, _remainder(fired, theta, model, trunc0_decay(fired, decay))
 
 
 def _most_emitted(population: Population, model: IntegerNeuron, high: IntArray, gain: int) -> int:
@@ -335,14 +353,19 @@ def _after_reset(
     return bottom, top
 
 
-def _remainder(v: IntArray, theta: IntArray, model: IntegerNeuron) -> IntArray:
-    """The most that a soft reset can leave of any membrane up to ``v`` >= theta."""
+def _remainder(
+    v: IntArray, theta: IntArray, model: IntegerNeuron, leaked: IntArray | None = None
+) -> IntArray:
+    """The most that a soft reset can leave of any membrane up to ``v`` >= theta.
+
+    ``leaked``: what the leak leaves of ``v``, where it comes before the reset.
+    """
     k = np.minimum(v // theta, model.payload_max)
     left = theta - 1
     if model.payload_code == "power_of_two":
         # Below 3p / 2 thresholds only p are taken.
         left = np.maximum(left, (_power(k) // 2) * theta - 1)
-    unbounded = np.maximum(v - k * theta, left)
+    unbounded = np.maximum((v if leaked is None else leaked) - k * theta, left)
     return np.where(k < model.payload_max, left, unbounded)
 
 

@@ -52,7 +52,14 @@ def decode_prefix(
         return np.concatenate(parts) if parts else decode_prefix(netlist, output, trace, 1)
     if output.decode == "softmax":
         return _softmax_shares(population, trace[:, :step], first)
-    values = trace[:, step - 1] / population.divisor(step)
+    return decoded_values(population, output, trace[:, step - 1], step)
+
+
+def decoded_values(
+    population: Population, output: Output, values: AnyArray, step: int
+) -> FloatArray:
+    """Source-network units of one step of a trace, ``[B, *shape]``; not of ``softmax``."""
+    values = values / population.divisor(step)
     if population.unit is not None:
         values = values * population.spread(population.unit)
     return np.asarray(values - output.offset)

@@ -48,8 +48,9 @@ class Population:
         How spikes code a value: ``unit * sum(s) / T``, or ``unit * sum(s)`` (changes of the value).
         An integrator that adds up changes is read by v itself; its bias sits in v0. Where steps
         have gains, changes count ``h[t] / h[0]`` and v is read in ``g[0]``.
-    mean : float32 array ``[*shape]`` or None
-        Mean value on the calibration data, in the units of the source network.
+    mean : float32 array or None
+        Mean value on the calibration data, in the units of the source network: of every neuron
+        ``[*shape]``, or of every channel ``[C]``.
     """
 
     name: str
@@ -94,8 +95,9 @@ class Population:
             object.__setattr__(self, "unit", unit)
         if self.mean is not None:
             mean = frozen(self.mean, np.float32)
-            if mean.shape != self.shape or not np.isfinite(mean).all():
-                raise NetlistError(f"{where}: mean must be finite and of shape {self.shape}")
+            self._check_spread(mean, "mean")
+            if not np.isfinite(mean).all():
+                raise NetlistError(f"{where}: mean must be finite")
             object.__setattr__(self, "mean", mean)
 
     def _check_spread(self, value: AnyArray, what: str) -> None:
@@ -159,7 +161,9 @@ class Population:
         """
         if self.mean is None or self.unit is None:
             return None
-        return np.asarray(self.mean * (self.divisor(timesteps) / self.spread(self.unit)))
+        return np.asarray(
+            self.spread(self.mean) * (self.divisor(timesteps) / self.spread(self.unit))
+        )
 
     def summed(self, spikes: AnyArray) -> AnyArray:
         """Payloads ``[B, T, *shape]`` added up as the coding counts them: ``[B, *shape]``."""

@@ -31,7 +31,7 @@ from neurodeploy.ir.record import (
 )
 
 
-class _PopulationState:
+class PopulationState:
     """State of one population over a batch of samples."""
 
     def __init__(self, population: Population, batch: int, number: type) -> None:
@@ -193,7 +193,7 @@ def run_reference(
     number = np.int64 if isinstance(netlist, IntegerNetlist) else np.float64
     plan = netlist.schedule
     delay = {id(q): d for q, d in zip(netlist.projections, plan.delays, strict=True)}
-    states = {p.name: _PopulationState(p, batch, number) for p in netlist.populations}
+    states = {p.name: PopulationState(p, batch, number) for p in netlist.populations}
     spikes: dict[str, AnyArray] = {
         p.name: np.zeros((batch, T, *p.shape), dtype=_emitted_dtype(p, netlist))
         for p in netlist.populations
@@ -218,7 +218,7 @@ def run_reference(
             for projection in netlist.incoming[population.name]:
                 emitted_at = step - delay[id(projection)] - plan.depth[projection.pre]
                 if 0 <= emitted_at < T:
-                    a = a + _synaptic_input(projection, spikes[projection.pre][:, emitted_at])
+                    a = a + synaptic_input(projection, spikes[projection.pre][:, emitted_at])
             spikes[population.name][:, t] = state.step(a)
             if population.name in watched:
                 traces[population.name][:, t] = state.v
@@ -234,7 +234,8 @@ def _emitted_dtype(population: Population, netlist: IntegerNetlist | RealNetlist
     return np.float64 if real else np.int64
 
 
-def _synaptic_input(projection: Projection, emitted: AnyArray) -> AnyArray:
+def synaptic_input(projection: Projection, emitted: AnyArray) -> AnyArray:
+    """What one step of a sender, ``[B, *pre.shape]``, adds to the receiver's input."""
     if isinstance(projection, IntegerProjection):
         return projection.synaptic_input(emitted)
     return projection.connectivity.apply(emitted)

@@ -7,6 +7,7 @@ hold.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -43,6 +44,8 @@ _CLASSES = (
     IntegerNetlist,
     Encoding,
 )
+SHARED_BYTES = 1024
+"""Arrays from here on are written once, however many parts have them."""
 _JOINED = (
     "coding",
     "firing_gain",
@@ -63,14 +66,46 @@ def netlist_codec(*more: type) -> Codec:
 
 
 def array_bytes(arrays: Mapping[str, AnyArray], metadata: Mapping[str, str] | None = None) -> bytes:
-    """A safetensors file: little-endian, C order, int64 in the smallest width that holds it."""
+    """A safetensors file: little-endian, C order, numbers in the smallest width that holds them.
+
+    int64 as 8 bits and more, float64 in single precision where that loses nothing.
+    """
     from safetensors.numpy import save
 
     # safetensors writes non-contiguous arrays wrongly without a word, hence the copies.
-    narrow = {k: narrowed(v) if v.dtype == np.int64 else v for k, v in arrays.items()}
+    narrow = {k: _narrow(v) for k, v in arrays.items()}
     dense = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in narrow.items()}
     content: bytes = save(dense, metadata=None if metadata is None else dict(metadata))
     return content
+
+
+def _narrow(array: AnyArray) -> AnyArray:
+    if array.dtype == np.int64:
+        return narrowed(array)
+    return array.astype(np.float32) if is_single(array) else array
+
+
+def is_single(array: AnyArray) -> bool:
+    """Whether these are double-precision numbers that single precision holds."""
+    if array.dtype != np.float64:
+        return False
+    with np.errstate(over="ignore"):
+        return bool((array.astype(np.float32) == array).all())
+
+
+def shared_arrays(arrays: dict[str, AnyArray]) -> dict[str, str]:
+    """Take out all arrays that another one equals, and say which: key -> key of the other."""
+    first: dict[tuple[Any, ...], str] = {}
+    shared: dict[str, str] = {}
+    for key, array in arrays.items():
+        if array.nbytes >= SHARED_BYTES:
+            digest = hashlib.sha256(np.ascontiguousarray(array).data).digest()
+            other = first.setdefault((array.dtype.str, array.shape, digest), key)
+            if other != key:
+                shared[key] = other
+    for key in shared:
+        del arrays[key]
+    return shared
 
 
 def parsed_json(text: str | bytes) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import (
@@ -23,11 +23,8 @@ from neurodeploy.errors import (
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
-from neurodeploy.targets.registry import TARGETS, target_for
-from neurodeploy.verification.statistics import wilson
-
-if TYPE_CHECKING:
-    from neurodeploy.verification.accuracy import Evaluation
+from neurodeploy.stages.trial import UNITS, Tried, measured
+from neurodeploy.targets.registry import TARGETS
 
 LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("graded",)),
@@ -39,26 +36,15 @@ LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
     (64, ("rate",)),
     (128, ("rate",)),
 )
+"""Time steps, and the methods that are worth trying at them."""
 LENGTHS = (8, 16, 32, 64, 128)
 """Time steps that are tried with the methods of a target that has its own."""
-"""Time steps, and the methods that are worth trying at them."""
 
 AUTO_METHODS = tuple(sorted({name for _, names in LADDER for name in names}))
 
 MAX_LOSS = 1.0
 MAX_ERROR = 2.0
 JUDGED_SAMPLES = 512
-WEIGHT_BITS = 8
-# Images on which the networks differ are right and wrong about equally often: many more of them
-# than the budget are no loss yet, but a sign that the measured loss is luck.
-DISAGREEMENT = 5.0
-UNITS = {
-    "points": "points",
-    "disagreement": "% of samples answered otherwise",
-    "error": "% of the outputs' spread",
-    "": "points",
-}
-"""What losses are counted in, by measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,59 +109,6 @@ class Budget:
         """Whether crossbar cores have to run it, which take and send spikes alone."""
         board = self.chosen_board
         return board is not None and board.kind == "crossbar"
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """One conversion that was measured, or why it was not.
-
-    Parameters
-    ----------
-    method : str
-    timesteps : int
-    measure : {"points", "disagreement", "error"} or None
-        What ``loss`` counts: points of accuracy lost, per cent of samples answered otherwise, or
-        the error of the worst output in per cent of its spread.
-    loss : float or None
-    most : float or None
-        Upper end of its 95 % interval; None where it has none.
-    agreement, spikes : float or None
-    text : str
-        What was measured, in words.
-    refused : str or None
-    """
-
-    method: str
-    timesteps: int
-    measure: str | None = None
-    loss: float | None = None
-    most: float | None = None
-    agreement: float | None = None
-    spikes: float | None = None
-    text: str = ""
-    refused: str | None = None
-
-    def meets(self, budget: Budget) -> bool:
-        """Whether its estimate is within the budget."""
-        if self.loss is None:
-            return False
-        differ = 0.0 if self.agreement is None else 100 * (1 - self.agreement)
-        alike = differ <= DISAGREEMENT * max(budget.max_loss, 0.2)
-        return self.loss <= self.allowed(budget) and alike
-
-    def allowed(self, budget: Budget) -> float:
-        """How much of its measure the budget allows."""
-        if self.measure == "error":
-            return budget.max_error
-        return budget.max_loss * (DISAGREEMENT if self.measure == "disagreement" else 1)
-
-    def __str__(self) -> str:
-        if self.loss is None:
-            return f"{self.method} at T = {self.timesteps} is refused: {self.refused}"
-        return (
-            f"{self.method} at T = {self.timesteps} {self.text}, {self.spikes:.0f} spikes an "
-            "inference"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +222,7 @@ def choose(
             tell(f"auto: trying {method} at T = {steps}")
             try:
                 network = convert(method, steps, progress)
-                measured = _measured(network, judge, budget, method, steps)
+                found = measured(network, judge, budget, method, steps, tell)
             except NeurodeployError as error:
                 refusal = error
                 tried.append(Tried(method, steps, refused=str(error)))
@@ -297,12 +230,13 @@ def choose(
                 # Longer runs take as many axons and wider states.
                 full = budget.crossbar and isinstance(error, (CapacityError, QuantizationError))
                 continue
-            if measured.refused is None:
+            if found.refused is None:
                 networks[len(tried)] = network
-            tried.append(measured)
-            tell(f"auto: {measured}")
-            if measured.meets(budget):
-                fitting.append(measured)
+            full = budget.crossbar and found.refused is not None
+            tried.append(found)
+            tell(f"auto: {found}")
+            if found.meets(budget):
+                fitting.append(found)
         if fitting:
             best = min(fitting, key=lambda t: t.spikes or 0.0)
             return networks[tried.index(best)], Choice(best, True, tuple(tried), len(judge))
@@ -328,53 +262,3 @@ def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str
         return ((timesteps, tuple(methods) if longer else ("rate",)),)
     most = LADDER[-1][0] if budget.max_timesteps is None else budget.max_timesteps
     return tuple(step for step in LADDER if step[0] <= most)
-
-
-def _measured(network: Network, judge: Samples, budget: Budget, method: str, steps: int) -> Tried:
-    from neurodeploy.stages.compile import check, chosen_board
-    from neurodeploy.stages.quantize import quantize
-    from neurodeploy.stages.samples import encoded_samples, source_samples
-    from neurodeploy.verification.accuracy import evaluate_network
-
-    target = budget.target
-    # The widest numbers that the board has; crossbars take weights that fit their axons.
-    fit = budget.board
-    if fit is None and budget.crossbar:
-        fit = TARGETS.get(str(target)).default_board
-    integer = quantize(network, WEIGHT_BITS, fit=fit, target=target)
-    if budget.board is not None:
-        target = target or target_for(chosen_board(budget.board))
-    if target is not None:
-        violations = check(integer, target, budget.board)
-        if violations:
-            return Tried(method, steps, refused=f"{target}: {violations[0]}")
-    stimulus, data = encoded_samples(integer, judge, None)
-    found = evaluate_network(integer, stimulus, source_samples(integer, data), data.y)
-    return _judged(integer, found, method, steps)
-
-
-def _judged(net: Network, found: Evaluation, method: str, steps: int) -> Tried:
-    """What was measured, by what the answers are."""
-    agreement, spikes = found.agreement, found.spikes_per_inference
-    if found.loss is not None and agreement is not None:
-        text = f"loses {found.loss}, agrees on {100 * agreement:.1f} %"
-        loss, most = found.loss.loss, found.loss.interval[1]
-        return Tried(method, steps, "points", loss, most, agreement, spikes, text)
-    if agreement is not None:
-        n = found.samples
-        differing = n - round(agreement * n)
-        low, high = (100 * share for share in wilson(differing, n))
-        share = 100 * differing / n
-        text = f"answers {share:.1f} % of samples otherwise ({low:.1f} .. {high:.1f})"
-        return Tried(method, steps, "disagreement", share, high, None, spikes, text)
-    errors = found.relative_error
-    if len(errors) < len(net.netlist.outputs):
-        raise UsageError(
-            f"{net.netlist.name}: an output is constant on the calibration data, so auto cannot "
-            "judge it; name a --method"
-        )
-    name = max(errors, key=lambda output: errors[output].worst)
-    text = f"is off by {errors[name]} of the spread of {name}"
-    if found.task == "maps" and (r := found.layer_correlation.get(name)) is not None:
-        text += f" (correlation {r:.4f})"
-    return Tried(method, steps, "error", 100 * errors[name].worst, None, None, spikes, text)

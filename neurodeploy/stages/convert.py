@@ -28,10 +28,12 @@ from neurodeploy.stages.auto import (
     choose,
 )
 from neurodeploy.stages.calibration import calibration_record, calibration_split
+from neurodeploy.stages.fit import crossbar_state_bits
 from neurodeploy.stages.load import wrong_kind
 from neurodeploy.stages.samples import expect_answers
 from neurodeploy.stages.source_check import LEAST_CORRELATION, check_source, output_correlations
 from neurodeploy.stages.sources import check_model, load_source
+from neurodeploy.targets.registry import TARGETS, target_for
 from neurodeploy.verification.accuracy import task_of
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ DEFAULT_LEVELS = 255
 CALIBRATION_SAMPLES = 512
 AUTO = "auto"
 MIN_JUDGED_SAMPLES = 64
+SEARCHED_SYNAPSES = 2_000_000
+"""Most synapses of layers beyond a core with which ``auto`` tries their parts: seconds each."""
 INPUTS = (*get_args(EncoderName), "spikes")
 """What ``input`` can be; ``spikes`` is another word for ``rate``."""
 
@@ -350,6 +354,8 @@ def _emits(method: str) -> str:
 def _expect_fan_in(graph: AnalogGraph, method: Any, budget: Budget) -> None:
     """Refuse, before anything is calibrated, layers that no width of weights fits into a core.
 
+    Where the target can compute them in parts, smaller ones are left to the search.
+
     Raises
     ------
     CapacityError
@@ -361,7 +367,8 @@ def _expect_fan_in(graph: AnalogGraph, method: Any, budget: Budget) -> None:
     board = budget.chosen_board
     assert board is not None
     axons = board.require_limit("axons")
-    wide = {}
+    wide: dict[str, int] = {}
+    synapses = 0
     for layer in lower(graph, method.lowering).layers:
         if isinstance(layer, InputLayer):
             continue
@@ -370,13 +377,18 @@ def _expect_fan_in(graph: AnalogGraph, method: Any, budget: Budget) -> None:
         # Some weights round to 0; that most of them do is no network any more.
         if fan_in > 2 * axons:
             wide[layer.name] = fan_in
-    if wide:
+            synapses += sum(int(c.fan_in().sum()) for c in maps)
+    parts = TARGETS.get(target_for(board, budget.target)).approximations
+    if wide and not (parts and synapses <= SEARCHED_SYNAPSES):
         layers = ", ".join(f"{name} ({n} inputs)" for name, n in wide.items())
         raise CapacityError(
             f"auto: {layers}: a core of {board.name} has {axons:g} axons, one or more an input, at "
-            "any number of steps and bits; what would fit: grouped or smaller layers; or convert "
-            "by hand (--method rate --input spikes --decode counts --max-pooling identity) and "
-            "compile with --option split=exact or split=approximate, which says what that takes"
+            f"any number of steps and bits; what would fit: grouped or smaller layers; or parts of "
+            f"layers, which take minutes to find for {synapses:,} synapses: convert with --method "
+            "rate --timesteps 8 --input spikes --decode counts --max-pooling identity, quantize "
+            f"with --weight-bits 3 --state-bits {crossbar_state_bits(board)} --max-fraction-bits 0 "
+            "(fewer bits in layers that it names), then compile with "
+            + " or ".join(f"--option {k}={v}" for o in parts for k, v in o.items())
         )
 
 

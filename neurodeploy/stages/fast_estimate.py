@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import EventSamples, Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.record import Progress
@@ -32,7 +32,9 @@ class FastActivity:
     checked: Activity
 
 
-def estimated(network: Network, dataset: Samples, progress: Progress | None) -> FastActivity:
+def estimated(
+    network: Network, dataset: Samples | EventSamples, progress: Progress | None
+) -> FastActivity:
     """Estimate what every population does on the samples of a data set.
 
     Raises

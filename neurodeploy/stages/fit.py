@@ -59,7 +59,7 @@ def fit_layer_bits(
         raise UsageError(
             f"fit: target {target} does not run board {board.name}; choose another target or board"
         )
-    wanted = replace(wanted, state_bits=min(wanted.state_bits, _state_bits(board)))
+    wanted = replace(wanted, state_bits=min(wanted.state_bits, crossbar_state_bits(board)))
     bits = {
         name: wanted.bits_of(name)
         for name in (p.post for p in netlist.projections)
@@ -117,7 +117,7 @@ def require_crossbars(board: Board) -> None:
         )
 
 
-def _state_bits(board: Board) -> int:
+def crossbar_state_bits(board: Board) -> int:
     """Width, sign included, of the states that a crossbar's membrane holds on both sides."""
     top = 2 ** (board.require_limit("membrane_bits") - 1) - 1
     return state_bits(int(min(top, -board.require_limit("membrane_floor"))))

@@ -25,6 +25,8 @@ from neurodeploy.targets.request import RunRequest
 from neurodeploy.targets.timed import TimedNetlist, expect_same
 
 INDEX_LIMIT = 2**31 - 1
+MOST_SYNAPSES = 2**27
+"""Of one sample: every synapse is listed, at 35 to 100 bytes each."""
 COLLECT_ABOVE = 100_000
 
 
@@ -222,7 +224,7 @@ class Brian2Target(Target):
     def check(
         self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
     ) -> list[Violation]:
-        """Proved bounds and the width of Brian2's indices; every feature is supported."""
+        """Proved bounds, Brian2's indices and its lists of synapses; all features are supported."""
         violations = state_violations(netlist)
         for projection in netlist.projections:
             n = projection.connectivity.n_synapses
@@ -230,6 +232,10 @@ class Brian2Target(Target):
                 violations.append(
                     Violation(projection.label, "synapses", n, INDEX_LIMIT, "use a smaller network")
                 )
+        total = sum(q.connectivity.n_synapses for q in netlist.projections)
+        if total > MOST_SYNAPSES:
+            remedy = "Brian2 lists every synapse; use a target that keeps convolutions (lava)"
+            violations.append(Violation(netlist.name, "synapses", total, MOST_SYNAPSES, remedy))
         return violations
 
     def complete_options(self, options: Mapping[str, Any]) -> dict[str, Any]:

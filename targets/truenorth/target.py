@@ -50,6 +50,7 @@ class TrueNorthTarget(Target):
     }
     default_board: ClassVar[str | None] = "truenorth"
     board_kind: ClassVar[BoardKind | None] = "crossbar"
+    approximations: ClassVar[tuple[Mapping[str, Any], ...]] = ({"split": "approximate"},)
 
     def __init__(self) -> None:
         # check and lower of one compilation share the plan, which is most of the work.

@@ -1,7 +1,7 @@
 """A framework's own reading of a NIR file, run by the Python of its environment.
 
-``python nir_reader.py FRAMEWORK FILE.nir IN.npz OUT.npz``: ``raster`` ``[B, T, *shape]`` of IN is
-run step by step, and what every module of neurons sends is written to OUT, ``[B, T, *shape]`` by
+``python nir_reader.py FRAMEWORK FILE.nir...``: ``raster`` ``[B, T, *shape]`` of FILE.in.npz is run
+step by step, and what every module of neurons sends is written to FILE.out.npz, ``[B, T, n]`` by
 the name of its node. It imports neither neurodeploy nor the tests.
 """
 
@@ -21,7 +21,7 @@ def snntorch_module(graph, batch):
 def norse_module(graph, batch):
     import norse.torch
 
-    return norse.torch.from_nir(graph, dt=float(sys.argv[5]) if len(sys.argv) > 5 else 1e-3)
+    return norse.torch.from_nir(graph)
 
 
 def spikingjelly_module(graph, batch):
@@ -45,11 +45,18 @@ MODULES = {
 NEURONS = (nir.IF, nir.LIF, nir.CubaLIF)
 
 
-def main():
-    framework, file, given, out = sys.argv[1:5]
-    raster = torch.from_numpy(np.load(given)["raster"]).float()
+def named(graph, before=""):
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.NIRGraph):
+            yield from named(node, f"{before}{name}.")
+        elif isinstance(node, NEURONS):
+            yield f"{before}{name}"
+
+
+def run(framework, file):
+    raster = torch.from_numpy(np.load(f"{file}.in.npz")["raster"]).float()
     graph = nir.read(file)
-    neurons = {name.replace(".", "_") for name, n in graph.nodes.items() if isinstance(n, NEURONS)}
+    neurons = set(named(graph))
     batch, steps = raster.shape[:2]
     sent = {name: [] for name in neurons}
     # One sample after the other: some readers take no batch.
@@ -77,7 +84,8 @@ def main():
                 state = done[1] if isinstance(done, tuple) else None
         for name, values in lines.items():
             sent[name].append(np.stack(values))
-    np.savez(out, **{name: np.stack(values) for name, values in sent.items()})
+    np.savez(f"{file}.out.npz", **{name: np.stack(values) for name, values in sent.items()})
 
 
-main()
+for each in sys.argv[2:]:
+    run(sys.argv[1], each)

@@ -17,7 +17,7 @@ from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 Seen = list[tuple[str, IntArray, IntArray, IntArray, IntArray, IntArray]]
 
 
-class Watch(reference._PopulationState):
+class Watch(reference.PopulationState):
     """The reference's state, which notes a, u (of a pool: A), v before the reset, spikes and m."""
 
     seen: ClassVar[Seen] = []
@@ -41,7 +41,7 @@ def assert_inside(netlist: IntegerNetlist, stimulus: dict[str, np.ndarray]) -> N
     bounds = prove_bounds(netlist)
     Watch.seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "_PopulationState", Watch)
+        patch.setattr(reference, "PopulationState", Watch)
         reference.run_reference(netlist, stimulus)
     assert {name for name, *_ in Watch.seen} == set(bounds)
     for name, a, u, v, s, m in Watch.seen:

@@ -10,7 +10,7 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import IntegerNeuron
-from neurodeploy.ir.reference import _PopulationState
+from neurodeploy.ir.reference import PopulationState
 from neurodeploy.testing.parts import net, project, spikes
 
 
@@ -50,7 +50,7 @@ def reachable(model: IntegerNeuron, low: int, high: int, timesteps: int) -> Reac
     return Reachable(v, u, m[1], s)
 
 
-class _Step(_PopulationState):
+class _Step(PopulationState):
     """One step from given states ``[n, (u, v, m)]``."""
 
     def __init__(self, population: Population, states: IntArray, t: int) -> None:

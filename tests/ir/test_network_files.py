@@ -16,9 +16,11 @@ from safetensors.numpy import save
 
 from neurodeploy.errors import FileFormatError, NetlistError, UsageError
 from neurodeploy.ir.codec import Codec
+from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.geometry import Window
-from neurodeploy.ir.netlist import RealNetlist
+from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
+from neurodeploy.ir.neurons import Input, RealNeuron
 from neurodeploy.network import (
     Network,
     load_network,
@@ -51,6 +53,38 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ndn", "b.ndn"]
     with pytest.raises(UsageError, match="cannot write here"):
         save_network(network, tmp_path / "none" / "a.ndn")
+
+
+def floats(values: list[float]) -> RealNetlist:
+    """A netlist with these numbers as weights and biases."""
+    neuron = RealNeuron(np.ones(()), np.resize(values, 64), np.zeros(()))
+    populations = (
+        Population("x", (256,), Input("spikes", 0, 1)),
+        Population("y", (64,), neuron, np.ones(())),
+    )
+    weights = Dense(np.resize(values, (64, 256)), (256,))
+    return RealNetlist("net", populations, (RealProjection("x", "y", weights),), (), 2)
+
+
+def test_numbers_that_single_precision_holds_take_four_bytes() -> None:
+    single = network_to_bytes(Network(floats([0.5, -1.25, 2.0**-100])))
+    double = network_to_bytes(Network(floats([0.1])))
+    assert len(double) - len(single) > 4 * 64 * 256 - 100
+    for written in (single, double):
+        assert network_to_bytes(network_from_bytes(written, "f")) == written
+    assert network_from_bytes(double, "f").netlist == floats([0.1])
+    huge = network_to_bytes(Network(floats([1e300])))
+    assert network_from_bytes(huge, "f").netlist == floats([1e300])
+
+
+def test_what_two_parts_have_is_written_once() -> None:
+    netlist = floats([0.1])
+    alone, twice = (network_to_bytes(Network(netlist, real=r)) for r in (None, netlist))
+    assert len(twice) - len(alone) < 64 * 256
+    back = network_from_bytes(twice, "f")
+    assert back.netlist == back.real == netlist
+    for change in ({"real.x": "nowhere"}, ["a"], {"real.x": 3}):
+        assert "damaged header" in refused(edited(lambda h, c=change: h.update(shared=c)))
 
 
 def content() -> bytes:

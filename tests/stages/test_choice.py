@@ -9,9 +9,10 @@ from torch import nn
 
 import neurodeploy as nd
 from neurodeploy.datasets import Samples
-from neurodeploy.errors import ConversionError
+from neurodeploy.errors import CapacityError, ConversionError
 from neurodeploy.ir.neurons import Input
 from neurodeploy.stages import compile as compilation
+from neurodeploy.stages import convert as conversion
 
 X = np.random.default_rng(0).random((40, 1, 6, 6)).astype(np.float32)
 
@@ -54,6 +55,48 @@ def test_crossbars_get_spikes_counts_and_weights_that_fit() -> None:
     quantized = nd.quantize(net, 8, fit="truenorth")
     assert nd.check(quantized, "truenorth") == []
     assert nd.compile(quantized, "truenorth").target == "truenorth"
+
+
+def wide_network() -> nn.Module:
+    torch.manual_seed(3)
+    torch.set_num_threads(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(576, 12), nn.ReLU(), nn.Linear(12, 3)).eval()
+
+
+def wide_data() -> Samples:
+    x = np.random.default_rng(1).random((80, 1, 24, 24)).astype(np.float32)
+    with torch.no_grad():
+        y = wide_network()(torch.tensor(x)).argmax(1).numpy()
+    return Samples(x, y, name="made up")
+
+
+def test_layers_that_no_core_holds_are_computed_in_parts_and_what_that_takes_is_told() -> None:
+    told: list[str] = []
+    net = nd.convert(
+        wide_network(), wide_data(), target="truenorth", max_loss=60.0, tell=told.append
+    )
+    chosen = net.provenance["auto"]["tried"][-1]
+    assert chosen["options"] == {"split": "approximate"}
+    assert chosen["quantization"]["weight_bits"] == 3
+    commands = (
+        "'quantize --weight-bits 3 --state-bits 19 --max-fraction-bits 0', then "
+        "'compile --option split=approximate'"
+    )
+    assert any(line.startswith("auto: even 2-bit weights") for line in told)
+    assert commands in net.provenance["auto"]["reason"]
+    # The commands do what they say, and what was measured is what the cores compute.
+    quantized = nd.quantize(net, **chosen["quantization"])
+    assert nd.check(quantized, "truenorth")
+    deployment = nd.compile(quantized, "truenorth", **chosen["options"])
+    judged = nd.evaluate(deployment.network, wide_data())
+    assert judged.loss is not None
+    assert judged.loss.loss == pytest.approx(chosen["loss"])
+
+
+def test_layers_too_large_to_search_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversion, "SEARCHED_SYNAPSES", 6000)
+    with pytest.raises(CapacityError, match=r"\(576 inputs\).*for 6,912 synapses.*split=approx"):
+        nd.convert(wide_network(), wide_data(), target="truenorth")
 
 
 def test_what_is_refused_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,8 @@ Simulate = Callable[[RealNetlist, Stimulus], RunRecord]
 
 RASTER_BUDGET = 48 * 2**20
 """Neuron-steps of the largest population that are held at a time."""
-STEPS_AT_ONCE = 4 * 2**20
-"""Neuron-steps of one run, which take 4 bytes and more each until they are narrowed."""
+STEPS_AT_ONCE = 32 * 2**20
+"""Neuron-steps of one run."""
 MIN_SAMPLES, MAX_SAMPLES = 4, 256
 FEW_SAMPLES = 16
 """As many as means of channels want, within :data:`LARGE_BUDGET`."""

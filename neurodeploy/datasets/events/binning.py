@@ -214,9 +214,7 @@ class Binned:
     lost: int
 
 
-def binned(
-    recording: Recording, binning: Binning, shape: tuple[int, ...], high: int, out: IntArray
-) -> Binned:
+def binned(recording: Recording, binning: Binning, high: int, out: IntArray) -> Binned:
     """Count the events of a recording into ``out`` int64 ``[T, *shape]``, zeroed and in C order.
 
     Raises
@@ -234,24 +232,54 @@ def binned(
             f"{where}: {n_steps} steps of {binning.shown_step}, the network takes {T}; "
             + _fewer_steps(binning, T)
         )
-    flat = out.reshape(-1)
     events = 0
-    grid: Grid | None = None
     for block in span.blocks():
         if binning.duration is not None:
             block = block.taken(block.t < span.begin + binning.duration)
-        if not len(block.t):
-            continue
-        if grid is None:
-            grid = grid_for(where, binning, block, span.size, shape)
-        step = span.step_of(block.t, binning, n_steps)
-        place, chosen = _places(where, binning, block, grid, span.size)
-        index = (step * grid.size + place)[chosen]
-        events += len(index)
-        np.add.at(flat, index, 1)
-    limit = 1 if binning.count == "binary" else high
-    np.minimum(out, limit, out=out)
-    return Binned(n_steps, events, events - int(out.sum()))
+        if len(block.t):
+            step = span.step_of(block.t, binning, n_steps)
+            events += add_events(where, binning, block, step, span.size, out)
+    return Binned(n_steps, events, clip_counts(binning, high, out, events))
+
+
+def add_events(
+    where: str,
+    binning: Binning,
+    block: Events,
+    step: IntArray,
+    told: tuple[int, ...] | None,
+    out: IntArray,
+) -> int:
+    """Add some events, one at least, to the counts ``out`` int64 ``[T, *shape]``.
+
+    Parameters
+    ----------
+    step : int64 ``[n]``
+        Of each event, below T.
+    told : (width, height), (channels,) or None
+        Size of the sensor by its file.
+
+    Returns
+    -------
+    int
+        How many were added: of one polarity, not all.
+
+    Raises
+    ------
+    DataError
+        If they do not fit.
+    """
+    grid = grid_for(where, binning, block, told, out.shape[1:])
+    place, chosen = _places(where, binning, block, grid, told)
+    index = (step * grid.size + place)[chosen]
+    np.add.at(out.reshape(-1), index, 1)
+    return len(index)
+
+
+def clip_counts(binning: Binning, high: int, out: IntArray, events: int) -> int:
+    """Limit counts to 1, or to what the input takes; how many events that leaves out."""
+    np.minimum(out, 1 if binning.count == "binary" else high, out=out)
+    return events - int(out.sum())
 
 
 def _fewer_steps(binning: Binning, T: int) -> str:

@@ -58,6 +58,8 @@ def open_arrays(where: str, columns: Mapping[str, AnyArray], unit: str | None) -
     lengths = {name: values.shape for name, values in given.items()}
     if len(set(lengths.values())) != 1 or any(values.ndim != 1 for values in given.values()):
         raise DataError(f"{where}: arrays of shapes {lengths}; events are vectors of one length")
+    if not given["t"].size:
+        return Opened(None, iter(()))
     for name, values in given.items():
         kinds = {"t": "uif", "p": "uifb"}.get(name, "ui")
         if values.dtype.kind not in kinds:

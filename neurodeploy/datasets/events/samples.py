@@ -125,7 +125,7 @@ class EventSamples:
         DataError, FileFormatError
             If its events do not fit, or its file is damaged.
         """
-        return binned(self.recordings[sample], self.binning, out.shape[1:], high, out)
+        return binned(self.recordings[sample], self.binning, high, out)
 
     def raster(
         self, sample: int, shape: tuple[int, ...], timesteps: int, high: int = 2**31 - 1

@@ -22,7 +22,7 @@ from neurodeploy.ir.neurons import Input, MaxPool, RealNeuron
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode
 from neurodeploy.source.torch.spiking import SpikingGraph
-from neurodeploy.source.torch.steps import StateOf
+from neurodeploy.source.torch.step_values import StateOf
 
 _NO_NEURON = (
     analog.ReLU,

@@ -30,7 +30,9 @@ from neurodeploy.source.analog import Shape
 from neurodeploy.source.torch.exported_program import export
 from neurodeploy.source.torch.frontend import Normalization, analog_from_torch
 from neurodeploy.source.torch.spiking import cut
-from neurodeploy.source.torch.steps import Refused, Step, fold
+from neurodeploy.source.torch.step_rules import KNOWN
+from neurodeploy.source.torch.step_values import Refused
+from neurodeploy.source.torch.steps import Step, fold
 
 DEFAULT_TIMESTEPS = 25
 PROBED = 3
@@ -141,16 +143,15 @@ def _read(module: nn.Module, shape: Shape, timesteps: int | None) -> Step:
             return _folded(module, shape, form, steps)
         except (UnsupportedLayerError, ConversionError) as error:
             failures.append(error)
-    # A program that was followed tells more than one that did not run.
-    followed = [error for error in failures if isinstance(error, Refused)]
-    raise (followed or failures[:1])[-1]
+    # What was followed farthest tells most; a program that did not run tells least.
+    raise max(failures, key=lambda e: e.followed if isinstance(e, Refused) else -1.0)
 
 
 def _folded(module: nn.Module, shape: Shape, form: str, steps: int) -> Step:
     work = copied(module)
     prepare(work, spiking_layers(work))
     _call_with(work, form)
-    program = export(work, shape if form == "step" else (steps, *shape))
+    program = export(work, shape if form == "step" else (steps, *shape), known=KNOWN)
     return fold(program, shape, None if form == "step" else steps)
 
 

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ND_ABI 1
+#define ND_ABI 2
 
 #if defined(_WIN32)
 #define ND_API __declspec(dllexport)
@@ -130,6 +130,14 @@ typedef struct {
     int64_t *rates;       /* [B][n], C-order, zeroed: payloads times rate_gain */
     const int64_t *rate_gain; /* [T] or NULL */
     int64_t *active;      /* [n], own order, added to */
+    /* Where samples come in pieces, of neurons, in values of the width of the program: states
+     * [B][rows * 4 * width * channels] at the end of a piece, and at its start where it resumes;
+     * and, with the first member of a stage, what its first steps hear from before,
+     * [B][pending_steps][n], own order; or NULL */
+    void *state;
+    int64_t resume;
+    const void *pending;
+    int64_t pending_steps;
 } nd_wanted;
 
 typedef struct nd_workspace nd_workspace;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from threading import Event, Lock
@@ -18,6 +18,7 @@ from neurodeploy.execution.native.program import build_program
 from neurodeploy.execution.order import channels_first, channels_last
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import (
@@ -31,6 +32,9 @@ from neurodeploy.numerics.threads import default_threads
 
 # Samples that one call takes: few enough that threads end together, and progress is seen.
 MOST_SAMPLES = 16
+
+Filler = Callable[[Population, structures.Wanted], None]
+"""Says where the results of a population go."""
 
 
 class NativeEngine:
@@ -46,6 +50,8 @@ class NativeEngine:
         Samples that one call takes; never changes a result.
     threads : int, optional
         Samples are shared among so many; never changes a result.
+    bounds : mapping, optional
+        Proved ones that hold for more steps, where a sample comes in pieces.
 
     Raises
     ------
@@ -63,6 +69,7 @@ class NativeEngine:
         *,
         batch_size: int | None = None,
         threads: int | None = None,
+        bounds: Mapping[str, PopulationBounds] | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"engine: batch_size {batch_size}; expected at least 1")
@@ -71,7 +78,7 @@ class NativeEngine:
         self.netlist, self.library = netlist, library
         self.timesteps = netlist.window(timesteps)
         self.batch_size, self.threads = batch_size, threads
-        self.program = build_program(netlist, self.timesteps)
+        self.program = build_program(netlist, self.timesteps, bounds)
         self._spare: list[int] = []
         self._lock = Lock()
 
@@ -95,6 +102,19 @@ class NativeEngine:
         decoded = {o.population for o in self.netlist.outputs if o.reads_membrane}
         watched = set(membranes) | decoded
         expect_populations(self.netlist, wanted | watched)
+        return self.recorded(values, batch, wanted, watched, progress=progress)
+
+    def recorded(
+        self,
+        values: Mapping[str, IntArray],
+        batch: int,
+        wanted: set[str],
+        watched: set[str],
+        *,
+        also: Filler | None = None,
+        progress: Progress | None = None,
+    ) -> RunRecord:
+        """Run a stimulus that was checked; ``also`` says what else is wanted of a population."""
         spikes: dict[str, AnyArray] = {}
         traces: dict[str, AnyArray] = {}
         for population in self.netlist.populations:
@@ -116,6 +136,8 @@ class NativeEngine:
                 want.raster = spikes[population.name].ctypes.data
             if population.name in traces:
                 want.trace = traces[population.name].ctypes.data
+            if also is not None:
+                also(population, want)
 
         self._execute(values, batch, self._n_threads(batch), [fill], progress)
         return RunRecord(self.timesteps, spikes, traces)
@@ -139,7 +161,7 @@ class NativeEngine:
         threads = self._n_threads(batch)
         parts = [_ThreadTotals(self.netlist, summed, counted) for _ in range(threads)]
 
-        def filler(part: _ThreadTotals) -> Any:
+        def filler(part: _ThreadTotals) -> Filler:
             def fill(population: Population, want: structures.Wanted) -> None:
                 kept.fill(population, want)
                 part.fill(population, want)
@@ -154,10 +176,10 @@ class NativeEngine:
 
     def _execute(
         self,
-        values: dict[str, IntArray],
+        values: Mapping[str, IntArray],
         batch: int,
         threads: int,
-        fillers: list[Any],
+        fillers: list[Filler],
         progress: Progress | None,
     ) -> None:
         """All samples. ``fillers`` say what is wanted: one for all threads, or one for each."""

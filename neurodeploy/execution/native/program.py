@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,15 +53,21 @@ class NativeProgram:
     keep: list[Any] = field(default_factory=list)
 
 
-def build_program(netlist: IntegerNetlist, timesteps: int) -> NativeProgram:
+def build_program(
+    netlist: IntegerNetlist,
+    timesteps: int,
+    bounds: Mapping[str, PopulationBounds] | None = None,
+) -> NativeProgram:
     """Compile a netlist.
+
+    ``bounds``: proved ones that hold for more steps than ``timesteps``, where a sample has more.
 
     Raises
     ------
     CapacityError
         If a state or a payload is not proved to fit.
     """
-    return _Builder(netlist, timesteps).build()
+    return _Builder(netlist, timesteps, bounds or prove_bounds(netlist, timesteps)).build()
 
 
 @dataclass(slots=True)
@@ -85,9 +91,10 @@ class _Component:
 
 
 class _Builder:
-    def __init__(self, netlist: IntegerNetlist, timesteps: int) -> None:
-        self.netlist, self.T = netlist, timesteps
-        self.bounds = prove_bounds(netlist, timesteps)
+    def __init__(
+        self, netlist: IntegerNetlist, timesteps: int, bounds: Mapping[str, PopulationBounds]
+    ) -> None:
+        self.netlist, self.T, self.bounds = netlist, timesteps, bounds
         self.keep: list[Any] = []
         self.wide = self._is_wide()
         self.state: Any = np.int64 if self.wide else np.int32

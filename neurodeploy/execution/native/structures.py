@@ -80,7 +80,7 @@ class Wanted(ctypes.Structure):
 
     _fields_ = _fields(
         *("raster*", "trace*", "per_sample*", "spikes*", "payload*", "rates*", "rate_gain*"),
-        "active*",
+        *("active*", "state*", "resume", "pending*", "pending_steps"),
     )
 
 

@@ -185,6 +185,8 @@ class Board:
         What the times leave out; None: an overhead that is not given is unknown.
     halves_add : bool
         Whether a core's work on neurons and on what it receives takes turns; else they overlap.
+    lockstep : bool
+        Whether every step ends when the busiest core of it is done; else that is the upper end.
     static : mapping of str to StaticPower
         By name; none at all: unknown.
     partitioned_by : str or None
@@ -206,6 +208,7 @@ class Board:
     overheads: Mapping[str, Constant] = field(default_factory=dict)
     excludes: str | None = None
     halves_add: bool = False
+    lockstep: bool = False
     static: Mapping[str, StaticPower] = field(default_factory=dict)
     partitioned_by: str | None = None
     neurons: Mapping[str, Ability] = field(default_factory=dict)
@@ -301,8 +304,9 @@ class Board:
         )
 
     def events_alone(self) -> Board:
-        """The board without overheads and static power: events and barrier, as simulators count."""
-        return replace(self, overheads={}, excludes="all but events and the barrier", static={})
+        """The board as simulators count: events and barrier in lockstep, and nothing else."""
+        excludes = "all but events and the barrier"
+        return replace(self, overheads={}, excludes=excludes, lockstep=True, static={})
 
     def to_dict(self) -> dict[str, Any]:
         """The board as JSON values, of the same form as its TOML file."""

@@ -131,19 +131,22 @@ def parse(data: object, origin: str) -> Board:
         },
         excludes=reader.text(timing, "excludes", "timing") if "excludes" in timing else None,
         halves_add=timing.get("halves") == "add",
+        lockstep=timing.get("lockstep", False),
         static=_static(reader, top.get(STATIC_POWER, {})),
         partitioned_by=reader.text(top, "partitioned_by", "") if "partitioned_by" in top else None,
     )
 
 
 def _timing(reader: Reader, value: object) -> Table:
-    table = reader.table(value, "timing", (*TIMINGS, *OVERHEADS, "halves", "excludes"))
+    table = reader.table(value, "timing", (*TIMINGS, *OVERHEADS, "halves", "lockstep", "excludes"))
     told = [name for name in TIMINGS if name in table]
     if len(told) > 1:
         raise reader.fail(
             "timing", f"both {' and '.join(told)}; a step is as long as one of them says"
         )
-    beside = [name for name in (*OVERHEADS, "halves") if name in table]
+    if not isinstance(table.get("lockstep", False), bool):
+        raise reader.fail("timing.lockstep", f"got {table['lockstep']!r}; expected true or false")
+    beside = [name for name in (*OVERHEADS, "halves", "lockstep") if name in table]
     if "tick" in table and beside:
         raise reader.fail(f"timing.{beside[0]}", "is part of a tick; leave it out")
     if table.get("halves", "overlap") not in HALVES:
@@ -372,6 +375,8 @@ def _describe_timing(board: Board) -> Table:
     table: Table = {name: _told(constant) for name, constant in board.overheads.items()}
     if board.excludes is not None:
         table["excludes"] = board.excludes
+    if board.lockstep:
+        table["lockstep"] = True
     if board.halves_add:
         table["halves"] = "add"
     if board.tick is not None:

@@ -9,6 +9,10 @@ For every step of every sample::
     received   = packets received * latency(packet received) + synops * latency(synop)
     step       = max over cores of busy + barrier(tiles in use)
 
+where cores are in lockstep. What silicon does is not known: no run takes less than its busiest core
+works, which is the likely time, and the sum over steps of what the busiest one of each works is the
+upper end. Where activity comes in bursts the two are far apart.
+
 the "simple" timing of SANA-FE (Boyle et al. 2025, IEEE TCAD, doi 10.1109/TCAD.2025.3537971): the
 two halves of a core overlap, flights over the mesh hide behind them. What else takes time
 (management, resets, the host) is told in :mod:`neurodeploy.hardware.price.terms`. Terms that a
@@ -205,15 +209,26 @@ def unknown_latencies(board: Board, tiles: int) -> list[str]:
 
 
 def busy_interval(loads: StepLoads, board: Board) -> Interval | None:
-    """:func:`busy_seconds` with likely, low and high latencies."""
-    found = {end: busy_seconds(loads, board.at(end)) for end in ENDS}
-    if any(seconds is None for seconds in found.values()):
-        return None
-    return Interval.of(lambda end: found[end] or 0.0)
+    """Working time of the busiest core, summed over samples; None if unknown.
+
+    In lockstep that of each step; else that of a whole sample, with that of each step as the upper
+    end.
+    """
+    found: dict[str, float] = {}
+    for end in ENDS:
+        busy = busy_by_core(loads, board.at(end))
+        if busy is None:
+            return None
+        each_step = board.lockstep or end == "high"
+        longest = busy.max(axis=2).sum() if each_step else busy.sum(axis=1).max(axis=1).sum()
+        found[end] = float(longest)
+    return Interval(**found)
 
 
 def busy_seconds(loads: StepLoads, board: Board) -> float | None:
-    """Working time of the busiest core, summed over steps and samples; None if unknown.
+    """Working time of the busiest core of each step, summed over steps and samples, in lockstep.
+
+    None if unknown.
 
     The barrier is not included.
     """

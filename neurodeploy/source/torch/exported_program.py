@@ -65,8 +65,12 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     return f"{type(error).__name__}: {text[:limit]}"
 
 
-def export(module: nn.Module, *shapes: Shape) -> ExportedProgram:
+def export(
+    module: nn.Module, *shapes: Shape, known: frozenset[str] = frozenset()
+) -> ExportedProgram:
     """Export ``module``, in the mode it is in, for samples of the given shapes, one per input.
+
+    Operators that are ``known`` beside those of the table are kept as they are.
 
     Raises
     ------
@@ -82,31 +86,34 @@ def export(module: nn.Module, *shapes: Shape) -> ExportedProgram:
     example = tuple(torch.zeros(BATCH, *shape, device=device) for shape in shapes)
     with _quiet(), _whole_stacks(), torch.no_grad():
         try:
-            program = _functional(torch.export.export(module, example))
+            program = _functional(torch.export.export(module, example), known)
         except Exception as error:
             program = _export_traced(module, example, error)
     return _collect(program, len(example))
 
 
-def _functional(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+def _functional(
+    program: torch.export.ExportedProgram, known: frozenset[str] = frozenset()
+) -> torch.export.ExportedProgram:
     """Remove in-place operations and rarer spellings, keeping convolutions, pooling, ... whole.
 
     Most programs have neither, and this step takes longer than all others together.
     """
     calls = [node for node in program.graph.nodes if node.op == "call_function"]
-    if all(_is_functional(node.target) for node in calls):
+    if all(_is_functional(node.target, known) for node in calls):
         return program
     functional: torch.export.ExportedProgram = program.run_decompositions({})
     return functional
 
 
-def _is_functional(target: Any) -> bool:
+def _is_functional(target: Any, known: frozenset[str]) -> bool:
     if target is operator.getitem:
         return True
     schema = getattr(target, "_schema", None)
-    return (
-        schema is not None and not schema.is_mutable and schema.name.replace("::", ".") in LOWERINGS
-    )
+    if schema is None or schema.is_mutable:
+        return False
+    name = schema.name.replace("::", ".")
+    return name in LOWERINGS or name.removeprefix("aten.") in known
 
 
 def _export_traced(module: nn.Module, example: tuple[torch.Tensor, ...], first: Exception) -> Any:

@@ -18,7 +18,8 @@ from neurodeploy.errors import ConversionError
 from neurodeploy.source.analog import AnalogGraph, Input, Normalize, Reshape
 from neurodeploy.source.lowering import LOWERINGS, Deferred, GraphBuilder, Ref, Site, Unconverted
 from neurodeploy.source.torch.frontend import Normalization, lowered_values, reachable
-from neurodeploy.source.torch.steps import GIVEN, POPULATION, StateOf, Step
+from neurodeploy.source.torch.step_values import StateOf
+from neurodeploy.source.torch.steps import GIVEN, POPULATION, Step
 
 _LIBRARY: Any = torch.library.Library("neurodeploy", "DEF")  # type: ignore[no-untyped-call]
 _LIBRARY.define(
@@ -40,6 +41,8 @@ def _results(
 
 
 _LIBRARY.impl("population", _results, "CompositeExplicitAutograd")
+# A call changes the state of its layer: none is left out, also where nothing reads its spikes.
+fx.node.has_side_effect(torch.ops.neurodeploy.population.default)
 
 
 def population(

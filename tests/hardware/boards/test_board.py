@@ -293,6 +293,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("static_power.cores", 1, r"static_power\.cores: got 1; expected a table"),
     ("static_power", 1, "static_power: got 1; expected a table"),
     ("timing.halves", "none", "timing.halves: 'none'; expected one of overlap, add"),
+    ("timing.lockstep", 1, r"timing\.lockstep: got 1; expected true or false"),
     ("timing.excludes", "", "timing.excludes: got ''; expected a text"),
     ("partitioned_by", 3, "partitioned_by: got 3; expected a text"),
     ("events.synops.unknown", "x", r"events\.synops\.unknown: says why there is no price"),

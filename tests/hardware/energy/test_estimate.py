@@ -88,7 +88,8 @@ def events_alone(board: str) -> dict[str, Any]:
 def board_dict(**edits: Any) -> dict[str, Any]:
     """Loihi 1 with 2 x 2 tiles of one core for two neurons each, and a barrier of 465 ns."""
     data = events_alone("loihi1")
-    data["timing"] = {"barrier": exact(465, "ns"), "excludes": "everything else"}
+    data["timing"] = {"barrier": exact(465, "ns"), "lockstep": True}
+    data["timing"]["excludes"] = "everything else"
     data["grid"] |= {"tiles_x": 2, "tiles_y": 2, "cores_per_tile": 1}
     data["limits"]["neurons"]["value"] = 2
     return data | edits

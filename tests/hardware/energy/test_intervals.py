@@ -54,6 +54,7 @@ def loihi(chips: int = 1, neurons: int = 20) -> dict[str, Any]:
     data["limits"]["neurons"]["value"] = neurons
     data["grid"] |= {"chips": chips, "tiles_x": 1, "tiles_y": 2 if chips > 1 else 8}
     data["grid"]["cores_per_tile"] = 1
+    data["timing"]["lockstep"] = True
     return data
 
 
@@ -211,6 +212,18 @@ def test_halves_that_take_turns_add_up() -> None:
     overlap = report_on(data).time_by_term["busiest core"].likely
     data["timing"]["halves"] = "add"
     assert overlap < report_on(data).time_by_term["busiest core"].likely < 2 * overlap
+
+
+def test_cores_that_are_not_known_to_wait_for_each_other_in_every_step() -> None:
+    locked = report_on(loihi()).time_by_term["busiest core"]
+    data = loihi()
+    del data["timing"]["lockstep"]
+    free = report_on(data).time_by_term["busiest core"]
+    assert free.low < locked.low
+    assert free.likely < locked.likely
+    assert free.high == locked.high
+    # No less than the busiest core works.
+    assert free.likely > 0.5 * locked.likely
 
 
 def test_intervals() -> None:

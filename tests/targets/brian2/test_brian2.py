@@ -214,6 +214,18 @@ def test_unproved_bounds_are_refused() -> None:
         Brian2Target().compile(Network(longer))
 
 
+def test_more_synapses_than_can_be_listed_are_refused_by_their_count() -> None:
+    from neurodeploy.testing import NetlistBuilder
+
+    image = NetlistBuilder(T=2).input("x", (64, 28, 28))
+    netlist = image.conv(64, kernel=7, padding=3, threshold=9).dense(2).output()
+    found = Brian2Target().check(netlist, None, Brian2Target().complete_options({}))
+    (violation,) = [v for v in found if v.resource == "synapses"]
+    total = sum(q.connectivity.n_synapses for q in netlist.projections)
+    assert (violation.where, violation.used) == (netlist.name, total)
+    assert "keeps convolutions" in violation.remedy
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
