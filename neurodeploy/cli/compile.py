@@ -76,7 +76,7 @@ def _check_board(source: Path, board: str, as_json: bool) -> None:
     network = api.load_network(source)
     judged = api.verdict(network, board)
     name = network.netlist.name
-    click.echo(
+    say(
         to_json(violations_to_dict(None, name, judged.violations, judged))
         if as_json
         else render_verdict(name, judged)
