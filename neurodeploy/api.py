@@ -30,6 +30,7 @@ from neurodeploy.stages.stream import stream
 from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.folder import load_deployment
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.verification.accuracy import evaluations_to_dict
 
@@ -60,6 +61,7 @@ __all__ = [
     "import_network",
     "load",
     "load_board",
+    "load_deployment",
     "load_network",
     "options_of",
     "print_netlist",

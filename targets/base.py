@@ -2,7 +2,7 @@
 
 A deployment is a folder::
 
-    deployment.json   target, schema, versions, options, board, latency
+    deployment.json   target, schema, versions, options, board, latency, digests of the files
     net.ndn           the network that it states (for verify, decode and energy)
     given.ndn         the network it was compiled from, only where that is another one
     ...               the target's own compiled files: what ``run`` executes
@@ -13,7 +13,6 @@ compiled file shows as a divergence.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,29 +20,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, overload
 
 from neurodeploy import __version__
-from neurodeploy.errors import CapacityError, ExecutionError, FileFormatError, UsageError
+from neurodeploy.errors import CapacityError, ExecutionError, UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.hardware.fit import Verdict, judge
 from neurodeploy.hardware.fit import Violation as Violation
 from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
-from neurodeploy.ir.files import directory_whole, read_bytes
+from neurodeploy.ir.files import directory_whole
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, is_stimulus
-from neurodeploy.network import Network, load_network, save_network
+from neurodeploy.network import Network, save_network
 from neurodeploy.notebook import Shown
+from neurodeploy.targets.folder import ARTIFACT_FILE, GIVEN_FILE, RESTATED, write_header
 from neurodeploy.targets.request import RunRequest
-from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE, expect_schema
 
 if TYPE_CHECKING:
     import neurodeploy as nd
     from neurodeploy.hardware.price.traffic import Traffic
-
-DEPLOYMENT_FILE = "deployment.json"
-ARTIFACT_FILE = "net.ndn"
-GIVEN_FILE = "given.ndn"
-RESTATED = "restated"
-"""Under what a restated network's provenance tells what was done: a mapping of JSON values with a
-``summary`` of one line; see :meth:`Target.restate`."""
 
 
 def state_bits(limit: int) -> int:
@@ -335,7 +327,6 @@ class Deployment(Shown, ABC):
             if self.given is not None:
                 save_network(self.given, new / GIVEN_FILE)
             header = {
-                "schema": DEPLOYMENT_SCHEMA,
                 "target": self.target,
                 "neurodeploy": __version__,
                 "board": None if self.board is None else self.board.to_dict(),
@@ -345,8 +336,7 @@ class Deployment(Shown, ABC):
                 "network": self.netlist.name,
                 "timesteps": self.netlist.timesteps,
             }
-            text = json.dumps(header, indent=2, sort_keys=True, allow_nan=False)
-            (new / DEPLOYMENT_FILE).write_text(text + "\n", encoding="utf-8")
+            write_header(new, header)
 
 
 class Target(ABC):
@@ -516,55 +506,3 @@ def refuse(target: str, violations: Sequence[Violation]) -> None:
         more = len(violations) - 1
         others = f" (and {more} more: 'neurodeploy compile --check' lists all)" if more else ""
         raise CapacityError(f"target {target} refuses {violations[0]}{others}")
-
-
-def load_deployment(folder: Path | str) -> Deployment:
-    """Read a deployment folder of any target.
-
-    Raises
-    ------
-    FileFormatError
-        If it is missing, damaged or of another schema version.
-    """
-    from neurodeploy.targets.registry import TARGETS
-
-    folder = Path(folder)
-    if folder.is_file():
-        raise FileFormatError(
-            f"{folder}: is a file, expected a deployment folder; compile a netlist first: "
-            "'neurodeploy compile'"
-        )
-    if not folder.is_dir():
-        raise FileFormatError(f"{folder}: no such deployment folder; run 'neurodeploy compile'")
-    where = folder / DEPLOYMENT_FILE
-    if not where.exists():
-        raise FileFormatError(
-            f"{folder}: is not a deployment folder, it holds no {DEPLOYMENT_FILE}; run "
-            "'neurodeploy compile'"
-        )
-    try:
-        header = json.loads(read_bytes(where, "a deployment header"))
-        expect_schema(header["schema"], where)
-        board = None if header["board"] is None else Board.from_dict(header["board"])
-        target, options = str(header["target"]), dict(header["options"])
-        given = header.get("given")
-        if given not in (None, GIVEN_FILE):
-            raise ValueError(given)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FileFormatError(f"{where}: damaged header; {RECOMPILE}") from error
-    network = load_network(folder / ARTIFACT_FILE)
-    loader = TARGETS.get(target)()
-    deployment = loader.load(folder, network, board, loader.complete_options(options))
-    if given is not None:
-        deployment.given = _given_network(folder, network)
-    return deployment
-
-
-def _given_network(folder: Path, stated: Network) -> Network:
-    told = stated.provenance.get(RESTATED)
-    if not isinstance(told, dict) or not isinstance(told.get("summary"), str):
-        raise FileFormatError(
-            f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; "
-            f"{RECOMPILE}"
-        )
-    return load_network(folder / GIVEN_FILE)

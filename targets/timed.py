@@ -18,7 +18,7 @@ from neurodeploy.ir.files import read_bytes, write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json
 
-DEPLOYMENT_SCHEMA = 2
+DEPLOYMENT_SCHEMA = 3
 RECOMPILE = "compile again with 'neurodeploy compile'"
 """The remedy for every compiled file that cannot be read."""
 
@@ -145,14 +145,23 @@ def expect_schema(version: object, where: Path) -> None:
 
 
 def expect_same(timed: TimedNetlist, netlist: IntegerNetlist, folder: Path, name: str) -> None:
-    """Refuse compiled files of another network than the one beside them.
+    """Refuse compiled files of another network, or of other times, than the one beside them.
+
+    Weights, neurons and delays may differ: a run computes from the compiled files, and ``verify``
+    finds it.
 
     Raises
     ------
     FileFormatError
     """
     mine, theirs = ([(p.name, p.shape) for p in n.populations] for n in (timed.netlist, netlist))
-    if mine != theirs or timed.timesteps != netlist.timesteps:
+    steps = timed.timesteps + timed.max_depth
+    if (
+        mine != theirs
+        or timed.timesteps != netlist.timesteps
+        or dict(timed.depth) != dict(netlist.schedule.depth)
+        or any(q.delay is not None and q.delay > steps for q in timed.netlist.projections)
+    ):
         raise FileFormatError(
             f"{folder}: {name}.json and net.ndn describe different networks; {RECOMPILE}"
         )

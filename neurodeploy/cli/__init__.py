@@ -116,6 +116,7 @@ def run(arguments: Sequence[str]) -> int:
     import click
 
     from neurodeploy.cli.group import State, cli
+    from neurodeploy.cli.terminal import say, tell
     from neurodeploy.errors import NeurodeployError
 
     state = State(arguments=tuple(arguments))
@@ -125,7 +126,7 @@ def run(arguments: Sequence[str]) -> int:
             import traceback
 
             traceback.print_exc()
-        print(f"neurodeploy: error: {' '.join(message.split())}", file=sys.stderr)
+        tell(f"neurodeploy: error: {message}")
         return USER_ERROR
 
     try:
@@ -141,7 +142,7 @@ def run(arguments: Sequence[str]) -> int:
     except NeurodeployError as error:
         return fail(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
+        say(error.format_message())
         return USER_ERROR
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "neurodeploy"
@@ -174,13 +175,14 @@ def run(arguments: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _one_line_warnings() -> Iterator[None]:
     """Warnings of neurodeploy as one line each, without the place in the code; each once."""
+    from neurodeploy.cli.terminal import tell
     from neurodeploy.errors import NeurodeployWarning
 
     with warnings.catch_warnings():
         show = warnings.showwarning
         told: set[str] = set()
 
-        def tell(
+        def show_line(
             message: Warning | str,
             category: type[Warning],
             filename: str,
@@ -192,10 +194,10 @@ def _one_line_warnings() -> Iterator[None]:
                 show(message, category, filename, lineno, file, line)
             elif str(message) not in told:
                 told.add(str(message))
-                print(f"warning: {message}", file=sys.stderr)
+                tell(f"warning: {message}")
 
         warnings.simplefilter("always", NeurodeployWarning)
-        warnings.showwarning = tell
+        warnings.showwarning = show_line
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from neurodeploy.cli.options import json_option
+from neurodeploy.cli.terminal import say
 from neurodeploy.errors import UsageError
 
 
@@ -25,16 +26,16 @@ def boards(name: str | None, limits: bool, as_toml: bool, as_json: bool) -> None
     if as_toml:
         if name is None or limits or as_json:
             raise UsageError("boards --toml: name one board and no other form of output")
-        click.echo(board_toml(api.load_board(name)), nl=False)
+        say(board_toml(api.load_board(name)), nl=False)
         return
     if name is not None and not limits:
         board = api.load_board(name)
-        click.echo(to_json(board.to_dict()) if as_json else render_board(board))
+        say(to_json(board.to_dict()) if as_json else render_board(board))
         return
     found = [api.load_board(known) for known in api.board_names()]
     if name is not None and name not in api.board_names():
         found.append(api.load_board(name))
     if as_json:
-        click.echo(to_json({"boards": {board.name: board.to_dict() for board in found}}))
+        say(to_json({"boards": {board.name: board.to_dict() for board in found}}))
     else:
-        click.echo(render_limits(found) if limits else render_boards(found))
+        say(render_limits(found) if limits else render_boards(found))

@@ -9,6 +9,7 @@ import click
 
 from neurodeploy.cli.fields import stage_options
 from neurodeploy.cli.options import json_option, key_values, output_option, with_options
+from neurodeploy.cli.terminal import say
 from neurodeploy.errors import CapacityError, UsageError
 
 
@@ -75,7 +76,7 @@ def _check_board(source: Path, board: str, as_json: bool) -> None:
     network = api.load_network(source)
     judged = api.verdict(network, board)
     name = network.netlist.name
-    click.echo(
+    say(
         to_json(violations_to_dict(None, name, judged.violations, judged))
         if as_json
         else render_verdict(name, judged)
@@ -142,11 +143,11 @@ def compile_(
         stated, found = api.stated(network, target, board, **options)
         judged = None if board is None else api.verdict(network, board, target)
         if as_json:
-            click.echo(to_json(violations_to_dict(target, network.netlist.name, found, judged)))
+            say(to_json(violations_to_dict(target, network.netlist.name, found, judged)))
         elif not found:
-            click.echo(render_fits(target, network, stated, judged))
+            say(render_fits(target, network, stated, judged))
         else:
-            click.echo(render_violations(found, judged))
+            say(render_violations(found, judged))
         if found:
             raise CapacityError(
                 f"target {target} refuses {network.netlist.name}: {len(found)} "
@@ -160,6 +161,6 @@ def compile_(
     deployment = api.compile(network, target, board, **options)
     api.save(deployment, output)
     if as_json:
-        click.echo(to_json(deployment.to_dict()))
+        say(to_json(deployment.to_dict()))
     else:
-        click.echo(render_compiled(deployment, output))
+        say(render_compiled(deployment, output))

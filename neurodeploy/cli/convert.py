@@ -18,6 +18,7 @@ from neurodeploy.cli.options import (
     output_option,
     with_options,
 )
+from neurodeploy.cli.terminal import say
 
 
 def method_options() -> list[click.Option]:
@@ -115,16 +116,16 @@ def convert(
     arguments = conversion_arguments(given)
 
     def tell(line: str) -> None:
-        click.echo(line, err=True)
+        say(line, err=True)
 
     with progress("calibrate") as advance:
         net = api.convert(model, data, tell=tell, progress=advance, **arguments)
     api.save(recorded(net, context), output)
     if arguments["weights"] is None and not holds_weights(model):
-        click.echo("note: no --weights: the network is used as the factory makes it", err=True)
+        say("note: no --weights: the network is used as the factory makes it", err=True)
     if "auto" in net.provenance and not as_json:
-        click.echo(net.provenance["auto"]["reason"])
+        say(net.provenance["auto"]["reason"])
     if as_json:
-        click.echo(to_json(summarize_network(net)))
+        say(to_json(summarize_network(net)))
     else:
-        click.echo(render_written(net, output))
+        say(render_written(net, output))

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from neurodeploy.cli.options import json_option
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -31,19 +32,19 @@ def demo(context: click.Context, output: Path, as_json: bool) -> None:
     start = time.monotonic()
 
     def tell(line: str) -> None:
-        click.echo(f"[{time.monotonic() - start:5.1f} s] {line}", err=as_json)
+        say(f"[{time.monotonic() - start:5.1f} s] {line}", err=as_json)
 
     outcomes = api.demonstrate(output, tell)
     if as_json:
-        click.echo(to_json({"outcomes": [outcome.to_dict() for outcome in outcomes]}))
+        say(to_json({"outcomes": [outcome.to_dict() for outcome in outcomes]}))
     else:
-        click.echo(f"\n{render_demo([outcome.to_dict() for outcome in outcomes])}\n")
-        click.echo(f"Netlists and deployments are in {output}. Look at one of them:")
+        say(f"\n{render_demo([outcome.to_dict() for outcome in outcomes])}\n")
+        say(f"Netlists and deployments are in {output}. Look at one of them:")
         program, first = _program(), outcomes[0]
-        click.echo(f"  {program} inspect {output / first.variant.name}.ndn")
+        say(f"  {program} inspect {output / first.variant.name}.ndn")
         ran = ["reference", *(name for name, n in first.mismatches.items() if n is not None)]
         if ran[1:]:
-            click.echo(
+            say(
                 f"  {program} verify {output / first.variant.name}.{ran[-1]} --against {ran[-2]} "
                 "--data digits --samples 5"
             )

@@ -15,6 +15,7 @@ from neurodeploy.cli.models import (
     refuse_conversion,
 )
 from neurodeploy.cli.options import data_option, json_option, samples_option
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -80,8 +81,8 @@ def diagnose(
     if plots is not None:
         write_plots(diagnosis, plots)
     if as_json:
-        click.echo(to_json(diagnosis.to_dict()))
+        say(to_json(diagnosis.to_dict()))
         return
-    click.echo(render_diagnosis(diagnosis))
+    say(render_diagnosis(diagnosis))
     if plots is not None:
-        click.echo(f"\n{plots}: {len(diagnosis.layers) + 1} plots")
+        say(f"\n{plots}: {len(diagnosis.layers) + 1} plots")

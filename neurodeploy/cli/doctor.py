@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from neurodeploy.cli.options import json_option
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -19,4 +20,4 @@ def doctor(as_json: bool) -> None:
     from neurodeploy.render.text import to_json
 
     found = api.doctor()
-    click.echo(to_json(found.to_dict()) if as_json else render_doctor(found))
+    say(to_json(found.to_dict()) if as_json else render_doctor(found))

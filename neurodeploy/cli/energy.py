@@ -9,6 +9,7 @@ import click
 
 from neurodeploy.cli.fields import stage_options
 from neurodeploy.cli.options import data_option, json_option, samples_option, with_options
+from neurodeploy.cli.terminal import say
 from neurodeploy.errors import UsageError
 
 
@@ -58,4 +59,4 @@ def energy(
         else:
             report = api.estimate_energy(source, board, data, samples, progress=advance, **given)
             told, text = report.to_dict(), render_energy(report, details)
-    click.echo(to_json(told) if as_json else text)
+    say(to_json(told) if as_json else text)

@@ -15,6 +15,7 @@ from neurodeploy.cli.models import (
     refuse_conversion,
 )
 from neurodeploy.cli.options import data_option, json_option, samples_option
+from neurodeploy.cli.terminal import say
 from neurodeploy.errors import UsageError
 
 
@@ -66,6 +67,6 @@ def evaluate(
                 advance.stage(f"{run}evaluate")
                 evaluations.append(api.evaluate(net, data, samples, progress=advance))
     if as_json:
-        click.echo(to_json(api.evaluations_to_dict(evaluations)))
+        say(to_json(api.evaluations_to_dict(evaluations)))
     else:
-        click.echo(render_evaluations(evaluations))
+        say(render_evaluations(evaluations))

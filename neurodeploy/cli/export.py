@@ -9,6 +9,7 @@ import click
 
 from neurodeploy.cli.fields import stage_options
 from neurodeploy.cli.options import json_option, output_option, with_options
+from neurodeploy.cli.terminal import say
 
 
 def export_options() -> list[click.Option]:
@@ -34,4 +35,4 @@ def export(source: Path, output: Path, as_json: bool, **given: Any) -> None:
     from neurodeploy.render.text import to_json
 
     found = api.export(source, path=output, **given)
-    click.echo(to_json(found.to_dict()) if as_json else render_exported(found))
+    say(to_json(found.to_dict()) if as_json else render_exported(found))

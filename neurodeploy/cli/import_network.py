@@ -9,6 +9,7 @@ import click
 
 from neurodeploy.cli.fields import stage_options
 from neurodeploy.cli.options import expect_output, json_option, output_option, with_options
+from neurodeploy.cli.terminal import say
 
 
 def import_options() -> list[click.Option]:
@@ -49,4 +50,4 @@ def import_(
     expect_output(output, ".ndn")
     net = recorded(api.import_network(source, weights, **given), context)
     api.save(net, output)
-    click.echo(to_json(summarize_network(net)) if as_json else render_written(net, output))
+    say(to_json(summarize_network(net)) if as_json else render_written(net, output))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from neurodeploy.cli.options import json_option
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -36,17 +37,17 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
     deployment = thing if isinstance(thing, api.Deployment) else None
     network = thing.network if isinstance(thing, api.Deployment) else thing
     if as_text:
-        click.echo(api.print_netlist(network.netlist), nl=False)
+        say(api.print_netlist(network.netlist), nl=False)
     elif as_json:
         summary = summarize_network(network)
         if deployment is not None:
             summary["deployment"] = deployment.to_dict()
         if with_engine:
             summary["engine"] = api.describe_engine(network.netlist)
-        click.echo(to_json(summary))
+        say(to_json(summary))
     else:
         if deployment is not None:
-            click.echo(render_deployment(deployment) + "\n")
-        click.echo(render_network(network))
+            say(render_deployment(deployment) + "\n")
+        say(render_network(network))
         if with_engine:
-            click.echo("\n" + render_engine(api.describe_engine(network.netlist)))
+            say("\n" + render_engine(api.describe_engine(network.netlist)))

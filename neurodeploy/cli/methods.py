@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from neurodeploy.cli.options import json_option
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -21,6 +22,6 @@ def methods(name: str | None, as_json: bool) -> None:
         api.METHODS.get(name)
         found = [m for m in found if m.name == name]
     if as_json:
-        click.echo(to_json({"methods": {m.name: m.to_dict() for m in found}}))
+        say(to_json({"methods": {m.name: m.to_dict() for m in found}}))
     else:
-        click.echo(render_methods(found))
+        say(render_methods(found))

@@ -20,6 +20,18 @@ SPEC_HELP = (
 )
 
 
+def check_option(function: F) -> F:
+    """``--no-check``: passes ``check: bool``."""
+    return click.option(
+        "--no-check",
+        "check",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Take compiled files as they are, even if they were changed after compilation.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     """``--json``: passes ``as_json: bool``."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from neurodeploy.render.text import visible
+
 
 class Bar:
     """What a block tells of its progress; calling it is a no-op without a terminal.
@@ -29,7 +31,7 @@ class Bar:
     def stage(self, description: str) -> None:
         """Say what is being done now; the bar starts again."""
         if self._shown is not None:
-            self._shown.reset(self._task, description=description, total=None)
+            self._shown.reset(self._task, description=visible(description), total=None)
 
 
 @contextmanager
@@ -58,11 +60,11 @@ def progress(description: str) -> Iterator[Bar]:
     )
 
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        yield Bar(bar, bar.add_task(description, total=None))
+        yield Bar(bar, bar.add_task(visible(description), total=None))

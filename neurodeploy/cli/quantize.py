@@ -9,6 +9,7 @@ import click
 
 from neurodeploy.cli.fields import field_options, field_values, stage_options
 from neurodeploy.cli.options import expect_output, json_option, output_option, with_options
+from neurodeploy.cli.terminal import say
 from neurodeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,6 +122,6 @@ def quantize(
         )
     api.save(recorded(network, context), output)
     if as_json:
-        click.echo(to_json(quantization_to_dict(network)))
+        say(to_json(quantization_to_dict(network)))
     else:
-        click.echo(render_quantization(network, output))
+        say(render_quantization(network, output))

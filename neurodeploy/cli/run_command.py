@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from neurodeploy.cli.options import (
+    check_option,
     data_option,
     expect_output,
     json_option,
     output_option,
     samples_option,
 )
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -24,8 +26,16 @@ from neurodeploy.cli.options import (
     what="Write an .npz file: 'outputs' (in the units of the source network), 'classes', 'labels' "
     "where there are, and 'spikes.POPULATION' [samples, T, ...].",
 )
+@check_option
 @json_option
-def run(folder: Path, data: str, samples: int | None, output: Path | None, as_json: bool) -> None:
+def run(
+    folder: Path,
+    data: str,
+    samples: int | None,
+    output: Path | None,
+    check: bool,
+    as_json: bool,
+) -> None:
     """Run a deployment on data: the answers, their accuracy, and the spikes of each population."""
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
@@ -36,12 +46,14 @@ def run(folder: Path, data: str, samples: int | None, output: Path | None, as_js
         expect_output(output, ".npz")
     with progress("run") as advance:
         record = None if output is not None else ()
-        inference = api.run(folder, data, samples, record=record, progress=advance)
+        inference = api.run(
+            api.load_deployment(folder, check=check), data, samples, record=record, progress=advance
+        )
     if output is not None:
         api.write_bytes_whole(output, inference_npz(inference))
     if as_json:
-        click.echo(to_json(inference.to_dict()))
+        say(to_json(inference.to_dict()))
     else:
-        click.echo(render_inference(inference))
+        say(render_inference(inference))
         if output is not None:
-            click.echo(f"\nwrote {output}")
+            say(f"\nwrote {output}")

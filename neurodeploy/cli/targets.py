@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from neurodeploy.cli.options import json_option
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -17,6 +18,6 @@ def targets(as_json: bool) -> None:
 
     found = api.describe_targets()
     if as_json:
-        click.echo(to_json({"targets": {t.name: t.to_dict() for t in found}}))
+        say(to_json({"targets": {t.name: t.to_dict() for t in found}}))
     else:
-        click.echo(render_targets(found))
+        say(render_targets(found))

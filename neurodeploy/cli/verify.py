@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from neurodeploy.cli.fields import stage_options
-from neurodeploy.cli.options import data_option, json_option, samples_option, with_options
+from neurodeploy.cli.options import (
+    check_option,
+    data_option,
+    json_option,
+    samples_option,
+    with_options,
+)
+from neurodeploy.cli.terminal import say
 
 MISMATCH = 1
 
@@ -24,6 +31,7 @@ def executor_options() -> list[click.Option]:
 @with_options(executor_options)
 @data_option()
 @samples_option
+@check_option
 @json_option
 @click.pass_context
 def verify(
@@ -33,6 +41,7 @@ def verify(
     against: str,
     data: str,
     samples: int | None,
+    check: bool,
     as_json: bool,
 ) -> None:
     """Compare a deployment with other executors, spike for spike.
@@ -45,10 +54,17 @@ def verify(
     from neurodeploy.render.verification import render_verification
 
     with progress("verify") as advance:
-        result = api.verify(folder, against, data, samples, stage=advance.stage, progress=advance)
-    click.echo(to_json(result.to_dict()) if as_json else render_verification(result))
+        result = api.verify(
+            api.load_deployment(folder, check=check),
+            against,
+            data,
+            samples,
+            stage=advance.stage,
+            progress=advance,
+        )
+    say(to_json(result.to_dict()) if as_json else render_verification(result))
     if result.target in result.mismatches:
-        click.echo(
+        say(
             f"note: the deployment was compared with a fresh compilation for the same target, "
             f"{result.target}; 'reference' is independent of every target",
             err=True,

@@ -10,18 +10,12 @@ import numpy as np
 
 from neurodeploy.errors import FileFormatError, NeurodeployError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.typed import mistyped
 
 Json = Any
 
-# What constructors raise for fields of another type than theirs.
-_REFUSALS = (
-    NeurodeployError,
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-)
+# What constructors raise for values of the right types that do not go together.
+_REFUSALS = (NeurodeployError, ValueError, LookupError, ArithmeticError)
 
 
 class Codec:
@@ -120,7 +114,11 @@ class Codec:
         odd = sorted((set(fields) ^ known) - (known & self._joined))
         if odd:
             raise FileFormatError(f"invalid content: {name} has missing or unknown fields {odd}")
-        return cls(**{k: self._decode(v, arrays) for k, v in fields.items()})
+        values = {k: self._decode(v, arrays) for k, v in fields.items()}
+        fault = mistyped(cls, values)
+        if fault:
+            raise FileFormatError(f"invalid content: {fault}")
+        return cls(**values)
 
 
 def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from neurodeploy.errors import FileFormatError, UsageError
 
+DEPLOYMENT_FILE = "deployment.json"
+"""Header of a folder that neurodeploy wrote; its ``files`` are those that a new one replaces."""
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -85,18 +88,31 @@ def expect_replaceable(path: Path) -> None:
     path = _followed(path)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: is a file; choose a folder")
-    if path.is_dir() and any(path.iterdir()) and not _is_deployment(path):
-        raise UsageError(f"{path}: is a folder with other content; choose a new or empty one")
+    if path.is_dir():
+        own = _files_of_deployment(path)
+        names = (p.relative_to(path).as_posix() for p in path.rglob("*") if not _is_plain_dir(p))
+        foreign = min((name for name in names if name not in own), default=None)
+        if foreign is not None:
+            raise UsageError(
+                f"{path}: is a folder with other content, {foreign}; choose a new or empty one"
+            )
     _expect_writable_parent(path)
 
 
-def _is_deployment(folder: Path) -> bool:
-    """Whether neurodeploy wrote it: other programs have a ``deployment.json`` too."""
+def _is_plain_dir(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _files_of_deployment(folder: Path) -> set[str]:
+    """Names that neurodeploy wrote there: other programs have a ``deployment.json`` too."""
     try:
-        header = json.loads((folder / "deployment.json").read_bytes())
+        header = json.loads((folder / DEPLOYMENT_FILE).read_bytes())
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(header, dict) and {"neurodeploy", "target"} <= set(header)
+        return set()
+    if not isinstance(header, dict) or not {"neurodeploy", "target"} <= set(header):
+        return set()
+    files = header.get("files")
+    return {DEPLOYMENT_FILE, *(files if isinstance(files, dict) else ())}
 
 
 def _expect_writable_parent(path: Path) -> None:
@@ -111,8 +127,8 @@ def _expect_writable_parent(path: Path) -> None:
 def directory_whole(path: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces ``path`` in one step if the block succeeds.
 
-    An existing ``path`` is replaced only if it is empty or was written by neurodeploy (it holds
-    its ``deployment.json``).
+    An existing ``path`` is replaced only if it holds nothing but files of a deployment, which its
+    ``deployment.json`` names.
 
     Raises
     ------
@@ -128,8 +144,10 @@ def directory_whole(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path}: cannot write here ({reason}); choose another path") from error
     try:
         yield new
-        new.chmod(0o777 & ~_umask())
+        allowed = ~_umask()
         for written in (*new.rglob("*"), new):
+            # Libraries that write through temporary files of their own leave them to their owner.
+            written.chmod((0o777 if written.is_dir() else 0o666) & allowed)
             _sync(written)
         _replace_directory(new, path)
         _sync(path.parent)

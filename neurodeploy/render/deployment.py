@@ -12,7 +12,8 @@ from neurodeploy.hardware.fit import Verdict
 from neurodeploy.network import Network
 from neurodeploy.render.numbered import LISTED, span, stem
 from neurodeploy.render.text import render_table
-from neurodeploy.targets.base import RESTATED, Deployment, Violation
+from neurodeploy.targets.base import Deployment, Violation
+from neurodeploy.targets.folder import RESTATED
 
 
 def render_deployment(deployment: Deployment) -> str:

@@ -196,8 +196,9 @@ def provenance_lines(values: Mapping[str, Any], level: int) -> list[str]:
             continue
         if isinstance(value, Mapping) and value:
             lines += [f"{lead}:", *provenance_lines(value, level + 1)]
-        elif key == "commands":
-            lines += [f"{lead}:", *("  " * (level + 1) + " ".join(c) for c in value)]
+        elif key == "commands" and isinstance(value, list):
+            words = (c if isinstance(c, list) else [c] for c in value)
+            lines += [f"{lead}:", *("  " * (level + 1) + " ".join(map(str, w)) for w in words)]
         else:
             shown = value if isinstance(value, str) else json.dumps(value)
             shown = "none" if value is None else shown

@@ -49,7 +49,7 @@ def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Ta
         Cells. A column in which every cell is a number, with or without unit, or None is aligned
         to the right.
     """
-    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["-" if cell is None else _one_line(str(cell)) for cell in row] for row in rows]
     numeric = [
         bool(rows) and all(row[i] is None or _NUMBER.match(str(row[i])) for row in rows)
         for i in range(len(columns))
@@ -69,6 +69,23 @@ def render_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Ta
     table.columns, table.numeric = tuple(columns), tuple(numeric)
     table.cells = tuple(map(tuple, cells))
     return table
+
+
+def _one_line(cell: str) -> str:
+    return visible(cell).replace("\n", "\\n")
+
+
+def visible(text: str) -> str:
+    """Text whose control, formatting and unassigned characters are shown as escapes.
+
+    Lines end as they did; the sequence that clears a screen clears none, and a right-to-left
+    override turns nothing around.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def percent(share: float) -> str:

@@ -12,14 +12,21 @@ from neurodeploy.errors import FileFormatError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.network import Network, load_network
-from neurodeploy.targets.base import Deployment, load_deployment
+from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.folder import load_deployment
 
 NETWORK = "a network as convert or quantize returns it, or the path of its .ndn file"
 DEPLOYMENT = "a deployment as compile returns it, or the path of its folder"
 
 
-def load(path: str | Path) -> Network | Deployment:
+def load(path: str | Path, *, check: bool = True) -> Network | Deployment:
     """Read a ``.ndn`` file or a deployment folder.
+
+    Parameters
+    ----------
+    path : path
+    check : bool
+        Refuse a deployment whose files were changed after they were compiled.
 
     Raises
     ------
@@ -36,7 +43,7 @@ def load(path: str | Path) -> Network | Deployment:
             f"{path}: no such .ndn file or deployment folder; 'neurodeploy quantize' and "
             "'neurodeploy compile' write them"
         )
-    return load_deployment(path) if path.is_dir() else load_network(path)
+    return load_deployment(path, check=check) if path.is_dir() else load_network(path)
 
 
 def opened_network(net: Network | str | Path, verb: str) -> Network:

@@ -18,7 +18,8 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network, load_network
-from neurodeploy.targets.base import ARTIFACT_FILE, Deployment, Target, Violation, load_deployment
+from neurodeploy.targets.base import Deployment, Target, Violation
+from neurodeploy.targets.folder import ARTIFACT_FILE, load_deployment
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.testing.cases import CASES, Case, case, stateful
 from neurodeploy.testing.features import features

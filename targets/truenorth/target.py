@@ -11,7 +11,8 @@ from neurodeploy.errors import UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind, load_board
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.network import Network
-from neurodeploy.targets.base import RESTATED, Deployment, Target, Violation, refuse
+from neurodeploy.targets.base import Deployment, Target, Violation, refuse
+from neurodeploy.targets.folder import RESTATED
 from neurodeploy.targets.truenorth.assembly import assemble
 from neurodeploy.targets.truenorth.checks import bound_violations, model_violations
 from neurodeploy.targets.truenorth.compile import SPLIT, Choices, plan_netlist

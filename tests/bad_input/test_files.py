@@ -119,7 +119,7 @@ def test_a_deployment_of_the_first_schema_version(refused, workshop: Path) -> No
     path = workshop / "brian" / "deployment.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 1}))
     line = refused("run", "brian", "--data", "digits")
-    assert line.endswith("this neurodeploy reads 2; compile again with 'neurodeploy compile'")
+    assert line.endswith("this neurodeploy reads 3; compile again with 'neurodeploy compile'")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from neurodeploy.network import Network
 from neurodeploy.render.demo import render_demo
 from neurodeploy.stages import demo as demonstration
 from neurodeploy.stages import demo_network as network
-from neurodeploy.targets.base import load_deployment
+from neurodeploy.targets.folder import load_deployment
 from neurodeploy.targets.registry import TARGETS
 
 WAYS = {

@@ -230,7 +230,10 @@ HEADERS |= {
     "T as a truth": (_field("", timesteps=True), "timesteps True; expected a whole number"),
     "payload as a float": (_field("", model_payload_max=WHOLE), "payload_max 2.0"),
     "decay as a float": (_field("", model_current_decay=WHOLE), "current_decay 2.0"),
-    "low as a float": (_field("", model_low={"float": "-0x1p0"}), "input low -1.0"),
+    "low as a float": (
+        _field("", model_low={"float": "-0x1p0"}),
+        "low -1.0; expected a whole number",
+    ),
     "width as a float": (_field("projections", weight_bits={"float": "0x1p3"}), "weight_bits 8.0"),
     "delay as a float": (_field("projections", delay=WHOLE), "delay 2.0"),
     "huge shape": (_field("populations", shape=[10**9, 10**9]), "neurons; at most"),
@@ -249,7 +252,7 @@ HEADERS |= {
     "no levels": (lambda h: h["structure"].update(encodings=_encoding(levels=0)), "levels 0"),
     "no encoder": (
         lambda h: h["structure"].update(encodings=_encoding(encoder="magic")),
-        "unknown encoder 'magic'",
+        "encoder 'magic'; expected 'current' or 'rate'",
     ),
     "encoding of nothing": (
         lambda h: h["structure"].update(encodings=_encoding(high={"float": "0x0p+0"})),

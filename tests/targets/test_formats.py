@@ -91,7 +91,7 @@ def tensors(path: Path) -> dict[str, Array]:
 def read_timed(folder: Path, name: str) -> tuple[Facts, dict[str, Any]]:
     header = json.loads((folder / f"{name}.json").read_text())
     arrays = tensors(folder / f"{name}.safetensors")
-    assert header["schema"] == 2
+    assert header["schema"] == 3
     top = header["network"]["fields"]
     net = top["netlist"]["fields"]
     assert top["netlist"]["class"] == "IntegerNetlist"

@@ -124,7 +124,7 @@ def _model(index: int, **fields: object) -> Callable[[Path], None]:
         (_model(1, reset="zero"), "memory needs a negative_threshold and reset 'subtract'"),
         (_model(1, negative_threshold=None), "memory needs a negative_threshold"),
         (_model(1, payload_code="gray"), "payload_code 'gray'"),
-        (_model(2, rule="mean"), "pooling rule 'mean'"),
+        (_model(2, rule="mean"), "rule 'mean'; expected"),
     ],
 )
 def test_damage_to_memory_and_pools(

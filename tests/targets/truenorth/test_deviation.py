@@ -12,13 +12,14 @@ import pytest
 from neurodeploy.errors import CapacityError, FileFormatError, UsageError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import identity
+from neurodeploy.ir.files import DEPLOYMENT_FILE
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network, load_network
 from neurodeploy.render.deployment import render_compiled, render_fits
 from neurodeploy.render.verification import render_verification
 from neurodeploy.stages.compile import check, stated
-from neurodeploy.targets.base import DEPLOYMENT_FILE, GIVEN_FILE, load_deployment
+from neurodeploy.targets.folder import GIVEN_FILE, load_deployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from neurodeploy.verification.verification import verify_deployment
 from tests.targets.truenorth.crossbar_nets import (

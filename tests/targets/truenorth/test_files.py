@@ -17,7 +17,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
-from neurodeploy.targets.base import load_deployment
+from neurodeploy.targets.folder import load_deployment
 from neurodeploy.targets.truenorth.cores import ARRAY_FILE, JSON_FILE
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
@@ -96,7 +96,7 @@ def reference() -> tuple[RunRecord, dict[str, AnyArray]]:
 
 
 def loaded(folder: Path) -> TrueNorthDeployment:
-    deployment = load_deployment(folder)
+    deployment = load_deployment(folder, check=False)
     assert isinstance(deployment, TrueNorthDeployment)
     return deployment
 

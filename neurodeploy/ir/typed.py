@@ -1,0 +1,130 @@
+"""Values of files against the types that a dataclass declares, before its constructor sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal, TypeVar, Union
+
+import numpy as np
+
+_PLURAL = {"i": "whole numbers", "f": "real numbers"}
+
+
+def mistyped(cls: type, fields: Mapping[str, Any]) -> str | None:
+    """The first field whose value is of another type than it declares, told in a line.
+
+    Whole numbers stand for real ones, and arrays of any width for the declared one; nothing else
+    is taken for what it is not: a bool is no number, a list no tuple.
+
+    Parameters
+    ----------
+    cls : dataclass type
+    fields : mapping of field name to value
+    """
+    hints = _hints(cls)
+    for name, value in fields.items():
+        fault = _fault(value, hints[name])
+        if fault:
+            return f"{cls.__name__}: {name} {fault}"
+    return None
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    known = typing.get_type_hints(cls)
+    return {f.name: known[f.name] for f in dataclasses.fields(cls)}
+
+
+def _fault(value: Any, hint: Any) -> str | None:
+    if _fits(value, hint):
+        return None
+    # Where a tuple is wrong in one place only, that place is told.
+    if isinstance(value, tuple) and typing.get_origin(hint) is tuple:
+        items = _items(value, hint)
+        if items is not None:
+            return next(fault for item in items if (fault := _fault(*item)))
+    return f"{_kind(value)}; expected {_told(hint)}"
+
+
+def _items(value: tuple[Any, ...], hint: Any) -> list[tuple[Any, Any]] | None:
+    """Each entry with the type that it should have; None for another number of entries."""
+    arguments = typing.get_args(hint)
+    if arguments[-1:] == (Ellipsis,):
+        return [(v, arguments[0]) for v in value]
+    if len(arguments) != len(value):
+        return None
+    return list(zip(value, arguments, strict=True))
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if isinstance(hint, TypeVar):
+        return any(_fits(value, one) for one in (hint.__constraints__ or (hint.__bound__ or Any,)))
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if hint is None or hint is types.NoneType:
+        return value is None
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, one) for one in arguments)
+    if origin is Literal:
+        return any(type(value) is type(one) and value == one for one in arguments)
+    if origin is tuple:
+        items = _items(value, hint) if isinstance(value, tuple) else None
+        return items is not None and all(_fits(*item) for item in items)
+    if origin is np.ndarray:
+        return isinstance(value, np.ndarray) and value.dtype.kind in (_number(hint) or "biuf")
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        key, entry = arguments
+        return isinstance(value, Mapping) and all(
+            _fits(k, key) and _fits(v, entry) for k, v in value.items()
+        )
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, origin or hint)
+
+
+def _number(hint: Any) -> str | None:
+    """Kind of the numbers of an array type; None for any."""
+    number = typing.get_args(typing.get_args(hint)[1])[0]
+    return None if number is Any else np.dtype(number).kind
+
+
+def _kind(value: Any) -> str:
+    if value is None or isinstance(value, bool | int | float | str):
+        return f"{value!r:.60}"
+    if isinstance(value, np.ndarray):
+        return f"of {value.dtype}"
+    names: dict[type, str] = {tuple: "of type list", dict: "of type table"}
+    return names.get(type(value), f"of type {type(value).__name__}")
+
+
+def _told(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(hint, TypeVar):
+        return _told(hint.__bound__) if hint.__bound__ else "another type"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_told(one) for one in arguments)
+    if origin is Literal:
+        return " or ".join(map(repr, arguments))
+    if origin is tuple:
+        if arguments[-1:] == (Ellipsis,):
+            return f"a list, each entry {_told(arguments[0])}"
+        return f"a list of {len(arguments)}"
+    if origin is np.ndarray:
+        return f"an array of {_PLURAL.get(_number(hint) or '', 'numbers')}"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return "a table"
+    names: dict[Any, str] = {
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        bool: "true or false",
+    }
+    names |= {bool: "true or false", types.NoneType: "nothing"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))

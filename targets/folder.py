@@ -1,0 +1,136 @@
+"""Folders of deployments: their header, which tells what else they hold, and how they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurodeploy.errors import FileFormatError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.files import DEPLOYMENT_FILE, read_bytes
+from neurodeploy.ir.storage import parsed_json
+from neurodeploy.network import Network, load_network
+from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE, expect_schema
+
+if TYPE_CHECKING:
+    from neurodeploy.targets.base import Deployment
+
+ARTIFACT_FILE = "net.ndn"
+GIVEN_FILE = "given.ndn"
+RESTATED = "restated"
+"""Key of a restated network's provenance that tells what was done: a mapping of JSON values with a
+``summary`` of one line; see :meth:`neurodeploy.targets.base.Target.restate`."""
+
+
+def write_header(folder: Path, header: Mapping[str, Any]) -> None:
+    """Write ``deployment.json`` beside finished files, whose SHA-256 it keeps by name."""
+    whole = {"schema": DEPLOYMENT_SCHEMA, **header, "files": _digests(folder)}
+    text = json.dumps(whole, indent=2, sort_keys=True, allow_nan=False)
+    (folder / DEPLOYMENT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path != folder / DEPLOYMENT_FILE
+    }
+
+
+def load_deployment(folder: Path | str, *, check: bool = True) -> Deployment:
+    """Read a deployment folder of any target.
+
+    Parameters
+    ----------
+    folder : path
+    check : bool
+        Compare every file with the digest that was taken when it was compiled. Without it, files
+        that were edited on purpose are read, as far as they make sense.
+
+    Raises
+    ------
+    FileFormatError
+        If it is missing, damaged, changed or of another schema version.
+    """
+    from neurodeploy.targets.registry import TARGETS
+
+    folder = Path(folder)
+    header = _read_header(folder)
+    _expect_own_files(folder)
+    if check:
+        _expect_unchanged(folder, header["files"])
+    network = load_network(folder / ARTIFACT_FILE)
+    board = None if header["board"] is None else Board.from_dict(header["board"])
+    loader = TARGETS.get(header["target"])()
+    options = loader.complete_options(header["options"])
+    deployment = loader.load(folder, network, board, options)
+    if header["given"] is not None:
+        deployment.given = _given_network(folder, network)
+    return deployment
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    if folder.is_file():
+        raise FileFormatError(
+            f"{folder}: is a file, expected a deployment folder; compile a netlist first: "
+            "'neurodeploy compile'"
+        )
+    if not folder.is_dir():
+        raise FileFormatError(f"{folder}: no such deployment folder; run 'neurodeploy compile'")
+    where = folder / DEPLOYMENT_FILE
+    if not where.exists():
+        raise FileFormatError(
+            f"{folder}: is not a deployment folder, it holds no {DEPLOYMENT_FILE}; run "
+            "'neurodeploy compile'"
+        )
+    damaged = FileFormatError(f"{where}: damaged header; {RECOMPILE}")
+    try:
+        header = parsed_json(read_bytes(where, "a deployment header"))
+    except (ValueError, RecursionError) as error:
+        raise damaged from error
+    if not isinstance(header, dict) or "schema" not in header:
+        raise damaged
+    expect_schema(header["schema"], where)
+    match header:
+        case {
+            "target": str(),
+            "board": None | dict(),
+            "options": dict(),
+            "given": None | "given.ndn",
+            "files": dict(files),
+        } if all(isinstance(digest, str) for digest in files.values()):
+            return header
+    raise damaged
+
+
+def _expect_own_files(folder: Path) -> None:
+    """Refuse links: what they lead to is not of this folder, and may be anything."""
+    link = next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None)
+    if link is not None:
+        raise FileFormatError(f"{link}: a symbolic link in a deployment; {RECOMPILE}")
+
+
+def _expect_unchanged(folder: Path, files: Mapping[str, str]) -> None:
+    found = _digests(folder)
+    for name, digest in sorted(files.items()):
+        if name not in found:
+            raise FileFormatError(f"{folder / name}: missing; {RECOMPILE}")
+        if found[name] != digest:
+            raise FileFormatError(
+                f"{folder / name}: was changed after it was compiled; {RECOMPILE}, or pass "
+                "--no-check if you changed it yourself"
+            )
+
+
+def _given_network(folder: Path, stated: Network) -> Network:
+    told = stated.provenance.get(RESTATED)
+    if not isinstance(told, dict) or not isinstance(told.get("summary"), str):
+        raise FileFormatError(
+            f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; "
+            f"{RECOMPILE}"
+        )
+    return load_network(folder / GIVEN_FILE)
