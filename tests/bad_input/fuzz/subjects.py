@@ -1,0 +1,256 @@
+"""Whole files of every format, and the commands that read them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neurodeploy.cli import run
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A format.
+
+    Parameters
+    ----------
+    path : str
+        The file that is damaged, or the folder of which one file is.
+    commands : tuple of tuples of str
+        Each reads it.
+    """
+
+    path: str
+    commands: tuple[tuple[str, ...], ...]
+
+
+DATA = ("--data", "digits", "--samples", "2")
+CONVERT = ("--data", "digits", "--method", "graded", "--timesteps", "2", "-o", "out.ndn")
+FEW = ("--calibration-samples", "20")
+
+SUBJECTS: dict[str, Subject] = {
+    "real .ndn": Subject(
+        "real.ndn",
+        (
+            ("inspect", "real.ndn"),
+            ("evaluate", "real.ndn", *DATA),
+            ("quantize", "real.ndn", "-o", "out.ndn"),
+        ),
+    ),
+    "integer .ndn": Subject(
+        "net.ndn",
+        (
+            ("inspect", "net.ndn"),
+            ("evaluate", "net.ndn", *DATA),
+            ("compile", "net.ndn", "--target", "brian2", "-o", "out"),
+            ("energy", "net.ndn", "--board", "loihi2", *DATA),
+            ("export", "net.ndn", "--to", "nir", "-o", "out.nir"),
+        ),
+    ),
+    "Brian2 deployment": Subject("brian", (("run", "brian", "--no-check", *DATA),)),
+    "crossbar deployment": Subject("cores", (("run", "cores", "--no-check", *DATA),)),
+    "Lava deployment": Subject("lava", (("inspect", "lava"),)),
+    "board": Subject(
+        "board.toml",
+        (("boards", "board.toml"), ("energy", "net.ndn", "--board", "board.toml", *DATA)),
+    ),
+    "placement": Subject(
+        "place.json",
+        (("energy", "net.ndn", "--board", "loihi2", "--placement", "place.json", *DATA),),
+    ),
+    ".npz": Subject(
+        "data.npz",
+        (
+            ("evaluate", "net.ndn", "--data", "data.npz", "--samples", "2"),
+            ("run", "brian", "--data", "data.npz", "--samples", "1"),
+        ),
+    ),
+    "weights .pt": Subject(
+        "tiny.pt", (("convert", "nets.py:tiny", "--weights", "tiny.pt", *CONVERT, *FEW),)
+    ),
+    ".pt2": Subject("net.pt2", (("convert", "net.pt2", *CONVERT, *FEW),)),
+    ".onnx": Subject("net.onnx", (("convert", "net.onnx", *CONVERT, *FEW),)),
+    ".nir": Subject(
+        "net.nir", (("import", "net.nir", "--dynamics", "exact", "--dt", "1e-4", "-o", "out.ndn"),)
+    ),
+    ".net": Subject("net.net", (("import", "net.net", "--timesteps", "4", "-o", "out.ndn"),)),
+    **{
+        f"events {name}": Subject(
+            f"events.{name}",
+            (
+                (
+                    *("run", "eventful", "--samples", "1"),
+                    *("--data", f"events:events.{name}#steps=4,size=4x4,polarity=merge"),
+                ),
+            ),
+        )
+        for name in ("npz", "bin", "aedat", "aedat4", "dat", "raw")
+    },
+    "events h5": Subject(
+        "events.h5",
+        (("run", "line", "--samples", "1", "--data", "events:events.h5#steps=4,size=16"),),
+    ),
+    "idx": Subject("idx", (("evaluate", "images.ndn", "--data", "mnist:idx", "--samples", "2"),)),
+}
+
+
+def make(folder: Path) -> list[str]:
+    """Write all subjects into ``folder``; returns those that could not be made, with the reason."""
+    here = Path.cwd()
+    os.chdir(folder)
+    missing = []
+    try:
+        _networks()
+        for name, maker in _MAKERS.items():
+            try:
+                maker()
+            except ImportError as error:
+                missing.append(f"{name}: {error}")
+    finally:
+        os.chdir(here)
+    return missing
+
+
+def expect_undamaged(folder: Path) -> None:
+    """Every command of every subject that was made ends with status 0."""
+    for subject in SUBJECTS.values():
+        if (folder / subject.path).exists():
+            for command in subject.commands:
+                with tempfile.TemporaryDirectory() as place:
+                    shutil.copytree(folder, Path(place) / "case")
+                    with contextlib.chdir(Path(place) / "case"):
+                        _do(*command)
+
+
+def _do(*arguments: str) -> None:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert run(list(arguments)) == 0, arguments
+
+
+def _networks() -> None:
+    import torch
+
+    from tests.bad_input.conftest import NETWORKS
+
+    Path("nets.py").write_text(NETWORKS)
+    names: dict[str, Callable[[], torch.nn.Module]] = {}
+    exec(NETWORKS, names)
+    torch.save(names["tiny"]().state_dict(), "tiny.pt")
+    _do("convert", "nets.py:crossbar", *CONVERT[:-1], "real.ndn", *FEW)
+    _do("quantize", "real.ndn", "-o", "net.ndn")
+    _do("compile", "net.ndn", "--target", "brian2", "-o", "brian")
+    _do("compile", "net.ndn", "--target", "lava", "-o", "lava")
+    spiking = ("--method", "rate", "--timesteps", "4", "--input", "spikes", "--decode", "counts")
+    _do("convert", "nets.py:crossbar", "--data", "digits", *spiking, *FEW, "-o", "spikes.ndn")
+    _do("quantize", "spikes.ndn", "--weight-bits", "3", "-o", "spikes3.ndn")
+    _eventful()
+    _do("compile", "spikes3.ndn", "--target", "truenorth", "-o", "cores")
+    from neurodeploy.hardware.boards.board import load_board
+    from neurodeploy.render.boards import board_toml
+
+    Path("board.toml").write_text(board_toml(load_board("loihi2")))
+    energy = ("energy", "net.ndn", "--board", "loihi2", *DATA)
+    _do(*energy, "--save-placement", "place.json")
+    x = np.random.default_rng(0).integers(0, 17, (4, 1, 8, 8)).astype(np.float32)
+    np.savez("data.npz", x=x, y=np.arange(4))
+
+
+def _eventful() -> None:
+    """Deployments that take events of a plane and of a line."""
+    import neurodeploy as nd
+    from neurodeploy.testing import NetlistBuilder
+
+    rng = np.random.default_rng(0)
+    small = NetlistBuilder(T=4).input("x", (1, 4, 4), kind="spikes")
+    weight = rng.integers(-3, 4, (10, 16))
+    nd.save(nd.Network(small.dense(weight, threshold=3).output()), "eventful.ndn")
+    _do("compile", "eventful.ndn", "--target", "brian2", "-o", "eventful")
+    line = NetlistBuilder(T=4).input("x", (16,), kind="spikes")
+    nd.save(nd.Network(line.dense(weight, threshold=3).output()), "line.ndn")
+    _do("compile", "line.ndn", "--target", "brian2", "-o", "line")
+
+
+def _pt2() -> None:
+    import torch
+
+    names: dict[str, Callable[[], torch.nn.Module]] = {}
+    exec(Path("nets.py").read_text(), names)
+    module = names["tiny"]().eval()
+    torch.export.save(torch.export.export(module, (torch.zeros(2, 1, 8, 8),)), "net.pt2")
+
+
+def _onnx() -> None:
+    from tests.source.onnx_files import node, weight, written
+
+    nodes = [node("Conv", "w", pads=[1, 1, 1, 1]), *_rest()]
+    written(Path(), nodes, {"w": weight(3, 1, 3, 3), "v": weight(192, 10)}, shape=(1, 8, 8))
+
+
+def _rest() -> list[object]:
+    from onnx import helper
+
+    return [
+        helper.make_node("Relu", ["y"], ["r"]),
+        helper.make_node("Flatten", ["r"], ["f"]),
+        helper.make_node("MatMul", ["f", "v"], ["z"]),
+    ]
+
+
+def _nir() -> None:
+    from tests.exchange.files import chain, integrate, lif, node, write_nir
+
+    affine = node("Affine", weight=np.eye(2), bias=np.zeros(2))
+    write_nir(Path("net.nir"), chain(affine, lif(), affine, integrate()))
+
+
+def _net() -> None:
+    from tests.exchange.test_lava_dl import _block, _written
+
+    _written(Path(), _block(np.ones((3, 4))), _block(np.ones((2, 3))))
+
+
+def _events() -> None:
+    from tests.datasets import event_files as write
+
+    events = write.random_events(40, 4, 4)
+    write.write_npz(Path("events.npz"), events)
+    write.write_bin(Path("events.bin"), events)
+    write.write_aedat3(Path("events.aedat"), events)
+    write.write_dat(Path("events.dat"), events)
+    write.write_evt3(Path("events.raw"), events)
+    write.write_aedat4(Path("events.aedat4"), events)
+    write.write_spikes_h5(Path("events.h5"), [([(0.001, 3), (0.002, 5)], 1)])
+
+
+def _idx() -> None:
+    from tests.datasets.test_loading import idx
+
+    Path("idx").mkdir()
+    rng = np.random.default_rng(0)
+    for prefix, n in (("train", 6), ("t10k", 4)):
+        (Path("idx") / f"{prefix}-images-idx3-ubyte").write_bytes(
+            idx(rng.integers(0, 256, (n, 28, 28)))
+        )
+        (Path("idx") / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(np.arange(n)))
+    lines = ("from torch import nn", "def net():", "    return nn.Sequential(nn.Flatten(), ")
+    Path("images.py").write_text("\n".join(lines) + "nn.Linear(784, 10))\n")
+    options = ("--data", "mnist:idx", *CONVERT[2:-1])
+    _do("convert", "images.py:net", *options, "images.ndn")
+
+
+_MAKERS: dict[str, Callable[[], None]] = {
+    ".pt2": _pt2,
+    ".onnx": _onnx,
+    ".nir": _nir,
+    ".net": _net,
+    "events": _events,
+    "idx": _idx,
+}
