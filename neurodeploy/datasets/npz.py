@@ -185,7 +185,7 @@ def _header(
         version = formats.read_magic(file)
         header = "1_0" if version == (1, 0) else "2_0"
         shape, fortran, dtype = getattr(formats, f"read_array_header_{header}")(file)
-    except ValueError as error:
+    except Exception as error:  # NumPy reads it with Python's tokenizer and parser, which raise all
         raise FileFormatError(f"{path}: {name} is no plain array ({error})") from error
     if dtype.hasobject:
         raise FileFormatError(

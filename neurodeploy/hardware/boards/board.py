@@ -373,7 +373,7 @@ def _shipped(name: str) -> dict[str, Any]:
 def _tables(content: bytes, origin: str) -> dict[str, Any]:
     try:
         tables: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise BoardError(f"{origin}: not a TOML file: {reason}; mend the file") from error
     return tables

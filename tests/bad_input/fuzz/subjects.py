@@ -159,7 +159,7 @@ def _networks() -> None:
     Path("board.toml").write_text(board_toml(load_board("loihi2")))
     energy = ("energy", "net.ndn", "--board", "loihi2", *DATA)
     _do(*energy, "--save-placement", "place.json")
-    x = np.random.default_rng(0).integers(0, 17, (4, 1, 8, 8)).astype(np.float32)
+    x = np.random.default_rng(0).random((4, 1, 8, 8), dtype=np.float32)
     np.savez("data.npz", x=x, y=np.arange(4))
 
 
