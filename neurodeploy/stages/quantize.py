@@ -140,7 +140,7 @@ def _given_up(row: Mapping[str, Any]) -> str:
     snr = row["input_snr_db"] if row["compensated"] else row["weight_snr_db"]
     return (
         f"{row['layer']}: up to {row['most_lost_bits']} of {row['weight_bits']} weight bits are "
-        f"given up for the width of its state, which leaves {snr:.1f} dB of its weights (below "
+        f"given up for the width of its state, which leaves {snr:.2f} dB of its weights (below "
         f"{LEAST_SNR_DB}); use fewer time steps, or an input of fewer levels"
     )
 
