@@ -221,7 +221,7 @@ class Samples:
         count: Literal["binary", "sum"] = "binary",
         labels: str | Path | npt.ArrayLike | None = None,
         split: str | None = None,
-        start: Literal["first", "zero"] = "first",
+        start: Literal["first", "zero", "aligned"] = "first",
         duration: float | str | None = None,
         downsample: int = 1,
         unit: Literal["ns", "us", "ms", "s"] | None = None,
@@ -257,8 +257,9 @@ class Samples:
             [default: the classes of the folders, or what the format tells]
         split : {"train", "test"}, optional
             The folder of this name, or the files in ``trials_to_train.txt`` (``test``).
-        start : {"first", "zero"}
-            When the first step begins: with the first event, or when the clock is 0.
+        start : {"first", "zero", "aligned"}
+            When the first step begins: with the first event, when the clock is 0, or at the last
+            multiple of dt up to the first event.
         duration : float or str, optional
             What comes later is left out.
         downsample : int

@@ -118,7 +118,7 @@ def test_energy_and_quantization_take_events(folder: Path) -> None:
     samples = nd.Samples.events(folder, dt="1ms")
     report = spiking().energy("loihi2", samples)
     emitted = sum(samples.raster(i, (2, 8, 8), 30)[0].sum() for i in range(9)) / 9
-    assert report.events["host_spikes"] == pytest.approx(emitted)
+    assert report.to_dict()["events"]["host_spikes"] == pytest.approx(emitted)
     real = Network(small_network())
     text = f"events:{folder}#dt=1ms"
     rounded = real.quantize(4, data=text, calibration_samples=6)
@@ -185,7 +185,7 @@ def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
             assert printed["accuracy"] == expected.accuracy
     assert command(["run", str(tmp_path / "dep"), "--data", f"events:{folder}"]) == 2
     error = capsys.readouterr().err
-    assert "neither is given; pass dt=1ms" in error
+    assert "neither dt nor steps is given; pass dt=1ms" in error
     assert error.count("\n") == 1
 
 
@@ -212,7 +212,7 @@ def test_a_stream_of_events_is_one_sample_in_pieces(executor: str | None) -> Non
     assert steps == 100
     whole = run_reference(net.netlist, {"x": raster[None]})
     for length in (100, 10, 7):
-        stream = net.stream(executor, dt="1ms", count="sum")
+        stream = net.stream(executor, dt="1ms", count="sum", start="first")
         assert stream.executor == (executor or "engine")
         with pytest.warns(NeurodeployWarning, match="events of a piece are not counted"):
             parts = [
@@ -341,3 +341,21 @@ def test_streams_refuse_in_one_line() -> None:
         assert "\n" not in str(caught.value)
     assert stream.step({"t": [], "x": []}, 3).timesteps == 3
     assert stream.steps == 8
+
+
+def test_packets_are_cut_at_multiples_of_a_step() -> None:
+    """Whatever the time of the first event is, and of a clock that has run for long."""
+    net = Network(
+        NetlistBuilder(seed=2)
+        .input("x", (2, 8, 8))
+        .dense(3, threshold=20, membrane_decay=99)
+        .output()
+    )
+    t = 1_700_000_000_000_000 + np.array([300, 5100, 9999, 10_000, 19_000])
+    events = {"t": t, "x": np.arange(5), "y": np.arange(5), "p": np.array([0, 1, 0, 1, 0])}
+    stream = net.stream(dt="1ms")
+    found = [
+        stream.step({k: v[part] for k, v in events.items()}, 10) for part in (slice(3), slice(3, 5))
+    ]
+    steps = [np.flatnonzero(part.spikes["x"][0].any(axis=(1, 2, 3))).tolist() for part in found]
+    assert steps == [[0, 5, 9], [0, 9]]
