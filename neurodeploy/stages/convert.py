@@ -19,6 +19,7 @@ from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encode
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
+from neurodeploy.numerics.device import takes_device
 from neurodeploy.stages.auto import (
     AUTO_METHODS,
     JUDGED_SAMPLES,
@@ -54,6 +55,7 @@ INPUTS = (*get_args(EncoderName), "spikes")
 
 
 @shows_progress("convert")
+@takes_device
 def convert(
     model: str | Path | nn.Module,
     data: SamplesLike,
@@ -73,6 +75,7 @@ def convert(
     max_error: str | float | None = None,
     max_timesteps: int | None = None,
     classifier: bool = False,
+    device: str = "cpu",
     tell: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
     **options: Any,
@@ -120,6 +123,8 @@ def convert(
         ``auto``: the longest run.
     classifier : bool
         The largest output is the answer, though neither labels nor a softmax say so.
+    device : {"cpu", "cuda"}
+        Where PyTorch computes the source network, calibration and real-valued runs.
     tell : callable
         Told, a line at a time, what the source network is worth and what ``auto`` tries.
     **options
@@ -170,6 +175,7 @@ def convert(
         "calibration": calibration_record(dataset),
         "source_network": {"line": found.line, **found.record},
         **({"classifier": True} if classifier else {}),
+        **({"device": device} if device != "cpu" else {}),
     }
 
     said: set[str] = set()

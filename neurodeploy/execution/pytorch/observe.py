@@ -196,7 +196,7 @@ class SummaryObserver(Observer):
         else:
             fired = (raster != 0).view(torch.int8)
             spikes = fired.sum(0, dtype=narrowest(0, len(raster))).to(wide) * times
-        self.per_sample[name][samples] = spikes.sum(1, dtype=wide).numpy()
+        self.per_sample[name][samples] = spikes.sum(1, dtype=wide).cpu().numpy()
         shape = population.shape
         if name in self.spikes:
             self.spikes[name] += to_array(spikes.sum(0, dtype=wide), shape, torch.int64)
