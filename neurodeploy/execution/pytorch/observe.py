@@ -85,7 +85,7 @@ class RecordObserver(Observer):
 
     def _zeros(self, name: str, dtype: torch.dtype) -> AnyArray:
         shape = (self.batch, self.T, *self.netlist.by_name[name].shape)
-        return torch.zeros(shape, dtype=dtype).numpy()
+        return torch.zeros(shape, dtype=dtype, device="cpu").numpy()
 
     def number(self, name: str) -> torch.dtype:
         """Type of what a population emits; in few bits where that is asked for."""
