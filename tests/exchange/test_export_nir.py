@@ -281,7 +281,7 @@ def test_the_command_writes_and_tells(tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--to", "onnx", "-o", "net.onnx"], "unknown format 'onnx'; known: nir"),
+        (["--to", "onnx", "-o", "net.onnx"], "unknown format 'onnx'; known: brian2, net"),
         (["--to", "nir", "-o", "net.net"], "net.net: choose a name that ends in .nir"),
         (["--to", "nir", "-o", "net.nir", "--dynamics", "brian"], "unknown dynamics 'brian'"),
         (["--to", "nir", "-o", "net.nir", "--dt", "-1"], "dt -1.0: expected a positive time"),
