@@ -64,7 +64,7 @@ def event_rows(report: EnergyReport) -> list[tuple[str, str, str]]:
         else:
             energy = with_bar(report.energy_by_event_j[event], "J")
         rows.append((event, f"{count:.1f}", energy))
-    return [*rows, *((name, f"{count:.1f}", "not priced") for name, count in report.host.items())]
+    return [*rows, *((name, f"{count:.1f}", "no energy") for name, count in report.host.items())]
 
 
 def core_rows(cores: Sequence[CoreEnergy]) -> list[tuple[str, ...]]:
