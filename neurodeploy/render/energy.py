@@ -181,6 +181,8 @@ def answer_parts(report: EnergyReport) -> list[str]:
 def _widest(report: EnergyReport) -> str:
     """What the energy holds, and which terms its bar and that of the time come from."""
     energy, time = report.widest_energy_term, report.widest_time_term
+    if report.static.is_open and report.time.is_open:
+        energy = "time"
     terms = [f"{term} of {name}" for name, term in (("energy", energy), ("time", time)) if term]
     widest = f"; widest term: {', '.join(terms)}" if terms else ""
     return f"energy: {report.account} ({ACCOUNT_WORDS[report.account]}){widest}"

@@ -196,12 +196,7 @@ class EnergyReport(Shown):
 
     @property
     def widest_energy_term(self) -> str | None:
-        """The event or static term with the widest part of the total's interval.
-
-        ``time`` where static energy has no upper end because the time has none.
-        """
-        if self.static.is_open and self.time.is_open:
-            return "time"
+        """The event or static term with the widest part of the total's interval."""
         events = {name: j for name, j in self.energy_by_event_j.items() if j is not None}
         return widest({**events, **self.static_by_term})
 
