@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from neurodeploy.datasets.arrays import channels_first, checked_range, raw_values, read_arrays
 from neurodeploy.datasets.events.samples import Arrays, EventSamples
-from neurodeploy.datasets.events.spec import is_events_text, read_events
+from neurodeploy.datasets.events.spec import is_events_text, no_samples, read_events
 from neurodeploy.datasets.loading import read_spec
 from neurodeploy.datasets.normalization import (
     Normalization,
@@ -427,10 +427,7 @@ def as_samples(data: SamplesLike, split: Split) -> Samples:
     if isinstance(data, Samples):
         return data
     if isinstance(data, EventSamples) or is_events_text(data):
-        raise UsageError(
-            f"{getattr(data, 'name', data)}: events enter a network of spikes as they are (run, "
-            "evaluate, verify, energy, quantize); pass samples of the source network here"
-        )
+        raise no_samples(str(getattr(data, "name", data)))
     if isinstance(data, str | Path):
         loaded = object.__new__(Samples)
         loaded._load(str(data), None, None, split)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurodeploy.datasets.events.spec import is_events_text, no_samples
 from neurodeploy.datasets.normalization import (
     NAMED,
     Normalization,
@@ -66,8 +67,10 @@ def parse_spec(text: str) -> DataSpec:
     UnknownNameError
         For a kind, split or option that does not exist.
     UsageError
-        For a value that cannot be read.
+        For a value that cannot be read, or for events.
     """
+    if is_events_text(text):
+        raise no_samples(text)
     kind, rest = _split_kind(text)
     location, split, options = _split_modifiers(text, rest)
     if kind == "digits" and location:

@@ -359,3 +359,42 @@ def test_packets_are_cut_at_multiples_of_a_step() -> None:
     ]
     steps = [np.flatnonzero(part.spikes["x"][0].any(axis=(1, 2, 3))).tolist() for part in found]
     assert steps == [[0, 5, 9], [0, 9]]
+
+
+def test_the_example_records_what_the_encoder_makes(tmp_path: Path) -> None:
+    """Digits as recordings: the spikes of the rate encoder, image by image."""
+    from examples import event_digits
+    from neurodeploy.datasets import load_dataset
+    from neurodeploy.ir.encoding import encode
+
+    event_digits.main(tmp_path)
+    digits = load_dataset("digits", "test")
+    assert digits.y is not None
+    samples = nd.Samples.events(tmp_path, dt="1ms", polarity="on", start="zero")
+    assert samples.y is not None
+    assert sorted(samples.y.tolist()) == sorted(digits.y.tolist())
+    for i in range(0, len(samples), 40):
+        place = int(Path(samples.recordings[i].where).stem)
+        assert samples.y[i] == digits.y[place]
+        image = digits.x[place : place + 1]
+        (expected,) = encode(Encoding("rate", 16, 0.0, 1.0), image, 16)
+        found, steps = samples.raster(i, (1, 8, 8), 16)
+        np.testing.assert_array_equal(found, expected)
+        assert steps <= 16
+
+
+def test_an_imported_network_streams(shared_dir: Path) -> None:
+    """lava-dl's MNIST network, with saturation: ten pieces, and one run on the engine."""
+    from neurodeploy.execution import run_engine
+
+    path = shared_dir / "lava-dl" / "netx__mnist__trained_mnist_network.net"
+    net = nd.import_network(path, saturation=True, timesteps=30)
+    (name,) = (p.name for p in net.netlist.inputs)
+    raster = (np.random.default_rng(0).random((2, 30, 784)) < 0.1).astype(np.int64)
+    whole = run_engine(net.netlist, {name: raster})
+    stream = net.stream(samples=2)
+    parts = [stream.step(raster[:, t : t + 3]) for t in range(0, 30, 3)]
+    for population, spikes in whole.spikes.items():
+        joined = np.concatenate([part.spikes[population] for part in parts], axis=1)
+        np.testing.assert_array_equal(joined, spikes)
+    assert whole.spikes[net.netlist.outputs[0].population].any()
