@@ -127,10 +127,10 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
     real = nd.Network(case("dense_spikes").netlist)
     with pytest.raises(UsageError, match=r"net.txt: choose a name that ends in \.py"):
         real.export("brian2", tmp_path / "net.txt")
-    with pytest.raises(UsageError, match="dynamics norse: brian2 programs have none"):
+    with pytest.raises(UsageError, match="dynamics norse: brian2 files have none"):
         real.export("brian2", tmp_path / "net.py", dynamics="norse")
     huge = NetlistBuilder(T=10_000).input("x", (400,), high=200).dense(3, threshold=2**23 - 9)
     with pytest.raises(CapacityError, match="target brian2"):
         nd.Network(huge.output()).export("brian2", tmp_path / "net.py")
-    with pytest.raises(UnknownNameError, match="unknown format 'truenorth'; known: brian2, net"):
+    with pytest.raises(UnknownNameError, match="unknown format 'truenorth'; known: brian2, net, nir, sanafe"):
         real.export("truenorth", tmp_path / "net.py")
