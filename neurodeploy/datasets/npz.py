@@ -6,7 +6,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -84,25 +84,32 @@ def read_npz(
         return _read(path, archive, value_range, first, split, default_split)
 
 
-def read_vectors(path: Path, names: Sequence[str]) -> dict[str, AnyArray]:
-    """Those of the named arrays that an .npz file has and that have one axis, whole.
+def read_vectors(path: Path, names: Sequence[str], rows: int) -> Iterator[dict[str, AnyArray]]:
+    """Vectors of one length from an .npz file, ``rows`` entries at a time; nothing is unpickled.
+
+    First come those of the arrays that the file has, without entries, for their types.
 
     Raises
     ------
     FileFormatError
-        For a file that is damaged or no .npz, or an array of other axes.
+        For a file that is damaged or no .npz, or arrays that are no vectors of one length.
     """
-    found = {}
-    with _opened(path) as archive:
+    with _opened(path) as archive, ExitStack() as open_files:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        for name in names:
-            if name not in members:
-                continue
-            member = _Member.of(path, name, archive, members[name])
-            if len(member.shape) != 1:
-                raise FileFormatError(f"{path}: {name} has shape {member.shape}, expected a vector")
-            found[name] = member.read(archive, member.shape[0], member.dtype)
-    return found
+        found = {n: _Member.of(path, n, archive, members[n]) for n in names if n in members}
+        shapes = {name: member.shape for name, member in found.items()}
+        if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+            expected = "expected vectors of one length"
+            raise FileFormatError(f"{path}: arrays of shapes {shapes}; {expected}")
+        yield {name: np.empty(0, member.dtype) for name, member in found.items()}
+        files = {n: open_files.enter_context(archive.open(m.info)) for n, m in found.items()}
+        for name, file in files.items():
+            _header(path, name, file)
+        left = next(iter(shapes.values()))[0] if shapes else 0
+        while left:
+            n = min(rows, left)
+            yield {name: found[name].take(file, n) for name, file in files.items()}
+            left -= n
 
 
 @contextmanager
@@ -208,18 +215,19 @@ class _Member:
         with archive.open(self.info) as file:
             _header(self.path, self.info.filename, file)
             if self.fortran:
-                whole = self._take(file, math.prod(self.shape))
+                whole = self.take(file, math.prod(self.shape))
                 return np.array(whole.reshape(self.shape, order="F")[:n], dtype, order="C")
             found = np.empty((n, *self.shape[1:]), dtype)
             flat = found.reshape(-1)
             width = max(1, PART_BYTES // self.dtype.itemsize)
             for start in range(0, flat.size, width):
-                flat[start : start + width] = self._take(file, min(width, flat.size - start))
+                flat[start : start + width] = self.take(file, min(width, flat.size - start))
             if n == self.shape[0] and file.read(1):  # at the end, the checksum is compared
                 raise FileFormatError(f"{self.path}: more bytes than its header announces; damaged")
             return found
 
-    def _take(self, file: IO[bytes], count: int) -> AnyArray:
+    def take(self, file: IO[bytes], count: int) -> AnyArray:
+        """The next entries."""
         raw = file.read(count * self.dtype.itemsize)
         if len(raw) != count * self.dtype.itemsize:
             raise EOFError(f"{self.info.filename} ends early")

@@ -265,16 +265,32 @@ def test_npz_files_that_are_no_events(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     for arrays, message in (
         ({"x": [1], "y": [1]}, "no array t, only x, y"),
-        ({"t": [1, 2], "x": [1]}, "events are vectors of one length"),
+        ({"t": [1, 2], "x": [1]}, "expected vectors of one length"),
         ({"t": [1], "x": [0.5]}, "x is float64; expected whole numbers"),
         ({"t": [np.nan], "x": [1]}, "are no times"),
         ({"t": [1], "x": [1], "p": [7]}, "p holds 7 to 7; expected 0 and 1, or -1 and 1"),
-        ({"t": [[1]], "x": [1]}, r"t has shape \(1, 1\), expected a vector"),
+        ({"t": [[1]], "x": [1]}, r"shapes \{'t': \(1, 1\), .* expected vectors"),
         ({"t": np.array([None]), "x": [1]}, "pickled objects"),
     ):
         np.savez(path, **{k: np.asarray(v) for k, v in arrays.items()})
         with pytest.raises((DataError, FileFormatError), match=message):
             read(path)
+
+
+def test_an_npz_file_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two million events in 8 kB: whatever is declared, a block at a time is held."""
+    from neurodeploy.datasets.events import plain
+
+    monkeypatch.setattr(plain, "BLOCK", 10_000)
+    n = 2_000_000
+    np.savez_compressed(tmp_path / "a.npz", t=np.zeros(n, np.int64), x=np.zeros(n, np.int16))
+    assert (tmp_path / "a.npz").stat().st_size < 30_000
+    tracemalloc.start()
+    total = sum(len(block.t) for block in opened(tmp_path / "a.npz").blocks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == n
+    assert peak < 2e6
 
 
 def test_hdf5_files_that_are_no_spikes(tmp_path: Path) -> None:
