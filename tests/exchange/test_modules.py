@@ -299,6 +299,40 @@ def test_an_image_that_holds_goes_all_the_way() -> None:
     assert nd.verify(deployment, "reference", nd.Samples(x, np.zeros(6, int))).exact
 
 
+class PooledCurrents(nn.Module):
+    """Maxima of what a convolution adds up, before its neurons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.conv1, self.conv2 = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+        self.lif1 = Leaky(0.9, init_hidden=True)
+        self.lif2 = Leaky(0.8, threshold=0.7, init_hidden=True)
+        self.conv1.weight.data *= 3
+        self.conv2.weight.data *= 2
+
+    def forward(self, x):
+        y = self.lif1(F.max_pool2d(self.conv1(x), 2))
+        return self.lif2(F.max_pool2d(self.conv2(y), 2)).flatten(1)
+
+
+def test_maxima_of_currents_are_quantized_in_levels() -> None:
+    net = imported(PooledCurrents(), (1, 8, 8), timesteps=12)
+    integer = net.quantize(8)
+    added = {p.name for p in integer.netlist.populations} - {
+        p.name for p in net.netlist.populations
+    }
+    assert added == {"max_pool.current", "max_pool_2.current"}
+    x = raster(12, 1, 8, 8)
+    real = run_reference(net.netlist, {"input": x}).spikes
+    record = run_reference(integer.netlist, {"input": x}).spikes
+    assert 0.1 < real["lif1"].mean() < 0.6
+    assert (real["lif1"] != record["lif1"]).mean() < 0.02
+    assert (real["lif2"] != record["lif2"]).mean() < 0.05
+    found = integer.compile("brian2").run({"input": x}).spikes
+    assert all(np.array_equal(found[name], record[name]) for name in ("lif1", "lif2"))
+
+
 def test_the_command_reads_a_factory_and_its_weights(tmp_path: Path, capsys, monkeypatch) -> None:
     (tmp_path / "net.py").write_text(
         "from torch import nn\nfrom tests.exchange.neurons import Leaky\n"
