@@ -64,6 +64,8 @@ def test_each_sample_is_read_at_its_own_last_step(folder: Path, fires: bool) -> 
         np.testing.assert_array_equal(found.outputs[output.population][i], answer[0])
         right.append(answer.argmax() == samples.y[i])  # type: ignore[index]
     assert len(set(lengths)) > 2
+    assert found.steps is not None
+    assert found.steps.tolist() == lengths
     assert found.accuracy == np.mean(right)
     evaluation = net.evaluate(samples)
     assert evaluation.accuracy == np.mean(right)
@@ -183,6 +185,11 @@ def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert printed["samples"] == 9
         if arguments[0] == "run":
             assert printed["accuracy"] == expected.accuracy
+    assert command(["run", str(tmp_path / "dep"), *data[:2], "-o", str(tmp_path / "o.npz")]) == 0
+    with np.load(tmp_path / "o.npz") as written:
+        assert written["steps"].max() <= 30
+        assert written["spikes.x"].shape == (9, 30, 2, 8, 8)
+    capsys.readouterr()
     assert command(["run", str(tmp_path / "dep"), "--data", f"events:{folder}"]) == 2
     error = capsys.readouterr().err
     assert "neither dt nor steps is given; pass dt=1ms" in error
