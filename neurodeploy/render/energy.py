@@ -172,6 +172,9 @@ def answer_parts(report: EnergyReport) -> list[str]:
         lines += ["assuming:", *(f"  {note}" for note in report.verdict.assumptions)]
     if widest := _widest(report):
         lines.append(widest)
+    if report.time_at_cores:
+        told = (f"{with_bar(t, 's')} {_cores_factor(f)}" for f, t in report.time_at_cores.items())
+        lines.append(f"time if the vendor's tool cuts it otherwise: {', '.join(told)}")
     lines += report.notes
     if report.unknown:
         lines.append("unknown for this board: " + ", ".join(report.unknown))
