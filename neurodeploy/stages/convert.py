@@ -379,11 +379,12 @@ def _expect_fan_in(graph: AnalogGraph, method: Any, budget: Budget) -> None:
         if isinstance(layer, InputLayer):
             continue
         maps = [t.connectivity for t in layer.affine.terms if t.connectivity is not None]
-        fan_in = max((int(c.fan_in().max()) for c in maps), default=0)
+        counts = [c.fan_in().reshape(-1) for c in maps]
+        fan_in = int(np.sum(counts, axis=0).max()) if counts else 0
         # Some weights round to 0; that most of them do is no network any more.
         if fan_in > 2 * axons:
             wide[layer.name] = fan_in
-            synapses += sum(int(c.fan_in().sum()) for c in maps)
+            synapses += int(np.sum(counts))
     parts = TARGETS.get(target_for(board, budget.target)).approximations
     if wide and not (parts and synapses <= SEARCHED_SYNAPSES):
         layers = ", ".join(f"{name} ({n} inputs)" for name, n in wide.items())
