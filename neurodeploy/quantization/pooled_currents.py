@@ -95,7 +95,7 @@ def _levels(pool: Population, netlist: RealNetlist, bits: int) -> FloatArray:
             rows = weight.reshape(len(weight), -1).max(axis=1).reshape(channels, -1).max(axis=1)
             largest = np.maximum(largest, rows)
     largest[largest == 0] = 1.0
-    return largest / (FINER * (2 ** (bits - 1) - 1))
+    return np.asarray(largest / (FINER * (2 ** (bits - 1) - 1)))
 
 
 def _currents(
