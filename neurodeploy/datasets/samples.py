@@ -20,7 +20,7 @@ from neurodeploy.datasets.normalization import (
     as_normalization,
     expect_unit_range,
 )
-from neurodeploy.datasets.values import checked_labels, checked_targets
+from neurodeploy.datasets.values import checked_labels, checked_targets, from_one_hot
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, frozen
 
@@ -50,9 +50,10 @@ class Samples:
         0 ... 255 and divided by 255; floats lie in [0, 1] unless ``range`` says otherwise. Data of
         torch are read once, in their order. A text is ``KIND:PATH[@train|test]
         [#first=N][#norm=mnist|cifar10|imagenet|MEANS/STDS]`` with KIND ``digits`` (no path),
-        ``mnist`` or ``cifar10``, or ``FILE.npz[#range=LOW,HIGH]``.
+        ``mnist``, ``cifar10`` or ``imagefolder``, ``FILE.npz[#range=LOW,HIGH][#layout=NHWC]``, or
+        ``FILE.py:FACTORY``, a function that gives one of the others.
     y : array of integers ``[N]`` or floats ``[N, *output]``, optional
-        Labels from 0 on; or, as floats, the targets of a regression.
+        Labels from 0 on, one-hot rows of them; or, as floats, the targets of a regression.
     layout : {"NCHW", "NHWC"}
         ``NHWC``: the last axis holds the channels; it becomes the second.
     norm : (mean, std), "mnist", "cifar10" or "imagenet", optional
@@ -462,7 +463,8 @@ def load_dataset(text: str, default_split: Split = "test") -> Samples:
 
 
 def _answers(where: str, y: AnyArray | None, n: int) -> dict[str, AnyArray | None]:
-    """Integers are labels, floats targets."""
+    """Integers and one-hot rows are labels, floats targets."""
+    y = None if y is None else from_one_hot(y)
     if y is not None and y.dtype.kind == "f":
         return {"y": None, "targets": checked_targets(where, y, n)}
     return {"y": None if y is None else checked_labels(where, y, n), "targets": None}
