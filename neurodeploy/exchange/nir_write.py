@@ -103,6 +103,9 @@ class _Writing:
 
     def whole(self) -> Written:
         netlist, written = self.netlist, self.written
+        for what, has in (("input", netlist.inputs), ("output", netlist.outputs)):
+            if not has:
+                raise UnsupportedLayerError(f"{netlist.name}: has no {what}, and NIR needs one")
         written.constants = {p.name for p in netlist.populations if _is_constant(netlist, p)}
         for p in netlist.populations:
             if p.name in written.constants:

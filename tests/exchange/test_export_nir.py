@@ -244,6 +244,18 @@ def test_a_reader_that_wants_one_threshold_gets_one(tmp_path: Path, dynamics: st
     assert told == ()
 
 
+@pytest.mark.parametrize("missing", ["input", "output"])
+def test_a_graph_needs_both_ends(tmp_path: Path, missing: str) -> None:
+    netlist = _small().output()
+    if missing == "output":
+        netlist = dataclasses.replace(netlist, outputs=())
+    else:
+        alone = tuple(p for p in netlist.populations if p.name != "x")
+        netlist = dataclasses.replace(netlist, populations=alone, projections=())
+    with pytest.raises(UnsupportedLayerError, match=f"net: has no {missing}, and NIR needs one"):
+        nd.Network(netlist).export("nir", tmp_path / "net.nir")
+
+
 def test_a_skip_ahead_of_the_main_path_is_refused(tmp_path: Path) -> None:
     netlist = _small().dense(5, threshold=60).dense(4, name="c", threshold=60).output()
     early = nd.IntegerProjection("x", "c", Dense(np.ones((4, 8), dtype=np.int64), (8,)), 1)
