@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -13,7 +12,7 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.datasets import Samples, SamplesLike
-from neurodeploy.errors import CapacityError, NeurodeployWarning, UnknownNameError, UsageError
+from neurodeploy.errors import CapacityError, UnknownNameError, UsageError, warn_user
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.record import Progress
@@ -163,7 +162,7 @@ def convert(
     found = check_source(graph, dataset, "weights" in source and weights is None)
     tell(found.line)
     for line in found.warnings:
-        warnings.warn(line, NeurodeployWarning, stacklevel=3)
+        warn_user(line)
     graph = _observed(graph, dataset)
     provenance = {
         "neurodeploy": __version__,
@@ -202,12 +201,11 @@ def convert(
             _expect_fan_in(graph, _method("rate", **given), budget)
         net, choice = choose(converted, judge, budget, timesteps, progress, tell, _emits)
         if (doubt := choice.doubt(budget)) is not None:
-            warnings.warn(doubt, NeurodeployWarning, stacklevel=3)
+            warn_user(doubt)
         chosen = {"auto": choice.to_dict(budget)}
         net = dataclasses.replace(net, provenance={**net.provenance, **chosen})
     for row in net.provenance.get("silent_channels", ()):
-        # The caller of convert, not its decorator.
-        warnings.warn(_silence(row), NeurodeployWarning, stacklevel=3)
+        warn_user(_silence(row))
     correlations = output_correlations(net, dataset)
     for output, r in correlations.items():
         if r is not None and r < LEAST_CORRELATION:
@@ -215,7 +213,7 @@ def convert(
                 f"{output}: correlates {r:.3f} with the source network's output on the calibration "
                 f"data, below {LEAST_CORRELATION}; 'neurodeploy diagnose' tells which layer loses"
             )
-            warnings.warn(line, NeurodeployWarning, stacklevel=3)
+            warn_user(line)
     return dataclasses.replace(
         net, provenance={**net.provenance, "output_correlation": correlations}
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurodeploy import __version__
-from neurodeploy.errors import NeurodeployWarning, UnknownNameError, UsageError
+from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.exchange.reading import read_network
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
@@ -159,7 +158,7 @@ def import_network(
         name=name,
     )
     for note in notes:
-        warnings.warn(f"{path.name}: {note}", NeurodeployWarning, stacklevel=2)
+        warn_user(f"{path.name}: {note}")
     provenance = {
         "neurodeploy": __version__,
         "python": ".".join(map(str, sys.version_info[:3])),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
-from neurodeploy.errors import NeurodeployWarning, UsageError
+from neurodeploy.errors import UsageError, warn_user
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import RealNetlist
@@ -115,7 +114,7 @@ def quantize(
     integer, report = chosen(net.netlist, heard)
     for row in report:
         if _suffers(row):
-            warnings.warn(_given_up(row), NeurodeployWarning, stacklevel=3)
+            warn_user(_given_up(row))
     provenance = {
         **net.provenance,
         "quantization": {**dataclasses.asdict(chosen), "calibration": rounding, "report": report},
