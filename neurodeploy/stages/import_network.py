@@ -70,7 +70,7 @@ def import_network(
     dt : float, optional
         Length of a step in seconds. [default: the framework's]
     timesteps : int, optional
-        Steps of one sample, T. [default: the file's, else 100]
+        Steps of one sample, T. [default: the file's or the module's own, else 100 and 25]
     input : {"spikes", "current", "rate", "poisson"}
         Whether a sample is a raster of spikes or one value that holds. Of a module also how values
         become spikes: evenly (rate) or at random (poisson).
