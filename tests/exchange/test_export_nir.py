@@ -309,6 +309,8 @@ def test_the_command_writes_and_tells(tmp_path: Path, capsys) -> None:
         (["--to", "nir", "-o", "net.nir", "--dynamics", "brian"], "unknown dynamics 'brian'"),
         (["--to", "nir", "-o", "net.nir", "--dt", "-1"], "dt -1.0: expected a positive time"),
         (["--to", "nir", "-o", "no/net.nir"], "cannot write here"),
+        (["-o", "net.nir"], "Missing option '--to'"),
+        (["--to", "nir"], "Missing option '-o' / '--output'"),
     ],
 )
 def test_wrong_options_are_one_line(tmp_path: Path, monkeypatch, capsys, options, text) -> None:
