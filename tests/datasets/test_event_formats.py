@@ -141,6 +141,42 @@ def test_spikes_of_a_cochlea(tmp_path: Path) -> None:
     assert not list(found[1][0].open().blocks)
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_rows_in_compressed_chunks(tmp_path: Path, shuffle: bool) -> None:
+    """As the data sets come: rows in heaps, and what stands for them in chunks."""
+    import h5py
+
+    draw = np.random.default_rng(0)
+    spikes = [np.sort(draw.random(n)).astype(np.float16) for n in (5, 900, 0, 33, 4000, 7, 1)]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        options = {"chunks": (3,), "maxshape": (None,), "compression": "gzip"}
+        options["shuffle"] = shuffle
+        for name, kind in (("times", np.float16), ("units", np.int64)):
+            data = file.create_dataset(f"spikes/{name}", (7,), h5py.vlen_dtype(kind), **options)
+            for i, t in enumerate(spikes):
+                data[i] = t if name == "times" else np.arange(len(t))
+        file["labels"] = np.arange(7)
+    found, _ = folders.recordings(tmp_path / "a.h5", None, None, None)
+    for (sample, _), expected in zip(found, spikes, strict=True):
+        blocks = list(sample.open().blocks)
+        times = np.concatenate([block.t for block in blocks]) if blocks else np.empty(0)
+        np.testing.assert_array_equal(times, np.rint(expected.astype(np.float64) * 1e9))
+
+
+def test_a_row_longer_than_its_heap_is_refused(tmp_path: Path) -> None:
+    """What the HDF5 library would read past the end of what it has."""
+    path = tmp_path / "a.h5"
+    write_spikes_h5(path, [([(0.001 * i, i) for i in range(50)], 0)])
+    content = path.read_bytes()
+    for length in (51, 2**31, 2**32 - 1):
+        damaged = content.replace(struct.pack("<I", 50), struct.pack("<I", length))
+        assert damaged != content
+        path.write_bytes(damaged)
+        ((recording, _),), _ = folders.recordings(path, None, None, None)
+        with pytest.raises(FileFormatError, match="sample 0 stands in no heap of the file"):
+            recording.open()
+
+
 def test_arrays_may_lack_rows_and_polarity(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=np.array([0.001, 0.5]), x=np.array([4, 2]))
     (block,) = opened(tmp_path / "a.npz").blocks
