@@ -39,7 +39,7 @@ fuzz: setup ## N random netlists (1000) on every path of the engine, from SEED o
 	@$(BIN)/python -m tests.conformance.fuzz -n $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
 sanitize: setup ## tests and random netlists (N=300) on native kernels built with sanitizers
-	$(BIN)/python scripts/sanitize.py -m pytest -q tests/execution/test_native.py tests/execution/test_native_edges.py
+	$(BIN)/python scripts/sanitize.py -m pytest -q tests/execution/test_native.py tests/execution/test_native_edges.py tests/execution/test_streams.py
 	$(BIN)/python scripts/sanitize.py -m tests.conformance.fuzz -n $(or $(N),300)
 
 bench: setup ## speed beside the peers, which get an environment of their own (.venv-bench)

@@ -7,7 +7,10 @@ prints it without a traceback and exits with status 2.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
+from types import FrameType
 
 
 class NeurodeployError(Exception):
@@ -84,6 +87,15 @@ class MismatchError(NeurodeployError, AssertionError):
 
 class NeurodeployWarning(UserWarning):
     """A result that is to be taken with care; the message is one line."""
+
+
+def warn_user(message: str) -> None:
+    """Warn at the line that called neurodeploy, through however many of its functions."""
+    level = 1
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "neurodeploy":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, NeurodeployWarning, stacklevel=level)
 
 
 def first_line(error: BaseException, most: int | None = None) -> str:

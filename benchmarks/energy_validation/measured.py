@@ -177,7 +177,7 @@ def _quartz(predicted: Mapping[str, Any], runs: Mapping[str, Any]) -> list[Judge
         energies = [_interval(row["dynamic_j"]) for row in rows]
         slope = Interval(
             *(
-                np.polyfit(steps, [getattr(energy, end) for energy in energies], 1)[0]
+                float(np.polyfit(steps, [getattr(energy, end) for energy in energies], 1)[0])
                 for end in ("likely", "low", "high")
             )
         )

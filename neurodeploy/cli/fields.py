@@ -49,10 +49,11 @@ def _stage_option(option: Option, described: Collection[str]) -> click.Option:
         type=kind,
         is_flag=flag,
         required=option.required,
-        default=None if option.required else option.default,
         show_default=shown,
         metavar=None if flag else _metavar(option),
         help=re.sub(r"'(\w+)'", spelled, option.meaning),
+        # A default of None is one that click takes for an answer.
+        **({} if option.required else {"default": option.default}),
     )
 
 

@@ -14,9 +14,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SPEC_HELP = (
     "KIND:PATH[@train|test][#first=N][#norm=mnist|cifar10|imagenet|MEANS/STDS] with KIND digits "
-    "(no path), mnist or cifar10, FILE.npz[#range=LOW,HIGH] holding x and y, or recordings for a "
-    "network of spikes, events:PATH#dt=1ms[,size=WxH,...] (docs/events.md). #norm, in the "
-    "units that #range declares, is for convert; later commands take it from the file."
+    "(no path), mnist, cifar10 or imagefolder, FILE.npz[#range=LOW,HIGH][#layout=NHWC] holding x "
+    "and y, FILE.py:FACTORY that gives them, or recordings for a network of spikes, "
+    "events:PATH#dt=1ms[,size=WxH,...] (docs/events.md). #norm, in the units that #range "
+    "declares, is for convert; later commands take it from the file."
 )
 
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.datasets import files
+from neurodeploy.datasets.arrays import channels_first, raw_values, read_arrays
+from neurodeploy.datasets.image_folder import read_image_folder
 from neurodeploy.datasets.npz import read_npz
 from neurodeploy.datasets.spec import DataSpec, existing_path, parse_spec
-from neurodeploy.datasets.values import UNIT_RANGE, Floats
+from neurodeploy.datasets.values import (
+    UNIT_RANGE,
+    Floats,
+    checked_labels,
+    checked_targets,
+    from_one_hot,
+)
 from neurodeploy.errors import DataError
+from neurodeploy.ir.arrays import AnyArray
 
 DIGITS_TEST_EVERY = 5
 """Every fifth digit of its class is a test sample: the file cycles through the classes, so that
@@ -42,11 +52,16 @@ def read_spec(text: str, default_split: str) -> Loaded:
         For files that are missing, damaged, or hold what cannot be used.
     """
     spec = parse_spec(text)
-    return _npz(spec) if spec.kind == "npz" else _images(spec, spec.split or default_split)
+    if spec.kind == "npz":
+        return _npz(spec, default_split)
+    if spec.kind == "python":
+        return _python(spec)
+    return _images(spec, spec.split or default_split)
 
 
 def _images(spec: DataSpec, split: str) -> Loaded:
     levels = 255
+    labels: AnyArray
     if spec.kind == "digits":
         levels = 16
         pixels, labels = files.read_digits()
@@ -56,6 +71,8 @@ def _images(spec: DataSpec, split: str) -> Loaded:
             is_test[members[DIGITS_TEST_EVERY - 1 :: DIGITS_TEST_EVERY]] = True
         chosen = is_test if split == "test" else ~is_test
         pixels, labels = pixels[chosen], labels[chosen]
+    elif spec.kind == "imagefolder":
+        pixels, labels = read_image_folder(existing_path(spec), spec.split, split, spec.first)
     elif spec.kind == "mnist":
         pixels, labels = files.read_mnist(existing_path(spec), split)
     else:
@@ -68,12 +85,46 @@ def _images(spec: DataSpec, split: str) -> Loaded:
     return Loaded(spec, x, labels[:n].astype(np.int64), split, levels=levels)
 
 
-def _npz(spec: DataSpec) -> Loaded:
+def _npz(spec: DataSpec, default_split: str) -> Loaded:
+    found = read_npz(existing_path(spec), spec.value_range, spec.first, spec.split, default_split)
+    inputs = _channels_first(spec, found.inputs)
+    return Loaded(
+        spec,
+        next(iter(inputs.values())),
+        found.y,
+        split=found.split,
+        value_range=spec.value_range or UNIT_RANGE,
+        levels=found.levels,
+        named={} if "x" in inputs else inputs,
+    )
+
+
+def _python(spec: DataSpec) -> Loaded:
+    """What a function in a file of the user's gives: data of torch, or arrays."""
+    from neurodeploy.source.torch.loader import made_by
+
+    given = made_by(f"{existing_path(spec)}:{spec.factory}", "data")
+    read, labels = read_arrays(spec.text, given, None)
+    n = None if spec.first is None else spec.first
+    _check_first(spec, len(next(iter(read.values()))))
+    inputs = _channels_first(spec, {key: values[:n] for key, values in read.items()})
+    values, levels = raw_values(spec.text, inputs, spec.value_range, None, None)
+    x = next(iter(values.values()))
+    y = None
+    if labels is not None:
+        found = from_one_hot(labels)[:n]
+        check = checked_targets if found.dtype.kind == "f" else checked_labels
+        y = check(f"{spec.text}: y", found, len(x))
+    several = {} if "" in values else values
     value_range = spec.value_range or UNIT_RANGE
-    inputs, y = read_npz(existing_path(spec), value_range, spec.first)
-    x = next(iter(inputs.values()))
-    named = {} if "x" in inputs else inputs
-    return Loaded(spec, x, y, value_range=value_range, named=named)
+    return Loaded(spec, x, y, value_range=value_range, levels=levels, named=several)
+
+
+def _channels_first(spec: DataSpec, inputs: dict[str, Any]) -> dict[str, Any]:
+    if spec.layout == "NCHW":
+        return inputs
+    moved = {key: channels_first(spec.text, values) for key, values in inputs.items()}
+    return {key: np.ascontiguousarray(values) for key, values in moved.items()}
 
 
 def _check_first(spec: DataSpec, available: int) -> None:

@@ -6,7 +6,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,29 +16,62 @@ import numpy.typing as npt
 
 from neurodeploy.datasets.values import (
     PART_BYTES,
+    UNIT_RANGE,
     Floats,
     check_shape,
     check_values,
     checked_labels,
     checked_targets,
+    from_bytes,
+    from_one_hot,
 )
 from neurodeploy.errors import DataError, FileFormatError
 from neurodeploy.ir.arrays import AnyArray
+
+SAMPLES = ("x", "X", "images", "image", "data", "inputs", "samples", "features")
+LABELS = ("y", "Y", "labels", "label", "targets", "target", "classes")
+"""What arrays of samples and of labels are called; ``x_train`` and the like name a split."""
 
 MAX_DEFLATE_RATIO = 1032
 """Bytes that one byte of a deflated file can stand for (zlib, "Maximum Compression Factor")."""
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Samples by input, labels or targets, and what else the file tells of them.
+
+    Parameters
+    ----------
+    inputs : dict
+        One entry, ``x``, unless the network takes several.
+    y : array or None
+    split : str or None
+        Where the file holds arrays of both splits.
+    levels : int or None
+        255 where the samples were bytes.
+    """
+
+    inputs: dict[str, Floats]
+    y: npt.NDArray[np.int64] | Floats | None
+    split: str | None = None
+    levels: int | None = None
+
+
 def read_npz(
-    path: Path, value_range: tuple[float, float], first: int | None = None
-) -> tuple[dict[str, Floats], npt.NDArray[np.int64] | Floats | None]:
-    """Read samples and, if it is there, ``y`` from an .npz file; nothing is unpickled.
+    path: Path,
+    value_range: tuple[float, float] | None,
+    first: int | None = None,
+    split: str | None = None,
+    default_split: str = "test",
+) -> Content:
+    """Read samples and, if they are there, labels from an .npz file; nothing is unpickled.
 
-    ``y`` are labels ``[N]`` where they are integers, and targets ``[N, *shape]`` where floats.
+    Labels are integers ``[N]`` or one-hot rows, targets of a regression floats ``[N, *shape]``.
 
-    The samples are ``x`` float ``[N, *sample]``; without an ``x``, each array but ``y`` is an
-    input of a network that takes several. Sizes are compared before memory is taken, and no more
-    is read than the first samples that are asked for.
+    The samples are ``x`` ``[N, *sample]``, floats or bytes (divided by 255 unless a range is
+    declared), or :data:`SAMPLES` says how else they may be called; otherwise each array but the
+    labels is an input of a network that takes several. Sizes are compared before memory is taken,
+    and no more is read than the first samples that are asked for.
 
     Raises
     ------
@@ -48,28 +81,35 @@ def read_npz(
         For arrays of the wrong type, shape or range, or with NaN or infinite values.
     """
     with _opened(path) as archive:
-        return _read(path, archive, value_range, first)
+        return _read(path, archive, value_range, first, split, default_split)
 
 
-def read_vectors(path: Path, names: Sequence[str]) -> dict[str, AnyArray]:
-    """Those of the named arrays that an .npz file has and that have one axis, whole.
+def read_vectors(path: Path, names: Sequence[str], rows: int) -> Iterator[dict[str, AnyArray]]:
+    """Vectors of one length from an .npz file, ``rows`` entries at a time; nothing is unpickled.
+
+    First come those of the arrays that the file has, without entries, for their types.
 
     Raises
     ------
     FileFormatError
-        For a file that is damaged or no .npz, or an array of other axes.
+        For a file that is damaged or no .npz, or arrays that are no vectors of one length.
     """
-    found = {}
-    with _opened(path) as archive:
+    with _opened(path) as archive, ExitStack() as open_files:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        for name in names:
-            if name not in members:
-                continue
-            member = _Member.of(path, name, archive, members[name])
-            if len(member.shape) != 1:
-                raise FileFormatError(f"{path}: {name} has shape {member.shape}, expected a vector")
-            found[name] = member.read(archive, member.shape[0], member.dtype)
-    return found
+        found = {n: _Member.of(path, n, archive, members[n]) for n in names if n in members}
+        shapes = {name: member.shape for name, member in found.items()}
+        if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+            expected = "expected vectors of one length"
+            raise FileFormatError(f"{path}: arrays of shapes {shapes}; {expected}")
+        yield {name: np.empty(0, member.dtype) for name, member in found.items()}
+        files = {n: open_files.enter_context(archive.open(m.info)) for n, m in found.items()}
+        for name, file in files.items():
+            _header(path, name, file)
+        left = next(iter(shapes.values()))[0] if shapes else 0
+        while left:
+            n = min(rows, left)
+            yield {name: found[name].take(file, n) for name, file in files.items()}
+            left -= n
 
 
 @contextmanager
@@ -82,50 +122,66 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _read(
-    path: Path, archive: zipfile.ZipFile, value_range: tuple[float, float], first: int | None
-) -> tuple[dict[str, Floats], npt.NDArray[np.int64] | Floats | None]:
+    path: Path,
+    archive: zipfile.ZipFile,
+    value_range: tuple[float, float] | None,
+    first: int | None,
+    split: str | None,
+    default_split: str,
+) -> Content:
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    wanted = ("x", "y") if "x" in members else tuple(members)
-    found = {n: _Member.of(path, n, archive, members[n]) for n in wanted if n in members}
-    inputs = {name: member for name, member in found.items() if name != "y"}
-    if "x" not in inputs and (
-        len(inputs) < 2 or any(member.dtype.kind != "f" for member in inputs.values())
-    ):
+    splits = {s for s in ("train", "test") if any(f"{n}_{s}" in members for n in SAMPLES)}
+    if split is not None and split not in splits:
+        raise DataError(f"{path}: has no splits, only {', '.join(members)}; drop @{split}")
+    chosen = split or (default_split if default_split in splits else next(iter(splits), None))
+    ending = "" if "x" in members or chosen is None else f"_{chosen}"
+    named = {name: f"{name}{ending}" for name in (*SAMPLES, *LABELS)}
+    x_name = next((named[n] for n in SAMPLES if named[n] in members), None)
+    y_name = next((named[n] for n in LABELS if named[n] in members), None)
+    # With arrays that are neither, those that are called like samples are inputs among others.
+    plain = x_name == "x" or ending or set(members) <= {x_name, y_name}
+    wanted = {"x": x_name} if x_name and plain else {n: n for n in members if n != y_name}
+    inputs = {key: _Member.of(path, n, archive, members[n]) for key, n in wanted.items()}
+    several = "x" not in inputs
+    if several and (len(inputs) < 2 or any(m.dtype.kind != "f" for m in inputs.values())):
         raise DataError(
             f"{path}: no array x, only {', '.join(members) or 'nothing'}; save x and y (or floats "
             "for each input of a network with several)"
         )
-    for name, member in inputs.items():
-        if member.dtype.kind in "ui":
+    for key, member in inputs.items():
+        name = wanted[key]
+        if member.dtype.kind in "ui" and not (member.dtype == np.uint8 or value_range):
             raise DataError(
-                f"{path}: {name} is {member.dtype}, floats are needed; save {name} / 255 (for "
-                "images of 8 bits) as float32"
+                f"{path}: {name} is {member.dtype}; save uint8 for values 0 .. 255, floats in "
+                "[0, 1], or declare #range=LOW,HIGH"
             )
-        if member.dtype.kind != "f":
+        if member.dtype.kind not in "fui":
             raise DataError(f"{path}: {name} is {member.dtype}, float32 is needed")
         check_shape(f"{path}: {name}", np.broadcast_to(np.float32(0), member.shape))
-    counts = {name: member.shape[0] for name, member in inputs.items()}
+    counts = {wanted[key]: member.shape[0] for key, member in inputs.items()}
     if len(set(counts.values())) != 1:
         raise DataError(f"{path}: inputs differ in number of samples: {counts}")
     available = next(iter(counts.values()))
     n = available if first is None else first
     if n > available:
         raise DataError(f"{path}: the first {n} of {available} samples were asked for")
-    samples = {}
-    for name, member in inputs.items():
-        samples[name] = member.read(archive, n, np.float32)
+    samples, levels = {}, None
+    for key, member in inputs.items():
+        values: Any = member.read(archive, n, np.float32)
+        if member.dtype == np.uint8 and value_range is None:
+            values, levels = from_bytes(values), 255
         remedy = "rescale it or declare its range with #range=LOW,HIGH"
-        check_values(f"{path}: {name}", samples[name], value_range, remedy)
-        samples[name].setflags(write=False)
-    if "y" not in found:
-        return samples, None
-    y = found["y"]
-    if y.dtype.kind in "uif" and y.shape:
-        values = y.read(archive, y.shape[0], y.dtype)
-    else:
-        values = np.empty(0, y.dtype)
-    check = checked_targets if y.dtype.kind == "f" else checked_labels
-    return samples, check(f"{path}: y", values, available)[:n]
+        check_values(f"{path}: {wanted[key]}", values, value_range or UNIT_RANGE, remedy)
+        values.setflags(write=False)
+        samples[key] = values
+    if y_name is None:
+        return Content(samples, None, chosen, levels)
+    y = _Member.of(path, y_name, archive, members[y_name])
+    plain_y = y.dtype.kind in "uifb" and y.shape
+    values = y.read(archive, y.shape[0], y.dtype) if plain_y else np.empty(0, y.dtype)
+    values = from_one_hot(values)
+    check = checked_targets if values.dtype.kind == "f" else checked_labels
+    return Content(samples, check(f"{path}: {y_name}", values, available)[:n], chosen, levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +215,19 @@ class _Member:
         with archive.open(self.info) as file:
             _header(self.path, self.info.filename, file)
             if self.fortran:
-                whole = self._take(file, math.prod(self.shape))
+                whole = self.take(file, math.prod(self.shape))
                 return np.array(whole.reshape(self.shape, order="F")[:n], dtype, order="C")
             found = np.empty((n, *self.shape[1:]), dtype)
             flat = found.reshape(-1)
             width = max(1, PART_BYTES // self.dtype.itemsize)
             for start in range(0, flat.size, width):
-                flat[start : start + width] = self._take(file, min(width, flat.size - start))
+                flat[start : start + width] = self.take(file, min(width, flat.size - start))
             if n == self.shape[0] and file.read(1):  # at the end, the checksum is compared
                 raise FileFormatError(f"{self.path}: more bytes than its header announces; damaged")
             return found
 
-    def _take(self, file: IO[bytes], count: int) -> AnyArray:
+    def take(self, file: IO[bytes], count: int) -> AnyArray:
+        """The next entries."""
         raw = file.read(count * self.dtype.itemsize)
         if len(raw) != count * self.dtype.itemsize:
             raise EOFError(f"{self.info.filename} ends early")

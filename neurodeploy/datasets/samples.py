@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from neurodeploy.datasets.arrays import channels_first, checked_range, raw_values, read_arrays
 from neurodeploy.datasets.events.samples import Arrays, EventSamples
-from neurodeploy.datasets.events.spec import is_events_text, read_events
+from neurodeploy.datasets.events.spec import is_events_text, no_samples, read_events
 from neurodeploy.datasets.loading import read_spec
 from neurodeploy.datasets.normalization import (
     Normalization,
@@ -20,7 +20,7 @@ from neurodeploy.datasets.normalization import (
     as_normalization,
     expect_unit_range,
 )
-from neurodeploy.datasets.values import checked_labels, checked_targets
+from neurodeploy.datasets.values import checked_labels, checked_targets, from_one_hot
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, frozen
 
@@ -50,9 +50,10 @@ class Samples:
         0 ... 255 and divided by 255; floats lie in [0, 1] unless ``range`` says otherwise. Data of
         torch are read once, in their order. A text is ``KIND:PATH[@train|test]
         [#first=N][#norm=mnist|cifar10|imagenet|MEANS/STDS]`` with KIND ``digits`` (no path),
-        ``mnist`` or ``cifar10``, or ``FILE.npz[#range=LOW,HIGH]``.
+        ``mnist``, ``cifar10`` or ``imagefolder``, ``FILE.npz[#range=LOW,HIGH][#layout=NHWC]``, or
+        ``FILE.py:FACTORY``, a function that gives one of the others.
     y : array of integers ``[N]`` or floats ``[N, *output]``, optional
-        Labels from 0 on; or, as floats, the targets of a regression.
+        Labels from 0 on, one-hot rows of them; or, as floats, the targets of a regression.
     layout : {"NCHW", "NHWC"}
         ``NHWC``: the last axis holds the channels; it becomes the second.
     norm : (mean, std), "mnist", "cifar10" or "imagenet", optional
@@ -221,7 +222,7 @@ class Samples:
         count: Literal["binary", "sum"] = "binary",
         labels: str | Path | npt.ArrayLike | None = None,
         split: str | None = None,
-        start: Literal["first", "zero"] = "first",
+        start: Literal["first", "zero", "aligned"] = "first",
         duration: float | str | None = None,
         downsample: int = 1,
         unit: Literal["ns", "us", "ms", "s"] | None = None,
@@ -257,8 +258,9 @@ class Samples:
             [default: the classes of the folders, or what the format tells]
         split : {"train", "test"}, optional
             The folder of this name, or the files in ``trials_to_train.txt`` (``test``).
-        start : {"first", "zero"}
-            When the first step begins: with the first event, or when the clock is 0.
+        start : {"first", "zero", "aligned"}
+            When the first step begins: with the first event, when the clock is 0, or at the last
+            multiple of dt up to the first event.
         duration : float or str, optional
             What comes later is left out.
         downsample : int
@@ -426,10 +428,7 @@ def as_samples(data: SamplesLike, split: Split) -> Samples:
     if isinstance(data, Samples):
         return data
     if isinstance(data, EventSamples) or is_events_text(data):
-        raise UsageError(
-            f"{getattr(data, 'name', data)}: events enter a network of spikes as they are (run, "
-            "evaluate, verify, energy, quantize); pass samples of the source network here"
-        )
+        raise no_samples(str(getattr(data, "name", data)))
     if isinstance(data, str | Path):
         loaded = object.__new__(Samples)
         loaded._load(str(data), None, None, split)
@@ -464,7 +463,8 @@ def load_dataset(text: str, default_split: Split = "test") -> Samples:
 
 
 def _answers(where: str, y: AnyArray | None, n: int) -> dict[str, AnyArray | None]:
-    """Integers are labels, floats targets."""
+    """Integers and one-hot rows are labels, floats targets."""
+    y = None if y is None else from_one_hot(y)
     if y is not None and y.dtype.kind == "f":
         return {"y": None, "targets": checked_targets(where, y, n)}
     return {"y": None if y is None else checked_labels(where, y, n), "targets": None}

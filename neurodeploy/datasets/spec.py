@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurodeploy.datasets.events.spec import is_events_text, no_samples
 from neurodeploy.datasets.normalization import (
     NAMED,
     Normalization,
@@ -14,9 +15,10 @@ from neurodeploy.datasets.normalization import (
 )
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 
-KINDS = ("cifar10", "digits", "mnist", "npz")
+KINDS = ("cifar10", "digits", "imagefolder", "mnist", "npz", "python")
 SPLITS = ("train", "test")
-OPTIONS = ("first", "norm", "range")
+OPTIONS = ("first", "layout", "norm", "range")
+LAYOUTS = ("NCHW", "NHWC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,11 @@ class DataSpec:
     first : int or None
     norm : Normalization or None
     value_range : (float, float) or None
-        Only for ``npz``.
+        Only for ``npz`` and ``python``.
+    layout : {"NCHW", "NHWC"}
+        Likewise.
+    factory : str or None
+        Of ``python``: the name in its file.
     """
 
     text: str
@@ -46,6 +52,8 @@ class DataSpec:
     first: int | None = None
     norm: Normalization | None = None
     value_range: tuple[float, float] | None = None
+    layout: str = "NCHW"
+    factory: str | None = None
 
 
 def parse_spec(text: str) -> DataSpec:
@@ -59,8 +67,10 @@ def parse_spec(text: str) -> DataSpec:
     UnknownNameError
         For a kind, split or option that does not exist.
     UsageError
-        For a value that cannot be read.
+        For a value that cannot be read, or for events.
     """
+    if is_events_text(text):
+        raise no_samples(text)
     kind, rest = _split_kind(text)
     location, split, options = _split_modifiers(text, rest)
     if kind == "digits" and location:
@@ -68,10 +78,17 @@ def parse_spec(text: str) -> DataSpec:
     if kind != "digits" and not location:
         example = "npz:samples.npz" if kind == "npz" else f"{kind}:data/{kind}"
         raise UsageError(f"data {text!r}: {kind} needs a path, as in {example}")
-    if kind == "npz" and split is not None:
-        raise UsageError(f"data {text!r}: an .npz file has no splits; drop @{split}")
-    if kind != "npz" and "range" in options:
-        raise UsageError(f"data {text!r}: range is for .npz files; {kind} has a known range")
+    factory = None
+    if kind == "python":
+        location, _, factory = location.rpartition(":")
+    if kind not in ("npz", "python"):
+        for name in {"range", "layout"} & set(options):
+            raise UsageError(
+                f"data {text!r}: {name} is for .npz files and files of Python; {kind} has a known"
+                f" {name}"
+            )
+    if options.get("layout", "NCHW") not in LAYOUTS:
+        raise UnknownNameError(f"layout (in data {text!r})", options["layout"], LAYOUTS)
     return DataSpec(
         text=text,
         kind=kind,
@@ -80,6 +97,8 @@ def parse_spec(text: str) -> DataSpec:
         first=_first(text, options["first"]) if "first" in options else None,
         norm=_norm(text, options["norm"]) if "norm" in options else None,
         value_range=_range(text, options["range"]) if "range" in options else None,
+        layout=options.get("layout", "NCHW"),
+        factory=factory,
     )
 
 
@@ -92,10 +111,15 @@ def _split_kind(text: str) -> tuple[str, str]:
         return bare, text[len(bare) :]
     if re.search(r"\.npz(?=$|[@#])", text):
         return "npz", text
+    if re.search(r"\.py:\w+(?=$|[@#])", text):
+        return "python", text
     raise UnknownNameError(
         "data set kind",
         head if colon else bare,
-        ["cifar10:PATH", "digits", "mnist:PATH", "FILE.npz", "events:PATH"],
+        [
+            *("cifar10:PATH", "digits", "imagefolder:PATH", "mnist:PATH", "FILE.npz"),
+            *("FILE.py:FACTORY", "events:PATH"),
+        ],
     )
 
 
@@ -165,12 +189,13 @@ def training_text(text: str) -> str:
     Raises
     ------
     UsageError
-        For an .npz file, which has no splits, or a text that cannot be read.
+        For data without splits, or a text that cannot be read.
     """
     spec = parse_spec(text)
-    if spec.kind == "npz":
+    if spec.kind in ("npz", "python"):
+        what = "an .npz file" if spec.kind == "npz" else "a file of Python"
         raise UsageError(
-            f"data {text!r}: an .npz file has no training split; name the calibration data as well"
+            f"data {text!r}: {what} has no training split; name the calibration data as well"
         )
     place = spec.kind if spec.path is None else f"{spec.kind}:{spec.path}"
     if spec.norm is None:

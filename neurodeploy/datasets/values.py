@@ -65,6 +65,14 @@ def check_values(where: str, x: AnyArray, value_range: tuple[float, float], reme
         )
 
 
+def from_one_hot(y: AnyArray) -> AnyArray:
+    """Labels of rows that hold a single 1 among zeros, two columns or more; others as they are."""
+    if y.ndim != 2 or y.shape[1] < 2 or not len(y):
+        return y
+    zeros_and_ones = ((y == 0) | (y == 1)).all()
+    return y.argmax(axis=1) if zeros_and_ones and (y.sum(axis=1) == 1).all() else y
+
+
 def checked_labels(where: str, y: AnyArray, n_samples: int) -> npt.NDArray[np.int64]:
     """Labels as int64.
 

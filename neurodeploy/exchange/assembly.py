@@ -8,6 +8,7 @@ hears so many steps later, by synapses onto itself, which shift no window.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,9 +43,14 @@ class Link:
 
 @dataclass(slots=True)
 class Assembly:
-    """A network in parts. ``integer`` tells which netlist it becomes."""
+    """A network in parts.
+
+    ``integer`` tells which netlist it becomes, ``every_step`` whether each projection takes a step
+    by itself, beside its delay.
+    """
 
     integer: bool
+    every_step: bool = field(default=False, kw_only=True)
     populations: dict[str, Population] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
@@ -123,7 +129,7 @@ class Assembly:
                     "use a longer dt"
                 )
             if component[link.pre] == component[link.post]:
-                inner.append((link, max(1, link.delay)))
+                inner.append((link, link.delay + 1 if self.every_step else max(1, link.delay)))
             elif link.delay:
                 inner.extend(self._delayed(link, lines))
             else:
@@ -157,11 +163,30 @@ class Assembly:
             self.notes.append(f"{name} -> {name}: spikes come back one step later")
         for names in members.values():
             if len(names) > 1 and component[names[0]] in longer:
+                self._expect_time(names)
                 path = " -> ".join([*names, names[0]])
-                self.notes.append(
-                    f"cycle {path}: each of its {len(names)} projections takes one step (or its "
-                    "delay); frameworks that pass spikes on within a step give other spikes"
-                )
+                self.notes.append(f"cycle {path}: each of its projections takes a step")
+
+    def _expect_time(self, members: list[str]) -> None:
+        """Refuse a projection of no step between populations that reach each other."""
+        import networkx as nx
+
+        if self.every_step:
+            return
+        graph = nx.DiGraph()
+        short = []
+        for x in self.links:
+            if x.pre in members and x.post in members and x.pre != x.post:
+                known = graph.get_edge_data(x.pre, x.post, {"delay": x.delay})
+                graph.add_edge(x.pre, x.post, delay=min(x.delay, known["delay"]))
+                short += [] if x.delay else [x]
+        path = [short[0].pre, *nx.shortest_path(graph, short[0].post, short[0].pre, "delay")]
+        n, total = len(path) - 1, sum(graph.edges[e]["delay"] for e in itertools.pairwise(path))
+        raise UnsupportedLayerError(
+            f"cycle {' -> '.join(path)}: {path[0]} -> {path[1]} takes no step; every projection "
+            f"takes one here, {n} in all against {total} by its delays; give each a Delay, or read "
+            "every synapse with a step (--input-at t-1)"
+        )
 
     def _delayed(
         self, link: Link, lines: dict[tuple[str, int], str]

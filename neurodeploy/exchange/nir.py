@@ -83,7 +83,7 @@ class _Lowering:
     def __init__(self, graph: Graph, dynamics: Dynamics, dt: float | None) -> None:
         self.graph, self.dynamics = graph, dynamics
         self.shapes = Shapes(graph)
-        self.assembly = Assembly(integer=False)
+        self.assembly = Assembly(integer=False, every_step=dynamics.input_at == "t-1")
         self.names: dict[str, str] = {}
         self.cyclic = graph.cyclic()
         self.known: dict[str, list[Signal]] = {}

@@ -103,6 +103,9 @@ class _Writing:
 
     def whole(self) -> Written:
         netlist, written = self.netlist, self.written
+        for what, has in (("input", netlist.inputs), ("output", netlist.outputs)):
+            if not has:
+                raise UnsupportedLayerError(f"{netlist.name}: has no {what}, and NIR needs one")
         written.constants = {p.name for p in netlist.populations if _is_constant(netlist, p)}
         for p in netlist.populations:
             if p.name in written.constants:
@@ -224,7 +227,9 @@ class _Writing:
             values["v_leak"] = np.zeros(p.shape)
         if not model.fires:
             return kind, values
-        values["v_threshold"] = self.threshold(p, model) * unit
+        # A product with its inverse is not always 1, and its readers compare them.
+        even = (unit != 1).any()
+        values["v_threshold"] = np.ones(p.shape) if even else self.threshold(p, model)
         if model.reset_value is not None:
             # Where it is 0 it is left out, which nir 1.0.4 reads too.
             values["v_reset"] = p.spread(model.reset_value) * unit

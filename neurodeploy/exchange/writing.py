@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from neurodeploy.errors import UsageError
 from neurodeploy.exchange.dynamics import Dynamics, chosen_dynamics
@@ -62,14 +61,11 @@ class Format:
     suffix : str
         What its names end in.
     write : callable
-        Of the netlist and its encodings, the dynamics (None: the format's own) and dt.
-    dynamics : bool
-        Whether it takes a dynamics and a dt.
+        Of the netlist and its encodings, and of what NIR takes: a dynamics (None: its own), a dt.
     """
 
     suffix: str
     write: Callable[[Source, Dynamics | None, float | None], Content]
-    dynamics: bool = False
 
 
 def lava_dl_file(source: Source, dynamics: Dynamics | None, dt: float | None) -> Content:
@@ -79,7 +75,7 @@ def lava_dl_file(source: Source, dynamics: Dynamics | None, dt: float | None) ->
 
 
 FORMATS: dict[str, Format] = {
-    "nir": Format(".nir", nir_file, dynamics=True),
+    "nir": Format(".nir", nir_file),
     "net": Format(".net", lava_dl_file),
 }
 """Name -> format, as ``--to`` takes them."""
@@ -91,15 +87,11 @@ def written(to: str, source: Source, dynamics: str | None, dt: float | None) -> 
     Raises
     ------
     UsageError
-        If a dynamics or a dt is given where the format has none.
+        For a dt that is no time.
     UnsupportedLayerError
         For what the format cannot say, by name.
     """
     kind = FORMATS[to]
-    given: dict[str, Any] = {"dynamics": dynamics, "dt": dt}
-    for name, value in given.items():
-        if value is not None and not kind.dynamics:
-            raise UsageError(f"{name} {value}: {to} files have none; leave it out")
     rules = None if dynamics is None else chosen_dynamics(dynamics, {"dt": dt})
     if rules is None and dt is not None and not 0 < dt < float("inf"):
         raise UsageError(f"dt {dt}: expected a positive time in seconds")

@@ -113,6 +113,12 @@ class Verdict:
         return not self.violations
 
     @property
+    def remedied_by_widths(self) -> bool:
+        """Whether other widths of the same netlist may be all that it takes to fit."""
+        where = f"board {self.board}"
+        return all("quantize with" in v.remedy or v.where == where for v in self.violations)
+
+    @property
     def answer(self) -> str:
         """``fits``, ``fits with N assumptions`` or ``does not fit``."""
         if self.violations:

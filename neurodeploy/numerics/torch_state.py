@@ -12,19 +12,21 @@ from neurodeploy.numerics.threads import single_threaded_torch
 
 
 @contextmanager
-def plain_torch() -> Iterator[None]:
-    """Plain arithmetic on the CPU, whatever the process has set; also a decorator.
+def plain_torch(device: str = "cpu") -> Iterator[None]:
+    """Plain arithmetic on a device, whatever the process has set; also a decorator.
 
-    Inside there is no autocast and no gradient, tensors are made on the CPU and in single
+    Inside there is no autocast and no gradient, tensors are made on the device and in single
     precision, float32 means float32 and no algorithm is refused for being nondeterministic;
     each operation runs on one thread. Settings are touched only where they differ, and restored.
     """
     with ExitStack() as stack:
         stack.enter_context(single_threaded_torch())
         stack.enter_context(torch.autocast("cpu", enabled=False))
+        if device == "cuda":
+            stack.enter_context(torch.autocast("cuda", enabled=False))
         stack.enter_context(torch.no_grad())
-        if torch.get_default_device().type != "cpu":
-            stack.enter_context(torch.device("cpu"))
+        if torch.get_default_device().type != device:
+            stack.enter_context(torch.device(device))
         if (default := torch.get_default_dtype()) != torch.float32:
             torch.set_default_dtype(torch.float32)
             stack.callback(torch.set_default_dtype, default)
@@ -41,6 +43,8 @@ def _expect_float32(stack: ExitStack) -> None:
     mkldnn = torch.backends.mkldnn
     # These settings came with torch 2.9; before it, one for all told.
     parts: list[Any] = [getattr(mkldnn, n) for n in ("matmul", "conv") if hasattr(mkldnn, n)]
+    if parts and torch.cuda.is_available():
+        parts += [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv")]  # noqa: B009
     for part in parts:
         if part.fp32_precision not in ("ieee", "none"):
             stack.callback(setattr, part, "fp32_precision", part.fp32_precision)

@@ -31,6 +31,7 @@ from neurodeploy.ir.siblings import Siblings, sibling_groups
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.levels import UNIFORM
 from neurodeploy.quantization.native import warn_of_decays
+from neurodeploy.quantization.pooled_currents import in_levels
 from neurodeploy.quantization.scaling import (
     FITTED_BITS,
     STOCK_FRACTION,
@@ -158,7 +159,7 @@ class Quantization:
         self.check_layers(netlist)
         self._require_fitted(netlist)
         warn_of_decays(netlist)
-        heard = heard or Heard()
+        netlist, heard = in_levels(netlist, heard or Heard(), self.bits_of)
         layers = [
             self._scaled(netlist, siblings, heard)
             for siblings in sibling_groups(netlist, self.bits_of)

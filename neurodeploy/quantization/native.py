@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import NeurodeployWarning, QuantizationError
+from neurodeploy.errors import QuantizationError, warn_user
 from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import Population, RealNetlist
@@ -97,4 +96,4 @@ def warn_of_decays(netlist: RealNetlist) -> None:
 
 
 def _tell(text: str) -> None:
-    warnings.warn(text, NeurodeployWarning, stacklevel=4)
+    warn_user(text)

@@ -64,7 +64,7 @@ def event_rows(report: EnergyReport) -> list[tuple[str, str, str]]:
         else:
             energy = with_bar(report.energy_by_event_j[event], "J")
         rows.append((event, f"{count:.1f}", energy))
-    return [*rows, *((name, f"{count:.1f}", "not priced") for name, count in report.host.items())]
+    return [*rows, *((name, f"{count:.1f}", "no energy") for name, count in report.host.items())]
 
 
 def core_rows(cores: Sequence[CoreEnergy]) -> list[tuple[str, ...]]:
@@ -172,6 +172,9 @@ def answer_parts(report: EnergyReport) -> list[str]:
         lines += ["assuming:", *(f"  {note}" for note in report.verdict.assumptions)]
     if widest := _widest(report):
         lines.append(widest)
+    if report.time_at_cores:
+        told = (f"{with_bar(t, 's')} {_cores_factor(f)}" for f, t in report.time_at_cores.items())
+        lines.append(f"time if the vendor's tool cuts it otherwise: {', '.join(told)}")
     lines += report.notes
     if report.unknown:
         lines.append("unknown for this board: " + ", ".join(report.unknown))
@@ -181,6 +184,8 @@ def answer_parts(report: EnergyReport) -> list[str]:
 def _widest(report: EnergyReport) -> str:
     """What the energy holds, and which terms its bar and that of the time come from."""
     energy, time = report.widest_energy_term, report.widest_time_term
+    if report.static.is_open and report.time.is_open:
+        energy = "time"
     terms = [f"{term} of {name}" for name, term in (("energy", energy), ("time", time)) if term]
     widest = f"; widest term: {', '.join(terms)}" if terms else ""
     return f"energy: {report.account} ({ACCOUNT_WORDS[report.account]}){widest}"

@@ -39,7 +39,7 @@ def inference_parts(run: Run) -> list[str]:
 
 
 def inference_npz(run: Run) -> bytes:
-    """Outputs, classes, labels and spikes as the bytes of an .npz file."""
+    """Outputs, classes, labels, own steps and spikes as the bytes of an .npz file."""
     arrays: dict[str, AnyArray] = {}
     single = len(run.outputs) == 1
     for name, values in run.outputs.items():
@@ -47,6 +47,8 @@ def inference_npz(run: Run) -> bytes:
         arrays["classes" if single else f"classes.{name}"] = run.decided[name].labels
     if run.labels is not None:
         arrays["labels"] = np.asarray(run.labels)
+    if run.steps is not None:
+        arrays["steps"] = np.asarray(run.steps)
     arrays |= {f"spikes.{name}": values for name, values in run.spikes.items()}
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # keys are no keywords of it

@@ -12,11 +12,13 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import curves
-from neurodeploy.source.analog import Add, AddConstant, LeakyReLU, Op, ReLU, Scale
+from neurodeploy.source.analog import Add, AddConstant, Function, LeakyReLU, Op, ReLU, Scale
 from neurodeploy.source.functions import FUNCTIONS
 from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref
 from neurodeploy.source.moving import spread
 from neurodeploy.source.rounding import Floored, clip, minimum
+
+_POSITIVE = (["0.0", "gt"], ["0", "gt"], ["0.0", "ge"], ["0", "ge"])
 
 Value = Ref | Deferred | AnyArray
 Constant = AnyArray | np.floating[Any] | float
@@ -125,7 +127,23 @@ def chosen(place: Place, test: Value, a: Any, b: Any) -> Ref:
             for v, share in ((a, mask), (b, 1 - mask))
         ]
         return total(place, parts[0], parts[1])
+    slopes = _leaky(place, test, a, b)
+    if slopes is not None:
+        return leaky(place, a, slopes)
     return _of_one(place, "where", test, a, b, reason=reason)
+
+
+def _leaky(place: Place, test: Value, a: Any, b: Any) -> AnyArray | None:
+    """The slopes of ``where(a > 0, a, slope * a)`` with one for every channel or element."""
+    if not (isinstance(test, Ref) and isinstance(a, Ref) and isinstance(b, Ref)):
+        return None
+    made, below = place.builder.node(test), place.builder.node(b)
+    positive = isinstance(made.op, Function) and made.op.program.split()[1:] in _POSITIVE
+    scales = isinstance(below.op, Scale) and below.op.value.ndim
+    if not positive or not scales or made.inputs != (a.name,) or below.inputs != (a.name,):
+        return None
+    assert isinstance(below.op, Scale)
+    return _whole(below.op.value, a)
 
 
 def extreme(place: Place, word: str, a: Value, b: Value) -> Ref:

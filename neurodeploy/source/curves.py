@@ -13,6 +13,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import (
+    Add,
     AddConstant,
     Clip,
     Function,
@@ -46,7 +47,7 @@ def applied(place: Place, x: Ref, program: str) -> Ref:
 
 def combined(place: Place, word: str, *operands: Ref | float, reason: str) -> Ref:
     """A word of two or more operands, refused unless they are functions of one activation."""
-    origins = [_origins(place, o) if isinstance(o, Ref) else None for o in operands]
+    origins = [_origins(place, o, sums=True) if isinstance(o, Ref) else None for o in operands]
     known = [found for found in origins if found is not None]
     shared = next((name for name in known[0] if all(name in found for found in known)), None)
     if shared is None:
@@ -85,12 +86,19 @@ def cancelled(place: Place, x: Ref, factor: AnyArray) -> Ref | None:
     return inner if known and abs(float(node.op.value) * float(factor) - 1) < _TOLERANCE else None
 
 
-def _origins(place: Place, x: Ref) -> dict[str, str]:
-    """Activations that ``x`` is a function of, nearest first, and those functions."""
+def _origins(place: Place, x: Ref, sums: bool = False) -> dict[str, str]:
+    """Activations that ``x`` is a function of, nearest first, and those functions.
+
+    With ``sums``, the sum of two functions of one activation is one as well.
+    """
     name, program = x.name, "x"
     found = {name: program}
     while True:
         node = place.builder.node(place.builder.result(name))
+        if sums and isinstance(node.op, Add):
+            a, b = (_origins(place, place.builder.result(part), sums) for part in node.inputs)
+            total = {key: joined("add", a[key], b[key]) for key in a if key in b}
+            return found | {key: composed(program, inner) for key, inner in total.items()}
         step = _program(node.op)
         if step is None:
             return found

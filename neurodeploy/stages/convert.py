@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -13,12 +12,13 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.datasets import Samples, SamplesLike
-from neurodeploy.errors import CapacityError, NeurodeployWarning, UnknownNameError, UsageError
+from neurodeploy.errors import CapacityError, UnknownNameError, UsageError, warn_user
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
+from neurodeploy.numerics.device import takes_device
 from neurodeploy.stages.auto import (
     AUTO_METHODS,
     JUDGED_SAMPLES,
@@ -54,6 +54,7 @@ INPUTS = (*get_args(EncoderName), "spikes")
 
 
 @shows_progress("convert")
+@takes_device
 def convert(
     model: str | Path | nn.Module,
     data: SamplesLike,
@@ -73,6 +74,7 @@ def convert(
     max_error: str | float | None = None,
     max_timesteps: int | None = None,
     classifier: bool = False,
+    device: str = "cpu",
     tell: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
     **options: Any,
@@ -120,6 +122,8 @@ def convert(
         ``auto``: the longest run.
     classifier : bool
         The largest output is the answer, though neither labels nor a softmax say so.
+    device : {"cpu", "cuda"}
+        Where PyTorch computes the source network, calibration and real-valued runs.
     tell : callable
         Told, a line at a time, what the source network is worth and what ``auto`` tries.
     **options
@@ -158,7 +162,7 @@ def convert(
     found = check_source(graph, dataset, "weights" in source and weights is None)
     tell(found.line)
     for line in found.warnings:
-        warnings.warn(line, NeurodeployWarning, stacklevel=3)
+        warn_user(line)
     graph = _observed(graph, dataset)
     provenance = {
         "neurodeploy": __version__,
@@ -170,6 +174,7 @@ def convert(
         "calibration": calibration_record(dataset),
         "source_network": {"line": found.line, **found.record},
         **({"classifier": True} if classifier else {}),
+        **({"device": device} if device != "cpu" else {}),
     }
 
     said: set[str] = set()
@@ -196,12 +201,11 @@ def convert(
             _expect_fan_in(graph, _method("rate", **given), budget)
         net, choice = choose(converted, judge, budget, timesteps, progress, tell, _emits)
         if (doubt := choice.doubt(budget)) is not None:
-            warnings.warn(doubt, NeurodeployWarning, stacklevel=3)
+            warn_user(doubt)
         chosen = {"auto": choice.to_dict(budget)}
         net = dataclasses.replace(net, provenance={**net.provenance, **chosen})
     for row in net.provenance.get("silent_channels", ()):
-        # The caller of convert, not its decorator.
-        warnings.warn(_silence(row), NeurodeployWarning, stacklevel=3)
+        warn_user(_silence(row))
     correlations = output_correlations(net, dataset)
     for output, r in correlations.items():
         if r is not None and r < LEAST_CORRELATION:
@@ -209,7 +213,7 @@ def convert(
                 f"{output}: correlates {r:.3f} with the source network's output on the calibration "
                 f"data, below {LEAST_CORRELATION}; 'neurodeploy diagnose' tells which layer loses"
             )
-            warnings.warn(line, NeurodeployWarning, stacklevel=3)
+            warn_user(line)
     return dataclasses.replace(
         net, provenance={**net.provenance, "output_correlation": correlations}
     )
@@ -373,11 +377,12 @@ def _expect_fan_in(graph: AnalogGraph, method: Any, budget: Budget) -> None:
         if isinstance(layer, InputLayer):
             continue
         maps = [t.connectivity for t in layer.affine.terms if t.connectivity is not None]
-        fan_in = max((int(c.fan_in().max()) for c in maps), default=0)
+        counts = [c.fan_in().reshape(-1) for c in maps]
+        fan_in = int(np.sum(counts, axis=0).max()) if counts else 0
         # Some weights round to 0; that most of them do is no network any more.
         if fan_in > 2 * axons:
             wide[layer.name] = fan_in
-            synapses += sum(int(c.fan_in().sum()) for c in maps)
+            synapses += int(np.sum(counts))
     parts = TARGETS.get(target_for(board, budget.target)).approximations
     if wide and not (parts and synapses <= SEARCHED_SYNAPSES):
         layers = ", ".join(f"{name} ({n} inputs)" for name, n in wide.items())

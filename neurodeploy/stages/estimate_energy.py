@@ -109,9 +109,9 @@ def estimate_energy(
     objective : {"energy", "time", "pareto", "none"}, optional
         What cores of neurocore boards are placed for: energy if not given.
     placement : path, optional
-        A placement file to take instead, for one board.
+        A placement file to take instead, or a table of neurons and cores (.csv), for one board.
     save_placement : path, optional
-        Where to write the placement, for one board.
+        Where to write the placement, for one board; as a table if it ends in .csv.
     fast : bool
         Estimate the spikes from the source network's activations instead of running all samples;
         two samples are run, to tell the error. For boards of neurocores.

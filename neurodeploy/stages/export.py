@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.errors import UnknownNameError, UsageError
+from neurodeploy.errors import CapacityError, UnknownNameError, UsageError
+from neurodeploy.exchange.sanafe import Chip, sanafe_text
 from neurodeploy.exchange.writing import FORMATS, Content, written
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.ir.files import expect_writable, write_bytes_whole
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
-from neurodeploy.stages.compile import compile
+from neurodeploy.stages.compile import chosen_board, compile
 from neurodeploy.stages.load import opened_network, wrong_kind
 from neurodeploy.targets.registry import usable_targets
 
 PROGRAM_SUFFIX = ".py"
+MAPPED, MAPPED_SUFFIX = "sanafe", ".yaml"
+DEFAULT_BOARD = "sanafe-loihi"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -59,6 +64,7 @@ def export(
     *,
     dynamics: str | None = None,
     dt: float | None = None,
+    board: str | Board | None = None,
 ) -> Exported:
     """Write a network for other frameworks.
 
@@ -79,6 +85,9 @@ def export(
         sinabs. [default: the equations of NIR by forward Euler]
     dt : float, optional
         Of a NIR graph: length of a step in seconds. [default: the framework's, else 1e-4]
+    board : board, optional
+        Of sanafe: whose cores the network is mapped on, and what they cost. [default:
+        sanafe-loihi]
 
     Raises
     ------
@@ -93,19 +102,24 @@ def export(
         raise wrong_kind("export", path, "the network, the format, and the path of a file")
     network = opened_network(net, "export")
     path = Path(path)
-    if to not in FORMATS and to not in _programs():
-        raise UnknownNameError("format", to, [*FORMATS, *_programs()])
-    suffix = FORMATS[to].suffix if to in FORMATS else PROGRAM_SUFFIX
+    suffixes = {name: kind.suffix for name, kind in FORMATS.items()} | {MAPPED: MAPPED_SUFFIX}
+    if to not in suffixes and to not in _programs():
+        raise UnknownNameError("format", to, [*suffixes, *_programs()])
+    suffix = suffixes.get(to, PROGRAM_SUFFIX)
     if path.suffix != suffix:
         raise UsageError(f"{path}: choose a name that ends in {suffix}")
     expect_writable(path)
-    if to in FORMATS:
+    given = {"dynamics": dynamics, "dt": dt, "board": board}
+    taken = {MAPPED: ("board",)}.get(to, ("dynamics", "dt") if to == "nir" else ())
+    for name, value in given.items():
+        if value is not None and name not in taken:
+            raise UsageError(f"{name} {value}: {to} files have none; leave it out")
+    if to == MAPPED:
+        found = _mapped(network, chosen_board(board or DEFAULT_BOARD))
+    elif to in FORMATS:
         found = written(to, (network.netlist, network.encodings), dynamics, dt)
     else:
-        for name, value in (("dynamics", dynamics), ("dt", dt)):
-            if value is not None:
-                raise UsageError(f"{name} {value}: {to} programs have none; leave it out")
-        found = _program(to, network)
+        found = Content(compile(network, to).program())
     write_bytes_whole(path, found.content)
     return Exported(path, to, found.notes, found.lost)
 
@@ -115,5 +129,51 @@ def _programs() -> list[str]:
     return [name for name, target in usable_targets().items() if target.has_program]
 
 
-def _program(to: str, network: Network) -> Content:
-    return Content(compile(network, to).program())
+def _mapped(network: Network, board: Board) -> Content:
+    """An architecture with the cores and costs of a board, and the network cut into them."""
+    mapping = partition(network.integer, board)
+    grid, unknown = board.grid, set[str]()
+    if mapping.n_chips > 1:
+        raise CapacityError(
+            f"{network.netlist.name}: takes {mapping.n_chips} chips of board {board.name}, and an "
+            "architecture has one; use a smaller network"
+        )
+
+    def cost(event: str) -> tuple[float, float]:
+        told = board.energy(event), board.latency(event)
+        for what, value in zip(("energy", "latency"), told, strict=True):
+            if value is None:
+                unknown.add(f"{what} of {event}")
+        return told[0] or 0.0, told[1] or 0.0
+
+    seen: dict[int, int] = {}
+    held = []
+    for core in mapping.cores:
+        tile = core.x * grid.tiles_y + core.y
+        parts = {p.population: p.indices(_shape(network, p.population)) for p in core.slices}
+        held.append((tile, seen.get(tile, 0), parts))
+        seen[tile] = seen.get(tile, 0) + 1
+    barrier = board.barrier_at(mapping.tiles_in_use)
+    chip = Chip(
+        board.name,
+        grid.tiles_x,
+        grid.tiles_y,
+        grid.cores_per_tile,
+        board.require_limit("neurons"),
+        cost,
+        0.0 if barrier is None else barrier.si,
+        held,
+    )
+    text, notes = sanafe_text(network.integer, chip)
+    if barrier is None:
+        unknown.add("the end of a step")
+    if unknown:
+        notes.append(
+            f"board {board.name} does not tell, written as 0: {', '.join(sorted(unknown))}"
+        )
+    notes.insert(0, f"{mapping.n_cores} cores of board {board.name}")
+    return Content(text.encode(), tuple(notes))
+
+
+def _shape(network: Network, population: str) -> tuple[int, ...]:
+    return network.integer.by_name[population].shape

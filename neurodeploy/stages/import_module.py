@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from typing import Any
 
 import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.datasets.normalization import as_normalization
-from neurodeploy.errors import NeurodeployWarning, UnknownNameError, UsageError
+from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
@@ -88,7 +87,7 @@ def import_module(
         normalization=norm,
     )
     for note in notes:
-        warnings.warn(f"{told['name']}: {note}", NeurodeployWarning, stacklevel=3)
+        warn_user(f"{told['name']}: {note}")
     import torch
 
     provenance = {

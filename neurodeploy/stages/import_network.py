@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurodeploy import __version__
-from neurodeploy.errors import NeurodeployWarning, UnknownNameError, UsageError
+from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.exchange.reading import read_network
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
@@ -71,7 +70,7 @@ def import_network(
     dt : float, optional
         Length of a step in seconds. [default: the framework's]
     timesteps : int, optional
-        Steps of one sample, T. [default: the file's, else 100]
+        Steps of one sample, T. [default: the file's or the module's own, else 100 and 25]
     input : {"spikes", "current", "rate", "poisson"}
         Whether a sample is a raster of spikes or one value that holds. Of a module also how values
         become spikes: evenly (rate) or at random (poisson).
@@ -159,7 +158,7 @@ def import_network(
         name=name,
     )
     for note in notes:
-        warnings.warn(f"{path.name}: {note}", NeurodeployWarning, stacklevel=2)
+        warn_user(f"{path.name}: {note}")
     provenance = {
         "neurodeploy": __version__,
         "python": ".".join(map(str, sys.version_info[:3])),

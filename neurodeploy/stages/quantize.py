@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
-from neurodeploy.errors import NeurodeployWarning, UsageError
+from neurodeploy.errors import UsageError, warn_user
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import RealNetlist
@@ -115,7 +114,7 @@ def quantize(
     integer, report = chosen(net.netlist, heard)
     for row in report:
         if _suffers(row):
-            warnings.warn(_given_up(row), NeurodeployWarning, stacklevel=3)
+            warn_user(_given_up(row))
     provenance = {
         **net.provenance,
         "quantization": {**dataclasses.asdict(chosen), "calibration": rounding, "report": report},
@@ -140,7 +139,7 @@ def _given_up(row: Mapping[str, Any]) -> str:
     snr = row["input_snr_db"] if row["compensated"] else row["weight_snr_db"]
     return (
         f"{row['layer']}: up to {row['most_lost_bits']} of {row['weight_bits']} weight bits are "
-        f"given up for the width of its state, which leaves {snr:.1f} dB of its weights (below "
+        f"given up for the width of its state, which leaves {snr:.2f} dB of its weights (below "
         f"{LEAST_SNR_DB}); use fewer time steps, or an input of fewer levels"
     )
 

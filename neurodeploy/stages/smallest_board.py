@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from neurodeploy.hardware.boards.board import Board, board_names, load_board
+from neurodeploy.hardware.fit import judge
 from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS, target_for
 
@@ -23,4 +24,8 @@ def smallest_board(
 
 
 def _holds(board: Board, network: Network, target: str | None) -> bool:
-    return not TARGETS.get(target_for(board, target))().fits(network.integer, board)
+    runs = TARGETS.get(target_for(board, target))()
+    # What takes long, cutting it into cores, comes last.
+    if runs.judges(board) and not judge(network.integer, board, cut=False).fits:
+        return False
+    return not runs.fits(network.integer, board)

@@ -25,8 +25,8 @@ MOST_SAMPLES, LEAST_SAMPLES = 512, 64
 MOST_MACS = 2.5e10
 """Of the source network on all samples: a second or two."""
 LEAST_CORRELATION = 0.98
-CORRELATED_SAMPLES, LEAST_CORRELATED = 32, 8
-CORRELATED_STEPS = 2**28
+CORRELATED_SAMPLES, LEAST_CORRELATED = 32, 4
+CORRELATED_STEPS = 2**27
 """Neuron-steps of all samples: a few seconds."""
 SURE = 0.01
 """Probability below which a difference is no chance."""

@@ -48,7 +48,7 @@ def stream(
     size: tuple[int, int] | int | str | None = None,
     polarity: str = "split",
     count: str = "binary",
-    start: str = "first",
+    start: str = "aligned",
     downsample: int = 1,
     unit: str | None = None,
 ) -> Stream:
@@ -67,7 +67,8 @@ def stream(
     dt : float or str, optional
         Length of a step in seconds or as ``"1ms"``, for pieces that are events.
     size, polarity, count, start, downsample, unit
-        Of events, as of :meth:`neurodeploy.Samples.events`.
+        Of events, as of :meth:`neurodeploy.Samples.events`; steps begin at multiples of dt by
+        default, so that packets of whole steps can be cut without knowing the first event.
 
     Raises
     ------
@@ -309,7 +310,7 @@ class Stream:
         (population,) = netlist.inputs
         block = next(open_arrays("stream", given, self._unit).blocks, NOTHING)
         if self._origin is None and len(block.t):
-            self._origin = int(block.t.min()) if binning.start == "first" else 0
+            self._origin = binning.origin("stream", int(block.t.min()))
         index = (block.t - (self._origin or 0)) // binning.dt - self.steps
         length = steps
         if length is None:
@@ -327,7 +328,7 @@ class Stream:
                     f"{population.name} takes up to {population.model.high}); told once, see "
                     "Stream.lost",
                     NeurodeployWarning,
-                    stacklevel=4,
+                    stacklevel=3,
                 )
             self.lost += lost
         return {population.name: out[None]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from neurodeploy.datasets import EventSamples, Samples
@@ -62,7 +62,7 @@ def with_remedy(
     if found.fits:
         return found
     parts = []
-    narrowed = _narrowed(network, board, target)
+    narrowed = _narrowed(found, network, board, target)
     if narrowed is not None:
         cost = "" if data is None else _cost(network, narrowed, data)
         parts.append(f"'neurodeploy quantize NET.ndn --fit {board.name}' makes it fit{cost}")
@@ -79,16 +79,18 @@ def with_remedy(
     return replace(found, remedy="; ".join(parts))
 
 
-def _narrowed(network: Network, board: Board, target: str | None) -> Network | None:
+def _narrowed(found: Verdict, network: Network, board: Board, target: str | None) -> Network | None:
     """The same netlist in the board's widths, if that makes it fit."""
     from neurodeploy.quantization.integers import Quantization
     from neurodeploy.stages.fit import within
 
-    if network.real is None or board.kind != "neurocore":
+    widths = found.remedied_by_widths
+    if network.real is None or board.kind != "neurocore" or not widths:
         return None
-    wanted = Quantization(neuron=network.provenance.get("quantization", {}).get("neuron", "free"))
+    given = network.provenance.get("quantization", {})
+    wanted = Quantization(neuron=given.get("neuron", "free"))
     chosen = within(wanted, board)
-    if chosen == wanted:
+    if all(given.get(name) == value for name, value in asdict(chosen).items()):
         return None
     try:
         integer, _ = chosen(network.real)

@@ -58,6 +58,8 @@ class Run(Shown):
         The input populations.
     record : RunRecord
         What was recorded; spikes in the narrowest integers.
+    steps : array ``[B]``, optional
+        Steps of each sample that are its own, where they differ; it is read at the last of them.
     """
 
     target: str
@@ -71,6 +73,7 @@ class Run(Shown):
     neuron_steps: Mapping[str, int]
     inputs: frozenset[str]
     record: RunRecord
+    steps: IntArray | None = None
 
     def __repr__(self) -> str:
         n = self.samples
@@ -198,12 +201,15 @@ def infer(
     spikes = {p.name: 0 for p in netlist.populations if not p.is_integrator}
     kept = list(spikes) if record is None else list(record)
     parts: list[RunRecord] = []
+    steps: list[IntArray] = []
     outputs: dict[str, list[FloatArray]] = {o.population: [] for o in netlist.outputs}
     for batch in run_batched(stimulus, raster_bytes(netlist)):
         told = batch.part_of(progress)
         run = deployment.run(batch.stimulus, membranes=sorted(watched), progress=told)
         for output in netlist.outputs:
             outputs[output.population].append(decode(netlist, output, run, batch.steps))
+        if batch.steps is not None:
+            steps.append(batch.steps)
         for name in spikes:
             spikes[name] += int(np.count_nonzero(run.spikes[name]))
         kept_spikes = {name: narrowed(run.spikes[name]) for name in kept}
@@ -222,6 +228,7 @@ def infer(
         {n: samples * netlist.timesteps * netlist.by_name[n].size for n in spikes},
         frozenset(p.name for p in netlist.populations if isinstance(p.model, Input)),
         _joined(parts),
+        np.concatenate(steps) if steps else None,
     )
 
 

@@ -9,7 +9,7 @@ delivers is seen by the groups of the next step, so a delay of d steps is (d - 1
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,19 +35,33 @@ def build_network(
     max-pooling group reads ``<group>_cells``.
     """
     with quiet_preferences(codegen) as brian2:
-        return _Assembly(brian2, plan, batch, codegen).network(spikes, membranes)
+        code = {"codeobj_class": code_object_class(codegen)}
+        return assemble(brian2, plan, batch, spikes, membranes, code)
+
+
+def assemble(
+    brian2: Any,
+    plan: Plan,
+    batch: int,
+    spikes: Collection[str],
+    membranes: Collection[str],
+    code: Mapping[str, Any],
+) -> Any:
+    """Build the Network from the classes of ``brian2``, or of what writes down what they are told.
+
+    ``code`` is what objects that run code are made with.
+    """
+    return _Assembly(brian2, plan, batch, code).network(spikes, membranes)
 
 
 class _Assembly:
-    def __init__(self, brian2: Any, plan: Plan, batch: int, codegen: str) -> None:
+    def __init__(self, brian2: Any, plan: Plan, batch: int, code: Mapping[str, Any]) -> None:
         self.brian2 = brian2
         self.plan = plan
         self.batch = batch
         self.dt = plan.dt * brian2.second
-        self.shared = {
-            "clock": brian2.Clock(dt=self.dt),
-            "codeobj_class": code_object_class(codegen),
-        }
+        self.code = dict(code)
+        self.shared = {"clock": brian2.Clock(dt=self.dt), **self.code}
         self.payload_delays: dict[str, set[int]] = {g.object: set() for g in plan.groups}
         by_object = {g.object: g for g in plan.groups}
         for link in plan.links:
@@ -82,8 +96,7 @@ class _Assembly:
                         record=True,
                         when="end",
                         name=f"{group.object}_membrane",
-                        codeobj_class=self.shared["codeobj_class"],
-                        clock=self.shared["clock"],
+                        **self.shared,
                     )
                 )
         return self.brian2.Network(*objects)
@@ -129,8 +142,7 @@ class _Assembly:
                 "\n".join([*code, *update]),
                 when="groups",
                 order=1 if group.kind == "pool" else 0,
-                clock=self.shared["clock"],
-                codeobj_class=self.shared["codeobj_class"],
+                **self.shared,
             )
         if fires and group.signed and _reset(group, "theta_neg"):
             theta = "theta_pos" if group.neuron and group.neuron.memory else "theta_neg"
@@ -178,8 +190,7 @@ class _Assembly:
         cells.run_regularly(
             f"now = live*(a{drive}) + pad\naccumulated += now - pad\na = 0",
             when="groups",
-            clock=self.shared["clock"],
-            codeobj_class=self.shared["codeobj_class"],
+            **self.shared,
         )
         if group.signed:
             # Below everything that can be accumulated: padding never wins.
@@ -247,7 +258,7 @@ class _Assembly:
                         event,
                         variables,
                         name=f"{group.object}_{ending}",
-                        codeobj_class=self.shared["codeobj_class"],
+                        **self.code,
                     )
                 )
         return monitors

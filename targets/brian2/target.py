@@ -19,6 +19,7 @@ from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, s
 from neurodeploy.targets.brian2.files import FILES, read_plan, write_plan
 from neurodeploy.targets.brian2.network import build_network
 from neurodeploy.targets.brian2.plan import Plan, describe, make_plan
+from neurodeploy.targets.brian2.program import program
 from neurodeploy.targets.brian2.recording import feed, recorded_membranes, recorded_spikes
 from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, readiness, unavailable
 from neurodeploy.targets.request import RunRequest
@@ -175,6 +176,10 @@ class Brian2Deployment(Deployment):
         fits = self.options["max_synapses"] // max(1, self.plan.n_synapses)
         return {**describe(self.plan), "samples_side_by_side": max(1, fits)}
 
+    def program(self) -> bytes:
+        """A Python program that needs brian2 and numpy alone, the arrays within it."""
+        return program(self.plan, self.netlist)
+
     def write_files(self, folder: Path) -> None:
         """Write ``brian2.json`` and ``brian2.safetensors``."""
         write_plan(self.plan, folder)
@@ -210,6 +215,7 @@ class Brian2Target(Target):
     option_defaults: ClassVar[Mapping[str, Any]] = {"codegen": "numpy", "max_synapses": 10_000_000}
     board_kind: ClassVar[BoardKind | None] = "neurocore"
     packages: ClassVar[tuple[str, ...]] = ("brian2",)
+    has_program: ClassVar[bool] = True
 
     @classmethod
     def unavailable(cls) -> str | None:

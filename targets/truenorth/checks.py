@@ -185,20 +185,23 @@ def bound_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Vi
 
 def wide_fan_in(netlist: IntegerNetlist, name: str, limits: CrossbarLimits) -> Violation | None:
     """A fan-in that exceeds a core even with one axon per input; found without expanding it."""
-    for projection in netlist.incoming[name]:
-        fan_in = least_fan_in(projection)
-        if fan_in > limits.axons:
-            levels = np.unique(projection.connectivity.weight)
-            basis = fewest_copies(
-                [frozenset(levels.tolist()) - {0}],
-                limits.axon_types,
-                limits.weight_min,
-                limits.weight_max,
-                MAX_COPIES,
-            )
-            copies = MAX_COPIES + 1 if basis is None else basis.n_copies
-            return _fan_in(name, fan_in, copies, fan_in * copies, _span(levels), limits)
-    return None
+    incoming = netlist.incoming[name]
+    fan_in = least_fan_in(incoming)
+    if fan_in <= limits.axons:
+        return None
+    levels = [np.unique(q.connectivity.weight) for q in incoming]
+    bases = [
+        fewest_copies(
+            [frozenset(found.tolist()) - {0}],
+            limits.axon_types,
+            limits.weight_min,
+            limits.weight_max,
+            MAX_COPIES,
+        )
+        for found in levels
+    ]
+    copies = max(MAX_COPIES + 1 if basis is None else basis.n_copies for basis in bases)
+    return _fan_in(name, fan_in, copies, fan_in * copies, _span(np.concatenate(levels)), limits)
 
 
 def axon_violation(

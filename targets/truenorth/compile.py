@@ -59,7 +59,10 @@ def plan_netlist(
     """Plan a netlist, or tell all violations of the stage that stopped it."""
     found = model_violations(netlist, limits)
     if found:
-        return found
+        neurons = (p.name for p in netlist.populations if not isinstance(p.model, Input))
+        wide = (wide_fan_in(netlist, name, limits) for name in neurons)
+        # Other neurons would still be too many inputs for a core.
+        return found + [v for v in wide if v is not None and choices.split == "none"]
     found = bound_violations(netlist, limits)
     plan = _plan_whole(netlist, limits, choices.fan_out, found)
     if choices.split != "exact" or isinstance(plan, CorePlan) or found:

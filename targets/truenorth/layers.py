@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,10 +140,17 @@ def extract(netlist: IntegerNetlist, name: str) -> Layer:
     )
 
 
-def least_fan_in(projection: IntegerProjection) -> int:
-    """Largest number of non-zero weights onto a neuron, without expanding the synapses."""
-    mask = (projection.connectivity.weight != 0).astype(np.int64)
-    return int(projection.connectivity.with_weight(mask).row_sums()[0].max())
+def least_fan_in(projections: Iterable[IntegerProjection]) -> int:
+    """Largest number of non-zero weights onto a neuron, without expanding the synapses.
+
+    Projections of one source and delay share axons: what they have in common counts once.
+    """
+    found: dict[tuple[str, int | None], IntArray] = {}
+    for q in projections:
+        mask = (q.connectivity.weight != 0).astype(np.int64)
+        inputs = q.connectivity.with_weight(mask).row_sums()[0]
+        found[q.pre, q.delay] = np.maximum(found.get((q.pre, q.delay), 0), inputs)
+    return int(sum(found.values(), start=np.zeros(1, dtype=np.int64)).max())
 
 
 def decompose(layer: Layer, limits: CrossbarLimits) -> Decomposition | Violation:

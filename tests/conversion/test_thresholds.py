@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="conversion needs torch")
 
 from neurodeploy.conversion.calibration.thresholds import (
+    GRID,
     SAMPLES_PER_CHANNEL,
     Activations,
     Calibration,
@@ -54,6 +55,26 @@ def coding_error(x: np.ndarray, theta: float, T: int) -> float:
         counts += fired
         v -= fired * theta
     return float(np.square(counts * theta / T - x).mean())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_range_is_the_one_that_double_precision_finds(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    levels = int(random.choice([1, 2, 7, 32, 128]))
+    x = random.normal(size=int(random.choice([30, 4000])))
+    # Quantized activations make some ranges equally good, or free of error.
+    x = (np.round(x * 2) / 2 if seed % 4 == 0 else x) * random.choice([1e-3, 1.0, 50.0])
+    x = (x if seed % 3 == 0 else np.maximum(x, 0)).astype(np.float32)
+    top = float(np.abs(x).max()) * random.choice([1.0, 1.3])
+    lowest = -levels if (x < 0).any() else 0
+    errors = []
+    for share in GRID:
+        step = top * share / levels
+        coded = np.clip(np.floor(x / np.float64(step) + 0.5), lowest, levels) * step
+        errors.append(np.square(coded - x).mean())
+    seen = Activations(x[None], np.array([top], np.float64))
+    found = choose(seen, "mse", T=levels)
+    assert found == top * GRID[int(np.argmin(errors))]
 
 
 @pytest.mark.parametrize("T", [4, 16, 64])
@@ -163,3 +184,17 @@ def test_activations_that_are_not_finite(bad: float) -> None:
     x[2, 1] = bad
     with pytest.raises(ConversionError, match=r"^x: NaN or infinite activations in calibration"):
         collected(x, 2)
+
+
+def test_very_many_channels_keep_fewer_samples_of_each(monkeypatch) -> None:
+    from neurodeploy.conversion.calibration import thresholds
+
+    def per_image(channels: int) -> int:
+        entry = InputLayer("x", (channels, 8, 8), "x")
+        layer = ReluLayer("y", population_term("x", entry.shape), None)
+        return Calibration(ActivationGraph("net", (entry, layer)), 4).per_image
+
+    monkeypatch.setattr(thresholds, "KEPT_BYTES", 2**20)
+    assert per_image(4) == SAMPLES_PER_CHANNEL // 4
+    assert per_image(64) == 1024
+    assert per_image(4096) == thresholds.LEAST_PER_CHANNEL // 4

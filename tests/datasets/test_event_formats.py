@@ -141,6 +141,42 @@ def test_spikes_of_a_cochlea(tmp_path: Path) -> None:
     assert not list(found[1][0].open().blocks)
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_rows_in_compressed_chunks(tmp_path: Path, shuffle: bool) -> None:
+    """As the data sets come: rows in heaps, and what stands for them in chunks."""
+    import h5py
+
+    draw = np.random.default_rng(0)
+    spikes = [np.sort(draw.random(n)).astype(np.float16) for n in (5, 900, 0, 33, 4000, 7, 1)]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        options = {"chunks": (3,), "maxshape": (None,), "compression": "gzip"}
+        options["shuffle"] = shuffle
+        for name, kind in (("times", np.float16), ("units", np.int64)):
+            data = file.create_dataset(f"spikes/{name}", (7,), h5py.vlen_dtype(kind), **options)
+            for i, t in enumerate(spikes):
+                data[i] = t if name == "times" else np.arange(len(t))
+        file["labels"] = np.arange(7)
+    found, _ = folders.recordings(tmp_path / "a.h5", None, None, None)
+    for (sample, _), expected in zip(found, spikes, strict=True):
+        blocks = list(sample.open().blocks)
+        times = np.concatenate([block.t for block in blocks]) if blocks else np.empty(0)
+        np.testing.assert_array_equal(times, np.rint(expected.astype(np.float64) * 1e9))
+
+
+def test_a_row_longer_than_its_heap_is_refused(tmp_path: Path) -> None:
+    """What the HDF5 library would read past the end of what it has."""
+    path = tmp_path / "a.h5"
+    write_spikes_h5(path, [([(0.001 * i, i) for i in range(50)], 0)])
+    content = path.read_bytes()
+    for length in (51, 2**31, 2**32 - 1):
+        damaged = content.replace(struct.pack("<I", 50), struct.pack("<I", length))
+        assert damaged != content
+        path.write_bytes(damaged)
+        ((recording, _),), _ = folders.recordings(path, None, None, None)
+        with pytest.raises(FileFormatError, match="sample 0 stands in no heap of the file"):
+            recording.open()
+
+
 def test_arrays_may_lack_rows_and_polarity(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=np.array([0.001, 0.5]), x=np.array([4, 2]))
     (block,) = opened(tmp_path / "a.npz").blocks
@@ -265,16 +301,32 @@ def test_npz_files_that_are_no_events(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     for arrays, message in (
         ({"x": [1], "y": [1]}, "no array t, only x, y"),
-        ({"t": [1, 2], "x": [1]}, "events are vectors of one length"),
+        ({"t": [1, 2], "x": [1]}, "expected vectors of one length"),
         ({"t": [1], "x": [0.5]}, "x is float64; expected whole numbers"),
         ({"t": [np.nan], "x": [1]}, "are no times"),
         ({"t": [1], "x": [1], "p": [7]}, "p holds 7 to 7; expected 0 and 1, or -1 and 1"),
-        ({"t": [[1]], "x": [1]}, r"t has shape \(1, 1\), expected a vector"),
+        ({"t": [[1]], "x": [1]}, r"shapes \{'t': \(1, 1\), .* expected vectors"),
         ({"t": np.array([None]), "x": [1]}, "pickled objects"),
     ):
         np.savez(path, **{k: np.asarray(v) for k, v in arrays.items()})
         with pytest.raises((DataError, FileFormatError), match=message):
             read(path)
+
+
+def test_an_npz_file_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two million events in 8 kB: whatever is declared, a block at a time is held."""
+    from neurodeploy.datasets.events import plain
+
+    monkeypatch.setattr(plain, "BLOCK", 10_000)
+    n = 2_000_000
+    np.savez_compressed(tmp_path / "a.npz", t=np.zeros(n, np.int64), x=np.zeros(n, np.int16))
+    assert (tmp_path / "a.npz").stat().st_size < 30_000
+    tracemalloc.start()
+    total = sum(len(block.t) for block in opened(tmp_path / "a.npz").blocks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == n
+    assert peak < 2e6
 
 
 def test_hdf5_files_that_are_no_spikes(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_steps_may_begin_at_the_zero_of_the_clock() -> None:
     assert [place[0] for place in places(found)] == [1, 1, 2, 4, 4]
 
 
+def test_steps_may_begin_at_a_multiple_of_a_step() -> None:
+    """The first event at 1 ms, in steps of 400 us from 0.8 ms on."""
+    found, steps = raster(dt="400us", start="aligned", T=10)
+    assert steps == 10
+    assert np.flatnonzero(found.any(axis=(1, 2, 3))).tolist() == [0, 1, 2, 3, 9]
+    with pytest.raises(DataError, match="start=aligned is by dt"):
+        raster(steps=4, start="aligned")
+
+
 def test_a_number_of_steps_shares_the_sample_evenly() -> None:
     """3501 us in 7 steps: an event after s us is of step 7 s // 3501."""
     found, steps = raster(steps=7, count="sum")
@@ -164,8 +173,8 @@ def test_an_empty_recording_is_silence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, UsageError, "neither is given; pass dt=1ms"),
-        ({"dt": 1, "steps": 2}, UsageError, "both are given"),
+        ({}, UsageError, "neither dt nor steps is given; pass dt=1ms"),
+        ({"dt": 1, "steps": 2}, UsageError, "both dt and steps are given"),
         ({"dt": "1h"}, UsageError, "dt=1h: expected seconds above 0, or a time as 1ms"),
         ({"dt": 0}, UsageError, "expected seconds above 0"),
         ({"dt": float("nan")}, UsageError, "expected seconds above 0"),

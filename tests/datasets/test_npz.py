@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy import Samples
 from neurodeploy.datasets import load_dataset, npz, values
 from neurodeploy.errors import DataError, FileFormatError
 
@@ -104,3 +105,59 @@ def test_a_directory_that_lies_about_its_member(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(FileFormatError, match="announces 400000000 bytes, the file holds at most"):
         load_dataset(str(path))
+
+
+@pytest.mark.parametrize(("x", "y"), [("X", "Y"), ("images", "labels"), ("data", "target")])
+def test_usual_names_of_samples_and_labels(tmp_path: Path, x: str, y: str) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, **{x: np.zeros((4, 1, 2, 2), np.float32), y: np.arange(4)})
+    data = Samples(str(path))
+    assert data.x.shape == (4, 1, 2, 2)
+    assert not data.named
+    assert data.y is not None
+    assert data.y.tolist() == [0, 1, 2, 3]
+
+
+def test_arrays_of_two_splits_are_chosen_by_the_split(tmp_path: Path) -> None:
+    path = tmp_path / "keras.npz"
+    np.savez(
+        path,
+        x_train=np.full((6, 4), 51, np.uint8),
+        y_train=np.arange(6),
+        x_test=np.full((2, 4), 255, np.uint8),
+        y_test=np.eye(3)[[2, 0]],
+    )
+    train, test = Samples(f"{path}@train"), Samples(f"{path}@test")
+    assert (len(train), len(test), len(Samples(str(path)))) == (6, 2, 2)
+    assert (train.split, train.levels, float(train.x[0, 0])) == ("train", 255, np.float32(0.2))
+    assert test.y is not None
+    assert test.y.tolist() == [2, 0]
+
+
+def test_bytes_are_values_from_0_to_255_unless_a_range_is_declared(tmp_path: Path) -> None:
+    path = tmp_path / "bytes.npz"
+    np.savez(path, x=np.array([[0, 255], [51, 102]], np.uint8))
+    assert Samples(str(path)).x.tolist() == np.float32([[0, 1], [0.2, 0.4]]).tolist()
+    assert Samples(f"{path}#range=0,255").x.max() == 255
+
+
+def test_channels_last_become_channels_first(tmp_path: Path) -> None:
+    path = tmp_path / "nhwc.npz"
+    np.savez(path, x=np.random.default_rng(0).random((2, 5, 4, 3)).astype(np.float32))
+    plain, moved = Samples(str(path)), Samples(f"{path}#layout=NHWC")
+    np.testing.assert_array_equal(moved.x, plain.x.transpose(0, 3, 1, 2))
+
+
+def test_rows_that_are_not_one_hot_are_targets(tmp_path: Path) -> None:
+    path = tmp_path / "targets.npz"
+    np.savez(path, x=np.zeros((2, 4), np.float32), y=np.float32([[0, 1], [1, 1]]))
+    data = Samples(str(path))
+    assert data.y is None
+    assert data.targets is not None
+
+
+def test_a_file_without_splits_refuses_one(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, x=np.zeros((4, 2), np.float32))
+    with pytest.raises(DataError, match="no splits, only x; drop @train"):
+        Samples(f"{path}@train")

@@ -150,7 +150,7 @@ def test_arrays_that_are_refused(x: np.ndarray, words: list[str]) -> None:
         (LABELS > 2, ["bool", "integer labels"]),
         (LABELS - 1, ["label -1"]),
         (LABELS[:5], ["(5,)", "(6,)"]),
-        (np.eye(6, dtype=int), ["(6, 6)", "argmax"]),
+        (np.eye(6, dtype=int) + 1, ["(6, 6)", "argmax"]),
     ],
 )
 def test_labels_that_are_refused(y: np.ndarray, words: list[str]) -> None:
@@ -251,3 +251,12 @@ def test_a_path_is_a_text(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=UNIT, y=LABELS)
     np.testing.assert_array_equal(Samples(tmp_path / "a.npz").x, UNIT)
     assert Samples(str(tmp_path / "a.npz"), split="train").split == "train"
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+def test_one_hot_rows_are_labels(kind: type) -> None:
+    labels = np.array([2, 0, 1, 2])
+    data = Samples(np.zeros((4, 3), np.float32), np.eye(3, dtype=kind)[labels])
+    assert data.y is not None
+    assert data.y.tolist() == labels.tolist()
+    assert data.targets is None

@@ -87,7 +87,6 @@ def test_unknown_names_list_the_alternatives(text: str, words: list[str]) -> Non
         ("mnist", "mnist needs a path"),
         ("npz:", "npz needs a path"),
         ("digits:some/where", "takes no path"),
-        ("x.npz@train", "no splits"),
         ("mnist:d#range=0,1", "known range"),
         ("mnist:d#first=0", "first=0"),
         ("mnist:d#first=-1", "first=-1"),

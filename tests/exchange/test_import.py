@@ -148,7 +148,9 @@ def test_quantization_of_few_bits_keeps_every_spike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dynamics", ["snntorch", "norse", "spikingjelly-soft"])
-def test_imported_networks_run_alike_on_every_executor(tmp_path: Path, dynamics: str) -> None:
+def test_imported_networks_run_alike_on_every_executor(
+    tmp_path: Path, lava_python: Path, dynamics: str
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nd.NeurodeployWarning)
         net = imported(tmp_path, native_network(), dynamics, dt=1e-4, timesteps=30).quantize(8)
@@ -160,6 +162,7 @@ def test_imported_networks_run_alike_on_every_executor(tmp_path: Path, dynamics:
     found = {"engine": run_engine(net.netlist, {"input": x}).spikes}
     if importlib.util.find_spec("brian2"):
         found["brian2"] = net.compile("brian2").run({"input": x}).spikes
+    found["lava"] = net.compile("lava").run({"input": x}).spikes
     for where, spikes in found.items():
         for name in ("b", "d"):
             np.testing.assert_array_equal(spikes[name], expected[name], err_msg=f"{where} {name}")

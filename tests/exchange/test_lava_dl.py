@@ -80,6 +80,26 @@ def test_the_mnist_network_keeps_its_accuracy(shared_dir: Path) -> None:
     assert correct == 1880
 
 
+@pytest.mark.parametrize("target", ["lava", "brian2"])
+def test_the_mnist_network_runs_alike_on_its_targets(
+    shared_dir: Path, lava_python: Path, target: str
+) -> None:
+    """At T = 32, where membranes are clipped: real Lava, and Brian2."""
+    pytest.importorskip("brian2", reason="one of the targets")
+    path = shared_dir / "lava-dl" / "netx__mnist__trained_mnist_network.net"
+    net = nd.import_network(path, timesteps=32, saturation=True)
+    with gzip.open(shared_dir / "data" / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)[:3]
+    x = mnist_raster(images, 32)
+    names = [p.name for p in net.netlist.populations[1:]]
+    expected = run_engine(net.netlist, {"input": x}, membranes=names)
+    assert any(np.abs(v).max() == 2**23 - 1 for v in expected.membranes.values())
+    found = net.compile(target).run({"input": x}, membranes=names)
+    for name in names:
+        np.testing.assert_array_equal(found.spikes[name], expected.spikes[name])
+        np.testing.assert_array_equal(found.membranes[name], expected.membranes[name])
+
+
 def mnist_raster(images, steps):
     """Pixels as biases of Lava's LIF, as the tutorial of lava-dl feeds them."""
     v = np.zeros(images.shape, dtype=np.int64)

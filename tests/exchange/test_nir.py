@@ -268,13 +268,16 @@ def test_delays_stay_within_the_time_of_the_source(tmp_path: Path) -> None:
     np.testing.assert_allclose(run(net, x).membranes["sum"], (sent + x).cumsum(axis=1), atol=1e-12)
 
 
-def test_cycles_are_told_with_their_path(tmp_path: Path) -> None:
+def test_cycles_are_refused_or_told_with_their_path(tmp_path: Path) -> None:
     weight = node("Linear", weight=-np.eye(2))
     loop = chain(lif(), lif(), relay())
     loop["nodes"]["w"] = weight
     loop["edges"] += [("b", "w"), ("w", "a")]
-    with pytest.warns(match=r"cycle a -> b -> a: each of its 2 projections takes one step"):
-        net = imported(tmp_path, loop, "snntorch", timesteps=12)
+    wrong = r"cycle b -> a -> b: b -> a takes no step; .* 2 in all against 0 by its delays"
+    with pytest.raises(UnsupportedLayerError, match=wrong):
+        imported(tmp_path, loop, "snntorch", timesteps=12)
+    with pytest.warns(match=r"cycle a -> b -> a: each of its projections takes a step"):
+        net = imported(tmp_path, loop, "snntorch", input_at="t-1", timesteps=12)
     assert net.netlist.schedule.cyclic == {"a", "b"}
     own = chain(lif(), relay())
     own["nodes"]["w"] = weight

@@ -10,6 +10,7 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.errors import FileFormatError
+from neurodeploy.testing import NetlistBuilder
 from tests.exchange.files import chain, imported, integrate, lif, node, run
 
 pytest.importorskip("h5py", reason="NIR is HDF5")
@@ -43,6 +44,17 @@ def test_the_recorded_single_neuron(
     if scale is not None:
         v = record.membranes["1"][0, :kept, 0] * scale
         np.testing.assert_allclose(v, table[late:, 1], rtol=0, atol=1e-6)
+
+
+def test_the_recorded_single_neuron_in_fixed_point(shared_dir: Path) -> None:
+    """Lava on a processor, one step late: every spike and membrane, as Loihi 2 has them too."""
+    table = np.loadtxt(shared_dir / "nir" / "lif_lava_cpu_fixed.csv", delimiter=",").astype(int)
+    neuron = {"threshold": 1601, "reset": "zero", "membrane_decay": 163, "exponent": 6}
+    netlist = NetlistBuilder(T=len(table)).input("x", (1,)).dense([[10]], name="a", **neuron)
+    record = run(nd.Network(netlist.output()), table[None, :, :1])
+    assert np.flatnonzero(table[:, 2]).tolist() == [461, 511, 711, 761]
+    np.testing.assert_array_equal(record.spikes["a"][0, :-1, 0], table[1:, 2])
+    np.testing.assert_array_equal(record.membranes["a"][0, :-1, 0], table[1:, 1])
 
 
 def _leaky(x, weights, betas, kind):

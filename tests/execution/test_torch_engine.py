@@ -241,3 +241,19 @@ def test_two_projections_from_one_pool_of_currents() -> None:
     ]
     netlist = net("n", [source, top, integrator("o", (3,))], links, ["o"])
     assert_exact(netlist, random_stimulus([source], 12, rng))
+
+
+def test_rasters_of_few_bits_are_the_same_spikes() -> None:
+    from neurodeploy.execution import run_engine, run_narrow
+    from neurodeploy.testing import NetlistBuilder
+    from tests.execution.test_equals_reference import as_real
+
+    image = NetlistBuilder(T=4).input("x", (1, 8, 8))
+    integer = image.conv(4, threshold=60, payload_max=300).conv(3, threshold=40).output()
+    netlist = as_real(integer)
+    x = random_stimulus(netlist.inputs, 4, np.random.default_rng(0))
+    wide = run_engine(netlist, x)
+    narrow = run_narrow(netlist, {name: v.astype(np.int16) for name, v in x.items()})
+    for name in wide.spikes:
+        np.testing.assert_array_equal(narrow.spikes[name], wide.spikes[name])
+    assert narrow.spikes["conv_1"].dtype == np.int16

@@ -377,3 +377,24 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
     values[0, 0, 0, 0] = np.nan
     with pytest.raises(FileFormatError, match="holds 1 NaN or infinite values of 72 in 'w'"):
         load_onnx(written(tmp_path, [node("Conv", "w")], {"w": values}))
+
+
+def test_a_network_with_channels_last_takes_images_with_channels_first(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["c"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["c", "w"], ["y"]),
+    ]
+    network = load_onnx(written(tmp_path, nodes, {"w": weight(4, 3, 2, 2)}, (6, 5, 3)))
+    x = RNG.uniform(0, 1, (9, 3, 6, 5)).astype(np.float32)
+    graph = analog_from_onnx(network, (3, 6, 5), normalization=((0.5, 0.4, 0.3), (0.2, 0.2, 0.2)))
+    assert check_onnx(graph, network, x) < 1e-5
+    # The permutation of the file undoes that of the input.
+    assert [node.op.kind for node in graph.nodes] == ["input", "normalize", "conv2d"]
+    same = analog_from_onnx(network, (6, 5, 3))
+    assert check_onnx(same, network, x.transpose(0, 2, 3, 1)) < 1e-5
+
+
+def test_channels_last_data_of_a_network_with_channels_first(tmp_path: Path) -> None:
+    path = written(tmp_path, [node("Conv", "w")], {"w": weight(4, 3, 2, 2)}, (3, 6, 5))
+    with pytest.raises(DataError, match="add #layout=NHWC"):
+        analog_from_onnx(load_onnx(path), (6, 5, 3))

@@ -172,8 +172,10 @@ class Layers(nn.Module):
         return self.bound(self.up(y)), nn.functional.silu(self.line(y.flatten(2)))
 
 
-def _decomposed(folder: Path, module: nn.Module) -> Path:
-    program = torch.export.export(module.eval(), (torch.zeros(1, *SHAPE),))
+def _decomposed(folder: Path, module: nn.Module, dynamic: bool = False) -> Path:
+    given = {"dynamic_shapes": ({0: torch.export.Dim("batch")},)} if dynamic else {}
+    example = torch.zeros(3 if dynamic else 1, *SHAPE)
+    program = torch.export.export(module.eval(), (example,), **given)
     with warnings.catch_warnings():
         # Of torch about itself.
         warnings.simplefilter("ignore", FutureWarning)
@@ -189,6 +191,39 @@ def test_decomposed_layers_are_recognized(tmp_path: Path) -> None:
     kinds = [getattr(node.op, "name", node.op.kind) for node in graph.nodes]
     assert {"conv2d", "hardswish", "conv1d", "conv_transpose2d", "clip", "silu"} <= set(kinds)
     x = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
+    assert check_analog(graph, module, x) < 1e-6
+
+
+class Applied(nn.Module):
+    """A function after a convolution."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.function = function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(self.conv(x))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: nn.functional.pad(x, (1, 1, 1, 1), mode="circular"),
+        lambda x: x.permute(0, 2, 3, 1).flatten(1),
+        lambda x: torch.roll(x, 1, 3),
+        lambda x: nn.functional.prelu(x, torch.linspace(-0.5, 1.3, 4)),
+        lambda x: nn.functional.hardshrink(x, 0.1),
+        lambda x: nn.functional.softshrink(x, 0.1),
+    ],
+    ids=["circular", "permute", "roll", "prelu", "hardshrink", "softshrink"],
+)
+def test_decomposed_functions_for_any_batch(tmp_path: Path, function: Callable[[Any], Any]) -> None:
+    module = Applied(function)
+    program = load_pt2(_decomposed(tmp_path, module, dynamic=True))
+    graph = analog_from_torch(program, SHAPE)
+    x = np.random.default_rng(0).normal(size=(5, *SHAPE)).astype(np.float32)
     assert check_analog(graph, module, x) < 1e-6
 
 

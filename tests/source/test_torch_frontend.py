@@ -240,3 +240,8 @@ def test_zoo_networks_beyond_relu(name: str, shared_dir) -> None:
     graph = analog_from_torch(module, (3, 32, 32))
     assert check_analog(graph, module, _x(4, (3, 32, 32))) <= 1e-4
     assert analog_from_record(*analog_to_record(graph)) == graph
+
+
+def test_channels_last_data_are_named_with_the_remedy() -> None:
+    with pytest.raises(ConversionError, match="add #layout=NHWC to the data"):
+        analog_from_torch(nn.Conv2d(3, 2, 3), (8, 8, 3))

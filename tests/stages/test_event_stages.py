@@ -64,6 +64,8 @@ def test_each_sample_is_read_at_its_own_last_step(folder: Path, fires: bool) -> 
         np.testing.assert_array_equal(found.outputs[output.population][i], answer[0])
         right.append(answer.argmax() == samples.y[i])  # type: ignore[index]
     assert len(set(lengths)) > 2
+    assert found.steps is not None
+    assert found.steps.tolist() == lengths
     assert found.accuracy == np.mean(right)
     evaluation = net.evaluate(samples)
     assert evaluation.accuracy == np.mean(right)
@@ -118,7 +120,7 @@ def test_energy_and_quantization_take_events(folder: Path) -> None:
     samples = nd.Samples.events(folder, dt="1ms")
     report = spiking().energy("loihi2", samples)
     emitted = sum(samples.raster(i, (2, 8, 8), 30)[0].sum() for i in range(9)) / 9
-    assert report.events["host_spikes"] == pytest.approx(emitted)
+    assert report.to_dict()["events"]["host_spikes"] == pytest.approx(emitted)
     real = Network(small_network())
     text = f"events:{folder}#dt=1ms"
     rounded = real.quantize(4, data=text, calibration_samples=6)
@@ -183,9 +185,14 @@ def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert printed["samples"] == 9
         if arguments[0] == "run":
             assert printed["accuracy"] == expected.accuracy
+    assert command(["run", str(tmp_path / "dep"), *data[:2], "-o", str(tmp_path / "o.npz")]) == 0
+    with np.load(tmp_path / "o.npz") as written:
+        assert written["steps"].max() <= 30
+        assert written["spikes.x"].shape == (9, 30, 2, 8, 8)
+    capsys.readouterr()
     assert command(["run", str(tmp_path / "dep"), "--data", f"events:{folder}"]) == 2
     error = capsys.readouterr().err
-    assert "neither is given; pass dt=1ms" in error
+    assert "neither dt nor steps is given; pass dt=1ms" in error
     assert error.count("\n") == 1
 
 
@@ -212,7 +219,7 @@ def test_a_stream_of_events_is_one_sample_in_pieces(executor: str | None) -> Non
     assert steps == 100
     whole = run_reference(net.netlist, {"x": raster[None]})
     for length in (100, 10, 7):
-        stream = net.stream(executor, dt="1ms", count="sum")
+        stream = net.stream(executor, dt="1ms", count="sum", start="first")
         assert stream.executor == (executor or "engine")
         with pytest.warns(NeurodeployWarning, match="events of a piece are not counted"):
             parts = [
@@ -341,3 +348,60 @@ def test_streams_refuse_in_one_line() -> None:
         assert "\n" not in str(caught.value)
     assert stream.step({"t": [], "x": []}, 3).timesteps == 3
     assert stream.steps == 8
+
+
+def test_packets_are_cut_at_multiples_of_a_step() -> None:
+    """Whatever the time of the first event is, and of a clock that has run for long."""
+    net = Network(
+        NetlistBuilder(seed=2)
+        .input("x", (2, 8, 8))
+        .dense(3, threshold=20, membrane_decay=99)
+        .output()
+    )
+    t = 1_700_000_000_000_000 + np.array([300, 5100, 9999, 10_000, 19_000])
+    events = {"t": t, "x": np.arange(5), "y": np.arange(5), "p": np.array([0, 1, 0, 1, 0])}
+    stream = net.stream(dt="1ms")
+    found = [
+        stream.step({k: v[part] for k, v in events.items()}, 10) for part in (slice(3), slice(3, 5))
+    ]
+    steps = [np.flatnonzero(part.spikes["x"][0].any(axis=(1, 2, 3))).tolist() for part in found]
+    assert steps == [[0, 5, 9], [0, 9]]
+
+
+def test_the_example_records_what_the_encoder_makes(tmp_path: Path) -> None:
+    """Digits as recordings: the spikes of the rate encoder, image by image."""
+    from examples import event_digits
+    from neurodeploy.datasets import load_dataset
+    from neurodeploy.ir.encoding import encode
+
+    event_digits.main(tmp_path)
+    digits = load_dataset("digits", "test")
+    assert digits.y is not None
+    samples = nd.Samples.events(tmp_path, dt="1ms", polarity="on", start="zero")
+    assert samples.y is not None
+    assert sorted(samples.y.tolist()) == sorted(digits.y.tolist())
+    for i in range(0, len(samples), 40):
+        place = int(Path(samples.recordings[i].where).stem)
+        assert samples.y[i] == digits.y[place]
+        image = digits.x[place : place + 1]
+        (expected,) = encode(Encoding("rate", 16, 0.0, 1.0), image, 16)
+        found, steps = samples.raster(i, (1, 8, 8), 16)
+        np.testing.assert_array_equal(found, expected)
+        assert steps <= 16
+
+
+def test_an_imported_network_streams(shared_dir: Path) -> None:
+    """lava-dl's MNIST network, with saturation: ten pieces, and one run on the engine."""
+    from neurodeploy.execution import run_engine
+
+    path = shared_dir / "lava-dl" / "netx__mnist__trained_mnist_network.net"
+    net = nd.import_network(path, saturation=True, timesteps=30)
+    (name,) = (p.name for p in net.netlist.inputs)
+    raster = (np.random.default_rng(0).random((2, 30, 784)) < 0.1).astype(np.int64)
+    whole = run_engine(net.netlist, {name: raster})
+    stream = net.stream(samples=2)
+    parts = [stream.step(raster[:, t : t + 3]) for t in range(0, 30, 3)]
+    for population, spikes in whole.spikes.items():
+        joined = np.concatenate([part.spikes[population] for part in parts], axis=1)
+        np.testing.assert_array_equal(joined, spikes)
+    assert whole.spikes[net.netlist.outputs[0].population].any()

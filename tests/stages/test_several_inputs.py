@@ -105,8 +105,8 @@ def test_inputs_by_place(tmp_path: Path) -> None:
         ({"image": IMAGE, "sound": TOUCH}, "holds image, sound, the network takes image, touch"),
         ({"image": IMAGE, "touch": TOUCH[:5]}, "inputs differ in number of samples"),
         ({"image": IMAGE, "touch": TOUCH * 3}, r"touch lies in .* outside \[0, 1\]"),
-        ({"image": IMAGE}, "no array x, only image"),
-        ({"image": IMAGE, "labels": np.arange(24)}, "no array x, only image, labels"),
+        ({"sound": IMAGE}, "no array x, only sound"),
+        ({"sound": IMAGE, "labels": np.arange(24)}, "no array x, only sound, labels"),
     ],
 )
 def test_other_data(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:

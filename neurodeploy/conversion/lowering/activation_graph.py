@@ -17,6 +17,7 @@ from neurodeploy.conversion.lowering.affine import Affine, Term
 from neurodeploy.ir import neurons
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Conv, Sparse
+from neurodeploy.numerics.device import current_device
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,11 +246,11 @@ def _add_listed(layer: Sparse, value: AnyArray) -> AnyArray:
     from neurodeploy.numerics.torch_state import plain_torch
 
     n_post, n_pre = math.prod(layer.post_shape), math.prod(layer.pre_shape)
-    with plain_torch():
+    with plain_torch(current_device()):
         matrix = sparse_matrix(layer.post, layer.pre, layer.weight, (n_post, n_pre), torch.float32)
         x = torch.tensor(value.reshape(len(value), n_pre).T, dtype=torch.float32)
         result = matrix @ x.contiguous()
-    return result.numpy().T.reshape(len(value), *layer.post_shape)
+    return result.cpu().numpy().T.reshape(len(value), *layer.post_shape)
 
 
 def _convolve(layer: Conv, value: AnyArray) -> AnyArray:
@@ -263,8 +264,8 @@ def _convolve(layer: Conv, value: AnyArray) -> AnyArray:
     window = layer.window
     pads = [amount for pair in reversed(window.padding) for amount in pair]
     none = (0,) * len(window.kernel)
-    with plain_torch():
+    with plain_torch(current_device()):
         x = F.pad(torch.tensor(value, dtype=torch.float32), pads)
         weight = torch.tensor(layer.weight, dtype=torch.float32)
         result = convolve(x, weight, None, window.stride, none, window.dilation, layer.groups)
-    return result.numpy()
+    return result.cpu().numpy()

@@ -36,7 +36,7 @@ def lower(graph: AnalogGraph, options: LoweringOptions) -> ActivationGraph:
     UnsupportedLayerError
         Naming the node, for what rate coding cannot express.
     """
-    return Lowering(graph, options).run(_OPERATIONS)
+    return Lowering(graph, options).run(OPERATIONS)
 
 
 def _input(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
@@ -307,7 +307,7 @@ def _softmax(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Block
     return taken[0]
 
 
-_OPERATIONS: dict[type, Operation] = {
+OPERATIONS: dict[type, Operation] = {
     analog.Input: _input,
     analog.Normalize: _normalize,
     analog.Linear: _linear,
@@ -335,3 +335,4 @@ _OPERATIONS: dict[type, Operation] = {
     analog.AlongAxis: _along_axis,
     analog.Softmax: _softmax,
 }
+"""Operation of the analog graph -> how it is lowered."""

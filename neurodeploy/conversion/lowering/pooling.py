@@ -25,7 +25,7 @@ def average(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
     divisors = op.divisors(lowering.graph.input_shapes(node.name)[0])
     pooled = []
     for block in taken[0]:
-        window = _pool_window(op, block.shape, (1,) * len(op.kernel))
+        window = pool_window(op, block.shape, (1,) * len(op.kernel))
         layer: Connectivity = SumPool(np.ones(block.shape[0]), window)
         if (divisors == divisors.flat[0]).all():
             even = layer.with_weight(layer.weight / divisors.flat[0])
@@ -48,7 +48,7 @@ def average(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
     )
 
 
-def _pool_window(op: Any, shape: tuple[int, ...], dilation: tuple[int, ...]) -> Window:
+def pool_window(op: Any, shape: tuple[int, ...], dilation: tuple[int, ...]) -> Window:
     """The window, with ``ceil_mode`` as padding after the end."""
     out = op.output_shape((shape,))[1:]
     pads = []
@@ -67,7 +67,7 @@ def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
     for block in taken[0]:
         rectified = lowering.is_non_negative(block) or _is_sum(block)
         operand = _maximum_operand(lowering, block, node, None if rectified else rectifier)
-        window = _pool_window(op, block.shape, op.dilation)
+        window = pool_window(op, block.shape, op.dilation)
         if lowering.options.max_pooling == "identity":
             model = neurons.MaxPool(block.shape[0], window)
             affine = _maximum_by_identity(lowering, operand, window, node)

@@ -107,8 +107,8 @@ class LayerwiseMethod:
         The accumulated maximum or the winner by accumulated count as a population kind of its own,
         or plain neurons.
     average_pooling : {"auto", "spiking", "fold"}
-        A population of its own, or folded into the next linear layer; ``auto`` folds global
-        pooling.
+        A population of its own, or folded into the next linear layer where that is not far more
+        synapses; ``auto`` folds global pooling alone.
     leaky : {"units", "imbalanced"}
         Leaky ReLU as two rectified populations of one worth, or as one signed population with the
         thresholds theta and theta / slope.

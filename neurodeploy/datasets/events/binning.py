@@ -21,7 +21,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray, whole
 
 POLARITIES = ("split", "merge", "on", "off")
 COUNTS = ("binary", "sum")
-STARTS = ("first", "zero")
+STARTS = ("first", "zero", "aligned")
 MOST_KEPT = 2**20
 """Events of a recording that are kept for a second pass; of longer ones the file is read again."""
 
@@ -62,7 +62,7 @@ class Binning:
         UsageError
         """
         if (dt is None) == (steps is None):
-            given = "neither is" if dt is None else "both are"
+            given = "neither dt nor steps is" if dt is None else "both dt and steps are"
             raise UsageError(
                 f"{name}: {given} given; pass dt=1ms (length of a step) or steps=100 (steps of "
                 "every sample)"
@@ -85,6 +85,24 @@ class Binning:
             _at_least_1(name, "downsample", downsample),
             sort,
         )
+
+    def origin(self, where: str, first: int) -> int:
+        """When the first step begins, from the time of the first event.
+
+        Raises
+        ------
+        DataError
+            If it would begin after that event.
+        """
+        if self.start == "first":
+            return first
+        if self.start == "aligned":
+            if self.dt is None:
+                raise DataError(f"{where}: start=aligned is by dt; leave it out with steps")
+            return first // self.dt * self.dt
+        if first < 0:
+            raise DataError(f"{where}: an event at {shown_time(first)}; leave start=zero out")
+        return 0
 
     @property
     def shown_step(self) -> str:
@@ -318,12 +336,8 @@ class _Span:
                 kept = [*kept, block] if seen <= MOST_KEPT else None
         if recording.start is not None:
             low = recording.start
-        elif binning.start == "zero":
-            if low < 0:
-                raise DataError(
-                    f"{recording.where}: an event at {shown_time(low)}; leave start=zero out"
-                )
-            low = 0
+        elif seen:
+            low = binning.origin(recording.where, low)
         if binning.duration is not None:
             high = min(high, low + binning.duration - 1)
         return cls(recording, binning.sort, low, high, opened.size, kept)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from neurodeploy.datasets.events.recording import (
+    BLOCK,
     LAST,
     MICROSECOND,
     UNITS,
@@ -37,7 +38,9 @@ def open_npz(path: Path, unit: str | None) -> Opened:
     FileFormatError, DataError
         For a file that is damaged, or arrays that are no events.
     """
-    return open_arrays(str(path), read_vectors(path, COLUMNS), unit)
+    parts = read_vectors(path, COLUMNS, BLOCK)
+    _expect_columns(str(path), next(parts))
+    return Opened(None, (_checked(str(path), part, unit) for part in parts))
 
 
 def open_arrays(where: str, columns: Mapping[str, AnyArray], unit: str | None) -> Opened:
@@ -48,23 +51,27 @@ def open_arrays(where: str, columns: Mapping[str, AnyArray], unit: str | None) -
     DataError
         For arrays that are no events.
     """
-    missing = [name for name in ("t", "x") if name not in columns]
-    if missing:
-        raise DataError(
-            f"{where}: no array {missing[0]}, only {', '.join(columns) or 'nothing'}; save events "
-            "as t, x, y and p (y and p may be missing)"
-        )
     given = {name: np.asarray(columns[name]) for name in COLUMNS if name in columns}
     lengths = {name: values.shape for name, values in given.items()}
-    if len(set(lengths.values())) != 1 or any(values.ndim != 1 for values in given.values()):
+    if len(set(lengths.values())) > 1 or any(values.ndim != 1 for values in given.values()):
         raise DataError(f"{where}: arrays of shapes {lengths}; events are vectors of one length")
-    if not given["t"].size:
+    if "t" in given and not given["t"].size:
         return Opened(None, iter(()))
+    _expect_columns(where, given)
+    return Opened(None, iter([_checked(where, given, unit)]))
+
+
+def _expect_columns(where: str, given: Mapping[str, AnyArray]) -> None:
+    missing = [name for name in ("t", "x") if name not in given]
+    if missing:
+        raise DataError(
+            f"{where}: no array {missing[0]}, only {', '.join(given) or 'nothing'}; save events as "
+            "t, x, y and p (y and p may be missing)"
+        )
     for name, values in given.items():
         kinds = {"t": "uif", "p": "uifb"}.get(name, "ui")
         if values.dtype.kind not in kinds:
             raise DataError(f"{where}: {name} is {values.dtype}; expected whole numbers")
-    return Opened(None, iter([_checked(where, given, unit)]))
 
 
 def _checked(where: str, given: Mapping[str, AnyArray], unit: str | None) -> Events:

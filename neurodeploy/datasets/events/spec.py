@@ -34,6 +34,14 @@ def is_events_text(data: object) -> bool:
     return isinstance(data, str) and data.startswith(PREFIX)
 
 
+def no_samples(name: str) -> UsageError:
+    """The error where events are given and samples of a source network are needed."""
+    return UsageError(
+        f"{name}: events enter a network of spikes as they are (run, evaluate, verify, energy, "
+        "quantize); pass samples of the source network here"
+    )
+
+
 def read_events(text: str, name: str | None = None) -> EventSamples:
     """The recordings that a text names.
 

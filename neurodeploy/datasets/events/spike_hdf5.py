@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +16,14 @@ from neurodeploy.errors import DataError, FileFormatError
 from neurodeploy.ir.arrays import AnyArray
 
 PARTS = ("spikes/times", "spikes/units", "labels")
-SAFE_FILTERS = (1, 2, 3)
+DEFLATE = 1
+SAFE_FILTERS = (DEFLATE, 2, 3)
 """Deflate, shuffle and Fletcher checksum: parts of the library itself."""
 MAX_EXPANSION = 100
-REFERENCE_BYTES = 16
-"""What a file holds of a row of any length, beside the row."""
+REFERENCE = struct.Struct("<IQI")
+"""What a list holds of a row of any length: entries, place of the heap, number in the heap."""
+HEAP, OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HH4xQ")
+"""Signature, version and bytes of a heap; number, references and bytes of an object in it."""
 
 
 def read_index(path: Path) -> AnyArray:
@@ -49,14 +54,14 @@ def opener(path: Path, sample: int, unit: str | None) -> Callable[[], Opened]:
 
     def open_sample() -> Opened:
         with _opened(path) as (times, units, _):
-            t, x = np.asarray(times[sample]), np.asarray(units[sample])
+            t, x = _row(path, times, sample), _row(path, units, sample)
         where = f"{path}: sample {sample}"
         if t.shape != x.shape or t.ndim != 1 or x.dtype.kind not in "ui" or t.dtype.kind not in "f":
             raise DataError(
                 f"{where}: times {t.dtype} {t.shape} and units {x.dtype} {x.shape}; expected times "
                 "in seconds and whole units, as many"
             )
-        if t.size and not (np.isfinite(t).all() and t.min() >= 0 and t.max() < 1e6):
+        if t.size and not (np.isfinite(t).all() and t.min() >= 0 and float(t.max()) < 1e6):
             raise DataError(f"{where}: times from {t.min()} to {t.max()} are no seconds")
         return Opened(None, _blocks(Events(scaled_times(t, unit), x)))
 
@@ -66,6 +71,82 @@ def opener(path: Path, sample: int, unit: str | None) -> Callable[[], Opened]:
 def _blocks(events: Events) -> Iterator[Events]:
     for first in range(0, len(events.t), BLOCK):
         yield events.taken(slice(first, first + BLOCK))
+
+
+def _row(path: Path, data: Any, sample: int) -> AnyArray:
+    """One row of a list, from the heap that it stands in.
+
+    The HDF5 library takes the length of a row as it is written; here it is held against the heap.
+
+    References
+    ----------
+    The HDF Group, HDF5 File Format Specification 3.0, III.E "Global Heap".
+    """
+    import h5py
+
+    if data.file.id.get_create_plist().get_sizes() != (8, 8):
+        raise FileFormatError(f"{path}: addresses that have not 8 bytes; not read")
+    length, place, number = REFERENCE.unpack(_reference(path, data, sample))
+    dtype = h5py.check_vlen_dtype(data.dtype)
+    if not length:
+        return np.empty(0, dtype)
+    size, place = path.stat().st_size, place + data.file.userblock_size
+    damaged = FileFormatError(f"{path}: sample {sample} stands in no heap of the file; damaged")
+    if place + HEAP.size > size:
+        raise damaged
+    with path.open("rb") as file:
+        file.seek(place)
+        signature, version, held = HEAP.unpack(file.read(HEAP.size))
+        if signature != b"GCOL" or version != 1 or not HEAP.size <= held <= size - place:
+            raise damaged
+        end, at = place + held, place + HEAP.size
+        while at + OBJECT.size <= end:
+            file.seek(at)
+            own, _, n_bytes = OBJECT.unpack(file.read(OBJECT.size))
+            at += OBJECT.size
+            if own == 0 or n_bytes > end - at:
+                break
+            if own == number:
+                if n_bytes != length * dtype.itemsize:
+                    break
+                return np.frombuffer(file.read(n_bytes), dtype)
+            at += n_bytes + -n_bytes % 8
+    raise damaged
+
+
+def _reference(path: Path, data: Any, sample: int) -> bytes:
+    """The bytes that stand for a row of a list."""
+    import h5py
+
+    width = REFERENCE.size
+    properties = data.id.get_create_plist()
+    if properties.get_layout() == h5py.h5d.CONTIGUOUS:
+        offset = data.id.get_offset()
+        with path.open("rb") as file:
+            file.seek((offset or 0) + sample * width)
+            content = file.read(width)
+    elif properties.get_layout() == h5py.h5d.CHUNKED:
+        (rows,) = data.chunks
+        mask, content = data.id.read_direct_chunk((sample - sample % rows,))
+        filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+        for place, kind in reversed(list(enumerate(filters))):
+            if not mask >> place & 1:
+                content = _unfiltered(content, kind, width, rows)
+        content = content[sample % rows * width : (sample % rows + 1) * width]
+    else:
+        content = b""
+    if len(content) != width:
+        raise FileFormatError(f"{path}: sample {sample} has no row; damaged, or another layout")
+    return content
+
+
+def _unfiltered(content: bytes, kind: int, width: int, rows: int) -> bytes:
+    """Undo deflate or shuffle on a chunk of rows; HDF5 has no checksums of such."""
+    if kind == DEFLATE:
+        return zlib.decompressobj().decompress(content, rows * width)
+    whole = len(content) // width * width
+    mixed = np.frombuffer(content[:whole], np.uint8).reshape(width, -1)
+    return mixed.T.tobytes()
 
 
 @contextmanager
@@ -81,7 +162,7 @@ def _opened(path: Path) -> Iterator[list[Any]]:
             yield [_part(path, file, name) for name in PARTS]
     except FileFormatError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, zlib.error) as error:
         reason = " ".join(str(error).split())[:120]
         raise FileFormatError(f"{path}: no HDF5 file, or damaged ({reason})") from error
 
@@ -109,7 +190,7 @@ def _part(path: Path, file: Any, name: str) -> Any:
     rows = h5py.check_vlen_dtype(place.dtype)
     if (rows is None) != (name == "labels") or (rows or place.dtype).kind not in "uif":
         raise FileFormatError(f"{path}: {name} is {place.dtype}; expected rows of numbers")
-    declared = place.shape[0] * (REFERENCE_BYTES if rows is not None else place.dtype.itemsize)
+    declared = place.shape[0] * (REFERENCE.size if rows is not None else place.dtype.itemsize)
     size = path.stat().st_size
     if declared > MAX_EXPANSION * size:
         raise FileFormatError(f"{path}: {name} declares {declared} bytes, the file has {size}")

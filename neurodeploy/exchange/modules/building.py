@@ -10,8 +10,8 @@ import numpy as np
 
 from neurodeploy.conversion.lowering.affine import Affine, Term, population_term
 from neurodeploy.conversion.lowering.context import Blocks, Lowering, LoweringOptions, merged
-from neurodeploy.conversion.lowering.operators import _OPERATIONS
-from neurodeploy.conversion.lowering.pooling import _pool_window
+from neurodeploy.conversion.lowering.operators import OPERATIONS
+from neurodeploy.conversion.lowering.pooling import pool_window
 from neurodeploy.errors import NetlistError, UnsupportedLayerError
 from neurodeploy.exchange.assembly import Assembly, Link, spread_evenly
 from neurodeploy.exchange.modules.layer import Behaviour
@@ -42,6 +42,17 @@ class Entering:
     worth: float = 1.0
 
 
+class _Exact(Lowering):
+    """Linear layers are multiplied, never coded: between spiking layers nothing else fires."""
+
+    def __init__(self, graph: AnalogGraph) -> None:
+        super().__init__(graph, LoweringOptions(average_pooling="fold"))
+
+    def coded(self, affine: Affine, name: str, source: str | None) -> Affine:
+        """The expression itself."""
+        return affine
+
+
 class Building:
     """A netlist in parts, while the graph between its populations is read."""
 
@@ -55,7 +66,7 @@ class Building:
         self.spiking, self.behaviours = spiking, behaviours
         self.recurrences, self.entering = recurrences, entering
         self.assembly = Assembly(integer=False)
-        self.lowering = Lowering(spiking.graph, LoweringOptions(average_pooling="fold"))
+        self.lowering = _Exact(spiking.graph)
         self.names: dict[str, str] = {}
         # Sources of terms that are a population some steps before: their names stand for both.
         self.earlier: dict[str, tuple[str, int]] = {}
@@ -63,7 +74,7 @@ class Building:
 
     def netlist(self, name: str, timesteps: int) -> tuple[RealNetlist, list[str]]:
         """The netlist, and what has to be told."""
-        operations: dict[type, Any] = dict(_OPERATIONS)
+        operations: dict[type, Any] = dict(OPERATIONS)
         operations |= {analog.Input: self.source, analog.MaxPool: self.maximum}
         operations |= dict.fromkeys(_NO_NEURON, self.no_neuron)
         for cut in self.spiking.cuts.values():
@@ -143,7 +154,7 @@ class Building:
         """Max-pooling of what a step brings."""
         op: Any = node.op
         block = merged(taken[0], node.name)
-        window = _pool_window(op, block.shape, op.dilation)
+        window = pool_window(op, block.shape, op.dilation)
         pooled = self.any_spike(block, window, node)
         if pooled is not None:
             return (pooled,)
@@ -224,9 +235,9 @@ class Building:
     def recurrence(self, layer: str) -> Affine:
         """What a layer's own spikes of the step before add to its input."""
         graph = self.recurrences[layer]
-        lowering = Lowering(graph, LoweringOptions(average_pooling="fold"))
+        lowering = _Exact(graph)
         name = self.names[layer]
-        operations: dict[type, Any] = {**_OPERATIONS, analog.MaxPool: self.no_neuron}
+        operations: dict[type, Any] = {**OPERATIONS, analog.MaxPool: self.no_neuron}
         operations |= dict.fromkeys(_NO_NEURON, self.no_neuron)
         for node in graph.nodes:
             if isinstance(node.op, analog.Input):

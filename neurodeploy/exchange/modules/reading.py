@@ -106,7 +106,8 @@ def module_netlist(
         building = Building(graph, behaviours, recurrences, entering)
         T, told = _timesteps(timesteps, step)
         netlist, notes = building.netlist(name, T)
-    return netlist, [*told, *notes], _record(layers)
+    notes = [*told, *_told_of_values(step, entering), *notes]
+    return netlist, notes, _record(layers)
 
 
 def _record(layers: Mapping[str, Found]) -> dict[str, Any]:
@@ -123,6 +124,13 @@ def _timesteps(given: int | None, step: Step) -> tuple[int, list[str]]:
     if own is not None and own != given:
         return given, [f"the module computes {own} steps, the netlist {given}"]
     return given, []
+
+
+def _told_of_values(step: Step, entering: Entering) -> list[str]:
+    """Where the module shows one value in all of its steps, and the netlist takes a raster."""
+    if step.steps == 1 or not step.holds or entering.model.kind == "current":
+        return []
+    return ["the module shows one value in all its steps, a raster enters here (--input current)"]
 
 
 def _read(module: nn.Module, shape: Shape, timesteps: int | None) -> Step:
@@ -142,9 +150,17 @@ def _read(module: nn.Module, shape: Shape, timesteps: int | None) -> Step:
         try:
             return _folded(module, shape, form, steps)
         except (UnsupportedLayerError, ConversionError) as error:
-            failures.append(error)
+            failures.append(_about_shape(error))
     # What was followed farthest tells most; a program that did not run tells least.
     raise max(failures, key=lambda e: e.followed if isinstance(e, Refused) else -1.0)
+
+
+def _about_shape(error: NeurodeployError) -> NeurodeployError:
+    """The error of a module that does not run, with the option that tells what enters."""
+    text = str(error)
+    if "is --data what" not in text:
+        return error
+    return ConversionError(text.rpartition("; ")[0] + "; is --shape what it takes in one step?")
 
 
 def _folded(module: nn.Module, shape: Shape, form: str, steps: int) -> Step:

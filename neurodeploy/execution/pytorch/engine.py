@@ -25,6 +25,7 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, checked_stimulus
+from neurodeploy.numerics.device import current_device
 from neurodeploy.numerics.torch_state import plain_torch
 
 
@@ -54,7 +55,6 @@ class Engine:
         For another dtype or batch size.
     """
 
-    @plain_torch()
     def __init__(
         self,
         netlist: IntegerNetlist | RealNetlist,
@@ -68,7 +68,10 @@ class Engine:
         self.netlist = netlist
         self.timesteps = timesteps or netlist.timesteps
         self.batch_size = batch_size
-        self.plan = build_plan(netlist, self.timesteps, dtype)
+        # Integers are the same everywhere where they are computed on the CPU.
+        self.device = "cpu" if isinstance(netlist, IntegerNetlist) else current_device()
+        with plain_torch(self.device):
+            self.plan = build_plan(netlist, self.timesteps, dtype)
 
     def run(
         self,
@@ -120,7 +123,6 @@ class Engine:
         self._execute(values, batch, observer, progress)
         return observer.result()
 
-    @plain_torch()
     @torch.inference_mode()
     def _execute(
         self,
@@ -129,13 +131,14 @@ class Engine:
         observer: Observer,
         progress: Progress | None,
     ) -> None:
-        size = self.batch_size or even_chunk(batch, self.plan.chunk())
-        for start in range(0, batch, size):
-            stop = min(start + size, batch)
-            part = {name: array[start:stop] for name, array in values.items()}
-            _Chunk(self.netlist, self.plan, self.timesteps, observer, slice(start, stop)).run(part)
-            if progress is not None:
-                progress(stop, batch)
+        with plain_torch(self.device):
+            size = self.batch_size or even_chunk(batch, self.plan.chunk())
+            for start in range(0, batch, size):
+                samples = slice(start, min(start + size, batch))
+                part = {name: array[samples] for name, array in values.items()}
+                _Chunk(self.netlist, self.plan, self.timesteps, observer, samples).run(part)
+                if progress is not None:
+                    progress(samples.stop, batch)
 
 
 class _Chunk:

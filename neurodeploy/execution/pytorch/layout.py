@@ -22,4 +22,4 @@ def to_array(values: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -
     lead = values.shape[:-1]
     if len(shape) > 1:
         values = values.reshape(*lead, *shape[1:], shape[0]).movedim(-1, len(lead))
-    return np.asarray(values.reshape(*lead, *shape).to(dtype).contiguous().numpy())
+    return np.asarray(values.reshape(*lead, *shape).to(dtype).contiguous().cpu().numpy())

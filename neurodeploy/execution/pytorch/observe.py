@@ -85,7 +85,7 @@ class RecordObserver(Observer):
 
     def _zeros(self, name: str, dtype: torch.dtype) -> AnyArray:
         shape = (self.batch, self.T, *self.netlist.by_name[name].shape)
-        return torch.zeros(shape, dtype=dtype).numpy()
+        return torch.zeros(shape, dtype=dtype, device="cpu").numpy()
 
     def number(self, name: str) -> torch.dtype:
         """Type of what a population emits; in few bits where that is asked for."""
@@ -196,7 +196,7 @@ class SummaryObserver(Observer):
         else:
             fired = (raster != 0).view(torch.int8)
             spikes = fired.sum(0, dtype=narrowest(0, len(raster))).to(wide) * times
-        self.per_sample[name][samples] = spikes.sum(1, dtype=wide).numpy()
+        self.per_sample[name][samples] = spikes.sum(1, dtype=wide).cpu().numpy()
         shape = population.shape
         if name in self.spikes:
             self.spikes[name] += to_array(spikes.sum(0, dtype=wide), shape, torch.int64)

@@ -43,6 +43,7 @@ def _moves_before(netlist: IntegerNetlist, population: Population, model: Intege
         return True
     if not model.fires:
         return False
+    assert model.threshold is not None  # it fires
     v0 = population.spread(model.initial_membrane)
     reached = np.abs(v0) if model.signed else v0
     return bool((reached >= population.spread(model.threshold)).any())
@@ -54,6 +55,7 @@ def _fires_after(
     bias = population.spread(model.bias)
     if _written(netlist, population) or ((bias != 0) if model.signed else (bias > 0)).any():
         return True
+    assert model.threshold is not None  # it fires
     theta = population.spread(model.threshold)
     most = np.maximum(proved.v_high, -proved.v_low if model.signed else 0)
     if model.reset == "zero" and not model.refractory:

@@ -30,6 +30,7 @@ from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.demand import RESOURCE_WORDS, RESOURCES, is_listed
 from neurodeploy.hardware.cut.partition import check_board, mapping_of
 from neurodeploy.hardware.cut.tiling import Tiling
+from neurodeploy.hardware.place.placement_table import SUFFIX, entries_of_table, table_of
 from neurodeploy.ir.files import read_bytes, write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input
@@ -41,13 +42,16 @@ _AGAIN = "save a new one with --save-placement"
 
 
 def save_placement(mapping: CoreMap, path: str | Path) -> None:
-    """Write a mapping to a placement file.
+    """Write a mapping to a placement file, or to a table where the path ends in ``.csv``.
 
     Raises
     ------
     UsageError
         If the path cannot be written.
     """
+    if Path(path).suffix == SUFFIX:
+        write_bytes_whole(Path(path), table_of(mapping).encode())
+        return
     populations = [
         {
             "name": name,
@@ -73,7 +77,7 @@ def _described(cut: Cut) -> dict[str, list[int]]:
 
 
 def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> CoreMap:
-    """Read a placement file for a netlist and a board.
+    """Read a placement file or table (``.csv``) for a netlist and a board.
 
     Raises
     ------
@@ -85,7 +89,8 @@ def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> C
     """
     path = Path(path)
     check_board(netlist, board)
-    entries = _entries(path, board)
+    table = path.suffix == SUFFIX
+    entries = entries_of_table(path, netlist, board) if table else _entries(path, board)
     cuts: dict[str, Cut] = {}
     expected = [p for p in netlist.populations if not isinstance(p.model, Input)]
     names = {p.name for p in expected}
@@ -100,7 +105,7 @@ def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> C
         if entry["shape"] != shape:
             raise _misfit(path, population.name, f"shape {entry['shape']}, expected", str(shape))
         if "part" in entry:
-            if not is_listed(netlist, population):
+            if not table and not is_listed(netlist, population):
                 raise _misfit(
                     path, population.name, "part, but no listed synapses; expected", "a box"
                 )

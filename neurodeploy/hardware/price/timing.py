@@ -118,8 +118,8 @@ def step_loads(mapping: CoreMap, netlist: IntegerNetlist, record: RunRecord) -> 
         total: AnyArray = tiling.sum_by_tile(updates)
         if isinstance(population.model, MaxPool):
             since = first_held(netlist, population, record)
-            steps = np.arange(T + netlist.schedule.max_depth)
-            steps = steps.reshape(-1, *(1,) * len(population.input_shape))
+            around = (1,) * len(population.input_shape)
+            steps = np.arange(T + netlist.schedule.max_depth).reshape(-1, *around)
             held = (steps >= since[:, None]).astype(np.int64)
             total = total + sum_held(mapping, netlist, name, held)
         return total * mapping.board.compartments(population)
@@ -168,7 +168,7 @@ def loads_of(
 
     for name in mapping.first:
         cores, updates = mapping.cores_of(name), active_of(name)
-        everywhere = active[:, :, cores.start : cores.stop]
+        everywhere: AnyArray = active[:, :, cores.start : cores.stop]
         if summed is None:
             everywhere += updates
         else:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.numerics.device import current_device
 from neurodeploy.numerics.threads import map_in_order
 from neurodeploy.numerics.torch_convolution import convolve, convolve_transposed
 from neurodeploy.numerics.torch_state import plain_torch
@@ -114,15 +115,15 @@ def over_batches(
     folded = fold_batch_norms(graph, names)
 
     def one(samples: slice) -> _Result:
-        with plain_torch():
+        with plain_torch(current_device()):
             batch = {k: torch.tensor(v[samples]) for k, v in inputs.items()}
             values = interpret(folded, batch, apply, names)
-        return work(samples, {name: value.numpy() for name, value in values.items()})
+        return work(samples, {name: value.cpu().numpy() for name, value in values.items()})
 
     def apply(node: AnalogNode, values: Sequence[torch.Tensor]) -> torch.Tensor:
         return layers[node.name](*values)
 
-    with plain_torch():
+    with plain_torch(current_device()):
         layers = {
             node.name: _BUILD[type(node.op)](node.op)
             for node in folded.nodes

@@ -10,7 +10,7 @@ from neurodeploy.errors import ConversionError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.compare import compared, entering
-from neurodeploy.source.onnx.loader import OnnxNetwork
+from neurodeploy.source.onnx.loader import OnnxNetwork, channels_last
 from neurodeploy.source.quantized import ROUNDED
 
 CHUNK = 64
@@ -51,20 +51,24 @@ def check_onnx(
     return compared(
         graph,
         x,
-        lambda part: _run(network, dict(zip(network.inputs, entering(graph, part), strict=True))),
+        lambda part: _run(network, entering(graph, part)),
         tolerance,
         "ONNX network",
         chunk=network.batch if network.fixed_batch else CHUNK,
     )
 
 
-def _run(network: OnnxNetwork, feeds: dict[str, AnyArray]) -> list[AnyArray]:
+def _run(network: OnnxNetwork, given: list[AnyArray]) -> list[AnyArray]:
     """Outputs for some samples, at most as many as the network takes."""
     from onnx.reference import ReferenceEvaluator
 
     from neurodeploy.source.onnx.evaluated import OPERATORS
 
-    n_samples = len(next(iter(feeds.values())))
+    feeds = {
+        name: np.moveaxis(values, 1, -1) if channels_last(own, values.shape[1:]) else values
+        for name, own, values in zip(network.inputs, network.shapes, given, strict=True)
+    }
+    n_samples = len(given[0])
     width = network.batch if network.fixed_batch else n_samples
     whole = {name: np.resize(values, (width, *values.shape[1:])) for name, values in feeds.items()}
     try:

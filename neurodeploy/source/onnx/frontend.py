@@ -15,7 +15,7 @@ import neurodeploy.source.operators  # noqa: F401
 from neurodeploy.errors import ConversionError, DataError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import moving
-from neurodeploy.source.analog import AnalogGraph, Concat, Input, Normalize, Shape
+from neurodeploy.source.analog import AnalogGraph, Concat, Gather, Input, Normalize, Shape
 from neurodeploy.source.lowering import (
     ONNX_LOWERINGS,
     Deferred,
@@ -25,7 +25,7 @@ from neurodeploy.source.lowering import (
     lowers,
     unsupported,
 )
-from neurodeploy.source.onnx.loader import OnnxNetwork
+from neurodeploy.source.onnx.loader import OnnxNetwork, channels_last, fits
 from neurodeploy.source.onnx.lowering import OnnxSite, Value
 from neurodeploy.source.onnx.quantized import QONNX, folded
 
@@ -86,12 +86,16 @@ def analog_from_onnx(
     builder = GraphBuilder()
     values: dict[str, Value] = {**network.constants}
     names = []
-    for given, (key, shape) in zip(network.inputs, shapes.items(), strict=True):
+    entries = zip(network.inputs, network.shapes, shapes.items(), strict=True)
+    for given, own, (key, shape) in entries:
         ref = builder.add(key, Input(shape), (), None)
         names.append(ref.name)
         if normalization is not None:
             op = Normalize(*normalization)  # type: ignore[arg-type]
             ref = builder.add("normalize", op, (ref,), None)
+        if channels_last(own, shape):
+            index = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), 0, -1)
+            ref = builder.add("channels_last", Gather(index), (ref,), None)
         values[given] = ref
     needed = _needed(network)
     for i, node in enumerate(network.model.graph.node):
@@ -108,13 +112,12 @@ def _expect_shapes(network: OnnxNetwork, shapes: Mapping[str, Shape]) -> None:
             f" data have {len(shapes)}"
         )
     for name, own, shape in zip(network.inputs, network.shapes, shapes.values(), strict=True):
-        fits = len(own) == len(shape) and all(
-            a is None or a == b for a, b in zip(own, shape, strict=True)
-        )
-        if not fits:
+        if not fits(own, shape) and not channels_last(own, shape):
+            last = len(shape) == 3 and fits(own, (shape[2], *shape[:2]))
+            remedy = "add #layout=NHWC to them" if last else "use the data that it was trained on"
             raise DataError(
                 f"{network.path}: input {name!r} has shape {own} without the batch, the samples"
-                f" have {shape}; use the data that it was trained on"
+                f" have {shape}; {remedy}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -257,3 +258,15 @@ class _Reader:
 
 def _opset(model: Any) -> int:
     return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def fits(own: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Whether samples have the shape that a file declares."""
+    return len(own) == len(shape) and all(
+        a is None or a == b for a, b in zip(own, shape, strict=True)
+    )
+
+
+def channels_last(own: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Whether a network takes channels last, and images with channels first are given."""
+    return len(shape) == 3 and not fits(own, shape) and fits(own, (*shape[1:], shape[0]))

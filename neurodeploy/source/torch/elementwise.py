@@ -37,6 +37,11 @@ def _lower_rrelu(site: Site, x: Any, lower: Any, upper: Any, training: bool, **_
     return arithmetic.leaky(site, site.data(x), np.float32((lower + upper) / 2))
 
 
+@lowers("rrelu_with_noise_functional")
+def _lower_functional_rrelu(site: Site, x: Any, **given: Any) -> Any:
+    return _lower_rrelu(site, x, **given), Unconverted("the noise of a random slope")
+
+
 @lowers("log_sigmoid_forward")
 def _lower_log_sigmoid(site: Site, x: Any) -> Any:
     rest = Unconverted("the buffer of a log-sigmoid")

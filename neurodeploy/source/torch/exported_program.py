@@ -133,7 +133,7 @@ def _export_traced(module: nn.Module, example: tuple[torch.Tensor, ...], first: 
     except Exception as error:
         raise ConversionError(
             f"the module does not run on an input of shape {_shapes(example)}"
-            f"{_raised_at(error)}: {one_line(error)}; is --data what the network was trained on?"
+            f"{_raised_at(error)}: {one_line(error)}; {_remedy(module, example)}"
         ) from error
     try:
         tracer = fx.Tracer()
@@ -146,6 +146,15 @@ def _export_traced(module: nn.Module, example: tuple[torch.Tensor, ...], first: 
             f" torch.fx gave {one_line(error)}; branches on values of activations and Python"
             " numbers taken from them are not converted"
         ) from error
+
+
+def _remedy(module: nn.Module, example: tuple[torch.Tensor, ...]) -> str:
+    """What to do for a module that does not run: it may take images with channels first."""
+    if all(tensor.ndim == 4 for tensor in example):
+        with contextlib.suppress(Exception):
+            copy.deepcopy(module)(*(tensor.movedim(-1, 1).clone() for tensor in example))
+            return "add #layout=NHWC to the data: it runs with channels first"
+    return "is --data what the network was trained on?"
 
 
 def _shapes(example: tuple[torch.Tensor, ...]) -> str:

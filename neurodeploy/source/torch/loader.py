@@ -55,6 +55,27 @@ def load_torch(model_spec: str, weights: str | Path | None = None) -> nn.Module:
     return module.eval()
 
 
+def made_by(spec: str, what: str = "model") -> Any:
+    """What ``file.py:name`` or ``package.module:name`` gives: the value, or what a call gives.
+
+    Raises
+    ------
+    UsageError, FileFormatError
+        If the file cannot be imported, or the call fails.
+    """
+    place, _, name = spec.rpartition(":")
+    is_file = place.endswith(".py")
+    with _importable(Path(place).resolve().parent if is_file else _folder_of(place)):
+        source = _run_file(Path(place)) if is_file else _import(place)
+        factory = getattr(source, name, None)
+        if factory is None:
+            public = [key for key, value in vars(source).items() if _offers(source, key, value)]
+            raise UnknownNameError(f"factory in {place}", name, public)
+        if isinstance(factory, nn.Module) or (what == "data" and not callable(factory)):
+            return factory
+        return _call(factory, spec, what)
+
+
 def _build(spec: str) -> nn.Module:
     place, colon, name = spec.rpartition(":")
     if spec.endswith(_WEIGHTS) and not (colon and place.endswith(".py")):
@@ -64,14 +85,7 @@ def _build(spec: str) -> nn.Module:
         )
     if not colon or not place or not name:
         raise UsageError(f"model {spec!r}: expected file.py:factory or package.module:factory")
-    is_file = place.endswith(".py")
-    with _importable(Path(place).resolve().parent if is_file else _folder_of(place)):
-        source = _run_file(Path(place)) if is_file else _import(place)
-        factory = getattr(source, name, None)
-        if factory is None:
-            public = [key for key, value in vars(source).items() if _offers(source, key, value)]
-            raise UnknownNameError(f"factory in {place}", name, public)
-        module = factory if isinstance(factory, nn.Module) else _call(factory, spec)
+    module = made_by(spec)
     if not isinstance(module, nn.Module):
         raise UsageError(
             f"model {spec!r} gives a {type(module).__name__}, expected a torch.nn.Module"
@@ -136,7 +150,7 @@ def _import(name: str) -> ModuleType:
         ) from error
 
 
-def _call(factory: Any, spec: str) -> Any:
+def _call(factory: Any, spec: str, what: str) -> Any:
     if not callable(factory):
         raise UsageError(
             f"model {spec!r} is a {type(factory).__name__}, expected a torch.nn.Module or a"
@@ -146,7 +160,7 @@ def _call(factory: Any, spec: str) -> Any:
         return factory()
     except (Exception, SystemExit) as error:
         raise UsageError(
-            f"model {spec!r} fails when called without arguments: {_described(error)}; mend it, or"
+            f"{what} {spec!r} fails when called without arguments: {_described(error)}; mend it, or"
             " name a factory that needs none"
         ) from error
 

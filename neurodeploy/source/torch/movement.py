@@ -24,6 +24,7 @@ MOVES = frozenset(
         *("constant_pad_nd", "_pad_circular", "pixel_shuffle", "pixel_unshuffle", "im2col"),
         *("channel_shuffle", "native_channel_shuffle", "tril", "triu", "repeat_interleave"),
         *("upsample_nearest1d", "upsample_nearest2d", "_upsample_nearest_exact1d", "broadcast_to"),
+        *("slice_scatter", "select_scatter", "copy"),
         *("_upsample_nearest_exact2d", "diagonal", "take_along_dim", "gather", "swapaxes"),
         *(f"{name}{rank}d" for name in _PADDING for rank in (1, 2)),
     )

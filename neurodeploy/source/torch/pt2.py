@@ -39,11 +39,18 @@ _DTYPES: dict[int, torch.dtype] = {
 
 _CONSTANT = frozenset(
     {
-        *("abs", "arange", "cos", "exp", "floor", "full", "full_like", "log", "ones", "ones_like"),
-        *("pow", "reciprocal", "round", "rsqrt", "sin", "sqrt", "sym_size", "zeros", "zeros_like"),
+        *("abs", "arange", "cos", "exp", "floor", "fmod", "full", "full_like", "linspace", "log"),
+        *("ones", "ones_like", "pow", "reciprocal", "remainder", "round", "rsqrt", "scalar_tensor"),
+        *("sin", "sqrt", "sym_size", "zeros", "zeros_like"),
     }
 )
 """Operators beside those of the table that compute constants of a network, without side effects."""
+
+_SAFE = {"view": "reshape", "_unsafe_view": "reshape", "empty": "zeros", "empty_like": "zeros_like"}
+"""What stands in for views, which depend on strides, and for memory that nobody has written."""
+
+_SIZES = ("_operator.mul", "_operator.floordiv", "_operator.add", "_operator.sub")
+"""Arithmetic of the number of samples, which reshapes leave to be inferred."""
 
 _RESHAPES = frozenset({"view", "reshape", "_unsafe_view", "expand"})
 """Operators whose sizes hold the batch: a number, or a symbol that is not evaluated."""
@@ -208,16 +215,23 @@ class _Program:
             values[name] = graph.get_attr(attribute)
 
     def node(self, graph: fx.Graph, values: dict[str, fx.Node], node: Mapping[str, Any]) -> None:
+        if node["target"] in _SIZES and "as_sym_int" in node["outputs"][0]:
+            # Only reshapes may take it; for others the name is missing.
+            return
         target = self.operator(str(node["target"]), outputs := node["outputs"], node)
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for item in node["inputs"]:
-            value = self.argument(item["arg"], values)
+        call = str(node["target"]).split(".")[3]
+        for i, item in enumerate(node["inputs"]):
+            if item["name"] == "memory_format":
+                continue
+            resized = i == 1 and call in _RESHAPES
+            value = None if resized else self.argument(item["arg"], values)
             if item.get("kind", 1) == 2:
                 kwargs[_identifier(item["name"])] = value
             else:
                 args.append(value)
-        if str(node["target"]).split(".")[3] in _RESHAPES:
+        if call in _RESHAPES:
             args[1] = self.sizes(outputs[0]["as_tensor"]["name"])
         made = graph.call_function(target, tuple(args), kwargs)
         made.meta.update(_metadata(node.get("metadata") or {}))
@@ -233,6 +247,8 @@ class _Program:
         if match is None:
             self.refuse(f"uses {target[:80]}, expected operators of torch.ops.aten only")
         space, call, overload = match.groups()
+        call = _SAFE.get(call, call)
+        overload = "default" if call in _SAFE.values() else overload
         name = call.removesuffix("_")
         if f"{space}.{name}" not in LOWERINGS and (space != "aten" or name not in _CONSTANT):
             reason = unsupported(f"{space}.{name}", LOWERINGS)

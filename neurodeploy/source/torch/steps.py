@@ -60,6 +60,8 @@ class Step:
         Per result of the module: a node of the program, a :class:`StateOf`, and how it was read.
     steps : int
         Steps that the module computes in a call; 1 where its caller holds the time.
+    holds : bool
+        Whether what enters is the same in all of them.
     """
 
     program: ExportedProgram
@@ -67,6 +69,7 @@ class Step:
     sent: Mapping[str, tuple[str, int]]
     returned: tuple[tuple[fx.Node | StateOf, str], ...]
     steps: int
+    holds: bool
 
 
 def fold(program: ExportedProgram, shape: Shape, steps: int | None) -> Step:
@@ -187,7 +190,8 @@ class _Folding:
             tuple(n.name for n in nodes if n.op == "placeholder"),
             tuple(ends),
         )
-        return Step(folded, layers, self.sent, tuple(returned), self.steps)
+        holds = isinstance(self.entered, Now)
+        return Step(folded, layers, self.sent, tuple(returned), self.steps, holds)
 
     # Values of the program, node by node.
 
@@ -434,12 +438,12 @@ class _Folding:
             if node is not usual:
                 raise Refused(
                     f"{name}: hears something else in step {call} than in the step before"
-                    f"{_at(heard.source)}: every step has to do the same"
+                    f"{_at(heard.source)}: every step has to do the same; {_TWICE}"
                 )
         if first is not usual and not self.same_at_first(first, usual):
             raise Refused(
                 f"{name}: what it hears in the first step is not what it hears later where no "
-                f"spikes came before{_at(heard.source)}; begin with zeros"
+                f"spikes came before{_at(heard.source)}; begin with zeros; {_TWICE}"
             )
         return usual
 
@@ -470,6 +474,9 @@ class _Folding:
         if isinstance(value, Now):
             return value.node, "last"
         return None
+
+
+_TWICE = "a layer that is used in two places needs a copy for each"
 
 
 def _at(source: str | None) -> str:

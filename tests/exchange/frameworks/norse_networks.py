@@ -10,7 +10,7 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from norse.torch.functional.reset import reset_subtract
 from torch import nn
 
-from tests.exchange.frameworks.comparison import Case
+from tests.exchange.frameworks.comparison import Case, at_once
 from tests.exchange.frameworks.parts import normed, scaled
 
 
@@ -57,6 +57,24 @@ class Pooled(nn.Module):
         return y, (one, two, three)
 
 
+class OverTime(nn.Module):
+    """Layers that take all steps, and the membranes of the last at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = scaled(nn.Linear(20, 30), 20.0)
+        self.lif1 = norse.LIF(parameters(tau_mem_inv=200.0))
+        self.fc2 = scaled(nn.Linear(30, 10), 6.0)
+        self.lif2 = norse.LIFRecurrent(10, 12, p=parameters(tau_mem_inv=500.0))
+        self.out = norse.LI()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.lif1(self.fc1(x))
+        y, _ = self.lif2(self.fc2(y))
+        y, _ = self.out(y)
+        return y[-1]
+
+
 CASES = [
     Case(
         "lif_box",
@@ -96,5 +114,6 @@ CASES = [
         (20,),
         with_state,
     ),
+    Case("over_time", OverTime, (20,), at_once, layout="time"),
     Case("max_pooled", Pooled, (2, 8, 8), with_state),
 ]

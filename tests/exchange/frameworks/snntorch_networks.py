@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.exchange.frameworks.comparison import Case, stepwise
+from tests.exchange.frameworks.comparison import Case, at_once, stepwise
 from tests.exchange.frameworks.parts import normed, scaled
 
 
@@ -132,6 +132,52 @@ class Residual(nn.Module):
         return self.out(self.fc(F.adaptive_avg_pool2d(y, 1).flatten(1)))
 
 
+class Looped(nn.Module):
+    """The loop of snnTorch's tutorials, over the steps of what enters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = scaled(nn.Linear(20, 30), 3.0)
+        self.lif1 = snn.Leaky(beta=0.9)
+        self.fc2 = scaled(nn.Linear(30, 10), 4.0)
+        self.lif2 = snn.Synaptic(alpha=0.4, beta=0.8, threshold=1.5)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        mem1 = self.lif1.init_leaky()
+        syn2, mem2 = self.lif2.init_synaptic()
+        spikes, membranes = [], []
+        for step in range(x.size(0)):
+            spk1, mem1 = self.lif1(self.fc1(x[step]), mem1)
+            spk2, syn2, mem2 = self.lif2(self.fc2(spk1), syn2, mem2)
+            spikes.append(spk2)
+            membranes.append(mem2)
+        return torch.stack(spikes), torch.stack(membranes)
+
+
+class Feedback(nn.Module):
+    """Two layers that hear each other's spikes of the step before, and what the second fires."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = scaled(nn.Linear(20, 30), 3.0)
+        self.lif1 = snn.Leaky(beta=0.8)
+        self.fc2 = scaled(nn.Linear(30, 10), 4.0)
+        self.lif2 = snn.Leaky(beta=0.9, reset_mechanism="zero")
+        self.back = scaled(nn.Linear(10, 30), 4.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1, mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
+        spk1 = torch.zeros(x.shape[1], 30)
+        spk2 = torch.zeros(x.shape[1], 10)
+        total = torch.zeros(x.shape[1], 10)
+        for now in x:
+            before = spk1
+            spk1, mem1 = self.lif1(self.fc1(now) + self.back(spk2), mem1)
+            spk2, mem2 = self.lif2(self.fc2(before), mem2)
+            total = total + spk2
+        return total
+
+
 def leaky(**options: Any) -> nn.Module:
     return snn.Leaky(**{"beta": 0.9, **options})
 
@@ -212,6 +258,8 @@ CASES = [
         (20,),
         with_states,
     ),
+    Case("loop", Looped, (20,), at_once),
+    Case("feedback", Feedback, (20,), at_once),
     Case("convolutional", convolutional, (2, 8, 8), stepwise),
     Case("max_pooled", Pooled, (2, 8, 8), stepwise),
     Case("batch_normalized", lambda: Residual(sew=False), (2, 6, 6), stepwise),

@@ -6,13 +6,8 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
 
-from tests.exchange.frameworks.comparison import Case, stepwise
+from tests.exchange.frameworks.comparison import Case, at_once, stepwise
 from tests.exchange.frameworks.parts import normed, scaled
-
-
-def at_once(module: nn.Module, x: torch.Tensor) -> None:
-    """Call a module of step mode m with all steps."""
-    module(x)
 
 
 def dense(first: nn.Module, second: nn.Module) -> nn.Module:
@@ -85,6 +80,35 @@ class SpikeElementWise(nn.Module):
         return found
 
 
+class Direct(nn.Module):
+    """The same image in every step, and the mean of what comes out."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.net = several_steps(
+            nn.Sequential(
+                layer.Conv2d(2, 6, 3, padding=1, bias=False),
+                normed(6, layer.BatchNorm2d),
+                neuron.IFNode(),
+                layer.MaxPool2d(2, 2),
+                layer.Flatten(),
+                scaled(layer.Linear(96, 5), 3.0),
+                neuron.LIFNode(tau=2.0),
+            )
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.net(x.unsqueeze(0).repeat(self.steps, 1, 1, 1, 1)).mean(0)
+        return found
+
+
+def first_image(module: nn.Module, x: torch.Tensor) -> None:
+    """Call a module that takes one image for all steps."""
+    module.steps = len(x)
+    module(x[0])
+
+
 CASES = [
     Case("lif", lambda: dense(neuron.LIFNode(tau=2.0), neuron.LIFNode(tau=3.0)), (20,), stepwise),
     Case(
@@ -115,4 +139,12 @@ CASES = [
         layout="time",
     ),
     Case("sew", SpikeElementWise, (2, 6, 6), at_once, layout="time"),
+    Case(
+        "direct",
+        lambda: Direct(25),
+        (2, 8, 8),
+        first_image,
+        layout="time",
+        options=(("input", "current"), ("levels", 1)),
+    ),
 ]

@@ -157,7 +157,10 @@ def test_times_are_sums_of_their_terms() -> None:
     busy, reset = terms["busiest core"].likely, terms["reset of used cores"].likely
     assert half.likely == pytest.approx(report.time_s + busy - reset / 2)
     assert twice.likely == pytest.approx(report.time_s - busy / 2 + reset)
-    assert "at twice the cores" in render_energy(report, details=True)
+    assert "at twice the cores" in render_energy(report)
+    data = loihi()
+    del data["partitioned_by"]
+    assert "at twice the cores" not in render_energy(report_on(data), details=True)
 
 
 def test_two_chips_have_no_upper_end() -> None:

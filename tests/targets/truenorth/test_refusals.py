@@ -172,6 +172,23 @@ def test_all_violations_of_a_stage_are_told() -> None:
     assert len(check(net)) == 3
 
 
+def test_inputs_of_all_sources_count_and_are_told_beside_the_neurons() -> None:
+    weight = np.ones((200, 200), int)
+    leaky = netlist(
+        [spike_input("in", 200), neurons("a", 200, threshold=90, membrane_decay=9)],
+        [project("in", "a", dense(weight)), project("a", "a", dense(-weight))],
+    )
+    lines = check(leaky)
+    assert "membrane decay" in lines[0]
+    assert "fan-in 400 with up to 1 axon copies" in lines[1]
+    assert len(lines) == 2
+    # With a split only the neurons are in the way.
+    assert len(check(leaky, split="exact")) == 1
+    one_of_two = [project("in", "a", dense(weight)) for _ in range(2)]
+    shared = netlist([spike_input("in", 200), neurons("a", 200, threshold=900)], one_of_two)
+    assert check(shared) == []
+
+
 def test_a_cycle_refuses_splitters_and_keeps_its_timing() -> None:
     net = netlist(
         [spike_input("in", 2), neurons("a", 2), neurons("b", 2)],

@@ -1,0 +1,1 @@
+"""Readers of events beside those of other packages."""

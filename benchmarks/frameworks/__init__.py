@@ -1,0 +1,1 @@
+"""Networks of spiking frameworks beside their import, at length."""

@@ -1,0 +1,1 @@
+"""Networks of ImageNet's size: what converting, quantizing, running and mapping them takes."""

