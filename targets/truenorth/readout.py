@@ -12,6 +12,7 @@ import numpy as np
 
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.targets.truenorth.cores import read_arrays, read_header, write_arrays
 from neurodeploy.targets.truenorth.one_core import CoreRun
 
@@ -20,6 +21,8 @@ ARRAY_FILE = "populations.safetensors"
 SCHEMA = 2
 
 _ARRAYS = {"population": "int32", "neuron": "int32", "lag": "uint8", "mark": "int8"}
+
+LARGEST_LAG = 255
 
 DISAGREE = -1
 """Recorded where the copies of one neuron differ: no crossbar neuron can emit it."""
@@ -179,3 +182,26 @@ def load_readout(folder: Path) -> tuple[Readout, list[dict[str, Any]]]:
     if period < 1:
         raise FileFormatError(f"{folder / JSON_FILE}: period {period}; compile again")
     return Readout(names, starts, timesteps, **arrays, period=period), layers
+
+
+def expect_of(readout: Readout, ticks: int, netlist: IntegerNetlist, folder: Path) -> None:
+    """Refuse a map of other neurons or times than those of the network beside it.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    sizes = {p.name: p.size for p in netlist.populations}
+    where = f"{folder / JSON_FILE}"
+    if not set(readout.populations) <= set(sizes) or readout.timesteps != netlist.timesteps:
+        raise FileFormatError(f"{where}: not of the network in net.ndn; compile again")
+    # A splitter may repeat the last step of a population by the largest lag.
+    last = max(readout.starts, default=0) + readout.period * (readout.timesteps + 1) + LARGEST_LAG
+    if min(readout.starts, default=0) < 0 or not 0 <= ticks <= last:
+        raise FileFormatError(f"{where}: {ticks} ticks for steps until {last}; compile again")
+    top = np.array([*(sizes[name] for name in readout.populations), 0])[readout.population]
+    used = readout.population >= 0
+    if (readout.population < -1).any() or (
+        used & ((readout.neuron < 0) | (readout.neuron >= top))
+    ).any():
+        raise FileFormatError(f"{folder / ARRAY_FILE}: neurons outside; compile again")

@@ -21,7 +21,7 @@ from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.layers import FanInViolation
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.plan import FAN_OUT, CorePlan
-from neurodeploy.targets.truenorth.readout import load_readout
+from neurodeploy.targets.truenorth.readout import expect_of, load_readout
 from neurodeploy.targets.truenorth.split.approximate import Restated, restate, wide_populations
 
 
@@ -146,7 +146,9 @@ class TrueNorthTarget(Target):
     ) -> Deployment:
         """Read the compiled files."""
         readout, layers = load_readout(folder)
-        return TrueNorthDeployment(network, board, options, load_cores(folder), readout, layers)
+        cores = load_cores(folder)
+        expect_of(readout, cores.ticks, network.integer, folder)
+        return TrueNorthDeployment(network, board, options, cores, readout, layers)
 
     def _board(self, board: Board | None) -> Board:
         assert self.default_board is not None

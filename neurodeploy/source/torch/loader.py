@@ -261,7 +261,7 @@ def _archive(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except Exception:  # of what damaged bytes may raise there, zipfile names the least
         return None
     if any(name.endswith("/constants.pkl") for name in names):
         return "a TorchScript program, whose code is not read"
