@@ -175,7 +175,7 @@ _PLACES = {
     "verification.inference": "Run",
     "verification.verification": "Verification",
 }
-"""Where names stand that are not functions of :mod:`neurodeploy.api`."""
+"""Modules of the names that are not functions of :mod:`neurodeploy.api`."""
 
 
 def __getattr__(name: str) -> Any:

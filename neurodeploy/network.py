@@ -128,7 +128,7 @@ class Network(Shown):
     def diagnose(
         self, data: nd.SamplesLike, samples: int | None = None, **options: Any
     ) -> nd.Diagnosis:
-        """Where it loses, layer by layer; see :func:`neurodeploy.diagnose`."""
+        """Losses layer by layer; see :func:`neurodeploy.diagnose`."""
         import neurodeploy as nd
 
         return nd.diagnose(self, data, samples, **options)

@@ -1,4 +1,4 @@
-"""What notebooks get: objects shown as tables, data frames, and progress unless it was given."""
+"""Service for notebooks: objects as tables, data frames, and progress unless it was given."""
 
 from __future__ import annotations
 

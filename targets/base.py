@@ -1,4 +1,4 @@
-"""What every target offers: check, compile, and a deployment that runs, saves and loads.
+"""Interface of targets: check, compile, and a deployment that runs, saves and loads.
 
 A deployment is a folder::
 
@@ -300,7 +300,7 @@ class Deployment(Shown, ABC):
 
     @abstractmethod
     def utilization(self) -> dict[str, Any]:
-        """What the deployment uses, as JSON values."""
+        """Resources of the deployment, as JSON values."""
 
     def to_dict(self) -> dict[str, Any]:
         """Target, board, options, latency and utilization, as JSON values."""
@@ -373,7 +373,7 @@ class Target(ABC):
 
     @classmethod
     def readiness(cls) -> Readiness:
-        """What was found of what the target needs: :meth:`unavailable`, looked at more closely."""
+        """State of the target's requirements: :meth:`unavailable`, looked at more closely."""
         reason = cls.unavailable()
         if reason is None:
             return Readiness(True, "needs nothing more")
@@ -435,7 +435,7 @@ class Target(ABC):
     def stated(
         self, network: Network, board: Board | None, options: Mapping[str, Any]
     ) -> tuple[Network, list[Violation]]:
-        """What :meth:`restate` gives, and all reasons why it cannot be computed exactly.
+        """Result of :meth:`restate`, and all reasons why it cannot be computed exactly.
 
         Raises
         ------
@@ -451,7 +451,7 @@ class Target(ABC):
     def violations(
         self, netlist: IntegerNetlist, board: Board | None, options: Mapping[str, Any]
     ) -> list[Violation]:
-        """What :meth:`check` finds, and why the board cannot run the netlist.
+        """Findings of :meth:`check`, and the reasons why the board cannot run the netlist.
 
         Raises
         ------

@@ -56,7 +56,7 @@ def import_failure(module: str, statement: str | None = None) -> str | None:
 
 
 def import_report(package: str, failure: str | None) -> str:
-    """What a package's import gave, with its version."""
+    """Result of a package's import, with its version."""
     version = installed(package)
     if failure is None:
         return f"{package} {version}"

@@ -16,7 +16,7 @@ from neurodeploy.ir.record import RunRecord, Stimulus, checked_stimulus, expect_
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What :meth:`neurodeploy.targets.base.Deployment.run` asks of a target.
+    """Request of :meth:`neurodeploy.targets.base.Deployment.run` to a target.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What Lava and Brian2 run: a netlist with its timing made explicit, and its two files.
+"""Netlists with explicit timing, as Lava and Brian2 run them, and their two files.
 
 ``NAME.json`` holds the structure and ``NAME.safetensors`` the arrays, in the terms of the codec of
 ``.ndn`` files. docs/formats.md tells what they hold.

@@ -128,7 +128,7 @@ def _on_hardware(integer: Any, test: Any, skipped: list[str]) -> None:
 
     if "lava" not in skipped:
         deployment = _timed("compile for Lava", lambda: integer.compile("lava"))
-        print(f"  {_timed('verify one image', lambda: nd.verify(deployment, "engine", test, 1))}")
+        print(f"  {_timed('verify one image', lambda: nd.verify(deployment, 'engine', test, 1))}")
     if "mapping" not in skipped:
         report = _timed(
             "energy on kapoho-point, one image",

@@ -47,7 +47,7 @@ def diagnose(
     plots: Path | None,
     **given: Any,
 ) -> None:
-    """Where a conversion loses, layer by layer and by cause, and what to change.
+    """Find the losses of a conversion, layer by layer and by cause, and what to change.
 
     Every layer's coded values are compared with the activations of the source network, and their
     error is split into clipping, quantization, what it inherited, unevenness (timing) and weight

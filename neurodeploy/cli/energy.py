@@ -14,7 +14,7 @@ from neurodeploy.errors import UsageError
 
 
 def pricing_options() -> list[click.Option]:
-    """What the stage takes but network, boards and data."""
+    """Options of the stage besides network, boards and data."""
     from neurodeploy import api
 
     return stage_options(api.estimate_energy, leave_out=("network", "board", "data", "samples"))

@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 @dataclass
 class State:
-    """What the top level and the commands share during one run."""
+    """State of the top level and the commands during one run."""
 
     debug: bool = False
     arguments: tuple[str, ...] = ()

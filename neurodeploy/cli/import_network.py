@@ -13,7 +13,7 @@ from neurodeploy.cli.terminal import say
 
 
 def import_options() -> list[click.Option]:
-    """What the stage takes but the file."""
+    """Options of the stage besides the file."""
     from neurodeploy import api
 
     return stage_options(api.import_network, leave_out=("source", "weights"))

@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``diagnose`` share: a .ndn file as it is, or a model that they convert."""
+"""The models of ``evaluate`` and ``diagnose``: a .ndn file, or a model that they convert."""
 
 from __future__ import annotations
 

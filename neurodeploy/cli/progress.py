@@ -11,7 +11,7 @@ from neurodeploy.render.text import visible
 
 
 class Bar:
-    """What a block tells of its progress; calling it is a no-op without a terminal.
+    """Progress of a block of work; calling it is a no-op without a terminal.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ DEFAULT_BITS = 8
 
 
 def quantization_options() -> list[click.Option]:
-    """What the stage takes but the widths, and the fields of the pass."""
+    """Options of the stage besides the widths, and the fields of the pass."""
     from neurodeploy import api
 
     own = stage_options(api.quantize, leave_out=("net", "weight_bits", "layer_bits"))

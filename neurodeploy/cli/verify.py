@@ -20,7 +20,7 @@ MISMATCH = 1
 
 
 def executor_options() -> list[click.Option]:
-    """What to compare with."""
+    """Executors to compare with."""
     from neurodeploy import api
 
     return stage_options(api.verify, leave_out=("deployment", "data", "samples", "stage"))

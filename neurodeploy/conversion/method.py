@@ -1,4 +1,4 @@
-"""What a conversion method is, and the pipeline that runs one."""
+"""The interface of conversion methods, and the pipeline that runs one."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class ConversionMethod(Protocol):
 
     @property
     def lowering(self) -> LoweringOptions:
-        """Which populations the method wants."""
+        """Populations that the method builds."""
 
     @property
     def refinements(self) -> tuple[Refinement, ...]:
-        """What is calibrated on real spikes once the netlist is built; none: nothing."""
+        """Calibrations on real spikes once the netlist is built; may be empty."""
 
     def __call__(
         self,
@@ -170,6 +170,7 @@ def _with_means(
     Of very many neurons, that of their channel.
     """
     known = {layer.name: layer for layer in layers.layers if not isinstance(layer, OutputLayer)}
+
     def mean(name: str) -> AnyArray:
         values = calibration.mean(name)
         if not _is_large(netlist):

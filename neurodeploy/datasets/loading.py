@@ -30,7 +30,7 @@ every fifth of all would hold 21 ones and 52 threes."""
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a specification names; the fields are those of Samples."""
+    """Data that a specification names; the fields are those of Samples."""
 
     spec: DataSpec
     x: Floats

@@ -45,7 +45,7 @@ IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Channel statistics of ImageNet's training images in [0, 1], as torchvision's models use them."""
 
 MNIST = Normalization((0.1307,), (0.3081,))
-"""Of MNIST's training images in [0, 1]."""
+"""Mean and standard deviation of MNIST's training images in [0, 1]."""
 CIFAR10 = Normalization((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 """Channel statistics of CIFAR-10's training images in [0, 1]."""
 NAMED = {"mnist": MNIST, "cifar10": CIFAR10, "imagenet": IMAGENET}

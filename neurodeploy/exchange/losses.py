@@ -32,7 +32,9 @@ def lost_by(reader: Reader, written: Written) -> list[str]:
     """What a framework does not read, or reads as something else; empty: it gives the spikes."""
     graph, netlist = written.graph, written.netlist
     found = []
-    unread = sorted({n.type for n in graph.nodes.values()} - reader.nodes - {"Input", "Output", PASSING})
+    unread = sorted(
+        {n.type for n in graph.nodes.values()} - reader.nodes - {"Input", "Output", PASSING}
+    )
     if unread:
         found.append(f"does not read {', '.join(unread)}")
     for kind in ("Input", "Output"):

@@ -13,7 +13,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import Progress, Stimulus
 
 BATCH_BYTES = 128 * 2**20
-"""What the samples of a batch may hold at a time: what enters, what is recorded or summed of it,
+"""Memory limit of the samples of a batch: input, and everything recorded or summed of it,
 and what is counted from that. Results do not depend on it; most loops that run samples share it."""
 
 

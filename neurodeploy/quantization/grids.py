@@ -57,7 +57,7 @@ def rows_of(connectivity: Connectivity) -> Rows:
 
 
 def rows_and_columns(connectivity: Sparse) -> tuple[IntArray, IntArray]:
-    """Where :func:`rows_of` puts each weight of a list: rows and columns, int64 ``[n]``."""
+    """Rows and columns to which :func:`rows_of` sends each weight of a list: int64 ``[n]``."""
     channels = connectivity.post_shape[0]
     row = connectivity.post // math.prod(connectivity.post_shape[1:])
     order = np.argsort(row, kind="stable")

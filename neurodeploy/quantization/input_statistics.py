@@ -1,4 +1,4 @@
-"""What rows of weights hear of some samples, factored for rounding them in turn.
+"""Input statistics of rows of weights, factored for rounding them in turn.
 
 With x what arrives at a neuron over a sample and m its mean, the moment ``H = E[x x^T]`` over
 samples and positions weighs what rounding changes. Where a bias takes back what the mean changes,
@@ -37,7 +37,7 @@ MEAN_SHARE = 0.1
 94.9, 95.5, 95.3 and 94.5 % of 3000 training images that calibration did not see."""
 
 KEPT_BYTES = 2**30
-"""Of factors that are kept for whoever hears the same."""
+"""Memory limit of factors that are kept for projections with the same input."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

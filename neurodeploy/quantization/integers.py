@@ -300,7 +300,7 @@ class Quantization:
 
 
 def _expected(netlist: RealNetlist, population: Population, heard: Heard) -> dict[str, FloatArray]:
-    """What a population hears of its sources over a run on average: ``[*shape]`` by known source.
+    """Mean input of a population over a run: ``[*shape]`` by known source.
 
     A current enters in every step, but a neuron with gains does not add all of it up. Changes are
     counted in the first gain of who sends them, and heard in that of the population.

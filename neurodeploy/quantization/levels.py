@@ -25,7 +25,7 @@ UNIFORM = {
 """Axon copies per type that a width's uniform grid takes on four axon types, and their values."""
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-"""Of the step that reaches the largest weight: where fitting starts."""
+"""Shares of the step that reaches the largest weight, at which fitting starts."""
 
 ROUNDS = 12
 """Turns of values and digits for every start."""

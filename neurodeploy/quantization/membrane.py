@@ -1,4 +1,4 @@
-"""What a membrane holds: thresholds, biases and initial membranes in whole units."""
+"""Membrane quantities: thresholds, biases and initial membranes in whole units."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neurodeploy.ir.siblings import Sibling, Siblings
 from neurodeploy.quantization.native import native_fields, whole_decay
 
 SATURATION = 2**23 - 1
-"""Where a stock LIF process holds its membrane, in its own units."""
+"""Largest membrane of a stock LIF process, in its own units."""
 
 
 def in_units(
@@ -141,7 +141,7 @@ def least_threshold(siblings: Siblings) -> FloatArray | None:
 
 
 def reach_of(sibling: Sibling, timesteps: int) -> FloatArray:
-    """What a membrane must hold beside its weights: a threshold, biases over a run; ``[C]``."""
+    """State that a membrane needs beside its weights: a threshold, biases over a run; ``[C]``."""
     model, population = sibling.model, sibling.population
     steps = sum(model.input_gain) if model.input_gain else timesteps
     decay = float(np.min(model.membrane_decay))

@@ -1,4 +1,4 @@
-"""What neurons of natively trained networks have beside thresholds, in whole units."""
+"""Quantities of natively trained neurons beside thresholds, in whole units."""
 
 from __future__ import annotations
 

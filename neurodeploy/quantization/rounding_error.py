@@ -1,4 +1,4 @@
-"""What rounded weights change on average, and how a bias takes it back.
+"""Mean error of rounded weights, and its correction by a bias.
 
 With W the real weights, ``q`` the rounded ones on their step ``d``, and m the mean that the source
 emits over a run, the sum over a run changes by::
@@ -55,7 +55,7 @@ def lost_on_average(
 def heard_and_lost(
     exact: RealProjection, whole: IntegerProjection, unit: FloatArray, emitted: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """What a projection delivers for emissions ``[B, *pre_shape]``, and what rounding takes away.
+    """Input by a projection for emissions ``[B, *pre_shape]``, and its error by rounding.
 
     Both ``[B, *post_shape]``, in real membrane units.
     """

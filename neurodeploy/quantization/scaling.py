@@ -185,7 +185,7 @@ class ScaledLayer:
         return np.where(whole >= 1, theta / np.maximum(whole, 1.0), unit)
 
     def worths(self, scale: MembraneScale) -> dict[str, FloatArray]:
-        """What a spike of each sibling is worth of what it was meant to be: by name, ``[C]``.
+        """Value of a spike of each sibling relative to the intended one: by name, ``[C]``.
 
         Of thresholds that round, the spikes are worth as much more, or less. A population alone has
         a whole one, and is left out, as are thresholds that differ within channels.
@@ -348,7 +348,7 @@ class ScaledLayer:
     def reports(
         self, scale: MembraneScale, integer: IntegerNetlist, bounds: Mapping[str, int]
     ) -> dict[str, dict[str, Any]]:
-        """What quantization cost each sibling, as JSON values; ``bounds`` are of their states."""
+        """Loss of each sibling by quantization, as JSON values; ``bounds`` are of their states."""
         first = self.siblings[0].population.name
         unit = self.unit(scale)
         weights = self._weights_report(integer.incoming[first], scale, unit)

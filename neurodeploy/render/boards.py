@@ -71,7 +71,7 @@ def render_board(board: Board) -> str:
 
 
 def render_limits(boards: Sequence[Board]) -> str:
-    """What the boards of each kind hold and can do, a column each."""
+    """Limits and abilities of the boards of each kind, a column each."""
     return "\n\n".join(
         _limits_table(kind, [b for b in boards if b.kind == kind])
         for kind in dict.fromkeys(b.kind for b in boards)

@@ -115,12 +115,12 @@ def _cell(value: Any) -> object:
 
 
 def render_compiled(deployment: Deployment, folder: Path) -> str:
-    """What ``compile`` prints."""
+    """Report of ``compile``."""
     return f"{render_deployment(deployment)}\n\nwrote {folder}"
 
 
 def render_fits(target: str, given: Network, stated: Network, board: Verdict | None = None) -> str:
-    """What ``compile --check`` prints where a target and a board have nothing against a network."""
+    """Report of ``compile --check`` where target and board accept a network."""
     if stated is given:
         line = f"{given.netlist.name}: target {target} computes it exactly"
     else:
@@ -153,7 +153,7 @@ def render_violations(violations: Sequence[Violation], board: Verdict | None = N
 def violations_to_dict(
     target: str | None, network: str, violations: Sequence[Violation], board: Verdict | None = None
 ) -> dict[str, Any]:
-    """What ``compile --check`` found."""
+    """Report of the violations that ``compile --check`` found."""
     return {
         "network": network,
         "target": target,

@@ -1,4 +1,4 @@
-"""What ``neurodeploy doctor`` found, as text."""
+"""Report of ``neurodeploy doctor``, as text."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def answer_parts(report: EnergyReport) -> list[str]:
 
 
 def _widest(report: EnergyReport) -> str:
-    """What the energy holds, and which terms its bar and that of the time come from."""
+    """Content of the energy, and the terms that widen its bar and that of the time."""
     energy, time = report.widest_energy_term, report.widest_time_term
     if report.static.is_open and report.time.is_open:
         energy = "time"

@@ -9,7 +9,7 @@ from neurodeploy.render.text import render_table
 
 
 def render_engine(told: Mapping[str, Any]) -> str:
-    """What ``inspect --engine`` prints of what ``describe_engine`` found."""
+    """Report of ``inspect --engine`` on the paths that ``describe_engine`` found."""
     if not told["native"]:
         return f"engine: {told['reason']}"
     shared = told["merged"]

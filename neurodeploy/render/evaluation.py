@@ -76,7 +76,7 @@ def _decided(paired: Paired) -> str:
 
 
 def _answers(evaluations: Sequence[Evaluation]) -> str:
-    """What is measured fits what the answers are: classes, numbers, or maps."""
+    """Rows of an evaluation, by kind of answer: classes, numbers, or maps."""
     columns: dict[str, Sequence[object]] = {"T": [e.timesteps for e in evaluations]}
     if evaluations[-1].task == "classes":
         columns |= {

@@ -1,4 +1,4 @@
-"""What was written for other frameworks, as text."""
+"""Report of an export to other frameworks, as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What notebooks show: the tables that the command line prints, as plain HTML."""
+"""Views for notebooks: the tables that the command line prints, as plain HTML."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PARTS: dict[type, Callable[[Any], list[str]]] = {
 
 
 def html(thing: object) -> str:
-    """What a notebook shows of a network, a deployment or a result: text and tables.
+    """View of a network, a deployment or a result in a notebook: text and tables.
 
     Raises
     ------

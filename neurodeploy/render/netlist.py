@@ -1,4 +1,4 @@
-"""What is in a netlist, as text and as JSON."""
+"""Description of a netlist, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def provenance_lines(values: Mapping[str, Any], level: int) -> list[str]:
 
 
 def render_written(network: Network, path: Path) -> str:
-    """What ``convert`` prints."""
+    """Report of ``convert``."""
     parts = [headline(network), population_table(network)]
     parts += deviation_lines(network.provenance)
     parts += fit_lines(network.provenance.get("curve_fits", ()))
@@ -215,7 +215,7 @@ def render_written(network: Network, path: Path) -> str:
 
 
 def deviation_lines(provenance: Mapping[str, Any]) -> list[str]:
-    """What max-pooling out of plain neurons gets wrong, a line per pooling."""
+    """Deviation of max-pooling out of plain neurons, a line per pooling."""
     return [
         f"{row['layer']}: max-pooling by neurons is off by {row['mean_error']:.3g} on average and "
         f"{row['largest_error']:.3g} at most; the maxima average {row['mean_maximum']:.3g}"

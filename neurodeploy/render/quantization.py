@@ -1,4 +1,4 @@
-"""What quantization cost, layer by layer."""
+"""Report of quantization, layer by layer."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def _rounded(decibels: float | None) -> float | None:
 
 
 def render_quantization(network: Network, path: Path) -> str:
-    """What ``quantize`` prints."""
+    """Report of ``quantize``."""
     report = network.provenance["quantization"]["report"]
     return f"{headline(network)}\n\n{quantization_table(report)}\n\nwrote {path}"

@@ -49,7 +49,7 @@ JUDGED_SAMPLES = 512
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What ``auto`` has to meet.
+    """Budget of ``auto``.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen and why.
+    """Chosen configuration and the reasons.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Choice:
         return f"{what}: nothing met the budget of {allowed}; {remedy}"
 
     def doubt(self, budget: Budget) -> str | None:
-        """Where the budget is met by the estimate, but not by the end of its interval."""
+        """Warning where the estimate meets the budget and the end of its interval does not."""
         most, allowed = self.chosen.most, self.chosen.allowed(budget)
         if not self.met or most is None or most <= allowed:
             return None

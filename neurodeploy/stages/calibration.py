@@ -1,4 +1,4 @@
-"""Which samples calibrate, and how a file tells of them."""
+"""The choice of calibration samples, and its record in a file."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def check(
 def stated(
     net: Network | str | Path, target: str, board: str | Board | None = None, **options: Any
 ) -> tuple[Network, list[Violation]]:
-    """What a deployment would state and equal, and what :func:`check` finds.
+    """Statement of a deployment that was not made, and the findings of :func:`check`.
 
     It is the given network unless an option approximates; then its provenance has ``restated``.
     """

@@ -50,7 +50,7 @@ MIN_JUDGED_SAMPLES = 64
 SEARCHED_SYNAPSES = 2_000_000
 """Most synapses of layers beyond a core with which ``auto`` tries their parts: seconds each."""
 INPUTS = (*get_args(EncoderName), "spikes")
-"""What ``input`` can be; ``spikes`` is another word for ``rate``."""
+"""Choices of ``input``; ``spikes`` is another word for ``rate``."""
 
 
 @shows_progress("convert")

@@ -29,7 +29,7 @@ PRICED_SAMPLES = 50
 NEUROCORES = "loihi1"
 """The board of neurocores that is priced; of crossbars, the default of the target that has them."""
 STATE_BITS = 18
-"""Of the neurocores, for what is fitted to a crossbar is priced on them too."""
+"""State width of the neurocores, on which a netlist fitted to a crossbar is priced too."""
 
 Tell = Callable[[str], None]
 
@@ -69,7 +69,7 @@ VARIANTS = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one variant gave.
+    """Results of one variant.
 
     ``mismatches`` by target, None where its software is missing; ``energy`` by board.
     """

@@ -1,4 +1,4 @@
-"""Where a conversion loses, layer by layer."""
+"""The losses of a conversion, layer by layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed here, which executors and targets work, why others do not, and the remedy."""
+"""Check of the installation: packages, executors and targets that work, reasons and remedies."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _native(native: Status) -> Finding:
 
 
 def _engine(native: Status, torch: Finding) -> Finding:
-    """What runs netlists: each of the two is enough for integers, PyTorch alone for real values."""
+    """Engines that run netlists: each is enough for integers, PyTorch alone for real values."""
     parts = ["integer netlists on native kernels"] if native.available else []
     if torch.works:
         rest = "real-valued ones" if native.available else "all netlists (integer ones slower)"

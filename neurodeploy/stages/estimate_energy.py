@@ -178,7 +178,7 @@ def _refusal(net: Network, boards: Sequence[Board], refused: Mapping[str, Verdic
 
 
 class _Pricing:
-    """What the boards of one comparison share: the network, the stimulus and the run."""
+    """The common part of the boards of one comparison: the network, the stimulus and the run."""
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ def estimated(
 
 
 def error_of(fast: EnergyReport, exact: EnergyReport) -> EstimateError:
-    """What the estimate says of the checked samples, beside what running them says."""
+    """Estimate of the checked samples beside the result of running them."""
     from neurodeploy.hardware.boards.interval import NOTHING
     from neurodeploy.hardware.price.report import EstimateError
     from neurodeploy.hardware.price.terms import BUSIEST

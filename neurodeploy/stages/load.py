@@ -1,4 +1,4 @@
-"""What a path holds: a netlist or a deployment; and what else users hand in by mistake."""
+"""Loading of a netlist or a deployment from a path, and answers to other arguments."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def wrong_kind(verb: str, got: object, expected: str) -> UsageError:
 
 
 def kind_of(got: object) -> str:
-    """What a wrong argument seems to be, and how it becomes what was meant where that is known."""
+    """Kind of a wrong argument, and the remedy where it is known."""
     name = type(got).__name__
     if isinstance(got, type):
         return f"the class {got.__name__} instead of an object of it, {got.__name__}()"

@@ -1,4 +1,4 @@
-"""What there is to choose from, by name."""
+"""Names of methods, boards, targets and executors."""
 
 from __future__ import annotations
 

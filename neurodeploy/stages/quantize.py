@@ -25,7 +25,7 @@ MIN_SAMPLES, MAX_SAMPLES = 16, 256
 LEAST_SNR_DB = 15
 """Layers that gave up bits for a width are warned of below this: weights wrong by 18 %."""
 EMITTED_BYTES = 2 * 2**30
-"""What neurons emit over these samples, in 4 bytes each; large networks have more positions."""
+"""Limit of emissions over these samples, in 4 bytes each; large networks have more positions."""
 
 
 @shows_progress("quantize")
@@ -152,7 +152,7 @@ def _rounding_samples(netlist: RealNetlist) -> int:
 def _emissions(
     net: Network, dataset: Samples | EventSamples, progress: Progress | None
 ) -> dict[str, AnyArray]:
-    """What every population that is heard emits over each sample: ``[B, *shape]`` by name."""
+    """Emissions over each sample of every population with targets: ``[B, *shape]`` by name."""
     from neurodeploy.stages.samples import stimulus_for
     from neurodeploy.verification.totals import summarize
 

@@ -51,7 +51,7 @@ def stimulus_for(
 
 @dataclass(frozen=True, slots=True)
 class EncodedSamples:
-    """What an input receives for the samples of a data set, encoded when it is asked for.
+    """Stimulus of an input for the samples of a data set, encoded when it is asked for.
 
     Samples and encoding fit together; ``x`` is raw, ``indices`` are places in the data set.
     """

@@ -1,4 +1,4 @@
-"""Which of the boards that come with neurodeploy would hold a network."""
+"""The smallest board of those that come with neurodeploy that holds a network."""
 
 from __future__ import annotations
 

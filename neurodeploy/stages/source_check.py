@@ -1,4 +1,4 @@
-"""What the source network is worth on the calibration data, before anything is made of it."""
+"""Accuracy of the source network on the calibration data, before it is converted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from neurodeploy.verification.totals import summarize
 
 MOST_SAMPLES, LEAST_SAMPLES = 512, 64
 MOST_MACS = 2.5e10
-"""Of the source network on all samples: a second or two."""
+"""Time limit of the source network on all samples: a second or two."""
 LEAST_CORRELATION = 0.98
 CORRELATED_SAMPLES, LEAST_CORRELATED = 32, 4
 CORRELATED_STEPS = 2**27
@@ -34,7 +34,7 @@ SURE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class SourceCheck:
-    """What a source network is worth.
+    """Accuracy of a source network.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def _other_inputs(data: Samples) -> Iterator[tuple[AnyArray, str]]:
         return np.asarray((x - mean) / std, np.float32)
 
     def entering(x: AnyArray) -> AnyArray:
-        """What becomes ``x`` by the normalization that is part of the graph."""
+        """Values that the normalization of the graph maps to ``x``."""
         if data.norm is None:
             return x
         mean, std = (

@@ -1,4 +1,4 @@
-"""What a MODEL names: a torch factory, an exported program, an ONNX file."""
+"""Resolution of a MODEL argument: a torch factory, an exported program, an ONNX file."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ UNITS = {
     "error": "% of the outputs' spread",
     "": "points",
 }
-"""What losses are counted in, by measure."""
+"""Unit of losses, by measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def _evaluated(net: Network, judge: Samples, method: str, steps: int) -> Tried:
 
 
 def _judged(net: Network, found: Evaluation, method: str, steps: int) -> Tried:
-    """What was measured, by what the answers are."""
+    """Measured loss, by kind of answer."""
     agreement, spikes = found.agreement, found.spikes_per_inference
     if found.loss is not None and agreement is not None:
         text = f"loses {found.loss}, agrees on {100 * agreement:.1f} %"

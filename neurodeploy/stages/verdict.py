@@ -102,7 +102,7 @@ def _narrowed(found: Verdict, network: Network, board: Board, target: str | None
 
 
 def _cost(network: Network, narrowed: Network, data: Samples | EventSamples) -> str:
-    """What the remedy costs in accuracy, on the first samples of the data."""
+    """Cost of the remedy in accuracy, on the first samples of the data."""
     from neurodeploy.stages.evaluate import evaluate
 
     data = data.first(min(len(data), COST_SAMPLES))
@@ -114,7 +114,7 @@ def _cost(network: Network, narrowed: Network, data: Samples | EventSamples) -> 
 
 
 def _tried(network: Network) -> str:
-    """What the automatic conversion measured of binary spikes, where it did."""
+    """Measured result of binary spikes in the automatic conversion, where there is one."""
     rows = network.provenance.get("auto", {}).get("tried", ())
     known = [r for r in rows if r.get("method") == "rate" and r.get("loss") is not None]
     if not known:

@@ -61,7 +61,7 @@ class Subject:
         return stateful(netlist) if self.membranes else integrators(netlist)
 
     def expected_to_refuse(self, c: Case) -> bool | None:
-        """What ``refuses`` says of a case; None where it is not given."""
+        """Result of ``refuses`` for a case; None where it is not given."""
         return None if self.refuses is None else bool({c.name, *features(c.netlist)} & self.refuses)
 
 
@@ -141,7 +141,7 @@ def _subject(
 
 
 def refusal_faults(subject: Subject, c: Case) -> list[str]:
-    """What is wrong with the refusal of a case, or with its absence."""
+    """Fault of the refusal of a case, or of its absence."""
     violations = subject.violations(c.netlist)
     expected = subject.expected_to_refuse(c)
     if not violations:

@@ -32,12 +32,12 @@ from neurodeploy.verification.statistics import Paired, wilson
 from neurodeploy.verification.totals import summarizer
 
 Task = Literal["classes", "values", "maps"]
-"""What answers are: the class of the largest output, numbers, or maps, as detectors give them."""
+"""Kinds of answers: the class of the largest output, numbers, or maps, as detectors give them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation(Shown):
-    """What one network does on a data set.
+    """Results of one network on a data set.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Evaluation(Shown):
         return paired(self.source_right, self.right)
 
     def against(self, other: Evaluation) -> Paired | None:
-        """What this one loses against another on the same samples; None without labels."""
+        """Accuracy lost against another on the same samples; None without labels."""
         return paired(other.right, self.right)
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,14 +116,14 @@ class Evaluation(Shown):
 
 
 def paired(first: AnyArray | None, second: AnyArray | None) -> Paired | None:
-    """What is lost from the first to the second, each being right or wrong on the same samples."""
+    """Accuracy lost from the first to the second, each being right or wrong on the same samples."""
     if first is None or second is None or len(first) != len(second):
         return None
     return Paired(len(first), int((first & ~second).sum()), int((second & ~first).sum()))
 
 
 def task_of(network: Network | AnalogGraph, labelled: bool, classifier: bool = False) -> Task:
-    """What the answers of a network are.
+    """Kind of a network's answers.
 
     One output of several values gives classes where there are labels, where it ends in a softmax,
     or where its conversion was told so.
@@ -197,7 +197,7 @@ class _Compared:
 
 
 class _Tally:
-    """What is known of a network after some of the samples."""
+    """Sums over the samples that a network has seen so far."""
 
     def __init__(self, net: Network, labelled: bool) -> None:
         self.netlist, self.graph = net.netlist, net.analog
@@ -231,7 +231,7 @@ class _Tally:
 
     @property
     def bytes_per_sample(self) -> int:
-        """Of integers that enter, rates of hidden populations and traces of outputs."""
+        """Memory of one sample: input integers, rates of hidden populations, traces of outputs."""
         given = 0
         for population in self.netlist.inputs:
             steps = 1 if population.is_current_input else self.netlist.timesteps
@@ -325,7 +325,7 @@ class _Tally:
                 self.spreads[name].join(spread)
 
     def evaluation(self) -> Evaluation:
-        """Of all samples so far."""
+        """Evaluation of all samples so far."""
         T, n = self.netlist.timesteps, self.samples
         prefixes = {}
         if self.correct is not None:

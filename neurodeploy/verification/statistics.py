@@ -1,4 +1,4 @@
-"""What a count of right answers, or of differing ones, says: intervals and exact tests."""
+"""Confidence intervals and exact tests of counts of right or of differing answers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Paired:
 
     @property
     def p(self) -> float:
-        """Of a split as uneven as this or more where none is better: exact, two-sided."""
+        """Exact two-sided probability of a split as uneven as this or more where none is better."""
         return min(1.0, 2 * at_least(max(self.lost, self.won), self.lost + self.won, 0.5))
 
     @property
@@ -112,7 +112,7 @@ class Paired:
 
 
 def _crossing(above: Callable[[float], bool]) -> float:
-    """Where a falling condition ends within [-1, 1]."""
+    """End of a falling condition within [-1, 1], by bisection."""
     low, high = -1.0, 1.0
     for _ in range(50):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""What a Brian2 Network is made of: groups of neurons, links between them."""
+"""Parts of a Brian2 Network: groups of neurons, links between them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Group:
 
     @property
     def name(self) -> str:
-        """Of the population."""
+        """Name of the population."""
         return self.population.name
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the population."""
+        """Name of the population."""
         return self.population.shape
 
     @property
@@ -54,7 +54,7 @@ class Group:
 
     @property
     def kind(self) -> Literal["current", "spikes", "neuron", "pool"]:
-        """What it computes."""
+        """Neuron model."""
         model = self.population.model
         if isinstance(model, Input):
             return model.kind

@@ -1,4 +1,4 @@
-"""What goes into a Network, and from its monitors to a record."""
+"""Stimulus of a Brian2 Network, and the record from its monitors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def feed(brian2: Any, network: Any, plan: Plan, stimulus: Mapping[str, IntArray]
 
 
 def recorded_spikes(network: Any, plan: Plan, group: Group) -> IntArray:
-    """What a group emitted: int64 ``[batch, T, *shape]``, aligned by its window."""
+    """Emissions of a group: int64 ``[batch, T, *shape]``, aligned by its window."""
     made = network[group.object]
     batch = made.N // group.size
     T = plan.timesteps

@@ -1,4 +1,4 @@
-"""What the Lava target compiles to: everything a run needs, without the network beside it."""
+"""Deployment of the Lava target: everything a run needs, without the network beside it."""
 
 from __future__ import annotations
 

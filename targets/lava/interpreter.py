@@ -1,4 +1,4 @@
-"""Which Python runs Lava: this one, or a 3.10 environment beside it.
+"""The Python that runs Lava: this one, or a 3.10 environment beside it.
 
 lava-nc 0.10.0 runs on Python 3.10 only. Candidates are really run: an interpreter that exists may
 still be a shim that fails, of another version, or without lava-nc.

@@ -51,7 +51,7 @@ class Stimulus:
         self._shape = (lanes.width, *self._values.shape[2 if raster else 1 :])
 
     def read(self, round_: int, t: int) -> IntArray:
-        """What a round emits in step ``t``: int64 ``[lanes, *shape]``, 0 in idle lanes."""
+        """Emissions of a round in step ``t``: int64 ``[lanes, *shape]``, 0 in idle lanes."""
         where = self._lanes.samples(round_)
         emitted = np.zeros(self._shape, dtype=np.int64)
         given = self._values[where, t] if self._raster else self._values[where]

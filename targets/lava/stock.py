@@ -1,4 +1,4 @@
-"""What Lava's stock processes compute exactly, and the parameters they need for it.
+"""Exact parameters of Lava's stock processes, and the limits of what they compute exactly.
 
 Stock LIF in fixed point keeps its state in 1/64 of a weight unit::
 

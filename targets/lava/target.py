@@ -70,7 +70,7 @@ class LavaTarget(Target):
 
     @classmethod
     def readiness(cls) -> Readiness:
-        """Which Python runs Lava, or why none does."""
+        """The Python that runs Lava, or the reason why none does."""
         try:
             found = find_lava_python()
         except TargetUnavailableError as error:
@@ -134,7 +134,7 @@ class LavaTarget(Target):
 
     @property
     def deployment(self) -> type[LavaDeployment]:
-        """What it compiles to."""
+        """Class of the deployments that it compiles to."""
         return LavaDeployment
 
     def _models(self, options: Mapping[str, Any]) -> Models:
@@ -171,7 +171,7 @@ class StockLavaTarget(LavaTarget):
 
     @property
     def deployment(self) -> type[LavaDeployment]:
-        """What it compiles to."""
+        """Class of the deployments that it compiles to."""
         return StockLavaDeployment
 
     def _models(self, options: Mapping[str, Any]) -> Models:

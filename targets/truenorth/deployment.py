@@ -26,7 +26,7 @@ CHUNK_BYTES = 256 * 2**20
 """Spikes of all cores that are held at a time."""
 
 IDLE = 8
-"""Where steps take many ticks, most spikes stay zeros that the system never gave memory for, and
+"""Factor of samples that fit where steps take many ticks: untouched zeros need no memory, and
 those of partial sums are let go: so many times more samples fit."""
 
 

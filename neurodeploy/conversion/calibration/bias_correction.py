@@ -88,7 +88,7 @@ def _bias_shifted(population: Population, error: FloatArray) -> Population:
 
 
 def _per_value(population: Population) -> FloatArray:
-    """What the membrane of a whole run gains for each unit of the coded value: ``[]`` or ``[C]``.
+    """Gain of the membrane over a whole run for each unit of the coded value: ``[]`` or ``[C]``.
 
     1 where a spike is worth its threshold; a code of phases counts half of its steps alone.
     """

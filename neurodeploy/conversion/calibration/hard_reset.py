@@ -42,7 +42,7 @@ STARTS = (0.0, 0.35, 0.7)
 """Biases that are tried, in thresholds a run: an initial membrane, for want of one."""
 
 POOL_SHARES = (1.0, 3.0, 5.0)
-"""Of a maximum, whose threshold is half a spike: one, two or three spikes make it fire."""
+"""Thresholds tried for a maximum, in spikes: one, two or three make it fire."""
 
 
 SAMPLES_AT_ONCE = 16
@@ -97,7 +97,7 @@ class HardResetFit:
 def _arriving(
     trial: Trial, incoming: tuple[RealProjection, ...], shape: tuple[int, ...], part: slice
 ) -> FloatArray:
-    """What arrives in each step: ``[T, B, *shape]``."""
+    """Input in each step: ``[T, B, *shape]``."""
     total: FloatArray = np.zeros(())
     for q in incoming:
         source = trial.sources[q.pre]
@@ -177,7 +177,7 @@ def _is_maximum(incoming: tuple[RealProjection, ...]) -> bool:
 
 
 def _missing(trial: Trial, incoming: tuple[RealProjection, ...]) -> FloatArray:
-    """What a step brings less than it should on average, by channel: ``[C]``."""
+    """Mean input that a step lacks, by channel: ``[C]``."""
     total: FloatArray = np.zeros(())
     for projection in incoming:
         source = trial.sources[projection.pre]

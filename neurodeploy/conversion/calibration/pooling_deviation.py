@@ -1,4 +1,4 @@
-"""What max-pooling out of plain neurons gets wrong.
+"""Deviation of max-pooling out of plain neurons from the maximum.
 
 ``max(a, b) = b + relu(a - b)`` holds for activations, not for spikes: those that were fired while
 ``a`` led cannot be taken back. The error is measured, never assumed.

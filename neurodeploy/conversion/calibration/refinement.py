@@ -52,11 +52,11 @@ class HeardPopulation:
 
     @property
     def emitted(self) -> AnyArray:
-        """What it emitted over a sample, added up as its coding counts: ``[B, *shape]``."""
+        """Emissions over a sample, added up as its coding counts: ``[B, *shape]``."""
         return self.population.summed(self.raster)
 
     def exact(self, timesteps: int) -> FloatArray:
-        """What this would be if it coded its activation to the digit: ``[B, *shape]``."""
+        """Emissions that would code the activation to the digit: ``[B, *shape]``."""
         unit = self.population.unit
         assert unit is not None
         return np.asarray(
@@ -351,7 +351,7 @@ def _run_apart(
 
 
 def coded_values(population: Population, run: RunRecord) -> FloatArray:
-    """What a population coded, ``[B, *shape]``, in the units of the source network."""
+    """Value that a population coded, ``[B, *shape]``, in the units of the source network."""
     model = population.model
     assert isinstance(model, RealNeuron)
     if model.fires:

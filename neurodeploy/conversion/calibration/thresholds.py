@@ -28,7 +28,7 @@ from neurodeploy.ir.arrays import AnyArray, FloatArray
 
 SAMPLES_PER_CHANNEL = 16_384
 KEPT_BYTES = 2**28
-"""Of samples of all channels together; a network of very many channels keeps fewer of each."""
+"""Kept samples of all channels together; a network of very many channels keeps fewer of each."""
 LEAST_PER_CHANNEL = 1024
 BALANCE_BATCHES, BALANCE_PASSES = 16, 20
 GRID = 1.0 - 0.01 * np.arange(96)
@@ -38,7 +38,7 @@ NEARLY = 2e-4
 
 @dataclass(slots=True)
 class Activations:
-    """What calibration remembers of one layer.
+    """Statistics that calibration keeps of one layer.
 
     ``samples`` is ``[C, n]``: activations at positions drawn at random, evenly over the images;
     ``maximum`` is the largest magnitude seen, per channel. ``reserve`` ``[C]`` are the ranges of a
@@ -106,7 +106,7 @@ class Calibration:
         return self.sums[name] / self.seen
 
     def activations(self, name: str) -> Activations:
-        """What was collected of one rectified layer."""
+        """Statistics of one rectified layer."""
         samples = np.concatenate(self.parts[name], axis=1)
         return Activations(samples, self.maxima[name], self._reserve(name))
 
@@ -318,7 +318,7 @@ def choose_ranges(
 
 
 def _as_one_channel(activations: Activations) -> Activations:
-    """What calibration remembers of a layer, all its channels together."""
+    """Statistics that calibration keeps of a layer, all its channels together."""
     reserve = activations.reserve
     return Activations(
         activations.samples.reshape(1, -1),

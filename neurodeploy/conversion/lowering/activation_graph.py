@@ -176,7 +176,7 @@ class ActivationGraph:
 
 
 class _SharedSums:
-    """What layers with the same terms add their biases to, computed once while it is needed."""
+    """Sum to which layers with the same terms add their biases, computed once while needed."""
 
     def __init__(self, layers: tuple[Layer, ...]) -> None:
         # One object: the units of a smooth activation shift one expression by constants.

@@ -1,4 +1,4 @@
-"""What lowering an analog graph keeps track of: tensors, populations and what is known of them."""
+"""State of the lowering of an analog graph: tensors, populations and their properties."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Lowering:
         return population_term(layer.name, layer.shape)
 
     def rails(self, affine: Affine, name: str) -> Affine:
-        """What may be negative as a population and what is subtracted from it."""
+        """Value that may be negative, as a population and the constant subtracted from it."""
         negative = affine.scaled(np.array(-1.0))
         above = self.rectify(affine, name, None, part_of=name)
         below = self.rectify(negative, f"{name}_negative", None, part_of=name)

@@ -1,4 +1,4 @@
-"""What calibration sees of the inputs of curved functions: they are fitted on that."""
+"""Observed inputs of curved functions, on which the functions are fitted."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from neurodeploy.ir.connectivity import Connectivity
 from neurodeploy.source.analog import AnalogNode, macs
 
 LEAST_SHARE = 0.01
-"""Of the network's multiplications: synapses that a population has to save."""
+"""Share of the network's multiplications: synapses that a population has to save."""
 LEAST_SYNAPSES = 2**22
 """As many as some tens of cores hold: below them a product that is exact is worth its synapses."""
 SHOWN = 3

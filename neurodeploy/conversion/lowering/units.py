@@ -74,7 +74,7 @@ class Units:
         return tuple(max(1, round(float(0.5 * rise.sum() / max(r, 1e-30)))) for r in rise)
 
     def __call__(self, x: AnyArray) -> FloatArray:
-        """What the units add up to."""
+        """Sum of the units."""
         total = self.offset - self.below * np.maximum(self.lowest - np.asarray(x), 0.0)
         for start, width, slope in zip(self.start, self.width, self.slope, strict=True):
             total = total + slope * np.clip(x - start, 0.0, width)

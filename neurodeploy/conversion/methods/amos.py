@@ -178,7 +178,7 @@ def _arriving(
 
 
 def _left_over(digits: tuple[Population, ...]) -> list[RealProjection]:
-    """What earlier digits have taken is not there for later ones."""
+    """Inhibition by which earlier digits take their part from later ones."""
     found = []
     for i, post in enumerate(digits):
         for pre in digits[:i]:

@@ -66,7 +66,7 @@ class Bistable(LayerwiseMethod):
         return self.timesteps // (2 * self.cycles)
 
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
-        """What the spikes of a channel are worth, P for each cycle being its range."""
+        """Values of the spikes of a channel, P for each cycle being its range."""
         return self.ranges(layer, activations, self.timesteps // 2)
 
     def finished(self, population: Population, layer: Layer) -> Population:

@@ -47,7 +47,7 @@ class Cao(RateCoding):
     encoders: ClassVar[tuple[EncoderName, ...]] = ("poisson", "rate")
 
     def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
-        """What a unit spike of every rectified layer is worth, by name.
+        """Value of a unit spike of every rectified layer, by name.
 
         Raises
         ------

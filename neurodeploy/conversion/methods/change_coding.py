@@ -1,4 +1,4 @@
-"""What codes of changes have in common: payloads add up to a value, the bias enters once.
+"""The common part of codes of changes: payloads add up to a value, the bias enters once.
 
 A neuron starts at ``v0 = bias + rounding``, and what arrives changes the sum; an integrator is read
 by v itself. A still image is sent once.
@@ -46,7 +46,7 @@ class ChangeCoding(LayerwiseMethod):
             )
 
     def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
-        """What a unit spike of every rectified layer is worth, by name.
+        """Value of a unit spike of every rectified layer, by name.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class ChangeCoding(LayerwiseMethod):
         return LayerwiseMethod.worths(self, graph, calibration)
 
     def rounding(self, share: float) -> float:
-        """What a share of the last threshold is in thresholds."""
+        """Share of the last threshold, in thresholds."""
         return share
 
     def finished(self, population: Population, layer: Layer) -> Population:

@@ -26,7 +26,7 @@ VALUES_PER_CHANNEL = 16_384
 
 
 class Payload(Protocol):
-    """What one spike of an output may carry."""
+    """Payload of one spike of an output."""
 
     @property
     def payload_max(self) -> int:
@@ -34,7 +34,7 @@ class Payload(Protocol):
 
     @property
     def payload_code(self) -> PayloadCode:
-        """Which magnitudes."""
+        """Allowed magnitudes."""
 
 
 def counted_classes(

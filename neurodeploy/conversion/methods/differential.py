@@ -92,7 +92,7 @@ class Differential(ChangeCoding):
         return SpikeCode(1 << (self.thresholds_per_neuron - 1), "power_of_two", memory=True)
 
     def rounding(self, share: float) -> float:
-        """What a share of the last threshold is in thetas."""
+        """Share of the last threshold, in thetas."""
         return share * self.gains[-1] / self.gains[0]
 
     def finished(self, population: Population, layer: Layer) -> Population:

@@ -71,7 +71,7 @@ class Graded(LayerwiseMethod):
         return SpikeCode(payload_max, self.payload, memory=True)
 
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
-        """What a unit spike is worth; of a quantized activation, one of its levels."""
+        """Value of a unit spike; of a quantized activation, one of its levels."""
         if layer.levels is not None:
             assert layer.maximum is not None
             return np.full(layer.shape[0], layer.maximum / layer.levels)

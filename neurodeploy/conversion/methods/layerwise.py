@@ -1,4 +1,4 @@
-"""What layer-by-layer methods have in common: one population per layer, built from parts.
+"""The common part of layer-by-layer methods: one population per layer, built from parts.
 
 A method is a frozen dataclass below :class:`LayerwiseMethod`. It changes what it is about and
 inherits the rest: which populations exist (``lowering``), what a neuron may emit (``code``), what a
@@ -67,7 +67,7 @@ BELOW_ZERO = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class SpikeCode:
-    """What one neuron may emit in one step.
+    """Emission of one neuron in one step.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class LayerwiseMethod:
 
     @property
     def lowering(self) -> LoweringOptions:
-        """Which populations exist."""
+        """Rule that decides which populations exist."""
         return LoweringOptions(
             self.max_pooling,
             self.average_pooling,
@@ -182,7 +182,7 @@ class LayerwiseMethod:
 
     @property
     def refinements(self) -> tuple[Refinement, ...]:
-        """What is calibrated on the spikes that really arrive, in this order."""
+        """Calibrations on the spikes that really arrive, in this order."""
         steps: list[Refinement] = []
         if self.weight_correction:
             steps.append(WeightCorrection())
@@ -195,11 +195,11 @@ class LayerwiseMethod:
         return tuple(steps)
 
     def code(self, layer: ReluLayer) -> SpikeCode:
-        """What the neurons of a layer may emit."""
+        """Emission of the neurons of a layer."""
         return SpikeCode()
 
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
-        """What a unit spike of each channel is worth: ``[C]``, in source units."""
+        """Value of a unit spike of each channel: ``[C]``, in source units."""
         payload_max = self.code(layer).payload_max
         return self.ranges(layer, activations, self.timesteps * payload_max) / payload_max
 
@@ -216,7 +216,7 @@ class LayerwiseMethod:
         )
 
     def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
-        """What a unit spike of every rectified layer is worth, by name."""
+        """Value of a unit spike of every rectified layer, by name."""
         layers = {layer.name: layer for layer in graph.layers if isinstance(layer, ReluLayer)}
         found = {
             name: self.thresholds(layer, calibration.activations(name))

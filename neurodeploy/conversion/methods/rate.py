@@ -45,7 +45,7 @@ class RateCoding(LayerwiseMethod):
             )
 
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
-        """What a unit spike is worth, with fewer of them where so many levels are enough."""
+        """Value of a unit spike, with fewer of them where so many levels are enough."""
         if not self.levels:
             return LayerwiseMethod.thresholds(self, layer, activations)
         return self.ranges(layer, activations, self.levels) * self.timesteps / self.levels

@@ -68,7 +68,7 @@ class SigmaDelta(ChangeCoding):
         return SpikeCode(self.levels * room, memory=True)
 
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
-        """What a unit of change is worth; of a quantized activation, one of its levels."""
+        """Value of a unit of change; of a quantized activation, one of its levels."""
         if layer.levels is not None:
             assert layer.maximum is not None
             return np.full(layer.shape[0], layer.maximum / layer.levels)

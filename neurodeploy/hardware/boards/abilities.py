@@ -1,4 +1,4 @@
-"""What neurons of a board can do, and which of it a population needs.
+"""Abilities of a board's neurons, and those that a population needs.
 
 A board file tells in ``[neurons]`` by how many compartments a neuron of each ability is built: 1,
 several (with the ``construction``), or 0 where the board cannot. What it does not tell is unknown.

@@ -34,7 +34,7 @@ EVENTS: tuple[str, ...] = (
     "hops_y",
     "chip_crossings",
 )
-"""What every board prices; the same names in board files and in reports."""
+"""Events that every board prices; the same names in board files and in reports."""
 
 SYNAPSE_KINDS: tuple[str, ...] = ("dense", "sparse", "convolution")
 """How synapses are stored; ``synops_<kind>`` is an event of its own where a board prices it."""
@@ -64,17 +64,17 @@ sample; of every spike that the host injects; of every value that it writes for 
 
 Account = Literal["dynamic", "share", "chip"]
 ACCOUNTS: tuple[Account, ...] = get_args(Account)
-"""What published energies hold: the events; used cores and processors as well; the whole chip."""
+"""Accounts of published energies: the events; used cores and processors too; the whole chip."""
 
 PaidFor = Literal["core", "chip", "idle chip", "powered chip", "board"]
 PAID_FOR: tuple[PaidFor, ...] = get_args(PaidFor)
-"""What static power is paid for: each core or chip in use, each chip of the board that is not, each
+"""Bases of static power: each core or chip in use, each chip of the board that is not, each
 chip of the board, or once."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventCost:
-    """What one event costs.
+    """Cost of one event.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ class Board:
         return value
 
     def container(self, event: str) -> str | None:
-        """What contains the cost of ``event``; None if the board prices it by itself."""
+        """Event that contains the cost of ``event``; None if the board prices it by itself."""
         cost = self.events.get(event)
         if cost is not None:
             return cost.included_in
@@ -272,7 +272,7 @@ class Board:
         return self._entry(self.barrier, tiles).time
 
     def barrier_key(self, tiles: int) -> str:
-        """Where :meth:`barrier_at` stands in the board file."""
+        """Key of :meth:`barrier_at` in the board file."""
         if not isinstance(self.barrier, tuple):
             return "timing.barrier"
         first = self._entry(self.barrier, tiles).tiles

@@ -1,4 +1,4 @@
-"""What is likely, between a low and a high end: of constants, and of what is computed of them."""
+"""Intervals of constants and of computed values: likely, low and high."""
 
 from __future__ import annotations
 

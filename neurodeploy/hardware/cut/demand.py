@@ -1,4 +1,4 @@
-"""What a population, cut in a given way, needs of each core."""
+"""Demand of a population, cut in a given way, on each core."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ REMEDIES: dict[str, str] = {
     "input_axons": "reduce the fan-in or choose a board with more input axons",
     "output_axons": "reduce the fan-out or choose a board with more output axons",
 }
-"""What helps against each."""
+"""Remedy for each."""
 
 
 def on_chip(netlist: IntegerNetlist | RealNetlist, projection: Projection) -> bool:

@@ -22,7 +22,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, Population
 
 
 def cut_notes(netlist: IntegerNetlist) -> list[str]:
-    """What a mapping has to say about these cuts here."""
+    """Notes of a mapping on these cuts."""
     listed = any(is_listed(netlist, p) for p in netlist.populations)
     if not listed or available() is not None:
         return []

@@ -40,7 +40,7 @@ from neurodeploy.ir.neurons import Input, MaxPool
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Which of the cuts that fit to take.
+    """Objective among the cuts that fit.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the neurons of a core share: few thresholds, few decays, few formats of synapses.
+"""Profiles that the neurons of a core share: few thresholds, decays and formats of synapses.
 
 A core keeps thresholds, the decays of its compartments and the formats of its synapses in short
 tables, and every neuron and synapse names an entry of them.

@@ -40,7 +40,7 @@ def weight_exponent(netlist: IntegerNetlist, projection: IntegerProjection, boar
 
 
 def inexact(values: IntArray, mantissa: int, exponent: int) -> IntArray:
-    """Where no mantissa and exponent within these limits give a value."""
+    """Mask of values that no mantissa and exponent within these limits give."""
     held = [(values % 2**e == 0) & (np.abs(values) >> e <= mantissa) for e in range(exponent + 1)]
     return np.asarray(~np.any(held, axis=0))
 

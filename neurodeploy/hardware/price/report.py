@@ -1,4 +1,4 @@
-"""What is told of one network on one board."""
+"""Report of one network on one board."""
 
 from __future__ import annotations
 

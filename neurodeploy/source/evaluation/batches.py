@@ -1,4 +1,4 @@
-"""What the evaluators of analog graphs share: checking a batch and joining its parts."""
+"""The common part of the evaluators of analog graphs: checking a batch and joining its parts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from neurodeploy.source.analog import AnalogGraph
 BATCH = 32
 """Most samples that are evaluated at a time: activations of small networks stay in the cache."""
 BATCH_BYTES = 2**24
-"""Of the largest activation of a batch. Below 32 MB the C library reuses memory that was freed;
-above, it returns it and takes new pages, which cost as much time as the work in them."""
+"""Largest activation of a batch. Below 32 MB the C library reuses memory that was freed; above, it
+returns it and takes new pages, which cost as much time as the work in them."""
 
 
 def batch_size(shapes: Iterable[tuple[int, ...]]) -> int:

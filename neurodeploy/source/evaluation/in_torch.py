@@ -104,7 +104,7 @@ def over_batches(
     *,
     chunk: int | None = None,
 ) -> list[_Result]:
-    """What ``work`` gives for the activations of batch after batch, in order.
+    """Results of ``work`` on the activations of batch after batch, in order.
 
     Batches are shared among threads; neither they nor results depend on how many there are.
     Parameters as of :func:`evaluate`; ``work`` is called with the samples of a batch and the

@@ -72,7 +72,7 @@ def check_analog(
 
 
 def _module_input(graph: AnalogGraph, x: Samples) -> list[torch.Tensor]:
-    """What the module is called with, in the order of its inputs."""
+    """Arguments of the module, in the order of its inputs."""
     return [torch.tensor(values) for values in entering(graph, x)]
 
 

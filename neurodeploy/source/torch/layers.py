@@ -98,7 +98,7 @@ def _lower_conv_transpose(
 def _lower_either_convolution(
     site: Site, x: Any, transposed: bool, output_padding: Any, **rest: Any
 ) -> Ref:
-    """What decomposed programs have in place of all convolutions."""
+    """Convolutions of every kind in decomposed programs."""
     shape = site.constant(rest["weight"], "weight").shape
     if len(shape) not in (3, 4):
         site.refuse(f"a convolution with weights of shape {shape}, expected 1 or 2 dimensions")

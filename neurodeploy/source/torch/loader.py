@@ -257,7 +257,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _archive(path: Path) -> str | None:
-    """What an archive is that holds no state dict; None for others."""
+    """Name of the kind of an archive that holds no state dict; None for others."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

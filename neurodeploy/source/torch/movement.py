@@ -75,7 +75,7 @@ def _lower_resampling(site: Site, x: Any, **_: Any) -> Ref:
 
 
 def _matrix(site: Site, shape: tuple[int, ...], axis: int) -> AnyArray:
-    """What an operator does along one axis of a sample, constant along the others."""
+    """Index map of an operator along one axis of a sample, constant along the others."""
     assert site.run is not None
     n = shape[axis]
     rows = [n if i == axis else 1 for i in range(len(shape))]

@@ -315,7 +315,7 @@ class _Program:
 
 
 def _metadata(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a node came from: the source line and the layer, for names and messages."""
+    """Origin of a node: the source line and the layer, for names and messages."""
     found: dict[str, Any] = {}
     if "stack_trace" in stored:
         found["stack_trace"] = str(stored["stack_trace"])

@@ -32,7 +32,7 @@ _ZERO: dict[str, Any] = {"reset": "zero"}
 
 
 def _stock_dense(b: NetlistBuilder) -> IntegerNetlist:
-    """What stock LIF computes exactly: reset to zero, no memory, v0 = 0, unsigned, aligned."""
+    """Stock LIF computes it exactly: reset to zero, no memory, v0 = 0, unsigned, aligned."""
     b.input("x", 9).dense(8, name="a", threshold=50, bias=3, exponent=1, **_ZERO)
     b.dense(6, threshold=50, **_ZERO).dense(3, name="out", threshold=50, **_ZERO)
     return b.connect("a", "out", b.draw((3, 8))).output()

@@ -132,5 +132,6 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
     huge = NetlistBuilder(T=10_000).input("x", (400,), high=200).dense(3, threshold=2**23 - 9)
     with pytest.raises(CapacityError, match="target brian2"):
         nd.Network(huge.output()).export("brian2", tmp_path / "net.py")
-    with pytest.raises(UnknownNameError, match="unknown format 'truenorth'; known: brian2, net, nir, sanafe"):
+    known = "unknown format 'truenorth'; known: brian2, net, nir, sanafe"
+    with pytest.raises(UnknownNameError, match=known):
         real.export("truenorth", tmp_path / "net.py")

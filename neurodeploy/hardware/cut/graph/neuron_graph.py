@@ -87,7 +87,7 @@ class NeuronGraph:
 
 @dataclass(frozen=True, slots=True)
 class CoreLimits:
-    """What one core holds; None: unknown, not checked.
+    """Capacity of one core; None: unknown, not checked.
 
     Parameters
     ----------
