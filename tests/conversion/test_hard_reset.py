@@ -123,7 +123,7 @@ def test_more_steps_take_no_bits_of_weights_that_fire(net: Network) -> None:
 
 
 def test_bits_given_up_below_the_stated_snr_are_warned_of(net: Network) -> None:
-    with pytest.warns(NeurodeployWarning, match=r"relu_2: up to 8 of 8 weight bits .* 5\.\d dB"):
+    with pytest.warns(NeurodeployWarning, match=r"relu_2: up to 8 of 8 weight bits .* 5\.\d+ dB"):
         nd.quantize(net, state_bits=15)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

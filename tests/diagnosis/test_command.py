@@ -50,7 +50,7 @@ def test_a_netlist_with_plots(files: Path, capsys: pytest.CaptureFixture[str]) -
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in plots.iterdir())
     before = sorted(files.iterdir())
     assert run([*command, "--plots", str(plots)]) == 2
-    assert "other content; choose a new or empty one" in capsys.readouterr().err
+    assert "other content, 1-relu_1.png; choose a new or empty one" in capsys.readouterr().err
     assert sorted(files.iterdir()) == before
 
 

@@ -18,7 +18,7 @@ from neurodeploy.ir.files import (
     write_bytes_whole,
 )
 
-HEADER = '{"neurodeploy": "0", "target": "brian2"}'
+HEADER = '{"neurodeploy": "0", "target": "brian2", "files": {"weights/a.txt": ""}}'
 
 
 def deploy(path: Path, text: str) -> None:

@@ -149,7 +149,7 @@ def test_rounding_against_other_data_is_refused() -> None:
     with pytest.raises(UsageError, match="calibration samples 0: at least 1 is needed"):
         nd.quantize(converted(), 3, data=samples(), calibration_samples=0)
     native = Network(converted().netlist)
-    with pytest.raises(UsageError, match="no encoded input that data could enter by; quantize it"):
+    with pytest.raises(UsageError, match="no encoded input that data could enter by; give events"):
         nd.quantize(native, 3, data=samples())
     with pytest.raises(DataError, match="digits: labels 0 to 9, the network has 5 outputs, 0 to 4"):
         nd.quantize(converted(), 3, data="digits")

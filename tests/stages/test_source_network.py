@@ -171,28 +171,38 @@ def test_a_loss_that_few_samples_cannot_tell_is_a_warning(digits: Samples) -> No
     assert "(95 % interval), more than the 1 allowed" in line
 
 
-def test_what_no_width_fits_into_a_core_is_refused_before_calibration(digits: Samples) -> None:
+def _wide(channels: int, hidden: int) -> nn.Module:
     torch.manual_seed(0)
-    net = nn.Sequential(
-        *(nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(576, 8), nn.ReLU()),
-        nn.Linear(8, 10),
+    return nn.Sequential(
+        *(nn.Conv2d(1, channels, 3), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(36 * channels, hidden), nn.ReLU(), nn.Linear(hidden, 10)),
     ).eval()
+
+
+def test_what_no_width_fits_into_a_core_is_refused_before_calibration(digits: Samples) -> None:
     lines: list[str] = []
     steps: list[tuple[int, int]] = []
     with pytest.raises(CapacityError) as caught:
         nd.convert(
-            net,
+            _wide(64, 1000),
             Samples(digits.x[:100], digits.y[:100]),
             target="truenorth",
             tell=lines.append,
             progress=lambda *done: steps.append(done),
         )
     text = str(caught.value)
-    assert (
-        "relu_3 (576 inputs): a core of truenorth has 256 axons" in text or "(576 inputs)" in text
-    )
-    assert "split=exact" in text
+    assert "relu_4 (2304 inputs), output (1000 inputs): a core of truenorth has 256 axons" in text
+    assert "split=" in text
     assert steps == []
+
+
+def test_layers_wider_than_a_core_are_tried_in_parts(digits: Samples) -> None:
+    lines: list[str] = []
+    data = Samples(digits.x[:100], digits.y[:100])
+    net = nd.convert(_wide(16, 8), data, target="truenorth", tell=lines.append)
+    chosen = net.provenance["auto"]["reason"]
+    assert "then 'compile --option split=approximate'" in chosen
+    assert any("even 2-bit weights do not fit: relu_4: fan-in" in line for line in lines)
 
 
 def test_a_method_of_one_step_needs_no_number_of_steps(

@@ -65,5 +65,5 @@ def test_what_the_host_writes_is_a_bias_and_not_an_arrival() -> None:
     population = net.by_name["a"]
     assert not arrivals(net, population, record).any()
     assert host_bias(net, population, record).tolist() == [[3, -2], [0, 0]]
-    # In the second sample the bias alone, in all three steps.
-    assert activity_from_record(net, record).populations["a"].active.tolist() == [3 + 3, 0 + 3]
+    # In the second sample the bias alone, in all T + depth = 4 steps, in which membranes stay.
+    assert activity_from_record(net, record).populations["a"].active.tolist() == [4 + 4, 0 + 4]

@@ -121,7 +121,8 @@ def test_a_change_in_the_compiled_files_shows_at_its_population(tmp_path: Path) 
     for i, (what, where) in enumerate(changes.items()):
         compiled(netlist).save(tmp_path / str(i))
         mutated(tmp_path / str(i), where, what)
-        runs.append(Run(load_deployment(tmp_path / str(i)), stimulus, membranes=["a", "b", "out"]))  # type: ignore[arg-type]
+        edited = load_deployment(tmp_path / str(i), check=False)
+        runs.append(Run(edited, stimulus, membranes=["a", "b", "out"]))  # type: ignore[arg-type]
     upstream = ["in", "a", "b", "out"]
     for (key, where), found in zip(changes.items(), run_all(runs), strict=True):
         wrong = [n for n in upstream[1:] if (found.membranes[n] != expected.membranes[n]).any()]
