@@ -20,7 +20,13 @@ from neurodeploy.datasets.normalization import (
     as_normalization,
     expect_unit_range,
 )
-from neurodeploy.datasets.values import checked_labels, checked_targets, from_one_hot
+from neurodeploy.datasets.values import (
+    checked_labels,
+    checked_positions,
+    checked_targets,
+    first_positions,
+    from_one_hot,
+)
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, frozen
 
@@ -375,11 +381,7 @@ class Samples:
         UsageError
             For what is no whole number.
         """
-        if not isinstance(n, int | np.integer):
-            raise UsageError(f"{self.name}: the first {n!r} samples; pass a whole number")
-        if not 1 <= n <= len(self):
-            raise DataError(f"{self.name}: the first {n} of {len(self)} samples were asked for")
-        return self.subset(range(n))
+        return self.subset(first_positions(self.name, n, len(self)))
 
     def subset(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Samples:
         """Return the samples at these positions of this data set, in this order.
@@ -389,9 +391,7 @@ class Samples:
         DataError
             For a position outside 0 ... N - 1.
         """
-        chosen = np.asarray(indices, dtype=np.int64)
-        if chosen.ndim != 1 or (chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self)):
-            raise DataError(f"{self.name}: positions must lie in 0 ... {len(self) - 1}")
+        chosen = checked_positions(self.name, indices, len(self))
         return self._taken(chosen)
 
     def _taken(self, chosen: slice | npt.NDArray[np.int64]) -> Samples:

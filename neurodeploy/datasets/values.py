@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.datasets.normalization import Normalization
-from neurodeploy.errors import DataError
+from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray
 
 Floats = npt.NDArray[np.float32]
@@ -168,3 +168,36 @@ def _snapped(x: AnyArray, levels: int, norm: Normalization | None) -> Floats | f
             return float(values[wrong][0])
         found[part] = k / levels
     return found
+
+
+def first_positions(name: str, n: int, length: int) -> range:
+    """Positions of the first ``n`` of ``length`` samples.
+
+    Raises
+    ------
+    DataError
+        If there are fewer, or ``n`` is below 1.
+    UsageError
+        For what is no whole number.
+    """
+    if not isinstance(n, int | np.integer):
+        raise UsageError(f"{name}: the first {n!r} samples; pass a whole number")
+    if not 1 <= n <= length:
+        raise DataError(f"{name}: the first {n} of {length} samples were asked for")
+    return range(n)
+
+
+def checked_positions(
+    name: str, indices: Sequence[int] | npt.NDArray[np.int64], length: int
+) -> npt.NDArray[np.int64]:
+    """Positions of samples as int64 ``[n]``.
+
+    Raises
+    ------
+    DataError
+        For a position outside 0 ... length - 1.
+    """
+    chosen = np.asarray(indices, dtype=np.int64)
+    if chosen.ndim != 1 or (chosen.size and not 0 <= chosen.min() <= chosen.max() < length):
+        raise DataError(f"{name}: positions must lie in 0 ... {length - 1}")
+    return chosen

@@ -15,8 +15,8 @@ from neurodeploy.datasets.events.binning import Binned, Binning, binned
 from neurodeploy.datasets.events.folders import labels_array, recordings
 from neurodeploy.datasets.events.plain import open_arrays
 from neurodeploy.datasets.events.recording import UNITS, Recording
-from neurodeploy.datasets.values import checked_labels
-from neurodeploy.errors import DataError, UnknownNameError, UsageError
+from neurodeploy.datasets.values import checked_labels, checked_positions, first_positions
+from neurodeploy.errors import UnknownNameError, UsageError
 from neurodeploy.ir.arrays import IntArray, frozen
 
 Arrays = Mapping[str, Any]
@@ -90,9 +90,7 @@ class EventSamples:
         DataError
             If there are fewer, or ``n`` is below 1.
         """
-        if not 1 <= n <= len(self):
-            raise DataError(f"{self.name}: the first {n} of {len(self)} samples were asked for")
-        return self.subset(range(n))
+        return self.subset(first_positions(self.name, n, len(self)))
 
     def subset(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> EventSamples:
         """Return the samples at these positions, in this order.
@@ -102,9 +100,7 @@ class EventSamples:
         DataError
             For a position outside 0 ... N - 1.
         """
-        chosen = np.asarray(indices, dtype=np.int64)
-        if chosen.ndim != 1 or (chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self)):
-            raise DataError(f"{self.name}: positions must lie in 0 ... {len(self) - 1}")
+        chosen = checked_positions(self.name, indices, len(self))
         return replace(
             self,
             recordings=tuple(self.recordings[i] for i in chosen),
