@@ -16,8 +16,12 @@ collect_ignore = ["py310"] if importlib.util.find_spec("torch") else []
 
 NO_SHARED = "no data/ and models/ in"
 NO_FRAMEWORKS = "the frameworks are not installed"
-# What a set-up cannot bring: processors and compilers.
-OF_THE_MACHINE = ("this processor does not run", "there is no C compiler")
+# What a set-up cannot bring: processors, compilers and graphics cards.
+OF_THE_MACHINE = (
+    "this processor does not run",
+    "there is no C compiler",
+    "PyTorch has no CUDA device here",
+)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
