@@ -65,6 +65,8 @@ class Evaluation(Shown):
         Of the spiking network and of its source beside float targets.
     right, source_right : array of bool ``[B]`` or None
         Which samples get the class of their label.
+    decided, source_decided : int64 array ``[B]`` or None
+        The class that the spiking network and its source give to each sample.
     """
 
     samples: int
@@ -83,6 +85,8 @@ class Evaluation(Shown):
     source_target_error: RelativeError | None = None
     right: AnyArray | None = field(default=None, compare=False)
     source_right: AnyArray | None = field(default=None, compare=False)
+    decided: AnyArray | None = field(default=None, compare=False)
+    source_decided: AnyArray | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         n = self.samples
@@ -190,6 +194,7 @@ class _Compared:
 
     agreeing: int = 0
     right: AnyArray | None = None
+    decided: AnyArray | None = None
     correlations: dict[str, Correlation] = field(default_factory=dict)
     squares: dict[str, float] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
@@ -228,6 +233,8 @@ class _Tally:
         self.correct: IntArray | None = None
         self.right: list[AnyArray] = []
         self.source_right: list[AnyArray] = []
+        self.decided: list[AnyArray] = []
+        self.source_decided: list[AnyArray] = []
 
     @property
     def bytes_per_sample(self) -> int:
@@ -260,6 +267,7 @@ class _Tally:
         decided = None if self.only is None else classify(answers[self.only])
         if decided is not None:
             self.tied += int(decided.tied.sum())
+            self.decided.append(decided.labels)
         if labels is not None and self.only is not None:
             output, trace = self.outputs[self.only], summary.traces[self.only]
             until = (t if steps is None else np.minimum(t, steps) for t in range(1, T + 1))
@@ -300,7 +308,7 @@ class _Tally:
                 else:
                     correlation.add(summary.rates[name][samples], theirs, self.units[name])
             if decided is not None:
-                classes = classify(activations[graph.outputs[0]]).labels
+                found.decided = classes = classify(activations[graph.outputs[0]]).labels
                 found.agreeing = int((decided[samples] == classes).sum())
                 if labels is not None:
                     found.right = classes == labels[samples]
@@ -315,6 +323,8 @@ class _Tally:
             self.agreeing += found.agreeing
             if found.right is not None:
                 self.source_right.append(found.right)
+            if found.decided is not None:
+                self.source_decided.append(found.decided)
             if found.off_target is not None:
                 self.source_off_target.join(found.off_target)
             for name, correlation in found.correlations.items():
@@ -331,8 +341,9 @@ class _Tally:
         if self.correct is not None:
             prefixes = {t: int(right) / n for t, right in enumerate(self.correct, 1)}
         known = self.graph is not None and self.only is not None
-        right, source_right = (
-            np.concatenate(parts) if parts else None for parts in (self.right, self.source_right)
+        right, source_right, decided, source_decided = (
+            np.concatenate(parts) if parts else None
+            for parts in (self.right, self.source_right, self.decided, self.source_decided)
         )
         errors = {name: spread.error for name, spread in self.spreads.items()}
         return Evaluation(
@@ -355,6 +366,8 @@ class _Tally:
             self.source_off_target.error,
             right,
             source_right,
+            decided,
+            source_decided,
         )
 
 
