@@ -9,7 +9,7 @@ from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batche
 from neurodeploy.hardware.boards.interval import NOTHING, Interval
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.activity import Activity, activity_from_record
-from neurodeploy.hardware.price.timing import busy_interval, step_loads
+from neurodeploy.hardware.price.timing import StepLoads, busy_interval, step_loads
 from neurodeploy.hardware.price.traffic import Traffic, count_traffic
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
@@ -78,10 +78,15 @@ def measure_on_each(
     for part in _records(netlist, stimulus, execute, progress):
         found = activity_from_record(netlist, part)
         total = found if total is None else total + found
+        counted: list[tuple[CoreMap, StepLoads]] = []
         for k, mapping in enumerate(mappings):
             so_far = busy[k]
             if so_far is not None:
-                more = busy_interval(step_loads(mapping, netlist, part), mapping.board)
+                loads = next((found for m, found in counted if _alike(m, mapping, netlist)), None)
+                if loads is None:
+                    loads = step_loads(mapping, netlist, part)
+                    counted.append((mapping, loads))
+                more = busy_interval(loads, mapping.board)
                 busy[k] = None if more is None else so_far + more
     assert total is not None  # _records refuses an empty stimulus
     traffics = [
@@ -89,6 +94,13 @@ def measure_on_each(
         for mapping, seconds in zip(mappings, busy, strict=True)
     ]
     return traffics, total
+
+
+def _alike(a: CoreMap, b: CoreMap, netlist: IntegerNetlist | RealNetlist) -> bool:
+    """Whether every step loads the cores of both alike; boards may differ in constants."""
+    return a.cores == b.cores and all(
+        a.board.compartments(p) == b.board.compartments(p) for p in netlist.populations
+    )
 
 
 def _records(
