@@ -11,8 +11,13 @@ from neurodeploy.errors import DataError
 from neurodeploy.execution import batches
 from neurodeploy.hardware.boards.board import COUNTED
 from neurodeploy.hardware.cut.partition import partition
+from neurodeploy.hardware.price import measure
 from neurodeploy.hardware.price.activity import activity_from_record, membranes_needed
-from neurodeploy.hardware.price.measure import measure_activity, measure_traffic
+from neurodeploy.hardware.price.measure import (
+    measure_activity,
+    measure_on_each,
+    measure_traffic,
+)
 from neurodeploy.hardware.price.timing import busy_seconds, step_loads
 from neurodeploy.hardware.price.traffic import count_traffic
 from neurodeploy.ir.connectivity import Sparse
@@ -50,6 +55,31 @@ def test_events_equal_those_of_the_written_out_synapses(name: str) -> None:
     for event in (e for e in COUNTED if e not in ON_THE_WAY):
         total = [getattr(core, event) for core in traffic.cores]
         assert loads.count(event).sum(axis=(0, 1)).tolist() == total, event
+
+
+def test_boards_that_map_alike_share_a_count_and_keep_their_own_times(monkeypatch) -> None:
+    netlist, stimulus = case("random_recurrent_3").netlist, case("random_recurrent_3").stimulus
+    events = {**BOARD.events}
+    synops = events["synops"]
+    assert synops.latency is not None
+    slower = dataclasses.replace(
+        synops.latency, value=3 * synops.latency.value, high=3 * synops.latency.high
+    )
+    events["synops"] = dataclasses.replace(synops, latency=slower)
+    boards = BOARD, dataclasses.replace(BOARD, events=events), small_board(neurons=5)
+    mappings = [partition(netlist, board) for board in boards]
+    counts: list[object] = []
+
+    def counted(*given) -> object:
+        counts.append(given)
+        return step_loads(*given)
+
+    monkeypatch.setattr(measure, "step_loads", counted)
+    together, _ = measure_on_each(mappings, netlist, stimulus, lambda s: run(netlist, s))
+    assert len(counts) == 2  # the third is cut otherwise
+    alone = [measure_traffic(m, netlist, stimulus, lambda s: run(netlist, s))[0] for m in mappings]
+    assert together == alone
+    assert alone[0].busy_s != alone[1].busy_s
 
 
 def test_every_step_has_its_own_events() -> None:
