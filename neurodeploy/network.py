@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, overload
 from neurodeploy.errors import FileFormatError, NetlistError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.encoding import Encoding
-from neurodeploy.ir.files import read_bytes, write_bytes_whole
+from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json, shared_arrays
+from neurodeploy.ir.storage import array_bytes, content_digest, netlist_codec, shared_arrays
+from neurodeploy.loading.files import arrays_and_metadata, parsed_json, read_bytes
 from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.record import analog_from_record, analog_to_record
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "neurodeploy"
+DIGEST = "sha256"
+"""Key of the digest of everything else; files from before it joined have none."""
 
 _CODEC = netlist_codec()
 
@@ -198,8 +201,12 @@ def network_to_bytes(network: Network) -> bytes:
     }
     if shared := shared_arrays(arrays):
         header["shared"] = shared
-    text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return array_bytes(arrays, {METADATA_KEY: text})
+    header[DIGEST] = content_digest(_header_text(header), arrays)
+    return array_bytes(arrays, {METADATA_KEY: _header_text(header)})
+
+
+def _header_text(header: Mapping[str, Any]) -> str:
+    return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def save_network(network: Network, path: Path | str) -> None:
@@ -207,34 +214,51 @@ def save_network(network: Network, path: Path | str) -> None:
     write_bytes_whole(Path(path), network_to_bytes(network))
 
 
-def load_network(path: Path | str) -> Network:
+def load_network(path: Path | str, *, check: bool = True) -> Network:
     """Read a ``.ndn`` file.
+
+    Parameters
+    ----------
+    path : path
+    check : bool
+        Compare the content with its digest. Without it, a file that was edited on purpose is read,
+        as far as it makes sense.
 
     Raises
     ------
     FileFormatError
-        If it is missing, truncated, not a ``.ndn`` file, of another schema version or
+        If it is missing, truncated, changed, not a ``.ndn`` file, of another schema version or
         inconsistent.
     """
     path = Path(path)
     if path.is_dir():
         raise FileFormatError(f"{path}: is a folder (a deployment?); name the .ndn file")
-    return network_from_bytes(read_bytes(path, "a .ndn netlist"), str(path))
+    return network_from_bytes(read_bytes(path, "a .ndn netlist"), str(path), check=check)
 
 
-def network_from_bytes(content: bytes, where: str) -> Network:
-    """Rebuild an network from the content of a ``.ndn`` file; ``where`` names it in errors."""
+def network_from_bytes(content: bytes, where: str, *, check: bool = True) -> Network:
+    """Rebuild a network from the content of a ``.ndn`` file; ``where`` names it in errors."""
     header, arrays = _parse(content, where)
+    digest = header.pop(DIGEST, None)
     version = header.get("schema")
     if version != SCHEMA_VERSION:
         raise FileFormatError(
             f"{where}: schema version {version}, this neurodeploy reads {SCHEMA_VERSION}; "
             "convert the network again with this version"
         )
+    if check and digest is not None and digest != content_digest(_header_text(header), arrays):
+        raise FileFormatError(
+            f"{where}: was changed after it was written; copy or convert it again, or read it with "
+            "neurodeploy.load(path, check=False) and save it if you changed it yourself"
+        )
     structure = header.get("structure")
     provenance = header.get("provenance")
     expected = {f.name for f in fields(Network)} - {"provenance"}
-    if not isinstance(structure, dict) or set(structure) != expected:
+    if (
+        not isinstance(structure, dict)
+        or set(structure) != expected
+        or not set(header) <= {"schema", "structure", "provenance", "shared"}
+    ):
         raise FileFormatError(f"{where}: damaged header; convert the network again")
     if not isinstance(provenance, dict):
         raise FileFormatError(f"{where}: damaged provenance; convert the network again")
@@ -268,17 +292,9 @@ def _check_parts(parts: dict[str, Any]) -> None:
 
 
 def _parse(content: bytes, where: str) -> tuple[dict[str, Any], dict[str, AnyArray]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     not_ours = f"{where}: not a .ndn file, or truncated; write it again with neurodeploy"
-    try:
-        arrays: dict[str, AnyArray] = load(content)
-        length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        header = parsed_json(metadata[METADATA_KEY])
-    except (SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise FileFormatError(not_ours) from error
+    arrays, metadata = arrays_and_metadata(content, not_ours)
+    header = parsed_json(metadata.get(METADATA_KEY, ""), not_ours)
     if not isinstance(header, dict):
         raise FileFormatError(not_ours)
     return header, arrays

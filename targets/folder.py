@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.errors import FileFormatError
 from neurodeploy.hardware.boards.board import Board
-from neurodeploy.ir.files import DEPLOYMENT_FILE, read_bytes
-from neurodeploy.ir.storage import parsed_json
+from neurodeploy.ir.files import DEPLOYMENT_FILE
+from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
 from neurodeploy.network import Network, load_network
 from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE, expect_schema
 
@@ -63,13 +63,13 @@ def load_deployment(folder: Path | str, *, check: bool = True) -> Deployment:
     _expect_own_files(folder)
     if check:
         _expect_unchanged(folder, header["files"])
-    network = load_network(folder / ARTIFACT_FILE)
+    network = load_network(folder / ARTIFACT_FILE, check=check)
     board = None if header["board"] is None else Board.from_dict(header["board"])
     loader = TARGETS.get(header["target"])()
     options = loader.complete_options(header["options"])
     deployment = loader.load(folder, network, board, options)
     if header["given"] is not None:
-        deployment.given = _given_network(folder, network)
+        deployment.given = _given_network(folder, network, check)
     return deployment
 
 
@@ -88,10 +88,8 @@ def _read_header(folder: Path) -> dict[str, Any]:
             "'neurodeploy compile'"
         )
     damaged = FileFormatError(f"{where}: damaged header; {RECOMPILE}")
-    try:
-        header = parsed_json(read_bytes(where, "a deployment header"))
-    except (ValueError, RecursionError) as error:
-        raise damaged from error
+    content = read_bytes(where, "a deployment header", LARGEST_TEXT)
+    header = parsed_json(content, str(damaged))
     if not isinstance(header, dict) or "schema" not in header:
         raise damaged
     expect_schema(header["schema"], where)
@@ -126,11 +124,11 @@ def _expect_unchanged(folder: Path, files: Mapping[str, str]) -> None:
             )
 
 
-def _given_network(folder: Path, stated: Network) -> Network:
+def _given_network(folder: Path, stated: Network, check: bool) -> Network:
     told = stated.provenance.get(RESTATED)
     if not isinstance(told, dict) or not isinstance(told.get("summary"), str):
         raise FileFormatError(
             f"{folder / ARTIFACT_FILE}: does not tell how it was made from {GIVEN_FILE}; "
             f"{RECOMPILE}"
         )
-    return load_network(folder / GIVEN_FILE)
+    return load_network(folder / GIVEN_FILE, check=check)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from neurodeploy.errors import FileFormatError, NetlistError
-from neurodeploy.ir.arrays import AnyArray, whole
-from neurodeploy.ir.files import read_bytes, write_bytes_whole
+from neurodeploy.ir.arrays import whole
+from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, Population
-from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json
+from neurodeploy.ir.storage import array_bytes, netlist_codec
+from neurodeploy.loading.files import arrays_and_metadata, parsed_json, read_bytes
 
 DEPLOYMENT_SCHEMA = 3
 RECOMPILE = "compile again with 'neurodeploy compile'"
@@ -104,24 +105,17 @@ def read_timed(cls: type[_Timed], folder: Path, name: str) -> _Timed:
     FileFormatError
         If a file is missing, truncated, of another schema version, or contradicts itself.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     where, beside = folder / f"{name}.json", folder / f"{name}.safetensors"
     text = read_bytes(where, "a compiled network")
     content = read_bytes(beside, "the arrays of a compiled network")
+    damaged = f"damaged or truncated; {RECOMPILE}"
+    header = parsed_json(text, f"{where}: {damaged}")
+    if not isinstance(header, dict) or not {"schema", "network"} <= set(header):
+        raise FileFormatError(f"{where}: {damaged}")
+    expect_schema(header["schema"], where)
+    arrays, _ = arrays_and_metadata(content, f"{beside}: {damaged}")
     try:
-        header = parsed_json(text)
-        expect_schema(header["schema"], where)
-        structure = header["network"]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise FileFormatError(f"{where}: damaged or truncated; {RECOMPILE}") from error
-    try:
-        arrays: dict[str, AnyArray] = load(content)
-    except SafetensorError as error:
-        raise FileFormatError(f"{beside}: damaged or truncated; {RECOMPILE}") from error
-    try:
-        timed = netlist_codec(cls).decode(structure, arrays)
+        timed = netlist_codec(cls).decode(header["network"], arrays)
     except FileFormatError as error:
         reason = " ".join(str(error).split())
         raise FileFormatError(f"{where}: {reason}; {RECOMPILE}") from error

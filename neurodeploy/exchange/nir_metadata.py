@@ -18,7 +18,8 @@ from neurodeploy.exchange.hdf5 import Tree
 from neurodeploy.exchange.nir_graph import Graph
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
-from neurodeploy.ir.storage import array_bytes, netlist_codec, parsed_json
+from neurodeploy.ir.storage import array_bytes, netlist_codec
+from neurodeploy.loading.files import arrays_and_metadata, parsed_json
 
 SCHEMA = 1
 Kept = tuple[RealNetlist | IntegerNetlist, dict[str, Encoding]]
@@ -67,21 +68,20 @@ def kept_netlist(graph: Graph) -> Kept | None:
     FileFormatError
         If it is damaged, or the graph was changed since it was written.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     text, content = graph.metadata.get(HEADER), graph.metadata.get(ARRAYS)
     if text is None and content is None:
         return None
     damaged = f"{graph.where}: damaged metadata of neurodeploy; give --dynamics to read it without"
     if not isinstance(text, str) or not isinstance(content, np.ndarray):
         raise FileFormatError(damaged)
-    try:
-        header = parsed_json(text)
-        version, structure, seen = header["schema"], header["structure"], header["graph"]
-        arrays = load(np.asarray(content, dtype=np.uint8).tobytes())
-    except (ValueError, LookupError, TypeError, RecursionError, SafetensorError) as error:
-        raise FileFormatError(damaged) from error
+    match parsed_json(text, damaged):
+        case {"schema": version, "structure": structure, "graph": seen}:
+            pass
+        case _:
+            raise FileFormatError(damaged)
+    if content.dtype != np.uint8:
+        raise FileFormatError(damaged)
+    arrays, _ = arrays_and_metadata(content.tobytes(), damaged)
     if version != SCHEMA:
         raise FileFormatError(
             f"{graph.where}: metadata of schema {version}, this neurodeploy reads {SCHEMA}; "

@@ -10,7 +10,7 @@ import numpy as np
 
 from neurodeploy.errors import FileFormatError, NeurodeployError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.typed import mistyped
+from neurodeploy.loading.typed import mistyped
 
 Json = Any
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurodeploy.errors import FileFormatError, UsageError
+from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
 
 DEPLOYMENT_FILE = "deployment.json"
 """Header of a folder that neurodeploy wrote; its ``files`` are those that a new one replaces."""
@@ -106,8 +106,8 @@ def _is_plain_dir(path: Path) -> bool:
 def _files_of_deployment(folder: Path) -> set[str]:
     """Names that neurodeploy wrote there: other programs have a ``deployment.json`` too."""
     try:
-        header = json.loads((folder / DEPLOYMENT_FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        header = parsed_json(read_bytes(folder / DEPLOYMENT_FILE, "", LARGEST_TEXT), "")
+    except FileFormatError:
         return set()
     if not isinstance(header, dict) or not {"neurodeploy", "target"} <= set(header):
         return set()
@@ -195,19 +195,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def read_bytes(path: Path, what: str) -> bytes:
-    """Content of a file.
-
-    Raises
-    ------
-    FileFormatError
-        If it does not exist, is a folder or cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise FileFormatError(f"{path}: no such file; expected {what}") from None
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot read {what} ({error.strerror})") from error

@@ -8,7 +8,6 @@ hold.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,7 +56,7 @@ _JOINED = (
     "signed",
 )
 # Written only where they are not the default.
-_SPARSE = ("floor", "refractory", "reset_value", "saturation", "strict")
+_SPARSE = ("comparison", "floor", "refractory", "reset_value", "saturation", "strict")
 
 
 def netlist_codec(*more: type) -> Codec:
@@ -77,6 +76,16 @@ def array_bytes(arrays: Mapping[str, AnyArray], metadata: Mapping[str, str] | No
     dense = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in narrow.items()}
     content: bytes = save(dense, metadata=None if metadata is None else dict(metadata))
     return content
+
+
+def content_digest(structure: str, arrays: Mapping[str, AnyArray]) -> str:
+    """SHA-256 of what a file says, whatever way it is laid out: a text, and arrays by name."""
+    found = hashlib.sha256(structure.encode())
+    for name in sorted(arrays):
+        array = _narrow(arrays[name])
+        found.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def _narrow(array: AnyArray) -> AnyArray:
@@ -106,19 +115,3 @@ def shared_arrays(arrays: dict[str, AnyArray]) -> dict[str, str]:
     for key in shared:
         del arrays[key]
     return shared
-
-
-def parsed_json(text: str | bytes) -> Any:
-    """A JSON value; ValueError (or RecursionError) for a key that occurs twice, NaN or infinity."""
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")

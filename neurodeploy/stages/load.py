@@ -26,7 +26,7 @@ def load(path: str | Path, *, check: bool = True) -> Network | Deployment:
     ----------
     path : path
     check : bool
-        Refuse a deployment whose files were changed after they were compiled.
+        Refuse files that were changed after neurodeploy wrote them.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def load(path: str | Path, *, check: bool = True) -> Network | Deployment:
             f"{path}: no such .ndn file or deployment folder; 'neurodeploy quantize' and "
             "'neurodeploy compile' write them"
         )
-    return load_deployment(path, check=check) if path.is_dir() else load_network(path)
+    return load_deployment(path, check=check) if path.is_dir() else load_network(path, check=check)
 
 
 def opened_network(net: Network | str | Path, verb: str) -> Network:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import FileFormatError
+from neurodeploy.loading.files import arrays_and_metadata, parsed_json, read_bytes
+from neurodeploy.loading.typed import from_table, mistyped
 
 JSON_FILE = "cores.json"
 ARRAY_FILE = "cores.safetensors"
@@ -28,6 +30,7 @@ LINEAR, ZERO = 0, 1
 """Reset modes: subtract the threshold, or set the membrane to 0."""
 
 AnyArray = npt.NDArray[Any]
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class Cores:
         return np.unpackbits(self.crossbar[core], axis=1, count=self.neurons)
 
 
+_COMPILED = "a compiled file; compile again"
 _SCALARS = ("axons", "neurons", "ticks", "membrane_floor", "membrane_max")
 _ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "axon_type": ("uint8", ("C", "A")),
@@ -173,11 +177,10 @@ def load_cores(folder: Path) -> Cores:
     where = folder / JSON_FILE
     header = read_header(where, SCHEMA)
     arrays = read_arrays(folder / ARRAY_FILE, {n: dtype for n, (dtype, _) in _ARRAYS.items()})
-    try:
-        scalars = {name: int(header[name]) for name in _SCALARS}
-        lines = tuple(HostLines(**block) for block in header["lines"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{where}: damaged; compile again") from error
+    scalars = {name: header.get(name) for name in _SCALARS}
+    if fault := mistyped(Cores, scalars):
+        raise FileFormatError(f"{where}: {fault}; compile again")
+    lines = read_list(HostLines, header, "lines", where)
     parts: dict[str, Any] = {**scalars, **arrays}
     cores = Cores(lines=lines, **parts)
     problem = _problem(cores)
@@ -244,12 +247,8 @@ def write_arrays(path: Path, arrays: dict[str, AnyArray]) -> None:
 
 def read_header(path: Path, schema: int) -> dict[str, Any]:
     """Read a JSON header of the given schema version; raises FileFormatError."""
-    try:
-        header = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise FileFormatError(f"{path}: no such file; compile again") from None
-    except (OSError, ValueError) as error:
-        raise FileFormatError(f"{path}: not JSON, or truncated; compile again") from error
+    content = read_bytes(path, _COMPILED)
+    header = parsed_json(content, f"{path}: not JSON, or truncated; compile again")
     found = header.get("schema") if isinstance(header, dict) else None
     if found != schema:
         raise FileFormatError(
@@ -258,17 +257,24 @@ def read_header(path: Path, schema: int) -> dict[str, Any]:
     return dict(header)
 
 
+def read_list(
+    cls: type[_Record], header: dict[str, Any], key: str, where: Path
+) -> tuple[_Record, ...]:
+    """The records of a list in a header; raises FileFormatError."""
+    entries = header.get(key)
+    if not isinstance(entries, list):
+        raise FileFormatError(f"{where}: {key} is no list; compile again")
+    try:
+        return tuple(from_table(cls, entry) for entry in entries)
+    except FileFormatError as error:
+        raise FileFormatError(f"{where}: {key}: {error}; compile again") from error
+
+
 def read_arrays(path: Path, dtypes: dict[str, str]) -> dict[str, AnyArray]:
     """Read the named arrays of a safetensors file; raises FileFormatError."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays: dict[str, AnyArray] = load(path.read_bytes())
-    except FileNotFoundError:
-        raise FileFormatError(f"{path}: no such file; compile again") from None
-    except (OSError, SafetensorError, ValueError) as error:
-        raise FileFormatError(f"{path}: not safetensors, or truncated; compile again") from error
+    content = read_bytes(path, _COMPILED)
+    damaged = f"{path}: not safetensors, or truncated; compile again"
+    arrays, _ = arrays_and_metadata(content, damaged)
     if set(arrays) != set(dtypes):
         odd = sorted(set(arrays) ^ set(dtypes))
         raise FileFormatError(f"{path}: missing or unknown arrays {odd}; compile again")

@@ -13,7 +13,8 @@ import numpy as np
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.targets.truenorth.cores import read_arrays, read_header, write_arrays
+from neurodeploy.loading.typed import mistyped
+from neurodeploy.targets.truenorth.cores import read_arrays, read_header, read_list, write_arrays
 from neurodeploy.targets.truenorth.one_core import CoreRun
 
 JSON_FILE = "populations.json"
@@ -139,6 +140,14 @@ class Readout:
         return slice(start, start + self.timesteps * self.period, self.period)
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The tick in which a population is first compared."""
+
+    name: str
+    start: int
+
+
 def save_readout(readout: Readout, layers: list[dict[str, Any]], folder: Path) -> None:
     """Write ``populations.json`` (with the compiler's report) and ``populations.safetensors``."""
     header = {
@@ -168,20 +177,24 @@ def load_readout(folder: Path) -> tuple[Readout, list[dict[str, Any]]]:
     """
     header = read_header(folder / JSON_FILE, SCHEMA)
     arrays = read_arrays(folder / ARRAY_FILE, _ARRAYS)
-    try:
-        names = tuple(str(p["name"]) for p in header["populations"])
-        starts = tuple(int(p["start"]) for p in header["populations"])
-        timesteps, period = int(header["timesteps"]), int(header["period"])
-        layers = [dict(entry) for entry in header["layers"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{folder / JSON_FILE}: damaged; compile again") from error
+    where = folder / JSON_FILE
+    listed = read_list(_Start, header, "populations", where)
+    names, starts = tuple(p.name for p in listed), tuple(p.start for p in listed)
+    times = {key: header.get(key) for key in ("timesteps", "period")}
+    if fault := mistyped(Readout, times):
+        raise FileFormatError(f"{where}: {fault}; compile again")
+    layers = header.get("layers")
+    if not isinstance(layers, list) or not all(isinstance(entry, dict) for entry in layers):
+        raise FileFormatError(f"{where}: layers are no list of tables; compile again")
     if len({a.shape for a in arrays.values()}) > 1 or arrays["population"].ndim != 2:
         raise FileFormatError(f"{folder / ARRAY_FILE}: shapes differ; compile again")
     if arrays["population"].size and arrays["population"].max() >= len(names):
         raise FileFormatError(f"{folder / ARRAY_FILE}: unknown population; compile again")
-    if period < 1:
-        raise FileFormatError(f"{folder / JSON_FILE}: period {period}; compile again")
-    return Readout(names, starts, timesteps, **arrays, period=period), layers
+    parts: dict[str, Any] = {**times, **arrays}
+    readout = Readout(names, starts, **parts)
+    if readout.period < 1:
+        raise FileFormatError(f"{where}: period {readout.period}; compile again")
+    return readout, layers
 
 
 def expect_of(readout: Readout, ticks: int, netlist: IntegerNetlist, folder: Path) -> None:

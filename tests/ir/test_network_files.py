@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import pickle
@@ -129,24 +128,49 @@ def test_foreign_files(foreign: bytes) -> None:
     assert "not a .ndn file" in refused(foreign)
 
 
-def test_every_flipped_header_byte_is_refused_or_means_the_same_kind_of_file() -> None:
-    # No byte of the header may lead to anything but a clear error or another valid netlist.
+@pytest.mark.parametrize("flip", [0x01, 0x15, 0x80])
+def test_every_flipped_byte_is_told_by_the_name_of_the_file(flip: int) -> None:
     whole = content()
-    size = 8 + int.from_bytes(whole[:8], "little")
-    for position in range(0, size, 11):
+    told = set()
+    for position in range(0, len(whole), 7):
         damaged = bytearray(whole)
-        damaged[position] ^= 0x15
-        with contextlib.suppress(FileFormatError):
-            assert isinstance(network_from_bytes(bytes(damaged), "net.ndn"), Network)
+        damaged[position] ^= flip
+        told.add(refused(bytes(damaged)).split(";")[0])
+    assert "net.ndn: was changed after it was written" in told
+
+
+def test_files_of_before_the_digest_are_read() -> None:
+    network = Network(case("dense_spikes").netlist)
+    assert network_from_bytes(edited(lambda h: None), "f").netlist == network.netlist
+
+
+def test_what_was_changed_on_purpose_is_read_unchecked(tmp_path: Path) -> None:
+    import neurodeploy as nd
+
+    changed = bytearray(content())
+    changed[-1] ^= 1
+    (tmp_path / "net.ndn").write_bytes(changed)
+    with pytest.raises(FileFormatError, match=r"net.ndn: was changed .* check=False"):
+        nd.load(tmp_path / "net.ndn")
+    kept = nd.load(tmp_path / "net.ndn", check=False)
+    assert isinstance(kept, Network)
+    assert kept.netlist != Network(case("dense_spikes").netlist).netlist
+    nd.save(kept, tmp_path / "net.ndn")
+    assert nd.load(tmp_path / "net.ndn").netlist == kept.netlist
+
+
+def test_an_unknown_key_beside_the_structure() -> None:
+    assert "damaged header" in refused(edited(lambda h: h.update(sha255="0" * 64)))
 
 
 def edited(change: object) -> bytes:
-    """The file with its header passed through ``change``."""
+    """The file with its header passed through ``change``, and no digest, as older ones."""
     from safetensors.numpy import load
 
     whole = content()
     length = int.from_bytes(whole[:8], "little")
     header = json.loads(json.loads(whole[8 : 8 + length])["__metadata__"]["neurodeploy"])
+    del header["sha256"]
     change(header)  # type: ignore[operator]
     return save(load(whole), metadata={"neurodeploy": json.dumps(header)})
 

@@ -14,8 +14,8 @@ from neurodeploy.hardware.boards.abilities import Ability, compartments_of
 from neurodeploy.hardware.boards.constant import Basis, Constant
 from neurodeploy.hardware.boards.grid import Grid
 from neurodeploy.hardware.boards.interval import End
-from neurodeploy.ir.files import read_bytes
 from neurodeploy.ir.netlist import Population
+from neurodeploy.loading.files import read_bytes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,6 +23,9 @@ else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 BoardKind = Literal["neurocore", "crossbar"]
+
+LARGEST_FILE = 2**20
+"""Bytes of a board description."""
 
 EVENTS: tuple[str, ...] = (
     "synops",
@@ -353,7 +356,7 @@ def load_board(name_or_path: str | Path) -> Board:
         return Board.from_dict(_shipped(text), f"{text}.toml")
     if text.endswith(".toml") or "/" in text or isinstance(name_or_path, Path):
         try:
-            content = read_bytes(Path(text), "a board description (TOML)")
+            content = read_bytes(Path(text), "a board description (TOML)", LARGEST_FILE)
         except FileFormatError as error:
             raise BoardError(str(error)) from error
         return Board.from_dict(_extended(_tables(content, text), text), text)

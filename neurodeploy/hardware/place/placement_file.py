@@ -31,10 +31,11 @@ from neurodeploy.hardware.cut.demand import RESOURCE_WORDS, RESOURCES, is_listed
 from neurodeploy.hardware.cut.partition import check_board, mapping_of
 from neurodeploy.hardware.cut.tiling import Tiling
 from neurodeploy.hardware.place.placement_table import SUFFIX, entries_of_table, table_of
-from neurodeploy.ir.files import read_bytes, write_bytes_whole
+from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.population import is_line
+from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
 
 _KEY = "neurodeploy_placement"
 _VERSION = 1
@@ -163,11 +164,8 @@ def _assignment(path: Path, population: Population, entry: dict[str, Any]) -> As
 
 def _entries(path: Path, board: Board) -> dict[str, dict[str, Any]]:
     """The populations of a file, with everything of the right type."""
-    try:
-        data = json.loads(read_bytes(path, "a placement file (JSON)"))
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise FileFormatError(f"{path}: not a placement file: {reason}; {_AGAIN}") from error
+    content = read_bytes(path, "a placement file (JSON)", LARGEST_TEXT)
+    data = parsed_json(content, f"{path}: not a placement file, or truncated; {_AGAIN}")
     if not isinstance(data, dict) or _KEY not in data:
         raise FileFormatError(f"{path}: not a placement file: no key {_KEY!r}; {_AGAIN}")
     if data[_KEY] != _VERSION:

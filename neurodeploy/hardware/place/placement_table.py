@@ -24,9 +24,9 @@ from neurodeploy.hardware.cut.assignment import Assignment
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.tiling import Tiling
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.files import read_bytes
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, MaxPool
+from neurodeploy.loading.files import LARGEST_TEXT, read_bytes
 
 COLUMNS = ("population", "neuron", "chip", "core")
 SUFFIX = ".csv"
@@ -89,7 +89,7 @@ def entries_of_table(
 
 def _rows(path: Path, board: Board) -> Any:
     try:
-        text = read_bytes(path, "a table of a placement (CSV)").decode("utf-8")
+        text = read_bytes(path, "a table of a placement (CSV)", LARGEST_TEXT).decode("utf-8")
         rows = list(csv.reader(io.StringIO(text)))
     except (UnicodeDecodeError, csv.Error) as error:
         raise _fault(path, "not a table:", " ".join(str(error).split())) from error

@@ -134,6 +134,9 @@ def hurt_tensors(content: bytes, draw: Draw) -> bytes:
     size = int.from_bytes(content[:8], "little")
     header, rest = json.loads(content[8 : 8 + size]), content[8 + size :]
     metadata = header.get("__metadata__", {})
+    # A stranger's file has the digest of what it says: that of a netlist may be missing.
+    for key, text in metadata.items():
+        metadata[key] = re.sub(r'"sha256":"[0-9a-f]{64}",(?="s)', "", text)
     match int(draw.integers(5)):
         case 0:
             header = hurt_json(header, draw)

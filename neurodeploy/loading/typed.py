@@ -11,6 +11,9 @@ from typing import Any, Literal, TypeVar, Union
 
 import numpy as np
 
+from neurodeploy.errors import FileFormatError
+
+_Record = TypeVar("_Record")
 _PLURAL = {"i": "whole numbers", "f": "real numbers"}
 
 
@@ -31,6 +34,24 @@ def mistyped(cls: type, fields: Mapping[str, Any]) -> str | None:
         if fault:
             return f"{cls.__name__}: {name} {fault}"
     return None
+
+
+def from_table(cls: type[_Record], table: object) -> _Record:
+    """A dataclass from a table of its fields.
+
+    Raises
+    ------
+    FileFormatError
+        For what is no table, fields that are missing or unknown, and values of another type.
+    """
+    if not isinstance(table, dict):
+        raise FileFormatError(f"{cls.__name__} {_kind(table)}; expected a table")
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if odd := sorted(known ^ set(table)):
+        raise FileFormatError(f"{cls.__name__}: missing or unknown fields {odd}")
+    if fault := mistyped(cls, table):
+        raise FileFormatError(fault)
+    return cls(**table)
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.ir.typed import mistyped
+from neurodeploy.loading.typed import mistyped
 
 
 @dataclass
