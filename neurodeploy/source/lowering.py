@@ -65,6 +65,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("GroupNormalization", "LpNormalization", "RMSNormalization"), _STATISTICS),
     "MeanVarianceNormalization": _STATISTICS,
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "LSTM", "GRU", "RNN"), _RECURRENT),
+    "glu": ("product of two activations: neurons add, they do not multiply", "no gate"),
     **dict.fromkeys(("Scan", "Loop", "If"), ("control flow on activations", "plain layers")),
     **dict.fromkeys(("conv3d", "conv_transpose3d", "max_pool3d"), _VOLUME),
     "avg_pool3d": (
@@ -77,7 +78,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "DynamicQuantizeLinear": ("a scale computed from each sample", "QDQ with constant scales"),
     **dict.fromkeys(("round", "Round"), ("rounding to even", "clip-floor (QCFS)")),
     **dict.fromkeys(
-        ("scaled_dot_product_attention", "Attention"),
+        ("scaled_dot_product_attention", "Attention", "MultiheadAttention"),
         ("attention: products of activations and a softmax inside", "convolutions"),
     ),
 }
@@ -368,21 +369,21 @@ class Site(Place):
     ----------
     module : str
         Path of the module that made the call; empty for the root.
-    is_leaf : bool
-        Whether that module is one of torch's own layers.
+    layer : str or None
+        Class of that module, if it is one of torch's own layers.
     shape : tuple of int
         Shape of the (first) result with the batch dimension, () if it is not a tensor.
     dtype : torch.dtype or None
     """
 
     module: str
-    is_leaf: bool
+    layer: str | None
     shape: Shape
     dtype: Any
 
     def named(self, op: Op) -> str:
         """The layer's path, or that of the module with the kind of operation."""
-        if not self.is_leaf:
+        if self.layer is None:
             return f"{self.module}.{op.kind}" if self.module else op.kind
         if self.module.replace(".", "").isdigit() or not self.module:
             return f"{op.kind}_{self.module}".rstrip("_")
@@ -392,6 +393,13 @@ class Site(Place):
         """Operator, module and source line."""
         module = f"module {self.module!r}" if self.module else None
         return filter(None, (self.operator, module, self.source))
+
+    def refuse(self, reason: str) -> NoReturn:
+        """As the base does; whole layers that are not converted have a reason of their own."""
+        if self.layer in REFUSED:
+            reason = unsupported(self.layer, ())
+        # Slots make a new class, which the short form of super() does not know.
+        super(Site, self).refuse(reason)
 
     def refuse_operator(self) -> NoReturn:
         """Refuse the call for its operator, whatever its operands."""

@@ -486,6 +486,15 @@ REFUSED: dict[str, Refused] = {
     "softmax in the middle": _function(
         lambda s, x: F.relu(F.softmax(x, 1)), FLAT, "softmax in the middle"
     ),
+    "self-attention": Refused(
+        lambda: calls(
+            lambda s, x: s.attention(*(x.flatten(2),) * 3, need_weights=False)[0],
+            attention=nn.MultiheadAttention(63, 3, batch_first=True).eval(),
+        ),
+        C2,
+        ("attention: products of activations and a softmax",),
+    ),
+    "gated linear unit": _layer(nn.GLU, FLAT, "aten.glu", "product of two activations"),
     "softmax over space": _function(lambda s, x: F.softmax(x, 3), C2, "over dimension 3"),
     "transpose of the batch": _function(lambda s, x: x.transpose(0, 1), C2, "batch is mixed"),
     "view over the batch": _function(lambda s, x: x.view(-1, 9, 7), C2, "batch"),

@@ -245,3 +245,9 @@ def test_zoo_networks_beyond_relu(name: str, shared_dir) -> None:
 def test_channels_last_data_are_named_with_the_remedy() -> None:
     with pytest.raises(ConversionError, match="add #layout=NHWC to the data"):
         analog_from_torch(nn.Conv2d(3, 2, 3), (8, 8, 3))
+
+
+def test_torchscript_is_named() -> None:
+    scripted = torch.jit.script(torch.nn.Sequential(torch.nn.Linear(3, 2)))
+    with pytest.raises(ConversionError, match=r"^TorchScript is not read; pass the module"):
+        analog_from_torch(scripted, (3,))

@@ -81,6 +81,8 @@ def export(
     ConversionError
         If the module does not run on such an input, or cannot be traced.
     """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ConversionError("TorchScript is not read; pass the module that it was made of")
     if any(_KERNELS.match(type(layer).__module__) for layer in module.modules()):
         raise ConversionError(
             "the module computes with torch's own integer kernels; make it with torch.ao's"
@@ -250,12 +252,12 @@ def _innermost(frames: list[tuple[str, int]]) -> str | None:
     return None
 
 
-def calling_module(node: fx.Node) -> tuple[str, bool]:
-    """Return the path of the module that made ``node`` and whether it is a layer of torch."""
+def calling_module(node: fx.Node) -> tuple[str, str | None]:
+    """Return the path of the module that made ``node`` and the class, if it is a layer of torch."""
     stack = node.meta.get("nn_module_stack") or {}
     if not stack:
-        return "", False
+        return "", None
     path, kind = list(stack.values())[-1]
     kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
     is_leaf = kind.startswith("torch.nn.modules.") and ".container." not in kind
-    return re.sub(r"@\d+", "", path), is_leaf
+    return re.sub(r"@\d+", "", path), kind.rpartition(".")[2] if is_leaf else None

@@ -170,7 +170,7 @@ def input_names(module: nn.Module) -> tuple[str, ...]:
 
 
 def _site(node: fx.Node, builder: GraphBuilder) -> Site:
-    module, is_leaf = calling_module(node)
+    module, layer = calling_module(node)
     result: Any = node.meta.get("val")
     if isinstance(result, (tuple, list)) and result:
         result = result[0]
@@ -179,7 +179,7 @@ def _site(node: fx.Node, builder: GraphBuilder) -> Site:
         node=node.name,
         operator=_operator_name(node.target),
         module=module,
-        is_leaf=is_leaf,
+        layer=layer,
         source=source_line(node),
         shape=() if tensor is None else tuple(tensor.shape),
         dtype=None if tensor is None else tensor.dtype,
