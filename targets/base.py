@@ -24,7 +24,7 @@ from neurodeploy.errors import CapacityError, ExecutionError, UsageError
 from neurodeploy.hardware.boards.board import Board, BoardKind
 from neurodeploy.hardware.fit import Verdict, judge
 from neurodeploy.hardware.fit import Violation as Violation
-from neurodeploy.ir.bounds import STATE_LIMIT, check_bounds, prove_bounds
+from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, check_bounds, prove_bounds
 from neurodeploy.ir.files import directory_whole
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, is_stimulus
@@ -32,6 +32,7 @@ from neurodeploy.network import Network, save_network
 from neurodeploy.notebook import Shown
 from neurodeploy.targets.folder import ARTIFACT_FILE, GIVEN_FILE, RESTATED, write_header
 from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.stream import TargetStream
 
 if TYPE_CHECKING:
     import neurodeploy as nd
@@ -44,9 +45,12 @@ def state_bits(limit: int) -> int:
 
 
 def state_violations(
-    netlist: IntegerNetlist, limit: int = STATE_LIMIT, what: str = "24-bit state"
+    netlist: IntegerNetlist,
+    limit: int = STATE_LIMIT,
+    what: str = "24-bit state",
+    bounds: Mapping[str, PopulationBounds] | None = None,
 ) -> list[Violation]:
-    """Populations whose states are not proved to stay within ``limit``."""
+    """Populations whose states are not proved to stay within ``limit``; over T without bounds."""
     return [
         Violation(
             name,
@@ -55,7 +59,7 @@ def state_violations(
             limit,
             f"quantize with --state-bits {state_bits(limit)}, or use fewer time steps",
         )
-        for name, magnitude in check_bounds(prove_bounds(netlist), limit)
+        for name, magnitude in check_bounds(bounds or prove_bounds(netlist), limit)
     ]
 
 
@@ -152,10 +156,25 @@ class Deployment(Shown, ABC):
         return nd.verify(self, against, data, samples, **callbacks)
 
     def stream(self, **options: Any) -> nd.Stream:
-        """Refuse by name: targets keep nothing between runs; see :func:`neurodeploy.stream`."""
+        """Run piece by piece, its state kept in between; see :func:`neurodeploy.stream`."""
         import neurodeploy as nd
 
         return nd.stream(self, **options)
+
+    def open_stream(self, samples: int) -> TargetStream:
+        """A run that stops after each piece of its input and goes on; here: refuse by name.
+
+        Raises
+        ------
+        CapacityError
+            If what it holds is not proved to fit for any number of steps.
+        UsageError
+            If the target keeps nothing between runs.
+        """
+        raise UsageError(
+            f"stream: target {self.target} keeps no state between runs; stream the network on the "
+            "engine, which gives the same spikes: deployment.network.stream()"
+        )
 
     def energy(
         self,

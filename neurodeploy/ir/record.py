@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
@@ -48,6 +48,18 @@ class RunRecord:
             f"RunRecord(T = {self.timesteps}; spikes of {', '.join(self.spikes) or 'none'}; "
             f"membranes of {', '.join(self.membranes) or 'none'})"
         )
+
+
+def joined_steps(parts: Sequence[RunRecord]) -> RunRecord:
+    """The record of steps that were run one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def joined(pieces: list[Mapping[str, AnyArray]]) -> dict[str, AnyArray]:
+        return {n: np.concatenate([piece[n] for piece in pieces], axis=1) for n in pieces[0]}
+
+    steps = sum(part.timesteps for part in parts)
+    return RunRecord(steps, joined([p.spikes for p in parts]), joined([p.membranes for p in parts]))
 
 
 def expect_populations(netlist: IntegerNetlist | RealNetlist, names: Collection[str]) -> None:

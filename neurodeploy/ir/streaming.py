@@ -90,6 +90,9 @@ class ReferenceStream:
         """Run what lags behind, after the last piece."""
         return self._advance({}, max(self.lags.values()), membranes)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _advance(
         self, values: Mapping[str, IntArray], steps: int, membranes: Collection[str]
     ) -> RunRecord:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
@@ -27,7 +27,8 @@ from neurodeploy.ir.record import RunRecord, checked_stimulus, expect_population
 from neurodeploy.ir.steady import expect_streamable, steady_bounds
 from neurodeploy.ir.streaming import ReferenceStream
 from neurodeploy.network import Network
-from neurodeploy.stages.load import opened_network
+from neurodeploy.stages.compile import compile
+from neurodeploy.stages.load import opened
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.registry import TARGETS
 
@@ -58,10 +59,11 @@ def stream(
 
     Parameters
     ----------
-    net : Network or path
+    net : Network, Deployment or path of either
         With spikes as input, and bounds that do not grow with the number of steps.
-    executor : {"engine", "reference"}, optional
-        The engine for integer netlists, the reference for others by default.
+    executor : {"engine", "reference"} or name of a target, optional
+        The engine for integer netlists, the reference for others by default; a deployment runs
+        itself. A target compiles with its default options.
     samples : int
         Streams side by side, of rasters.
     dt : float or str, optional
@@ -75,15 +77,15 @@ def stream(
     CapacityError
         If a bound grows with the number of steps; with the number that fits.
     UsageError
-        For a deployment, whose target keeps nothing between runs, or an executor that cannot.
+        For an executor that cannot, or a target that keeps nothing between runs.
     """
-    if isinstance(net, Deployment):
-        raise _keeps_nothing(net.target, "deployment.network.stream()")
-    network = opened_network(net, "stream")
-    if executor in TARGETS.entries():
-        raise _keeps_nothing(str(executor), "executor='engine'")
-    if executor is not None and executor not in EXECUTORS:
-        raise UnknownNameError("executor of streams", executor, EXECUTORS)
+    given = opened(net, "stream")
+    network = given.network if isinstance(given, Deployment) else given
+    if isinstance(given, Deployment) and executor is not None:
+        raise UsageError(
+            f"stream: a deployment for target {given.target} runs itself; leave executor="
+            f"{executor!r} out, or stream its network: deployment.network.stream({executor!r})"
+        )
     if samples < 1:
         raise UsageError(f"stream: samples {samples}; expected at least 1")
     binning = None
@@ -100,14 +102,57 @@ def stream(
             downsample=downsample,
             sort=True,
         )
-    return Stream(network, executor, samples, binning, unit)
+    if executor in TARGETS.entries():
+        given = compile(network, str(executor))
+    if isinstance(given, Deployment):
+        made = given
+        return Stream(
+            made.network, made.target, samples, binning, unit, lambda: made.open_stream(samples)
+        )
+    name, begin = _built_in(network, executor, samples)
+    return Stream(network, name, samples, binning, unit, begin)
 
 
-def _keeps_nothing(target: str, remedy: str) -> UsageError:
-    return UsageError(
-        f"stream: target {target} keeps no state between runs; stream the network on the engine, "
-        f"which gives the same spikes: {remedy}"
-    )
+def _built_in(
+    network: Network, executor: str | None, samples: int
+) -> tuple[str, Callable[[], Running]]:
+    """The engine or the reference: its name, and what begins a stream on it."""
+    netlist = network.netlist
+    if executor is not None and executor not in EXECUTORS:
+        raise UnknownNameError("executor of streams", executor, [*EXECUTORS, *TARGETS])
+    if not isinstance(netlist, IntegerNetlist):
+        expect_streamable(netlist)
+        if executor == "engine":
+            raise UsageError(_NO_ENGINE.format("real-valued netlists"))
+        return "reference", lambda: ReferenceStream(netlist, samples)
+    bounds, whole = steady_bounds(netlist), netlist
+    if executor == "engine" and not available():
+        raise UsageError(_NO_ENGINE.format("its library is not built here"))
+    if executor == "reference" or not available():
+        return "reference", lambda: ReferenceStream(netlist, samples)
+    from neurodeploy.execution.native.stream import NativeStream
+
+    return "engine", lambda: NativeStream(whole, load(), samples, bounds)
+
+
+_NO_ENGINE = (
+    "stream: the engine streams integer netlists on native kernels; {}: use executor='reference'"
+)
+
+
+class Running(Protocol):
+    """What runs a stream."""
+
+    def step(
+        self, values: Mapping[str, IntArray], steps: int, membranes: Collection[str] = ()
+    ) -> RunRecord:
+        """Run the next steps; ``values`` int64 ``[B, steps, *shape]`` by input."""
+
+    def finish(self, membranes: Collection[str] = ()) -> RunRecord:
+        """Run what lags behind, after the last piece."""
+
+    def close(self) -> None:
+        """Let go what it holds."""
 
 
 class Stream:
@@ -116,7 +161,7 @@ class Stream:
     Attributes
     ----------
     executor : str
-        What runs it.
+        What runs it: the reference, the engine or a target.
     steps : int
         Steps of the input so far.
     lost : int
@@ -126,45 +171,42 @@ class Stream:
     def __init__(
         self,
         network: Network,
-        executor: str | None,
+        executor: str,
         samples: int,
         binning: Binning | None,
         unit: str | None,
+        begin: Callable[[], Running],
     ) -> None:
-        netlist = network.netlist
-        self.network, self.samples = network, samples
-        self._binning, self._unit = binning, unit
-        whole = isinstance(netlist, IntegerNetlist)
-        self._bounds = steady_bounds(netlist) if isinstance(netlist, IntegerNetlist) else None
-        expect_streamable(netlist)
-        native = whole and available()
-        if executor == "engine" and not native:
-            what = "its library is not built here" if whole else "real-valued netlists"
-            raise UsageError(
-                f"stream: the engine streams integer netlists on native kernels; {what}: use "
-                "executor='reference'"
-            )
-        self.executor = executor or ("engine" if native else "reference")
+        self.network, self.executor, self.samples = network, executor, samples
+        self._binning, self._unit, self._begin = binning, unit, begin
+        self._run: Running | None = None
         self.reset()
 
     def __repr__(self) -> str:
         return f"Stream({self.network.netlist.name} on the {self.executor}, {self.steps} steps)"
 
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, and let go what its target holds, which also happens when nobody uses it."""
+        self._finished = True
+        if self._run is not None:
+            self._run.close()
+
     def reset(self) -> None:
         """Begin again: at rest, at step 0."""
-        netlist = self.network.netlist
-        if self.executor == "engine":
-            from neurodeploy.execution.native.stream import NativeStream
-
-            assert isinstance(netlist, IntegerNetlist)
-            assert self._bounds is not None
-            self._run: Any = NativeStream(netlist, load(), self.samples, self._bounds)
-        else:
-            self._run = ReferenceStream(netlist, self.samples)
+        if self._run is not None:
+            self._run.close()
+        self._run = self._begin()
         self.steps = self.lost = 0
         self._origin: int | None = None
         self._finished = False
         self._answers: dict[str, AnyArray] = {}
+        self._answered_steps: dict[str, int] = {}
 
     def step(
         self,
@@ -205,25 +247,34 @@ class Stream:
             raise UsageError("stream: it is finished; reset() begins another")
         values = self._events(given, steps) if _is_packet(given) else self._raster(given, steps)
         length = next(iter(values.values())).shape[1]
-        read = [o.population for o in netlist.outputs if o.reads_membrane]
-        found: RunRecord = self._run.step(values, length, {*membranes, *read})
+        assert self._run is not None
+        found = self._run.step(values, length, tuple(dict.fromkeys((*membranes, *self._read))))
         self.steps += length
         self._answered(found)
         return found
 
-    def finish(self) -> RunRecord:
-        """Run what is still under way, where delays that were given make populations lag behind.
+    def finish(self, *, membranes: Collection[str] = ()) -> RunRecord:
+        """Run what is still under way: what populations answer behind their input.
 
-        Most networks have none, and the record is of 0 steps. The stream is over then, and begins
-        again with :meth:`reset`.
+        Targets run as hardware does, and a population of depth l answers l steps later. On the
+        engine and the reference only delays that were given make populations lag, and most
+        networks have none: the record is of 0 steps. The stream is over then, and begins again
+        with :meth:`reset`.
         """
+        if self._finished:
+            raise UsageError("stream: it is finished; reset() begins another")
         self._finished = True
-        if not isinstance(self._run, ReferenceStream):
-            return RunRecord(0, {}, {})
-        outputs = self.network.netlist.outputs
-        found = self._run.finish([o.population for o in outputs if o.reads_membrane])
-        self._answered(found)
+        assert self._run is not None
+        watched = tuple(dict.fromkeys((*membranes, *self._read)))
+        found = self._run.finish(watched if self.steps else ())
+        if found.spikes:
+            self._answered(found)
         return found
+
+    @property
+    def _read(self) -> tuple[str, ...]:
+        """Populations that answer by their membrane."""
+        return tuple(o.population for o in self.network.netlist.outputs if o.reads_membrane)
 
     @property
     def outputs(self) -> dict[str, FloatArray]:
@@ -239,10 +290,13 @@ class Stream:
         for output in netlist.outputs:
             if output.decode == "softmax" or output.population not in self._answers:
                 why = "no step has run" if not self.steps else "softmax needs all steps at once"
+                if self.steps and output.decode != "softmax":
+                    why = f"it lags behind the {self.steps} steps of the input"
                 raise UsageError(f"stream: output {output.population} has no answer: {why}")
             population = netlist.by_name[output.population]
             values = self._answers[output.population]
-            answers[output.population] = decoded_values(population, output, values, self.steps)
+            steps = self._answered_steps[output.population]
+            answers[output.population] = decoded_values(population, output, values, steps)
         return answers
 
     @property
@@ -264,12 +318,14 @@ class Stream:
         netlist = self.network.netlist
         for output in netlist.outputs:
             name = output.population
+            fresh = found.spikes[name]
+            if not fresh.shape[1]:
+                continue
             if output.reads_membrane:
-                trace = found.membranes.get(name)
-                if trace is not None and trace.shape[1]:
-                    self._answers[name] = trace[:, -1] - netlist.by_name[name].origin
+                self._answers[name] = found.membranes[name][:, -1] - netlist.by_name[name].origin
             else:
-                self._answers[name] = self._answers.get(name, 0) + found.spikes[name].sum(axis=1)
+                self._answers[name] = self._answers.get(name, 0) + fresh.sum(axis=1)
+            self._answered_steps[name] = self._answered_steps.get(name, 0) + fresh.shape[1]
 
     def _raster(
         self, given: Mapping[str, AnyArray] | AnyArray, steps: int | None

@@ -23,6 +23,8 @@ _LIVE = "live = int(t_in_timesteps >= window_start and t_in_timesteps < window_s
 # A payload is read when it is delivered, so a delayed one is kept in a line of variables and
 # delivered at once by an event of its own.
 _PAYLOAD_EVENT = "payload_{delay}"
+NEVER = 2**31 - 1
+"""The step in which the window of a stream closes, until it is known."""
 
 
 def build_network(
@@ -111,7 +113,7 @@ class _Assembly:
             line = ["s", *(f"s_{k}" for k in range(1, max(delays, default=1)))]
             equations += [f"{name} : 1" for name in line[1:]]
             code += [f"{line[k]} = {line[k - 1]}" for k in range(len(line) - 1, 0, -1)]
-        lines, update = {"neuron": _neuron, "pool": _pool, "spikes": _raster}.get(
+        lines, update = {"neuron": _neuron, "pool": _pool, "spikes": self._raster}.get(
             group.kind, _nothing
         )(group, group.object in self.driven)
         events = {
@@ -160,6 +162,10 @@ class _Assembly:
                 setattr(made, name, np.tile(value, self.batch).astype(np.float64))
         return made
 
+    def _raster(self, group: Group, driven: bool) -> tuple[list[str], list[str]]:
+        since = "t - piece_start" if self.plan.endless else "t"
+        return [], [f"s = live*raster({since}, i)"]
+
     def _window(self, group: Group) -> dict[str, Any]:
         gains = {
             name: self.brian2.TimedArray(np.array([0.0] * group.depth + list(values)), self.dt)
@@ -168,7 +174,7 @@ class _Assembly:
         return {
             **gains,
             "window_start": group.depth,
-            "window_stop": group.depth + self.plan.timesteps,
+            "window_stop": NEVER if self.plan.endless else group.depth + self.plan.timesteps,
             **({} if group.neuron is None else {"payload_max": group.neuron.payload_max}),
         }
 
@@ -423,10 +429,6 @@ def _pooled_variables(model: MaxPool, tap: int) -> dict[str, str]:
     """Variables of a pooled neuron that are linked to its cells."""
     now = {f"now_{tap}": "now"} if model.rule == "winner" else {}
     return {f"cell_{tap}": "now" if model.rule == "now" else "accumulated", **now}
-
-
-def _raster(group: Group, driven: bool) -> tuple[list[str], list[str]]:
-    return [], ["s = live*raster(t, i)"]
 
 
 def _nothing(group: Group, driven: bool) -> tuple[list[str], list[str]]:

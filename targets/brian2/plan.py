@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.bounds import prove_bounds
+from neurodeploy.ir.bounds import PopulationBounds, prove_bounds
 from neurodeploy.ir.netlist import IntegerProjection, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.targets.timed import TimedNetlist
@@ -131,11 +132,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Everything that the Network is built from: a compiled netlist under Brian2's names."""
+    """Everything that the Network is built from: a compiled netlist under Brian2's names.
+
+    ``endless``: for a stream, whose windows stay open and whose rasters come in pieces.
+    """
 
     timed: TimedNetlist
     groups: tuple[Group, ...]
     links: tuple[Link, ...]
+    endless: bool = False
 
     @property
     def timesteps(self) -> int:
@@ -162,10 +167,13 @@ class Plan:
         return next(g for g in self.groups if g.name == name)
 
 
-def make_plan(timed: TimedNetlist) -> Plan:
-    """Name the groups and links of a compiled netlist, and prove what they emit."""
+def make_plan(timed: TimedNetlist, steady: Mapping[str, PopulationBounds] | None = None) -> Plan:
+    """Name the groups and links of a compiled netlist, and prove what they emit.
+
+    ``steady`` are bounds for any number of steps, which make it a plan for streams.
+    """
     taken: set[str] = set()
-    bounds = prove_bounds(timed.netlist)
+    bounds = prove_bounds(timed.netlist) if steady is None else steady
     groups = []
     for p in timed.populations:
         if isinstance(p.model, Input):
@@ -183,7 +191,7 @@ def make_plan(timed: TimedNetlist) -> Plan:
         )
         for q in timed.netlist.projections
     )
-    return Plan(timed, tuple(groups), links)
+    return Plan(timed, tuple(groups), links, endless=steady is not None)
 
 
 # Endings of the names of monitors and of a pool's cells: two objects may not share a name.

@@ -20,9 +20,15 @@ from neurodeploy.targets.brian2.files import FILES, read_plan, write_plan
 from neurodeploy.targets.brian2.network import build_network
 from neurodeploy.targets.brian2.plan import Plan, describe, make_plan
 from neurodeploy.targets.brian2.program import program
-from neurodeploy.targets.brian2.recording import feed, recorded_membranes, recorded_spikes
+from neurodeploy.targets.brian2.recording import (
+    feed,
+    forget,
+    recorded_membranes,
+    recorded_spikes,
+)
 from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, readiness, unavailable
 from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.stream import TargetStream, stream_bounds
 from neurodeploy.targets.timed import TimedNetlist, expect_same
 
 INDEX_LIMIT = 2**31 - 1
@@ -100,13 +106,16 @@ class Brian2Deployment(Deployment):
         ExecutionError
             If Brian2 fails or is stopped.
         """
-        n_steps = self.plan.n_steps
+        self._advanced(network, self.plan.n_steps, progress)
+
+    def _advanced(self, network: Any, n_steps: int, progress: Progress | None = None) -> None:
         with quiet_preferences(self.options["codegen"]) as brian2:
 
             def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
                 if progress is not None:
                     progress(int(completed * n_steps), n_steps)
 
+            before = _steps_done(brian2, network, self.plan)
             try:
                 network.run(
                     n_steps * self.plan.dt * brian2.second,
@@ -122,7 +131,7 @@ class Brian2Deployment(Deployment):
                     f"{self.netlist.name}: Brian2 ran out of memory; set max_synapses below "
                     f"{self.options['max_synapses']}"
                 ) from error
-            done = round(float(network.t / brian2.second) / self.plan.dt)
+            done = _steps_done(brian2, network, self.plan) - before
         if done < n_steps:
             raise ExecutionError(
                 f"{self.netlist.name}: Brian2 stopped after {done} of {n_steps} steps; run again"
@@ -167,6 +176,10 @@ class Brian2Deployment(Deployment):
         membranes = {n: joined([p.membranes[n] for p in parts]) for n in request.membranes}
         return RunRecord(self.plan.timesteps, spikes, membranes)
 
+    def open_stream(self, samples: int) -> TargetStream:
+        """One Network that runs on from piece to piece, all streams side by side."""
+        return Brian2Stream(self, samples)
+
     def _built(self, request: RunRequest, batch: int) -> Any:
         codegen, spikes = self.options["codegen"], set(request.spikes)
         return build_network(self.plan, batch, codegen, spikes, set(request.membranes))
@@ -183,6 +196,48 @@ class Brian2Deployment(Deployment):
     def write_files(self, folder: Path) -> None:
         """Write ``brian2.json`` and ``brian2.safetensors``."""
         write_plan(self.plan, folder)
+
+
+class Brian2Stream(TargetStream):
+    """A Network that runs on from piece to piece; Brian2 keeps its variables and its queues."""
+
+    def __init__(self, deployment: Brian2Deployment, samples: int) -> None:
+        timed = deployment.plan.timed
+        super().__init__(deployment.target, deployment.netlist, samples, timed.depth)
+        self.deployment = deployment
+        self.plan = make_plan(timed, stream_bounds(deployment.target, timed.netlist))
+        self.network: Any = None
+
+    def _advance(self, values: Mapping[str, IntArray], steps: int) -> RunRecord:
+        plan, codegen = self.plan, self.deployment.options["codegen"]
+        with quiet_preferences(codegen) as brian2:
+            if self.network is None:
+                everything = {g.name for g in plan.groups}
+                watched = set(self.watched)
+                self.network = build_network(plan, self.samples, codegen, everything, watched)
+            feed(brian2, self.network, plan, values)
+            self.deployment._advanced(self.network, steps)
+            spikes, membranes = {}, {}
+            for group in plan.groups:
+                span = self.span(group.name, steps)
+                if f"{group.object}_spikes" in self.network:
+                    spikes[group.name] = recorded_spikes(self.network, plan, group, span)
+                if f"{group.object}_membrane" in self.network:
+                    membranes[group.name] = recorded_membranes(self.network, plan, group, span)
+            forget(brian2, self.network)
+        return RunRecord(steps, spikes, membranes)
+
+    def _end(self) -> None:
+        for group in self.plan.groups if self.network is not None else ():
+            self.network[group.object].namespace["window_stop"] = group.depth + self.given
+
+    def close(self) -> None:
+        """Let the Network go."""
+        self.network = None
+
+
+def _steps_done(brian2: Any, network: Any, plan: Plan) -> int:
+    return round(float(network.t / brian2.second) / plan.dt)
 
 
 def _slice(values: Mapping[str, IntArray], first: int, width: int) -> dict[str, IntArray]:

@@ -22,7 +22,7 @@ from neurodeploy.targets.lava.bundle import Bundle
 from neurodeploy.targets.lava.dynamics import n_lava_steps
 from neurodeploy.targets.lava.job import Job, LavaProcess
 from neurodeploy.targets.lava.network import Network, own_network
-from neurodeploy.targets.lava.recording import StepCounters
+from neurodeploy.targets.lava.recording import Control, StepCounters
 from neurodeploy.targets.lava.sweeper import segment_prefix
 
 POLL_S = 0.005
@@ -42,20 +42,71 @@ def execute(job: Job, bundle: Bundle, tick: Tick) -> tuple[LavaProcess, ...]:
     ExecutionError
         If a process raised or died, or ``tick`` says so.
     """
-    if bundle.models == "stock":
-        from neurodeploy.targets.lava.stock_network import stock_network
-
-        network = stock_network(job, bundle)
-    else:
-        network = own_network(job, bundle)
+    network = _network(job, bundle)
     n_steps = n_lava_steps(job.lanes.rounds, bundle.timesteps, bundle.max_depth)
     counters = StepCounters(job.counters)
     made: list[LavaProcess] = []
     with segments_named_after(job.folder.parent):
         # Lava finds processes through their connections: parts not connected run in turn.
-        for part in network.parts():
-            made += _run_part(part, network, n_steps, counters, tick)
+        for processes in network.parts():
+            with RunningPart(processes, network, counters) as part:
+                part.advance(n_steps, tick)
+                made += part.made
     return tuple(made)
+
+
+class RunningStream:
+    """The network of a stream, all parts of which stay alive between pieces.
+
+    A context manager; ``made`` are the processes that Lava made.
+    """
+
+    def __init__(self, job: Job, bundle: Bundle) -> None:
+        self._job, self._bundle = job, bundle
+        self._ends = contextlib.ExitStack()
+        self._parts: list[RunningPart] = []
+        self.made: tuple[LavaProcess, ...] = ()
+
+    def __enter__(self) -> RunningStream:
+        network = _network(self._job, self._bundle)
+        counters = StepCounters(self._job.counters)
+        with contextlib.ExitStack() as ends, segments_named_after(self._job.folder.parent):
+            for processes in network.parts():
+                part = RunningPart(processes, network, counters)
+                self._parts.append(ends.enter_context(part))
+            self._ends = ends.pop_all()
+        self.made = tuple(process for part in self._parts for process in part.made)
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        self._ends.__exit__(*failure)
+
+    def advance(self, n_steps: int, tick: Tick) -> None:
+        """Run on, until every process has done ``n_steps`` steps in all."""
+        for part in self._parts:
+            part.advance(n_steps, tick)
+
+
+def serve(job: Job, bundle: Bundle, started: Callable[[tuple[LavaProcess, ...]], None]) -> None:
+    """Run a stream as far as its control file asks, until that says that it is closed."""
+    control = Control(job.control)
+    with RunningStream(job, bundle) as running:
+        started(running.made)
+        while not control["closed"]:
+            asked = control["asked"]
+            if asked > control["done"]:
+                running.advance(asked, lambda counts, n_steps: None)
+                control["done"] = asked
+            else:
+                time.sleep(POLL_S)
+
+
+def _network(job: Job, bundle: Bundle) -> Network:
+    if bundle.models == "stock":
+        from neurodeploy.targets.lava.stock_network import stock_network
+
+        return stock_network(job, bundle)
+    return own_network(job, bundle)
 
 
 class JobSharedMemory(shared_memory.SharedMemory):
@@ -86,35 +137,57 @@ def segments_named_after(root: Path) -> Iterator[None]:
         shared_memory.SharedMemory = original  # type: ignore[misc]
 
 
-def _run_part(
-    part: Sequence[AbstractProcess],
-    network: Network,
-    n_steps: int,
-    counters: StepCounters,
-    tick: Tick,
-) -> list[LavaProcess]:
-    models = {p: m for p, m in network.models.items() if p in set(part)}
-    slots = [network.slots[p] for p in part if p in network.slots]
-    config = Loihi1SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
-    root = part[0]
-    try:
-        _start(root, config)
-        runtime = root.runtime
-        made = [_description(p, b) for p, b in runtime._executable.proc_builders.items()]
-        runtime.start(RunSteps(num_steps=n_steps, blocking=False))
+class RunningPart:
+    """A connected part of a network: its processes run, stop and run on.
+
+    A context manager, which ends them; ``made`` are the processes that Lava made.
+    """
+
+    def __init__(
+        self, processes: Sequence[AbstractProcess], network: Network, counters: StepCounters
+    ) -> None:
+        mine = set(processes)
+        self._root = processes[0]
+        self._models = {p: m for p, m in network.models.items() if p in mine}
+        self._slots = [network.slots[p] for p in processes if p in network.slots]
+        self._counters = counters
+        self._done = 0
+        self.made: tuple[LavaProcess, ...] = ()
+
+    def __enter__(self) -> RunningPart:
+        config = Loihi1SimCfg(select_tag="fixed_pt", exception_proc_model_map=self._models)
+        try:
+            _start(self._root, config)
+            builders = self._root.runtime._executable.proc_builders
+            self.made = tuple(_description(p, b) for p, b in builders.items())
+        except BaseException:
+            abandon(self._root.runtime)
+            raise
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *more: object) -> None:
+        if failure is None:
+            try:
+                self._root.runtime.stop()
+            except BaseException:
+                abandon(self._root.runtime)
+                raise
+        else:
+            abandon(self._root.runtime)
+
+    def advance(self, n_steps: int, tick: Tick) -> None:
+        """Run on, until every process has done ``n_steps`` steps in all."""
+        runtime = self._root.runtime
+        runtime.start(RunSteps(num_steps=n_steps - self._done, blocking=False))
         while True:
-            counts = counters.counts()
+            counts = self._counters.counts()
             tick(counts, n_steps)
-            if all(counts[slot] >= n_steps for slot in slots):
+            if all(counts[slot] >= n_steps for slot in self._slots):
                 break
             _check_alive(runtime)
             time.sleep(POLL_S)
         runtime.wait()
-        runtime.stop()
-        return made
-    except BaseException:
-        abandon(root.runtime)
-        raise
+        self._done = n_steps
 
 
 def _start(root: AbstractProcess, config: Loihi1SimCfg) -> None:

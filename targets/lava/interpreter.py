@@ -96,6 +96,32 @@ def checkout() -> Path | None:
     return folder if (folder / "pyproject.toml").is_file() else None
 
 
+def lava_python(execution: str) -> LavaPython:
+    """The Python for an ``execution``: ``auto``, ``in-process`` or ``worker``.
+
+    Raises
+    ------
+    TargetUnavailableError
+        If there is none.
+    """
+    python = find_lava_python()
+    if execution == "in-process" and not python.in_process:
+        raise TargetUnavailableError(
+            "target lava: this Python cannot run Lava in-process; use Python 3.10 with lava-nc or "
+            "execution=worker"
+        )
+    if execution == "worker" and python.in_process:
+        return LavaPython(
+            python.executable,
+            python.version,
+            python.lava_version,
+            python.neurodeploy_version,
+            python.origin,
+            False,
+        )
+    return python
+
+
 @functools.lru_cache(maxsize=8)
 def _find(named: str | None, path: tuple[str, ...], project: Path | None) -> LavaPython:
     tried: list[str] = []

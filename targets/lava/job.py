@@ -4,6 +4,7 @@
 
     lava.json, lava.safetensors   the compiled network
     job.json                      batch, lanes, what to record
+    control.npy                   of a stream: how far it is to run
     stimulus.I.npy                samples of population I (an input)
     spikes.I.npy, membranes.I.npy what was recorded of population I
     steps.npy                     steps done by every process
@@ -26,7 +27,8 @@ from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.ir.population import Population
 from neurodeploy.targets.lava.bundle import Bundle, load_bundle, save_bundle
-from neurodeploy.targets.lava.recording import Lanes, StepCounters
+from neurodeploy.targets.lava.dynamics import Timing
+from neurodeploy.targets.lava.recording import Control, Lanes, StepCounters, StreamTiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Job:
         Samples, and how many of them run side by side.
     spikes, membranes : tuple of str
         Populations to record.
+    stream : bool
+        The samples come in pieces, all side by side, and their length is not known.
     """
 
     folder: Path
@@ -56,6 +60,7 @@ class Job:
     width: int
     spikes: tuple[str, ...]
     membranes: tuple[str, ...]
+    stream: bool = False
 
     @property
     def lanes(self) -> Lanes:
@@ -66,6 +71,17 @@ class Job:
     def counters(self) -> Path:
         """File of the step counters."""
         return self.folder / "steps.npy"
+
+    @property
+    def control(self) -> Path:
+        """File of a stream's :class:`neurodeploy.targets.lava.recording.Control`."""
+        return self.folder / "control.npy"
+
+    def timing(self, bundle: Bundle) -> Timing | StreamTiming:
+        """When windows are open."""
+        if self.stream:
+            return StreamTiming(self.control)
+        return Timing(bundle.timesteps, bundle.timesteps, self.lanes.rounds)
 
     def file(self, bundle: Bundle, what: str, population: str) -> Path:
         """File of one population's ``stimulus``, ``spikes`` or ``membranes``."""
@@ -90,13 +106,20 @@ def write_job(
     spikes: Collection[str],
     membranes: Collection[str],
     batch: int,
+    stream_steps: int | None = None,
 ) -> Job:
-    """Write a run into an empty folder, with files for the results."""
-    job = Job(folder, batch, width, tuple(spikes), tuple(membranes))
+    """Write a run into an empty folder, with files for the results.
+
+    ``stream_steps`` makes it a stream, whose files hold so many steps at a time.
+    """
+    stream = stream_steps is not None
+    job = Job(folder, batch, width, tuple(spikes), tuple(membranes), stream)
+    if stream:
+        Control.create(job.control)
     save_bundle(bundle, folder)
     for name, values in stimulus.items():
         np.save(job.file(bundle, "stimulus", name), values)
-    T = bundle.timesteps
+    T = stream_steps or bundle.timesteps
     for what, names in (("spikes", job.spikes), ("membranes", job.membranes)):
         for name in names:
             population = bundle.by_name[name]
@@ -108,7 +131,7 @@ def write_job(
             ).flush()
     # A stock network adds a recorder per trace to its sources.
     StepCounters.create(job.counters, len(bundle.populations) + len(job.spikes) + len(membranes))
-    record = {"batch": batch, "width": width, "spikes": job.spikes, "membranes": job.membranes}
+    record = {name: value for name, value in asdict(job).items() if name != "folder"}
     write_bytes_whole(folder / "job.json", json.dumps(record).encode())
     return job
 
@@ -124,7 +147,9 @@ def _dtype(population: Population, what: str) -> type:
 def read_job(folder: Path) -> tuple[Job, Bundle]:
     """Read a run."""
     r = json.loads((folder / "job.json").read_text())
-    job = Job(folder, r["batch"], r["width"], tuple(r["spikes"]), tuple(r["membranes"]))
+    job = Job(
+        folder, r["batch"], r["width"], tuple(r["spikes"]), tuple(r["membranes"]), r["stream"]
+    )
     return job, load_bundle(folder)
 
 

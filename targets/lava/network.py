@@ -9,7 +9,6 @@ from lava.magma.core.process.process import AbstractProcess
 
 from neurodeploy.ir.neurons import Input
 from neurodeploy.targets.lava.bundle import Bundle
-from neurodeploy.targets.lava.dynamics import Timing
 from neurodeploy.targets.lava.job import Job
 from neurodeploy.targets.lava.processes.population import PopulationProcess, population_classes
 from neurodeploy.targets.lava.processes.stimulus import PyStimulusModel, StimulusSource
@@ -53,7 +52,7 @@ def own_network(job: Job, bundle: Bundle) -> Network:
     """One process per population, samples side by side."""
     network = Network()
     lanes = job.lanes
-    timing = Timing(bundle.timesteps, bundle.timesteps, lanes.rounds)
+    timing = job.timing(bundle)
     processes: dict[str, Any] = {}
     for population in bundle.populations:
         slot = network.next_slot()

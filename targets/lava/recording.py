@@ -29,7 +29,10 @@ class Lanes:
 
 
 class Trace:
-    """One recorded quantity, ``[B, T, *shape]`` in a ``.npy`` file."""
+    """One recorded quantity, ``[B, T, *shape]`` in a ``.npy`` file.
+
+    Of a stream the file holds its last T steps, step t at place t modulo T.
+    """
 
     def __init__(self, path: Path, lanes: Lanes) -> None:
         self._values: AnyArray = np.load(path, mmap_mode="r+")
@@ -38,11 +41,15 @@ class Trace:
     def write(self, round_: int, t: int, values: IntArray) -> None:
         """Store step ``t`` of a round, ``[lanes, *shape]``."""
         where = self._lanes.samples(round_)
-        self._values[where, t] = values[: where.stop - where.start]
+        place = t % self._values.shape[1]
+        self._values[where, place] = values[: where.stop - where.start]
 
 
 class Stimulus:
-    """One input's samples, ``[B, *shape]`` or ``[B, T, *shape]`` in a ``.npy`` file."""
+    """One input's samples, ``[B, *shape]`` or ``[B, T, *shape]`` in a ``.npy`` file.
+
+    Of a stream the file holds its next T steps, step t at place t modulo T.
+    """
 
     def __init__(self, path: Path, lanes: Lanes, raster: bool) -> None:
         self._values: AnyArray = np.load(path, mmap_mode="r")
@@ -54,7 +61,9 @@ class Stimulus:
         """Emissions of a round in step ``t``: int64 ``[lanes, *shape]``, 0 in idle lanes."""
         where = self._lanes.samples(round_)
         emitted = np.zeros(self._shape, dtype=np.int64)
-        given = self._values[where, t] if self._raster else self._values[where]
+        given = self._values[where]
+        if self._raster:
+            given = given[:, t % given.shape[1]]
         emitted[: where.stop - where.start] = given
         return emitted
 
@@ -77,3 +86,52 @@ class StepCounters:
     def counts(self) -> Sequence[int]:
         """Steps by process."""
         return [int(n) for n in self._counts]
+
+
+NO_END = 2**62
+"""The length of a stream that goes on."""
+
+
+class Control:
+    """How far a stream is to run and has run, in a file that both sides map.
+
+    ``asked`` and ``done`` are time steps, ``end`` the length of the stream, ``closed`` whether the
+    network is to be ended.
+    """
+
+    _FIELDS = ("asked", "done", "end", "closed")
+
+    def __init__(self, path: Path) -> None:
+        self._values: AnyArray = np.load(path, mmap_mode="r+")
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """Write the file of a stream that has not begun."""
+        np.save(path, np.array([0, 0, NO_END, 0], dtype=np.int64))
+
+    def __getitem__(self, name: str) -> int:
+        return int(self._values[self._FIELDS.index(name)])
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self._values[self._FIELDS.index(name)] = value
+
+
+class StreamTiming:
+    """The one window of a stream: open until a file, which all processes share, says its length.
+
+    Parameters
+    ----------
+    control : Path
+        See :class:`Control`.
+    """
+
+    def __init__(self, control: Path) -> None:
+        self._path = control
+        self._control: Control | None = None
+
+    def locate(self, time_step: int, depth: int) -> tuple[int, int] | None:
+        """Sample 0 and step within the window of a population of ``depth``; None if dormant."""
+        if self._control is None:
+            self._control = Control(self._path)
+        since = time_step - 1 - depth
+        return (0, since) if 0 <= since < self._control["end"] else None

@@ -15,12 +15,12 @@ which holds for feed-forward networks whose delays are all aligned.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.bounds import prove_bounds
+from neurodeploy.ir.bounds import PopulationBounds, prove_bounds
 from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -42,7 +42,7 @@ QUANTIZE = f"quantize with --target lava-stock, or {OWN}"
 
 def stock_violations(netlist: IntegerNetlist) -> list[Violation]:
     """All reasons why stock processes would not compute a netlist exactly."""
-    found = _state_violations(netlist)
+    found = state_violations_of_stock(netlist, prove_bounds(netlist))
     plan = netlist.schedule
     for name in sorted(plan.cyclic):
         found.append(Violation(name, "recurrence, which LIFReset cannot flush", remedy=OWN))
@@ -61,13 +61,15 @@ def saturates(population: Population) -> bool:
     return isinstance(model, IntegerNeuron) and model.fires and model.saturation == SATURATION
 
 
-def _state_violations(netlist: IntegerNetlist) -> list[Violation]:
+def state_violations_of_stock(
+    netlist: IntegerNetlist, bounds: Mapping[str, PopulationBounds]
+) -> list[Violation]:
+    """States that are not proved to stay within those of stock LIF."""
     # Currents wrap, and are whole weight units; membranes that saturate as named may reach 2^23.
     exempt = {p.name for p in netlist.populations if saturates(p)}
-    bounds = prove_bounds(netlist)
     found = [
         v
-        for v in state_violations(netlist, STATE_LIMIT, "stock LIF state in weight units")
+        for v in state_violations(netlist, STATE_LIMIT, "stock LIF state in weight units", bounds)
         if v.where not in exempt
     ]
     for name in sorted(exempt):

@@ -32,6 +32,7 @@ from neurodeploy.targets.lava.processes.recorder import (
     SpikeRecorder,
 )
 from neurodeploy.targets.lava.processes.stimulus import PyStimulusModel, StimulusSource
+from neurodeploy.targets.lava.recording import NO_END, StreamTiming
 from neurodeploy.targets.lava.stock import (
     FRACTION,
     STATE_LIMIT,
@@ -50,7 +51,7 @@ def stock_network(job: Job, bundle: Bundle) -> Network:
     """One LIF per population and one synapse process per projection, samples back to back."""
     network = Network()
     lanes = job.lanes
-    timing = Timing(bundle.timesteps, bundle.timesteps, lanes.rounds)
+    timing = job.timing(bundle)
     processes: dict[str, Any] = {}
     for population in bundle.populations:
         if isinstance(population.model, Input):
@@ -68,7 +69,7 @@ def stock_network(job: Job, bundle: Bundle) -> Network:
             )
             network.models[process], network.slots[process] = PyStimulusModel, slot
         else:
-            process, model = neurons(bundle, population, lanes.rounds)
+            process, model = neurons(bundle, population, lanes.rounds, job.stream)
             network.models[process] = model
         processes[population.name] = process
     for projection in bundle.netlist.projections:
@@ -102,7 +103,9 @@ def flat_order(shape: tuple[int, ...]) -> IntArray:
     return np.arange(math.prod(shape)).reshape(shape).transpose().reshape(-1)
 
 
-def neurons(bundle: Bundle, population: Population, rounds: int) -> tuple[Any, type]:
+def neurons(
+    bundle: Bundle, population: Population, rounds: int, stream: bool = False
+) -> tuple[Any, type]:
     """The LIF or LIFReset of a population, and its bit-accurate model."""
     model = population.model
     if not isinstance(model, IntegerNeuron):
@@ -132,7 +135,7 @@ def neurons(bundle: Bundle, population: Population, rounds: int) -> tuple[Any, t
         p.model.bias.any() for p in bundle.populations if isinstance(p.model, IntegerNeuron)
     ):
         return LIF(**parameters), PyLifModelBitAcc
-    T = bundle.timesteps
+    T = NO_END if stream else bundle.timesteps
     reset = LIFReset(
         reset_interval=T, reset_offset=(bundle.depth[population.name] + 1) % T, **parameters
     )
@@ -218,7 +221,7 @@ def _record(
     job: Job,
     bundle: Bundle,
     population: Population,
-    timing: Timing,
+    timing: Timing | StreamTiming,
     process: Any,
     network: Network,
 ) -> None:

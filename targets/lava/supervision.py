@@ -19,11 +19,12 @@ import neurodeploy
 from neurodeploy.errors import ExecutionError
 from neurodeploy.targets.lava import sweeper
 from neurodeploy.targets.lava.job import LavaProcess, read_status
-from neurodeploy.targets.lava.recording import StepCounters
+from neurodeploy.targets.lava.recording import Control, StepCounters
 
 POLL_S = 0.02
 GRACE_S = 3.0
 PULSE_FILE = "pulse"
+LOG_FILE = "worker.log"
 LONGEST_TMPDIR = 70  # socket paths end at about 100 characters
 
 
@@ -97,37 +98,104 @@ def run_worker(
     ExecutionError
         One line, with the path of the log, if the worker died, exceeded a limit or failed.
     """
-    log = folders[0].parent / "worker.log"
-    try:
-        with log.open("wb") as stream:
-            worker = subprocess.Popen(
-                [
-                    str(python),
-                    "-m",
-                    "neurodeploy.targets.lava.worker",
-                    str(os.getpid()),
-                    *map(str, folders),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                cwd=folders[0],
-                env=_environment(folders[0].parent),
-                start_new_session=True,
-            )
+    with _told_with_log(folders[0].parent):
+        worker = _started(python, folders)
         try:
             status = _watch(worker, folders, limits, progress)
         finally:
-            status_now = worker.poll()
-            end_session(worker, polite=status_now is not None and status_now >= 0)
-            sweeper.free_shared_memory(folders[0].parent)
+            _end(worker, folders)
         results = [read_status(folder) for folder in folders]
         made = [r for r in results if r is not None]
         if status != 0 or len(made) < len(folders):
-            raise ExecutionError(f"the Lava worker {_ending(status)}")
+            raise ExecutionError(f"the Lava worker {_ending(status or 0)}")
         return made
+
+
+class StreamWorker:
+    """A worker that runs a stream piece by piece, until it is closed.
+
+    Parameters
+    ----------
+    python : Path
+        An interpreter that has Lava.
+    folder : Path
+        Of the stream's job, in a private folder.
+    limits : Limits
+        Of each piece.
+    """
+
+    def __init__(self, python: Path, folder: Path, limits: Limits) -> None:
+        self._folders, self._limits = [folder], limits
+        self._control = Control(folder / "control.npy")
+        self._worker: subprocess.Popen[bytes] | None = _started(python, self._folders)
+
+    def advance(self, n_steps: int) -> None:
+        """Run on, until ``n_steps`` time steps are done in all.
+
+        Raises
+        ------
+        ExecutionError
+            One line, with the path of the log, if the worker died, exceeded a limit or failed.
+        """
+        if self._worker is None:
+            raise ExecutionError("target lava: the worker of this stream has ended; reset() it")
+        try:
+            with _told_with_log(self._folders[0].parent):
+                self._control["asked"] = n_steps
+
+                def done() -> bool:
+                    return self._control["done"] >= n_steps
+
+                status = _watch(self._worker, self._folders, self._limits, None, done)
+                if status is not None:
+                    read_status(self._folders[0])
+                    raise ExecutionError(f"the Lava worker {_ending(status)}")
+        except BaseException:
+            self.close()
+            raise
+
+    def made(self) -> tuple[LavaProcess, ...]:
+        """The processes that Lava made."""
+        return read_status(self._folders[0]) or ()
+
+    def close(self) -> None:
+        """End the worker and leave nothing of it."""
+        if self._worker is not None:
+            self._control["closed"] = 1
+            worker, self._worker = self._worker, None
+            _end(worker, self._folders, running=True)
+
+
+@contextlib.contextmanager
+def _told_with_log(root: Path) -> Iterator[None]:
+    try:
+        yield
     except ExecutionError as error:
-        raise ExecutionError(f"target lava: {error}; log: {_kept(log)}") from None
+        raise ExecutionError(f"target lava: {error}; log: {_kept(root / LOG_FILE)}") from None
+
+
+def _started(python: Path, folders: Sequence[Path]) -> subprocess.Popen[bytes]:
+    root = folders[0].parent
+    module = "neurodeploy.targets.lava.worker"
+    with (root / LOG_FILE).open("wb") as stream:
+        return subprocess.Popen(
+            [str(python), "-m", module, str(os.getpid()), *map(str, folders)],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=folders[0],
+            env=_environment(root),
+            start_new_session=True,
+        )
+
+
+def _end(worker: subprocess.Popen[bytes], folders: Sequence[Path], running: bool = False) -> None:
+    """End the session of a worker; one that was told to end is given time, as one that ended."""
+    status = worker.poll()
+    end_session(worker, polite=running if status is None else status >= 0)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.wait(GRACE_S)
+    sweeper.free_shared_memory(folders[0].parent)
 
 
 def _watch(
@@ -135,13 +203,15 @@ def _watch(
     folders: Sequence[Path],
     limits: Limits,
     progress: Callable[[int, Sequence[int]], None] | None,
-) -> int:
+    done: Callable[[], bool] = lambda: False,
+) -> int | None:
+    """Wait until the worker has ended, with its status, or until ``done``."""
     steps = Watch(limits, "no time step done")
     # Lava's processes go on while the worker itself is stopped, so it tells that it is alive.
     pulse = Watch(limits, "no sign of life from the Lava worker")
     counters = [StepCounters(folder / "steps.npy") for folder in folders]
     current = 0
-    while (status := worker.poll()) is None:
+    while (status := worker.poll()) is None and not done():
         while current < len(folders) - 1 and (folders[current] / "status.json").exists():
             current += 1
         counts = counters[current].counts()

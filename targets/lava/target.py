@@ -15,7 +15,7 @@ from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, state_violations
 from neurodeploy.targets.lava.bundle import FILES, Bundle, Models, load_bundle, save_bundle
 from neurodeploy.targets.lava.dynamics import lanes_for, n_lava_steps
-from neurodeploy.targets.lava.interpreter import LavaPython, find_lava_python
+from neurodeploy.targets.lava.interpreter import LavaPython, find_lava_python, lava_python
 from neurodeploy.targets.lava.job import (
     Job,
     LavaProcess,
@@ -25,6 +25,7 @@ from neurodeploy.targets.lava.job import (
 from neurodeploy.targets.lava.stock import stock_violations
 from neurodeploy.targets.lava.supervision import Limits, Watch, job_folders, run_worker
 from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.stream import TargetStream
 from neurodeploy.targets.timed import expect_same
 
 
@@ -210,6 +211,12 @@ class LavaDeployment(Deployment):
         """Run a batch in Lava."""
         return _run_requests([(self, request)], progress)[0]
 
+    def open_stream(self, samples: int) -> TargetStream:
+        """Processes that stay alive and run on from piece to piece."""
+        from neurodeploy.targets.lava.stream import LavaStream
+
+        return LavaStream(self, samples)
+
     def utilization(self) -> dict[str, Any]:
         """Processes, neurons and synapses by population, and the models that run."""
         netlist = self.netlist
@@ -280,7 +287,7 @@ _Asked = Sequence[tuple[LavaDeployment, RunRequest]]
 def _run_requests(asked: _Asked, progress: Progress | None) -> list[RunRecord]:
     options = asked[0][0].options
     limits = Limits(options["time_limit_s"], options["stall_limit_s"])
-    python = _interpreter(options["execution"])
+    python = lava_python(options["execution"])
     with job_folders(len(asked)) as folders:
         jobs = [_write(*one, folder) for one, folder in zip(asked, folders, strict=True)]
         # A batch of nothing needs no Lava.
@@ -292,25 +299,6 @@ def _run_requests(asked: _Asked, progress: Progress | None) -> list[RunRecord]:
             deployments = [asked[i][0] for i in real]
             _run_there(python, [jobs[i] for i in real], deployments, limits, progress)
         return [_record(d.bundle, job) for (d, _), job in zip(asked, jobs, strict=True)]
-
-
-def _interpreter(execution: str) -> LavaPython:
-    python = find_lava_python()
-    if execution == "in-process" and not python.in_process:
-        raise TargetUnavailableError(
-            "target lava: this Python cannot run Lava in-process; use Python 3.10 with lava-nc or "
-            "execution=worker"
-        )
-    if execution == "worker" and python.in_process:
-        return LavaPython(
-            python.executable,
-            python.version,
-            python.lava_version,
-            python.neurodeploy_version,
-            python.origin,
-            False,
-        )
-    return python
 
 
 def _write(deployment: LavaDeployment, request: RunRequest, folder: Path) -> Job:

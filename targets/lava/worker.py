@@ -1,7 +1,7 @@
 """The worker: ``python -m neurodeploy.targets.lava.worker PARENT_PID FOLDER...`` runs jobs in turn.
 
 It runs in the interpreter that has Lava and leads a session of its own. How each job ended stands
-in its folder's ``status.json``; tracebacks go to the log.
+in its folder's ``status.json``, of a stream that it has begun; tracebacks go to the log.
 """
 
 from __future__ import annotations
@@ -44,9 +44,12 @@ def _live_with(parent: int, folders: Sequence[Path]) -> None:
 
 def _run(folder: Path) -> int:
     try:
-        from neurodeploy.targets.lava.execution import execute
+        from neurodeploy.targets.lava.execution import execute, serve
 
         job, bundle = read_job(folder)
+        if job.stream:
+            serve(job, bundle, lambda made: write_status(folder, done_status(made)))
+            return 0
         write_status(folder, done_status(execute(job, bundle, lambda counts, n_steps: None)))
         return 0
     except Exception as error:

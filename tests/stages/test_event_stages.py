@@ -336,9 +336,12 @@ def test_streams_refuse_in_one_line() -> None:
             UnknownNameError,
             "unknown population 'z'",
         ),
-        (lambda: net.stream("gpu"), UnknownNameError, "known: engine, reference"),
-        (lambda: net.stream("lava"), UsageError, "target lava keeps no state between runs"),
-        (lambda: net.compile("brian2").stream(), UsageError, "target brian2 keeps no state"),
+        (lambda: net.stream("gpu"), UnknownNameError, "known: brian2, engine, "),
+        (
+            lambda: nd.stream(net.compile("brian2"), "engine"),
+            UsageError,
+            "a deployment for target brian2 runs itself",
+        ),
         (lambda: net.stream(samples=0), UsageError, "samples 0; expected at least 1"),
         (lambda: net.stream(dt="soon"), UsageError, "dt=soon: expected seconds"),
     ]

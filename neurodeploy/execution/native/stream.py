@@ -16,7 +16,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import IntegerNeuron
-from neurodeploy.ir.record import RunRecord
+from neurodeploy.ir.record import RunRecord, joined_steps
 from neurodeploy.ir.reference import synaptic_input
 from neurodeploy.ir.streaming import stream_lags, stream_shifts
 
@@ -89,13 +89,14 @@ class NativeStream:
             part = slice(first, min(first + self.most_steps, steps))
             given = {name: v[:, part] for name, v in values.items()}
             parts.append(self._piece(given, part.stop - part.start, membranes))
-        if len(parts) == 1:
-            return parts[0]
-        return RunRecord(
-            steps,
-            _joined([part.spikes for part in parts]),
-            _joined([part.membranes for part in parts]),
-        )
+        return joined_steps(parts)
+
+    def finish(self, membranes: Collection[str] = ()) -> RunRecord:
+        """Nothing: no population lags behind."""
+        return RunRecord(0, {}, {})
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _piece(
         self, values: Mapping[str, IntArray], steps: int, membranes: Collection[str]
@@ -137,7 +138,3 @@ class NativeStream:
             own = channels_last(total, shape).astype(self.number)
             found[name] = np.ascontiguousarray(own)
         return found
-
-
-def _joined(parts: list[Mapping[str, AnyArray]]) -> dict[str, AnyArray]:
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}

@@ -26,7 +26,7 @@ from neurodeploy.ir.population import Population
 from neurodeploy.ir.projection import IntegerProjection
 from neurodeploy.targets.lava.dynamics import Timing, state_of
 from neurodeploy.targets.lava.kernels import SynapticSum
-from neurodeploy.targets.lava.recording import Lanes, StepCounters, Trace
+from neurodeploy.targets.lava.recording import Lanes, StepCounters, StreamTiming, Trace
 
 
 class PopulationProcess(AbstractProcess):  # type: ignore[misc]
@@ -45,7 +45,7 @@ class PopulationProcess(AbstractProcess):  # type: ignore[misc]
         First step of its window.
     incoming : sequence of (IntegerProjection, int)
         Projections with the depth of their source.
-    timing : Timing
+    timing : Timing or StreamTiming
     lane_shape : tuple of int
         ``()``: ports have the population's shape; ``(n,)``: n samples side by side.
     lanes : Lanes, optional
@@ -64,7 +64,7 @@ class PopulationProcess(AbstractProcess):  # type: ignore[misc]
         population: Population,
         depth: int,
         incoming: tuple[tuple[IntegerProjection, int], ...],
-        timing: Timing,
+        timing: Timing | StreamTiming,
         lane_shape: tuple[int, ...] = (),
         lanes: Lanes | None = None,
         record: dict[str, Path] | None = None,
@@ -96,7 +96,9 @@ class PopulationProcess(AbstractProcess):  # type: ignore[misc]
 class _DelayLine:
     """Spikes of one source on their way, and what they amount to on arrival."""
 
-    def __init__(self, projection: IntegerProjection, pre_depth: int, timing: Timing) -> None:
+    def __init__(
+        self, projection: IntegerProjection, pre_depth: int, timing: Timing | StreamTiming
+    ) -> None:
         assert projection.delay is not None  # a bundle gives every delay
         self._delay = projection.delay
         self._pre_depth = pre_depth
@@ -128,7 +130,7 @@ class PyPopulationModel(PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         population: Population = proc_params["population"]
         incoming: tuple[tuple[IntegerProjection, int], ...] = proc_params["incoming"]
-        self._timing: Timing = proc_params["timing"]
+        self._timing: Timing | StreamTiming = proc_params["timing"]
         self._depth: int = proc_params["depth"]
         self._port_shape = (*proc_params["lane_shape"], *population.shape)
         self._width = proc_params["lane_shape"][0] if proc_params["lane_shape"] else 1

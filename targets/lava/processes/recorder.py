@@ -16,7 +16,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from neurodeploy.targets.lava.dynamics import Timing
-from neurodeploy.targets.lava.recording import Lanes, StepCounters, Trace
+from neurodeploy.targets.lava.recording import Lanes, StepCounters, StreamTiming, Trace
 
 
 class SpikeRecorder(AbstractProcess):  # type: ignore[misc]
@@ -28,7 +28,7 @@ class SpikeRecorder(AbstractProcess):  # type: ignore[misc]
         shape: tuple[int, ...],
         stored_shape: tuple[int, ...],
         depth: int,
-        timing: Timing,
+        timing: Timing | StreamTiming,
         trace: Path,
         lanes: Lanes,
         counter: tuple[Path, int],
@@ -57,7 +57,7 @@ class MembraneRecorder(AbstractProcess):  # type: ignore[misc]
         shape: tuple[int, ...],
         stored_shape: tuple[int, ...],
         depth: int,
-        timing: Timing,
+        timing: Timing | StreamTiming,
         trace: Path,
         lanes: Lanes,
         counter: tuple[Path, int],
@@ -79,7 +79,7 @@ class MembraneRecorder(AbstractProcess):  # type: ignore[misc]
 class _PyRecorderModel(PyLoihiProcessModel):  # type: ignore[misc]
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._timing: Timing = proc_params["timing"]
+        self._timing: Timing | StreamTiming = proc_params["timing"]
         self._depth: int = proc_params["depth"]
         self._stored_shape: tuple[int, ...] = proc_params["stored_shape"]
         self._trace = Trace(proc_params["trace"], proc_params["lanes"])

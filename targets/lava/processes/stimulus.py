@@ -18,7 +18,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.population import Population
 from neurodeploy.targets.lava.dynamics import Timing
-from neurodeploy.targets.lava.recording import Lanes, StepCounters, Stimulus, Trace
+from neurodeploy.targets.lava.recording import Lanes, StepCounters, Stimulus, StreamTiming, Trace
 
 
 class StimulusSource(AbstractProcess):  # type: ignore[misc]
@@ -29,7 +29,7 @@ class StimulusSource(AbstractProcess):  # type: ignore[misc]
     Parameters
     ----------
     population : Population
-    timing : Timing
+    timing : Timing or StreamTiming
     lanes : Lanes
     stimulus : Path
     lane_shape : tuple of int
@@ -46,7 +46,7 @@ class StimulusSource(AbstractProcess):  # type: ignore[misc]
         self,
         *,
         population: Population,
-        timing: Timing,
+        timing: Timing | StreamTiming,
         lanes: Lanes,
         stimulus: Path,
         lane_shape: tuple[int, ...],
@@ -84,7 +84,7 @@ class PyStimulusModel(PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         population: Population = proc_params["population"]
         assert isinstance(population.model, Input)
-        self._timing: Timing = proc_params["timing"]
+        self._timing: Timing | StreamTiming = proc_params["timing"]
         lanes: Lanes = proc_params["lanes"]
         raster = population.model.kind == "spikes"
         self._stimulus = Stimulus(proc_params["stimulus"], lanes, raster)
