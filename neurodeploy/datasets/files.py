@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import os
 import zlib
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import DataError, FileFormatError
+from neurodeploy.loading.files import MAX_DEFLATE_RATIO, open_plain_file, read_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -56,28 +59,35 @@ def _mnist_file(folder: Path, stem: str, n_axes: int) -> Path:
 
 
 def _read_idx(path: Path, n_axes: int) -> Bytes:
-    raw = path.read_bytes()
-    if path.suffix == ".gz":
+    head = 4 + 4 * n_axes
+    magic = bytes([0, 0, IDX_UNSIGNED_BYTE, n_axes])
+    with open_plain_file(path, "an IDX file") as plain:
+        most = os.fstat(plain.fileno()).st_size
+        packed = path.suffix == ".gz"
+        file = gzip.GzipFile(fileobj=plain) if packed else plain
+        most *= MAX_DEFLATE_RATIO if packed else 1
         try:
-            raw = gzip.decompress(raw)
+            start = file.read(head)
+            if len(start) < head or start[:4] != magic:
+                raise FileFormatError(
+                    f"{path}: starts with {start[:4].hex() or 'nothing'}, an IDX file of bytes "
+                    f"with {n_axes} axes with {magic.hex()}"
+                )
+            shape = tuple(int(n) for n in np.frombuffer(start, ">u4", n_axes, offset=4))
+            announced = math.prod(shape)
+            # One more byte shows what stands behind the end, and has gzip compare its checksum.
+            raw = b"" if announced > most else file.read(announced + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise FileFormatError(
                 f"{path}: truncated or not gzip ({error}); fetch it again"
             ) from error
-    head = 4 + 4 * n_axes
-    magic = bytes([0, 0, IDX_UNSIGNED_BYTE, n_axes])
-    if len(raw) < head or raw[:4] != magic:
+    if len(raw) != announced:
+        found = f"holds {len(raw)}" if len(raw) < announced else "holds more"
         raise FileFormatError(
-            f"{path}: starts with {raw[:4].hex() or 'nothing'}, an IDX file of bytes with {n_axes} "
-            f"axes with {magic.hex()}"
+            f"{path}: {found} of the {announced} bytes that its header announces; truncated or "
+            "damaged"
         )
-    shape = tuple(int(n) for n in np.frombuffer(raw, ">u4", n_axes, offset=4))
-    expected = head + int(np.prod(shape, dtype=object))
-    if len(raw) != expected:
-        raise FileFormatError(
-            f"{path}: {len(raw)} bytes, its header announces {expected}; truncated or damaged"
-        )
-    return np.frombuffer(raw, np.uint8, offset=head).reshape(shape)
+    return np.frombuffer(raw, np.uint8).reshape(shape)
 
 
 def read_cifar10(folder: Path, split: str) -> tuple[Bytes, Bytes]:
@@ -105,7 +115,7 @@ def read_cifar10(folder: Path, split: str) -> tuple[Bytes, Bytes]:
     record = 1 + int(np.prod(CIFAR_SHAPE))
     parts = []
     for path in paths:
-        raw = np.fromfile(path, dtype=np.uint8)
+        raw = np.frombuffer(read_bytes(path, "CIFAR-10 in its binary version"), np.uint8)
         if not raw.size or raw.size % record:
             raise FileFormatError(
                 f"{path}: {raw.size} bytes, not a multiple of {record}; truncated or not the "

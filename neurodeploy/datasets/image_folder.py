@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import DataError, FileFormatError, first_line
+from neurodeploy.loading.files import expect_plain_file
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -62,6 +63,7 @@ def read_image_folder(
         raise FileFormatError(f"{root}: no folders of images, one for each class")
     images = []
     for path, _ in listed[:first]:
+        expect_plain_file(path, "an image")
         try:
             with Image.open(path) as image:
                 grey = image.mode in ("1", "L", "I;16", "LA")

@@ -27,13 +27,11 @@ from neurodeploy.datasets.values import (
 )
 from neurodeploy.errors import DataError, FileFormatError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.loading.files import MAX_DEFLATE_RATIO, expect_plain_file
 
 SAMPLES = ("x", "X", "images", "image", "data", "inputs", "samples", "features")
 LABELS = ("y", "Y", "labels", "label", "targets", "target", "classes")
 """What arrays of samples and of labels are called; ``x_train`` and the like name a split."""
-
-MAX_DEFLATE_RATIO = 1032
-"""Bytes that one byte of a deflated file can stand for (zlib, "Maximum Compression Factor")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +112,7 @@ def read_vectors(path: Path, names: Sequence[str], rows: int) -> Iterator[dict[s
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    expect_plain_file(path, "an .npz file")
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive

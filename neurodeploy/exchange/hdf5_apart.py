@@ -24,6 +24,7 @@ import numpy as np
 
 from neurodeploy.errors import FileFormatError
 from neurodeploy.exchange.hdf5 import FREE_BYTES, MAX_EXPANSION, Tree, read_here
+from neurodeploy.loading.files import expect_plain_file
 
 SECONDS = 5
 """Of a processor, that a file may take: and one more for every 5 MB of it."""
@@ -53,9 +54,7 @@ def read_tree(path: Path, what: str) -> Tree:
     """
     if importlib.util.find_spec("h5py") is None:
         raise FileFormatError(f"{path}: {what} needs h5py; pip install 'neurodeploy[exchange]'")
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "no such file"
-        raise FileFormatError(f"{path}: {kind}; expected {what}")
+    expect_plain_file(path, what)
     header, content = _HELPER.ask(path, what)
     if header.get("ended"):
         raise FileFormatError(

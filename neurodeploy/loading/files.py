@@ -23,6 +23,8 @@ AnyArray = npt.NDArray[Any]
 LARGEST_TEXT = 2**28
 """Bytes of a file of text: JSON takes some twenty times as much memory as it is long."""
 METADATA = "__metadata__"
+MAX_DEFLATE_RATIO = 1032
+"""Bytes that one byte of a deflated file can stand for (zlib, "Maximum Compression Factor")."""
 
 
 def expect_plain_file(path: Path, what: str) -> None:

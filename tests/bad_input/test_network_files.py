@@ -34,7 +34,7 @@ def test_files_that_hold_no_network(
 def test_files_that_are_not_there(refused: Refused, workshop: Path, ending: str) -> None:
     if ending == "onnx":
         pytest.importorskip("onnx", reason="ONNX files are read with the onnx package")
-    assert "does not exist" in refused(*convert(f"none.{ending}"))
+    assert "no such file" in refused(*convert(f"none.{ending}"))
     (workshop / f"folder.{ending}").mkdir()
     assert "is a folder" in refused(*convert(f"folder.{ending}"))
 

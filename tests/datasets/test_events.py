@@ -262,7 +262,7 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
         (tmp_path / "labels.csv").write_text(content)
         with pytest.raises((DataError, FileFormatError), match=message):
             nd.Samples.events(tmp_path, dt="1ms", labels="labels.csv")
-    with pytest.raises(DataError, match="no such table of labels"):
+    with pytest.raises(FileFormatError, match="no such file; expected a table"):
         nd.Samples.events(tmp_path, dt="1ms", labels="other.csv")
 
 

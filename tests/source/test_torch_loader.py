@@ -116,7 +116,7 @@ def test_weights_are_loaded(model: Path, tmp_path: Path, wrap: str) -> None:
     [
         ("{dir}/model.py", UsageError, "expected file.py:factory"),
         ("{dir}/model.py:", UsageError, "expected file.py:factory"),
-        ("{dir}/none.py:build", FileFormatError, "does not exist"),
+        ("{dir}/none.py:build", FileFormatError, "no such file"),
         ("{dir}/model.py:biuld", UnknownNameError, "did you mean 'build'"),
         ("{dir}/model.py:number", UsageError, "is a int, expected a torch.nn.Module"),
         ("{dir}/model.py:needs", UsageError, "fails when called without arguments"),
@@ -215,7 +215,7 @@ def test_bad_weights(model: Path, tmp_path: Path, case: str) -> None:
 
 
 def test_missing_weights(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match=r"none.pt does not exist"):
+    with pytest.raises(FileFormatError, match=r"none.pt: no such file"):
         load_torch(f"{model}:Net", tmp_path / "none.pt")
 
 

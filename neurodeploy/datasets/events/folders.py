@@ -18,6 +18,7 @@ from neurodeploy.datasets.events.prophesee import open_dat, open_raw
 from neurodeploy.datasets.events.recording import MICROSECOND, Opened, Recording
 from neurodeploy.errors import DataError, FileFormatError
 from neurodeploy.ir.arrays import IntArray
+from neurodeploy.loading.files import expect_plain_file, read_bytes
 
 MAX_FILES = 10**6
 MAX_TABLE = 2**26
@@ -66,7 +67,8 @@ def recordings(
     if not path.exists():
         raise DataError(f"{path}: no such file or folder of events")
     classes: tuple[str, ...] = ()
-    if path.is_file():
+    if not path.is_dir():
+        expect_plain_file(path, "a file or folder of events")
         if split is not None:
             raise DataError(f"{path}: a file has no splits; leave @{split} out, or name a folder")
         found = _in_file(path, unit)
@@ -190,12 +192,9 @@ def _labelled(table: Path, root: Path, found: list[Found]) -> tuple[list[Found],
 
 
 def _rows(table: Path) -> list[list[str]]:
-    if not table.is_file():
-        raise DataError(f"{table}: no such table of labels")
-    if table.stat().st_size > MAX_TABLE:
-        raise DataError(f"{table}: more than {MAX_TABLE} bytes; expected lines FILE,LABEL")
+    content = read_bytes(table, "a table of lines FILE,LABEL", MAX_TABLE)
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        text = content.decode("utf-8-sig")
         return [row for row in csv.reader(text.splitlines()) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise FileFormatError(f"{table}: no table of text ({error})") from error

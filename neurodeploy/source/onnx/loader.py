@@ -16,6 +16,7 @@ from neurodeploy.errors import (
     first_line,
 )
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.loading.files import read_bytes
 
 BATCH = 7
 """Samples where the file leaves their number open: one that no reshape contains by chance."""
@@ -116,10 +117,9 @@ class _Reader:
         )
 
     def parsed(self) -> Any:
-        if not self.path.is_file():
-            self.refuse("is a folder" if self.path.is_dir() else "does not exist")
+        content = read_bytes(self.path, "an ONNX file")
         try:
-            model = self.onnx.load_model_from_string(self.path.read_bytes())
+            model = self.onnx.load_model_from_string(content)
         except Exception as error:
             raise FileFormatError(
                 f"network {self.path} is truncated or not an ONNX file ({type(error).__name__});"

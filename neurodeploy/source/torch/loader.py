@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
+from neurodeploy.loading.files import expect_plain_file
 from neurodeploy.source.torch.exported_program import one_line
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
@@ -123,8 +124,7 @@ def _importable(folder: Path | None) -> Iterator[None]:
 
 
 def _run_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileFormatError(f"model file {path} does not exist")
+    expect_plain_file(path, "the file of a model, or of data")
     name = f"neurodeploy_model_{path.stem}"
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
@@ -221,9 +221,7 @@ def _without_prefix(
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise FileFormatError(f"weights file {path} {what}")
+    expect_plain_file(path, "a file of weights")
     remedy = "write it with torch.save(module.state_dict(), path)"
     kind = _archive(path)
     if kind is not None:

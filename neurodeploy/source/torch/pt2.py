@@ -22,6 +22,7 @@ import torch
 from torch import fx, nn
 
 from neurodeploy.errors import FileFormatError, UnsupportedLayerError
+from neurodeploy.loading.files import expect_plain_file
 from neurodeploy.source.lowering import LOWERINGS, PAGE, unsupported
 from neurodeploy.source.torch import frontend as torch_frontend  # noqa: F401  (fills the table of operators)
 from neurodeploy.source.torch.exported_program import one_line
@@ -76,9 +77,7 @@ def load_pt2(path: str | Path) -> nn.Module:
         operators that are not torch's own; nothing in the file is executed.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise FileFormatError(f"program {path} {what}")
+    expect_plain_file(path, "an exported program (.pt2)")
     try:
         with zipfile.ZipFile(path) as archive:
             return _Program(path, archive).module()
