@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         check,
         compile,
         convert,
+        deploy,
         diagnose,
         estimate_energy,
         evaluate,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         import_network,
         load,
         quantize,
+        read_deployed,
         run,
         save,
         stream,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from neurodeploy.network import Network
     from neurodeploy.render.figures import plot
     from neurodeploy.render.html import html
+    from neurodeploy.stages.deployed import Deployed
     from neurodeploy.stages.export import Exported
     from neurodeploy.stages.names import list_boards, list_targets
     from neurodeploy.stages.stream import Stream
@@ -84,6 +87,7 @@ __all__ = [
     "ConversionError",
     "DataError",
     "Dense",
+    "Deployed",
     "Deployment",
     "Diagnosis",
     "Encoding",
@@ -131,6 +135,7 @@ __all__ = [
     "check",
     "compile",
     "convert",
+    "deploy",
     "diagnose",
     "estimate_energy",
     "evaluate",
@@ -143,6 +148,7 @@ __all__ = [
     "methods",
     "plot",
     "quantize",
+    "read_deployed",
     "run",
     "save",
     "stream",
@@ -167,6 +173,7 @@ _PLACES = {
     "network": "Network",
     "render.figures": "plot",
     "render.html": "html",
+    "stages.deployed": "Deployed",
     "stages.export": "Exported",
     "stages.names": "list_boards list_targets",
     "stages.stream": "Stream",

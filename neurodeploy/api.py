@@ -11,6 +11,8 @@ from neurodeploy.stages.auto import AUTO_METHODS
 from neurodeploy.stages.compile import check, compile, stated
 from neurodeploy.stages.convert import convert
 from neurodeploy.stages.demo import demonstrate
+from neurodeploy.stages.deploy import deploy
+from neurodeploy.stages.deployed import Deployed, read_deployed
 from neurodeploy.stages.describe_engine import describe_engine
 from neurodeploy.stages.diagnose import diagnose
 from neurodeploy.stages.doctor import doctor
@@ -38,6 +40,7 @@ __all__ = [
     "AUTO_METHODS",
     "METHODS",
     "TARGETS",
+    "Deployed",
     "Deployment",
     "Network",
     "Option",
@@ -47,6 +50,7 @@ __all__ = [
     "compile",
     "convert",
     "demonstrate",
+    "deploy",
     "describe_engine",
     "describe_methods",
     "describe_targets",
@@ -66,6 +70,7 @@ __all__ = [
     "options_of",
     "print_netlist",
     "quantize",
+    "read_deployed",
     "run",
     "save",
     "stated",

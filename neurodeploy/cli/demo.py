@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import click
 
 from neurodeploy.cli.options import json_option
-from neurodeploy.cli.terminal import say
+from neurodeploy.cli.terminal import program, say
 
 
 @click.command()
@@ -40,19 +39,13 @@ def demo(context: click.Context, output: Path, as_json: bool) -> None:
     else:
         say(f"\n{render_demo([outcome.to_dict() for outcome in outcomes])}\n")
         say(f"Netlists and deployments are in {output}. Look at one of them:")
-        program, first = _program(), outcomes[0]
-        say(f"  {program} inspect {output / first.variant.name}.ndn")
+        called, first = program(), outcomes[0]
+        say(f"  {called} inspect {output / first.variant.name}.ndn")
         ran = ["reference", *(name for name, n in first.mismatches.items() if n is not None)]
         if ran[1:]:
             say(
-                f"  {program} verify {output / first.variant.name}.{ran[-1]} --against {ran[-2]} "
+                f"  {called} verify {output / first.variant.name}.{ran[-1]} --against {ran[-2]} "
                 "--data digits --samples 5"
             )
     if not all(outcome.exact for outcome in outcomes):
         context.exit(1)
-
-
-def _program() -> str:
-    """How the user called this program: ``make demo`` leaves nobody's PATH changed."""
-    called = Path(sys.argv[0])
-    return str(called) if not called.is_absolute() and called.parent.name else "neurodeploy"

@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "targets": ("neurodeploy.cli.targets:targets", "The targets and their options."),
     "boards": ("neurodeploy.cli.boards:boards", "The boards and their constants."),
     "methods": ("neurodeploy.cli.methods:methods", "The conversion methods and their options."),
+    "deploy": (
+        "neurodeploy.cli.deploy:deploy",
+        "All of these for a trained network, board by board.",
+    ),
     "demo": ("neurodeploy.cli.demo:demo", "All of it on a small network and embedded data."),
     "doctor": ("neurodeploy.cli.doctor:doctor", "What is installed and which targets work."),
 }

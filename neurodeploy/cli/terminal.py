@@ -6,12 +6,21 @@ characters in them. Everything printed here shows them instead.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
 from neurodeploy.render.text import visible
 
 LONGEST_ERROR = 1600
 """Characters of an error line: about a screen."""
+
+
+def program() -> str:
+    """How the user called this program: ``make`` leaves nobody's PATH changed."""
+    called = Path(sys.argv[0])
+    return str(called) if not called.is_absolute() and called.parent.name else "neurodeploy"
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:

@@ -167,6 +167,7 @@ class Choice:
             "target": budget.target,
             "board": budget.board.name if isinstance(budget.board, Board) else budget.board,
             "judged_samples": self.judged,
+            "chosen": asdict(self.chosen),
             "tried": [asdict(t) for t in self.tried],
         }
 

@@ -198,6 +198,17 @@ class Deployed(Shown):
             raise FileFormatError(f"{where}: damaged; {AGAIN}")
         return found
 
+    def refusal(self, board: str) -> Step | None:
+        """The step at which a board turned out not to run the network; None if it runs it."""
+        refused = (s for s in self.steps if s.board == board and s.status == "refused")
+        return next((step for step in refused if step.target is None), None)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every deployment that was verified computes the same spikes."""
+        found = (self.result(step) for step in self.steps if step.name == "verify")
+        return all(result.get("exact", True) for result in found if result is not None)
+
     def compiled(self, board: str) -> tuple[str, ...]:
         """The targets that compiled the network for a board."""
         return tuple(

@@ -1,0 +1,87 @@
+"""``neurodeploy deploy``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neurodeploy.cli.convert import conversion_arguments, conversion_options, holds_weights
+from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.group import State
+from neurodeploy.cli.options import data_option, json_option, output_option, with_options
+from neurodeploy.cli.terminal import program, say
+from neurodeploy.errors import CapacityError, UsageError
+
+MISMATCH = 1
+_OTHERWISE = ("model", "data", "output", "command", "tell", "stage")
+
+
+def deploy_options() -> list[click.Option]:
+    """Options of the stage besides those that the command offers otherwise."""
+    from neurodeploy import api
+
+    return stage_options(api.deploy, leave_out=_OTHERWISE)
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("state", metavar="[WEIGHTS]", required=False)
+@data_option()
+@with_options(deploy_options)
+@conversion_options("weights", "board", "target")
+@output_option(what="The folder: a new or empty one, or that of an earlier run, to go on with it.")
+@json_option
+@click.pass_context
+def deploy(
+    context: click.Context,
+    /,
+    model: str,
+    state: str | None,
+    data: str,
+    output: Path,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Convert, quantize, compile, verify and price a trained network for boards.
+
+    MODEL and WEIGHTS are those of 'convert'. What is finished is kept in the folder: after an
+    interruption the same command goes on, and with other options only what depends on them runs
+    again. Ends with status 1 if a deployment is not exact, with 2 if no board runs the network.
+    """
+    from neurodeploy import api
+    from neurodeploy.cli.progress import progress
+    from neurodeploy.render.deployed import deployed_to_dict, render_deployed, render_next
+    from neurodeploy.render.text import to_json
+
+    if state is not None and given["weights"] is not None:
+        raise UsageError(f"deploy: weights {state} and --weights {given['weights']}; leave one out")
+    own = {name: given.pop(name) for name in api.options_of(api.deploy) if name in given}
+    own["weights"] = own["weights"] or state
+    found = context.find_object(State)
+    with progress("deploy") as advance:
+        deployed = api.deploy(
+            model,
+            data,
+            output=output,
+            command=() if found is None else found.arguments,
+            tell=lambda line: say(line, err=as_json),
+            stage=advance.stage,
+            progress=advance,
+            **own,
+            **conversion_arguments(given),
+        )
+    if own["weights"] is None and not holds_weights(model):
+        say("note: no --weights: the network is used as the factory makes it", err=True)
+    if as_json:
+        say(to_json(deployed_to_dict(deployed)))
+    else:
+        say(f"\n{render_deployed(deployed)}\n\n{render_next(deployed, data, program())}")
+    refused = [name for name in deployed.boards if deployed.refusal(name) is not None]
+    if len(refused) == len(deployed.boards):
+        n = len(refused)
+        which = f"board {refused[0]} cannot run" if n == 1 else f"none of {n} boards runs"
+        raise CapacityError(f"deploy: {which} the network; the reason is told above")
+    if not deployed.exact:
+        context.exit(MISMATCH)

@@ -1,0 +1,121 @@
+"""What a deploy came to: a verdict per board, and what to do next."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from neurodeploy.hardware.boards.interval import ENDS, Interval
+from neurodeploy.render.quantities import with_bar
+from neurodeploy.render.text import render_table
+from neurodeploy.stages.deployed import Deployed, deployment_folder
+
+HEADINGS = ("board", "verdict", "accuracy", "source", "verified", "cores", "energy", "time")
+
+
+def deployed_parts(deployed: Deployed) -> list[str]:
+    """The table of the boards, and the reasons of those that cannot run the network."""
+    parts = [render_table(HEADINGS, [_row(deployed, board) for board in deployed.boards])]
+    reasons = [
+        f"{board}: {step.line}"
+        for board in deployed.boards
+        if (step := deployed.refusal(board)) is not None
+    ]
+    return [*parts, *reasons]
+
+
+def render_deployed(deployed: Deployed) -> str:
+    """A verdict per board."""
+    return "\n\n".join(deployed_parts(deployed))
+
+
+def deployed_to_dict(deployed: Deployed) -> dict[str, Any]:
+    """Steps and results of a deploy, and the answer of each board."""
+    answers = {board: board_answer(deployed, board) for board in deployed.boards}
+    return {**deployed.to_dict(), "answers": answers, "exact": deployed.exact}
+
+
+def board_answer(deployed: Deployed, board: str) -> str:
+    """``fits``, ``fits with N assumptions``, ``does not fit`` or how far it came."""
+    if deployed.refusal(board) is not None:
+        return "cannot run it"
+    judged = deployed.result(deployed.step("verdict", board))
+    if judged is not None:
+        return str(judged["answer"])
+    return "fits, approximated" if deployed.compiled(board) else "not finished"
+
+
+def _row(deployed: Deployed, board: str) -> tuple[str | None, ...]:
+    measured = deployed.result(deployed.step("evaluate", board)) or {}
+    priced = deployed.result(deployed.step("energy", board)) or {}
+    energy = priced.get("energy_per_inference_j", {}).get("total")
+    return (
+        board,
+        board_answer(deployed, board),
+        _percent(next(iter(measured.get("accuracy", {}).values()), None)),
+        _percent(measured.get("source_accuracy")),
+        _verified(deployed, board),
+        None if "cores" not in priced else str(priced["cores"]),
+        _bar(energy, "J"),
+        _bar(priced.get("time_per_inference_s"), "s"),
+    )
+
+
+def _verified(deployed: Deployed, board: str) -> str | None:
+    """Targets that are exact, those that are not, and those that were not asked."""
+    words = {"refused": "refuses it", "left out": "not installed"}
+    told: dict[str, list[str]] = {}
+    for step in deployed.steps:
+        if step.board != board or step.target is None:
+            continue
+        if step.status != "done":
+            told.setdefault(words[step.status], []).append(step.target)
+        elif step.name == "verify":
+            result = deployed.result(step) or {}
+            word = "exact" if result.get("exact") else "NOT EXACT"
+            told.setdefault(word, []).append(step.target)
+    return "; ".join(f"{', '.join(names)} {word}" for word, names in told.items()) or None
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.1f} %"
+
+
+def _bar(told: Mapping[str, float | None] | None, unit: str) -> str | None:
+    if told is None:
+        return None
+    likely, low, high = (told[end] for end in ENDS)
+    assert likely is not None
+    assert low is not None
+    return with_bar(Interval(likely, low, math.inf if high is None else high), unit)
+
+
+def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> str:
+    """Commands that look further at the first board that runs the network.
+
+    Parameters
+    ----------
+    deployed : Deployed
+    data : str
+        As it was given.
+    program : str
+        How the user calls neurodeploy.
+    """
+    board = next((b for b in deployed.boards if deployed.compiled(b)), None)
+    if board is None:
+        return f"next:\n  {program} boards --limits"
+    quantized = deployed.step("quantize", board)
+    files = () if quantized is None else quantized.files
+    whole = next(name for name in files if name.endswith(".ndn"))
+    compiled = deployment_folder(board, deployed.compiled(board)[0])
+    place, given = deployed.folder, ("--data", data)
+    commands = [
+        ("inspect", str(place / whole)),
+        ("diagnose", str(place / whole), *given, "--samples", "100"),
+        ("energy", str(place / whole), "--board", board, *given, "--samples", "50", "--details"),
+        ("verify", str(place / compiled), "--against", "reference", *given, "--samples", "20"),
+        ("run", str(place / compiled), *given, "--samples", "5"),
+    ]
+    return "next:\n" + "\n".join(f"  {program} {shlex.join(words)}" for words in commands)

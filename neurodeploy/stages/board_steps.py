@@ -1,0 +1,370 @@
+"""The steps of a deploy for one board; each is a public stage whose result is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from neurodeploy import __version__
+from neurodeploy.datasets import Samples
+from neurodeploy.errors import (
+    CapacityError,
+    ConversionError,
+    QuantizationError,
+    TargetUnavailableError,
+)
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.record import Progress
+from neurodeploy.network import Network, load_network
+from neurodeploy.stages.compile import compile
+from neurodeploy.stages.convert import AUTO, convert
+from neurodeploy.stages.deployed import Name, deployment_folder, integer_file, network_file
+from neurodeploy.stages.estimate_energy import estimate_energy
+from neurodeploy.stages.evaluate import evaluate
+from neurodeploy.stages.fingerprints import model_fingerprint, samples_fingerprint
+from neurodeploy.stages.keeping import Keeper, Work, file_digest, text_digest
+from neurodeploy.stages.load import load
+from neurodeploy.stages.options import options_of
+from neurodeploy.stages.quantize import quantize
+from neurodeploy.stages.record import with_command
+from neurodeploy.stages.save import save
+from neurodeploy.stages.verdict import verdict
+from neurodeploy.stages.verify import verify
+from neurodeploy.targets.registry import TARGETS, target_for
+from neurodeploy.verification.accuracy import Evaluation
+from neurodeploy.verification.verification import Verification
+
+REFUSALS = (CapacityError, ConversionError, QuantizationError)
+"""Errors that tell of a board what it cannot do; all others end the run."""
+AGAINST = ("reference", "engine")
+FULL_BITS = 8
+"""Weight bits from which on they are not rounded against data."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the steps of all boards share."""
+
+    keeper: Keeper
+    model: Any
+    weights: str | Path | None
+    test: Samples
+    training: Samples
+    only: str | None
+    weight_bits: int
+    counts: Mapping[str, int]
+    options: Mapping[str, Any]
+    command: Sequence[str]
+    stage: Callable[[str], None]
+    progress: Progress | None
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Digests and options that a conversion depends on."""
+        weights = None if self.weights is None else Path(self.weights)
+        return {
+            "torch": _version("torch"),
+            "numpy": _version("numpy"),
+            "model": model_fingerprint(self.model),
+            # Of a file that is missing the conversion tells.
+            "weights": file_digest(weights) if weights and weights.is_file() else "none",
+            "calibration data": self.calibration,
+            **{
+                name: repr(value)
+                for name, value in self.options.items()
+                if value is not None and value != self.usual.get(name)
+            },
+        }
+
+    @cached_property
+    def usual(self) -> dict[str, Any]:
+        """Options of a conversion that are not given: to name one of them changes nothing."""
+        return {name: option.default for name, option in options_of(convert).items()}
+
+    @cached_property
+    def data(self) -> str:
+        """Digest of what is measured on."""
+        return samples_fingerprint(self.test)
+
+    @cached_property
+    def calibration(self) -> str:
+        """Digest of what is calibrated on."""
+        return samples_fingerprint(self.training)
+
+    def first(self, count: str) -> int:
+        """So many samples as were asked for, or as there are."""
+        return min(self.counts[count], len(self.test))
+
+
+class BoardSteps:
+    """The steps of one board, as far as it can run the network."""
+
+    def __init__(self, asked: Asked, board: Board, targets: Sequence[str]) -> None:
+        self.asked, self.board, self.targets = asked, board, targets
+        self.folder = asked.keeper.folder
+        self.digest = text_digest(board.to_dict())
+        self.real = network_file(board.name)
+        self.whole = integer_file(board.name, asked.weight_bits)
+        self.widths: Mapping[str, Any] = {}
+        self.parts: Mapping[str, Any] = {}
+
+    def run(self) -> None:
+        """All steps, or those up to the first refusal."""
+        if not self.convert():
+            return
+        self.read_choice()
+        self.evaluate("evaluate-real", self.real)
+        if not self.quantize() or not self.judge():
+            return
+        compiled = [target for target in self.targets if self.compile(target)]
+        first = target_for(self.board, self.asked.only)
+        stated = deployment_folder(self.board.name, first) if first in compiled else self.whole
+        self.evaluate("evaluate", stated)
+        for target in compiled:
+            self.verify(target)
+        self.price(stated)
+
+    def step(
+        self,
+        name: Name,
+        inputs: Mapping[str, str],
+        work: Callable[[], Work],
+        *,
+        files: tuple[str, ...] = (),
+        target: str | None = None,
+    ) -> bool:
+        """Whether a step is done: run, or kept."""
+
+        def refusable() -> Work:
+            self.asked.stage(" ".join(n for n in (self.board.name, name, target) if n))
+            try:
+                return work()
+            except REFUSALS as error:
+                return Work(str(error), {"refused": str(error)}, "refused")
+            except TargetUnavailableError as error:
+                if target is None:
+                    raise
+                return Work(str(error), {"left_out": str(error)}, "left out")
+
+        known = {"neurodeploy": __version__, **inputs}
+        found = self.asked.keeper.step(name, self.board.name, target, known, files, refusable)
+        return found.status == "done"
+
+    def convert(self) -> bool:
+        """The trained network to a real-valued netlist, for this board if ``auto`` chooses."""
+        asked = self.asked
+        aimed: dict[str, Any] = {}
+        if asked.options.get("method", AUTO) == AUTO:
+            aimed = {"board": self.board, "target": asked.only}
+
+        def work() -> Work:
+            net = convert(
+                asked.model,
+                asked.training,
+                weights=asked.weights,
+                tell=asked.stage,
+                progress=asked.progress,
+                **aimed,
+                **asked.options,
+            )
+            if asked.command:
+                net = with_command(net, asked.command)
+            save(net, self.folder / self.real)
+            told = net.provenance
+            method, steps = told["method"]["name"], net.netlist.timesteps
+            chosen = told.get("auto", {}).get("reason", f"{method} at T = {steps}")
+            return Work(f"{told['source_network']['line']}; {chosen}", dict(told))
+
+        inputs = {**asked.sources, "board": self.digest, "target": str(asked.only)}
+        return self.step("convert", inputs, work, files=(self.real,))
+
+    def read_choice(self) -> None:
+        """What ``auto`` measured the network with, where that is not the usual way."""
+        chosen = load_network(self.folder / self.real).provenance.get("auto", {}).get("chosen", {})
+        self.widths = chosen.get("quantization", {})
+        self.parts = chosen.get("options", {})
+
+    def evaluate(self, name: Name, what: str) -> None:
+        """Accuracy beside the source network's."""
+        n = self.asked.first("samples")
+
+        def work() -> Work:
+            thing = load(self.folder / what)
+            net = thing if isinstance(thing, Network) else thing.network
+            found = evaluate(net, self.asked.test, n, progress=self.asked.progress)
+            return Work(_accuracy(found), found.to_dict())
+
+        inputs = {"network": self.digest_of(what), "data": self.asked.data, "samples": str(n)}
+        self.step(name, inputs, work)
+
+    def quantize(self) -> bool:
+        """To integers, in the widths of the board."""
+        asked = self.asked
+        options: dict[str, Any] = {"weight_bits": asked.weight_bits, "fit": self.board}
+        if self.widths:
+            options = dict(self.widths)
+        rounded = not self.widths and asked.weight_bits < FULL_BITS
+
+        def work() -> Work:
+            net = quantize(
+                self.folder / self.real,
+                data=asked.training if rounded else None,
+                target=asked.only,
+                progress=asked.progress,
+                **options,
+            )
+            save(net, self.folder / self.whole)
+            told = net.provenance["quantization"]
+            return Work(_widths(told["report"]), dict(told))
+
+        inputs = {
+            "network": self.digest_of(self.real),
+            "board": self.digest,
+            "target": str(asked.only),
+            "weight bits": str(self.widths or asked.weight_bits),
+            **({"calibration data": asked.calibration} if rounded else {}),
+        }
+        return self.step("quantize", inputs, work, files=(self.whole,))
+
+    def judge(self) -> bool:
+        """Whether the board can run it; in parts, only its compilation tells."""
+        if self.parts:
+            return True
+        only = self.asked.only
+
+        def work() -> Work:
+            found = verdict(self.folder / self.whole, self.board, only, self.asked.test)
+            line = f"{found}; {found.remedy}" if found.remedy else str(found)
+            return Work(line, found.to_dict(), "done" if found.fits else "refused")
+
+        inputs = {
+            "network": self.digest_of(self.whole),
+            "board": self.digest,
+            "target": str(only),
+            "data": self.asked.data,
+        }
+        return self.step("verdict", inputs, work)
+
+    def compile(self, target: str) -> bool:
+        """For a target, if that takes it."""
+        folder = deployment_folder(self.board.name, target)
+        options = self.parts if target == target_for(self.board, self.asked.only) else {}
+
+        def work() -> Work:
+            deployment = compile(self.folder / self.whole, target, self.board, **options)
+            save(deployment, self.folder / folder)
+            told = deployment.to_dict()
+            stated = f"; approximated: {told['restated']['summary']}" if told["restated"] else ""
+            return Work(f"{folder}{stated}", told)
+
+        inputs = {
+            "network": self.digest_of(self.whole),
+            "board": self.digest,
+            "options": json.dumps(dict(options), sort_keys=True),
+            "software": _software(target),
+        }
+        return self.step("compile", inputs, work, files=(folder,), target=target)
+
+    def verify(self, target: str) -> None:
+        """Spike for spike, from the compiled files."""
+        folder, n = deployment_folder(self.board.name, target), self.asked.first("verify_samples")
+
+        def work() -> Work:
+            reason = TARGETS.get(target).unavailable()
+            if reason is not None:
+                raise TargetUnavailableError(reason)
+            found = verify(
+                self.folder / folder, AGAINST, self.asked.test, n, progress=self.asked.progress
+            )
+            return Work(_comparison(found), found.to_dict())
+
+        inputs = {
+            "deployment": self.digest_of(folder),
+            "data": self.asked.data,
+            "samples": str(n),
+            "software": _software(target),
+        }
+        self.step("verify", inputs, work, target=target)
+
+    def price(self, what: str) -> None:
+        """Energy and time per inference, on the board's cores."""
+        n = self.asked.first("energy_samples")
+
+        def work() -> Work:
+            found = estimate_energy(
+                self.folder / what,
+                self.board,
+                self.asked.test,
+                n,
+                target=self.asked.only,
+                progress=self.asked.progress,
+            )
+            cores = f"{found.cores} core{'s' * (found.cores != 1)}"
+            return Work(f"{found.energy_text} on {cores}", found.to_dict())
+
+        inputs = {
+            "network": self.digest_of(what),
+            "board": self.digest,
+            "data": self.asked.data,
+            "samples": str(n),
+            "target": str(self.asked.only),
+        }
+        self.step("energy", inputs, work)
+
+    def digest_of(self, what: str) -> str:
+        """Digest of what an earlier step wrote."""
+        return self.asked.keeper.digest(what)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _software(target: str) -> str:
+    """Whether a target can run here: what was left out runs once it can."""
+    return TARGETS.get(target).unavailable() or "there"
+
+
+def _accuracy(found: Evaluation) -> str:
+    """Accuracy with its interval beside the source network's, or what stands for it."""
+    spikes = f"{found.spikes_per_inference:.0f} spikes per inference"
+    between = found.accuracy_interval
+    if found.accuracy is None or between is None:
+        errors = (f"{name}: off by {e} of its spread" for name, e in found.relative_error.items())
+        return ", ".join([*errors, spikes])
+    low, high = (f"{100 * end:.1f}" for end in between)
+    source = found.source_accuracy
+    beside = "" if source is None else f", source {100 * source:.1f} %"
+    return (
+        f"{100 * found.accuracy:.1f} % ({low} .. {high}) of {found.samples} samples{beside}, "
+        f"{spikes}"
+    )
+
+
+def _widths(report: Sequence[Mapping[str, Any]]) -> str:
+    """The widths of the weights, and the layer that loses most of them."""
+    bits = sorted({row["weight_bits"] for row in report})
+    known = [row for row in report if row["weight_snr_db"] is not None]
+    told = f"weights of {' and '.join(map(str, bits))} bits"
+    if not known:
+        return told
+    worst = min(known, key=lambda row: float(row["weight_snr_db"]))
+    return f"{told}, their least SNR {worst['weight_snr_db']:.1f} dB in {worst['layer']}"
+
+
+def _comparison(found: Verification) -> str:
+    """``exact``, or where it first differs."""
+    steps = f"{sum(found.compared_neuron_steps.values()):,} neuron-steps"
+    names = ", ".join(found.mismatches)
+    if found.exact:
+        return f"exact: 0 mismatches against {names} in {steps}"
+    n = sum(sum(per.values()) for per in found.mismatches.values())
+    return f"NOT EXACT: {n} mismatches against {names} in {steps}; first: {found.first}"

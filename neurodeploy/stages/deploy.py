@@ -1,0 +1,211 @@
+"""From a trained network to verified, priced deployments on several boards, step by step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurodeploy import __version__
+from neurodeploy.datasets import Samples, SamplesLike, as_samples
+from neurodeploy.datasets.spec import training_text
+from neurodeploy.errors import UsageError
+from neurodeploy.hardware.boards.board import Board, board_names
+from neurodeploy.ir.provenance import command_text, without_folders
+from neurodeploy.ir.record import Progress
+from neurodeploy.notebook import shows_progress
+from neurodeploy.stages.board_steps import FULL_BITS, Asked, BoardSteps
+from neurodeploy.stages.compile import chosen_board
+from neurodeploy.stages.deployed import Deployed, Record, plain_name
+from neurodeploy.stages.keeping import kept_in
+from neurodeploy.stages.sources import check_model
+from neurodeploy.targets.registry import TARGETS, usable_targets
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SAMPLES, VERIFY_SAMPLES, ENERGY_SAMPLES = 1000, 5, 50
+
+
+@shows_progress("deploy")
+def deploy(
+    model: str | Path | nn.Module,
+    data: SamplesLike,
+    board: str | Board | Sequence[str | Board],
+    output: str | Path,
+    *,
+    weights: str | Path | None = None,
+    norm: str | None = None,
+    calibration_data: SamplesLike | None = None,
+    target: str | Sequence[str] | None = None,
+    weight_bits: int = FULL_BITS,
+    samples: int = SAMPLES,
+    verify_samples: int = VERIFY_SAMPLES,
+    energy_samples: int = ENERGY_SAMPLES,
+    command: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
+    stage: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Deployed:
+    """Convert, quantize, evaluate, compile, verify and price a network for several boards.
+
+    Every step that is finished is kept in the folder. A further run, after a kill or with other
+    arguments, runs only what is missing and what depends on something that changed.
+
+    Parameters
+    ----------
+    model : str, path or torch.nn.Module
+        As of :func:`neurodeploy.convert`.
+    data : Samples or what they are made from
+        What accuracy, verification and energy are measured on: the test split of a text.
+    board : str, Board or sequence
+        Names or paths, as text separated by commas; ``all`` that come with neurodeploy.
+    output : path
+        The folder to write: a new one, an empty one, or that of an earlier run.
+    weights : path, optional
+        State dict saved by torch.save.
+    norm : str, optional
+        Normalization of the source network, as ``#norm`` of a data text: mnist, cifar10, imagenet
+        or MEANS/STDS.
+    calibration_data : Samples or what they are made from, optional
+        What the conversion is calibrated on. [default: the training split of the data's text]
+    target : str or sequence of str, optional
+        Targets to compile for, as text separated by commas. [default: all that take it]
+    weight_bits : int
+        2 to 8.
+    samples : int >= 1
+        Accuracies are measured on the first so many samples.
+    verify_samples : int >= 1
+        Deployments are verified on the first so many samples.
+    energy_samples : int >= 1
+        Energies are measured on the first so many samples.
+    command : sequence of str
+        The command line, to be recorded in the files.
+    tell : callable
+        Told a line for each step.
+    stage : callable
+        Told what runs now.
+    progress : callable, optional
+        Of what runs now.
+    **options
+        Of :func:`neurodeploy.convert` and of its method.
+
+    Returns
+    -------
+    Deployed
+        Also with boards that cannot run the network: their steps tell why.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds other things, or for arguments that contradict each other.
+    NeurodeployError
+        One line for everything else that does not fit.
+    """
+    check_model(model)
+    boards = _boards(board)
+    targets = _targets(target, boards)
+    for name in ("board", "target"):
+        if name in options:
+            raise UsageError(f"deploy: {name} {options[name]!r} is given twice")
+    counts = {
+        "samples": samples,
+        "verify_samples": verify_samples,
+        "energy_samples": energy_samples,
+    }
+    for name, count in counts.items():
+        if count < 1:
+            raise UsageError(f"{name.replace('_', ' ')} {count}: at least 1 is needed")
+    test = as_samples(data, "test")
+    training = _calibration(data, calibration_data, norm)
+    arguments = {
+        "model": model if isinstance(model, str | os.PathLike) else type(model).__name__,
+        "weights": weights,
+        "data": data if isinstance(data, str) else test.name,
+        "norm": norm,
+        "calibration_data": calibration_data if isinstance(calibration_data, str) else None,
+        "board": ",".join(b.name for b in boards),
+        "target": ",".join(targets) if target is not None else None,
+        "weight_bits": weight_bits,
+        **counts,
+        **options,
+    }
+    told = {k: _told(v) for k, v in arguments.items() if v is not None}
+    names = tuple(b.name for b in boards)
+    record = Record(__version__, tuple(command_text(command)) if command else (), told, names)
+    with kept_in(Path(output), record, tell) as keeper:
+        asked = Asked(
+            keeper,
+            model,
+            weights,
+            test,
+            training,
+            targets[0] if target is not None and len(targets) == 1 else None,
+            weight_bits,
+            counts,
+            options,
+            command,
+            stage,
+            progress,
+        )
+        for one in boards:
+            BoardSteps(asked, one, [t for t in targets if _takes(t, one)]).run()
+        return keeper.finish()
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        return value
+    return without_folders(os.fspath(value) if isinstance(value, os.PathLike) else str(value))
+
+
+def _boards(board: str | Board | Sequence[str | Board]) -> list[Board]:
+    if isinstance(board, str):
+        board = board_names() if board == "all" else [name.strip() for name in board.split(",")]
+    found = [chosen_board(one) for one in ([board] if isinstance(board, Board) else board)]
+    if not found:
+        raise UsageError("deploy: an empty list of boards; name one at least")
+    names = [plain_name("board", one.name) for one in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"deploy: two boards are called {twice!r}; give each a name of its own")
+    return found
+
+
+def _targets(target: str | Sequence[str] | None, boards: Sequence[Board]) -> list[str]:
+    if target is None:
+        # Those that take no other netlists than ones quantized for them alone have to be named.
+        usual = (name for name, kind in usable_targets().items() if not kind.quantization)
+        return [plain_name("target", name) for name in usual]
+    names = [n.strip() for n in target.split(",")] if isinstance(target, str) else list(target)
+    for name in names:
+        TARGETS.get(name)
+        if not any(_takes(name, board) for board in boards):
+            told = " or ".join(board.name for board in boards)
+            raise UsageError(f"deploy: target {name} does not run board {told}; choose another")
+    return list(dict.fromkeys(plain_name("target", name) for name in names))
+
+
+def _takes(target: str, board: Board) -> bool:
+    return TARGETS.get(target).board_kind in (None, board.kind)
+
+
+def _calibration(data: SamplesLike, given: SamplesLike | None, norm: str | None) -> Samples:
+    """The training samples, with the normalization."""
+    if given is None and not isinstance(data, str):
+        raise UsageError(
+            "deploy: data that are no text have no training split; name calibration_data as well"
+        )
+    text = training_text(str(data)) if given is None else given
+    if norm is not None:
+        if not isinstance(text, str):
+            raise UsageError(
+                f"deploy: norm {norm!r} is for data that a text names; pass "
+                "calibration_data=Samples(x, y, norm=...)"
+            )
+        if "#norm=" in text:
+            raise UsageError(f"deploy: norm {norm!r}: {text} names one as well; leave one out")
+        text = f"{text}#norm={norm}"
+    return as_samples(text, "train")
