@@ -140,6 +140,10 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
             "neurodeploy.conversion.methods.hard_reset:HardReset",
             "starts at 0, reset to 0, fitted on real spikes: for stock LIF (Rueckauer 2017)",
         ),
+        "radix": Entry(
+            "neurodeploy.conversion.methods.radix:Radix",
+            "binary digits of an activation, sent once all of its input is there (Wang 2021)",
+        ),
         "differential": Entry(
             "neurodeploy.conversion.methods.differential:Differential",
             "a spike of step t corrects the value by 1 / t (Huang 2025)",

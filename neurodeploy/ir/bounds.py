@@ -131,13 +131,13 @@ def prove_bounds(
             a_low, a_high = _clipped(a_low + low), _clipped(a_high + high)
         if isinstance(population.model, MaxPool):
             pool = population.model
-            steps = 1 if pool.rule == "now" else T
+            steps = 1 if pool.rule == "now" else sum(map(pool.gain, range(T)))
             least, most = _times(a_low, steps), _times(a_high, steps)
             bottom, top = (pool.maximum(total[None])[0] for total in (least, most))
             spikes = ranges[name]
             bounds[name] = PopulationBounds(
                 *(a_low, a_high, least, most, bottom, top, *spikes),
-                settled=steps == 1 and T > 0,
+                settled=pool.rule == "now" and T > 0,
             )
         else:
             assert isinstance(population.model, IntegerNeuron)
@@ -216,9 +216,11 @@ def _integrate(
         ]
         if h:
             if model.memory:
-                emitted = min(emitted + h * _most_emitted(population, model, high, h), PROVABLE)
+                most = _most_emitted(population, model, high, t)
+                emitted = min(emitted + h * most, PROVABLE)
             if model.reset != "subtract-next":
-                low, high = _after_reset(population, model, low, high, h)
+                reset = _after_comparison if model.comparison else _after_reset
+                low, high = reset(population, model, low, high, t)
         below = low
         if model.floor is not None:
             floor = population.spread(model.floor)
@@ -304,22 +306,50 @@ def _left_later(
     return lowest, _remainder(fired, theta, model, trunc0_decay(fired, decay))
 
 
-def _most_emitted(population: Population, model: IntegerNeuron, high: IntArray, gain: int) -> int:
-    """Largest payload of any v up to ``high``."""
+def _most_emitted(population: Population, model: IntegerNeuron, high: IntArray, t: int) -> int:
+    """Largest payload of any v up to ``high`` in step ``t``."""
     assert model.threshold is not None
-    theta = population.spread(model.threshold) * gain
+    theta = population.spread(model.threshold) * model.gains(t)[1]
+    if model.comparison:
+        return int((high >= model.level(theta, t)).any())
     k = np.minimum(np.maximum(high, 0) // theta, model.payload_max)
     # A power of two may be the next one.
     most = k if model.payload_code == "integer" else np.minimum(2 * k, model.payload_max)
     return int(most.max())
 
 
-def _after_reset(
-    population: Population, model: IntegerNeuron, low: IntArray, high: IntArray, gain: int
+def _after_comparison(
+    population: Population, model: IntegerNeuron, low: IntArray, high: IntArray, t: int
 ) -> tuple[IntArray, IntArray]:
-    """Interval after the reset of any v in [low, high], at thresholds ``gain`` times as large."""
+    """Interval after the reset of any v in [low, high] that is compared with a share of theta."""
+    assert model.threshold is not None
+    theta = population.spread(model.threshold) * model.gains(t)[1]
+    level = model.level(theta, t)
+    fires = high >= level
+    top = np.where(fires, np.maximum(np.minimum(high, level - 1), high - theta), high)
+    down = np.where(fires, np.minimum(low, np.maximum(low, level) - theta), low)
+    if model.negative_threshold is None:
+        return down, top
+    back = population.spread(model.negative_threshold) * model.gains(t)[1]
+    level_back = model.level(back, t)
+    given = theta if model.memory else back
+    takes = low <= -level_back
+    top = np.where(takes, np.maximum(top, np.minimum(high, -level_back) + given), top)
+    if model.memory:
+        # With nothing to take back it stays.
+        return down, top
+    left = np.minimum(np.maximum(low, 1 - level_back), low + given)
+    fired = np.where(fires, np.maximum(low, level) - theta, left)
+    return np.where(takes, np.minimum(left, fired), down), top
+
+
+def _after_reset(
+    population: Population, model: IntegerNeuron, low: IntArray, high: IntArray, t: int
+) -> tuple[IntArray, IntArray]:
+    """Interval after the reset of any v in [low, high] in step ``t``."""
     if model.threshold is None or model.reset == "none":
         return low, high
+    gain = model.gains(t)[1]
     theta = population.spread(model.threshold) * gain
     fires = high >= theta
     owed = _owed(high, theta, model)

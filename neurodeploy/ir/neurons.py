@@ -26,8 +26,14 @@ the window (both 1 where none are given)::
     v <- v + g[t] (a[t] + b);  theta_pos and theta_neg are h[t] times as large;  m <- m + h[t] s
     (of a neuron with memory, m // h[t] limits what it takes back)
 
-and where h[t] is 0 nothing fires. A neuron that begins with such steps emits nothing in them, so
-that the windows of those it drives open that much later (:mod:`neurodeploy.ir.schedule`).
+and where h[t] is 0 nothing fires. Beside them a comparison c[t], in 1/4096, lets a binary neuron be
+compared with another level than it loses::
+
+    s  = +1 if v >= ceil(c[t] h[t] theta_pos / 4096);  -1 if v <= -ceil(c[t] h[t] theta_neg / 4096)
+
+(of real-valued neurons, without rounding; a neuron with memory also needs m >= h[t]). A neuron that
+begins with steps in which nothing fires emits nothing in them, so that the windows of those it
+drives open that much later (:mod:`neurodeploy.ir.schedule`).
 
 Networks that were trained as spiking ones bring more, each of it absent by default. With c a
 countdown, c = 0 and s[-1] = 0 at the start of the window::
@@ -47,7 +53,8 @@ References
 Wang, Zhang, Chen & Qu 2022, "Signed neuron with memory", doi 10.24963/ijcai.2022/347 (memory).
 Li, Zhao & Zeng 2022, doi 10.3389/fnins.2022.991851 (phases of accumulating and of firing); Huang
 et al. 2025, "Differential coding for training-free ANN-to-SNN conversion", arXiv 2503.00301 (steps
-that count 1 / t).
+that count 1 / t); Gu et al. 2024, "TMN: A lightweight neuron model for efficient nonlinear spike
+representation", arXiv 2408.17245 (compared with half of what is taken off).
 """
 
 from __future__ import annotations
@@ -78,6 +85,8 @@ MAX_QUANTITY = 2**44
 # Below everything that a pool can accumulate: what a padded cell of a signed pool counts as.
 PADDED = -(2**50)
 MAX_GAIN = 2**20
+# Sixteen thresholds: times the largest of them, 64 bits hold it.
+MAX_COMPARISON = 16 * DECAY_ONE
 MAX_REFRACTORY = 2**20
 
 
@@ -95,6 +104,14 @@ def _quantity(value: Any, name: str, kind: str) -> AnyArray:
     if not np.isfinite(array).all():
         raise NetlistError(f"{name} is not finite")
     return array
+
+
+def _gains(name: str, values: Any) -> tuple[int, ...]:
+    """Gains of steps, checked."""
+    gains = tuple(whole(g, f"{name} of a step") for g in values)
+    if gains and not 0 <= min(gains) <= max(gains) <= MAX_GAIN:
+        raise NetlistError(f"{name} outside 0..{MAX_GAIN}")
+    return gains
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,12 +168,17 @@ class MaxPool:
         ones pool; nothing is accumulated, and its membrane is what it emits.
     signed : bool
         Whether inputs and weights may be negative. Unsigned pools start from 0 and never fall.
+    input_gain : tuple of int
+        g of every step of the window, of rule ``maximum``; empty: 1. The input is accumulated g[t]
+        times, and ``(M(t) - M(t - 1)) / g[t]`` emitted, nothing where g[t] is 0. Each that is not 0
+        divides those before it, so that what is emitted is whole.
     """
 
     channels: int
     window: Window
     rule: PoolRule = "maximum"
     signed: bool = False
+    input_gain: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.rule not in POOL_RULES:
@@ -168,6 +190,23 @@ class MaxPool:
                 f"signed pooling of {self.window.input_size} by {self.window.kernel}: a window "
                 "holds nothing but padding; use less padding"
             )
+        object.__setattr__(self, "input_gain", _gains("input_gain", self.input_gain))
+        if self.input_gain and self.rule != "maximum":
+            raise NetlistError(f"pooling rule {self.rule!r} has no input_gain: it counts no steps")
+        last = 0
+        for gain in filter(None, self.input_gain):
+            if last % gain:
+                raise NetlistError(f"input_gain {gain} of a pool does not divide {last} before it")
+            last = gain
+
+    @property
+    def n_gains(self) -> int:
+        """Steps that gains are given for; 0: any number."""
+        return len(self.input_gain)
+
+    def gain(self, t: int) -> int:
+        """G of step ``t`` of the window."""
+        return self.input_gain[t] if self.input_gain else 1
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -220,8 +259,10 @@ class MaxPool:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MaxPool):
             return NotImplemented
-        mine = (self.channels, self.window, self.rule, self.signed)
-        return mine == (other.channels, other.window, other.rule, other.signed)
+        mine = (self.channels, self.window, self.rule, self.signed, self.input_gain)
+        return mine == (
+            *(other.channels, other.window, other.rule, other.signed, other.input_gain),
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -250,6 +291,9 @@ class Neuron:
     input_gain, firing_gain : tuple of int
         g and h of every step of the window, at least 0; empty: 1. Need soft reset (or no
         threshold), no leak and no current memory; an integrator has no ``firing_gain``.
+    comparison : tuple of int
+        c of every step, 1 to 2^16 in 1/4096 of the thresholds; empty: all of them. Needs
+        ``firing_gain`` and binary spikes.
     reset_value : array or None
         ``v_reset`` of reset ``value``, below the threshold (above the negative one).
     floor : array or None
@@ -259,7 +303,9 @@ class Neuron:
     refractory : int
         ``r``: steps after a spike in which the membrane stays and what arrives is lost.
 
-    Decays and what follows them here go with neither memory nor gains.
+    Notes
+    -----
+    Decays, and what follows the gains here, go with neither memory nor gains.
     """
 
     threshold: AnyArray | None
@@ -272,6 +318,7 @@ class Neuron:
     memory: bool = field(default=False, kw_only=True)
     input_gain: tuple[int, ...] = field(default=(), kw_only=True)
     firing_gain: tuple[int, ...] = field(default=(), kw_only=True)
+    comparison: tuple[int, ...] = field(default=(), kw_only=True)
     reset_value: AnyArray | None = field(default=None, kw_only=True)
     floor: AnyArray | None = field(default=None, kw_only=True)
     saturation: float | None = field(default=None, kw_only=True)
@@ -366,10 +413,7 @@ class Neuron:
 
     def _verify_gains(self) -> None:
         for name in ("input_gain", "firing_gain"):
-            gains = tuple(whole(g, f"{name} of a step") for g in getattr(self, name))
-            object.__setattr__(self, name, gains)
-            if gains and not 0 <= min(gains) <= max(gains) <= MAX_GAIN:
-                raise NetlistError(f"{name} outside 0..{MAX_GAIN}")
+            object.__setattr__(self, name, _gains(name, getattr(self, name)))
         if self.input_gain and self.firing_gain and len(self.input_gain) != len(self.firing_gain):
             raise NetlistError(
                 f"{len(self.input_gain)} gains of input and {len(self.firing_gain)} of firing"
@@ -382,6 +426,22 @@ class Neuron:
             raise NetlistError(f"gains need reset 'subtract', not {self.reset!r}")
         if self.has_gains and (self.leaks or self.has_current_memory):
             raise NetlistError("gains allow neither leak nor current memory")
+        if self.comparison:
+            self._verify_comparison()
+
+    def _verify_comparison(self) -> None:
+        shares = tuple(whole(c, "comparison of a step") for c in self.comparison)
+        object.__setattr__(self, "comparison", shares)
+        if not 1 <= min(shares) <= max(shares) <= MAX_COMPARISON:
+            raise NetlistError(f"comparison outside 1..{MAX_COMPARISON}")
+        if len(shares) != len(self.firing_gain):
+            raise NetlistError(
+                f"comparison for {len(shares)} steps and firing_gain for {len(self.firing_gain)}"
+            )
+        if self.payload_max > 1:
+            raise NetlistError(
+                f"comparison needs binary spikes, not payloads of {self.payload_max}"
+            )
 
     @property
     def leaks(self) -> bool:
@@ -425,6 +485,22 @@ class Neuron:
             self.input_gain[t] if self.input_gain else 1,
             self.firing_gain[t] if self.firing_gain else 1,
         )
+
+    def level(self, theta: AnyArray, t: int) -> AnyArray:
+        """What a membrane is compared with in step ``t``, of a threshold times its gain."""
+        if not self.comparison or self.comparison[t] == DECAY_ONE:
+            return theta
+        share = self.comparison[t]
+        if self.number_kind == "i":
+            return np.asarray(-(-theta * share // DECAY_ONE))
+        return np.asarray(theta * (share / DECAY_ONE))
+
+    @property
+    def highest_level(self) -> int:
+        """The largest comparison with a threshold times its gain, in 1/4096 of the threshold."""
+        shares = self.comparison or (DECAY_ONE,)
+        gains = self.firing_gain or (1,)
+        return max(gain * max(share, DECAY_ONE) for gain, share in zip(gains, shares, strict=False))
 
     @property
     def lag(self) -> int:

@@ -29,6 +29,11 @@ def is_line(text: Any) -> bool:
     return isinstance(text, str) and bool(text) and text.isprintable()
 
 
+def first_gain(gains: tuple[int, ...]) -> int:
+    """The first gain that is not 0; 1 where none are given."""
+    return next((g for g in gains if g), 1)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
     """A group of neurons of one model.
@@ -47,7 +52,8 @@ class Population:
     coding : {"rate", "sum"}
         How spikes code a value: ``unit * sum(s) / T``, or ``unit * sum(s)`` (changes of the value).
         An integrator that adds up changes is read by v itself; its bias sits in v0. Where steps
-        have gains, changes count ``h[t] / h[0]`` and v is read in ``g[0]``.
+        have gains, changes count ``h[t]`` over the first h that is not 0, and v is read in the
+        first such g.
     mean : float32 array or None
         Mean value on the calibration data, in the units of the source network: of every neuron
         ``[*shape]``, or of every channel ``[C]``.
@@ -78,8 +84,8 @@ class Population:
             raise NetlistError(f"{where}: source {self.source!r}; expected the name of a node")
         if self.coding not in CODINGS:
             raise NetlistError(f"{where}: coding {self.coding!r}; expected one of {CODINGS}")
-        if self.coding == "sum" and self._changing_gains and not self._changing_gains[0]:
-            raise NetlistError(f"{where}: changes are counted in the first gain, which is 0")
+        if self.coding == "sum" and self._changing_gains and not any(self._changing_gains):
+            raise NetlistError(f"{where}: changes are counted in a gain, and all of them are 0")
         if isinstance(self.model, MaxPool) and self.model.output_shape != self.shape:
             raise NetlistError(
                 f"{where}: shape {self.shape} against pooled shape {self.model.output_shape}"
@@ -145,13 +151,16 @@ class Population:
     @property
     def n_gains(self) -> int:
         """Steps that gains are given for; 0: any number."""
-        return self.model.n_gains if isinstance(self.model, Neuron) else 0
+        return 0 if isinstance(self.model, Input) else self.model.n_gains
 
     def divisor(self, timesteps: int) -> int:
         """Divisor that turns a sum over ``timesteps`` steps into units of the value."""
-        if self.coding == "rate":
-            return timesteps
-        return self._changing_gains[0] if self._changing_gains else 1
+        return timesteps if self.coding == "rate" else first_gain(self._changing_gains)
+
+    @property
+    def heard_in(self) -> int:
+        """Gain that input which comes once, or first, meets: the first that is not 0."""
+        return 1 if isinstance(self.model, Input) else first_gain(self.model.input_gain)
 
     def expected_emissions(self, timesteps: int) -> FloatArray | None:
         """Emissions in ``timesteps`` steps of a neuron that codes its mean: float64 ``[*shape]``.
@@ -180,10 +189,12 @@ class Population:
 
     @property
     def _changing_gains(self) -> tuple[int, ...]:
-        """Gains of the spikes; for an integrator, those of its input."""
-        if not isinstance(self.model, Neuron):
+        """Gains of the spikes; for an integrator or a pool, those of its input."""
+        if isinstance(self.model, Input):
             return ()
-        return self.model.firing_gain if self.model.fires else self.model.input_gain
+        if isinstance(self.model, Neuron) and self.model.fires:
+            return self.model.firing_gain
+        return self.model.input_gain
 
     @property
     def origin(self) -> AnyArray:

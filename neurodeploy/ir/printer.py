@@ -109,7 +109,9 @@ def _model(population: Population) -> str:
     if isinstance(model, MaxPool):
         signed = " signed" if model.signed else ""
         rule = "" if model.rule == "maximum" else f" {model.rule}"
-        return f"maxpool {shape_text(model.input_shape)} {_window(model.window)}{rule}{signed}"
+        gains = f" {_steps('input_gain', model.input_gain)}" if model.input_gain else ""
+        where = f"{shape_text(model.input_shape)} {_window(model.window)}"
+        return f"maxpool {where}{rule}{signed}{gains}"
     if not isinstance(model, Neuron):
         raise TypeError(f"{type(model).__name__} is no population model")
     parts = ["neuron"]
@@ -126,10 +128,9 @@ def _model(population: Population) -> str:
         parts.append(f"payload={model.payload_max}{code}")
     if model.memory:
         parts.append("memory")
-    for name in ("input_gain", "firing_gain"):
-        gains = getattr(model, name)
-        if gains:
-            parts.append(f"{name}={','.join(map(str, gains))}")
+    for name in ("input_gain", "firing_gain", "comparison"):
+        if getattr(model, name):
+            parts.append(_steps(name, getattr(model, name)))
     if model.has_current_memory or model.leaks:
         decays = (np.asarray(getattr(model, name)) for name in model.decays)
         parts.append(f"decay={','.join(map(values_text, decays))}")
@@ -143,6 +144,10 @@ def _model(population: Population) -> str:
     if getattr(model, "strict", False):
         parts.append("strict")
     return " ".join(parts)
+
+
+def _steps(name: str, values: tuple[int, ...]) -> str:
+    return f"{name}={','.join(map(str, values))}"
 
 
 def _coding(population: Population) -> str:

@@ -92,18 +92,20 @@ class PopulationState:
     def _fire(self, model: RealNeuron | IntegerNeuron, h: int, able: AnyArray) -> AnyArray:
         if model.threshold is None or h == 0:
             return np.zeros(self.full, dtype=np.int64)
+        t = self.t - 1
         theta = self.population.spread(model.threshold) * h
-        k = self._crossings(model, self.v, theta)
+        k = self._crossings(model, self.v, theta, model.level(theta, t))
         spikes = _payload(np.minimum(k, model.payload_max), model) * able
         charge = spikes * theta
         if model.negative_threshold is not None:
             theta_neg = self.population.spread(model.negative_threshold) * h
+            level = model.level(theta_neg, t)
             back = theta if model.memory else theta_neg
             if model.memory:
                 k_neg = np.minimum(-(self.v // theta), self.emitted // h)
             else:
-                k_neg = self._crossings(model, -self.v, theta_neg)
-            k_neg = np.where(able & (self.v <= -theta_neg), k_neg, 0).astype(np.int64)
+                k_neg = self._crossings(model, -self.v, theta_neg, level)
+            k_neg = np.where(able & (self.v <= -level), k_neg, 0).astype(np.int64)
             negative = _payload(np.minimum(k_neg, model.payload_max), model)
             if model.memory:
                 negative = np.where(negative > self.emitted // h, negative // 2, negative)
@@ -120,9 +122,14 @@ class PopulationState:
         return np.asarray(spikes)
 
     def _crossings(
-        self, model: RealNeuron | IntegerNeuron, v: AnyArray, theta: AnyArray
+        self, model: RealNeuron | IntegerNeuron, v: AnyArray, theta: AnyArray, level: AnyArray
     ) -> AnyArray:
-        """Thresholds that fit into v: floor(v / theta) from theta on; above it if strict."""
+        """Thresholds that fit into v: floor(v / theta) from theta on; above it if strict.
+
+        With a comparison, 1 from its level on.
+        """
+        if model.comparison:
+            return (v >= level).astype(np.int64)
         if isinstance(model, RealNeuron) and model.strict:
             return np.where(v > theta, np.ceil(v / theta) - 1, 0).astype(np.int64)
         return np.where(v >= theta, v // theta, 0).astype(np.int64)
@@ -131,14 +138,17 @@ class PopulationState:
         if model.rule == "now":
             self.v = model.maximum(a)
             return self.v
-        self.accumulated = self.accumulated + a
+        g = model.gain(self.t)
+        self.t += 1
+        self.accumulated = self.accumulated + a * g
         if model.rule == "winner":
             self.v = model.maximum(self.accumulated)
             return model.winner(self.accumulated, a)
         maximum = model.maximum(self.accumulated)
         change = maximum - self.v
         self.v = maximum
-        return change
+        # Whole, as every gain divides those before it.
+        return change if g == 1 else change // g if g else np.zeros_like(change)
 
 
 def _payload(k: AnyArray, model: RealNeuron | IntegerNeuron) -> AnyArray:

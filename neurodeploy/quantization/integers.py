@@ -303,7 +303,7 @@ def _expected(netlist: RealNetlist, population: Population, heard: Heard) -> dic
     """Mean input of a population over a run: ``[*shape]`` by known source.
 
     A current enters in every step, but a neuron with gains does not add all of it up. Changes are
-    counted in the first gain of who sends them, and heard in that of the population.
+    counted in the first gain of who sends them, and heard in that of the population's input.
     """
     model, timesteps = population.model, netlist.timesteps
     assert isinstance(model, RealNeuron)
@@ -317,7 +317,7 @@ def _expected(netlist: RealNetlist, population: Population, heard: Heard) -> dic
         if mean is not None:
             share = sum(gains) / len(gains) if gains and source.is_current_input else 1.0
             if population.coding == source.coding == "sum":
-                share = population.divisor(timesteps) / source.divisor(timesteps)
+                share = population.heard_in / source.divisor(timesteps)
             found[name] = mean * share
     return found
 

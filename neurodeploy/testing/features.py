@@ -40,6 +40,8 @@ def _of_population(p: Population) -> Iterator[str]:
             yield "winner pooling"
         if model.rule == "now":
             yield "maximum of what arrives now"
+        if model.input_gain:
+            yield "gains of pooling"
     elif isinstance(model, Input):
         yield f"{model.kind} input"
         if model.low < 0:
@@ -68,6 +70,8 @@ def _of_neuron(model: IntegerNeuron) -> Iterator[str]:
         yield "gains of input"
     if model.firing_gain:
         yield "gains of firing"
+    if model.comparison:
+        yield "comparison"
     if model.has_current_memory:
         yield "current decay"
     if model.leaks:

@@ -193,8 +193,9 @@ class _Assembly:
             namespace=self._window(group),
             **self.shared,
         )
+        times = "*input_gain(t)" if _pool_model(group).input_gain else ""
         cells.run_regularly(
-            f"now = live*(a{drive}) + pad\naccumulated += now - pad\na = 0",
+            f"now = live*(a{drive}) + pad\naccumulated += (now - pad){times}\na = 0",
             when="groups",
             **self.shared,
         )
@@ -276,8 +277,9 @@ def _side_by_side(index: IntArray, size: int, batch: int) -> AnyArray:
 
 
 def _gains(group: Group) -> list[tuple[str, tuple[int, ...]]]:
-    both = ((name, getattr(group.neuron, name, ())) for name in ("input_gain", "firing_gain"))
-    return [(name, values) for name, values in both if values]
+    names = ("input_gain", "firing_gain", "comparison")
+    found = ((name, getattr(group.population.model, name, ())) for name in names)
+    return [(name, values) for name, values in found if values]
 
 
 def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
@@ -307,16 +309,19 @@ def _neuron(group: Group, driven: bool) -> tuple[list[str], list[str]]:
             # Where the gain is 0 nothing fires; nothing is divided by it either.
             code += ["h = clip(firing_gain(t), 1, inf)", "up_at = theta_pos*h"]
             up, down, allowed = "up_at", "(theta_neg*h)", "int(firing_gain(t) > 0)*"
-        fired = f"int(v >= {up})" if binary else f"clip(floor(v/{up}), 0, payload_max)"
+        at = "ceil({}*comparison(t)/4096.0)" if model.comparison else "{}"
+        fired = f"int(v >= {at.format(up)})"
+        fired = fired if binary else f"clip(floor(v/{up}), 0, payload_max)"
         code += _coded(model, "up", fired)
         if group.signed:
             lines.append("theta_neg : 1 (constant)")
-            back = f"int(v <= -{down})" if binary else f"clip(floor(-v/{down}), 0, payload_max)"
+            reached = f"int(v <= -{at.format(down)})"
+            back = reached if binary else f"clip(floor(-v/{down}), 0, payload_max)"
             if model.memory:
                 lines.append("m : 1")
                 code.append("owned = 1.0*floor(m/h)" if model.firing_gain else "owned = m")
                 owed = f"clip(clip(-floor(v/{up}), 0, payload_max), 0, owned)"
-                back = f"int(v <= -{down})*{owed}"
+                back = f"{reached}*{owed}"
             code += _coded(model, "down", back)
             if model.memory and model.payload_code == "power_of_two":
                 code.append("down = down*(1 - 0.5*int(down > owned))")
@@ -422,7 +427,11 @@ def _pool(group: Group, driven: bool) -> tuple[list[str], list[str]]:
             ]
         return lines, [*code, "s = present", "v = top"]
     code = ["top = cell_0", *(f"top = clip(cell_{k}, top, inf)" for k in range(1, n_taps))]
-    return lines, [*code, "s = top" if model.rule == "now" else "s = top - v", "v = top"]
+    emitted = "s = top" if model.rule == "now" else "s = top - v"
+    if model.input_gain:
+        # Every gain divides those before it; where it is 0 nothing has changed.
+        emitted = "s = (top - v)/clip(input_gain(t), 1, inf)"
+    return lines, [*code, emitted, "v = top"]
 
 
 def _pooled_variables(model: MaxPool, tap: int) -> dict[str, str]:

@@ -55,8 +55,8 @@ class NeuronState:
     ``u <- trunc0(u (4096 - du) / 4096) + a``, ``v <- trunc0(v (4096 - dv) / 4096) + u + b``,
     then the spikes and the reset in the same step. ``emitted`` is the sum of payloads of the
     window, which a neuron with memory may take back. With gains, step t adds ``g[t] (a + b)`` and
-    compares with ``h[t]`` thresholds. Resets one step later, saturation, refractory periods and
-    floors follow :mod:`neurodeploy.ir.neurons`.
+    compares with ``h[t]`` thresholds, or the share of them that a comparison names. Resets one step
+    later, saturation, refractory periods and floors follow :mod:`neurodeploy.ir.neurons`.
     """
 
     def __init__(self, population: Population, model: IntegerNeuron, lanes: int) -> None:
@@ -82,6 +82,7 @@ class NeuronState:
         self._refractory = model.refractory
         self._input_gain = model.input_gain
         self._firing_gain = model.firing_gain
+        self._comparison = model.comparison
         self.restart()
 
     def restart(self) -> None:
@@ -99,6 +100,7 @@ class NeuronState:
         """Integrate ``a`` and return the signed payloads, both ``[lanes, *shape]``."""
         g = self._input_gain[self._t] if self._input_gain else 1
         h = self._firing_gain[self._t] if self._firing_gain else 1
+        share = self._comparison[self._t] if self._comparison else 1 << _UNITY_BITS
         self._t += 1
         self.u = _kept(self.u, self._keep_u) + a
         held, able = self.v, self._countdown == 0
@@ -107,7 +109,7 @@ class NeuronState:
             np.clip(self.v, -self._saturation, self._saturation, out=self.v)
         spikes = np.zeros(self._shape, dtype=np.int64)
         if self._theta is not None and h != 0:
-            spikes = self._fire(self._theta * h, h, able)
+            spikes = self._fire(self._theta * h, h, able, share)
         if self._floor is not None:
             np.maximum(self.v, self._floor, out=self.v)
         if self._refractory:
@@ -116,19 +118,20 @@ class NeuronState:
             self._countdown = np.where(able, waits, self._countdown - 1)
         return spikes
 
-    def _fire(self, theta: IntArray, h: int, able: AnyArray) -> IntArray:
+    def _fire(self, theta: IntArray, h: int, able: AnyArray, share: int) -> IntArray:
         """Spikes of those that are not refractory, and their reset."""
-        positive = self._count(self.v, theta) * able
+        positive = self._count(self.v, theta, _level(theta, share)) * able
         charge = positive * theta
         spikes = positive
         if self._theta_neg is not None:
             theta_neg = self._theta_neg * h
+            level = _level(theta_neg, share)
             if self._memory:
-                spikes = positive - self._taken_back(theta, theta_neg, self.emitted // h)
+                spikes = positive - self._taken_back(theta, level, self.emitted // h)
                 charge = spikes * theta
                 self.emitted = self.emitted + spikes * h
             else:
-                negative = self._count(-self.v, theta_neg) * able
+                negative = self._count(-self.v, theta_neg, level) * able
                 charge = charge - negative * theta_neg
                 spikes = positive - negative
         if self._reset_mode == "subtract":
@@ -141,15 +144,15 @@ class NeuronState:
             self.v = np.where(spikes != 0, self._reset_value, self.v)
         return spikes
 
-    def _count(self, v: IntArray, theta: IntArray) -> IntArray:
-        reached = v >= theta
+    def _count(self, v: IntArray, theta: IntArray, level: IntArray) -> IntArray:
+        reached = v >= level
         if self._payload_max == 1:
             return reached.astype(np.int64)
         return self._coded(np.where(reached, np.minimum(v // theta, self._payload_max), 0))
 
-    def _taken_back(self, theta: IntArray, theta_neg: IntArray, emitted: IntArray) -> IntArray:
+    def _taken_back(self, theta: IntArray, level: IntArray, emitted: IntArray) -> IntArray:
         owed = np.minimum(-(self.v // theta), self._payload_max)
-        owed = np.where(self.v <= -theta_neg, np.minimum(owed, emitted), 0)
+        owed = np.where(self.v <= -level, np.minimum(owed, emitted), 0)
         coded = self._coded(owed)
         return np.where(coded > emitted, coded >> 1, coded)
 
@@ -162,6 +165,11 @@ class NeuronState:
             # 2^e is nearest from three quarters of it on.
             power = np.where(4 * k >= 3 << exponent, 1 << exponent, power)
         return np.where(k > 0, power, 0)
+
+
+def _level(theta: IntArray, share: int) -> IntArray:
+    """A share of a threshold in 1/4096, rounded up: what the membrane is compared with."""
+    return (theta * share + (1 << _UNITY_BITS) - 1) >> _UNITY_BITS
 
 
 def _kept(x: IntArray, keep: IntArray) -> IntArray:
@@ -181,6 +189,7 @@ class PoolState:
         self._window = model.window
         self._rule = model.rule
         self._signed = model.signed
+        self._gains = model.input_gain
         self._input_shape = (lanes, *model.input_shape)
         self._shape = (lanes, *population.shape)
         self.restart()
@@ -188,6 +197,7 @@ class PoolState:
     def restart(self) -> None:
         """Open a window: nothing accumulated, maximum 0."""
         self._accumulated = np.zeros(self._input_shape, dtype=np.int64)
+        self._t = 0
         self.v = np.zeros(self._shape, dtype=np.int64)
 
     def step(self, a: IntArray) -> IntArray:
@@ -195,12 +205,15 @@ class PoolState:
         if self._rule == "now":
             self.v = window_maximum(a, self._window, self._signed)
             return self.v
-        self._accumulated += a
+        gain = self._gains[self._t] if self._gains else 1
+        self._t += 1
+        self._accumulated += a * gain
         before = self.v
         self.v = window_maximum(self._accumulated, self._window, self._signed)
         if self._rule == "winner":
             return window_winner(self._accumulated, a, self._window, self._signed)
-        return self.v - before
+        # Every gain divides those before it, and so what they add up to.
+        return (self.v - before) // gain if gain else np.zeros_like(self.v)
 
 
 def state_of(population: Population, lanes: int) -> NeuronState | PoolState:

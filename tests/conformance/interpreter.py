@@ -124,6 +124,7 @@ class Cell:
         self.u = toward_zero(self.u, self.du) + a
         g = m.input_gain[self.t] if m.input_gain else 1
         h = m.firing_gain[self.t] if m.firing_gain else 1
+        share = Fraction(m.comparison[self.t], 4096) if m.comparison else Fraction(1)
         self.t += 1
         if self.countdown > 0:
             self.countdown -= 1
@@ -134,7 +135,7 @@ class Cell:
             self.v -= self.last[0] * self.last[1]
         if m.saturation is not None:
             self.v = max(-int(m.saturation), min(int(m.saturation), self.v))
-        s, theta = self.fired(h)
+        s, theta = self.fired(h, share)
         self.sent += s * h
         if m.reset == "subtract":
             self.v -= s * theta
@@ -147,12 +148,20 @@ class Cell:
             self.v = max(self.v, self.floor)
         return s
 
-    def fired(self, h: int) -> tuple[int, int]:
+    def fired(self, h: int, share: Fraction) -> tuple[int, int]:
         """The spike, and the threshold of the side that fired."""
         m = self.model
         if self.up is None or h == 0:
             return 0, 0
         up, down = h * self.up, None if self.down is None else h * self.down
+        if m.comparison:
+            if self.v >= math.ceil(share * up):
+                return 1, up
+            if down is not None and self.v <= -math.ceil(share * down):
+                if not m.memory:
+                    return -1, down
+                return (-1 if self.sent >= h else 0), up
+            return 0, 0
         if self.v >= up:
             return self.payload(min(self.v // up, m.payload_max)), up
         if down is not None and self.v <= -down:
@@ -202,8 +211,9 @@ def run_sample(
                 given = stimulus[p.name]
                 emitted = (given if p.model.kind == "current" else given[t]).reshape(-1).tolist()
             elif p.name in pools:
+                gain = p.model.input_gain[t] if p.model.input_gain else 1
                 for i, x in a.items():
-                    gathered[p.name][i] += x
+                    gathered[p.name][i] += gain * x
                 emitted = []
                 for i, seen in enumerate(windows[p.name]):
                     if p.model.rule == "now":
@@ -216,7 +226,9 @@ def run_sample(
                         first = (a[c] for c in seen if gathered[p.name][c] == top)
                         emitted.append(next(first, 0))
                     else:
-                        emitted.append(top - highest[p.name][i])
+                        change = top - highest[p.name][i]
+                        assert change % max(gain, 1) == 0
+                        emitted.append(change // gain if gain else 0)
                     highest[p.name][i] = top
                 membranes[p.name][t] = highest[p.name]
             else:

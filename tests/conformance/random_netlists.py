@@ -163,12 +163,23 @@ def _extended_pool(
     if signed:
         # A signed window of nothing but padding has no maximum.
         where = replace(where, padding=((0, 0),) * len(where.kernel))
-    model = MaxPool(pre.shape[0], where, rng.choice(POOL_RULES), signed)
+    rule = rng.choice(POOL_RULES)
+    gains = pool_gains(rng, T) if rule == "maximum" and rng.random() < 0.5 else ()
+    model = MaxPool(pre.shape[0], where, rule, signed, gains)
     cells = np.arange(pre.size)
     weight = rng.integers(-3 if signed else 1, 4, pre.size)
     link = Sparse(weight, cells, cells, pre.shape, pre.shape)
     post = Population(name, model.output_shape, model)
     return post, project(pre.name, name, link, _delay(rng))
+
+
+def pool_gains(rng: Rng, steps: int) -> tuple[int, ...]:
+    """Gains of a pool, of which each divides those before it, and some are 0."""
+    gains = [1]
+    while len(gains) < steps:
+        factor = int(rng.integers(2, 4)) if rng.random() < 0.3 and gains[0] < 64 else 1
+        gains.insert(0, gains[0] * factor)
+    return tuple(0 if rng.random() < 0.2 else g for g in gains)
 
 
 def _delay(rng: Rng) -> int | None:
@@ -229,6 +240,8 @@ def _extended_neurons(rng: Rng, drawn: Population) -> Population:
         gains[:, -1] = 1
         names = ("input_gain", "firing_gain")
         kept = {n: tuple(row.tolist()) for n, row in zip(names, gains, strict=True)}
+        if model.payload_max == 1 and rng.random() < 0.5:
+            kept["comparison"] = tuple(rng.integers(1, 3 * 4096, T).tolist())
         model = replace(model, **kept)
     if rng.random() < 0.4:
         model = extended_neuron(rng, model, drawn.shape)

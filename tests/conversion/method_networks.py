@@ -38,6 +38,7 @@ NAMES = sorted(METHODS.entries())
 FINER: dict[str, tuple[str, tuple[int, ...]]] = {
     "amos": ("digits", (3, 5, 9)),
     "graded": ("levels", (8, 32, 256)),
+    "radix": ("timesteps", (6, 10, 20)),
     "sigma-delta": ("levels", (4, 16, 128)),
 }
 DEFAULT_FINER = ("timesteps", (4, 16, 128))

@@ -99,6 +99,8 @@ OUT_OF_RANGE: dict[str, tuple[Any, ...]] = {
     "coefficient": (0, 2**16 + 1),
     "levels": (-1, 2**16 + 1),
     "digits": (0, 17),
+    "listening": (-1, 200),
+    "digit_worths": ("decimal",),
     "hysteresis": (-0.1, 1.0),
     "payload": ("binary",),
     "cycles": (0, -1),

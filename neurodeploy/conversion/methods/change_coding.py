@@ -75,7 +75,7 @@ class ChangeCoding(LayerwiseMethod):
         share = self.initial_membrane
         if isinstance(layer, ReluLayer) and layer.levels is not None:
             share = layer.shift
-        start = _added(model.bias, _scaled_threshold(model, self.rounding(share)), population)
+        start = added(model.bias, _scaled_threshold(model, self.rounding(share)), population)
         neuron = replace(model, bias=np.zeros(()), initial_membrane=start)
         return replace(population, model=neuron, coding="sum")
 
@@ -84,7 +84,8 @@ def _scaled_threshold(model: RealNeuron, share: float) -> FloatArray:
     return np.zeros(()) if model.threshold is None else model.threshold * share
 
 
-def _added(bias: FloatArray, start: FloatArray, population: Population) -> FloatArray:
+def added(bias: FloatArray, start: FloatArray, population: Population) -> FloatArray:
+    """The sum of two quantities of a population, each a scalar, per channel or per neuron."""
     if bias.ndim <= 1 and start.ndim <= 1:
         return np.asarray(bias + start)
     return np.asarray(population.spread(bias) + population.spread(start))

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ND_ABI 2
+#define ND_ABI 3
 
 #if defined(_WIN32)
 #define ND_API __declspec(dllexport)
@@ -81,7 +81,9 @@ typedef struct {
     int64_t spread;       /* entries of an array from one row to the next: 0, or all of a row */
     int64_t by_channel;   /* all pixels have the same values */
     const void *bias, *v0, *theta, *theta_neg;
-    const int64_t *input_gain, *firing_gain; /* [T] or NULL */
+    /* [T] or NULL; input_gain also of a pool, which emits nothing where it is 0. comparison: what a
+     * binary neuron without leak is compared with, in 1/4096 of its thresholds, rounded up */
+    const int64_t *input_gain, *firing_gain, *comparison;
     /* Neurons of networks that were trained as spiking ones: all of these are then given, `keep_u`
      * is the largest of keeps_u, and memory and gains are not used */
     int64_t extended, refractory, saturation;

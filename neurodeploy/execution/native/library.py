@@ -29,7 +29,7 @@ from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.sources import FOLDER, source_hash
 
-ABI = 2
+ABI = 3
 """``ND_ABI`` of ``engine.h``, which ``structures`` describes."""
 ISAS = ("portable", "avx2", "avx512")
 ISA_VARIABLE = "NEURODEPLOY_ISA"

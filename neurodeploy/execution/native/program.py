@@ -315,7 +315,7 @@ class _Builder:
             by_row = {name: own[:1] for name, own in by_row.items()}
         gains = {
             name: self._pointer(np.array(getattr(model, name), dtype=np.int64))
-            for name in ("input_gain", "firing_gain")
+            for name in ("input_gain", "firing_gain", "comparison")
             if getattr(model, name)
         }
         return structures.Member(
@@ -354,6 +354,11 @@ class _Builder:
             n_cells=model.window.n_taps,
             four=model.rule == "maximum" and cells.shape[1] == 4 and bool((cells >= 0).all()),
             cells=self._pointer(cells),
+            **(
+                {"input_gain": self._pointer(np.array(model.input_gain, dtype=np.int64))}
+                if model.input_gain
+                else {}
+            ),
         )
 
     def _slots(self, found: Sequence[_Component]) -> _Slots:
@@ -435,7 +440,8 @@ def _largest_state(population: Population, proved: PopulationBounds, T: int) -> 
         )
         for threshold in (model.threshold, model.negative_threshold):
             if threshold is not None:
-                largest = max(largest, int(threshold.max()) * firing)
+                level = -(-int(threshold.max()) * model.highest_level // DECAY_ONE)
+                largest = max(largest, int(threshold.max()) * firing, level)
         for level in (model.reset_value, model.floor):
             if level is not None:
                 largest = max(largest, int(np.abs(level).max()))

@@ -41,7 +41,7 @@ class Member(ctypes.Structure):
         *("kind", "negated", "out", "binary", "rows", "width", "channels"),
         *("is_signed", "memory", "payload_max", "power_of_two", "reset", "keep_u", "keep_v"),
         *("spread", "by_channel", "bias*", "v0*", "theta*", "theta_neg*"),
-        *("input_gain*", "firing_gain*", "extended", "refractory", "saturation"),
+        *("input_gain*", "firing_gain*", "comparison*", "extended", "refractory", "saturation"),
         *("keeps_u*", "keeps_v*", "reset_value*", "floor*", "n_cells", "four", "cells*"),
     )
 

@@ -140,11 +140,44 @@ class NeuronKernel(Kernel):
             return
         if h == 0:
             spikes.zero_()
-        elif h == 1:
-            self._fire(spikes, self.theta, self.theta_neg, 1)
+            return
+        theta, theta_neg = self.theta, self.theta_neg
+        if h != 1:
+            theta = theta * h
+            theta_neg = None if theta_neg is None else theta_neg * h
+        share = self.model.comparison[self.t - 1] if self.model.comparison else DECAY_ONE
+        if share == DECAY_ONE:
+            self._fire(spikes, theta, theta_neg, h)
         else:
-            theta_neg = None if self.theta_neg is None else self.theta_neg * h
-            self._fire(spikes, self.theta * h, theta_neg, h)
+            self._fire_compared(spikes, theta, theta_neg, h, share)
+
+    def _fire_compared(
+        self,
+        spikes: torch.Tensor,
+        theta: torch.Tensor,
+        theta_neg: torch.Tensor | None,
+        gain: int,
+        share: int,
+    ) -> None:
+        """Emit one spike at a share of the threshold, in 1/4096, and take off all of it."""
+        v = self.v
+        s = (v >= self._level(theta, share)).to(v.dtype)
+        charge = s * theta
+        if theta_neg is not None:
+            back = (v <= -self._level(theta_neg, share)).to(v.dtype)
+            if self.emitted is not None:
+                back.mul_(self.emitted >= gain)
+            charge.sub_(back * (theta if self.emitted is not None else theta_neg))
+            s.sub_(back)
+        if self.emitted is not None:
+            self.emitted.add_(s, alpha=gain)
+        v.sub_(charge)
+        spikes.copy_(s)
+
+    def _level(self, theta: torch.Tensor, share: int) -> torch.Tensor:
+        if not self.integer:
+            return theta * (share / DECAY_ONE)
+        return ((theta.to(torch.int64) * share + (DECAY_ONE - 1)) >> 12).to(theta.dtype)
 
     def _decay(self, x: torch.Tensor, keep: float | torch.Tensor) -> torch.Tensor:
         """Apply the decay of one step to ``x``, in place; integers are rounded toward zero."""
@@ -348,6 +381,7 @@ class MaxPoolKernel(Kernel):
 
     def begin(self, batch: int) -> None:
         """Open the window of a batch."""
+        self.t = 0
         self.v = torch.zeros(batch, self.n, dtype=self.state)
         self.accumulated = torch.zeros(batch, self.n_in, dtype=self.state)
         if self.active is not None:
@@ -355,19 +389,27 @@ class MaxPoolKernel(Kernel):
 
     def step(self, a: torch.Tensor, spikes: torch.Tensor) -> None:
         """One step: accumulate, pool, emit the change."""
+        gain = self.model.gain(self.t)
+        self.t += 1
         if self.model.rule == "now":
             self.accumulated.copy_(a)
         else:
-            self.accumulated.add_(a)
+            self.accumulated.add_(a, alpha=gain)
         before, maximum = self.v, self._maximum(self.accumulated)
         if self.model.rule == "winner":
             spikes.copy_(self._winner(self.accumulated, a))
         elif self.model.rule == "now":
             spikes.copy_(maximum)
         else:
-            spikes.copy_(maximum - before)
+            spikes.copy_(self._worth(maximum - before, gain))
         self._count_active(before, maximum)
         self.v = maximum
+
+    def _worth(self, change: torch.Tensor, gain: int) -> torch.Tensor:
+        """A change in the gain of its step, which divides it; nothing where that is 0."""
+        if gain == 1:
+            return change
+        return torch.div(change, gain, rounding_mode="floor") if gain else torch.zeros_like(change)
 
     def _winner(self, accumulated: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
         """Present input of the cell with the most accumulated, the first of equal ones."""
@@ -401,15 +443,20 @@ class MaxPoolKernel(Kernel):
             a = drive.constant.expand(steps, *drive.constant.shape).clone()
         elif drive.constant is not None:
             a.add_(drive.constant)
-        for t in range(steps):
+        gains = [self.model.gain(self.t + t) for t in range(steps)]
+        self.t += steps
+        for t, gain in enumerate(gains):
+            if gain != 1:
+                a[t].mul_(gain)
             a[t].add_(a[t - 1] if t else self.accumulated)
         self.accumulated = a[-1].clone()
         maximum = self._maximum(a.reshape(-1, self.n_in)).view(steps, -1, self.n)
         assert raster is not None
         change = torch.empty_like(self.v)
-        raster[0].copy_(maximum[0] - self.v)
+        raster[0].copy_(self._worth(maximum[0] - self.v, gains[0]))
         for t in range(1, steps):
-            raster[t].copy_(torch.sub(maximum[t], maximum[t - 1], out=change))
+            torch.sub(maximum[t], maximum[t - 1], out=change)
+            raster[t].copy_(self._worth(change, gains[t]))
         if trace is not None:
             trace.copy_(maximum)
         for after in maximum:

@@ -109,7 +109,9 @@ def _state(
     if isinstance(model, MaxPool):
         # Every cell accumulates, also the ones that never win.
         arrives = max(int(np.abs(x).max()) for x in (proved.a_low, proved.a_high))
-        magnitude = max(magnitude, arrives * timesteps)
+        # ... a step at least, whatever its gain is.
+        steps = sum(max(model.gain(t), 1) for t in range(timesteps))
+        magnitude = max(magnitude, arrives * steps)
         _expect_proved(magnitude, name, "state")
         # The lowest number of the type is a padded cell.
         return narrowest(-magnitude, magnitude)
@@ -117,7 +119,9 @@ def _state(
     _expect_proved(magnitude, name, "state")
     gain = max(model.firing_gain, default=1)
     thresholds = [t for t in (model.threshold, model.negative_threshold) if t is not None]
-    theta = max((int(t.max()) for t in thresholds), default=0) * gain
+    # Or what it is compared with, rounded up.
+    theta = max((int(t.max()) for t in thresholds), default=0)
+    theta = max(theta * gain, -(-theta * model.highest_level // DECAY_ONE))
     # In a step the membrane before it and what enters are added up, the bias on either side; a
     # reset takes at most the membrane before it and the one after it. What a neuron with memory
     # has emitted, and a threshold beyond every membrane, must have a place too.

@@ -25,6 +25,7 @@ ABILITIES: dict[str, str] = {
     "signed": "signed spikes",
     "memory": "memory of emitted spikes",
     "gains": "gains of steps",
+    "comparison": "a comparison with a share of the threshold",
     "current_memory": "current memory",
     "leak": "leak",
     "decay_per_neuron": "a decay per neuron",
@@ -80,7 +81,8 @@ def abilities_of(population: Population) -> list[str]:
             return ["current_input"]
         return ["signed"] * (model.low < 0)
     if isinstance(model, MaxPool):
-        return [_POOLS[model.rule], *["signed"] * model.signed]
+        gains = ["gains"] * bool(model.input_gain)
+        return [_POOLS[model.rule], *["signed"] * model.signed, *gains]
     resets = model.reset == "zero"
     found = {
         f"reset_{model.reset.replace('-', '_')}": model.fires,
@@ -88,6 +90,7 @@ def abilities_of(population: Population) -> list[str]:
         "signed": model.signed,
         "memory": model.memory,
         "gains": model.has_gains,
+        "comparison": bool(model.comparison),
         "current_memory": model.has_current_memory,
         "leak": model.leaks,
         "decay_per_neuron": any(np.ndim(getattr(model, name)) for name in model.decays),

@@ -105,6 +105,7 @@ def features(netlist: IntegerNetlist) -> Iterator[str]:
         elif isinstance(m, MaxPool):
             yield f"pool {m.rule}{' signed' if m.signed else ''}"
             yield from ("pool of four",) if m.window.n_taps == 4 and m.rule == "maximum" else ()
+            yield from ("pool gains",) if m.input_gain else ()
             yield from ("pool in a cycle",) if p.name in netlist.schedule.cyclic else ()
         else:
             yield from _neuron_features(m)
@@ -160,6 +161,7 @@ def _neuron_features(m: IntegerNeuron) -> Iterator[str]:
         "power of two": graded and m.payload_code == "power_of_two",
         "input gain": bool(m.input_gain),
         "firing gain": bool(m.firing_gain),
+        "comparison": bool(m.comparison),
         "leak": m.leaks,
         "current memory": m.has_current_memory,
         "no current decay": not np.any(m.current_decay),

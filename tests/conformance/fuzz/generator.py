@@ -16,6 +16,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Po
 from neurodeploy.ir.neurons import POOL_RULES, Input, IntegerNeuron, MaxPool
 from tests.conformance.extensions import extended
 from tests.conformance.fuzz.draws import Draws, Shape
+from tests.conformance.random_netlists import pool_gains
 
 # What every executor of the contract's integers must take: 12 bits below 52 for decays.
 MOST_STATE, MOST_PAYLOAD = 2**40, 2**31 - 1
@@ -182,16 +183,18 @@ class _Drawing:
     def _pool_model(self, shape: Shape, signed: bool) -> MaxPool:
         draws = self.draws
         rule = draws.pick(POOL_RULES)
-        if min(shape[1:]) > 1 and draws.chance(0.3):
+        counted = rule == "maximum" and draws.chance(0.6)
+        gains = pool_gains(draws.rng, self.T) if counted else ()
+        if min(shape[1:]) > 1 and draws.chance(0.4):
             # What most networks have: halves of every axis.
             two, none = (2,) * len(shape[1:]), ((0, 0),) * len(shape[1:])
-            return MaxPool(
-                shape[0], Window(shape[1:], two, two, none, (1,) * len(two)), rule, signed
-            )
+            halves = Window(shape[1:], two, two, none, (1,) * len(two))
+            return MaxPool(shape[0], halves, rule, signed, gains)
         try:
-            return MaxPool(shape[0], draws.window(shape[1:], 3), rule, signed)
+            return MaxPool(shape[0], draws.window(shape[1:], 3), rule, signed, gains)
         except NetlistError:  # a signed window of nothing but padding has no maximum
-            return MaxPool(shape[0], draws.window(shape[1:], 3, padded=False), rule, signed)
+            where = draws.window(shape[1:], 3, padded=False)
+            return MaxPool(shape[0], where, rule, signed, gains)
 
     def _loop(self) -> None:
         """From a later population, or the same one, back to an earlier one."""
@@ -250,7 +253,7 @@ class _Drawing:
             and (integrator or more["reset"] == "subtract")
             and draws.chance(0.3)
         ):
-            more |= self._gains(integrator)
+            more |= self._gains(integrator, more.get("payload_max") == 1)
         bias = draws.pick([0, 0, reach // 20 + 2])
         start = draws.pick([0, reach // 2 + 2, reach // 2 + 2])
         model = IntegerNeuron(
@@ -272,7 +275,7 @@ class _Drawing:
             return draws.spread(shape, 2**33, 2**36)
         return draws.spread(shape, 1 if draws.chance(0.2) else max(1, most // 3), most)
 
-    def _gains(self, integrator: bool) -> dict[str, tuple[int, ...]]:
+    def _gains(self, integrator: bool, binary: bool) -> dict[str, tuple[int, ...]]:
         draws, T = self.draws, self.T
         most = draws.pick([1, 3, 3, 200])
         gains = {"input_gain": draws.rng.integers(0, most + 1, T)}
@@ -284,6 +287,9 @@ class _Drawing:
             gains["firing_gain"] = firing
             if draws.chance(0.4):
                 del gains[draws.pick(sorted(gains))]
+            elif binary and draws.chance(0.8):
+                most = draws.pick([1, 4096, 9000, 2**16])
+                gains["comparison"] = draws.rng.integers(1, most + 1, T)
         return {name: tuple(values.tolist()) for name, values in gains.items()}
 
     def _reach(self, incoming: list[IntegerProjection]) -> int:
