@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         import_network,
         load,
         quantize,
+        report,
         read_deployed,
         run,
         save,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from neurodeploy.stages.deployed import Deployed
     from neurodeploy.stages.export import Exported
     from neurodeploy.stages.names import list_boards, list_targets
+    from neurodeploy.stages.report import Report
     from neurodeploy.stages.stream import Stream
     from neurodeploy.targets.base import Deployment, Target, Violation
     from neurodeploy.verification.accuracy import Evaluation
@@ -117,6 +119,7 @@ __all__ = [
     "RealNetlist",
     "RealNeuron",
     "RealProjection",
+    "Report",
     "Run",
     "RunRecord",
     "Samples",
@@ -148,6 +151,7 @@ __all__ = [
     "methods",
     "plot",
     "quantize",
+    "report",
     "read_deployed",
     "run",
     "save",
@@ -176,6 +180,7 @@ _PLACES = {
     "stages.deployed": "Deployed",
     "stages.export": "Exported",
     "stages.names": "list_boards list_targets",
+    "stages.report": "Report",
     "stages.stream": "Stream",
     "targets.base": "Deployment Target Violation",
     "verification.accuracy": "Evaluation",

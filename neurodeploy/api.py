@@ -25,6 +25,7 @@ from neurodeploy.stages.options import Option, options_of
 from neurodeploy.stages.quantize import quantize
 from neurodeploy.stages.record import with_command
 from neurodeploy.stages.registered import describe_methods, describe_targets
+from neurodeploy.stages.report import report
 from neurodeploy.stages.run import run
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.stages.save import save
@@ -70,6 +71,7 @@ __all__ = [
     "options_of",
     "print_netlist",
     "quantize",
+    "report",
     "read_deployed",
     "run",
     "save",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 from neurodeploy.diagnosis.diagnosis import Diagnosis
@@ -16,9 +15,10 @@ from neurodeploy.render.diagnosis import diagnosis_parts
 from neurodeploy.render.energy import comparison_parts, energy_parts
 from neurodeploy.render.evaluation import evaluation_parts
 from neurodeploy.render.inference import inference_parts
+from neurodeploy.render.markup import parts_of
 from neurodeploy.render.netlist import headline, population_table
-from neurodeploy.render.text import Table
 from neurodeploy.render.verification import verification_parts
+from neurodeploy.stages.report import Report
 from neurodeploy.targets.base import Deployment
 from neurodeploy.verification.accuracy import Evaluation
 from neurodeploy.verification.inference import Run
@@ -37,32 +37,20 @@ _PARTS: dict[type, Callable[[Any], list[str]]] = {
 
 
 def html(thing: object) -> str:
-    """View of a network, a deployment or a result in a notebook: text and tables.
+    """View of a network, a deployment or a result in a notebook; of a report, the whole page.
 
     Raises
     ------
     UsageError
         For anything else.
     """
+    if isinstance(thing, Report):
+        from neurodeploy.render.page.document import page
+
+        return page(thing)
     for kind, parts in _PARTS.items():
         if isinstance(thing, kind):
-            return "\n".join(_element(part) for part in parts(thing))
+            return "\n".join(parts_of(parts(thing)))
     raise UsageError(
         f"html: got {type(thing).__name__}; pass a network, a deployment or a result of a stage"
     )
-
-
-def _element(part: str) -> str:
-    if not isinstance(part, Table):
-        return f"<pre>{escape(part)}</pre>"
-    rows = [_row("th", part.columns, part.numeric)]
-    rows += [_row("td", cells, part.numeric) for cells in part.cells]
-    return "<table>\n" + "\n".join(rows) + "\n</table>"
-
-
-def _row(tag: str, cells: tuple[str, ...], numeric: tuple[bool, ...]) -> str:
-    shown = (
-        f'<{tag} style="text-align: {"right" if right else "left"}">{escape(cell)}</{tag}>'
-        for cell, right in zip(cells, numeric, strict=True)
-    )
-    return f"<tr>{''.join(shown)}</tr>"

@@ -33,6 +33,11 @@ def mapping_parts(report: EnergyReport) -> list[str]:
 
 def utilization_table(layers: tuple[LayerUtilization, ...]) -> str:
     """Cores, lower bounds and mean use of the limits by population; ``-`` where unknown."""
+    return "\n".join(utilization_parts(layers))
+
+
+def utilization_parts(layers: tuple[LayerUtilization, ...]) -> list[str]:
+    """The table of :func:`utilization_table`, and the line below it."""
     rows = [
         (
             layer.population,
@@ -47,14 +52,19 @@ def utilization_table(layers: tuple[LayerUtilization, ...]) -> str:
     headings = ("layer", "cores", "bound", *SHARES.values(), "binds", "fewer cores")
     cores = sum(layer.cores for layer in layers)
     bound = sum(layer.lower_bound for layer in layers)
-    return (
-        render_table(headings, rows)
-        + f"\n({cores} cores, {cores / bound:.3f} of the lower bound of {bound})"
-    )
+    return [
+        render_table(headings, rows),
+        f"({cores} cores, {cores / bound:.3f} of the lower bound of {bound})",
+    ]
 
 
 def placement_text(placement: Mapping[str, Any]) -> str:
     """The chosen placement in one line, and a table of those that it was chosen from."""
+    return "\n".join(placement_parts(placement))
+
+
+def placement_parts(placement: Mapping[str, Any]) -> list[str]:
+    """The lines of :func:`placement_text`, and its table."""
     chosen = placement["chosen"]
     lines = [
         f"placement: {chosen['name']} (objective {placement['objective']}), "
@@ -67,7 +77,7 @@ def placement_text(placement: Mapping[str, Any]) -> str:
     if len(shown) > 1:
         headings = ("placement", "cores", "hops per packet", "crossings", "of packets", "time")
         lines.append(render_table(headings, [_row(candidate) for candidate in shown]))
-    return "\n".join(lines)
+    return lines
 
 
 def _row(candidate: Mapping[str, Any]) -> tuple[str, ...]:

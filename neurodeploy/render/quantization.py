@@ -18,6 +18,11 @@ def quantization_to_dict(network: Network) -> dict[str, Any]:
 
 def quantization_table(report: list[Mapping[str, Any]]) -> str:
     """One line per layer, and one that explains the columns."""
+    return "\n".join(quantization_parts(report))
+
+
+def quantization_parts(report: list[Mapping[str, Any]]) -> list[str]:
+    """The table of :func:`quantization_table`, and the line below it."""
     lost = any(row["lost_bits"] for row in report)
     against_data = any(row.get("input_snr_db") is not None for row in report)
     fitted = any(row.get("grid") == "fitted" for row in report)
@@ -47,7 +52,7 @@ def quantization_table(report: list[Mapping[str, Any]]) -> str:
         explained = f"lost: weight bits given up to keep the states in their width; {explained}"
     if against_data:
         explained = f"input SNR: on samples that weights were rounded against; {explained}"
-    return f"{render_table(headings, rows)}\n({explained})"
+    return [render_table(headings, rows), f"({explained})"]
 
 
 def _rounded(decibels: float | None) -> float | None:

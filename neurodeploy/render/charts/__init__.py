@@ -1,0 +1,1 @@
+"""Charts of matplotlib: one function a figure, the same for files, notebooks and pages."""

@@ -1,0 +1,140 @@
+"""Charts of spikes: rasters, membranes, spikes by step, and how often neurons fire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurodeploy.ir.arrays import IntArray
+from neurodeploy.render.charts.figure import (
+    BLUE,
+    LINE,
+    RED,
+    SERIES,
+    chart,
+    new_figure,
+    shortened,
+    show_image,
+    tinted,
+    tip,
+)
+from neurodeploy.verification.activity import RATE_BINS, Activity, SampleActivity
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN_POPULATIONS = 14
+MOST_SERIES = 14
+
+
+@chart
+def raster_figure(
+    rasters: Mapping[str, IntArray], first_step: Mapping[str, int], title: str
+) -> Figure:
+    """Payloads ``[T, n]`` of some neurons of each population, step by step; darker is larger.
+
+    Negative payloads are red. Steps are those of the sample: a window opens when its population's
+    first spikes can arrive.
+    """
+    shown = dict(list(rasters.items())[:SHOWN_POPULATIONS])
+    heights = [max(8, raster.shape[1]) for raster in shown.values()]
+    figure = new_figure(7.4, 0.8 + 0.012 * sum(heights) + 0.12 * len(heights))
+    panels: Any = figure.subplots(len(shown), 1, squeeze=False, sharex=True, height_ratios=heights)[
+        :, 0
+    ]
+    last = max(first_step[name] + len(raster) for name, raster in shown.items())
+    for axes, (name, raster) in zip(panels, shown.items(), strict=True):
+        most = max(int(np.abs(raster).max()), 1)
+        levels = np.where(raster != 0, 0.25 + 0.75 * np.abs(raster) / most, 0.0).T
+        image = np.where((raster.T < 0)[..., None], tinted(levels, RED), tinted(levels, BLUE))
+        start, (steps, neurons) = first_step[name], raster.shape
+        show_image(axes, image, extent=(start - 0.5, start + steps - 0.5, neurons - 0.5, -0.5))
+        axes.set_ylabel(
+            shortened(name), rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6
+        )
+        axes.set_yticks([])
+        axes.set_xlim(-0.5, last - 0.5)
+        for side in ("left", "bottom"):
+            axes.spines[side].set_color(LINE)
+    panels[-1].set_xlabel("step")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
+    panels[0].set_title(title)
+    return figure
+
+
+@chart
+def membranes_figure(sample: SampleActivity, first_step: Mapping[str, int]) -> Figure:
+    """Membranes of the outputs and of some active neurons, with their thresholds dashed."""
+    figure = new_figure(7.4, 0.5 + 2.0 * len(sample.traces))
+    panels: Any = figure.subplots(len(sample.traces), 1, squeeze=False)[:, 0]
+    for axes, (name, traces) in zip(panels, sample.traces.items(), strict=True):
+        for trace, colour in zip(traces, SERIES * 2, strict=False):
+            steps = first_step[name] + np.arange(len(trace.values))
+            style = "-" if len(traces) <= len(SERIES) or trace.neuron < len(SERIES) else ":"
+            (line,) = axes.plot(
+                steps, trace.values, style, color=colour, linewidth=1.3, label=str(trace.neuron)
+            )
+            tip(line, f"{name}, neuron {trace.neuron}: {trace.values[-1]:g} after the last step")
+            if trace.threshold is not None:
+                axes.axhline(trace.threshold, color=colour, linewidth=0.8, linestyle="--")
+        axes.set_title(f"Membranes of {shortened(name)}")
+        axes.legend(
+            title="neuron", ncols=2, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8
+        )
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_formatter(lambda v, _: f"{v:,g}")
+    panels[-1].set_xlabel("step")
+    return figure
+
+
+@chart
+def steps_figure(activity: Activity) -> Figure:
+    """Share of the neurons of each population that spike in a step, of its own window."""
+    names = list(activity.spikes_per_step)
+    figure = new_figure(7.4, max(1.6, 0.75 + 0.27 * len(names)))
+    axes: Any = figure.subplots()
+    last = max(activity.first_step[name] for name in names) + activity.timesteps
+    shares = np.full((len(names), last), np.nan)
+    for row, name in enumerate(names):
+        start = activity.first_step[name]
+        shares[row, start : start + activity.timesteps] = (
+            activity.spikes_per_step[name] / activity.neurons[name]
+        )
+    top = max(float(np.nanmax(shares)), 1e-12)
+    show_image(
+        axes,
+        tinted(np.nan_to_num(shares / top), BLUE),
+        extent=(-0.5, last - 0.5, len(names) - 0.5, -0.5),
+    )
+    axes.set_yticks(range(len(names)), [shortened(name) for name in names])
+    axes.set_xlabel("step")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_title(f"Share of neurons that spike in each step; darkest: {100 * top:.1f} %")
+    return figure
+
+
+@chart
+def rates_figure(activity: Activity) -> Figure:
+    """How many neurons spike in what share of the steps, population by population."""
+    names = [n for n in activity.rates if activity.first_step[n]][:MOST_SERIES]
+    figure = new_figure(7.4, max(1.7, 0.8 + 0.27 * len(names)))
+    axes: Any = figure.subplots()
+    counts = np.stack([activity.rates[name] for name in names]).astype(float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    show_image(
+        axes,
+        tinted(np.sqrt(shares), BLUE),
+        extent=(-0.5, RATE_BINS - 0.5, len(names) - 0.5, -0.5),
+    )
+    for row, share in enumerate(shares):
+        for column in np.flatnonzero(share >= 0.1):
+            axes.text(
+                column, row, f"{100 * share[column]:.0f}", ha="center", va="center", fontsize=7.5
+            )
+    axes.set_yticks(range(len(names)), [shortened(name) for name in names])
+    axes.set_xticks([0, 5, 10, 15, 20], ["never", "25 %", "50 %", "75 %", "every step"])
+    axes.set_xlabel("share of the steps in which a neuron spikes")
+    axes.set_title("How often neurons spike: per cent of each population's")
+    return figure

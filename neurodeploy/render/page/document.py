@@ -1,0 +1,172 @@
+"""The whole page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+
+import numpy as np
+
+from neurodeploy import __version__
+from neurodeploy.network import network_to_bytes
+from neurodeploy.render.charts.figure import expect_matplotlib
+from neurodeploy.render.markup import Markup, Part, element, markup
+from neurodeploy.render.netlist import headline
+from neurodeploy.render.page.cards import cards
+from neurodeploy.render.page.sections import Section, scrolling, sections
+from neurodeploy.render.page.values import Values
+from neurodeploy.stages.report import DIAGNOSED, PRICED, VERIFIED, Measured, Report
+
+
+def page(report: Report) -> str:
+    """The report as one HTML file, the same bytes for the same report.
+
+    Raises
+    ------
+    TargetUnavailableError
+        If matplotlib is not installed.
+    """
+    expect_matplotlib()
+    values = Values(report.to_dict())
+    title = f"{report.name}: neurodeploy report"
+    groups = [
+        (one, list(sections(one, f"{i}-" if len(report.measured) > 1 else "")))
+        for i, one in enumerate(report.measured)
+    ]
+    style, script = (Markup(_file(name)) for name in ("style.css", "script.js"))
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        # Nothing is ever asked for, and no other script than ours runs.
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title),
+        "\n",
+        element("style", style),
+        "\n",
+    )
+    body = element(
+        "body",
+        element("a", "To the content", href="#content", class_="skip"),
+        "\n",
+        _header(report),
+        "\n",
+        _contents(groups),
+        "\n",
+        element(
+            "main",
+            cards(report, values),
+            [_group(one, found, len(groups) > 1) for one, found in groups],
+            _again(report),
+            id="content",
+        ),
+        "\n",
+        element("script", script),
+    )
+    return markup(Markup("<!DOCTYPE html>\n"), element("html", head, body, lang="en"), "\n")
+
+
+def _file(name: str) -> str:
+    folder = importlib.resources.files("neurodeploy.render.page")
+    return folder.joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _header(report: Report) -> Markup:
+    rows: list[tuple[str, Part]] = []
+    for one in report.measured:
+        digest = hashlib.sha256(network_to_bytes(one.network)).hexdigest()
+        lead = f"{one.name}, " if len(report.measured) > 1 else ""
+        rows.append((f"{lead}netlist", headline(one.network)))
+        rows.append((f"{lead}SHA-256", element("code", digest)))
+        source = one.network.provenance.get("source")
+        if isinstance(source, dict) and source.get("weights_sha256"):
+            name = f"{source.get('model')}, weights {source.get('weights')}"
+            code = element("code", str(source["weights_sha256"]))
+            rows.append((f"{lead}source", markup(f"{name}, SHA-256 ", code)))
+    made = report.measured[0].network.provenance.get("neurodeploy")
+    versions = f"neurodeploy {__version__}, NumPy {np.__version__}"
+    if made is not None and made != __version__:
+        versions += f"; the network was made by neurodeploy {made}"
+    rows += [("data", report.data or "none"), ("versions", versions)]
+    listed = [markup(element("dt", name), element("dd", told), "\n") for name, told in rows]
+    return element(
+        "header",
+        element("p", "neurodeploy report", class_="kind"),
+        element("h1", report.name),
+        element("dl", listed),
+    )
+
+
+def _contents(groups: list[tuple[Measured, list[Section]]]) -> Markup:
+    def links(found: list[Section]) -> Markup:
+        return element(
+            "ul",
+            [element("li", element("a", s.heading, href=f"#{s.anchor}")) for s in found],
+        )
+
+    listed: list[Part] = [
+        links(found) if len(groups) == 1 else element("li", one.name, links(found))
+        for one, found in groups
+    ]
+    inner = listed if len(groups) == 1 else element("ul", listed)
+    return element("nav", element("p", "Contents"), inner, aria_label="Contents")
+
+
+def _group(one: Measured, found: list[Section], several: bool) -> list[Markup]:
+    rows = [
+        element(
+            "section",
+            element("h2", section.heading if not several else f"{one.name}: {section.heading}"),
+            "\n",
+            section.content,
+            id=section.anchor,
+        )
+        for section in found
+    ]
+    return [markup("\n", row) for row in rows]
+
+
+def _again(report: Report) -> Markup:
+    """The command lines that made the network and the page, and those whose JSON it shows."""
+    lines: list[str] = []
+    for one in report.measured:
+        told = one.network.provenance.get("commands", ())
+        lines += [" ".join(map(str, c)) if isinstance(c, list) else str(c) for c in told]
+    lines.append(" ".join(report.command))
+    for one in report.measured[:1] if report.data is not None else ():
+        spec, n = report.data, 0 if one.evaluation is None else one.evaluation.samples
+        lines.append(f"neurodeploy evaluate {one.name} --data {spec} --samples {n} --json")
+        if one.diagnosis is not None:
+            few = min(n, DIAGNOSED)
+            lines.append(f"neurodeploy diagnose {one.name} --data {spec} --samples {few} --json")
+        if one.energy is not None:
+            boards, few = ",".join(one.energy.boards), min(n, PRICED)
+            lines.append(
+                f"neurodeploy energy {one.name} --board {boards} --data {spec} --samples {few} "
+                "--json"
+            )
+        for target in one.verifications:
+            few = min(n, VERIFIED)
+            lines += [
+                f"neurodeploy compile {one.name} --target {target} -o {target}",
+                f"neurodeploy verify {target} --against reference,engine --data {spec} --samples "
+                f"{few} --json",
+            ]
+    unique = list(dict.fromkeys(lines))
+    return element(
+        "section",
+        element("h2", "Commands"),
+        element("p", "They made the network, make this page again, and print its numbers."),
+        scrolling(element("pre", "\n".join(unique))),
+        id="commands",
+    )

@@ -1,0 +1,443 @@
+"""Everything about a network in one page: what it is, what it loses, what it costs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurodeploy.datasets import Samples, SamplesLike, as_data
+from neurodeploy.errors import NeurodeployError, UsageError
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.fit import Verdict
+from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.files import expect_writable, write_bytes_whole
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.provenance import without_folders
+from neurodeploy.network import Network
+from neurodeploy.notebook import Shown
+from neurodeploy.stages.compile import chosen_board, compile
+from neurodeploy.stages.deployed import Deployed, is_deployed, read_deployed
+from neurodeploy.stages.diagnose import diagnose
+from neurodeploy.stages.estimate_energy import estimate_energy
+from neurodeploy.stages.evaluate import evaluate
+from neurodeploy.stages.load import opened, wrong_kind
+from neurodeploy.stages.samples import encoded_samples
+from neurodeploy.stages.verdict import verdict
+from neurodeploy.stages.verify import verify
+from neurodeploy.targets.base import Deployment
+
+if TYPE_CHECKING:
+    from neurodeploy.datasets import EventSamples
+    from neurodeploy.diagnosis.diagnosis import Diagnosis
+    from neurodeploy.hardware.price.comparison import EnergyComparison
+    from neurodeploy.verification.accuracy import Evaluation
+    from neurodeploy.verification.activity import Activity
+    from neurodeploy.verification.verification import Verification
+
+BOARDS = ("loihi1", "loihi2")
+EVALUATED, DIAGNOSED, PRICED, WATCHED, VERIFIED, SHOWN = 256, 64, 32, 16, 4, 4
+"""Samples of each part, at most; of the last number rasters and membranes are shown."""
+SHOWN_CHANGES = 12
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changed:
+    """Samples whose class is another one than that of the source network.
+
+    Parameters
+    ----------
+    total : int
+        Of all that were evaluated.
+    indices, labels, before, after : sequence of int
+        Place in the data, label (-1 without), class of the source network and of this one, of the
+        first few.
+    images : array ``[N, *sample]``
+    """
+
+    total: int
+    indices: tuple[int, ...]
+    labels: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    images: AnyArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """One netlist, and what was measured of it.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in the page: its file, or the boards that it is for.
+    network : Network
+    evaluations : mapping
+        ``spiking`` (real-valued) and ``integer`` -> results on the same samples.
+    labels : array ``[B]`` or None
+        Of these samples.
+    changed : Changed or None
+    diagnosis, activity, energy : result or None
+    verifications : mapping of target to Verification
+    verdicts : mapping of board to Verdict
+    boards : mapping of name to Board
+    missing : mapping
+        Part of the page -> why it is not there.
+    """
+
+    name: str
+    network: Network
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+    labels: AnyArray | None = None
+    changed: Changed | None = None
+    diagnosis: Diagnosis | None = None
+    activity: Activity | None = None
+    verifications: Mapping[str, Verification] = field(default_factory=dict)
+    energy: EnergyComparison | None = None
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    boards: Mapping[str, Board] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """That of the netlist itself."""
+        whole = isinstance(self.network.netlist, IntegerNetlist)
+        return self.evaluations.get("integer" if whole else "spiking")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: each part as its command gives it."""
+        return {
+            "name": self.name,
+            "netlist": self.network.netlist.name,
+            "timesteps": self.network.netlist.timesteps,
+            "evaluations": {name: e.to_dict() for name, e in self.evaluations.items()},
+            "changed": None if self.changed is None else self.changed.total,
+            "diagnosis": None if self.diagnosis is None else self.diagnosis.to_dict(),
+            "activity": None if self.activity is None else self.activity.to_dict(),
+            "verifications": {name: v.to_dict() for name, v in self.verifications.items()},
+            "energy": None if self.energy is None else self.energy.to_dict(),
+            "verdicts": {name: v.to_dict() for name, v in self.verdicts.items()},
+            "quantization": self.network.provenance.get("quantization"),
+            "missing": dict(self.missing),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Report(Shown):
+    """What stands in the page.
+
+    Parameters
+    ----------
+    name : str
+        The file or folder that it is of.
+    data : str or None
+    measured : tuple of Measured
+        One netlist, or, of a folder of ``deploy``, one for each board.
+    command : tuple of str
+        The command line that gives it again.
+    """
+
+    name: str
+    data: str | None
+    measured: tuple[Measured, ...]
+    command: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        n = len(self.measured)
+        return f"Report({self.name}: {n} netlist{'s' * (n != 1)}, data {self.data})"
+
+    @property
+    def exact(self) -> bool:
+        """Whether no verification found a difference."""
+        return all(v.exact for m in self.measured for v in m.verifications.values())
+
+    def save(self, path: str | Path) -> None:
+        """Write the page, whole or not at all: one file that asks for no other."""
+        import neurodeploy as nd
+
+        write_bytes_whole(Path(path), nd.html(self).encode())
+
+    def _repr_html_(self) -> str:
+        import neurodeploy as nd
+
+        # A frame: its style is the page's own, and changes nothing of the notebook.
+        page = escape(nd.html(self))
+        return f'<iframe style="width: 100%; height: 80vh; border: 0" srcdoc="{page}"></iframe>'
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "name": self.name,
+            "data": self.data,
+            "command": list(self.command),
+            "exact": self.exact,
+            "networks": [one.to_dict() for one in self.measured],
+        }
+
+
+def report(
+    thing: Network | Deployment | str | Path,
+    data: SamplesLike | None = None,
+    path: str | Path | None = None,
+    *,
+    samples: int = EVALUATED,
+    board: str | Sequence[str | Board] | None = None,
+    target: str | Sequence[str] = (),
+    tell: Tell = lambda _: None,
+) -> Report:
+    """Measure a network on a few samples, and put everything about it into one page.
+
+    Parameters
+    ----------
+    thing : Network, Deployment, or path of either, or of a folder of ``deploy``
+        What ``deploy`` verified is taken from its folder.
+    data : Samples or what they are made from, optional
+        Their test split unless they say otherwise. Without data the page tells what the file does.
+    path : path, optional
+        Where to write the page: one HTML file, which needs no other.
+    samples : int >= 1
+        The accuracy is that of the first so many; the other parts take fewer of them.
+    board : sequence of str or Board, optional
+        Boards whose verdict, energy and cores are shown, or ``all``: loihi1 and loihi2 if not
+        given, and the one that the network was converted for.
+    target : sequence of str, optional
+        Targets that the network is compiled for, and verified on against reference and engine.
+    tell : callable
+        Told what is done next.
+
+    Returns
+    -------
+    Report
+        ``save`` writes it; a notebook shows it.
+
+    Raises
+    ------
+    UsageError
+        For another kind of thing, or a page that cannot be written.
+    """
+    if path is not None:
+        expect_page(Path(path))
+    given = Path(thing) if isinstance(thing, str | os.PathLike) else None
+    names = _names(target)
+    deployed = None
+    if given is not None and is_deployed(given):
+        deployed = read_deployed(given)
+    if data is None:
+        dataset = None
+        tell("no data: accuracy, losses, spikes and energy are left out of the page")
+    else:
+        dataset = as_data(data, "test")
+    if deployed is not None:
+        measured = tuple(_deployed(deployed, dataset, samples, names, tell))
+    else:
+        found = opened(thing, "report")
+        measured = (_measured(found, given, dataset, samples, board, names, tell),)
+    name = given.name if given is not None else f"{measured[0].network.netlist.name}.ndn"
+    spec = data if isinstance(data, str) else None if dataset is None else dataset.name
+    shown = None if spec is None else without_folders(spec)
+    result = Report(name, shown, measured, _command(name, shown, samples, board, names))
+    if path is not None:
+        tell("the page")
+        result.save(path)
+    return result
+
+
+def expect_page(path: Path) -> None:
+    """Refuse, before any work, a name that hides what will be in it or cannot be written.
+
+    Raises
+    ------
+    UsageError
+    """
+    if path.suffix not in (".html", ".htm"):
+        raise UsageError(f"report: {path}: choose a name that ends in .html")
+    expect_writable(path)
+
+
+def _names(given: object) -> tuple[str, ...]:
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+        raise wrong_kind("report", given, "names of targets as target")
+    return tuple(dict.fromkeys(n.strip() for n in names if n.strip()))
+
+
+def _command(
+    name: str, data: str | None, samples: int, board: object, targets: Sequence[str]
+) -> tuple[str, ...]:
+    words = ["neurodeploy", "report", name]
+    words += ["--data", data] if data is not None else []
+    words += ["--samples", str(samples)] if samples != EVALUATED else []
+    if board is not None:
+        many = board.split(",") if isinstance(board, str) else list(board)  # type: ignore[call-overload]
+        words += ["--board", ",".join(b.name if isinstance(b, Board) else str(b) for b in many)]
+    words += ["--target", ",".join(targets)] if targets else []
+    return (*words, "-o", "report.html")
+
+
+def _boards(given: str | Sequence[str | Board] | None, network: Network) -> dict[str, Board]:
+    from neurodeploy.hardware.boards.board import board_names
+
+    if given == "all":
+        given = board_names()
+    if given is None:
+        own = network.provenance.get("auto", {})
+        named = own.get("board") if isinstance(own, dict) else None
+        given = [n for n in dict.fromkeys((named, *BOARDS)) if n in board_names()]
+    many = [n.strip() for n in given.split(",")] if isinstance(given, str) else list(given)
+    boards = [chosen_board(one) for one in many]
+    return {board.name: board for board in boards}
+
+
+class _Parts:
+    """Parts of the page as they are found, and why others are not."""
+
+    def __init__(self, tell: Tell, name: str) -> None:
+        self.missing: dict[str, str] = {}
+        self._tell = tell
+        self._name = name
+
+    @contextmanager
+    def part(self, name: str, told: str) -> Iterator[None]:
+        """A part that may not be possible; the reason then stands in its place."""
+        self._tell(f"{self._name}: {told}")
+        try:
+            yield
+        except NeurodeployError as error:
+            self.missing[name] = str(error)
+            self._tell(f"{self._name}: {name} left out: {error}")
+
+
+def _measured(
+    thing: Network | Deployment,
+    path: Path | None,
+    dataset: Samples | EventSamples | None,
+    samples: int,
+    board: str | Sequence[str | Board] | None,
+    targets: Sequence[str],
+    tell: Tell,
+) -> Measured:
+    network = thing.network if isinstance(thing, Deployment) else thing
+    name = path.name if path is not None else network.netlist.name
+    if isinstance(thing, Deployment) and board is None and thing.board is not None:
+        board = [thing.board]
+    parts = _Parts(tell, name)
+    deployments: dict[str, Deployment] = {}
+    if isinstance(thing, Deployment):
+        deployments[thing.target] = thing
+    for target in targets:
+        if target not in deployments:
+            with parts.part(f"verification on {target}", f"compilation for {target}"):
+                deployments[target] = compile(network, target)
+    return _all_of(parts, name, network, dataset, samples, _boards(board, network), deployments)
+
+
+def _deployed(
+    deployed: Deployed,
+    dataset: Samples | EventSamples | None,
+    samples: int,
+    targets: Sequence[str],
+    tell: Tell,
+) -> Iterator[Measured]:
+    """One for each board that has a network: what was verified is verified again on a few."""
+    for name in deployed.boards:
+        network = deployed.network(name) or deployed.real(name)
+        if network is None:
+            continue
+        parts = _Parts(tell, name)
+        deployments: dict[str, Deployment] = {}
+        for target in deployed.compiled(name):
+            if targets and target not in targets:
+                continue
+            with parts.part(f"verification on {target}", f"what was compiled for {target}"):
+                found = deployed.deployment(name, target)
+                if found is not None:
+                    deployments[target] = found
+        boards = {name: chosen_board(name)}
+        yield _all_of(parts, name, network, dataset, samples, boards, deployments)
+
+
+def _all_of(
+    parts: _Parts,
+    name: str,
+    network: Network,
+    dataset: Samples | EventSamples | None,
+    samples: int,
+    boards: Mapping[str, Board],
+    deployments: Mapping[str, Deployment],
+) -> Measured:
+    found = Measured(name, network, boards=boards)
+    whole = isinstance(network.netlist, IntegerNetlist)
+    if whole:
+        with parts.part("boards", f"verdicts of {', '.join(boards)}"):
+            verdicts = {n: verdict(network, b) for n, b in boards.items()}
+            found = replace(found, verdicts=verdicts)
+    else:
+        parts.missing["quantization"] = "the netlist is real-valued; 'neurodeploy quantize' it"
+        parts.missing["boards"] = "boards run integers; 'neurodeploy quantize' the netlist"
+    if dataset is None:
+        for part in ("accuracy", "conversion", "spikes", "energy"):
+            parts.missing.setdefault(part, "no data were given; --data names them")
+        return replace(found, missing=parts.missing)
+    first = dataset.first(min(samples, len(dataset)))
+    found = _answers(parts, found, first)
+    with parts.part("conversion", "losses by layer and cause"):
+        diagnosis = diagnose(network, first, min(DIAGNOSED, len(first)))
+        found = replace(found, diagnosis=diagnosis)
+    with parts.part("spikes", f"spikes of {min(WATCHED, len(first))} samples"):
+        from neurodeploy.verification.activity import watch
+
+        stimulus, _ = encoded_samples(network, first, min(WATCHED, len(first)))
+        found = replace(found, activity=watch(network.netlist, stimulus, SHOWN))
+    fitting = [boards[n] for n, v in found.verdicts.items() if v.fits]
+    if fitting:
+        n = min(PRICED, len(first))
+        with parts.part("energy", f"energy on {', '.join(b.name for b in fitting)}, {n} samples"):
+            found = replace(found, energy=estimate_energy(network, fitting, first, n))
+    elif whole:
+        parts.missing["energy"] = "none of the boards runs it"
+    for target, deployment in deployments.items():
+        n = min(VERIFIED, len(first))
+        with parts.part(f"verification on {target}", f"verification on {target}, {n} samples"):
+            result = verify(deployment, ("reference", "engine"), first, n)
+            found = replace(found, verifications={**found.verifications, target: result})
+    return replace(found, missing=parts.missing)
+
+
+def _answers(parts: _Parts, found: Measured, data: Samples | EventSamples) -> Measured:
+    """Accuracies of the real-valued and of the integer netlist, and what changed its class."""
+    network = found.network
+    evaluations: dict[str, Evaluation] = {}
+    with parts.part("accuracy", f"accuracy of {len(data)} samples"):
+        if not isinstance(network.netlist, IntegerNetlist):
+            evaluations["spiking"] = evaluate(network, data)
+        else:
+            if network.real is not None:
+                evaluations["spiking"] = evaluate(replace(network, netlist=network.real), data)
+            evaluations["integer"] = evaluate(network, data)
+    found = replace(found, evaluations=evaluations, labels=data.y)
+    return replace(found, changed=_changed(found, data))
+
+
+def _changed(found: Measured, data: Samples | EventSamples) -> Changed | None:
+    evaluation = found.evaluation
+    if evaluation is None or evaluation.decided is None or evaluation.source_decided is None:
+        return None
+    after, before = evaluation.decided, evaluation.source_decided
+    places = (after != before).nonzero()[0]
+    few = places[:SHOWN_CHANGES]
+    labels = [-1] * len(few) if data.y is None else [int(data.y[i]) for i in few]
+    assert isinstance(data, Samples)
+    return Changed(
+        len(places),
+        tuple(int(data.indices[i]) for i in few),
+        tuple(labels),
+        tuple(int(before[i]) for i in few),
+        tuple(int(after[i]) for i in few),
+        data.x[few],
+    )
