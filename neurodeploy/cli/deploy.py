@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,8 +12,11 @@ from neurodeploy.cli.convert import conversion_arguments, conversion_options, ho
 from neurodeploy.cli.fields import stage_options
 from neurodeploy.cli.group import State
 from neurodeploy.cli.options import data_option, json_option, output_option, with_options
-from neurodeploy.cli.terminal import program, say
+from neurodeploy.cli.terminal import say
 from neurodeploy.errors import CapacityError, UsageError
+
+if TYPE_CHECKING:
+    from neurodeploy.api import Deployed
 
 MISMATCH = 1
 _OTHERWISE = ("model", "data", "output", "command", "tell", "stage")
@@ -52,8 +56,6 @@ def deploy(
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.render.deployed import deployed_to_dict, render_deployed, render_next
-    from neurodeploy.render.text import to_json
 
     if state is not None and given["weights"] is not None:
         raise UsageError(f"deploy: weights {state} and --weights {given['weights']}; leave one out")
@@ -74,6 +76,20 @@ def deploy(
         )
     if own["weights"] is None and not holds_weights(model):
         say("note: no --weights: the network is used as the factory makes it", err=True)
+    tell_deployed(context, deployed, data, as_json)
+
+
+def tell_deployed(context: click.Context, deployed: Deployed, data: str, as_json: bool) -> None:
+    """A verdict per board and the next commands, and the exit status that they mean.
+
+    Raises
+    ------
+    CapacityError
+        If no board runs the network.
+    """
+    from neurodeploy.render.deployed import deployed_to_dict, render_deployed, render_next
+    from neurodeploy.render.text import to_json
+
     if as_json:
         say(to_json(deployed_to_dict(deployed)))
     else:
@@ -85,3 +101,9 @@ def deploy(
         raise CapacityError(f"deploy: {which} the network; the reason is told above")
     if not deployed.exact:
         context.exit(MISMATCH)
+
+
+def program() -> str:
+    """How the user called this program: ``make`` leaves nobody's PATH changed."""
+    called = Path(sys.argv[0])
+    return str(called) if not called.is_absolute() and called.parent.name else "neurodeploy"
