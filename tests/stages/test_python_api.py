@@ -237,7 +237,7 @@ WRONG = {
     "no path": ("load(q)", "got the network .*; pass the path"),
     "no number": ("evaluate(q, data, '5')", "the first '5' samples; pass a whole number"),
     "no result": ("html(3)", "got int; pass a network, a deployment or a result"),
-    "no figure": ("plot(q)", "got Network; pass an energy report"),
+    "no figure": ("plot(3)", "got int; pass a network, an evaluation"),
 }
 
 
