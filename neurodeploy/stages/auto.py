@@ -156,6 +156,14 @@ class Choice:
             "more samples"
         )
 
+    @property
+    def agreeing(self) -> tuple[int, int] | None:
+        """Judged samples that it answers as its source, and all of them; None without classes."""
+        chosen, n = self.chosen, self.judged
+        if chosen.measure == "disagreement" and chosen.loss is not None:
+            return n - round(chosen.loss * n / 100), n
+        return None if chosen.agreement is None else (round(chosen.agreement * n), n)
+
     def to_dict(self, budget: Budget) -> dict[str, Any]:
         """JSON values for the provenance."""
         return {

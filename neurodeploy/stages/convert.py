@@ -19,6 +19,7 @@ from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
 from neurodeploy.numerics.device import takes_device
+from neurodeploy.stages.agreement_check import agreement_warning, counted_agreement
 from neurodeploy.stages.auto import (
     AUTO_METHODS,
     JUDGED_SAMPLES,
@@ -193,7 +194,7 @@ def convert(
         return _converted(graph, layers, chosen, dataset, encoding, seed, named, advance)
 
     if budget is None:
-        net = converted(method, None, progress)
+        net, judged = converted(method, None, progress), None
     else:
         judge = _judge(whole, dataset)
         _expect_budget(graph, budget, judge.y is not None, classifier, max_loss, max_error)
@@ -202,6 +203,7 @@ def convert(
         net, choice = choose(converted, judge, budget, timesteps, progress, tell, _emits)
         if (doubt := choice.doubt(budget)) is not None:
             warn_user(doubt)
+        judged = choice.agreeing
         chosen = {"auto": choice.to_dict(budget)}
         net = dataclasses.replace(net, provenance={**net.provenance, **chosen})
     for row in net.provenance.get("silent_channels", ()):
@@ -214,9 +216,13 @@ def convert(
                 f"data, below {LEAST_CORRELATION}; 'neurodeploy diagnose' tells which layer loses"
             )
             warn_user(line)
-    return dataclasses.replace(
-        net, provenance={**net.provenance, "output_correlation": correlations}
-    )
+    provenance = {**net.provenance, "output_correlation": correlations}
+    agreement = counted_agreement(net, dataset) if judged is None else judged
+    if agreement is not None:
+        provenance["agreement"] = dict(zip(("agreeing", "samples"), agreement, strict=True))
+        if (line := agreement_warning(net, *agreement, "calibration samples")) is not None:
+            warn_user(line)
+    return dataclasses.replace(net, provenance=provenance)
 
 
 def _budget(

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurodeploy.datasets import SamplesLike
+from neurodeploy.errors import warn_user
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
+from neurodeploy.stages.agreement_check import agreement_warning
 from neurodeploy.stages.load import opened_network
 from neurodeploy.stages.samples import compared_samples, encoded_samples
 
@@ -32,13 +34,20 @@ def evaluate(
     data : Samples or what they are made from
         Its test split unless it says otherwise.
     samples : int, optional
-        The first so many; all by default.
+        The first so many; all by default. Where too many of them are answered otherwise than by
+        the source network, a :class:`NeurodeployWarning` says what would help.
     """
     from neurodeploy.verification.accuracy import evaluate_network
 
     network = opened_network(net, "evaluate")
     stimulus, dataset = encoded_samples(network, data, samples)
     given = compared_samples(network, dataset)
-    return evaluate_network(
+    found = evaluate_network(
         network, stimulus, given, dataset.y, targets=dataset.targets, progress=progress
     )
+    if found.agreement is not None:
+        agreeing = round(found.agreement * found.samples)
+        line = agreement_warning(network, agreeing, found.samples, "samples")
+        if line is not None:
+            warn_user(line)
+    return found
