@@ -220,8 +220,8 @@ def convert(
     agreement = counted_agreement(net, dataset) if judged is None else judged
     if agreement is not None:
         provenance["agreement"] = dict(zip(("agreeing", "samples"), agreement, strict=True))
-        if (line := agreement_warning(net, *agreement, "calibration samples")) is not None:
-            warn_user(line)
+        if (told := agreement_warning(net, *agreement, "calibration samples")) is not None:
+            warn_user(told)
     return dataclasses.replace(net, provenance=provenance)
 
 
