@@ -7,7 +7,7 @@ LAVA_BIN := .venv-lava/bin
 NO_SKIP = $(shell test -x $(LAVA_BIN)/python && echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-frameworks demo test lint format bench fuzz fuzz-files sanitize clean
+.PHONY: help setup setup-frameworks demo test docs lint format bench fuzz fuzz-files sanitize clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup setup-frameworks ## the tests, in the main environment and in the si
 	NEURODEPLOY_NO_SKIP=$(NO_SKIP) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	@if [ ! -x $(LAVA_BIN)/python ]; then echo "tests/py310 not run: there is no Lava environment (see make setup)"; \
 	else set -x; NEURODEPLOY_NO_SKIP=$(NO_SKIP) OMP_NUM_THREADS=1 $(LAVA_BIN)/python -m pytest tests/py310; fi
+
+docs: setup ## the documentation as a site in site/, without a network; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
@@ -49,6 +52,6 @@ bench: setup ## speed beside the peers, which get an environment of their own (.
 	$(BIN)/python -m benchmarks
 
 clean: ## remove all environments, caches, build output and the demonstration's files
-	rm -rf .venv .venv-lava .venv-bench .venv-sinabs .venv-lava-dl .venv.* .venv-lava.* demo-output .setup build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lava .venv-bench .venv-sinabs .venv-lava-dl .venv.* .venv-lava.* demo-output .setup build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f neurodeploy/execution/native/_kernels*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,10 +8,11 @@ import resource
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.integration.documents import blocks, missing
 
 pytest.importorskip("brian2")
 pytest.importorskip("torch")
@@ -20,45 +21,8 @@ MAX_CPU_S = 180.0
 MAX_LINES = 200
 
 
-@dataclass(frozen=True)
-class Block:
-    """Commands for a shell, or Python, and the lines that the README shows as their output."""
-
-    commands: tuple[str, ...]
-    python: str
-    shown: tuple[str, ...]
-
-
-def blocks(text: str) -> list[Block]:
-    """Blocks marked `console` or `python`; output of Python is the unmarked one that follows."""
-    fenced = re.compile(r"^```(\w+)\n(.*?)^```$(?:\n\n```\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
-    found = []
-    for language, body, output in fenced.findall(text):
-        if language == "python":
-            found.append(Block((), body, tuple(output.splitlines())))
-            continue
-        assert language == "console"
-        lines = body.replace("\\\n", "").splitlines()
-        commands = tuple(line[2:] for line in lines if line.startswith("$ "))
-        found.append(Block(commands, "", tuple(x for x in lines if not x.startswith("$ "))))
-    return found
-
-
 def readme(repository: Path) -> str:
     return (repository / "README.md").read_text(encoding="utf-8")
-
-
-def missing(shown: tuple[str, ...], printed: str) -> list[str]:
-    """Lines that are not among those printed; numbers, which depend on the machine, not looked at.
-
-    Where a line is wider than the number in it, blanks and rules move with it.
-    """
-
-    def form(line: str) -> str:
-        return re.sub(r"[-+]?\d[\d,.e]*|-+|\s+", " ", line).replace(" ", "")
-
-    forms = {form(line) for line in printed.splitlines()}
-    return [line for line in shown if line.strip() != "..." and form(line) not in forms]
 
 
 def test_it_is_short_and_its_make_targets_exist(repository: Path) -> None:
@@ -70,12 +34,6 @@ def test_it_is_short_and_its_make_targets_exist(repository: Path) -> None:
     assert not [name for name in targets if f"\n{name}:" not in makefile]
 
 
-def test_a_line_that_is_not_printed_is_found() -> None:
-    printed = "12 samples\n\nT  accuracy\n-  --------\n8   99.0 %\n"
-    assert missing(("7 samples", "T  accuracy", "-  -----", "16  9 %", "..."), printed) == []
-    assert missing(("T  agreement",), printed) == ["T  agreement"]
-
-
 @pytest.mark.slow
 def test_every_line_runs(lava_python: Path, repository: Path, tmp_path: Path) -> None:
     # Of a clone only the examples are needed; what is installed is the package.
@@ -83,13 +41,13 @@ def test_every_line_runs(lava_python: Path, repository: Path, tmp_path: Path) ->
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
     # A block of Python is pasted into an interpreter, which looks into its working directory.
-    found = blocks(readme(repository))
+    found = [b for b in blocks(readme(repository)) if b.language != "unmarked"]
     assert any(block.commands for block in found)
-    assert any(block.python for block in found)
+    assert any(block.language == "python" for block in found)
     began = resource.getrusage(resource.RUSAGE_CHILDREN)
     for block in found:
         printed = ""
-        for command in block.commands or ([sys.executable, "-c", block.python],):
+        for command in block.commands or [[sys.executable, "-c", block.text]]:
             done = subprocess.run(
                 command,
                 shell=isinstance(command, str),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FOLDERS = ("neurodeploy", "targets", "boards", "tests", "benchmarks", "examples", "docs", "scripts")
 GROUPS = {"neurodeploy.methods", "neurodeploy.targets"}
 """Groups of entry points, which are no modules, or not only."""
