@@ -10,7 +10,7 @@ from neurodeploy.quantization.integers import Quantization
 from neurodeploy.stages.auto import AUTO_METHODS
 from neurodeploy.stages.compile import check, compile, stated
 from neurodeploy.stages.convert import convert
-from neurodeploy.stages.demo import demonstrate
+from neurodeploy.stages.demo import demo_command, demonstrate
 from neurodeploy.stages.deploy import deploy
 from neurodeploy.stages.deployed import Deployed, read_deployed
 from neurodeploy.stages.describe_engine import describe_engine
@@ -50,6 +50,7 @@ __all__ = [
     "check",
     "compile",
     "convert",
+    "demo_command",
     "demonstrate",
     "deploy",
     "describe_engine",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import shlex
 from pathlib import Path
 
 import click
 
+from neurodeploy.cli.deploy import program, tell_deployed
 from neurodeploy.cli.options import json_option
-from neurodeploy.cli.terminal import program, say
+from neurodeploy.cli.terminal import say
 
 
 @click.command()
@@ -18,34 +19,19 @@ from neurodeploy.cli.terminal import program, say
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("demo-output"),
     show_default=True,
-    help="Folder for the netlists and deployments.",
+    help="Folder for the weights, and for all that 'deploy' makes of them.",
 )
 @json_option
 @click.pass_context
 def demo(context: click.Context, output: Path, as_json: bool) -> None:
-    """Train, convert, quantize, compile, verify and price a small network on embedded data."""
+    """Train a small network on embedded data, and 'deploy' it on three boards."""
     from neurodeploy import api
-    from neurodeploy.render.demo import render_demo
-    from neurodeploy.render.text import to_json
-
-    start = time.monotonic()
+    from neurodeploy.cli.progress import progress
 
     def tell(line: str) -> None:
-        say(f"[{time.monotonic() - start:5.1f} s] {line}", err=as_json)
+        say(line, err=as_json)
 
-    outcomes = api.demonstrate(output, tell)
-    if as_json:
-        say(to_json({"outcomes": [outcome.to_dict() for outcome in outcomes]}))
-    else:
-        say(f"\n{render_demo([outcome.to_dict() for outcome in outcomes])}\n")
-        say(f"Netlists and deployments are in {output}. Look at one of them:")
-        called, first = program(), outcomes[0]
-        say(f"  {called} inspect {output / first.variant.name}.ndn")
-        ran = ["reference", *(name for name, n in first.mismatches.items() if n is not None)]
-        if ran[1:]:
-            say(
-                f"  {called} verify {output / first.variant.name}.{ran[-1]} --against {ran[-2]} "
-                "--data digits --samples 5"
-            )
-    if not all(outcome.exact for outcome in outcomes):
-        context.exit(1)
+    with progress("demo") as advance:
+        deployed = api.demonstrate(output, tell=tell, stage=advance.stage, progress=advance)
+    tell(f"\nthe same by hand:\n  {program()} {shlex.join(api.demo_command(output))}")
+    tell_deployed(context, deployed, "digits", as_json)

@@ -1,4 +1,4 @@
-"""``neurodeploy demo``, shortened: both netlists through all their targets, and the table."""
+"""``neurodeploy demo``, shortened to one board: trained, deployed, and kept when it runs again."""
 
 from __future__ import annotations
 
@@ -10,61 +10,57 @@ import pytest
 pytest.importorskip("torch", reason="the demonstration trains with torch")
 
 from neurodeploy.cli import run
-from neurodeploy.network import Network
-from neurodeploy.render.demo import render_demo
 from neurodeploy.stages import demo as demonstration
 from neurodeploy.stages import demo_network as network
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.stages.deployed import read_deployed
 from neurodeploy.targets.registry import TARGETS
 
-WAYS = {
-    "spikes-3bit": ("lava", "brian2", "truenorth"),
-    "current-8bit": ("lava", "brian2"),
-}
-
-
-@pytest.fixture
-def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "EPOCHS", 8)
-    monkeypatch.setattr(demonstration, "VERIFIED_SAMPLES", 2)
-    monkeypatch.setattr(demonstration, "PRICED_SAMPLES", 4)
+TARGET_NAMES = ("lava", "brian2")
 
 
 @pytest.mark.slow
 @pytest.mark.lava
-@pytest.mark.usefixtures("shortened", "lava_python")
-def test_the_demonstration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for target in ("lava", "brian2", "truenorth"):
+@pytest.mark.usefixtures("lava_python")
+def test_the_demonstration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for target in TARGET_NAMES:
         reason = TARGETS.get(target).unavailable()
         if reason is not None:
             pytest.skip(reason)
-    assert run(["demo", "-o", str(tmp_path / "demo"), "--json"]) == 0
-    outcomes = json.loads(capsys.readouterr().out)["outcomes"]
-    assert {o["variant"]: tuple(o["mismatches"]) for o in outcomes} == WAYS
-    for outcome in outcomes:
-        assert set(outcome["mismatches"].values()) == {0}
-        assert min(outcome["compared_neuron_steps"].values()) > 2 * 32 * (1024 + 512 + 64)
-        accuracy = outcome["accuracy"]
-        assert accuracy["source"] > 0.9
-        assert accuracy["real"] > accuracy["source"] - 0.1
-        assert accuracy["integer"] > accuracy["source"] - 0.15
-        assert "loihi1" in outcome["energy"]
-        for report in outcome["energy"].values():
-            assert report["cores"] > 0
-            assert report["time_per_inference_s"]["low"] > 0
-    assert set(outcomes[0]["energy"]) == {"loihi1", "truenorth"}
+    assert demonstration.BOARDS == ("loihi1", "loihi2", "truenorth")
+    monkeypatch.setattr(network, "EPOCHS", 8)
+    monkeypatch.setattr(demonstration, "BOARDS", ("loihi2",))
+    folder = tmp_path / "demo"
+    assert run(["demo", "-o", str(folder), "--json"]) == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert "training a convolutional network on 1442 digits" in printed.err
+    assert str(folder / "digits.pt") in printed.err
+    assert told["answers"]["loihi2"].startswith("fits")
+    assert told["exact"]
 
-    table = render_demo(outcomes)
-    for variant, targets in WAYS.items():
-        (row,) = (r for r in table.split("\n\n")[0].splitlines() if variant in r)
-        assert row.count("0 of ") == len(targets)
-    assert table.count("loihi1") == 2
+    deployed = read_deployed(folder / "digits")
+    assert set(deployed.compiled("loihi2")) == set(TARGET_NAMES)
+    for target in TARGET_NAMES:
+        verified = deployed.result(deployed.step("verify", "loihi2", target))
+        assert verified is not None
+        assert verified["exact"]
+        assert sum(verified["compared_neuron_steps"].values()) > 5 * (1024 + 512 + 64)
+    measured = deployed.result(deployed.step("evaluate", "loihi2"))
+    assert measured is not None
+    assert measured["source_accuracy"] > 0.9
+    assert next(iter(measured["accuracy"].values())) > measured["source_accuracy"] - 0.1
+    priced = deployed.result(deployed.step("energy", "loihi2"))
+    assert priced is not None
+    assert priced["cores"] > 0
 
-    # One netlist of 3 bits went through all three targets.
-    nets: list[Network] = [
-        load_deployment(tmp_path / "demo" / f"spikes-3bit.{t}").network for t in WAYS["spikes-3bit"]
-    ]
-    assert nets[0].netlist == nets[1].netlist == nets[2].netlist
-    assert {q.weight_bits for q in nets[0].integer.projections} == {3}
-    fan_in = [int(q.connectivity.fan_in().max()) for q in nets[0].integer.projections]
-    assert max(fan_in) <= 85
+    def trained_again(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(network, "train", trained_again)
+    assert run(["demo", "-o", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    steps = [line for line in lines if line.split()[1:2] == ["loihi2"]]
+    assert len(steps) == len(deployed.steps)
+    assert all(line.split()[0] == "kept" for line in steps)

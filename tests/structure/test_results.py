@@ -11,7 +11,7 @@ import pytest
 from tests.structure.test_layers import SOURCES
 
 RESULTS = [
-    "stages.demo:Outcome",
+    "stages.deployed:Deployed",
     "diagnosis.diagnosis:Diagnosis",
     "diagnosis.diagnosis:OutputDiagnosis",
     "diagnosis.layer:LayerDiagnosis",
