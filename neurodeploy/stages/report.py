@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.datasets import Samples, SamplesLike, as_data
 from neurodeploy.errors import NeurodeployError, UsageError
-from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.board import Board, board_names
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.files import expect_writable, write_bytes_whole
@@ -21,7 +21,13 @@ from neurodeploy.ir.provenance import without_folders
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
 from neurodeploy.stages.compile import chosen_board, compile
-from neurodeploy.stages.deployed import Deployed, is_deployed, read_deployed
+from neurodeploy.stages.deployed import (
+    AGAIN,
+    Deployed,
+    integer_file,
+    is_deployed,
+    read_deployed,
+)
 from neurodeploy.stages.diagnose import diagnose
 from neurodeploy.stages.estimate_energy import estimate_energy
 from neurodeploy.stages.evaluate import evaluate
@@ -40,11 +46,21 @@ if TYPE_CHECKING:
     from neurodeploy.verification.verification import Verification
 
 BOARDS = ("loihi1", "loihi2")
-EVALUATED, DIAGNOSED, PRICED, WATCHED, VERIFIED, SHOWN = 256, 64, 32, 16, 4, 4
-"""Samples of each part, at most; of the last number rasters and membranes are shown."""
 SHOWN_CHANGES = 12
 
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Samples of each part, at most; ``shown`` of those that were watched."""
+
+    evaluated: int = 256
+    diagnosed: int = 64
+    priced: int = 32
+    watched: int = 16
+    verified: int = 4
+    shown: int = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +92,9 @@ class Measured:
     Parameters
     ----------
     name : str
-        What it is called in the page: its file, or the boards that it is for.
+        What it is called in the page: its file, or the board that it is for.
+    file : str
+        What commands call it.
     network : Network
     evaluations : mapping
         ``spiking`` (real-valued) and ``integer`` -> results on the same samples.
@@ -92,6 +110,7 @@ class Measured:
     """
 
     name: str
+    file: str
     network: Network
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     labels: AnyArray | None = None
@@ -141,12 +160,18 @@ class Report(Shown):
         One netlist, or, of a folder of ``deploy``, one for each board.
     command : tuple of str
         The command line that gives it again.
+    counts : Counts
+        Samples of each part.
+    refused : mapping of board to str
+        Boards of a folder of ``deploy`` for which there is no network, and why.
     """
 
     name: str
     data: str | None
     measured: tuple[Measured, ...]
     command: tuple[str, ...]
+    counts: Counts = Counts()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         n = len(self.measured)
@@ -177,6 +202,7 @@ class Report(Shown):
             "data": self.data,
             "command": list(self.command),
             "exact": self.exact,
+            "refused": dict(self.refused),
             "networks": [one.to_dict() for one in self.measured],
         }
 
@@ -186,9 +212,9 @@ def report(
     data: SamplesLike | None = None,
     path: str | Path | None = None,
     *,
-    samples: int = EVALUATED,
+    samples: int | None = None,
     board: str | Sequence[str | Board] | None = None,
-    target: str | Sequence[str] = (),
+    target: str | Sequence[str] | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Measure a network on a few samples, and put everything about it into one page.
@@ -201,8 +227,9 @@ def report(
         Their test split unless they say otherwise. Without data the page tells what the file does.
     path : path, optional
         Where to write the page: one HTML file, which needs no other.
-    samples : int >= 1
-        The accuracy is that of the first so many; the other parts take fewer of them.
+    samples : int >= 1, optional
+        The accuracy is that of the first so many, 256 if not given, and the other parts take fewer
+        of them. A folder of ``deploy`` has its own numbers.
     board : sequence of str or Board, optional
         Boards whose verdict, energy and cores are shown, or ``all``: loihi1 and loihi2 if not
         given, and the one that the network was converted for.
@@ -224,7 +251,7 @@ def report(
     if path is not None:
         expect_page(Path(path))
     given = Path(thing) if isinstance(thing, str | os.PathLike) else None
-    names = _names(target)
+    names = () if target is None else _names(target)
     deployed = None
     if given is not None and is_deployed(given):
         deployed = read_deployed(given)
@@ -233,15 +260,24 @@ def report(
         tell("no data: accuracy, losses, spikes and energy are left out of the page")
     else:
         dataset = as_data(data, "test")
+    counts, refused = Counts(), {}
     if deployed is not None:
-        measured = tuple(_deployed(deployed, dataset, samples, names, tell))
+        counts = _counts_of(deployed)
+    if samples is not None:
+        counts = replace(counts, evaluated=samples)
+    if deployed is not None:
+        measured = tuple(_deployed(deployed, dataset, counts, names, tell))
+        refused = _refused(deployed)
+        if not measured:
+            raise UsageError(f"report: {given}: holds no network yet; {AGAIN}")
     else:
         found = opened(thing, "report")
-        measured = (_measured(found, given, dataset, samples, board, names, tell),)
+        measured = (_measured(found, given, dataset, counts, board, names, tell),)
     name = given.name if given is not None else f"{measured[0].network.netlist.name}.ndn"
     spec = data if isinstance(data, str) else None if dataset is None else dataset.name
     shown = None if spec is None else without_folders(spec)
-    result = Report(name, shown, measured, _command(name, shown, samples, board, names))
+    command = _command(name, shown, samples, board, names)
+    result = Report(name, shown, measured, command, counts, refused)
     if path is not None:
         tell("the page")
         result.save(path)
@@ -268,11 +304,11 @@ def _names(given: object) -> tuple[str, ...]:
 
 
 def _command(
-    name: str, data: str | None, samples: int, board: object, targets: Sequence[str]
+    name: str, data: str | None, samples: int | None, board: object, targets: Sequence[str]
 ) -> tuple[str, ...]:
     words = ["neurodeploy", "report", name]
     words += ["--data", data] if data is not None else []
-    words += ["--samples", str(samples)] if samples != EVALUATED else []
+    words += ["--samples", str(samples)] if samples is not None else []
     if board is not None:
         many = board.split(",") if isinstance(board, str) else list(board)  # type: ignore[call-overload]
         words += ["--board", ",".join(b.name if isinstance(b, Board) else str(b) for b in many)]
@@ -281,8 +317,6 @@ def _command(
 
 
 def _boards(given: str | Sequence[str | Board] | None, network: Network) -> dict[str, Board]:
-    from neurodeploy.hardware.boards.board import board_names
-
     if given == "all":
         given = board_names()
     if given is None:
@@ -317,7 +351,7 @@ def _measured(
     thing: Network | Deployment,
     path: Path | None,
     dataset: Samples | EventSamples | None,
-    samples: int,
+    counts: Counts,
     board: str | Sequence[str | Board] | None,
     targets: Sequence[str],
     tell: Tell,
@@ -334,44 +368,88 @@ def _measured(
         if target not in deployments:
             with parts.part(f"verification on {target}", f"compilation for {target}"):
                 deployments[target] = compile(network, target)
-    return _all_of(parts, name, network, dataset, samples, _boards(board, network), deployments)
+    measured = Measured(name, name, network, boards=_boards(board, network))
+    return _all_of(parts, measured, dataset, counts, deployments)
 
 
 def _deployed(
     deployed: Deployed,
     dataset: Samples | EventSamples | None,
-    samples: int,
+    counts: Counts,
     targets: Sequence[str],
     tell: Tell,
 ) -> Iterator[Measured]:
-    """One for each board that has a network: what was verified is verified again on a few."""
+    """One for each board that has a network, with what ``deploy`` verified."""
+    from neurodeploy.verification.stored import stored_verification
+
     for name in deployed.boards:
-        network = deployed.network(name) or deployed.real(name)
+        network = deployed.network(name)
         if network is None:
             continue
         parts = _Parts(tell, name)
-        deployments: dict[str, Deployment] = {}
+        verifications: dict[str, Verification] = {}
         for target in deployed.compiled(name):
-            if targets and target not in targets:
-                continue
-            with parts.part(f"verification on {target}", f"what was compiled for {target}"):
-                found = deployed.deployment(name, target)
-                if found is not None:
-                    deployments[target] = found
-        boards = {name: chosen_board(name)}
-        yield _all_of(parts, name, network, dataset, samples, boards, deployments)
+            step = deployed.step("verify", name, target)
+            told = deployed.result(step)
+            if told is not None and (not targets or target in targets):
+                with parts.part(f"verification on {target}", f"verification on {target}, read"):
+                    verifications[target] = stored_verification(told, network.integer)
+            elif step is not None:
+                parts.missing[f"verification on {target}"] = step.line
+        measured = Measured(
+            name,
+            integer_file(name, int(network.provenance["quantization"]["weight_bits"])),
+            network,
+            verifications=verifications,
+            boards={name: _board_of(deployed, name)},
+        )
+        yield _all_of(parts, measured, dataset, counts, {})
+
+
+def _board_of(deployed: Deployed, name: str) -> Board:
+    """The board as it was deployed for: those of users' own files are in what was compiled."""
+    if name in board_names():
+        return chosen_board(name)
+    for target in deployed.compiled(name):
+        found = deployed.deployment(name, target)
+        if found is not None and found.board is not None and found.board.name == name:
+            return found.board
+    return chosen_board(name)
+
+
+def _refused(deployed: Deployed) -> dict[str, str]:
+    """Boards without a network, and what the step that ended them said."""
+    return {
+        name: next(
+            (s.line for s in reversed(deployed.steps) if s.board == name and s.status != "done"),
+            "not there yet",
+        )
+        for name in deployed.boards
+        if deployed.network(name) is None
+    }
+
+
+def _counts_of(deployed: Deployed) -> Counts:
+    """The numbers of samples that ``deploy`` took: its figures are those of the page."""
+    counts, told = Counts(), deployed.record.arguments
+    evaluated, priced = (
+        told[name] if isinstance(told.get(name), int) else default
+        for name, default in (
+            ("samples", counts.evaluated),
+            ("energy_samples", counts.priced),
+        )
+    )
+    return replace(counts, evaluated=evaluated, priced=priced)
 
 
 def _all_of(
     parts: _Parts,
-    name: str,
-    network: Network,
+    found: Measured,
     dataset: Samples | EventSamples | None,
-    samples: int,
-    boards: Mapping[str, Board],
+    counts: Counts,
     deployments: Mapping[str, Deployment],
 ) -> Measured:
-    found = Measured(name, network, boards=boards)
+    network, boards = found.network, found.boards
     whole = isinstance(network.netlist, IntegerNetlist)
     if whole:
         with parts.part("boards", f"verdicts of {', '.join(boards)}"):
@@ -384,25 +462,26 @@ def _all_of(
         for part in ("accuracy", "conversion", "spikes", "energy"):
             parts.missing.setdefault(part, "no data were given; --data names them")
         return replace(found, missing=parts.missing)
-    first = dataset.first(min(samples, len(dataset)))
+    first = dataset.first(min(counts.evaluated, len(dataset)))
     found = _answers(parts, found, first)
     with parts.part("conversion", "losses by layer and cause"):
-        diagnosis = diagnose(network, first, min(DIAGNOSED, len(first)))
+        diagnosis = diagnose(network, first, min(counts.diagnosed, len(first)))
         found = replace(found, diagnosis=diagnosis)
-    with parts.part("spikes", f"spikes of {min(WATCHED, len(first))} samples"):
+    n = min(counts.watched, len(first))
+    with parts.part("spikes", f"spikes of {n} samples"):
         from neurodeploy.verification.activity import watch
 
-        stimulus, _ = encoded_samples(network, first, min(WATCHED, len(first)))
-        found = replace(found, activity=watch(network.netlist, stimulus, SHOWN))
+        stimulus, _ = encoded_samples(network, first, n)
+        found = replace(found, activity=watch(network.netlist, stimulus, counts.shown))
     fitting = [boards[n] for n, v in found.verdicts.items() if v.fits]
     if fitting:
-        n = min(PRICED, len(first))
+        n = min(counts.priced, len(first))
         with parts.part("energy", f"energy on {', '.join(b.name for b in fitting)}, {n} samples"):
             found = replace(found, energy=estimate_energy(network, fitting, first, n))
     elif whole:
         parts.missing["energy"] = "none of the boards runs it"
     for target, deployment in deployments.items():
-        n = min(VERIFIED, len(first))
+        n = min(counts.verified, len(first))
         with parts.part(f"verification on {target}", f"verification on {target}, {n} samples"):
             result = verify(deployment, ("reference", "engine"), first, n)
             found = replace(found, verifications={**found.verifications, target: result})

@@ -22,8 +22,8 @@ SHOWN_TRACES = 10
 """Membranes of an output that are kept; of a hidden population, some of the most active."""
 
 HIDDEN_TRACES = 3
-RATE_BINS = 21
-"""Shares of steps with a spike: none at all, and 20 ranges up to every step."""
+MOST_BINS = 20
+"""Ranges of the share of steps with a spike, at most; beside them, no spike at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Activity:
         Population -> mean spikes of a sample in each step of its window, ``[T]``.
     rates : mapping
         Population -> neurons of each sample, counted by the share of steps in which they spike: a
-        bin for none, then 20 equal ones, ``[21]``.
+        bin for none, then equal ones, as many as steps or :data:`MOST_BINS`.
     shown : tuple of SampleActivity
         The first samples.
     """
@@ -114,7 +114,8 @@ def watch(
     watched = _watched(netlist)
     execute = fastest_executor(netlist)
     sums = {p.name: np.zeros(T) for p in firing}
-    rates = {p.name: np.zeros(RATE_BINS, dtype=np.int64) for p in firing}
+    bins = min(T, MOST_BINS)
+    rates = {p.name: np.zeros(bins + 1, dtype=np.int64) for p in firing}
     kept: list[SampleActivity] = []
     samples = 0
     for batch in run_batched(stimulus, raster_bytes(netlist), progress=progress):
@@ -123,7 +124,7 @@ def watch(
             spikes = record.spikes[population.name].reshape(-1, T, population.size)
             emitted = spikes != 0
             sums[population.name] += emitted.sum(axis=(0, 2))
-            rates[population.name] += _histogram(emitted.mean(axis=1))
+            rates[population.name] += _histogram(emitted.sum(axis=1), T, bins)
         count = len(next(iter(record.spikes.values())))
         for i in range(min(count, shown - len(kept))):
             kept.append(_shown(samples + i, i, record, firing, watched))
@@ -147,9 +148,9 @@ def _watched(netlist: IntegerNetlist | RealNetlist) -> list[Population]:
     return list(found.values())
 
 
-def _histogram(shares: FloatArray) -> IntArray:
-    bins = np.ceil(shares * (RATE_BINS - 1)).astype(np.int64)
-    return np.bincount(bins.reshape(-1), minlength=RATE_BINS)
+def _histogram(counts: IntArray, steps: int, bins: int) -> IntArray:
+    places = -(-counts.reshape(-1) * bins // steps)
+    return np.bincount(places, minlength=bins + 1)
 
 
 def _shown(

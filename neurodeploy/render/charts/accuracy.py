@@ -87,12 +87,12 @@ def confusion_figure(labels: AnyArray, decided: AnyArray, classes: int) -> Figur
 
 
 @chart
-def images_figure(images: AnyArray, captions: Sequence[str], title: str) -> Figure:
+def images_figure(images: AnyArray, captions: Sequence[str]) -> Figure:
     """Samples ``[N, channels, rows, columns]`` of one or three channels, in a row or two."""
     images, captions = images[:SHOWN_IMAGES], captions[:SHOWN_IMAGES]
     across = min(6, max(3, len(images)))
     down = -(-len(images) // across)
-    figure = new_figure(1.2 * across, 0.35 + 1.5 * down)
+    figure = new_figure(1.2 * across, 0.1 + 1.55 * down)
     grid: Any = figure.subplots(down, across, squeeze=False)
     low, high = float(images.min()), float(images.max())
     for axes in grid.flat:
@@ -100,7 +100,6 @@ def images_figure(images: AnyArray, captions: Sequence[str], title: str) -> Figu
     for axes, image, caption in zip(grid.flat, images, captions, strict=False):
         _picture(axes, (image - low) / max(high - low, 1e-12))
         axes.set_title(caption, fontsize=8.5, fontweight="normal", loc="center", linespacing=1.25)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 

@@ -69,12 +69,22 @@ def energy_figure(reports: Mapping[str, EnergyReport]) -> Figure:
     if any(report.total.likely for report in reports.values()):
         # Boards are orders of magnitude apart.
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: with_prefix(value, "J"))
-        axes.yaxis.set_minor_formatter("")
+        _tell_joules(axes)
     axes.set_ylabel("energy per inference")
     axes.set_title("Energy per inference" + " (logarithmic axis)" * (axes.get_yscale() == "log"))
     axes.legend()
     return figure
+
+
+def _tell_joules(axes: Any) -> None:
+    """Ticks of a logarithmic axis of energies: more of them where it spans little."""
+    from matplotlib.ticker import LogLocator
+
+    low, high = axes.get_ylim()
+    few = high < 100 * low
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axes.yaxis.set_major_formatter(lambda value, _: with_prefix(value, "J"))
+    axes.yaxis.set_minor_formatter("")
 
 
 @chart
@@ -82,11 +92,11 @@ def events_figure(reports: Mapping[str, EnergyReport]) -> Figure:
     """What the likely energy on each board is of: its share by event, what is unknown hatched."""
     figure = new_figure(7.4, 1.15 + 0.55 * len(reports))
     axes: Any = figure.subplots()
-    terms = list(dict.fromkeys(term for r in reports.values() for term in known_terms(r)))
+    terms = list(dict.fromkeys(term for r in reports.values() for term in _shown(r)))
     colours = dict(zip(terms, SERIES * (len(terms) // len(SERIES) + 1), strict=False))
     labelled: set[str] = set()
     for row, (board, report) in enumerate(reports.items()):
-        known, left = known_terms(report), 0.0
+        known, left = _shown(report), 0.0
         total = sum(interval.likely for interval in known.values())
         for term, interval in known.items():
             width = 100 * interval.likely / total if total else 0.0
@@ -120,6 +130,17 @@ def known_terms(report: EnergyReport) -> dict[str, Interval]:
     return dict(sorted(costing.items(), key=lambda item: (-item[1].likely, item[0])))
 
 
+def _shown(report: EnergyReport) -> dict[str, Interval]:
+    """The terms that can be seen; what is below one per cent stands together."""
+    found = known_terms(report)
+    total = sum(j.likely for j in found.values())
+    small = [name for name, j in found.items() if j.likely < 0.01 * total]
+    if not small:
+        return found
+    rest = sum((found[name] for name in small), Interval(0.0, 0.0, 0.0))
+    return {**{n: j for n, j in found.items() if n not in small}, "others": rest}
+
+
 def unknown_terms(report: EnergyReport) -> list[str]:
     """Events that happen and have no price, and constants that the board does not tell."""
     events = [
@@ -146,7 +167,7 @@ def core_map_figure(report: EnergyReport, grid: Grid | None, tint: Tint) -> Figu
     down = -(-len(chips) // across)
     unit = min(0.55, 6.6 / (across * (wide + 1)))
     figure = new_figure(
-        max(4.2, across * (wide + 1) * unit + 0.4), max(1.5, down * (high + 1.2) * unit + 0.7)
+        max(4.2, across * (wide + 1) * unit + 0.3), down * (high + 1.2) * unit + 0.35
     )
     axes: Any = figure.subplots()
     corners = {
@@ -179,7 +200,7 @@ def core_map_figure(report: EnergyReport, grid: Grid | None, tint: Tint) -> Figu
             if len(cores) <= TIPPED_CORES:
                 tip(box, core_tip(cores[i]))
     axes.set_xlim(-0.1, across * (wide + 1) - 0.9)
-    axes.set_ylim(down * (high + 1.2) - 0.2, -0.9)
+    axes.set_ylim(down * (high + 1.2) - 1.15, -0.7)
     axes.set_aspect("equal")
     axes.set_axis_off()
     of = "use of the fullest limit" if tint == "load" else "dynamic energy"
@@ -211,7 +232,7 @@ def core_tip(core: CoreEnergy) -> str:
 @chart
 def cores_figure(report: EnergyReport) -> Figure:
     """Cores of each population beside the lower bound of its demands."""
-    figure = new_figure(max(5.2, 0.5 * len(report.layers) + 2), 2.7)
+    figure = new_figure(max(6.4, 0.5 * len(report.layers) + 2), 2.9)
     axes: Any = figure.subplots()
     places = np.arange(len(report.layers))
     for side, colour, label, values in (
@@ -224,5 +245,6 @@ def cores_figure(report: EnergyReport) -> Figure:
     name_ticks(axes, [layer.population for layer in report.layers])
     axes.set_ylabel("cores")
     axes.set_title(f"{shortened(report.board)}: cores against their lower bound")
-    axes.legend()
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside lower left", ncols=2)
     return figure

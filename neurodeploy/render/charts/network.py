@@ -29,8 +29,10 @@ ROW = 0.42
 """Inches of a row."""
 
 SHOWN_POPULATIONS = 60
-SOURCE, POPULATION = 0.0, 4.3
-WIDTHS = {SOURCE: 2.6, POPULATION: 3.4}
+SOURCE, POPULATION = 0.0, 3.3
+WIDTHS = {SOURCE: 2.6, POPULATION: 2.9}
+FIGURES = POPULATION + WIDTHS[POPULATION] + 0.75
+"""Where the figures beside a population begin; arrows that go further stand before them."""
 
 
 def operations(network: Network) -> dict[str, list[str]]:
@@ -60,10 +62,10 @@ def network_figure(network: Network) -> Figure:
     shown = [netlist.by_name[name] for name in netlist.schedule.order][:SHOWN_POPULATIONS]
     rows = {p.name: i for i, p in enumerate(shown)}
     told = {p["name"]: p for p in summarize_network(network)["populations"]}
-    figure = new_figure(8.6, ROW * len(rows) + 0.75)
+    figure = new_figure(9.4, ROW * len(rows) + 0.75)
     axes: Any = figure.subplots()
     axes.set_axis_off()
-    axes.set_xlim(SOURCE - 0.1, POPULATION + WIDTHS[POPULATION] + 1.7)
+    axes.set_xlim(SOURCE - 0.1, FIGURES + 4.0)
     axes.set_ylim(len(rows) - 0.3, -1.0)
     heading = "source network" if network.analog is not None else "real-valued netlist"
     axes.text(SOURCE, -0.75, heading, color=MUTED, va="center", fontsize=9.5)
@@ -76,26 +78,35 @@ def network_figure(network: Network) -> Figure:
         if names:
             end = SOURCE + WIDTHS[SOURCE]
             axes.plot([end, POPULATION], [row, row], color=LINE, linewidth=1, zorder=0)
-            text = shortened(names[-1]) + (f"  +{len(names) - 1}" if len(names) > 1 else "")
+            text = shortened(", ".join(names))
             _box(axes, SOURCE, row, GREEN, text, "", "source: " + " → ".join(names))
         colour = PURPLE if figures["model"].startswith(("current", "spikes", "max-pool")) else BLUE
         size = f"{shape_text(population.shape)}"
         _box(axes, POPULATION, row, colour, shortened(population.name), size, _tip(figures))
+        axes.text(FIGURES, row, _figures(figures), va="center", fontsize=8, color=MUTED)
     if len(netlist.populations) > len(shown):
         rest = len(netlist.populations) - len(shown)
         figure.supxlabel(f"{rest} more populations stand in the table", fontsize=9, color=MUTED)
     return figure
 
 
-def _tip(figures: Mapping[str, Any]) -> str:
+def _figures(figures: Mapping[str, Any]) -> str:
+    """Fan-in, parameters and thresholds, as far as there are any."""
     threshold = figures["threshold"]
     parts = [
-        f"{figures['name']}: {figures['model']}, {figures['neurons']} neurons",
-        None if figures["fan_in"] is None else f"fan-in {figures['fan_in']}",
-        f"{figures['parameters']} parameters" if figures["parameters"] else None,
-        None if threshold is None else f"threshold {threshold[0]:g} .. {threshold[1]:g}",
+        None if figures["fan_in"] is None else f"fan-in {figures['fan_in']:,}",
+        f"{figures['parameters']:,} parameters" if figures["parameters"] else None,
     ]
+    if threshold is not None:
+        low, high = (f"{value:.4g}" if isinstance(value, float) else value for value in threshold)
+        parts.append(f"threshold {low}" if low == high else f"threshold {low}..{high}")
     return ", ".join(part for part in parts if part is not None)
+
+
+def _tip(figures: Mapping[str, Any]) -> str:
+    told = _figures(figures)
+    lead = f"{figures['name']}: {figures['model']}, {figures['neurons']} neurons"
+    return f"{lead}, {told}" if told else lead
 
 
 def _box(axes: Any, x: float, row: int, colour: str, name: str, right: str, told: str) -> None:
@@ -133,7 +144,7 @@ def _projections(axes: Any, netlist: RealNetlist | IntegerNetlist, rows: Mapping
         bend = "arc3"
         if not straight:
             places = ((right, start + 0.08), (right + 0.03, end - 0.08))
-            reach = min(1.5, 0.3 + 0.16 * far)
+            reach = min(0.65, 0.25 + 0.1 * far)
             bend = f"bar,fraction={-reach / max(far, 1):.3f}" if far else "arc3,rad=-2"
         arrow = FancyArrowPatch(
             *places,

@@ -16,7 +16,7 @@ def states_figure(rows: Sequence[Mapping[str, Any]], state_bits: int) -> Figure:
     """Bits that the worst state of each layer needs, against the bits that there are."""
     names = [str(row["layer"]) for row in rows]
     bits = [int(row["state_bound"]).bit_length() + 1 for row in rows]
-    figure = new_figure(max(5.2, 0.5 * len(rows) + 2), 2.7)
+    figure = new_figure(max(6.4, 0.5 * len(rows) + 2), 2.9)
     axes: Any = figure.subplots()
     colours = [BLUE if n <= state_bits else RED for n in bits]
     for bar, row, n in zip(
@@ -28,5 +28,7 @@ def states_figure(rows: Sequence[Mapping[str, Any]], state_bits: int) -> Figure:
     name_ticks(axes, names)
     axes.set_ylabel("bits, sign included")
     axes.set_title("Worst state that was proved, against its limit")
-    axes.legend(loc="lower right")
+    axes.set_ylim(0, max(state_bits, *bits) * 1.08)
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside lower left")
     return figure

@@ -20,7 +20,7 @@ from neurodeploy.render.charts.figure import (
     tinted,
     tip,
 )
-from neurodeploy.verification.activity import RATE_BINS, Activity, SampleActivity
+from neurodeploy.verification.activity import Activity, SampleActivity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,7 +126,7 @@ def rates_figure(activity: Activity) -> Figure:
     show_image(
         axes,
         tinted(np.sqrt(shares), BLUE),
-        extent=(-0.5, RATE_BINS - 0.5, len(names) - 0.5, -0.5),
+        extent=(-0.5, shares.shape[1] - 0.5, len(names) - 0.5, -0.5),
     )
     for row, share in enumerate(shares):
         for column in np.flatnonzero(share >= 0.1):
@@ -134,7 +134,8 @@ def rates_figure(activity: Activity) -> Figure:
                 column, row, f"{100 * share[column]:.0f}", ha="center", va="center", fontsize=7.5
             )
     axes.set_yticks(range(len(names)), [shortened(name) for name in names])
-    axes.set_xticks([0, 5, 10, 15, 20], ["never", "25 %", "50 %", "75 %", "every step"])
+    bins = shares.shape[1] - 1
+    axes.set_xticks([0, bins / 2, bins], ["never", "half of them", "every step"])
     axes.set_xlabel("share of the steps in which a neuron spikes")
     axes.set_title("How often neurons spike: per cent of each population's")
     return figure

@@ -27,8 +27,10 @@ def cards(report: Report, values: Values) -> Markup:
         (others if all(v.exact for v in one.verifications.values()) else failed).append(checks)
         others.append(_accuracy(one, told, which))
         others += [_board(one, name, told) for name in one.verdicts]
-    assumed = _assumptions(report)
-    return element("div", failed, others, assumed, class_="cards")
+    for name, reason in report.refused.items():
+        answer = element("p", element("strong", "does not fit"), class_="bad")
+        others.append(_card(name, answer, element("p", reason, class_="note"), kind="bad"))
+    return element("div", failed, others, _assumptions(report), class_="cards")
 
 
 def _card(title: str, *content: Part, kind: str = "", which: str | None = None) -> Markup:
@@ -61,10 +63,16 @@ def _accuracy(one: Measured, values: Values, which: str | None) -> Markup:
     rows = []
     first = next(iter(one.evaluations))
     if evaluation.source_accuracy is not None:
-        rows.append(_accuracy_row("source", told.at(first), ("source_accuracy",), evaluation))
+        rows.append(_accuracy_row("source", told.at(first), ("source_accuracy",), None, evaluation))
     for name, found in one.evaluations.items():
         rows.append(
-            _accuracy_row(NETLISTS[name], told.at(name), ("accuracy", str(found.timesteps)), found)
+            _accuracy_row(
+                NETLISTS[name],
+                told.at(name),
+                ("accuracy", str(found.timesteps)),
+                ("accuracy_interval", str(found.timesteps)),
+                found,
+            )
         )
     n = evaluation.samples
     note = f"95 % intervals; {n} sample{'s' * (n != 1)}, T = {evaluation.timesteps}"
@@ -77,14 +85,21 @@ def _accuracy(one: Measured, values: Values, which: str | None) -> Markup:
 
 
 def _accuracy_row(
-    name: str, values: Values, keys: tuple[str, ...], evaluation: Evaluation
+    name: str,
+    values: Values,
+    keys: tuple[str, ...],
+    ends: tuple[str, ...] | None,
+    evaluation: Evaluation,
 ) -> Markup:
-    share = values.at(*keys).json
+    if ends is None:
+        shown: Part = interval(values.at(*keys).json, evaluation.samples)
+    else:
+        shown = values.shown(lambda both: f"{100 * both[0]:.1f} .. {100 * both[1]:.1f}", *ends)
     return element(
         "tr",
         element("th", name, scope="row"),
         element("td", element("strong", values.shown(percent, *keys), class_="number")),
-        element("td", interval(share, evaluation.samples), class_="note"),
+        element("td", shown, class_="note"),
     )
 
 
@@ -160,11 +175,12 @@ def _board(one: Measured, name: str, values: Values) -> Markup:
         answer,
         _figure(
             told.shown(lambda j: bar(j, "J"), "energy_per_inference_j", "total"),
+            "per inference",
         ),
         element(
             "p",
             told.shown(lambda t: bar(t, "s"), "time_per_inference_s"),
-            " per inference; ",
+            "; ",
             told.shown(str, "cores"),
             f" core{'s' * (cores != 1)} on ",
             told.shown(str, "chips"),

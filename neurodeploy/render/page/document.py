@@ -11,12 +11,14 @@ import numpy as np
 from neurodeploy import __version__
 from neurodeploy.network import network_to_bytes
 from neurodeploy.render.charts.figure import expect_matplotlib
+from neurodeploy.render.charts.svg import svg
+from neurodeploy.render.charts.tradeoff import Choice, tradeoff_figure
 from neurodeploy.render.markup import Markup, Part, element, markup
 from neurodeploy.render.netlist import headline
 from neurodeploy.render.page.cards import cards
 from neurodeploy.render.page.sections import Section, scrolling, sections
 from neurodeploy.render.page.values import Values
-from neurodeploy.stages.report import DIAGNOSED, PRICED, VERIFIED, Measured, Report
+from neurodeploy.stages.report import Measured, Report
 
 
 def page(report: Report) -> str:
@@ -58,6 +60,7 @@ def page(report: Report) -> str:
         element(
             "main",
             cards(report, values),
+            _compared(report),
             [_group(one, found, len(groups) > 1) for one, found in groups],
             _again(report),
             id="content",
@@ -122,6 +125,23 @@ def _contents(groups: list[tuple[Measured, list[Section]]]) -> Markup:
     return element("nav", element("p", "Contents"), inner, aria_label="Contents")
 
 
+def _compared(report: Report) -> Markup | None:
+    """All boards of a folder of ``deploy`` beside each other."""
+    choices = [
+        Choice(board, found.total_j, 100 * one.evaluation.accuracy)
+        for one in report.measured
+        if one.energy is not None and one.evaluation is not None
+        if one.evaluation.accuracy is not None
+        for board, found in one.energy.reports.items()
+    ]
+    if len(report.measured) < 2 or len(choices) < 2:
+        return None
+    title = "Accuracy against energy, board by board"
+    drawn = tradeoff_figure(choices, "likely energy per inference", "accuracy in %", title, True)
+    chart = element("figure", svg(drawn, "boards-compared", title), class_="chart")
+    return element("section", element("h2", "The boards beside each other"), chart, id="compared")
+
+
 def _group(one: Measured, found: list[Section], several: bool) -> list[Markup]:
     rows = [
         element(
@@ -143,22 +163,23 @@ def _again(report: Report) -> Markup:
         told = one.network.provenance.get("commands", ())
         lines += [" ".join(map(str, c)) if isinstance(c, list) else str(c) for c in told]
     lines.append(" ".join(report.command))
-    for one in report.measured[:1] if report.data is not None else ():
+    counts = report.counts
+    for one in report.measured if report.data is not None else ():
         spec, n = report.data, 0 if one.evaluation is None else one.evaluation.samples
-        lines.append(f"neurodeploy evaluate {one.name} --data {spec} --samples {n} --json")
+        lines.append(f"neurodeploy evaluate {one.file} --data {spec} --samples {n} --json")
         if one.diagnosis is not None:
-            few = min(n, DIAGNOSED)
-            lines.append(f"neurodeploy diagnose {one.name} --data {spec} --samples {few} --json")
+            few = min(n, counts.diagnosed)
+            lines.append(f"neurodeploy diagnose {one.file} --data {spec} --samples {few} --json")
         if one.energy is not None:
-            boards, few = ",".join(one.energy.boards), min(n, PRICED)
+            boards, few = ",".join(one.energy.boards), min(n, counts.priced)
             lines.append(
-                f"neurodeploy energy {one.name} --board {boards} --data {spec} --samples {few} "
+                f"neurodeploy energy {one.file} --board {boards} --data {spec} --samples {few} "
                 "--json"
             )
         for target in one.verifications:
-            few = min(n, VERIFIED)
+            few = min(n, counts.verified)
             lines += [
-                f"neurodeploy compile {one.name} --target {target} -o {target}",
+                f"neurodeploy compile {one.file} --target {target} -o {target}",
                 f"neurodeploy verify {target} --against reference,engine --data {spec} --samples "
                 f"{few} --json",
             ]

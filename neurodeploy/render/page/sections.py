@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.render.boards import board_rows
 from neurodeploy.render.charts.accuracy import accuracy_figure, confusion_figure, images_figure
@@ -148,6 +150,9 @@ def _accuracy(one: Measured, draw: _Charts) -> Iterator[Part]:
         return
     n = changed.total
     yield element("h3", f"{n} sample{'s' * (n != 1)} changed class")
+    few = f", the first {len(changed.indices)}" * (len(changed.indices) < n)
+    told = f"Class of the source network → of the spiking one{few}; # is the place in the data."
+    yield element("p", told, class_="note") if n else None
     if not n:
         yield element("p", "Every sample gets the class that the source network gives.")
         return
@@ -158,9 +163,8 @@ def _accuracy(one: Measured, draw: _Charts) -> Iterator[Part]:
         )
     ]
     if changed.images.ndim == 4 and changed.images.shape[1] in (1, 3):
-        title = "Class of the source network → of the spiking one"
         description = "; ".join(caption.replace("\n", ", ") for caption in captions)
-        yield draw("changed", images_figure(changed.images, captions, title), description)
+        yield draw("changed", images_figure(changed.images, captions), description)
     else:
         yield element("ul", [element("li", caption) for caption in captions])
 
@@ -269,8 +273,9 @@ def _board(one: Measured, name: str, draw: _Charts) -> Iterator[Part]:
             drawn = core_map_figure(report, grid, "energy")
             maps["energy"] = draw(f"cores-{name}", drawn, f"Cores of {name} by energy")
         yield picked("Colour", maps)
-    if report.layers:
+    if any(layer.cores > 1 for layer in report.layers):
         yield draw(f"bound-{name}", cores_figure(report), f"Cores of {name} against bounds")
+    if report.layers:
         yield texts(utilization_parts(report.layers))
     if report.placement is not None:
         chosen = report.placement["chosen"]
@@ -285,16 +290,45 @@ def _board(one: Measured, name: str, draw: _Charts) -> Iterator[Part]:
 
 
 def _tradeoff(one: Measured, draw: _Charts) -> Iterator[Part]:
+    steps = shortened_runs(one)
+    if len(steps) > 1:
+        title = "What a shorter run costs"
+        drawn = tradeoff_figure(steps, "spikes until that step", "accuracy in %", title)
+        yield draw("steps-cost", drawn, f"{title}: spikes against accuracy")
     choices, units = tried(one)
     if len(choices) > 1:
         title = "What the automatic conversion tried"
         drawn = tradeoff_figure(choices, "spikes per inference", units, title)
         yield draw("tried", drawn, f"{title}: spikes against accuracy")
+    auto = one.network.provenance.get("auto")
+    if isinstance(auto, Mapping) and auto.get("tried"):
         rows = [
-            (c.name, f"{c.cost:.1f}", f"{c.value:.2f}", "chosen" if c.chosen else "")
-            for c in choices
+            (r["method"], r["timesteps"], _one_digit(r["spikes"]), r["text"] or r["refused"])
+            for r in auto["tried"]
         ]
-        yield texts([render_table(("tried", "spikes per inference", units, ""), rows)])
+        yield element("h3", "What the automatic conversion tried")
+        yield element("p", auto.get("reason", ""), class_="text")
+        yield texts([render_table(("method", "T", "spikes per inference", "result"), rows)])
+
+
+def _one_digit(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1f}"
+
+
+def shortened_runs(one: Measured) -> list[Choice]:
+    """Had the run ended at each step: spikes until then, and the accuracy."""
+    evaluation, activity = one.evaluation, one.activity
+    if evaluation is None or activity is None or not evaluation.prefix_accuracy:
+        return []
+    inner = [v for name, v in activity.spikes_per_step.items() if activity.first_step[name]]
+    if not inner:
+        return []
+    spikes = np.cumsum(np.sum(inner, axis=0))
+    T = evaluation.timesteps
+    return [
+        Choice(f"T = {t}", float(spikes[t - 1]), 100 * share, t == T)
+        for t, share in evaluation.prefix_accuracy.items()
+    ]
 
 
 def tried(one: Measured) -> tuple[list[Choice], str]:
@@ -320,7 +354,11 @@ def tried(one: Measured) -> tuple[list[Choice], str]:
 
 
 def _provenance(one: Measured, draw: _Charts) -> Iterator[Part]:
-    lines = provenance_lines(one.network.provenance, 0)
+    told = dict(one.network.provenance)
+    if isinstance(told.get("auto"), Mapping):
+        # What it tried has a table of its own.
+        told["auto"] = {k: v for k, v in told["auto"].items() if k != "tried"}
+    lines = provenance_lines(told, 0)
     yield element("pre", "\n".join(lines), tabindex="0")
     for name, board in one.boards.items():
         constants = render_table(("constant", "value", "basis", "source"), list(board_rows(board)))
