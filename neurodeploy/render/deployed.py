@@ -10,7 +10,7 @@ from typing import Any
 from neurodeploy.hardware.boards.interval import ENDS, Interval
 from neurodeploy.render.quantities import with_bar
 from neurodeploy.render.text import render_table
-from neurodeploy.stages.deployed import Deployed, deployment_folder
+from neurodeploy.stages.deployed import REPORT_FILE, Deployed, deployment_folder
 
 HEADINGS = ("board", "verdict", "accuracy", "source", "verified", "cores", "energy", "time")
 
@@ -118,4 +118,6 @@ def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> 
         ("verify", str(place / compiled), "--against", "reference", *given, "--samples", "20"),
         ("run", str(place / compiled), *given, "--samples", "5"),
     ]
-    return "next:\n" + "\n".join(f"  {program} {shlex.join(words)}" for words in commands)
+    page = deployed.step("report")
+    shown = [f"  {place / REPORT_FILE}: the page, for a browser"] if page and page.files else []
+    return "\n".join(["next:", *shown, *(f"  {program} {shlex.join(words)}" for words in commands)])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy import __version__
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import Samples, SamplesLike
 from neurodeploy.errors import (
     CapacityError,
     ConversionError,
@@ -23,7 +23,13 @@ from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network, load_network
 from neurodeploy.stages.compile import compile
 from neurodeploy.stages.convert import AUTO, convert
-from neurodeploy.stages.deployed import Name, deployment_folder, integer_file, network_file
+from neurodeploy.stages.deployed import (
+    REPORT_FILE,
+    Name,
+    deployment_folder,
+    integer_file,
+    network_file,
+)
 from neurodeploy.stages.estimate_energy import estimate_energy
 from neurodeploy.stages.evaluate import evaluate
 from neurodeploy.stages.fingerprints import model_fingerprint, samples_fingerprint
@@ -32,6 +38,7 @@ from neurodeploy.stages.load import load
 from neurodeploy.stages.options import options_of
 from neurodeploy.stages.quantize import quantize
 from neurodeploy.stages.record import with_command
+from neurodeploy.stages.report import report
 from neurodeploy.stages.save import save
 from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
@@ -319,6 +326,37 @@ class BoardSteps:
     def digest_of(self, what: str) -> str:
         """Digest of what an earlier step wrote."""
         return self.asked.keeper.digest(what)
+
+
+def write_page(asked: Asked, data: SamplesLike) -> None:
+    """The page of everything, the last step.
+
+    Parameters
+    ----------
+    asked : Asked
+    data : Samples or what they are made from
+        As it was given, so that the page tells the command that makes it again.
+    """
+    keeper, n = asked.keeper, asked.first("samples")
+    path = keeper.folder / REPORT_FILE
+
+    def work() -> Work:
+        asked.stage("the page")
+        try:
+            report(keeper.folder, data, path, samples=n, tell=asked.stage)
+        except TargetUnavailableError as error:
+            return Work(str(error), {"left_out": str(error)}, "left out")
+        return Work(f"{REPORT_FILE}, {path.stat().st_size / 1000:.0f} kB")
+
+    done = {str(step): [dict(step.files), step.line] for step in keeper.record.steps}
+    inputs = {
+        "neurodeploy": __version__,
+        "matplotlib": _version("matplotlib"),
+        "results": text_digest(done),
+        "data": asked.data,
+        "samples": str(n),
+    }
+    keeper.step("report", None, None, inputs, (REPORT_FILE,), work)
 
 
 def _version(package: str) -> str:

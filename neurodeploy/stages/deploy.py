@@ -15,7 +15,7 @@ from neurodeploy.hardware.boards.board import Board, board_names
 from neurodeploy.ir.provenance import command_text, without_folders
 from neurodeploy.ir.record import Progress
 from neurodeploy.notebook import shows_progress
-from neurodeploy.stages.board_steps import FULL_BITS, Asked, BoardSteps
+from neurodeploy.stages.board_steps import FULL_BITS, Asked, BoardSteps, write_page
 from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.deployed import Deployed, Record, plain_name
 from neurodeploy.stages.keeping import kept_in
@@ -134,7 +134,13 @@ def deploy(
     }
     told = {k: _told(v) for k, v in arguments.items() if v is not None}
     names = tuple(b.name for b in boards)
-    record = Record(__version__, tuple(command_text(command)) if command else (), told, names)
+    record = Record(
+        __version__,
+        tuple(command_text(command)) if command else (),
+        told,
+        names,
+        {one.name: one.to_dict() for one in boards},
+    )
     with kept_in(Path(output), record, tell) as keeper:
         asked = Asked(
             keeper,
@@ -152,6 +158,7 @@ def deploy(
         )
         for one in boards:
             BoardSteps(asked, one, [t for t in targets if _takes(t, one)]).run()
+        write_page(asked, data if isinstance(data, str) else test)
         return keeper.finish()
 
 

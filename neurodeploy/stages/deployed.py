@@ -23,7 +23,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
-from neurodeploy.errors import FileFormatError, UsageError
+from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
 from neurodeploy.loading.typed import from_table
@@ -116,6 +117,8 @@ class Record:
     arguments : mapping
         By name, JSON values.
     boards : tuple of str
+    descriptions : mapping of board to mapping
+        What their files say, which may be the user's own.
     steps : tuple of Step
         Of this run, in their order.
     kept : tuple of Step
@@ -130,6 +133,7 @@ class Record:
     command: tuple[str, ...]
     arguments: Mapping[str, Any]
     boards: tuple[str, ...]
+    descriptions: Mapping[str, Any]
     steps: tuple[Step, ...] = ()
     kept: tuple[Step, ...] = ()
     running: tuple[str, ...] = ()
@@ -169,6 +173,21 @@ class Deployed(Shown):
     def boards(self) -> tuple[str, ...]:
         """The boards that were asked for."""
         return self.record.boards
+
+    def board(self, name: str) -> Board:
+        """A board as it was when it was asked for.
+
+        Raises
+        ------
+        UnknownNameError
+            For another one.
+        BoardError
+            If its description is damaged.
+        """
+        if name not in self.boards:
+            raise UnknownNameError(f"board of {self.folder}", name, self.boards)
+        where = f"{self.folder / DEPLOYED_FILE}: board {name}"
+        return Board.from_dict(self.record.descriptions.get(name), where)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -240,7 +259,7 @@ class Deployed(Shown):
     def to_dict(self) -> dict[str, Any]:
         """JSON values: ``deploy.json``, and the result of every step inside it."""
         told = {"folder": str(self.folder), "schema": SCHEMA, **asdict(self.record)}
-        del told["kept"], told["running"]
+        del told["kept"], told["running"], told["descriptions"]
         told["steps"] = [{**asdict(s), "result": self.result(s)} for s in self.steps]
         return told
 
