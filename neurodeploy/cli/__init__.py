@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+# Little, and quick: an interrupt is told in a line from main() on.
 import os
 import signal
 import sys
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
-from typing import TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 USER_ERROR = 2
 BUG = 70
@@ -29,30 +29,81 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``neurodeploy`` and exit.
 
     The exit status is 0 for success, 1 where a command found what it looks for to be false (a
-    mismatch), 2 for an error the user can mend (one line on standard error), 70 for a bug (with a
-    traceback), 130 after an interrupt, 141 where the reader of the output left, 143 after SIGTERM.
+    mismatch) and never else, 2 for an error the user can mend (one line on standard error), 70 for
+    a bug (with a traceback), 130 after an interrupt, 141 where the reader of the output left, 143
+    after SIGTERM.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         Instead of those of the process.
     """
-    _open_missing_streams()
-    _catch_termination()
+    _catch_early_interrupt()
     try:
+        _open_missing_streams()
+        _catch_termination()
         try:
             shell = os.environ.get(COMPLETION)
             given = sys.argv[1:] if arguments is None else arguments
             status = run(given) if shell is None else _complete(shell)
         except Terminated:
-            print("neurodeploy: terminated", file=sys.stderr)
+            _tell("neurodeploy: terminated")
             status = TERMINATED
         status = _flush(status)
     except BrokenPipeError:
         # Of standard output, or of standard error while an error was told.
         _hush()
         status = BROKEN_PIPE
+    except KeyboardInterrupt:
+        _tell("neurodeploy: interrupted")
+        status = INTERRUPTED
+    except Exception:
+        # Python would end with status 1, which says "mismatch" here.
+        status = _bug()
+    finally:
+        _unwind_after_interrupts()
     sys.exit(status)
+
+
+def _catch_early_interrupt() -> None:
+    """Until there is something to undo, an interrupt ends the process at once."""
+    if _in_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _end_at_once(number: int, frame: object) -> None:
+    _tell("neurodeploy: interrupted")
+    os._exit(INTERRUPTED)
+
+
+def _unwind_after_interrupts() -> None:
+    if _in_main_thread() and signal.getsignal(signal.SIGINT) is _end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _in_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()
+
+
+def _tell(line: str) -> None:
+    """A line on standard error, as far as it takes one: the status tells it too."""
+    try:
+        os.write(2, f"{line}\n".encode())
+    except OSError:
+        return
+
+
+def _bug() -> int:
+    import traceback
+
+    _tell(traceback.format_exc().rstrip("\n"))
+    _tell(
+        "neurodeploy: this is a bug in neurodeploy; please report it with the lines above and the "
+        "output of 'neurodeploy doctor'"
+    )
+    return BUG
 
 
 def _open_missing_streams() -> None:
@@ -95,7 +146,7 @@ def _flush(status: int) -> int:
 
 def _catch_termination() -> None:
     # A program that calls main() and has its own way of ending keeps it.
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return
@@ -116,9 +167,10 @@ def run(arguments: Sequence[str]) -> int:
     import click
 
     from neurodeploy.cli.group import State, cli
-    from neurodeploy.cli.terminal import say, tell
+    from neurodeploy.cli.terminal import one_line_warnings, say, tell
     from neurodeploy.errors import NeurodeployError
 
+    _unwind_after_interrupts()
     state = State(arguments=tuple(arguments))
 
     def fail(message: str) -> int:
@@ -132,7 +184,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         # Not cli.main(), which ends a broken pipe with status 1: that says "mismatch" here.
         with (
-            _one_line_warnings(),
+            one_line_warnings(state),
             cli.make_context("neurodeploy", list(arguments), obj=state) as context,
         ):
             cli.invoke(context)
@@ -151,7 +203,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return fail(error.format_message())
     except (KeyboardInterrupt, click.Abort):
-        print("neurodeploy: interrupted", file=sys.stderr)
+        tell("neurodeploy: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         raise
@@ -160,45 +212,19 @@ def run(arguments: Sequence[str]) -> int:
         return fail(f"{error.filename}: {reason}" if error.filename else reason)
     except MemoryError:
         return fail("out of memory; use fewer samples (--samples) or fewer time steps")
+    except SystemExit as error:
+        # Somebody's code that ends the process: its status would be taken for one of these.
+        return fail(f"ended by SystemExit({error.code!r}), which code of others raised")
     except Exception:
         import traceback
 
-        traceback.print_exc()
-        print(
+        for line in traceback.format_exc().splitlines():
+            tell(line, whole=True)
+        tell(
             "neurodeploy: this is a bug in neurodeploy; please report it with the lines above and "
-            "the output of 'neurodeploy doctor'",
-            file=sys.stderr,
+            "the output of 'neurodeploy doctor'"
         )
         return BUG
-
-
-@contextlib.contextmanager
-def _one_line_warnings() -> Iterator[None]:
-    """Warnings of neurodeploy as one line each, without the place in the code; each once."""
-    from neurodeploy.cli.terminal import tell
-    from neurodeploy.errors import NeurodeployWarning
-
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-        told: set[str] = set()
-
-        def show_line(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            if not issubclass(category, NeurodeployWarning):
-                show(message, category, filename, lineno, file, line)
-            elif str(message) not in told:
-                told.add(str(message))
-                tell(f"warning: {message}")
-
-        warnings.simplefilter("always", NeurodeployWarning)
-        warnings.showwarning = show_line
-        yield
 
 
 def _hush() -> None:

@@ -6,33 +6,98 @@ characters in them. Everything printed here shows them instead.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from pathlib import Path
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from neurodeploy.errors import NeurodeployWarning, UsageError
 from neurodeploy.render.text import visible
+
+if TYPE_CHECKING:
+    from neurodeploy.cli.group import State
 
 LONGEST_ERROR = 1600
 """Characters of an error line: about a screen."""
 
 
-def program() -> str:
-    """How the user called this program: ``make`` leaves nobody's PATH changed."""
-    called = Path(sys.argv[0])
-    return str(called) if not called.is_absolute() and called.parent.name else "neurodeploy"
-
-
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print lines of text, their control characters shown."""
-    click.echo(visible(text), err=err, nl=nl)
+    """Print lines of text, their control characters shown.
+
+    Raises
+    ------
+    UsageError
+        If standard output takes no more, as a full disk.
+    """
+    try:
+        click.echo(visible(text), err=err, nl=nl)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if not err:
+            raise UsageError(f"standard output: {error.strerror}; lead it elsewhere") from error
 
 
-def tell(text: str) -> None:
-    """Print one line on standard error, cut in the middle where it would fill the screen."""
-    line = visible(" ".join(text.split()))
+def tell(text: str, *, whole: bool = False) -> None:
+    """Print one line on standard error, cut in the middle where it would fill the screen.
+
+    What standard error does not take is lost: the status of the command tells it too.
+    """
+    line = visible(text if whole else " ".join(text.split()))
     if len(line) > LONGEST_ERROR:
         # The place stands at the beginning of an error and the remedy at its end.
         cut = f" ... ({len(line) - LONGEST_ERROR} characters left out) ... "
         line = line[: LONGEST_ERROR * 3 // 4] + cut + line[-(LONGEST_ERROR // 4) :]
-    click.echo(line, err=True)
+    say(line, err=True)
+
+
+@contextlib.contextmanager
+def one_line_warnings(state: State) -> Iterator[None]:
+    """Warnings of neurodeploy, and of the user's own files, as one line each; each once.
+
+    Those of libraries, which name places in their code, are shown with ``--debug`` only.
+    """
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+        told: set[str] = set()
+
+        def show_line(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, NeurodeployWarning):
+                text = f"warning: {message}"
+            elif state.debug:
+                show(message, category, filename, lineno, file, line)
+                return
+            elif _is_of_a_library(filename):
+                return
+            else:
+                text = f"warning: {filename}:{lineno}: {message}"
+            if text not in told:
+                told.add(text)
+                tell(text)
+
+        warnings.simplefilter("always", NeurodeployWarning)
+        warnings.showwarning = show_line
+        yield
+
+
+def _is_of_a_library(filename: str) -> bool:
+    """Whether a file belongs to neurodeploy, to an installed package or to Python itself."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    places = {own, os.path.dirname(os.__file__), *filter(_holds_packages, sys.path)}
+    where = os.path.abspath(filename)
+    return filename.startswith("<") or any(where.startswith(f"{place}{os.sep}") for place in places)
+
+
+def _holds_packages(folder: str) -> bool:
+    return os.path.basename(folder) in ("site-packages", "dist-packages")

@@ -145,7 +145,7 @@ def serve() -> None:
 
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        with tempfile.TemporaryFile() as place:
+        with _memory() as place:
             ended = _answered(request, place)
             header: dict[str, Any] = {"ended": ended}
             content = b""
@@ -156,6 +156,13 @@ def serve() -> None:
                 header |= {"json": int(head), "bytes": len(content)}
         replies.write(json.dumps(header).encode() + b"\n" + content)
         replies.flush()
+
+
+def _memory() -> IO[bytes]:
+    """A file in memory, where there are such: a full disk is no fault of the file that is read."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("neurodeploy"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _answered(request: dict[str, Any], place: IO[bytes]) -> str | None:

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,17 +124,25 @@ def write_job(
     for what, names in (("spikes", job.spikes), ("membranes", job.membranes)):
         for name in names:
             population = bundle.by_name[name]
+            path = job.file(bundle, what, name)
             np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-                job.file(bundle, what, name),
+                path,
                 mode="w+",
                 dtype=_dtype(population, what),
                 shape=(batch, T, *population.shape),
             ).flush()
+            _reserve(path)
     # A stock network adds a recorder per trace to its sources.
     StepCounters.create(job.counters, len(bundle.populations) + len(job.spikes) + len(membranes))
     record = {name: value for name, value in asdict(job).items() if name != "folder"}
     write_bytes_whole(folder / "job.json", json.dumps(record).encode())
     return job
+
+
+def _reserve(path: Path) -> None:
+    """Have room for the whole file now: the worker would be killed where the disk takes no more."""
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
 
 def _dtype(population: Population, what: str) -> type:

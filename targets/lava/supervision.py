@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import neurodeploy
-from neurodeploy.errors import ExecutionError
+from neurodeploy.errors import ExecutionError, UsageError
 from neurodeploy.targets.lava import sweeper
 from neurodeploy.targets.lava.job import LavaProcess, read_status
 from neurodeploy.targets.lava.recording import Control, StepCounters
@@ -25,6 +26,10 @@ POLL_S = 0.02
 GRACE_S = 3.0
 PULSE_FILE = "pulse"
 LOG_FILE = "worker.log"
+LOG_PREFIX = "neurodeploy-lava-"
+KEPT_LOGS = 5
+"""Logs of failed runs that are kept, the last ones."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 LONGEST_TMPDIR = 70  # socket paths end at about 100 characters
 
 
@@ -224,10 +229,26 @@ def _watch(
 
 
 def _kept(log: Path) -> str:
-    handle, kept = tempfile.mkstemp(prefix="neurodeploy-lava-", suffix=".log")
-    os.close(handle)
-    shutil.copyfile(log, kept)
+    """Where the log of a failed run is kept, as the last of a few."""
+    folder = Path(tempfile.gettempdir())
+    try:
+        handle, kept = tempfile.mkstemp(prefix=LOG_PREFIX, suffix=".log")
+        os.close(handle)
+        shutil.copyfile(log, kept)
+    except OSError as error:
+        return f"lost, {folder} does not take it ({error.strerror})"
+    older = sorted(folder.glob(f"{LOG_PREFIX}*.log"), key=_age, reverse=True)
+    for path in [path for path in older if str(path) != kept][KEPT_LOGS - 1 :]:
+        # Somebody else's stays.
+        with contextlib.suppress(OSError):
+            path.unlink()
     return kept
+
+
+def _age(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.lstat().st_mtime_ns
+    return 0
 
 
 def _pulse(folder: Path) -> int:
@@ -299,6 +320,15 @@ def _gone(leader: int, within_s: float) -> bool:
     return True
 
 
+def _temporary() -> Path:
+    """The folder for temporary files: the one that the user names, if there is one."""
+    named = os.environ.get("TMPDIR")
+    if named and not os.access(named, os.W_OK | os.X_OK):
+        reason = "cannot be written" if os.path.isdir(named) else "is no folder"
+        raise ExecutionError(f"target lava: TMPDIR={named} {reason}; name another, or none")
+    return Path(named or tempfile.gettempdir())
+
+
 @contextlib.contextmanager
 def job_folders(n: int) -> Iterator[list[Path]]:
     """Private folders that are removed in the end, with the processes and segments of their jobs.
@@ -306,7 +336,7 @@ def job_folders(n: int) -> Iterator[list[Path]]:
     However the caller ends, a sweeper removes them.
     """
     # The name first: a folder without a sweeper would stay if the caller was killed.
-    root = Path(tempfile.gettempdir()).absolute() / f"neurodeploy-lava-{secrets.token_hex(8)}"
+    root = _temporary().absolute() / f"neurodeploy-lava-{secrets.token_hex(8)}"
     swept = subprocess.Popen(
         [sys.executable, "-I", "-S", sweeper.__file__, str(os.getpid()), str(root)],
         stdin=subprocess.PIPE,
@@ -321,6 +351,16 @@ def job_folders(n: int) -> Iterator[list[Path]]:
         for folder in folders:
             folder.mkdir()
         yield folders
+    except (OSError, UsageError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        # NumPy tells a disk that takes no more without a number.
+        if not isinstance(cause, OSError) or cause.errno not in (None, *_NO_ROOM):
+            raise
+        reason = cause.strerror or cause
+        raise ExecutionError(
+            f"target lava: no room for temporary files in {root.parent} ({reason}); have "
+            "TMPDIR name another folder, or run fewer samples"
+        ) from error
     finally:
         swept.communicate(b"\n")
         # A sweeper that was killed has left it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -16,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.errors import ExecutionError, TargetUnavailableError
+from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError
 from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, MaxPool
-from neurodeploy.targets.lava.supervision import session_members
+from neurodeploy.targets.lava import job
+from neurodeploy.targets.lava.supervision import KEPT_LOGS, _kept, session_members
 from neurodeploy.targets.lava.sweeper import segments
 from neurodeploy.targets.lava.target import LavaTarget
 from tests.targets.lava.networks import chain, chain_stimulus, compiled
@@ -241,3 +243,41 @@ def test_in_process_needs_python_310() -> None:
         pytest.skip("this Python is 3.10")
     with pytest.raises(TargetUnavailableError, match="cannot run Lava in-process"):
         compiled(chain(5), execution="in-process").run(chain_stimulus(1))
+
+
+def test_the_last_logs_of_failed_runs_are_kept(temporary: Path, tmp_path: Path) -> None:
+    (tmp_path / "worker.log").write_text("Traceback")
+    other = temporary / "neurodeploy-lava-notes.txt"
+    other.write_text("mine")
+    kept = []
+    for number in range(KEPT_LOGS + 3):
+        kept.append(Path(_kept(tmp_path / "worker.log")))
+        os.utime(kept[-1], (number, number))
+    assert kept[-1].read_text() == "Traceback"
+    assert sorted(temporary.glob("neurodeploy-lava-*")) == sorted([other, *kept[-KEPT_LOGS:]])
+
+
+def test_a_temporary_folder_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    with pytest.raises(ExecutionError, match=r"TMPDIR=/nowhere is no folder; name another"):
+        compiled(chain(5)).run(chain_stimulus(1))
+
+
+@pytest.mark.parametrize("writer", ["save", "write_bytes_whole"])
+def test_a_temporary_folder_that_is_full(
+    writer: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **keywords: object) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        if writer == "save":
+            raise error
+        raise UsageError("lava.json: cannot write (No space left on device)") from error
+
+    monkeypatch.setattr(*((np, "save") if writer == "save" else (job, writer)), full)
+    with pytest.raises(ExecutionError) as caught:
+        compiled(chain(5)).run(chain_stimulus(1))
+    assert str(caught.value) == (
+        f"target lava: no room for temporary files in {temporary} (No space left on device); have "
+        "TMPDIR name another folder, or run fewer samples"
+    )
+    assert list(temporary.iterdir()) == []
