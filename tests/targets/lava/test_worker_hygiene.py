@@ -245,13 +245,15 @@ def test_in_process_needs_python_310() -> None:
         compiled(chain(5), execution="in-process").run(chain_stimulus(1))
 
 
-def test_the_last_logs_of_failed_runs_are_kept(temporary: Path, tmp_path: Path) -> None:
-    (tmp_path / "worker.log").write_text("Traceback")
+def test_the_last_logs_of_failed_runs_are_kept(temporary: Path) -> None:
+    (temporary / "job").mkdir()
+    log = temporary / "job" / "worker.log"
+    log.write_text("Traceback")
     other = temporary / "neurodeploy-lava-notes.txt"
     other.write_text("mine")
     kept = []
     for number in range(KEPT_LOGS + 3):
-        kept.append(Path(_kept(tmp_path / "worker.log")))
+        kept.append(Path(_kept(log)))
         os.utime(kept[-1], (number, number))
     assert kept[-1].read_text() == "Traceback"
     assert sorted(temporary.glob("neurodeploy-lava-*")) == sorted([other, *kept[-KEPT_LOGS:]])
