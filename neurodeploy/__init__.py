@@ -22,11 +22,12 @@ if TYPE_CHECKING:
         import_network,
         load,
         quantize,
-        report,
         read_deployed,
+        report,
         run,
         save,
         stream,
+        sweep,
         verify,
     )
     from neurodeploy.conversion import methods
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from neurodeploy.stages.names import list_boards, list_targets
     from neurodeploy.stages.report import Report
     from neurodeploy.stages.stream import Stream
+    from neurodeploy.sweeps.results import Sweep
     from neurodeploy.targets.base import Deployment, Target, Violation
     from neurodeploy.verification.accuracy import Evaluation
     from neurodeploy.verification.inference import Run
@@ -127,6 +129,7 @@ __all__ = [
     "Sparse",
     "Stream",
     "SumPool",
+    "Sweep",
     "Target",
     "TargetUnavailableError",
     "UnknownNameError",
@@ -151,11 +154,12 @@ __all__ = [
     "methods",
     "plot",
     "quantize",
-    "report",
     "read_deployed",
+    "report",
     "run",
     "save",
     "stream",
+    "sweep",
     "verify",
 ]
 
@@ -182,6 +186,7 @@ _PLACES = {
     "stages.names": "list_boards list_targets",
     "stages.report": "Report",
     "stages.stream": "Stream",
+    "sweeps.results": "Sweep",
     "targets.base": "Deployment Target Violation",
     "verification.accuracy": "Evaluation",
     "verification.inference": "Run",

@@ -21,7 +21,7 @@ from neurodeploy.stages.evaluate import evaluate
 from neurodeploy.stages.export import export
 from neurodeploy.stages.import_network import import_network
 from neurodeploy.stages.load import load
-from neurodeploy.stages.options import Option, options_of
+from neurodeploy.stages.options import Option, option_value, options_of
 from neurodeploy.stages.quantize import quantize
 from neurodeploy.stages.record import with_command
 from neurodeploy.stages.registered import describe_methods, describe_targets
@@ -30,6 +30,8 @@ from neurodeploy.stages.run import run
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.stages.save import save
 from neurodeploy.stages.stream import stream
+from neurodeploy.stages.sweep import sweep
+from neurodeploy.stages.sweep_options import sweep_options
 from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.base import Deployment
@@ -69,16 +71,19 @@ __all__ = [
     "load_board",
     "load_deployment",
     "load_network",
+    "option_value",
     "options_of",
     "print_netlist",
     "quantize",
-    "report",
     "read_deployed",
+    "report",
     "run",
     "save",
     "stated",
     "stimulus_for",
     "stream",
+    "sweep",
+    "sweep_options",
     "training_text",
     "verdict",
     "verify",

@@ -11,10 +11,7 @@ from typing import Any
 
 import click
 
-from neurodeploy.api import Option, options_of
-from neurodeploy.errors import UsageError
-
-_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+from neurodeploy.api import Option, option_value, options_of
 
 
 def stage_options(stage: Callable[..., Any], leave_out: Collection[str] = ()) -> list[click.Option]:
@@ -84,6 +81,18 @@ def field_options(
     return list(options.values())
 
 
+def axis_options(described: Mapping[str, Option]) -> list[click.Option]:
+    """One option for each, which takes several values; they stay text."""
+    return [
+        click.Option(
+            [f"--{name.replace('_', '-')}", name],
+            metavar=f"{_metavar(option)},...".replace(",...,...", ",..."),
+            help=option.meaning,
+        )
+        for name, option in described.items()
+    ]
+
+
 def _default(options: Sequence[tuple[str, Option]], classes: Collection[str]) -> str:
     """The default of a field, whose it is where few have it, or that they differ."""
     found = {owner: option.default for owner, option in options if not option.required}
@@ -121,18 +130,7 @@ def field_value(name: str, kind: type, text: str) -> Any:
     UsageError
         If it is none.
     """
-    option = f"--{name.replace('_', '-')}"
-    if kind is bool:
-        if text.lower() not in _TRUTHS:
-            raise UsageError(f"{option} {text!r}: expected true or false")
-        return _TRUTHS[text.lower()]
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            expected = "a whole number" if kind is int else "a number"
-            raise UsageError(f"{option} {text!r}: expected {expected}") from None
-    return text
+    return option_value(f"--{name.replace('_', '-')}", kind, text)
 
 
 def _metavar(option: Option) -> str:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("neurodeploy.cli.verify:verify", "Compare a deployment spike for spike."),
     "energy": ("neurodeploy.cli.energy:energy", "Energy and time per inference on a board."),
     "evaluate": ("neurodeploy.cli.evaluate:evaluate", "Accuracy, step by step."),
+    "sweep": ("neurodeploy.cli.sweep:sweep", "Many configurations, on processes or a cluster."),
     "report": ("neurodeploy.cli.report:report", "Everything about a network in one page."),
     "diagnose": ("neurodeploy.cli.diagnose:diagnose", "Where a conversion loses, and why."),
     "inspect": ("neurodeploy.cli.inspect:inspect", "What is in a netlist or a deployment."),

@@ -23,6 +23,8 @@ PACKAGES = (
     "torch",
     "scikit-learn",
     "matplotlib",
+    "distributed",
+    "pyarrow",
 )
 """Beside those that targets need."""
 TORCH_REMEDY = "pip install 'neurodeploy[torch]' (the README tells how to get a CPU build)"

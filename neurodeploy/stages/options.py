@@ -8,7 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from neurodeploy.errors import UsageError
+
 _ENTRY = re.compile(r"^(\w[\w, ]*) : (.+)$")
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _KINDS: dict[str, type] = {"bool": bool, "int": int, "float": float}
 
 
@@ -72,6 +75,27 @@ def options_of(thing: type | Callable[..., Any]) -> dict[str, Option]:
         chosen = hint if hint in _KINDS.values() else str
         found[name] = Option(name, chosen, default, kind, meaning, tuple(dict.fromkeys(choices)))
     return found
+
+
+def option_value(where: str, kind: type, text: str) -> Any:
+    """Read a text as a value of an option's kind; ``where`` names the option in errors.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    if kind is bool:
+        if text.lower() not in _TRUTHS:
+            raise UsageError(f"{where} {text!r}: expected true or false")
+        return _TRUTHS[text.lower()]
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            expected = "a whole number" if kind is int else "a number"
+            raise UsageError(f"{where} {text!r}: expected {expected}") from None
+    return text
 
 
 def _declared(thing: Any) -> Mapping[str, tuple[Any, Any]]:

@@ -1,0 +1,151 @@
+"""Tasks on a scheduler of dask.distributed: one that runs somewhere, or one of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from itertools import islice
+from typing import Any
+
+from neurodeploy import __version__
+from neurodeploy.distribution.workers import (
+    ALLOWED_FAILURES,
+    Outcome,
+    Workers,
+    died,
+    outcome_of,
+)
+from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError, first_line
+from neurodeploy.numerics.threads import THREADS_VARIABLE
+
+CONNECT_S = 10
+"""For a scheduler to answer, and then for its first worker to be there."""
+
+
+def expect_dask() -> None:
+    """Refuse to ask for a cluster before any work.
+
+    Raises
+    ------
+    TargetUnavailableError
+        If dask.distributed is not installed.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise TargetUnavailableError(
+            "a scheduler needs dask.distributed, which is not installed; pip install "
+            "'neurodeploy[dask]', or use --workers"
+        ) from error
+
+
+def completed_on_cluster(
+    function: Callable[[Any], Any], items: Sequence[Any], workers: Workers
+) -> Iterator[tuple[int, Outcome]]:
+    """See :func:`neurodeploy.distribution.workers.completed`."""
+    expect_dask()
+    from distributed import KilledWorker, as_completed
+
+    with _client(workers) as client:
+        ahead = iter(enumerate(items))
+        places: dict[str, int] = {}
+        running = as_completed(loop=client.loop)
+        try:
+            while True:
+                # No more at a time than there are threads: the scheduler accuses every task that
+                # a dead worker had, and those that only wait for their turn are innocent.
+                free = max(1, sum(client.nthreads().values())) - running.count()
+                for place, item in islice(ahead, max(0, free)):
+                    future = _submitted(client, function, item)
+                    places[future.key] = place
+                    running.add(future)
+                if running.is_empty():
+                    return
+                future = next(running)
+                yield places[future.key], _outcome(future, KilledWorker)
+        finally:
+            client.cancel(list(running.futures))
+
+
+def _submitted(client: Any, function: Callable[[Any], Any], item: Any) -> Any:
+    try:
+        return client.submit(outcome_of, function, item, pure=False)
+    except Exception as error:
+        raise UsageError(
+            f"scheduler: the tasks cannot be sent ({first_line(error)}); pass texts and paths, or "
+            "objects of classes in modules that workers can import"
+        ) from error
+
+
+def _outcome(future: Any, killed: type[Exception]) -> Outcome:
+    try:
+        found: Outcome = future.result()
+    except killed:
+        return died("the scheduler saw them lost")
+    except (CancelledError, OSError) as error:
+        raise ExecutionError(
+            "the scheduler was lost; what is done is kept, so start the command again"
+        ) from error
+    except Exception as error:
+        # Not of the task, whose errors are outcomes: what a worker could not read or send.
+        return Outcome(
+            error=f"the worker answered {type(error).__name__}: {first_line(error)}; has it this "
+            f"neurodeploy ({__version__})?",
+            kind="bug",
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _client(workers: Workers) -> Iterator[Any]:
+    """A client, and the cluster behind it where it is ours; both are closed at the end."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    silent = {
+        "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+        "distributed.admin.large-graph-warning-threshold": "1GB",
+    }
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set(silent))
+        stack.enter_context(_quiet())
+        address: Any = workers.address
+        if address is None:
+            address = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers.count,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                    env={THREADS_VARIABLE: str(workers.threads)},
+                )
+            )
+        try:
+            client = stack.enter_context(Client(address, timeout=CONNECT_S, set_as_default=False))
+        except (OSError, ValueError, TypeError) as error:
+            raise ExecutionError(
+                f"scheduler {workers.address}: nothing answers there within {CONNECT_S} s; start "
+                "one with 'dask scheduler', or use local:N"
+            ) from error
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_S)
+        except TimeoutError as error:
+            raise ExecutionError(
+                f"scheduler {workers.address}: has no worker after {CONNECT_S} s; start some with "
+                f"'dask worker {workers.address}'"
+            ) from error
+        yield client
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the log of dask, which tells of every lost worker in many lines."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,1 @@
+"""Many configurations of one conversion: their list, their folder of results, their table."""

@@ -1,0 +1,224 @@
+"""Sweeps of a tiny network: kept one by one, interrupted, in shards, on a cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import neurodeploy as nd
+from neurodeploy.distribution import Outcome, Workers
+from neurodeploy.distribution.workers import died, outcome_of
+from neurodeploy.errors import UsageError
+
+pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+pytest.importorskip("onnx")
+
+CALIBRATION = "digits@train#first=40"
+AXES = {"method": ["rate", "graded"], "timesteps": [1, 2, 3]}
+
+
+def here(
+    function: Callable[[Any], Any], items: Sequence[Any], workers: Workers
+) -> Iterator[tuple[int, Outcome]]:
+    """Tasks in this process, which imports torch once; the last first."""
+    for place in reversed(range(len(items))):
+        yield place, outcome_of(function, items[place])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A network that takes no time, nor do workers that read it."""
+    from tests.source.onnx_files import helper, written
+
+    rng = np.random.default_rng(0)
+    constants = {"a": rng.normal(size=(64, 12)), "b": rng.normal(size=(12, 10))}
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "a"], ["h"]),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("MatMul", ["r", "b"], ["y"]),
+    ]
+    weights = {k: np.asarray(constants[k], np.float32) for k in "ab"}
+    folder = tmp_path_factory.mktemp("model")
+    return str(written(folder, nodes, weights, (1, 8, 8)))
+
+
+Swept = Callable[..., nd.Sweep]
+
+
+@pytest.fixture(scope="module")
+def swept(model: str) -> Swept:
+    def run(folder: Path | None, **options: Any) -> nd.Sweep:
+        given = {**AXES, **options}
+        return nd.sweep(model, "digits", 20, output=folder, calibration_data=CALIBRATION, **given)
+
+    return run
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurodeploy.stages.sweep.completed", here)
+
+
+def results(folder: Path) -> list[str]:
+    return sorted(p.name for p in (folder / "configurations").iterdir())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, swept: Swept) -> tuple[Path, nd.Sweep]:
+    """A sweep that ran through, with a board."""
+    folder = tmp_path_factory.mktemp("whole") / "sweep"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neurodeploy.stages.sweep.completed", here)
+        return folder, swept(folder, board="loihi2", energy_samples=2)
+
+
+def test_rows_are_what_the_stages_give(whole: tuple[Path, nd.Sweep], model: str) -> None:
+    folder, sweep = whole
+    rows = sweep.rows()
+    assert [(r["method"], r["timesteps"]) for r in rows] == [
+        (m, t) for m in AXES["method"] for t in AXES["timesteps"]
+    ]
+    net = nd.convert(model, CALIBRATION, method="graded", timesteps=2).quantize()
+    found = net.evaluate("digits", 20)
+    energy = net.energy("loihi2", "digits", 2)
+    row = rows[4]
+    assert (row["accuracy"], row["spikes_per_inference"]) == (
+        found.accuracy,
+        found.spikes_per_inference,
+    )
+    assert (row["energy_j"], row["cores"]) == (energy.total_j, energy.cores)
+    assert (folder / "results.csv").read_text().count("\n") == 7
+    assert len(results(folder)) == 6
+
+
+def test_an_interrupted_sweep_goes_on(
+    whole: tuple[Path, nd.Sweep], swept: Swept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopping(*given: Any) -> Iterator[tuple[int, Outcome]]:
+        for n, (place, outcome) in enumerate(here(*given)):
+            if n == 2:
+                raise KeyboardInterrupt
+            yield place, outcome
+
+    lines: list[str] = []
+    monkeypatch.setattr("neurodeploy.stages.sweep.completed", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        swept(tmp_path / "s", board="loihi2", energy_samples=2, tell=lines.append)
+    assert "keeps 2 of 6 configurations; the same command goes on" in lines[-1]
+    assert len(results(tmp_path / "s")) == 2
+    assert not (tmp_path / "s" / "results.csv").exists()
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "s" / "configurations").iterdir()}
+    monkeypatch.setattr("neurodeploy.stages.sweep.completed", here)
+    again = swept(tmp_path / "s", board="loihi2", energy_samples=2)
+    assert again.rows() == whole[1].rows()
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    for name in ("results.csv", "sweep.json"):
+        assert (tmp_path / "s" / name).read_bytes() == (whole[0] / name).read_bytes()
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_shards_give_the_same_frame(n: int, swept: Swept, tmp_path: Path, inline: None) -> None:
+    axes = {"method": "rate", "timesteps": [1, 2, 3]}
+    plain = swept(None, **axes)
+    folder = tmp_path / "s"
+    with pytest.raises(UsageError, match="3 of 3 configurations have no result yet"):
+        swept(folder, **axes, collect=True)
+    assert not folder.exists()
+    for k in range(1, n + 1):
+        swept(folder, **axes, shard=f"{k}/{n}")
+        assert not (folder / "results.csv").exists()
+    assert len(results(folder)) == 3
+    assert swept(folder, **axes, collect=True).rows() == plain.rows()
+
+
+def test_another_sweep_keeps_its_folder(
+    whole: tuple[Path, nd.Sweep], swept: Swept, inline: None
+) -> None:
+    folder, _ = whole
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    for options, message in (
+        ({"board": "loihi1", "energy_samples": 2}, "holds another sweep, whose boards is"),
+        ({"board": "loihi2", "energy_samples": 3}, "holds another sweep, whose energy samples"),
+        (
+            {"board": "loihi2", "energy_samples": 2, "timesteps": [2, 3]},
+            "holds a sweep with other configurations .rate timesteps=1.",
+        ),
+        ({"board": "loihi2", "energy_samples": 2, "timestep": 2}, "unknown option"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            swept(folder, **options)
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_folder_of_something_else_is_left_alone(
+    swept: Swept, tmp_path: Path, inline: None
+) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UsageError, match=r"is a folder with other content, thesis\.tex"):
+        swept(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_errors_are_rows_and_deaths_are_tried_again(
+    swept: Swept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = {"method": "rate", "timesteps": [1, 2, 3]}
+    runs: list[int] = []
+
+    def failing(
+        function: Callable[[Any], Any], items: Sequence[Any], workers: Workers
+    ) -> Iterator[tuple[int, Outcome]]:
+        runs.append(len(items))
+        for place, item in enumerate(items):
+            ends = {1: died("killed by SIGKILL"), 2: Outcome(error="no", kind="refused")}
+            found = ends.get(place) if len(items) > 1 else None
+            yield place, found or outcome_of(function, item)
+
+    monkeypatch.setattr("neurodeploy.stages.sweep.completed", failing)
+    first = swept(tmp_path / "s", **axes)
+    assert [row["status"] for row in first.rows()] == ["done", "error", "error"]
+    assert "2 workers died of it" in first.rows()[1]["error"]
+    again = swept(tmp_path / "s", **axes)
+    assert runs == [3, 1]
+    assert [row["status"] for row in again.rows()] == ["done", "done", "error"]
+
+
+def test_more_configurations_may_join(swept: Swept, tmp_path: Path, inline: None) -> None:
+    swept(tmp_path / "s", method="rate", timesteps=[1])
+    lines: list[str] = []
+    found = swept(tmp_path / "s", method="rate", timesteps=[1, 2], tell=lines.append)
+    assert lines[0].endswith("keeps 1 of 2 configurations")
+    assert len(found.records) == 2
+
+
+def test_a_damaged_result_is_told(swept: Swept, tmp_path: Path, inline: None) -> None:
+    swept(tmp_path / "s", method="rate", timesteps=[1])
+    (path,) = (tmp_path / "s" / "configurations").iterdir()
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(nd.FileFormatError, match="damaged; delete it"):
+        swept(tmp_path / "s", method="rate", timesteps=[1])
+
+
+def test_a_cluster_whose_worker_is_killed_loses_nothing(
+    whole: tuple[Path, nd.Sweep], swept: Swept, tmp_path: Path
+) -> None:
+    pytest.importorskip("distributed")
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 1:
+            multiprocessing.active_children()[0].kill()
+
+    found = swept(tmp_path / "s", board="loihi2", energy_samples=2, scheduler="local:2", tell=tell)
+    assert found.rows() == whole[1].rows()
+    assert results(tmp_path / "s") == results(whole[0])
+    # A line for each, once.
+    assert len({line.split(": ")[0].partition(" ")[2] for line in lines}) == len(lines) == 6
