@@ -18,7 +18,7 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, check_bounds
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.record import RunRecord, joined_steps
+from neurodeploy.ir.record import RunRecord, joined_steps, no_steps
 from neurodeploy.ir.steady import steady_bounds
 
 
@@ -95,7 +95,7 @@ class TargetStream(ABC):
         self._expect_watched(membranes)
         self._end()
         parts = []
-        left = max(self.lags.values())
+        left = max(self.lags.values()) if self.given else 0
         while left:
             length = min(left, self.most_steps)
             silence = {
@@ -105,7 +105,7 @@ class TargetStream(ABC):
             parts.append(self._part(silence, length, membranes))
             left -= length
         self.close()
-        return joined_steps(parts) if parts else RunRecord(0, {}, {})
+        return joined_steps(parts or [no_steps(self.netlist, self.samples, membranes)])
 
     def span(self, name: str, steps: int) -> tuple[int, int]:
         """The steps of a population's window that the next ``steps`` steps compute: first, end."""

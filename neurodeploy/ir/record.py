@@ -62,6 +62,15 @@ def joined_steps(parts: Sequence[RunRecord]) -> RunRecord:
     return RunRecord(steps, joined([p.spikes for p in parts]), joined([p.membranes for p in parts]))
 
 
+def no_steps(netlist: IntegerNetlist, batch: int, membranes: Collection[str]) -> RunRecord:
+    """The record of no steps at all."""
+
+    def none(name: str) -> IntArray:
+        return np.zeros((batch, 0, *netlist.by_name[name].shape), np.int64)
+
+    return RunRecord(0, {n: none(n) for n in netlist.by_name}, {n: none(n) for n in membranes})
+
+
 def expect_populations(netlist: IntegerNetlist | RealNetlist, names: Collection[str]) -> None:
     """Raise UnknownNameError for a name that no population has."""
     unknown = sorted(set(names) - set(netlist.by_name))

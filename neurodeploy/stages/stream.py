@@ -183,7 +183,8 @@ class Stream:
         self.reset()
 
     def __repr__(self) -> str:
-        return f"Stream({self.network.netlist.name} on the {self.executor}, {self.steps} steps)"
+        where = f"the {self.executor}" if self.executor in EXECUTORS else self.executor
+        return f"Stream({self.network.netlist.name} on {where}, {self.steps} steps)"
 
     def __enter__(self) -> Stream:
         return self
@@ -266,9 +267,8 @@ class Stream:
         self._finished = True
         assert self._run is not None
         watched = tuple(dict.fromkeys((*membranes, *self._read)))
-        found = self._run.finish(watched if self.steps else ())
-        if found.spikes:
-            self._answered(found)
+        found = self._run.finish(watched)
+        self._answered(found)
         return found
 
     @property

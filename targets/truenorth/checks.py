@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from neurodeploy.ir.bounds import prove_bounds
+from neurodeploy.ir.bounds import PopulationBounds, prove_bounds
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
@@ -118,7 +120,18 @@ def _population(population: Population, limits: CrossbarLimits) -> list[Violatio
     found += [
         Violation(name, f"{extension}: a crossbar neuron has none", remedy="use a neuron without")
         for extension in model.extensions
+        if extension != "a floor"
     ]
+    if model.floor is not None and model.floor.max(initial=0) > 0:
+        found.append(
+            Violation(
+                name,
+                "a floor above 0, below which a crossbar neuron may be reset:",
+                int(model.floor.max()),
+                0,
+                "use a floor of at most 0",
+            )
+        )
     if model.has_current_memory:
         found.append(
             Violation(
@@ -164,10 +177,17 @@ def _input(name: str, model: Input) -> list[Violation]:
     return []
 
 
-def bound_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Violation]:
-    """Populations whose membranes are not proved to stay between floor and ceiling."""
+def bound_violations(
+    netlist: IntegerNetlist,
+    limits: CrossbarLimits,
+    proved: Mapping[str, PopulationBounds] | None = None,
+) -> list[Violation]:
+    """Populations whose membranes are not proved to stay between floor and ceiling.
+
+    Over T steps, or by the bounds that are given.
+    """
     found: list[Violation] = []
-    for name, bounds in prove_bounds(netlist).items():
+    for name, bounds in (proved or prove_bounds(netlist)).items():
         low, high = int(bounds.v_low.min()), int(bounds.v_high.max())
         held = state_bits(min(-limits.membrane_floor, limits.membrane_max))
         if low < limits.membrane_floor or high > limits.membrane_max:
@@ -181,6 +201,19 @@ def bound_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Vi
                 )
             )
     return found
+
+
+def floor_violations(netlist: IntegerNetlist) -> list[Violation]:
+    """Populations with a floor, for steps of several ticks: it would act in each of them."""
+    return [
+        Violation(
+            p.name,
+            'a floor: with split="exact" a step takes several ticks, and it would act in each',
+            remedy='use a smaller fan-in, a neuron without a floor, or split="approximate"',
+        )
+        for p in netlist.populations
+        if isinstance(p.model, IntegerNeuron) and p.model.floor is not None
+    ]
 
 
 def wide_fan_in(netlist: IntegerNetlist, name: str, limits: CrossbarLimits) -> Violation | None:

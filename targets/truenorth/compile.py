@@ -11,6 +11,7 @@ from neurodeploy.targets.base import Violation
 from neurodeploy.targets.truenorth.checks import (
     axon_violation,
     bound_violations,
+    floor_violations,
     model_violations,
     wide_fan_in,
 )
@@ -140,6 +141,9 @@ def _plan_split(
     netlist: IntegerNetlist, limits: CrossbarLimits, choices: Choices
 ) -> CorePlan | list[Violation]:
     """Plan with partial sums where they are needed: a step takes as many ticks as a burst."""
+    found = floor_violations(netlist)
+    if found:
+        return found
     bounds = prove_bounds(netlist)
     relayed = _asked_for(netlist, choices.fan_out)
     splitting = plan_splits(netlist, bounds, limits, choices.max_ticks_per_step)

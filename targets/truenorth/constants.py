@@ -21,5 +21,14 @@ def constants_of(population: Population) -> tuple[IntArray, IntArray, IntArray]:
     )
 
 
+def floors_of(population: Population, lowest: int) -> IntArray:
+    """Floors of the neurons, ``lowest`` where they have none or one below it: int64 ``[n]``."""
+    model = population.model
+    assert isinstance(model, IntegerNeuron)
+    if model.floor is None:
+        return np.full(population.size, lowest)
+    return np.maximum(_flat(population, model.floor), lowest)
+
+
 def _flat(population: Population, value: AnyArray) -> IntArray:
     return np.array(population.spread(value), dtype=np.int64).reshape(-1)

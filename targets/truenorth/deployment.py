@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from neurodeploy.ir.record import Progress, RunRecord
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.request import RunRequest
+from neurodeploy.targets.stream import TargetStream
 from neurodeploy.targets.truenorth.cores import Cores, save_cores
 from neurodeploy.targets.truenorth.readout import Readout, save_readout
 from neurodeploy.targets.truenorth.simulator import CoreSimulator
@@ -106,18 +107,14 @@ class TrueNorthDeployment(Deployment):
         """
         by_name, batch, T = self.netlist.by_name, request.batch, self.readout.timesteps
         on_chip, watched = request.spikes, request.membranes
-        for name in filter(self.readout.is_ramped, watched):
-            raise ExecutionError(
-                f"truenorth: {name}: the membrane of a split population with a ramp stands between "
-                "its sum and what repays it; record its spikes"
-            )
+        self.expect_membranes(watched)
         spikes: dict[str, AnyArray] = {
             n: np.zeros((batch, T, *by_name[n].shape), dtype=np.int8) for n in on_chip
         }
         traces: dict[str, AnyArray] = {
             n: np.zeros((batch, T, *by_name[n].shape), dtype=np.int64) for n in watched
         }
-        simulator = self._prepared()
+        simulator = self.prepared()
         keep = self.readout.cores_of(watched)
         blocks = {b.name for b in self.cores.lines if b.kind == "raster"}
         rasters = {n: request.stimulus[n].reshape(batch, T, -1).astype(np.uint8) for n in blocks}
@@ -143,7 +140,28 @@ class TrueNorthDeployment(Deployment):
         self._events, self._samples = totals, batch
         return RunRecord(T, spikes, traces)
 
-    def _prepared(self) -> CoreSimulator:
+    def expect_membranes(self, names: Collection[str]) -> None:
+        """Refuse membranes that no chip neuron holds.
+
+        Raises
+        ------
+        ExecutionError
+            For a population whose comparison takes a ramp.
+        """
+        for name in filter(self.readout.is_ramped, names):
+            raise ExecutionError(
+                f"truenorth: {name}: the membrane of a split population with a ramp stands between "
+                "its sum and what repays it; record its spikes"
+            )
+
+    def open_stream(self, samples: int) -> TargetStream:
+        """Cores whose ticks go on from piece to piece."""
+        from neurodeploy.targets.truenorth.stream import TrueNorthStream
+
+        return TrueNorthStream(self, samples)
+
+    def prepared(self) -> CoreSimulator:
+        """The simulator of the cores, made once."""
         if self._simulator is None:
             self._simulator = CoreSimulator(self.cores, self._positions())
         return self._simulator

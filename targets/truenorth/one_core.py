@@ -70,12 +70,17 @@ class PreparedCore:
         sums = self._product(columns, largest=1).T.reshape(*arriving.shape[:-1], self.n_streams)
         return sums.astype(np.int32)
 
-    def run(self, arriving: AnyArray, ticks: int, keep: bool) -> CoreRun:
-        """All ticks of a core whose arrivals are all known; idle ticks are passed over."""
-        batch = arriving.shape[1]
+    def run(
+        self, arriving: AnyArray, ticks: int, keep: bool, state: CoreState | None = None
+    ) -> CoreRun:
+        """Ticks of a core whose arrivals are all known; idle ticks are passed over.
+
+        From the beginning without a state; with one, which is updated, from where it stands.
+        """
+        batch, arriving = arriving.shape[1], arriving[:ticks]
         spikes = np.zeros((ticks, batch, self.n_streams), dtype=np.uint8)
         membranes = np.zeros(spikes.shape, dtype=np.int32) if keep else None
-        state = CoreState(self, batch)
+        state = CoreState(self, batch) if state is None else state
         busy: AnyArray = np.any(arriving.reshape(ticks, -1), axis=1)
         sums = self.integrate(arriving[busy])
         row, idle = np.cumsum(busy) - 1, np.zeros((batch, self.n_streams), dtype=np.int32)

@@ -17,6 +17,8 @@ above its threshold has to fire in that tick. Three ways, each exact:
   membranes;
 - *bias axons*: c is chosen such that the neuron stays quiet (or because b exceeds the leak's
   range), and the host sends the rest, b - c, on axons of its own in every tick of the window.
+
+A floor of the neuron's own acts in these ticks too, so nothing may go below it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.targets.base import Violation
-from neurodeploy.targets.truenorth.constants import constants_of
+from neurodeploy.targets.truenorth.constants import constants_of, floors_of
 from neurodeploy.targets.truenorth.layers import Decomposition
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.timing import TickTiming
@@ -98,6 +100,7 @@ def _absorbing(netlist: IntegerNetlist) -> frozenset[str]:
         if (
             isinstance(model, IntegerNeuron)
             and model.reset == "subtract"
+            and model.floor is None
             and name not in netlist.schedule.cyclic
             and all(q.post in found for q in netlist.outgoing[name])
         ):
@@ -133,12 +136,13 @@ def _prelude(
 ) -> tuple[Prelude, list[Violation]]:
     n, before = population.size, arrivals.shape[0]
     bias, v0, theta = constants_of(population)
+    floor = floors_of(population, limits.membrane_floor)
     violations: list[Violation] = []
 
     low = np.full(n, limits.leak_min)
     high = np.full(n, limits.leak_max)
     if not absorbing and before:
-        quiet_low, quiet_high = _quiet_leaks(v0, theta, before, limits)
+        quiet_low, quiet_high = _quiet_leaks(v0, theta, floor, before, limits)
         low, high = np.maximum(low, quiet_low), np.minimum(high, quiet_high)
     leak = np.clip(bias, low, np.maximum(low, high))
     needy = np.flatnonzero((leak != bias) | (low > high))
@@ -187,14 +191,17 @@ def _prelude(
 
 
 def _quiet_leaks(
-    v0: IntArray, theta: IntArray, before: int, limits: CrossbarLimits
+    v0: IntArray, theta: IntArray, floor: IntArray, before: int, limits: CrossbarLimits
 ) -> tuple[IntArray, IntArray]:
-    """Leaks with which no neuron fires in the ``before`` ticks; none where v0 >= theta."""
+    """Leaks with which no neuron fires in the ``before`` ticks, or comes to its floor.
+
+    None where v0 >= theta.
+    """
     # The membrane after tick k is v0 - c (D - 1 - k); the initial one is v0 - c D.
     low = -((limits.initial_max - v0) // before)
     if before > 1:
         low = np.maximum(low, -((theta - 1 - v0) // (before - 1)))
-    high = (v0 - limits.initial_min) // before
+    high = (v0 - np.maximum(floor, limits.initial_min)) // before
     return np.where(v0 >= theta, 1, low), np.where(v0 >= theta, 0, high)
 
 

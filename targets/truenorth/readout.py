@@ -29,6 +29,15 @@ DISAGREE = -1
 """Recorded where the copies of one neuron differ: no crossbar neuron can emit it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Steps ``[first, end)`` of a population, in runs whose first tick is ``tick`` of the chip."""
+
+    first: int
+    end: int
+    tick: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Readout:
     """Places of each population's neurons and of their copies.
@@ -75,13 +84,20 @@ class Readout:
         index = self.populations.index(name)
         return bool(((self.population == index) & (self.mark == 2)).any())
 
-    def spikes(self, name: str, n_neurons: int, runs: Sequence[CoreRun]) -> AnyArray:
-        """Spikes of a population in its window: int8 ``[B, T, n]``.
+    def lag_of(self, name: str) -> int:
+        """Ticks by which the last copy of a population repeats it."""
+        return int(self.lag[self._where(name)].max(initial=0))
+
+    def spikes(
+        self, name: str, n_neurons: int, runs: Sequence[CoreRun], span: Span | None = None
+    ) -> AnyArray:
+        """Spikes of a population in its window, or a span of it: int8 ``[B, T, n]``.
 
         All copies are compared; where they differ the value is :data:`DISAGREE`.
         """
-        where = self._where(name)
-        found = np.zeros((self.timesteps, runs[0].spikes.shape[1], n_neurons), dtype=np.int8)
+        where, span = self._where(name), span or Span(0, self.timesteps)
+        shape = (span.end - span.first, runs[0].spikes.shape[1], n_neurons)
+        found = np.zeros(shape, dtype=np.int8)
         seen = np.zeros(n_neurons, dtype=bool)
         differ: list[tuple[IntArray, AnyArray]] = []
         for core in np.unique(where[0]).tolist():
@@ -91,7 +107,7 @@ class Readout:
             pairs = np.unique(np.stack([owner, stream, lag]), axis=1)
             for ticks in np.unique(pairs[2]).tolist():
                 neurons, streams, _ = pairs[:, pairs[2] == ticks]
-                part = self._window(name, runs[core].spikes, streams, ticks)
+                part = runs[core].spikes[self._steps(name, ticks, span)][..., streams]
                 # One neuron can have several streams in a core if its copies were edited.
                 _, once = np.unique(neurons, return_index=True)
                 for index in (once, np.setdiff1d(np.arange(neurons.size), once)):
@@ -110,10 +126,12 @@ class Readout:
                 found[: wrong.shape[0], :, neuron][wrong[..., k]] = DISAGREE
         return found.swapaxes(0, 1)
 
-    def membranes(self, name: str, n_neurons: int, runs: Sequence[CoreRun]) -> AnyArray:
+    def membranes(
+        self, name: str, n_neurons: int, runs: Sequence[CoreRun], span: Span | None = None
+    ) -> AnyArray:
         """Membranes of a population after each step: int32 ``[B, T, n]``, of the first copies."""
-        where = self._where(name)
-        shape = (self.timesteps, runs[0].spikes.shape[1], n_neurons)
+        where, span = self._where(name), span or Span(0, self.timesteps)
+        shape = (span.end - span.first, runs[0].spikes.shape[1], n_neurons)
         found = np.zeros(shape, dtype=np.int32)
         for core in np.unique(where[0]).tolist()[::-1]:
             places = where[1][where[0] == core][::-1]
@@ -122,7 +140,7 @@ class Readout:
             if places.size and trace is not None:
                 owner, streams = self.neuron[core, places], runs[core].stream[places]
                 for neuron, stream in zip(owner.tolist(), streams.tolist(), strict=True):
-                    found[..., neuron] = trace[self._steps(name, 0), :, stream]
+                    found[..., neuron] = trace[self._steps(name, 0, span), :, stream]
         return found.swapaxes(0, 1)
 
     def _where(self, name: str) -> tuple[IntArray, IntArray]:
@@ -130,14 +148,11 @@ class Readout:
         core, place = np.nonzero((self.population == index) & (self.mark == 0))
         return core, place
 
-    def _window(self, name: str, spikes: AnyArray, streams: AnyArray, lag: int) -> AnyArray:
-        part: AnyArray = spikes[self._steps(name, lag)][..., streams]
-        return part
-
-    def _steps(self, name: str, lag: int) -> slice:
+    def _steps(self, name: str, lag: int, span: Span) -> slice:
         """The ticks of a population's steps."""
-        start = self.starts[self.populations.index(name)] + lag
-        return slice(start, start + self.timesteps * self.period, self.period)
+        start = self.starts[self.populations.index(name)] + lag - span.tick
+        first, end = (start + step * self.period for step in (span.first, span.end))
+        return slice(first, end, self.period)
 
 
 @dataclass(frozen=True, slots=True)

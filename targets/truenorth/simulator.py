@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,21 @@ EVENTS = (
 """Counted per core: spikes reaching its axons and the synapses they meet; updates of its neurons
 (every neuron in every tick; active if its membrane was or is not 0, its leak is not 0, or it
 fires); their spikes; those sent to axons, and their hops; and spikes from and to the host."""
+
+
+@dataclass(slots=True)
+class Held:
+    """What cores keep between the pieces of a stream.
+
+    Parameters
+    ----------
+    states : list of CoreState
+    pending : list of uint8 ``[delays, B, axons]``
+        Spikes under way, by the ticks to come in which they arrive.
+    """
+
+    states: list[CoreState]
+    pending: list[AnyArray]
 
 
 class CoreSimulator:
@@ -107,39 +122,84 @@ class CoreSimulator:
         DataError
             If the stimulus does not fit the lines.
         """
-        cores = self.cores
-        lines, batch = self._host_spikes(stimulus)
-        events: dict[str, AnyArray] = {
-            name: np.zeros(cores.n_cores, dtype=np.int64) for name in EVENTS
-        }
-        keep = frozenset(membranes)
+        lines = self._host_spikes(stimulus)
+        n_cores = self.cores.n_cores
+        events: dict[str, AnyArray] = {name: np.zeros(n_cores, dtype=np.int64) for name in EVENTS}
+        return self._run(lines, frozenset(membranes), spikes, None, events), events
+
+    def advance(
+        self, lines: AnyArray, held: Held, membranes: Collection[int] = ()
+    ) -> list[CoreRun]:
+        """Run on, from what is held, for as many ticks as there are host spikes.
+
+        Parameters
+        ----------
+        lines : uint8 ``[ticks, B, lines]``
+            Spikes that the host sends.
+        held : Held
+            Updated.
+        membranes : collection of int
+            Cores whose membranes are kept.
+        """
+        return self._run(lines, frozenset(membranes), None, held, None)
+
+    def _run(
+        self,
+        lines: AnyArray,
+        keep: frozenset[int],
+        spikes: Collection[int] | None,
+        held: Held | None,
+        events: dict[str, AnyArray] | None,
+    ) -> list[CoreRun]:
+        cores, ticks = self.cores, lines.shape[0]
         runs: dict[int, CoreRun] = {}
         sources = [{s for s, *_ in edges} for edges in self._inbound]
         waiting = [0 if spikes is None or c in spikes else 1 for c in range(cores.n_cores)]
         for source in itertools.chain.from_iterable(sources):
             waiting[source] += 1
         for members in self._order:
-            arriving = {c: self._from_host(c, lines, batch) for c in members}
+            arriving = {c: self._from_host(c, lines, held) for c in members}
             for c in members:
-                events["host_in"][c] = int(arriving[c].sum(dtype=np.int64))
+                if events is not None:
+                    events["host_in"][c] = int(arriving[c].sum(dtype=np.int64))
                 self._arrive(c, arriving[c], runs, frozenset(members))
-            inner = {c: [edge for edge in self._inbound[c] if edge[0] in members] for c in members}
-            if any(inner.values()):
-                self._run_cycle(members, arriving, inner, runs, keep, batch)
+            inner = [
+                (source, c, delay, streams, axons)
+                for c in members
+                for source, delay, streams, axons in self._inbound[c]
+                if source in members
+            ]
+            states = {
+                c: CoreState(self._core[c], lines.shape[1]) if held is None else held.states[c]
+                for c in members
+            }
+            if inner:
+                self._run_cycle(ticks, arriving, inner, states, runs, keep)
             else:
                 (c,) = members
-                runs[c] = self._core[c].run(arriving[c], cores.ticks, c in keep)
+                runs[c] = self._core[c].run(arriving[c], ticks, c in keep, states[c])
             for c in members:
-                self._count(c, arriving[c], runs[c], events)
+                if held is not None:
+                    held.pending[c] = arriving[c][ticks:].copy()
+                if events is not None:
+                    self._count(c, arriving[c], runs[c], events)
             if spikes is None:
                 continue
             for source in itertools.chain(members, *(sources[c] for c in members)):
                 waiting[source] -= 1
                 if not waiting[source] and source not in spikes:
                     runs[source] = replace(runs[source], spikes=runs[source].spikes[:0].copy())
-        return [runs[c] for c in range(cores.n_cores)], events
+        return [runs[c] for c in range(cores.n_cores)]
 
-    def _host_spikes(self, stimulus: Mapping[str, AnyArray]) -> tuple[AnyArray, int]:
+    def at_rest(self, batch: int) -> Held:
+        """What is held before the first tick."""
+        reach = int(self.cores.dest_delay.max(initial=0))
+        return Held(
+            [CoreState(core, batch) for core in self._core],
+            [np.zeros((reach, batch, core.n_axons), np.uint8) for core in self._core],
+        )
+
+    def _host_spikes(self, stimulus: Mapping[str, AnyArray]) -> AnyArray:
         cores = self.cores
         wanted = {b.name for b in cores.lines if b.kind == "raster"}
         if set(stimulus) != wanted:
@@ -164,53 +224,54 @@ class CoreSimulator:
             arrival = block.offset + block.period * np.arange(values.shape[1])
             sent = np.flatnonzero((arrival >= open_) & (arrival < close))
             lines[arrival[sent], :, where] = values[:, sent].swapaxes(0, 1)
-        return lines, batch
+        return lines
 
-    def _from_host(self, core: int, lines: AnyArray, batch: int) -> AnyArray:
-        arriving = np.zeros((self.cores.ticks, batch, self._core[core].n_axons), dtype=np.uint8)
+    def _from_host(self, core: int, lines: AnyArray, held: Held | None) -> AnyArray:
+        """What arrives from the host, and, of a stream, what is on its way for later ticks too."""
+        (ticks, batch), reach = lines.shape[:2], 0 if held is None else len(held.pending[core])
+        arriving = np.zeros((ticks + reach, batch, self._core[core].n_axons), dtype=np.uint8)
+        if held is not None:
+            arriving[:reach] = held.pending[core]
         targets = self._host[core]
         axons = self._core[core].place_of[self.cores.line_axon[targets]]
         live = axons >= 0
-        _merge(arriving, axons[live], lines[:, :, self._line_of[targets[live]]])
+        _merge(arriving[:ticks], axons[live], lines[:, :, self._line_of[targets[live]]])
         return arriving
 
     def _arrive(
         self, core: int, arriving: AnyArray, runs: Mapping[int, CoreRun], members: frozenset[int]
     ) -> None:
-        ticks = self.cores.ticks
+        length = arriving.shape[0]
         for source, delay, streams, axons in self._inbound[core]:
-            if source not in members and delay < ticks:
-                sent = runs[source].spikes[: ticks - delay]
-                _merge(arriving[delay:], axons, sent[:, :, streams])
+            if source not in members and delay < length:
+                sent = runs[source].spikes[: length - delay]
+                _merge(arriving[delay : delay + len(sent)], axons, sent[:, :, streams])
 
     def _run_cycle(
         self,
-        members: list[int],
+        ticks: int,
         arriving: dict[int, AnyArray],
-        inner: dict[int, list[tuple[int, int, AnyArray, AnyArray]]],
+        inner: list[tuple[int, int, int, AnyArray, AnyArray]],
+        states: dict[int, CoreState],
         runs: dict[int, CoreRun],
         keep: frozenset[int],
-        batch: int,
     ) -> None:
-        ticks = self.cores.ticks
         spikes: dict[int, AnyArray] = {}
         membranes: dict[int, AnyArray | None] = {}
-        state = {c: CoreState(self._core[c], batch) for c in members}
-        for c in members:
-            spikes[c] = np.zeros((ticks, batch, self._core[c].n_streams), dtype=np.uint8)
+        for c, state in states.items():
+            spikes[c] = np.zeros((ticks, *state.v.shape), dtype=np.uint8)
             membranes[c] = np.zeros_like(spikes[c], dtype=np.int32) if c in keep else None
         for tick in range(ticks):
-            for c in members:
-                for source, delay, streams, axons in inner[c]:
-                    if delay <= tick:
-                        sent = spikes[source][tick - delay][:, streams]
-                        _merge(arriving[c][tick], axons, sent)
-                spikes[c][tick] = state[c].step(self._core[c].integrate(arriving[c][tick]))
+            for c, state in states.items():
+                spikes[c][tick] = state.step(self._core[c].integrate(arriving[c][tick]))
                 trace = membranes[c]
                 if trace is not None:
-                    trace[tick] = state[c].v
-        for c in members:
-            runs[c] = CoreRun(self._core[c].stream, spikes[c], state[c].active, membranes[c])
+                    trace[tick] = state.v
+            for source, c, delay, streams, axons in inner:
+                if tick + delay < arriving[c].shape[0]:
+                    _merge(arriving[c][tick + delay], axons, spikes[source][tick][:, streams])
+        for c, state in states.items():
+            runs[c] = CoreRun(self._core[c].stream, spikes[c], state.active, membranes[c])
 
     def _count(self, c: int, arriving: AnyArray, run: CoreRun, events: dict[str, AnyArray]) -> None:
         core, cores = self._core[c], self.cores

@@ -12,7 +12,7 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import IntegerNeuron
-from neurodeploy.targets.truenorth.constants import constants_of
+from neurodeploy.targets.truenorth.constants import constants_of, floors_of
 from neurodeploy.targets.truenorth.cores import LINEAR, ZERO
 from neurodeploy.targets.truenorth.layers import AxonSource, Decomposition, Layer
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
@@ -249,7 +249,7 @@ def _cells(
     model = population.model
     assert isinstance(model, IntegerNeuron)
     _, _, theta = constants_of(population)
-    floor = np.full(theta.size, limits.membrane_floor)
+    floor = floors_of(population, limits.membrane_floor)
     reset = np.full(theta.size, ZERO if model.reset == "zero" else LINEAR)
     return Cells(leak, initial, theta, floor, reset)
 

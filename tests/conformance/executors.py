@@ -102,7 +102,7 @@ EXTENSIONS = frozenset(
         "reset subtract-next",
     }
 )
-CROSSBAR_REFUSES = EXTENSIONS | frozenset(
+CROSSBAR_REFUSES = EXTENSIONS - {"a floor"} | frozenset(
     {
         "current input",
         "signed input",

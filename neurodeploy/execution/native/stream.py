@@ -16,7 +16,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import IntegerNeuron
-from neurodeploy.ir.record import RunRecord, joined_steps
+from neurodeploy.ir.record import RunRecord, joined_steps, no_steps
 from neurodeploy.ir.reference import synaptic_input
 from neurodeploy.ir.streaming import stream_lags, stream_shifts
 
@@ -93,7 +93,7 @@ class NativeStream:
 
     def finish(self, membranes: Collection[str] = ()) -> RunRecord:
         """Nothing: no population lags behind."""
-        return RunRecord(0, {}, {})
+        return no_steps(self.netlist, self.batch, membranes)
 
     def close(self) -> None:
         """Nothing is held."""
