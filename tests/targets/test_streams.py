@@ -108,6 +108,23 @@ def test_random_netlists_in_pieces(target: str, monkeypatch: pytest.MonkeyPatch)
     raise AssertionError("no netlist of spikes alone")
 
 
+@pytest.mark.lava
+@pytest.mark.usefixtures("lava_python")
+def test_stock_processes_stream_too() -> None:
+    """Excited neurons with zero reset, of which some have a bias from their window's start on."""
+    build = NetlistBuilder(T=20, seed=1).input("x", (1, 6, 6))
+    kernel, dense, skip = (build.draw(s, 0, 20) for s in ((2, 1, 3, 3), (4, 32), (4, 36)))
+    build = build.conv(kernel, threshold=60, reset="zero", bias=[3, 0])
+    net = build.dense(dense, threshold=80, reset="zero", name="out").connect("x", "out", skip)
+    x = {"x": (np.random.default_rng(0).random((1, 20, 1, 6, 6)) < 0.3).astype(np.int64)}
+    deployment = nd.compile(Network(net.output()), "lava-stock")
+    whole = run_reference(deployment.netlist, x, membranes=neurons(deployment.netlist))
+    with deployment.stream() as stream:
+        expect_equal(in_pieces(stream, x, [slice(t, t + 2) for t in range(0, 20, 2)]), whole)
+    with pytest.raises(UsageError, match="run one stream, not 2"):
+        deployment.stream(samples=2)
+
+
 def test_membranes_are_asked_for_from_the_first_piece_on(target: str) -> None:
     net = NetlistBuilder(T=8).input("x", (3,)).dense(2, threshold=9, membrane_decay=900).output()
     with nd.compile(Network(net), target).stream() as stream:

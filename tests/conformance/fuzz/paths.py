@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
-from neurodeploy.errors import NeurodeployError
+import numpy as np
+
+from neurodeploy.errors import CapacityError, NeurodeployError
 from neurodeploy.execution.native.library import ISAS
-from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.record import RunRecord, Stimulus
+from neurodeploy.ir.bounds import prove_bounds
+from neurodeploy.ir.netlist import IntegerNetlist, Population
+from neurodeploy.ir.neurons import MaxPool
+from neurodeploy.ir.record import RunRecord, Stimulus, joined_steps
+from neurodeploy.ir.streaming import stream_lags
 from tests.conformance.fuzz.totals import expect_the_same
 
 Run = Callable[[IntegerNetlist, Stimulus, Collection[str]], tuple[RunRecord, frozenset[str]]]
@@ -56,6 +62,45 @@ def _native(isa: str, **options: Any) -> Path:
     return Path(f"native {isa}{told}", run, missing)
 
 
+def _in_pieces() -> Path:
+    """The native engine on a stream, in pieces; whole where a netlist cannot be one."""
+    whole = _native(ISAS[0])
+
+    def run(
+        netlist: IntegerNetlist, stimulus: Stimulus, membranes: Collection[str]
+    ) -> tuple[RunRecord, frozenset[str]]:
+        from neurodeploy.execution.native.library import load
+        from neurodeploy.execution.native.stream import NativeStream
+
+        if any(map(_needs_its_length, netlist.populations)) or any(stream_lags(netlist).values()):
+            return whole.run(netlist, stimulus, membranes)
+        T, bounds = netlist.timesteps, prove_bounds(netlist)
+        batch = len(next(iter(stimulus.values())))
+        try:
+            stream = NativeStream(netlist, load(), batch, bounds)
+        except CapacityError:
+            return whole.run(netlist, stimulus, membranes)
+        cuts = sorted({0, T // 7, T // 2, T // 2 + 1, T})
+        asked = [name for name in membranes if name in stream.states or netlist.incoming[name]]
+        parts = [
+            stream.step({n: v[:, a:b] for n, v in stimulus.items()}, b - a, asked)
+            for a, b in pairwise(cuts)
+        ]
+        record = joined_steps(parts)
+        silent = {p.name: np.zeros_like(record.spikes[p.name]) for p in netlist.inputs}
+        traces = {**{n: v for n, v in silent.items() if n in membranes}, **record.membranes}
+        return replace(record, membranes=traces), frozenset({"pieces"})
+
+    return Path("native in pieces", run, whole.missing)
+
+
+def _needs_its_length(population: Population) -> bool:
+    """Whether the engine's streams have no such population: what adds up over a sample."""
+    model = population.model
+    accumulates = isinstance(model, MaxPool) and model.rule != "now"
+    return bool(accumulates or population.n_gains or population.is_current_input)
+
+
 def _torch(**options: Any) -> Path:
     """Integer products in PyTorch, what runs where there is no library."""
 
@@ -86,6 +131,7 @@ def _torch(**options: Any) -> Path:
 PATHS: tuple[Path, ...] = (
     *(_native(isa) for isa in ISAS),
     _native(ISAS[0], threads=2, batch_size=4),
+    _in_pieces(),
     _torch(),
     _torch(batch_size=4),
 )
