@@ -22,6 +22,7 @@ from neurodeploy.datasets.values import (
     check_values,
     checked_labels,
     checked_targets,
+    expect_room,
     from_bytes,
     from_one_hot,
 )
@@ -211,6 +212,7 @@ class _Member:
 
     def read(self, archive: zipfile.ZipFile, n: int, dtype: npt.DTypeLike) -> AnyArray:
         """The first ``n`` entries along the first axis."""
+        expect_room(f"{self.path}: {self.info.filename}", n * math.prod(self.shape[1:]))
         with archive.open(self.info) as file:
             _header(self.path, self.info.filename, file)
             if self.fortran:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -24,6 +25,7 @@ from neurodeploy.datasets.values import (
     checked_labels,
     checked_positions,
     checked_targets,
+    expect_room,
     first_positions,
     from_one_hot,
 )
@@ -471,10 +473,16 @@ def _answers(where: str, y: AnyArray | None, n: int) -> dict[str, AnyArray | Non
 
 
 def _read_only(values: AnyArray, dtype: npt.DTypeLike) -> AnyArray:
-    # An array that nobody can write to is kept: a training set is hundreds of megabytes.
+    # An array that nobody can write to is kept: a training set is hundreds of megabytes. So is a
+    # file that was mapped read-only, which may be larger than memory.
     owner: Any = values
     while isinstance(owner, np.ndarray) and not owner.flags.writeable:
         owner = owner.base
-    if owner is None and values.dtype == dtype and values.flags.c_contiguous:
+    if (
+        (owner is None or isinstance(owner, mmap))
+        and values.dtype == dtype
+        and values.flags.c_contiguous
+    ):
         return values
+    expect_room("samples", values.size)
     return frozen(values, dtype)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from neurodeploy.datasets.normalization import Normalization
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.loading.files import free_memory
 
 Floats = npt.NDArray[np.float32]
 
@@ -113,6 +114,7 @@ def checked_targets(where: str, y: AnyArray, n_samples: int) -> Floats:
 
 def from_bytes(x: AnyArray) -> Floats:
     """Values 0 ... 255 as float32 multiples of 1 / 255."""
+    expect_room("samples of bytes", x.size)
     # NumPy 1 would divide bytes by a float32 scalar in half precision.
     return np.divide(x, 255, dtype=np.float32)
 
@@ -152,22 +154,49 @@ def without_normalization(
 
 
 def _snapped(x: AnyArray, levels: int, norm: Normalization | None) -> Floats | float:
-    """Values on the grid, or the first that lies beside it."""
+    """Values on the grid, or the first that lies beside it; ``x`` itself where it is all exact."""
+    exact = x.dtype == np.float32
+    for part in parts(x):
+        near = _nearest(x[part], levels, norm)
+        if isinstance(near, float):
+            return near
+        exact = exact and np.array_equal(near, x[part])
+    if exact:
+        return x
+    expect_room("samples", x.size)
     found = np.empty(x.shape, np.float32)
     for part in parts(x):
-        values = np.asarray(x[part], np.float64)
-        size = np.abs(values)
-        if norm is not None:
-            column = (-1, *(1,) * (x.ndim - 2))
-            mean, std = (np.reshape(v, column) for v in (norm.mean, norm.std))
-            size = 4 * np.abs(values * std) + 2 * np.abs(mean)
-            values = values * std + mean
-        k = np.rint(values * levels)
-        wrong = (np.abs(values - k / levels) > ROUNDING * size) | (k < 0) | (k > levels)
-        if wrong.any():
-            return float(values[wrong][0])
-        found[part] = k / levels
+        found[part] = _nearest(x[part], levels, norm)
     return found
+
+
+def _nearest(x: AnyArray, levels: int, norm: Normalization | None) -> Floats | float:
+    """The multiples of 1 / levels at which values lie, or the first that lies beside them."""
+    values = np.asarray(x, np.float64)
+    size = np.abs(values)
+    if norm is not None:
+        column = (-1, *(1,) * (x.ndim - 2))
+        mean, std = (np.reshape(v, column) for v in (norm.mean, norm.std))
+        size = 4 * np.abs(values * std) + 2 * np.abs(mean)
+        values = values * std + mean
+    k = np.rint(values * levels)
+    wrong = (np.abs(values - k / levels) > ROUNDING * size) | (k < 0) | (k > levels)
+    return float(values[wrong][0]) if wrong.any() else (k / levels).astype(np.float32)
+
+
+def expect_room(where: str, n_values: int) -> None:
+    """Refuse what memory does not hold in single precision, before any of it is taken.
+
+    Raises
+    ------
+    DataError
+    """
+    needed, free = 4 * n_values, free_memory()
+    if needed > free:
+        raise DataError(
+            f"{where}: {needed / 1e9:.1f} GB in single precision, memory has room for "
+            f"{free / 1e9:.1f}; take a part, or a memory map of float32 that is read-only"
+        )
 
 
 def first_positions(name: str, n: int, length: int) -> range:

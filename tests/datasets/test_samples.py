@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.datasets import Normalization, Samples, as_samples
+from neurodeploy.datasets import Normalization, Samples, as_samples, values
 from neurodeploy.errors import DataError, NeurodeployError, UsageError
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 5), dtype=np.uint8)
@@ -260,3 +260,22 @@ def test_one_hot_rows_are_labels(kind: type) -> None:
     assert data.y is not None
     assert data.y.tolist() == labels.tolist()
     assert data.targets is None
+
+
+def test_a_memory_map_is_not_copied_and_what_memory_does_not_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = (np.arange(40).reshape(10, 4) / np.float32(255)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    monkeypatch.setattr(values, "free_memory", lambda: 159)
+    samples = Samples(mapped)
+    assert np.shares_memory(samples.x, mapped)
+    assert samples.levels == 255
+    np.testing.assert_array_equal(samples.x, Samples(mapped).x)
+    for given in (x, np.load(tmp_path / "x.npy", mmap_mode="c"), (255 * x).astype(np.uint8)):
+        with pytest.raises(DataError, match=r"0.0 GB in single precision, memory has room for"):
+            Samples(given)
+    with pytest.raises(DataError, match=r"x.npz: x.npy: 0.0 GB in single precision"):
+        Samples(str(tmp_path / "x.npz"))
