@@ -144,6 +144,14 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
             "neurodeploy.conversion.methods.radix:Radix",
             "binary digits of an activation, sent once all of its input is there (Wang 2021)",
         ),
+        "momentum": Entry(
+            "neurodeploy.conversion.methods.momentum:Momentum",
+            "ternary spikes worth 16, 8, 8, ... 1, sent and taken back at half (Gu 2024)",
+        ),
+        "reserve": Entry(
+            "neurodeploy.conversion.methods.reserve:Reserve",
+            "equal binary spikes, sent from a reserve that falls to none (after Li & Zeng 2022)",
+        ),
         "differential": Entry(
             "neurodeploy.conversion.methods.differential:Differential",
             "a spike of step t corrects the value by 1 / t (Huang 2025)",

@@ -63,6 +63,7 @@ def in_units(
         memory=model.memory,
         input_gain=model.input_gain,
         firing_gain=model.firing_gain,
+        comparison=model.comparison,
         **fields,
     )
     worth = population.unit

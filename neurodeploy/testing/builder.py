@@ -44,7 +44,7 @@ class NetlistBuilder:
     - the neurons: ``threshold`` (None: they integrate and are read by their membrane), and the
       fields of :class:`~neurodeploy.ir.neurons.IntegerNeuron`: ``bias``, ``initial_membrane``,
       ``negative_threshold``, ``reset``, ``payload_max``, ``payload_code``, ``memory``,
-      ``input_gain``, ``firing_gain``, ``current_decay``, ``membrane_decay``,
+      ``input_gain``, ``firing_gain``, ``comparison``, ``current_decay``, ``membrane_decay``,
     - the population: ``unit``, ``source``, ``coding``, ``mean``.
 
     Where weights do not matter, a number of neurons or channels stands for them, and they are
@@ -193,6 +193,7 @@ class NetlistBuilder:
         dilation: Sizes = 1,
         rule: PoolRule = "maximum",
         signed: bool | None = None,
+        input_gain: Sequence[int] = (),
         weight: int | Sequence[int] | AnyArray | None = 1,
         name: str | None = None,
         **options: Any,
@@ -207,7 +208,7 @@ class NetlistBuilder:
         where = parts.window(pre.shape[1:], kernel, step, padding, dilation)
         negative = pre.emits_negative if signed is None else signed
         name = self._named(name, "maxpool")
-        self._add(parts.pool(name, pre.shape[0], where, rule, negative))
+        self._add(parts.pool(name, pre.shape[0], where, rule, negative, input_gain))
         if weight is None:
             return self
         return self.connect(pre.name, name, identity(pre.shape, np.asarray(weight)), **options)

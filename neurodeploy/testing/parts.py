@@ -79,10 +79,15 @@ def integrator(name: str, shape: Shape, **options: Any) -> Population:
 
 
 def pool(
-    name: str, channels: int, where: Window, rule: Any = "maximum", signed: bool = False
+    name: str,
+    channels: int,
+    where: Window,
+    rule: Any = "maximum",
+    signed: bool = False,
+    input_gain: Sequence[int] = (),
 ) -> Population:
     """A max-pooling population."""
-    model = MaxPool(channels, where, rule, signed)
+    model = MaxPool(channels, where, rule, signed, tuple(input_gain))
     return Population(name, model.output_shape, model)
 
 

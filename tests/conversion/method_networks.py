@@ -38,7 +38,9 @@ NAMES = sorted(METHODS.entries())
 FINER: dict[str, tuple[str, tuple[int, ...]]] = {
     "amos": ("digits", (3, 5, 9)),
     "graded": ("levels", (8, 32, 256)),
+    "momentum": ("timesteps", (6, 10, 18)),
     "radix": ("timesteps", (6, 10, 20)),
+    "reserve": ("timesteps", (5, 17, 129)),
     "sigma-delta": ("levels", (4, 16, 128)),
 }
 DEFAULT_FINER = ("timesteps", (4, 16, 128))

@@ -101,6 +101,7 @@ OUT_OF_RANGE: dict[str, tuple[Any, ...]] = {
     "digits": (0, 17),
     "listening": (-1, 200),
     "digit_worths": ("decimal",),
+    "reserve": (-0.5, 16.0, float("nan")),
     "hysteresis": (-0.1, 1.0),
     "payload": ("binary",),
     "cycles": (0, -1),

@@ -28,6 +28,7 @@ from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.encoding import Encoding
+from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import Population, RealNetlist
 from neurodeploy.ir.neurons import MAX_GAIN, Input, MaxPool, RealNeuron
 
@@ -64,6 +65,14 @@ class Listening(ChangeCoding):
     def gains(self) -> tuple[int, ...]:
         """Worths of the steps in which it fires, h, in the last one's: none larger than before."""
         raise NotImplementedError
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """Shares of the threshold that the membrane is compared with in these steps, in 1/4096.
+
+        Empty: the threshold.
+        """
+        return ()
 
     def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
         """Value of the first spike of every rectified layer, by name."""
@@ -134,5 +143,7 @@ class Listening(ChangeCoding):
             initial_membrane=added(bias, scaled * share, population),
             input_gain=heard,
             firing_gain=later + self.gains,
+            # Where nothing fires nothing is compared.
+            comparison=(DECAY_ONE,) * self.silent + self.shares if self.shares else (),
         )
         return replace(population, model=neuron)

@@ -10,6 +10,7 @@ from neurodeploy.testing.cases import (  # noqa: F401
     connectivity,
     gains,
     inputs,
+    listening,
     memory,
     narrow,
     native,
