@@ -155,19 +155,23 @@ def without_normalization(
 
 def _snapped(x: AnyArray, levels: int, norm: Normalization | None) -> Floats | float:
     """Values on the grid, or the first that lies beside it; ``x`` itself where it is all exact."""
-    exact = x.dtype == np.float32
-    for part in parts(x):
-        near = _nearest(x[part], levels, norm)
-        if isinstance(near, float):
-            return near
-        exact = exact and np.array_equal(near, x[part])
-    if exact:
+    if norm is None and x.dtype == np.float32 and all(_exact(x[p], levels) for p in parts(x)):
         return x
     expect_room("samples", x.size)
     found = np.empty(x.shape, np.float32)
     for part in parts(x):
-        found[part] = _nearest(x[part], levels, norm)
+        near = _nearest(x[part], levels, norm)
+        if isinstance(near, float):
+            return near
+        found[part] = near
     return found
+
+
+def _exact(x: Floats, levels: int) -> bool:
+    """Whether float32 values are those nearest to multiples of 1 / levels in [0, 1]."""
+    k = np.rint(x * np.float32(levels))
+    # A quotient of whole numbers that float32 holds is the nearest to it.
+    return bool((k >= 0).all() and (k <= levels).all() and (k / np.float32(levels) == x).all())
 
 
 def _nearest(x: AnyArray, levels: int, norm: Normalization | None) -> Floats | float:
