@@ -6,6 +6,9 @@ A neuron whose membrane would end at w if it never fired emits, in sum over its 
                                                                     with memory
     -min(floor(-w / theta_neg), T payload_max)  where w < 0         signed without memory
 
+Where steps have gains, a spike of step t counts h[t] times: T is their sum, and what is emitted a
+multiple of the last that fires, from the share of it on that a comparison names.
+
 An activation x stands for the constant input that codes it: ``w = v0 + x T / unit theta``, with
 theta_neg in the place of theta below 0, where a spike is worth as much and takes theta_neg.
 """
@@ -17,6 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import (
     IntegerNetlist,
     IntegerProjection,
@@ -27,17 +31,22 @@ from neurodeploy.ir.neurons import MaxPool, Neuron
 
 
 def worth(population: Population, timesteps: int) -> FloatArray:
-    """Change of the coded value by one payload, ``[*shape]``."""
+    """Change of the coded value by one payload that counts once, ``[*shape]``."""
     assert population.unit is not None
-    steps = timesteps if population.coding == "rate" else 1
-    return np.asarray(population.spread(population.unit) / steps)
+    return np.asarray(population.spread(population.unit) / population.divisor(timesteps))
+
+
+def most_emitted(model: Neuron, timesteps: int) -> int:
+    """Payloads that it can emit over a sample, each as often as its step counts."""
+    gains = model.firing_gain[:timesteps]
+    return (sum(gains) if gains else timesteps) * model.payload_max
 
 
 def reach(population: Population, timesteps: int) -> tuple[AnyArray, AnyArray]:
     """Least and largest value that a firing population can code, ``[*shape]``."""
     model = population.model
     assert isinstance(model, Neuron)
-    top = worth(population, timesteps) * (timesteps * model.payload_max)
+    top = worth(population, timesteps) * most_emitted(model, timesteps)
     return (-top if _goes_below_zero(model) else np.zeros_like(top)), top
 
 
@@ -46,13 +55,24 @@ def ideal_sum(population: Population, membrane: AnyArray, timesteps: int) -> Any
     model = population.model
     assert isinstance(model, Neuron)
     assert model.threshold is not None
-    top = timesteps * model.payload_max
-    emitted = membrane // population.spread(model.threshold)
+    top = most_emitted(model, timesteps)
+    grain, spare = _last_step(model)
+    least = population.spread(model.threshold) * grain
+    emitted = (membrane + least * spare if spare else membrane) // least * grain
     if not _goes_below_zero(model):
         return np.asarray(np.clip(emitted, 0, top))
     assert model.negative_threshold is not None
     below = -(-membrane // population.spread(model.negative_threshold))
     return np.asarray(np.clip(np.where(membrane < 0, below, emitted), -top, top))
+
+
+def _last_step(model: Neuron) -> tuple[int, float]:
+    """Gain of the last step that fires, and how much below a threshold it does."""
+    fires = [(h, t) for t, h in enumerate(model.firing_gain) if h]
+    if not fires:
+        return 1, 0.0
+    gain, t = fires[-1]
+    return gain, 1 - model.comparison[t] / DECAY_ONE if model.comparison else 0.0
 
 
 def membrane_of(population: Population, values: AnyArray, timesteps: int) -> FloatArray:
@@ -103,13 +123,16 @@ def accumulate(
     total: AnyArray = np.zeros(population.input_shape, dtype=np.int64)
     if isinstance(population.model, Neuron):
         bias = population.spread(population.model.bias)
-        total = population.spread(population.model.initial_membrane) + netlist.timesteps * bias
+        gains = population.model.input_gain
+        steps = sum(gains) if gains else netlist.timesteps
+        total = population.spread(population.model.initial_membrane) + steps * bias
     for projection in netlist.incoming[name]:
+        share = population.heard_share(netlist.by_name[projection.pre])
         if isinstance(projection, IntegerProjection):
-            total = total + projection.synaptic_input(sums[projection.pre])
+            heard = projection.synaptic_input(sums[projection.pre])
         else:
-            given = sums[projection.pre].astype(np.float64)
-            total = total + projection.connectivity.apply(given)
+            heard = projection.connectivity.apply(sums[projection.pre].astype(np.float64))
+        total = total + (heard if share == 1 else heard * share)
     return total
 
 

@@ -248,14 +248,9 @@ def _netlists(net: Network) -> tuple[RealNetlist, IntegerNetlist | None]:
 
 def _expect_aligned(netlist: RealNetlist) -> None:
     depth = netlist.schedule.depth
-    for population in netlist.populations:
-        if population.n_gains:
-            raise UsageError(
-                f"{population.name}: its steps count differently (phases, or differences); "
-                "diagnose compares codes of equal steps, as the other methods give them"
-            )
     for projection, delay in zip(netlist.projections, netlist.schedule.delays, strict=True):
-        if delay != depth[projection.post] - depth[projection.pre]:
+        lag = netlist.by_name[projection.pre].lag
+        if delay != depth[projection.post] - depth[projection.pre] - lag:
             raise UsageError(
                 f"{projection.label}: a delay of {delay} does not align its branches; diagnose "
                 "compares whole windows, as every conversion gives them"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.diagnosis.code import worth
+from neurodeploy.diagnosis.code import most_emitted, worth
 from neurodeploy.diagnosis.split import CAUSES, NEW, ErrorParts, Version
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import Population
@@ -141,7 +141,7 @@ class LayerTotals:
             self._wanted |= (np.abs(x) >= one).any(axis=0)
             model = self.population.model
             if isinstance(model, Neuron):
-                most = one * (self.timesteps * model.payload_max)
+                most = one * most_emitted(model, self.timesteps)
                 # Half a payload below: the largest sum is a whole number of them.
                 self._full += int((np.abs(coded) > most - one / 2).sum())
 

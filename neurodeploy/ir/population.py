@@ -162,6 +162,19 @@ class Population:
         """Gain that input which comes once, or first, meets: the first that is not 0."""
         return 1 if isinstance(self.model, Input) else first_gain(self.model.input_gain)
 
+    def heard_share(self, source: Population) -> float:
+        """What its membrane gains by an emission of ``source``, as the coding of that counts them.
+
+        In weights. A current enters in every step, but neurons with gains do not add all of it up.
+        Changes are counted in the first gain of who sends them, and heard in that of the input.
+        """
+        if self.coding == source.coding == "sum":
+            return self.heard_in / source.divisor(1)
+        gains = () if isinstance(self.model, Input) else self.model.input_gain
+        if self.coding == "rate" and gains and source.is_current_input:
+            return sum(gains) / len(gains)
+        return 1.0
+
     def expected_emissions(self, timesteps: int) -> FloatArray | None:
         """Emissions in ``timesteps`` steps of a neuron that codes its mean: float64 ``[*shape]``.
 

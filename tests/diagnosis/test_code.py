@@ -93,3 +93,34 @@ def test_exponents_count_in_accumulated_input() -> None:
     net = IntegerNetlist("two", populations, (link,), (), T)
     found = accumulate(net, "n", {"in": np.array([[5]])})
     np.testing.assert_array_equal(found, [[8 + 8 + 15, 0 + 16 - 40]])
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_digits_are_coded_ideally_once_all_is_heard(taken_back: bool) -> None:
+    """A neuron that has listened emits the nearest number, rectified, that its steps can count."""
+    worths, silent = (8, 4, 4, 2, 2, 1), 3
+    more: dict[str, Any] = {}
+    if taken_back:
+        more = {"memory": True, "negative_threshold": np.array(16.0)}
+        more["comparison"] = (4096,) * silent + (2048,) * len(worths)
+    T = silent + len(worths)
+    heard, fires = (1,) + (0,) * (T - 1), (0,) * silent + worths
+    start = np.array(0.0 if taken_back else 8.0)
+    threshold, none = np.array(16.0), np.array(0.0)
+    model = RealNeuron(threshold, none, start, input_gain=heard, firing_gain=fires, **more)
+    populations = (
+        Population("in", (1,), Input("spikes", -40, 400), coding="sum"),
+        Population("n", (1,), model, np.array(4.0), coding="sum"),
+    )
+    link = RealProjection("in", "n", Dense(np.array([[1.0]]), (1,)), None)
+    net = RealNetlist("one", populations, (link,), (), T)
+    values = np.arange(-40, 400)[:, None]
+    raster = np.zeros((len(values), T, 1), dtype=np.int64)
+    raster[:, 0] = values
+    population = net.by_name["n"]
+    found = population.summed(run_reference(net, {"in": raster}).spikes["n"])
+    accumulated = accumulate(net, "n", {"in": values})
+    np.testing.assert_array_equal(accumulated, start + values)
+    np.testing.assert_array_equal(found, ideal_sum(population, accumulated, T))
+    np.testing.assert_array_equal(found, np.clip((values + 8) // 16, 0, sum(worths)))
+    assert reach(population, T) == (0.0, 4.0 * sum(worths) / worths[0])

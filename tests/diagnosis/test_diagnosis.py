@@ -214,3 +214,19 @@ def test_branches_must_be_aligned() -> None:
 def test_nothing_lost_is_nothing_to_say() -> None:
     assert worst_layer([]) is None
     assert advise([]) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "timesteps"), [("radix", 16), ("momentum", 12), ("reserve", 65), ("bistable", 64)]
+)
+def test_codes_whose_steps_differ_are_compared_too(method: str, timesteps: int) -> None:
+    net = nd.quantize(converted(timesteps, method=method, bias_correction=0), 8)
+    found = nd.diagnose(net, dataset("test"))
+    layers = {layer.name: layer for layer in found.layers}
+    for layer in found.layers:
+        assert layer.correlation is not None
+        assert layer.correlation > 0.98, layer.name
+    if method == "radix":
+        # Whatever a layer hears it codes as well as so many digits can.
+        for layer in layers.values():
+            assert layer.errors["unevenness"] == pytest.approx(0.0, abs=1e-6), layer.name
