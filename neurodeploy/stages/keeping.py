@@ -128,6 +128,10 @@ class Keeper:
             {n: file_digest(self.folder / n) for n in self._below(written)},
             dict(inputs),
         )
+        if old is not None:
+            # What it wrote under other names is no result of anything any more.
+            stale = [n for n in old.files if n not in step.files]
+            self._remove(tuple(n for n in stale if not self._differs(n, old.files[n])))
         self._keep(step)
         why = f" (again: {', '.join(again)} changed)" if old is not None else ""
         self.tell(f"{seconds:6.1f} s  {step}: {step.line}{why}")
