@@ -115,6 +115,8 @@ def test_digits_are_coded_ideally_once_all_is_heard(taken_back: bool) -> None:
     link = RealProjection("in", "n", Dense(np.array([[1.0]]), (1,)), None)
     net = RealNetlist("one", populations, (link,), (), T)
     values = np.arange(-40, 400)[:, None]
+    # Of two numbers that are equally near, spikes that are taken back may end at either.
+    values = values[(values[:, 0] % 16 != 8) | (not taken_back)]
     raster = np.zeros((len(values), T, 1), dtype=np.int64)
     raster[:, 0] = values
     population = net.by_name["n"]
