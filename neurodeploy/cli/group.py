@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compile": ("neurodeploy.cli.compile:compile_", "Integer netlist to a target's deployment."),
     "export": ("neurodeploy.cli.export:export", "A netlist to the file of another framework."),
     "run": ("neurodeploy.cli.run_command:run", "Run a deployment on data."),
+    "stream": ("neurodeploy.cli.stream:stream", "Run a recording of any length piece by piece."),
     "verify": ("neurodeploy.cli.verify:verify", "Compare a deployment spike for spike."),
     "energy": ("neurodeploy.cli.energy:energy", "Energy and time per inference on a board."),
     "evaluate": ("neurodeploy.cli.evaluate:evaluate", "Accuracy, step by step."),

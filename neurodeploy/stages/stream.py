@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
+from neurodeploy.datasets import EventSamples
 from neurodeploy.datasets.events.binning import Binning, add_events, clip_counts
+from neurodeploy.datasets.events.pieces import pieces
 from neurodeploy.datasets.events.plain import open_arrays
 from neurodeploy.datasets.events.recording import Events, shown_time
+from neurodeploy.datasets.events.spec import read_events
 from neurodeploy.errors import (
     DataError,
     NeurodeployWarning,
@@ -21,14 +24,14 @@ from neurodeploy.errors import (
 from neurodeploy.execution.native.library import available, load
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.decoding import classify, decoded_values
-from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.netlist import IntegerNetlist, Output
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import RunRecord, checked_stimulus, expect_populations
 from neurodeploy.ir.steady import expect_streamable, steady_bounds
 from neurodeploy.ir.streaming import ReferenceStream
 from neurodeploy.network import Network
 from neurodeploy.stages.compile import compile
-from neurodeploy.stages.load import opened
+from neurodeploy.stages.load import opened, wrong_kind
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.registry import TARGETS
 
@@ -254,6 +257,50 @@ class Stream:
         self._answered(found)
         return found
 
+    def play(self, events: EventSamples | str, every: int, sample: int = 0) -> Iterator[RunRecord]:
+        """Run a recording, ``every`` steps at a time, and at its end what lags behind.
+
+        Parameters
+        ----------
+        events : EventSamples or str
+            As :meth:`neurodeploy.Samples.events` returns them with ``dt``, or a text as
+            ``"events:PATH#dt=1ms"``. However long it is, it is read block by block.
+        every : int
+            Steps of a piece.
+        sample : int
+            Which of the recordings.
+
+        Yields
+        ------
+        RunRecord
+            Of each piece, as of :meth:`step`, and as of :meth:`finish`.
+
+        Raises
+        ------
+        DataError, FileFormatError
+            If the events do not fit the input, or the file is damaged.
+        UsageError
+            For several inputs or streams, or events without ``dt``.
+        """
+        given = read_events(events) if isinstance(events, str) else events
+        if every < 1:
+            raise UsageError(f"stream: pieces of {every} steps; expected at least 1")
+        if not isinstance(given, EventSamples):
+            raise wrong_kind("stream", given, "recordings, as events:PATH#dt=1ms names them")
+        netlist = self.network.netlist
+        if len(netlist.inputs) != 1 or self.samples != 1:
+            raise DataError("stream: a recording is for one input and one stream")
+        (population,) = netlist.inputs
+        assert isinstance(population.model, Input)
+        one = given.subset([sample])
+        found = pieces(
+            one.recordings[0], one.binning, population.shape, population.model.high, every
+        )
+        for raster, lost in found:
+            self.lost += lost
+            yield self.step(raster)
+        yield self.finish()
+
     def finish(self, *, membranes: Collection[str] = ()) -> RunRecord:
         """Run what is still under way: what populations answer behind their input.
 
@@ -285,19 +332,26 @@ class Stream:
         UsageError
             Before the first step, or of an output that is read by spiking softmax.
         """
-        netlist = self.network.netlist
         answers = {}
-        for output in netlist.outputs:
-            if output.decode == "softmax" or output.population not in self._answers:
-                why = "no step has run" if not self.steps else "softmax needs all steps at once"
-                if self.steps and output.decode != "softmax":
-                    why = f"it lags behind the {self.steps} steps of the input"
+        for output in self.network.netlist.outputs:
+            answer = self.answer(output)
+            if answer is None:
+                why = f"it lags behind the {self.steps} steps of the input"
+                if output.decode == "softmax":
+                    why = "softmax needs all steps at once"
+                if not self.steps:
+                    why = "no step has run"
                 raise UsageError(f"stream: output {output.population} has no answer: {why}")
-            population = netlist.by_name[output.population]
-            values = self._answers[output.population]
-            steps = self._answered_steps[output.population]
-            answers[output.population] = decoded_values(population, output, values, steps)
+            answers[output.population] = answer
         return answers
+
+    def answer(self, output: Output) -> FloatArray | None:
+        """What an output of the network answers so far, as in :attr:`outputs`, or None."""
+        name = output.population
+        if output.decode == "softmax" or name not in self._answers:
+            return None
+        population = self.network.netlist.by_name[name]
+        return decoded_values(population, output, self._answers[name], self._answered_steps[name])
 
     @property
     def classes(self) -> IntArray:

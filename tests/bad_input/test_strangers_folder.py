@@ -16,12 +16,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import neurodeploy as nd
 from neurodeploy.cli.group import COMMANDS, cli
 from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.targets.brian2 import session
 from neurodeploy.targets.lava import interpreter
+from neurodeploy.testing import NetlistBuilder
 from tests.conftest import ROOT
 from tests.exchange.files import chain, lif, write_nir
 
@@ -50,6 +53,10 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     ],
     "export": [(f"{MADE}/net8.ndn", "--to", "nir", "-o", f"{OUT}/net.nir")],
     "run": [(f"{MADE}/brian", *DIGITS)],
+    "stream": [
+        (f"{OUT}/steady.ndn", "--data", f"events:{OUT}/rec.npz#dt=1ms", *on)
+        for on in ((), ("--executor", "brian2"))
+    ],
     "verify": [(f"{MADE}/brian", "--against", "reference,engine", *DIGITS)],
     "energy": [(f"{MADE}/brian", "--board", "loihi1", *DIGITS)],
     "evaluate": [(f"{MADE}/net8.ndn", *DIGITS)],
@@ -162,6 +169,10 @@ def test_nothing_of_the_working_directory_is_executed(
     if command in ("import", "export"):
         pytest.importorskip("h5py", reason="NIR is HDF5")
         write_nir(tmp_path / "out" / "net.nir", chain(lif()))
+    if command == "stream":
+        steady = NetlistBuilder().input("x", (3,)).dense(2, threshold=9, membrane_decay=900)
+        nd.Network(steady.output()).save(tmp_path / "out" / "steady.ndn")
+        np.savez(tmp_path / "out" / "rec.npz", t=np.arange(3), x=np.arange(3))
     for arguments in ARGUMENTS[command]:
         filled = [a.format(made=made, out=tmp_path / "out") for a in arguments]
         done = call(command, *filled)

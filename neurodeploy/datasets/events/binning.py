@@ -243,7 +243,7 @@ def binned(recording: Recording, binning: Binning, high: int, out: IntArray) -> 
         For a file that is damaged.
     """
     where, T = recording.where, len(out)
-    span = _Span.of(recording, binning)
+    span = Span.of(recording, binning)
     n_steps = span.steps(binning)
     if n_steps > T:
         raise DataError(
@@ -308,7 +308,7 @@ def _fewer_steps(binning: Binning, T: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
+class Span:
     """A recording that was read through once.
 
     ``begin``: when its first step begins; ``last``: the time of its last event, before ``begin``
@@ -323,7 +323,8 @@ class _Span:
     kept: list[Events] | None
 
     @classmethod
-    def of(cls, recording: Recording, binning: Binning) -> _Span:
+    def of(cls, recording: Recording, binning: Binning) -> Span:
+        """Read a recording through."""
         low, high, seen = LAST, -LAST, 0
         kept: list[Events] | None = []
         opened = recording.open()
