@@ -8,6 +8,7 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from neurodeploy.errors import ExecutionError
@@ -15,6 +16,7 @@ from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.targets.lava.interpreter import find_lava_python
+from neurodeploy.testing import NetlistBuilder
 from tests.targets.lava.networks import (
     assert_exact,
     chain,
@@ -146,3 +148,26 @@ def test_an_interrupt() -> None:
     deployment = compiled(chain(500), execution="in-process", samples_side_by_side=1)
     with pytest.raises(KeyboardInterrupt):
         deployment.run(chain_stimulus(40), record=["out"], progress=progress)
+
+
+def test_a_stream_in_process() -> None:
+    """Processes that stand still between the pieces and go on, and end when it is closed."""
+    build = NetlistBuilder(T=12, seed=3).input("x", (6,))
+    build = build.dense(5, threshold=60, membrane_decay=400, reset="subtract-next")
+    netlist = build.dense(3, threshold=None, membrane_decay=700, name="sum").output()
+    raster = np.random.default_rng(0).integers(0, 2, (2, 12, 6))
+    whole = run_reference(netlist, {"x": raster})
+    stream = compiled(netlist, execution="in-process").open_stream(2)
+    parts = [stream.step({"x": raster[:, t : t + 4]}, 4, ["sum"]) for t in (0, 4, 8)]
+    parts.append(stream.finish(["sum"]))
+    for name in ("dense_1", "sum"):
+        found = np.concatenate([part.spikes[name] for part in parts], axis=1)
+        np.testing.assert_array_equal(found, whole.spikes[name])
+    found = np.concatenate([part.membranes["sum"] for part in parts], axis=1)
+    np.testing.assert_array_equal(found, whole.membranes["sum"])
+    broken = compiled(netlist, execution="in-process").open_stream(2)
+    broken.step({"x": raster[:, :4]}, 4)
+    for child in multiprocessing.active_children():
+        os.kill(child.pid or 0, signal.SIGKILL)
+    with pytest.raises(ExecutionError, match="SIGKILL"):
+        broken.step({"x": raster[:, 4:8]}, 4)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import neurodeploy as nd
-from neurodeploy.errors import CapacityError, UsageError
+from neurodeploy.errors import CapacityError, ExecutionError, UsageError
 from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.decoding import decode
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -16,6 +21,7 @@ from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
 from neurodeploy.targets import stream as module
+from neurodeploy.targets.lava import sweeper
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.testing import NetlistBuilder
 from tests.conformance.random_netlists import random_netlist
@@ -123,6 +129,48 @@ def test_stock_processes_stream_too() -> None:
         expect_equal(in_pieces(stream, x, [slice(t, t + 2) for t in range(0, 20, 2)]), whole)
     with pytest.raises(UsageError, match="run one stream, not 2"):
         deployment.stream(samples=2)
+
+
+@pytest.mark.lava
+@pytest.mark.usefixtures("lava_python")
+def test_a_worker_that_died_is_one_line_and_leaves_nothing() -> None:
+    net = NetlistBuilder(T=8).input("x", (3,)).dense(2, threshold=9, membrane_decay=900).output()
+    stream = nd.compile(Network(net), "lava").stream()
+    first = stream.step(np.ones((2, 3), int)).spikes["x"]
+    workers = lava_workers()
+    assert len(workers) > 1
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    with pytest.raises(ExecutionError, match=r"worker was killed by SIGKILL; log: .*\.log") as died:
+        stream.step(np.ones((2, 3), int))
+    Path(str(died.value).rpartition("log: ")[2]).unlink()
+    with pytest.raises(ExecutionError, match=r"has ended; reset\(\)"):
+        stream.step(np.ones((2, 3), int))
+    stream.reset()
+    np.testing.assert_array_equal(stream.step(np.ones((2, 3), int)).spikes["x"], first)
+    assert lava_workers()
+    # Nobody closed it.
+    del stream, died
+    gc.collect()
+    assert not lava_workers()
+
+
+def lava_workers() -> list[int]:
+    """Processes that this one started for jobs of Lava."""
+    roots = Path(tempfile.gettempdir()).glob("neurodeploy-lava-*")
+    return [pid for root in roots for pid in sweeper.job_processes(root) if _ours(pid)]
+
+
+def _ours(pid: int) -> bool:
+    """Whether a process descends from this one."""
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return False
 
 
 def test_membranes_are_asked_for_from_the_first_piece_on(target: str) -> None:
