@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -88,7 +88,7 @@ def constant_fault(table: Mapping[str, Any], quantity: Quantity) -> str | None:
     value, unit, basis = table["value"], table.get("unit", "1"), table["basis"]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"value {value!r} is not a number"
-    if not math.isfinite(value):
+    if not _is_finite(value):
         return f"value {value} is not finite"
     if quantity != "count" and value < 0:
         return f"negative {quantity} {value}"
@@ -96,7 +96,7 @@ def constant_fault(table: Mapping[str, Any], quantity: Quantity) -> str | None:
         return f"{quantity} of 0; leave the key out if it is unknown, or say included_in"
     if quantity == "count" and not isinstance(value, int):
         return f"value {value} is not a whole number"
-    if unit not in UNITS[quantity]:
+    if not isinstance(unit, str) or unit not in UNITS[quantity]:
         return f"unit {unit!r}; expected one of {', '.join(UNITS[quantity])}"
     if basis not in BASES:
         return f"basis {basis!r}; expected one of {', '.join(BASES)}"
@@ -116,7 +116,7 @@ def _interval_fault(table: Mapping[str, Any], quantity: Quantity) -> str | None:
         return None
     low, value, high = (table[name] for name in ("low", "value", "high"))
     for name, end in (("low", low), ("high", high)):
-        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+        if isinstance(end, bool) or not isinstance(end, int | float) or not _is_finite(end):
             return f"{name} {end!r} is not a finite number"
         if end < 0:
             return f"negative {name} {end}"
@@ -127,10 +127,15 @@ def _interval_fault(table: Mapping[str, Any], quantity: Quantity) -> str | None:
     return None
 
 
+def _is_finite(value: float) -> bool:
+    # Whole numbers of a file have any number of digits.
+    return abs(value) <= sys.float_info.max
+
+
 def _is_share(value: object) -> bool:
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and math.isfinite(value)
+        and _is_finite(value)
         and value >= 0
     )

@@ -109,9 +109,7 @@ def parse(data: object, origin: str) -> Board:
     if not isinstance(given, dict):
         raise bare.fail("sources", f"got {given!r}; expected a table")
     reader = Reader(origin, {k: bare.text(given, k, "sources") for k in given})
-    kind = top["kind"]
-    if kind not in LIMITS:
-        raise reader.fail("kind", f"{kind!r}; expected one of {', '.join(LIMITS)}")
+    kind = reader.one_of(top["kind"], tuple(LIMITS), "kind")
     timing = _timing(reader, top.get("timing", {}))
     return Board(
         name=reader.text(top, "name", ""),
@@ -149,10 +147,7 @@ def _timing(reader: Reader, value: object) -> Table:
     beside = [name for name in (*OVERHEADS, "halves", "lockstep") if name in table]
     if "tick" in table and beside:
         raise reader.fail(f"timing.{beside[0]}", "is part of a tick; leave it out")
-    if table.get("halves", "overlap") not in HALVES:
-        raise reader.fail(
-            "timing.halves", f"{table['halves']!r}; expected one of {', '.join(HALVES)}"
-        )
+    reader.one_of(table.get("halves", "overlap"), HALVES, "timing.halves")
     return table
 
 
@@ -164,12 +159,11 @@ def _static(reader: Reader, value: object) -> dict[str, StaticPower]:
         key = f"{STATIC_POWER}.{name}"
         table = reader.table(given, key, ("power", "per", "account"), ("power", "per"))
         for field, known in (("per", PAID_FOR), ("account", ("share", "chip"))):
-            if field in table and table[field] not in known:
-                raise reader.fail(
-                    f"{key}.{field}", f"{table[field]!r}; expected one of {', '.join(known)}"
-                )
+            if field in table:
+                reader.one_of(table[field], known, f"{key}.{field}")
         power = reader.constant(table["power"], f"{key}.power", "power")
-        assert power is not None  # TOML has no null
+        if power is None:
+            raise reader.fail(f"{key}.power", "missing; add it")
         found[name] = StaticPower(power, table["per"], table.get("account", "share"))
     return found
 
@@ -232,7 +226,8 @@ def _limits(reader: Reader, value: object, kind: str) -> dict[str, Constant]:
     for name in table:
         key = f"limits.{name}"
         limit = reader.constant(table[name], key, "count")
-        assert limit is not None  # TOML has no null
+        if limit is None:
+            raise reader.fail(key, "missing; leave the key out if it is unknown")
         if name not in SIGNED_LIMITS and limit.value < 1:
             raise reader.fail(key, f"{limit.value} is below 1")
         limits[name] = limit

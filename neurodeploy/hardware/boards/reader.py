@@ -69,10 +69,13 @@ class Reader:
         return text
 
     def basis(self, table: Table, key: str) -> Basis:
-        value = table.get("basis")
-        if value not in BASES:
-            raise self.fail(f"{key}.basis", f"{value!r}; expected one of {', '.join(BASES)}")
-        return cast(Basis, value)
+        return cast(Basis, self.one_of(table.get("basis"), BASES, f"{key}.basis"))
+
+    def one_of(self, value: object, known: Collection[str], key: str) -> str:
+        # A list or a table cannot even be looked up.
+        if not isinstance(value, str) or value not in known:
+            raise self.fail(key, f"{value!r}; expected one of {', '.join(known)}")
+        return value
 
     def constant(self, value: object, key: str, quantity: Quantity) -> Constant | None:
         if value is None:

@@ -303,10 +303,17 @@ BAD: list[tuple[str, Any, str]] = [
         "timing: both tick and barrier",
     ),
     ("events", [], r"events: got \[\]; expected a table"),
+    ("kind", {}, r"kind: \{\}; expected one of neurocore"),
+    ("timing.halves", [], r"timing\.halves: \[\]; expected one of"),
+    ("static_power.cores.per", {}, r"cores\.per: \{\}; expected one of"),
+    (f"{ENERGY}.unit", ["pJ"], r"unit \['pJ'\]; expected one of"),
+    (f"{ENERGY}.basis", {}, r"basis \{\}; expected one of"),
+    (f"{ENERGY}.value", 10**400, "value 10+ is not finite"),
+    (f"{ENERGY}.high", 10**400, "high 10+ is not a finite number"),
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=[f"{b[0]}={b[1]}" for b in BAD])
+@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=[f"{b[0]}={b[1]!s:.20}" for b in BAD])
 def test_bad_board_names_file_key_and_reason(path: str, value: Any, message: str) -> None:
     data = copy.deepcopy(load_board("loihi1").to_dict())
     _set(path, value)(data)
