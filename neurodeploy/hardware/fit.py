@@ -49,6 +49,7 @@ _REMEDIES = {
     "signed": _BINARY,
     "memory": _BINARY,
     "gains": _BINARY,
+    "comparison": _BINARY,
     "maximum": "convert with --max-pooling identity, or choose another board",
     "maximum_winner": "convert with --max-pooling identity, or choose another board",
 }

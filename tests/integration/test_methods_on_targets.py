@@ -38,6 +38,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "ternary": {"timesteps": 12, "take_back": 0.1},
     "signed-memory": {"timesteps": 8},
     "local-threshold": {"timesteps": 8},
+    "radix": {"timesteps": 8},
+    "momentum": {"timesteps": 8},
+    "reserve": {"timesteps": 9},
     "channel-norm": {"timesteps": 20},
 }
 X = np.random.default_rng(0).random((24, 1, 6, 6)).astype(np.float32)
