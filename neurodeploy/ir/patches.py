@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TypeGuard
 
 import numpy as np
 
-from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
 
 SAMPLES = 16_384
@@ -41,13 +42,9 @@ def patches(connectivity: Conv | Dense, values: AnyArray, group: int) -> FloatAr
         return values.reshape(len(values), -1)[:SAMPLES].astype(np.float64)
     window, per_group = connectivity.window, connectivity.weight.shape[1]
     n_places = math.prod(window.output_size)
-    per_sample = min(n_places, max(1, -(-SAMPLES // len(values))))
-    generator = np.random.default_rng(n_places)
     own = values[:SAMPLES, group * per_group : (group + 1) * per_group]
     padded = window.pad(own)
-    places = np.stack(
-        [generator.choice(n_places, per_sample, replace=False) for _ in range(len(own))]
-    )
+    places = _places(n_places, len(values))
     sample = np.arange(len(own))[:, None]
     taps = [
         padded[where].reshape(len(own), per_group, n_places)[sample, :, places]
@@ -55,6 +52,50 @@ def patches(connectivity: Conv | Dense, values: AnyArray, group: int) -> FloatAr
     ]
     # [samples, places, channels, taps], the order of a row of weights.
     return np.stack(taps, axis=3).reshape(-1, per_group * window.n_taps).astype(np.float64)
+
+
+def outputs(connectivity: Conv | Dense, values: AnyArray) -> FloatArray:
+    """Values of the neurons whose rows meet the :func:`patches`: ``[n, C]``, of all groups.
+
+    Parameters
+    ----------
+    connectivity : Conv or Dense
+    values : array ``[B, *post_shape]``
+    """
+    flat = values[:SAMPLES].reshape(len(values[:SAMPLES]), values.shape[1], -1)
+    if isinstance(connectivity, Dense):
+        return flat.reshape(len(flat), -1).astype(np.float64)
+    places = _places(flat.shape[2], len(values))
+    chosen = flat[np.arange(len(flat))[:, None], :, places]
+    return chosen.reshape(-1, flat.shape[1]).astype(np.float64)
+
+
+def _places(n_places: int, n_samples: int) -> IntArray:
+    """Positions that are looked at of each sample: ``[samples, places]``."""
+    per_sample = min(n_places, max(1, -(-SAMPLES // n_samples)))
+    generator = np.random.default_rng(n_places)
+    drawn = (generator.choice(n_places, per_sample, replace=False) for _ in range(n_samples))
+    return np.stack(list(itertools.islice(drawn, SAMPLES)))
+
+
+def least_squares(met: FloatArray, gain: FloatArray, damping: float) -> FloatArray:
+    """Rows ``[N, K]`` that read from ``met`` what goes along with it.
+
+    Parameters
+    ----------
+    met : array ``[n, K]``
+        Without its mean.
+    gain : array ``[K, N]``
+        ``E[met y^T]`` of what is to be read.
+    damping : float
+        Least damping of the moment's diagonal, in mean variances.
+    """
+    moment = met.T @ met / len(met)
+    variance = float(np.diag(moment).mean())
+    if variance == 0:
+        return np.zeros(gain.shape[::-1])
+    moment[np.diag_indices_from(moment)] += max(damping, shrinkage(met, moment)) * variance
+    return np.asarray(np.linalg.solve(moment, gain).T)
 
 
 def shrinkage(met: FloatArray, moment: FloatArray) -> float:

@@ -8,6 +8,9 @@ hear goes along with it::
 
     w_j <- w_j - (w_i - q_i) U_ij / U_ii    for all j after i,    U^T U = H^-1, U upper
 
+After that single weights move, each to the integer that is best beside all others, for a few rounds
+or until none does.
+
 References
 ----------
 Frantar & Alistarh 2022, "Optimal brain compression", arXiv 2208.11580; Frantar et al. 2022,
@@ -25,6 +28,7 @@ from neurodeploy.quantization.grids import weight_range
 from neurodeploy.quantization.input_statistics import Factor, Heard
 
 _PANEL = 64
+_SWEEPS = 4
 
 
 def compensated_weights(
@@ -66,21 +70,43 @@ def compensated_weights(
 
 
 def _compensated(exact: FloatArray, factor: Factor, bits: int, symmetric: bool) -> IntArray:
-    """Round ``[rows, K]`` in turn, in units of the grid."""
+    """Round ``[rows, K]`` in turn, in units of the grid, then improve weight by weight."""
     low, high = weight_range(bits, symmetric)
     order, upper = factor.order, factor.upper
-    left = exact[:, order]
-    whole: IntArray = np.empty(exact.shape, dtype=np.int64)
+    wanted = exact[:, order]
+    left = wanted.copy()
+    whole = np.empty_like(left)
     for first in range(0, exact.shape[1], _PANEL):
         last = min(first + _PANEL, exact.shape[1])
         errors: FloatArray = np.empty((len(exact), last - first))
         for i in range(first, last):
-            rounded = np.clip(np.rint(left[:, i]), low, high)
+            whole[:, i] = np.clip(np.rint(left[:, i]), low, high)
             # A weight of 0 is no synapse: pruned ones do not come back.
-            rounded[exact[:, order[i]] == 0] = 0
-            whole[:, order[i]] = rounded.astype(np.int64)
-            error = (left[:, i] - rounded) / upper[i, i]
+            whole[wanted[:, i] == 0, i] = 0
+            error = (left[:, i] - whole[:, i]) / upper[i, i]
             errors[:, i - first] = error
             left[:, i + 1 : last] -= error[:, None] * upper[i, i + 1 : last]
         left[:, last:] -= errors @ upper[first:last, last:]
-    return whole
+    _descend(whole, wanted, factor.moment, low, high)
+    result: IntArray = np.empty(exact.shape, dtype=np.int64)
+    result[:, order] = whole.astype(np.int64)
+    return result
+
+
+def _descend(
+    whole: FloatArray, wanted: FloatArray, moment: FloatArray, low: int, high: int
+) -> None:
+    """Move each weight in turn, in place, to the integer of least error beside all others."""
+    slope = (wanted - whole) @ moment
+    for _ in range(_SWEEPS):
+        moved = False
+        for i, variance in enumerate(np.diag(moment)):
+            to = np.clip(np.rint(whole[:, i] + slope[:, i] / variance), low, high)
+            change = np.where(wanted[:, i] == 0, 0.0, to - whole[:, i])
+            rows = np.flatnonzero(change)
+            if rows.size:
+                moved = True
+                whole[rows, i] += change[rows]
+                slope[rows] -= change[rows, None] * moment[i]
+        if not moved:
+            return

@@ -50,10 +50,18 @@ class Factor:
         Those with the most variance first.
     upper : array ``[K, K]``
         Upper triangular.
+    moment : array ``[K, K]``
+        H in this order.
     """
 
     order: IntArray
     upper: FloatArray
+    moment: FloatArray
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of both matrices."""
+        return self.upper.nbytes + self.moment.nbytes
 
 
 class Heard:
@@ -101,9 +109,9 @@ class Heard:
 
     def _keep(self, key: tuple[Any, ...], factor: Factor) -> None:
         self._kept[key] = factor
-        held = sum(f.upper.nbytes for f in self._kept.values())
+        held = sum(f.nbytes for f in self._kept.values())
         while held > KEPT_BYTES and len(self._kept) > 1:
-            held -= self._kept.popitem(last=False)[1].upper.nbytes
+            held -= self._kept.popitem(last=False)[1].nbytes
 
 
 def blocks(n: int) -> Iterator[slice]:
@@ -127,5 +135,5 @@ def _second_moment(met: FloatArray, centered: bool) -> FloatArray:
 
 def _factor(moment: FloatArray) -> Factor:
     order = np.argsort(-np.diag(moment), kind="stable")
-    inverse = np.linalg.inv(moment[np.ix_(order, order)])
-    return Factor(order, np.linalg.cholesky(inverse).T)
+    moment = moment[np.ix_(order, order)]
+    return Factor(order, np.linalg.cholesky(np.linalg.inv(moment)).T, moment)

@@ -9,29 +9,29 @@ a proof that no state leaves its width (``ir/bounds.py``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import QuantizationError, UnknownNameError
-from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
-from neurodeploy.ir.connectivity import Connectivity
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
     IntegerNetlist,
-    IntegerProjection,
     Population,
     RealNetlist,
-    RealProjection,
 )
-from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.ir.neurons import IntegerNeuron, MaxPool, RealNeuron
 from neurodeploy.ir.siblings import Siblings, sibling_groups
+from neurodeploy.quantization.assembly import Rounded, assemble, joined
+from neurodeploy.quantization.feedback import Replay, can_feed_back, fed_back
 from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.levels import UNIFORM
 from neurodeploy.quantization.native import warn_of_decays
 from neurodeploy.quantization.pooled_currents import in_levels
+from neurodeploy.quantization.rounding_error import expected_input
 from neurodeploy.quantization.scaling import (
     FITTED_BITS,
     STOCK_FRACTION,
@@ -66,6 +66,9 @@ class Quantization:
     bias_correction : bool
         Whether biases take back what rounding the weights changes on average: on the samples that
         weights are rounded against, else on the calibration data of the conversion.
+    feedback : bool
+        With data, whether weights and biases also take back what rounding the layers before them
+        changed, on the spikes that their integers really send.
     levels : {"uniform", "fitted"}
         Weights on uniform grids, or on the sums of few values that are fitted to each channel: as
         many axon copies on a crossbar as the width's uniform grid takes. Their integers are 3 bits
@@ -88,6 +91,7 @@ class Quantization:
     bias_bits: int = 24
     max_fraction_bits: int = 6
     bias_correction: bool = True
+    feedback: bool = True
     levels: str = "uniform"
     max_thresholds: int = 0
     neuron: str = "free"
@@ -140,7 +144,7 @@ class Quantization:
             raise UnknownNameError("layer", unknown[0], layers)
 
     def __call__(
-        self, netlist: RealNetlist, heard: Heard | None = None
+        self, netlist: RealNetlist, heard: Heard | None = None, replay: Replay | None = None
     ) -> tuple[IntegerNetlist, list[dict[str, Any]]]:
         """Quantize; return the integer netlist and a report with one JSON row per layer.
 
@@ -150,6 +154,8 @@ class Quantization:
         heard : Heard, optional
             What populations emit over calibration samples: weights are rounded against it
             (:mod:`neurodeploy.quantization.compensation`).
+        replay : Replay, optional
+            These samples, for rounding in sequence (:mod:`neurodeploy.quantization.feedback`).
 
         Raises
         ------
@@ -164,22 +170,43 @@ class Quantization:
             self._scaled(netlist, siblings, heard)
             for siblings in sibling_groups(netlist, self.bits_of)
         ]
-        scales = [layer.wanted for layer in layers]
-        made: list[_Rounded | None] = [None] * len(layers)
-        integer = _assemble(netlist, layers, scales, made)
-        bounds = prove_bounds(integer)
-        while self._coarsen(integer, bounds, layers, scales):
-            integer = _assemble(netlist, layers, scales, made)
-            bounds = prove_bounds(integer)
+        feeds_back = self.feedback and replay is not None and can_feed_back(netlist)
+        integer, bounds, made = self._rounded(
+            netlist, layers, heard, replay if feeds_back else None
+        )
         states = {name: bound.magnitude for name, bound in bounds.items()}
         rows: dict[str, dict[str, Any]] = {}
         for known in made:
-            assert known is not None
             rows |= known.layer.reports(known.scales[0], integer, states)
         report = [rows[p.name] for p in netlist.populations if p.name in rows]
         for row in report:
             self._require_weights(row)
         return integer, report
+
+    def _rounded(
+        self,
+        netlist: RealNetlist,
+        layers: Sequence[ScaledLayer],
+        heard: Heard,
+        replay: Replay | None,
+    ) -> tuple[IntegerNetlist, Mapping[str, PopulationBounds], list[Rounded]]:
+        """The netlist on scales with which every width holds, its bounds and its layers."""
+        scales = [layer.wanted for layer in layers]
+        known: list[Rounded | None] = [None] * len(layers)
+        while True:
+            integer = assemble(netlist, layers, scales, known)
+            bounds = prove_bounds(integer)
+            if self._coarsen(integer, bounds, layers, scales):
+                continue
+            made = [x for x in known if x is not None]
+            if replay is None:
+                return integer, bounds, made
+            made = fed_back(netlist, layers, made, heard, replay)
+            integer = joined(netlist, made)
+            bounds = prove_bounds(integer)
+            # Weights that moved may need another width: then all is rounded again, coarser.
+            if not self._coarsen(integer, bounds, layers, scales):
+                return integer, bounds, made
 
     def _scaled(self, netlist: RealNetlist, siblings: Siblings, heard: Heard) -> ScaledLayer:
         first = siblings[0].population
@@ -192,7 +219,7 @@ class Quantization:
             max_fraction_bits=self.max_fraction_bits,
             stock=self.neuron == "stock-lif",
             heard=heard,
-            expected=_expected(netlist, first, heard) if self.bias_correction else {},
+            expected=expected_input(netlist, first, heard) if self.bias_correction else {},
             fitted=self.fitted(bits),
             thresholds=self.max_thresholds,
         )
@@ -297,125 +324,3 @@ class Quantization:
             over = np.ceil(np.log2(np.maximum(largest, 1) / most) - 1e-12).astype(np.int64)
             excess = np.maximum(excess, np.where(largest > most, np.maximum(over, 1), 0))
         return excess
-
-
-def _expected(netlist: RealNetlist, population: Population, heard: Heard) -> dict[str, FloatArray]:
-    """Mean input of a population over a run: ``[*shape]`` by known source.
-
-    A current enters in every step, but a neuron with gains does not add all of it up. Changes are
-    counted in the first gain of who sends them, and heard in that of the population's input.
-    """
-    model, timesteps = population.model, netlist.timesteps
-    assert isinstance(model, RealNeuron)
-    gains = model.input_gain if population.coding == "rate" else ()
-    found: dict[str, FloatArray] = {}
-    for name in {q.pre for q in netlist.incoming[population.name]}:
-        source = netlist.by_name[name]
-        mean = source.expected_emissions(timesteps)
-        if name in heard.emissions:
-            mean = heard.emissions[name].mean(axis=0, dtype=np.float64)
-        if mean is not None:
-            share = sum(gains) / len(gains) if gains and source.is_current_input else 1.0
-            if population.coding == source.coding == "sum":
-                share = population.heard_in / source.divisor(timesteps)
-            found[name] = mean * share
-    return found
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rounded:
-    """Siblings in integers, by name, and what they were rounded on.
-
-    ``scales`` are theirs, then those that tell what the spikes of their sources are worth.
-    """
-
-    layer: ScaledLayer
-    scales: tuple[MembraneScale, ...]
-    populations: Mapping[str, Population]
-    projections: Mapping[str, list[IntegerProjection]]
-
-    @classmethod
-    def of(cls, layer: ScaledLayer, scales: tuple[MembraneScale, ...]) -> _Rounded:
-        rounded = layer.integer_projections(scales[0])
-        populations = layer.integer_populations(scales[0], rounded)
-        shared = {1: rounded}
-        if any(x.sign < 0 for x in layer.siblings):
-            shared[-1] = [replace(q, connectivity=_negated(q.connectivity)) for q in rounded]
-        return cls(
-            layer,
-            scales,
-            {p.name: p for p in populations},
-            {
-                x.population.name: [replace(q, post=x.population.name) for q in shared[x.sign]]
-                for x in layer.siblings
-            },
-        )
-
-
-def _negated(connectivity: Connectivity) -> Connectivity:
-    return connectivity.with_weight(-connectivity.weight)
-
-
-def _assemble(
-    netlist: RealNetlist,
-    layers: Sequence[ScaledLayer],
-    scales: Sequence[MembraneScale],
-    made: list[_Rounded | None],
-) -> IntegerNetlist:
-    """The integer netlist; only layers whose scales are others than in ``made`` are rounded."""
-    of: dict[str, _Rounded] = {}
-    worths: dict[str, FloatArray] = {}
-    telling: dict[str, MembraneScale] = {}
-    for layer, scale in zip(layers, scales, strict=True):
-        found = layer.worths(scale)
-        worths |= found
-        telling |= dict.fromkeys(found, scale)
-    for i, (layer, scale) in enumerate(zip(layers, scales, strict=True)):
-        known = made[i]
-        own = (scale, *(telling[q.pre] for q in layer.projections if q.pre in telling))
-        if known is None or any(a is not b for a, b in zip(known.scales, own, strict=True)):
-            heard = layer.hearing(worths) if len(own) > 1 else layer
-            known = made[i] = _Rounded.of(heard, own)
-        of |= dict.fromkeys(known.populations, known)
-    populations: list[Population] = []
-    projections: list[IntegerProjection] = []
-    for population in netlist.populations:
-        name = population.name
-        if name in of:
-            populations.append(of[name].populations[name])
-            projections.extend(of[name].projections[name])
-            continue
-        populations.append(population)
-        if isinstance(population.model, MaxPool):
-            projections.extend(_counted(p) for p in netlist.incoming[name])
-        else:
-            assert isinstance(population.model, Input)
-    return IntegerNetlist(
-        netlist.name,
-        tuple(populations),
-        tuple(projections),
-        netlist.outputs,
-        netlist.timesteps,
-        netlist.dt,
-    )
-
-
-def _counted(projection: RealProjection) -> IntegerProjection:
-    """A projection into max-pooling: counts are pooled as they are."""
-    weight = projection.connectivity.weight
-    whole = np.rint(weight).astype(np.int64)
-    if not np.array_equal(whole, weight):
-        broken = weight[whole != weight][0]
-        raise QuantizationError(
-            f"{projection.label}: max-pooling of weighted input, by {broken:g}; only whole weights "
-            "stay exact: pool first and weight what comes out"
-        )
-    bits = max(2, int(np.abs(whole).max(initial=1)).bit_length() + 1)
-    return IntegerProjection(
-        projection.pre,
-        projection.post,
-        projection.connectivity.with_weight(whole),
-        projection.delay,
-        np.asarray(0),
-        bits,
-    )

@@ -24,8 +24,9 @@ from dataclasses import replace
 import numpy as np
 
 from neurodeploy.ir.arrays import FloatArray
-from neurodeploy.ir.netlist import IntegerProjection, Population, RealProjection
+from neurodeploy.ir.netlist import IntegerProjection, Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import RealNeuron
+from neurodeploy.quantization.input_statistics import Heard
 
 
 def lost_on_average(
@@ -64,6 +65,34 @@ def heard_and_lost(
     step = (unit * np.exp2(whole.exponent)).reshape(spread)
     heard = exact.connectivity.apply(emitted)
     return heard, heard - kept.apply(emitted) * step
+
+
+def expected_input(
+    netlist: RealNetlist, population: Population, heard: Heard
+) -> dict[str, FloatArray]:
+    """Mean input of a population over a run: ``[*shape]`` by known source."""
+    found: dict[str, FloatArray] = {}
+    for name in {q.pre for q in netlist.incoming[population.name]}:
+        source = netlist.by_name[name]
+        mean = source.expected_emissions(netlist.timesteps)
+        if name in heard.emissions:
+            mean = heard.emissions[name].mean(axis=0, dtype=np.float64)
+        if mean is not None:
+            found[name] = mean * share_of(netlist, source, population)
+    return found
+
+
+def share_of(netlist: RealNetlist, source: Population, population: Population) -> float:
+    """Share of a source's emissions over a run that a population adds up.
+
+    A current enters in every step, but a neuron with gains does not add all of it up. Changes are
+    counted in the first gain of who sends them, and heard in that of the population's input.
+    """
+    assert isinstance(population.model, RealNeuron)
+    if population.coding == source.coding == "sum":
+        return population.heard_in / source.divisor(netlist.timesteps)
+    gains = population.model.input_gain if population.coding == "rate" else ()
+    return sum(gains) / len(gains) if gains and source.is_current_input else 1.0
 
 
 def corrected(population: Population, lost: FloatArray, timesteps: int) -> Population:

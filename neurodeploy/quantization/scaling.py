@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -77,6 +77,21 @@ class MembraneScale:
         return np.asarray(np.maximum(self.loss - (self.fraction - self.kept) - exponent, 0))
 
 
+class Lesson(Protocol):
+    """What a layer is taught on samples, beside rounding: to take back what it inherits."""
+
+    def taught(
+        self,
+        projection: RealProjection,
+        rounded: Mapping[int, IntegerProjection],
+        unit: FloatArray,
+    ) -> RealProjection:
+        """A projection before it is rounded; those of its layer that are rounded, by place."""
+
+    def missing(self) -> FloatArray:
+        """Mean input of the layer that its sources lost: ``[*post_shape]``."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledLayer:
     """Siblings with the projections into the first of them, and the grid chosen for all.
@@ -85,7 +100,7 @@ class ScaledLayer:
     and initial membranes are counted in one unit. ``bits`` is the width of the integers; ``copies``
     the width whose axon copies fitted levels take, 0 for uniform levels. Of sources, ``heard`` has
     what they emit over each of some samples, for rounding against data; ``expected`` is what they
-    emit on average, for correcting biases.
+    emit on average, for correcting biases. ``fed_back``: these are emissions of rounded sources.
     """
 
     siblings: Siblings
@@ -98,6 +113,7 @@ class ScaledLayer:
     copies: int = 0
     stock: bool = False
     thresholds: int = 0
+    fed_back: bool = False
 
     @classmethod
     def of(
@@ -242,11 +258,15 @@ class ScaledLayer:
         return np.asarray(np.where(silent, 0, lost))
 
     def integer_populations(
-        self, scale: MembraneScale, rounded: Sequence[IntegerProjection]
+        self,
+        scale: MembraneScale,
+        rounded: Sequence[IntegerProjection],
+        lesson: Lesson | None = None,
     ) -> list[Population]:
         """The siblings with everything in membrane units, biases corrected for their weights.
 
-        ``rounded`` are the projections into the first of them.
+        ``rounded`` are the projections into the first of them. With a ``lesson`` biases also take
+        back what the sources lost.
 
         Raises
         ------
@@ -255,8 +275,9 @@ class ScaledLayer:
         """
         unit, worths = self.unit(scale), self.worths(scale)
         lost: FloatArray | None = None
-        if self._corrects():
+        if self.corrects:
             lost = lost_on_average(self.projections, rounded, unit, self.expected)
+            lost = lost if lesson is None else lost + lesson.missing()
         result = []
         for sibling in self.siblings:
             population = sibling.population
@@ -268,13 +289,18 @@ class ScaledLayer:
             result.append(whole)
         return result
 
-    def _corrects(self) -> bool:
+    @property
+    def corrects(self) -> bool:
         """Whether biases take back what rounding changes."""
         # Correcting some branches and not others would be worse than none.
         return bool(self.projections) and all(q.pre in self.expected for q in self.projections)
 
-    def integer_projections(self, scale: MembraneScale) -> list[IntegerProjection]:
+    def integer_projections(
+        self, scale: MembraneScale, lesson: Lesson | None = None
+    ) -> list[IntegerProjection]:
         """The projections into the first sibling, with weights of the declared width.
+
+        With a ``lesson`` each takes back what those rounded before it left.
 
         Raises
         ------
@@ -282,8 +308,14 @@ class ScaledLayer:
             If an exponent is too large.
         """
         unit = self.unit(scale)
-        result = []
-        for projection, exponent in zip(self.projections, self.grid.exponents, strict=True):
+        result: dict[int, IntegerProjection] = {}
+        # What has most inputs can take back most.
+        order = sorted(
+            range(len(self.projections)),
+            key=lambda i: float(self.projections[i].connectivity.fan_in().mean()),
+        )
+        for i in order if lesson is not None else range(len(self.projections)):
+            projection, exponent = self.projections[i], self.grid.exponents[i]
             shift = np.maximum(exponent + scale.fraction - scale.loss, scale.kept)
             if int(shift.max()) > MAX_EXPONENT:
                 raise QuantizationError(
@@ -292,19 +324,19 @@ class ScaledLayer:
                     "bits"
                 )
             step = unit * np.exp2(shift)
+            if lesson is not None:
+                projection = lesson.taught(projection, result, unit)
             weight = self._whole(projection, step)
             common = shift[0] if (shift == shift[0]).all() else shift
-            result.append(
-                IntegerProjection(
-                    projection.pre,
-                    projection.post,
-                    projection.connectivity.with_weight(weight),
-                    projection.delay,
-                    np.asarray(common),
-                    self.bits,
-                )
+            result[i] = IntegerProjection(
+                projection.pre,
+                projection.post,
+                projection.connectivity.with_weight(weight),
+                projection.delay,
+                np.asarray(common),
+                self.bits,
             )
-        return result
+        return [result[i] for i in range(len(self.projections))]
 
     def _whole(self, projection: RealProjection, step: FloatArray) -> IntArray:
         connectivity, symmetric = projection.connectivity, mirrored(self.siblings)
@@ -317,7 +349,7 @@ class ScaledLayer:
                 self.bits,
                 self.heard,
                 projection.pre,
-                self._corrects(),
+                self.corrects,
                 symmetric,
             )
         return round_weights(connectivity, step, self.bits, symmetric)
@@ -395,7 +427,8 @@ class ScaledLayer:
             "levels": len(levels),
             "grid": "fitted" if self.copies else "uniform",
             "compensated": any(map(self._compensates, self.projections)),
-            "bias_corrected": self._corrects(),
+            "fed_back": self.fed_back,
+            "bias_corrected": self.corrects,
             "weight_snr_db": decibels(signal, noise),
             "input_snr_db": self._input_snr(rounded, unit),
         }

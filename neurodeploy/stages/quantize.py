@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
 from neurodeploy.errors import UsageError, warn_user
 from neurodeploy.hardware.boards.board import Board
-from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
@@ -19,6 +18,9 @@ from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.stages.calibration import calibration_record, expect_calibration
 from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.load import opened_network
+
+if TYPE_CHECKING:
+    from neurodeploy.quantization.feedback import Replay
 
 MIN_SAMPLES, MAX_SAMPLES = 16, 256
 """Training samples that weights are rounded against."""
@@ -55,7 +57,8 @@ def quantize(
         Widest widths, up to those given, with which every layer fits the board: its crossbars, or
         the weights, states, thresholds and biases of its neurocores.
     data : Samples or what they are made from, optional
-        Round weights against what arrives at them, on its training split: what few bits need.
+        Round weights against what arrives at them, on its training split, layer after layer: what
+        few bits need.
     calibration_samples : int, optional
         The first so many samples of ``data``; 256 by default, fewer of networks so large that what
         their neurons emit would take more than 2 GiB.
@@ -93,7 +96,7 @@ def quantize(
     board = None if fit is None else chosen_board(fit)
     if board is not None and board.kind != "crossbar":
         chosen, board = within(chosen, board), None
-    heard = Heard()
+    heard, replay = Heard(), None
     rounding: dict[str, Any] | None = None
     if data is not None:
         given = as_data(data, "train")
@@ -107,11 +110,13 @@ def quantize(
             samples = _rounding_samples(net.netlist)
         expect_calibration(given, samples)
         dataset = given.first(min(samples, len(given)))
-        heard = Heard(_emissions(net, dataset, progress))
+        heard, replay = _emissions(net, dataset, progress)
         rounding = calibration_record(dataset)
     if board is not None:
+        # What fits is found on weights that are rounded side by side.
+        chosen = dataclasses.replace(chosen, feedback=False)
         chosen = fit_layer_bits(net.netlist, chosen, board, heard, target)
-    integer, report = chosen(net.netlist, heard)
+    integer, report = chosen(net.netlist, heard, replay)
     for row in report:
         if _suffers(row):
             warn_user(_given_up(row))
@@ -151,13 +156,15 @@ def _rounding_samples(netlist: RealNetlist) -> int:
 
 def _emissions(
     net: Network, dataset: Samples | EventSamples, progress: Progress | None
-) -> dict[str, AnyArray]:
-    """Emissions over each sample of every population with targets: ``[B, *shape]`` by name."""
+) -> tuple[Heard, Replay]:
+    """Emissions over each sample of every population with targets, and the samples."""
+    from neurodeploy.quantization.feedback import Replay
     from neurodeploy.stages.samples import stimulus_for
-    from neurodeploy.verification.totals import summarize
+    from neurodeploy.verification.totals import run_integers, summarize
 
     assert isinstance(net.netlist, RealNetlist)
     stimulus, _ = stimulus_for(net, dataset)
     heard = sorted({q.pre for q in net.netlist.projections})
     summary = summarize(net.netlist, stimulus, rates=heard, progress=progress)
-    return {name: summary.rates[name] for name in heard}
+    emissions = {name: summary.rates[name] for name in heard}
+    return Heard(emissions), Replay(stimulus, run_integers)

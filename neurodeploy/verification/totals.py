@@ -53,6 +53,13 @@ def summarizer(netlist: IntegerNetlist | RealNetlist) -> Summarize:
     return partial(summarize_reference, netlist)
 
 
+def run_integers(netlist: IntegerNetlist, stimulus: Stimulus) -> RunRecord:
+    """All spikes of a run, by the engine, else by the reference."""
+    if has_engine(netlist):
+        return make_engine(netlist).run(stimulus)
+    return run_reference(netlist, stimulus)
+
+
 def summarize_reference(
     netlist: IntegerNetlist | RealNetlist,
     stimulus: Stimulus,

@@ -147,7 +147,7 @@ def test_long_rows_are_rounded_block_by_block(monkeypatch: pytest.MonkeyPatch) -
     assert (together != apart).any()
 
 
-@pytest.mark.parametrize("kept", [2**30, 2 * 8 * 9 * 9, 0])
+@pytest.mark.parametrize("kept", [2**30, 2 * 16 * 9 * 9, 0])
 def test_who_hears_the_same_shares_factors(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
     """Whatever is kept, the weights are the same; nothing is factored twice while it is kept."""
     made = []
@@ -168,7 +168,7 @@ def test_who_hears_the_same_shares_factors(monkeypatch: pytest.MonkeyPatch, kept
                 assert (found == alone).all()
     # Two groups of two sources; with room for two factors each source's are made again for each
     # width, with room for none (but the last) always.
-    assert len(made) == {2**30: 4, 2 * 8 * 9 * 9: 8, 0: 24}[kept]
+    assert len(made) == {2**30: 4, 2 * 16 * 9 * 9: 8, 0: 24}[kept]
 
 
 def test_other_windows_and_biases_have_factors_of_their_own() -> None:

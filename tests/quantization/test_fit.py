@@ -49,7 +49,7 @@ def test_every_layer_gets_the_widest_that_fits(widest: int) -> None:
 
 
 def test_widths_are_those_with_which_weights_rounded_against_data_fit() -> None:
-    board, network, random = load_board("truenorth"), net(95), np.random.default_rng(95)
+    board, network, random = load_board("truenorth"), net(96), np.random.default_rng(97)
     x = np.abs(random.normal(size=(60, 3)) @ random.normal(size=(3, 256)))
     heard = Heard({"x": (4 * x).astype(np.int64)})
     without = fit_layer_bits(network, Quantization(), board)

@@ -17,9 +17,10 @@ import numpy as np
 
 from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer, Layer
 from neurodeploy.errors import ConversionError
+from neurodeploy.ir.apart import cut_out, late_projections
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
-from neurodeploy.ir.neurons import Input, MaxPool, RealNeuron
+from neurodeploy.ir.neurons import MaxPool, RealNeuron
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.ir.siblings import sibling_groups
 
@@ -291,12 +292,7 @@ def _rescaled(
 
 
 def _expect_aligned(netlist: RealNetlist) -> None:
-    depth = netlist.schedule.depth
-    late = [
-        q.label
-        for q, delay in zip(netlist.projections, netlist.schedule.delays, strict=True)
-        if delay != depth[q.post] - depth[q.pre] - netlist.by_name[q.pre].lag
-    ]
+    late = late_projections(netlist)
     if late:
         raise ConversionError(
             f"{late[0]}: refinement runs populations one by one, which needs a feed-forward "
@@ -315,22 +311,11 @@ def _run_apart(
 
     Returns their spikes in few bits and, of an integrator, the last membrane alone.
     """
-    inputs, values = [], {}
-    for name, source in sources.items():
-        raster, heard = source.raster, source.population
-        low, high = min(int(raster.min()), 0), max(int(raster.max()), 1)
-        model = Input("current" if heard.is_current_input else "spikes", low, high)
-        inputs.append(Population(name, heard.shape, model))
-        # What it drives opens its window when the first of these can arrive.
-        values[name] = np.roll(raster, -heard.lag, axis=1) if heard.lag else raster
     names = [p.name for p in populations]
-    apart = RealNetlist(
-        names[0],
-        (*inputs, *populations),
-        tuple(replace(q, delay=None) for name in names for q in incoming[name]),
-        tuple(o for o in netlist.outputs if o.population in names),
-        netlist.timesteps,
-    )
+    heard = {name: (source.population, source.raster) for name, source in sources.items()}
+    into = [q for name in names for q in incoming[name]]
+    T = netlist.timesteps
+    apart, values = cut_out(RealNetlist, populations, into, heard, netlist.outputs, T)
     samples = len(next(iter(values.values())))
     largest = max(p.size for p in apart.populations) * len(populations)
     width = max(1, STEPS_AT_ONCE // (netlist.timesteps * largest))

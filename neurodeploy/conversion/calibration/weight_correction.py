@@ -26,7 +26,7 @@ from neurodeploy.conversion.calibration.refinement import HeardPopulation, Trial
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.netlist import RealProjection
 from neurodeploy.ir.neurons import RealNeuron
-from neurodeploy.ir.patches import has_rows, patches, row_groups, shrinkage
+from neurodeploy.ir.patches import has_rows, least_squares, patches, row_groups
 
 DAMPING = 0.2
 """Least d, in mean variances of s: with 0.02 rather than 0.2, VGG (signed-memory, T = 16) agrees
@@ -88,11 +88,5 @@ def _learned(rows: FloatArray, met: FloatArray, wanted: FloatArray) -> FloatArra
         return rows
     met = met - met.mean(axis=0)
     error = wanted - wanted.mean(axis=0) - met
-    moment = met.T @ met / len(met)
-    variance = float(np.diag(moment).mean())
-    if variance == 0:
-        return rows
-    damping = max(DAMPING, shrinkage(met, moment)) * variance
-    moment[np.diag_indices_from(moment)] += damping
-    change = np.linalg.solve(moment, (met.T @ error / len(met)) @ rows.T).T
+    change = least_squares(met, (met.T @ error / len(met)) @ rows.T, DAMPING)
     return np.where(rows == 0, 0.0, rows + change)
