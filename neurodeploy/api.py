@@ -6,6 +6,7 @@ from neurodeploy.hardware.boards.board import board_names, load_board
 from neurodeploy.ir.files import expect_replaceable, expect_writable, write_bytes_whole
 from neurodeploy.ir.printer import print_netlist
 from neurodeploy.network import Network, load_network
+from neurodeploy.notebook import expect_matplotlib
 from neurodeploy.quantization.integers import Quantization
 from neurodeploy.stages.auto import AUTO_METHODS
 from neurodeploy.stages.compile import check, compile, stated
@@ -63,6 +64,7 @@ __all__ = [
     "estimate_energy",
     "evaluate",
     "evaluations_to_dict",
+    "expect_matplotlib",
     "expect_replaceable",
     "expect_writable",
     "export",

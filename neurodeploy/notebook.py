@@ -54,6 +54,22 @@ def data_frame(content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> pd.D
     return pd.DataFrame(content)
 
 
+def expect_matplotlib() -> None:
+    """Refuse to plot before any work.
+
+    Raises
+    ------
+    TargetUnavailableError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise TargetUnavailableError(
+            "plots need matplotlib, which is not installed; pip install 'neurodeploy[report]'"
+        ) from error
+
+
 def in_notebook() -> bool:
     """Whether the code runs in a notebook's kernel; imports nothing."""
     ipython = sys.modules.get("IPython")

@@ -16,11 +16,12 @@ collect_ignore = ["py310"] if importlib.util.find_spec("torch") else []
 
 NO_SHARED = "no data/ and models/ in"
 NO_FRAMEWORKS = "the frameworks are not installed"
-# What a set-up cannot bring: processors, compilers and graphics cards.
+# What a set-up cannot bring: processors, compilers, graphics cards, and browsers but as root.
 OF_THE_MACHINE = (
     "this processor does not run",
     "there is no C compiler",
     "PyTorch has no CUDA device here",
+    "there is no Chromium",
 )
 
 

@@ -57,11 +57,10 @@ def diagnose(
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.diagnosis import render_diagnosis
     from neurodeploy.render.diagnosis_plots import write_plots
-    from neurodeploy.render.figures import expect_matplotlib
     from neurodeploy.render.text import to_json
 
     if plots is not None:
-        expect_matplotlib()
+        api.expect_matplotlib()
         api.expect_replaceable(plots)
     if is_network(source):
         refuse_conversion(context, "diagnose", heard=("plots",))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.ir.files import directory_whole
+from neurodeploy.notebook import expect_matplotlib
 from neurodeploy.render.charts.conversion import layer_figure, summary_figure
-from neurodeploy.render.charts.figure import expect_matplotlib, png
+from neurodeploy.render.charts.figure import png
 
 SUMMARY = "summary.png"
 

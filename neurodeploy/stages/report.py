@@ -19,7 +19,7 @@ from neurodeploy.ir.files import expect_writable, write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.network import Network
-from neurodeploy.notebook import Shown
+from neurodeploy.notebook import Shown, expect_matplotlib
 from neurodeploy.stages.compile import chosen_board, compile
 from neurodeploy.stages.deployed import (
     AGAIN,
@@ -247,8 +247,11 @@ def report(
     ------
     UsageError
         For another kind of thing, or a page that cannot be written.
+    TargetUnavailableError
+        If matplotlib, which draws the page, is not installed.
     """
     if path is not None:
+        expect_matplotlib()
         expect_page(Path(path))
     given = Path(thing) if isinstance(thing, str | os.PathLike) else None
     names = () if target is None else _names(target)
@@ -439,7 +442,8 @@ def _counts_of(deployed: Deployed) -> Counts:
             ("energy_samples", counts.priced),
         )
     )
-    return replace(counts, evaluated=evaluated, priced=priced)
+    # Of several networks fewer rasters stand in the page.
+    return replace(counts, evaluated=evaluated, priced=priced, shown=2)
 
 
 def _all_of(

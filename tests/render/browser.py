@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -15,13 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-NAMES = (
-    "chromium-headless-shell",
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "chrome-headless-shell",
-)
 OPTIONS = (
     "--headless",
     "--no-sandbox",
@@ -35,12 +27,6 @@ OPTIONS = (
     "--remote-debugging-pipe",
 )
 PATIENCE_S = 60.0
-
-
-def found_browser() -> str | None:
-    """Path of a Chromium, or None."""
-    named = os.environ.get("NEURODEPLOY_BROWSER")
-    return named or next((path for path in map(shutil.which, NAMES) if path), None)
 
 
 class Browser:

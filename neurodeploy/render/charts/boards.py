@@ -175,11 +175,7 @@ def core_map_figure(report: EnergyReport, grid: Grid | None, tint: Tint) -> Figu
     }
     for chip, (left, lower) in corners.items():
         axes.text(left, lower - 0.15, f"chip {chip}", fontsize=8, color=MUTED, va="bottom")
-        for x in range(wide):
-            for y in range(high):
-                tile = Rectangle((left + x, lower + y), 0.94, 0.94, facecolor="none")
-                tile.set(edgecolor=LINE, linewidth=0.6)
-                axes.add_patch(tile)
+        _draw_tiles(axes, left - 0.03, lower - 0.03, wide, high)
     by_tile: dict[tuple[int, int, int], list[int]] = {}
     for i, core in enumerate(cores):
         by_tile.setdefault((core.chip, core.x, core.y), []).append(i)
@@ -207,6 +203,18 @@ def core_map_figure(report: EnergyReport, grid: Grid | None, tint: Tint) -> Figu
     end = f"{100 * top:.0f} %" if tint == "load" else with_prefix(top, "J")
     axes.set_title(f"{report.board}: {of}, darkest: {end}")
     return figure
+
+
+def _draw_tiles(axes: Any, left: float, lower: float, wide: int, high: int) -> None:
+    """The borders of all tiles of a chip, as one line with gaps."""
+    x, y = [], []
+    for column in range(wide + 1):
+        x += [left + column, left + column, np.nan]
+        y += [lower, lower + high, np.nan]
+    for row in range(high + 1):
+        x += [left, left + wide, np.nan]
+        y += [lower + row, lower + row, np.nan]
+    axes.plot(x, y, color=LINE, linewidth=0.6)
 
 
 def _levels(cores: Sequence[CoreEnergy], tint: Tint) -> tuple[list[float | None], float]:

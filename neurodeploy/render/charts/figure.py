@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.notebook import expect_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,22 +61,6 @@ _STYLE = {
     "svg.hashsalt": "neurodeploy",
     "svg.image_inline": True,
 }
-
-
-def expect_matplotlib() -> None:
-    """Refuse to plot before any work.
-
-    Raises
-    ------
-    TargetUnavailableError
-        If matplotlib is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise TargetUnavailableError(
-            "plots need matplotlib, which is not installed; pip install 'neurodeploy[report]'"
-        ) from error
 
 
 @contextmanager

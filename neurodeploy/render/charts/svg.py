@@ -47,9 +47,14 @@ def svg(figure: Figure, name: str, description: str) -> Markup:
     description : str
         What it shows, for those who cannot see it.
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     stream = io.StringIO()
     with own_style():
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+        for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+            patch.set_visible(False)
+        # Not savefig, which draws everything once more before.
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})
     text = stream.getvalue()
     text = _UNUSED.sub("", text[text.index("<svg") :])
     head, _, body = text.partition(">")
@@ -69,13 +74,12 @@ def svg(figure: Figure, name: str, description: str) -> Markup:
         role="img",
         aria_label=description,
         style=f"max-width: {width}px",
-        tabindex="0" if "data-tip=" in body else None,
+        tabindex="0" if 'class="tip"' in body else None,
     )
 
 
 def _tipped(found: re.Match[str]) -> str:
-    told = escape(unescape(found[1]))
-    return f'<g class="tip" data-tip="{told}"><title>{told}</title>'
+    return f'<g class="tip"><title>{escape(unescape(found[1]))}</title>'
 
 
 def _rounded(body: str) -> str:

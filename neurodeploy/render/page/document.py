@@ -10,7 +10,7 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.network import network_to_bytes
-from neurodeploy.render.charts.figure import expect_matplotlib
+from neurodeploy.notebook import expect_matplotlib
 from neurodeploy.render.charts.svg import svg
 from neurodeploy.render.charts.tradeoff import Choice, tradeoff_figure
 from neurodeploy.render.markup import Markup, Part, element, markup

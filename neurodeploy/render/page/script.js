@@ -6,8 +6,9 @@
   tip.hidden = true;
   tip.setAttribute("role", "status");
   document.body.append(tip);
+  const texts = new Map();
   const show = (mark, x, y) => {
-    tip.textContent = mark.dataset.tip;
+    tip.textContent = texts.get(mark);
     tip.hidden = false;
     const box = tip.getBoundingClientRect();
     tip.style.left = `${Math.max(4, Math.min(x + 12, innerWidth - box.width - 8))}px`;
@@ -15,11 +16,15 @@
   };
   const hide = () => { tip.hidden = true; };
   for (const svg of document.querySelectorAll("svg")) {
-    const marks = [...svg.querySelectorAll("[data-tip]")];
-    // Ours takes the place of the browser's.
-    for (const mark of marks) mark.querySelector(":scope > title")?.remove();
+    const marks = [...svg.querySelectorAll(".tip")];
+    for (const mark of marks) {
+      // Ours takes the place of the browser's.
+      const title = mark.querySelector(":scope > title");
+      texts.set(mark, title.textContent);
+      title.remove();
+    }
     svg.addEventListener("pointermove", (event) => {
-      const mark = event.target.closest("[data-tip]");
+      const mark = event.target.closest(".tip");
       if (mark) show(mark, event.clientX, event.clientY); else hide();
     });
     svg.addEventListener("pointerleave", hide);
