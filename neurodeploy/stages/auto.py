@@ -31,7 +31,9 @@ LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
     (2, ("graded",)),
     (4, ("graded",)),
     (8, ("signed-memory", "rate")),
-    (16, ("signed-memory", "rate")),
+    (10, ("momentum",)),
+    (12, ("radix",)),
+    (16, ("radix", "signed-memory", "rate")),
     (32, ("rate",)),
     (64, ("rate",)),
     (128, ("rate",)),
@@ -39,6 +41,11 @@ LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
 """Time steps, and the methods that are worth trying at them."""
 LENGTHS = (8, 16, 32, 64, 128)
 """Time steps that are tried with the methods of a target that has its own."""
+
+OPTIONAL_METHODS = ("momentum", "radix")
+"""Those that are left out where they have no use for an option that the others take."""
+LISTENING_LENGTHS = range(8, 25)
+"""Time steps at which they are worth trying, where only one length is wanted."""
 
 AUTO_METHODS = tuple(sorted({name for _, names in LADDER for name in names}))
 
@@ -268,6 +275,8 @@ def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str
     if timesteps is not None:
         longer = [methods for steps, methods in LADDER if steps >= timesteps]
         methods = dict.fromkeys(("graded", "signed-memory", "rate"))
+        if timesteps in LISTENING_LENGTHS:
+            methods = dict.fromkeys((*methods, *OPTIONAL_METHODS))
         return ((timesteps, tuple(methods) if longer else ("rate",)),)
     most = LADDER[-1][0] if budget.max_timesteps is None else budget.max_timesteps
     return tuple(step for step in LADDER if step[0] <= most)

@@ -25,6 +25,7 @@ from neurodeploy.stages.auto import (
     JUDGED_SAMPLES,
     MAX_ERROR,
     MAX_LOSS,
+    OPTIONAL_METHODS,
     Budget,
     choose,
 )
@@ -149,7 +150,8 @@ def convert(
         input = input or "spikes"
     # What is wrong with the options is told before anything takes long.
     for candidate in (method,) if budget is None else budget.methods or AUTO_METHODS:
-        _method(candidate, **given)
+        if budget is None or candidate not in OPTIONAL_METHODS:
+            _method(candidate, **given)
     from neurodeploy.conversion.lowering.operators import lower
     from neurodeploy.conversion.lowering.separation import told as linear_lines
 

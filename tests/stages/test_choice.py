@@ -107,3 +107,14 @@ def test_what_is_refused_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> Non
     assert line.startswith("auto: all 5 conversions are refused, the last one (rate at T = 8 ")
     assert "relu_1: made up for a test" in line
     assert "\n" not in line
+
+
+def test_codes_that_listen_are_tried_and_left_out_where_they_take_no_option() -> None:
+    net = nd.convert(network(), data(), timesteps=12, max_loss=20.0)
+    tried = {t["method"]: t for t in net.provenance["auto"]["tried"]}
+    assert set(tried) == {"graded", "signed-memory", "rate", "momentum", "radix"}
+    assert all(t["refused"] is None for t in tried.values())
+    assert tried["radix"]["spikes"] < tried["rate"]["spikes"]
+    counted = nd.convert(network(), data(), timesteps=12, max_loss=50.0, decode="counts")
+    refused = {t["method"] for t in counted.provenance["auto"]["tried"] if t["refused"]}
+    assert refused == {"momentum", "radix"}
