@@ -16,15 +16,13 @@ import numpy as np
 
 from neurodeploy.errors import FileFormatError, UsageError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.loading.apart import FREE_BYTES, MAX_EXPANSION
 
 Tree = dict[str, Any]
 """Name -> array, text, or tree."""
 
 SAFE_FILTERS = (1, 2, 3)
 """Deflate, shuffle and Fletcher checksum: parts of the library itself."""
-FREE_BYTES = 64 * 2**20
-MAX_EXPANSION = 100
-"""What a file declares may exceed this many times its size by ``FREE_BYTES`` at most."""
 PACKED_ABOVE = 512
 """Bytes from which on a written array is compressed."""
 MAX_DEPTH = 32

@@ -14,6 +14,7 @@ import pytest
 from neurodeploy.datasets.events import folders, prophesee, recording
 from neurodeploy.datasets.events.recording import Opened
 from neurodeploy.errors import DataError, FileFormatError, NeurodeployError
+from neurodeploy.loading import apart
 from tests.datasets.event_files import (
     Event,
     flatbuffer,
@@ -161,6 +162,25 @@ def test_rows_in_compressed_chunks(tmp_path: Path, shuffle: bool) -> None:
         blocks = list(sample.open().blocks)
         times = np.concatenate([block.t for block in blocks]) if blocks else np.empty(0)
         np.testing.assert_array_equal(times, np.rint(expected.astype(np.float64) * 1e9))
+
+
+def test_a_file_over_which_the_library_breaks_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read in another process, with limits; the next file is read as ever."""
+    import h5py
+
+    path = tmp_path / "a.h5"
+    write_spikes_h5(path, [([(0.5, 3)], 0)] * 3)
+    with h5py.File(path, "a") as file:
+        for name in ("times", "units"):
+            file[f"spikes/{name}"][1] = np.zeros(2**22, file[f"spikes/{name}"][0].dtype)
+    found, _ = folders.recordings(path, None, None, None)
+    monkeypatch.setattr(apart, "COPIES", 0)
+    with pytest.raises(FileFormatError, match=r"a.h5: .*damaged"):
+        found[1][0].open()
+    monkeypatch.undo()
+    assert [len(block.t) for block in found[2][0].open().blocks] == [1]
 
 
 def test_a_row_longer_than_its_heap_is_refused(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.errors import FileFormatError, NeurodeployError, UsageError
-from neurodeploy.exchange import hdf5_apart
-from neurodeploy.exchange.hdf5 import FREE_BYTES
 from neurodeploy.exchange.hdf5_apart import read_tree
+from neurodeploy.loading import apart
+from neurodeploy.loading.apart import FREE_BYTES
 from tests.exchange.files import chain, lif, write_nir
 from tests.exchange.test_import import whole_network
 from tests.exchange.test_lava_dl import _block, _written
@@ -201,7 +201,7 @@ def test_a_file_over_which_the_library_never_ends_is_one_line(tmp_path: Path, mo
     assert content[3552] == 5
     content[3552] = 35
     path.write_bytes(content)
-    monkeypatch.setattr(hdf5_apart, "SECONDS", 1)
+    monkeypatch.setattr(apart, "SECONDS", 1)
     ended = "(took more than 1 s|never came to an end)"
     with pytest.raises(FileFormatError, match=rf"net.net: damaged: reading it {ended}; "):
         nd.import_network(path)
@@ -209,7 +209,7 @@ def test_a_file_over_which_the_library_never_ends_is_one_line(tmp_path: Path, mo
 
 def test_a_file_that_takes_too_much_memory_is_one_line(tmp_path: Path, monkeypatch) -> None:
     path = write_nir(tmp_path / "net.nir", chain(lif()))
-    monkeypatch.setattr(hdf5_apart, "COPIES", 0)
+    monkeypatch.setattr(apart, "COPIES", 0)
     with h5py.File(path, "a") as file:
         file["node/wide"] = np.zeros(2**22)
     with pytest.raises(FileFormatError, match=r"net.nir: .*damaged"):
@@ -221,12 +221,12 @@ def test_a_file_that_takes_too_much_memory_is_one_line(tmp_path: Path, monkeypat
 def test_the_process_that_reads_is_started_again_where_it_ended(tmp_path: Path) -> None:
     path = write_nir(tmp_path / "net.nir", chain(lif()))
     first = read_tree(path, "a graph")
-    process = hdf5_apart._HELPER.process
+    process = apart._HELPER.process
     assert process is not None
     process.kill()
     process.wait()
     second = read_tree(path, "a graph")
-    assert hdf5_apart._HELPER.process is not process
+    assert apart._HELPER.process is not process
     assert first["version"] == second["version"]
 
 

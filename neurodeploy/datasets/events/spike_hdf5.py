@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,12 +15,16 @@ import numpy as np
 from neurodeploy.datasets.events.recording import BLOCK, Events, Opened, scaled_times
 from neurodeploy.errors import DataError, FileFormatError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.loading.apart import MAX_EXPANSION, read_apart
+from neurodeploy.loading.files import expect_plain_file
 
 PARTS = ("spikes/times", "spikes/units", "labels")
 DEFLATE = 1
 SAFE_FILTERS = (DEFLATE, 2, 3)
 """Deflate, shuffle and Fletcher checksum: parts of the library itself."""
-MAX_EXPANSION = 100
+WHAT = "spikes in HDF5"
+ROWS, ROW_BYTES = 64, 2**24
+"""Samples that are read at a time, and their bytes."""
 REFERENCE = struct.Struct("<IQI")
 """What a list holds of a row of any length: entries, place of the heap, number in the heap."""
 HEAP, OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HH4xQ")
@@ -28,6 +33,8 @@ HEAP, OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HH4xQ")
 
 def read_index(path: Path) -> AnyArray:
     """Labels of all samples of a file; what stands where is checked, no spikes are read.
+
+    Like the rows of samples, in a process of its own (:mod:`neurodeploy.loading.apart`).
 
     References
     ----------
@@ -39,22 +46,83 @@ def read_index(path: Path) -> AnyArray:
     FileFormatError
         For a file that is damaged, or another HDF5 file.
     """
-    with _opened(path) as (times, units, labels):
+    labels: AnyArray = _apart(path, "index_here")["labels"]
+    return labels
+
+
+def index_here(path: Path, shown: str, what: str) -> dict[str, AnyArray]:
+    """The labels, in this process."""
+    with _shown(path, shown), _opened(path) as (times, units, labels):
         n = {len(data) for data in (times, units, labels)}
         if len(n) != 1:
             raise FileFormatError(f"{path}: times, units and labels differ in number: {sorted(n)}")
         found = np.asarray(labels[()])
-    if found.dtype.kind not in "ui":
-        raise FileFormatError(f"{path}: labels are {found.dtype}; expected whole numbers")
-    return found
+        if found.dtype.kind not in "ui":
+            raise FileFormatError(f"{path}: labels are {found.dtype}; expected whole numbers")
+    return {"labels": found}
+
+
+def rows_here(path: Path, shown: str, what: str, sample: int) -> dict[str, AnyArray]:
+    """Times and units of one sample and of some that follow, in this process."""
+    with _shown(path, shown), _opened(path) as (times, units, _):
+        found: dict[str, AnyArray] = {}
+        n_bytes = 0
+        for i in range(sample, min(sample + ROWS, len(times))):
+            try:
+                t, x = _row(path, times, i), _row(path, units, i)
+            except FileFormatError:
+                if i == sample:
+                    raise
+                break  # told when it is asked for
+            found |= {f"t{i}": t, f"x{i}": x}
+            n_bytes += t.nbytes + x.nbytes
+            if n_bytes > ROW_BYTES:
+                break
+        return found
+
+
+class _Recent:
+    """The rows that were read last: samples are asked for one after the other."""
+
+    def __init__(self) -> None:
+        self._held: tuple[tuple[Path, int, int] | None, dict[str, AnyArray]] = None, {}
+
+    def row(self, path: Path, sample: int) -> tuple[AnyArray, AnyArray]:
+        expect_plain_file(path, WHAT)
+        state = path.stat()
+        key = (path, state.st_mtime_ns, state.st_size)
+        known, rows = self._held  # together: threads may read at the same time
+        if key != known or f"t{sample}" not in rows:
+            rows = _apart(path, "rows_here", sample)
+            self._held = key, rows
+        return rows[f"t{sample}"], rows[f"x{sample}"]
+
+
+_RECENT = _Recent()
+
+
+def _apart(path: Path, reader: str, *arguments: int) -> Any:
+    if importlib.util.find_spec("h5py") is None:
+        raise FileFormatError(
+            f"{path}: spikes in HDF5 need h5py; pip install 'neurodeploy[events]'"
+        )
+    return read_apart(f"{__name__}:{reader}", path, WHAT, *arguments)
+
+
+@contextmanager
+def _shown(path: Path, shown: str) -> Iterator[None]:
+    """Errors name the path as the user gave it."""
+    try:
+        yield
+    except FileFormatError as error:
+        raise FileFormatError(str(error).replace(str(path), shown)) from error
 
 
 def opener(path: Path, sample: int, unit: str | None) -> Callable[[], Opened]:
     """What opens one sample of a file."""
 
     def open_sample() -> Opened:
-        with _opened(path) as (times, units, _):
-            t, x = _row(path, times, sample), _row(path, units, sample)
+        t, x = _RECENT.row(path, sample)
         where = f"{path}: sample {sample}"
         if t.shape != x.shape or t.ndim != 1 or x.dtype.kind not in "ui" or t.dtype.kind not in "f":
             raise DataError(
@@ -151,12 +219,8 @@ def _unfiltered(content: bytes, kind: int, width: int, rows: int) -> bytes:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[list[Any]]:
-    try:
-        import h5py
-    except ImportError:
-        raise FileFormatError(
-            f"{path}: spikes in HDF5 need h5py; pip install 'neurodeploy[events]'"
-        ) from None
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             yield [_part(path, file, name) for name in PARTS]
