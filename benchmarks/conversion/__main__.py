@@ -6,7 +6,8 @@ Converted anew for each T, calibrated on training images 0-511, current input an
 unless a row says otherwise, test images only, one thread. Peers (``make bench`` or
 ``benchmarks/setup_peers.py`` sets them up) stay in float32, on the same images. Spikes count
 emissions other than 0; ours include those of pooling populations, which the peers do not have:
-"of neurons" leaves them out (its share, and that of |payload|, from the first 40 images).
+"of neurons" leaves them out (its share, and that of |payload|, from the first 40 images). Steps are
+those of a whole inference, from the image to the last step of the answer.
 """
 
 from __future__ import annotations

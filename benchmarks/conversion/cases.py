@@ -15,6 +15,7 @@ COLUMNS = (
     ("network", 16),
     ("method", 58),
     ("T", 4),
+    ("steps", 5),
     ("acc %", 7),
     ("loss", 7),
     ("agree %", 8),
@@ -110,6 +111,7 @@ def line(row: Mapping[str, Any], flag: str = "") -> str:
         return f"{_aligned(first)}  {row['error']}"
     source = row["source_accuracy"]
     figures = [
+        str(row.get("run_steps", "-")),
         f"{100 * row['accuracy']:.2f}",
         f"{100 * (source - row['accuracy']):+.2f}",
         f"{100 * row['agreement']:.2f}",

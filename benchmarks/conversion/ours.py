@@ -45,6 +45,8 @@ REFINED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("rate", {"weight_correction": True}),
     ("signed-memory", {"weight_correction": True}),
     ("bistable", {"weight_correction": True}),
+    ("momentum", {"weight_correction": True}),
+    ("reserve", {"weight_correction": True}),
 )
 
 
@@ -107,6 +109,7 @@ def run_ours(case: Case) -> dict[str, Any]:
         "cpu_ms": cpu_ms(net, data),
         "setup_s": setup,
         "steps": net.netlist.timesteps,
+        "run_steps": net.netlist.n_steps,
         "chosen": converted.provenance.get("method"),
     }
 

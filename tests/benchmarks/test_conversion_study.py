@@ -64,10 +64,11 @@ def test_finished_rows_are_not_measured_again(tmp_path: Path) -> None:
 
 
 def test_line_has_loss_and_a_refusal_its_text() -> None:
-    shown = line(row())
-    assert shown.split() == [
-        *("vgg_cifar10", "rate", "8", "80.00", "+2.00", "90.00", "1234", "1000", "2000", "1.25")
-    ]
+    shown = line(row(run_steps=29))
+    figures = ("80.00", "+2.00", "90.00", "1234", "1000", "2000", "1.25")
+    assert shown.split() == ["vgg_cifar10", "rate", "8", "29", *figures]
+    # Peers do not tell how long their layers take.
+    assert line(row()).split() == ["vgg_cifar10", "rate", "8", "-", *figures]
     names, rule = heading().splitlines()
     assert len(rule) == sum(width + 2 for _, width in COLUMNS) - 2
     assert names.index("acc %") + len("acc %") == shown.index("80.00") + len("80.00")
