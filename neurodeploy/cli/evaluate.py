@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from neurodeploy.cli.fields import stage_options
 from neurodeploy.cli.models import (
     converter,
     is_network,
@@ -14,15 +15,25 @@ from neurodeploy.cli.models import (
     parsed_timesteps,
     refuse_conversion,
 )
-from neurodeploy.cli.options import data_option, json_option, samples_option
+from neurodeploy.cli.options import data_option, json_option, samples_option, with_options
 from neurodeploy.cli.terminal import say
 from neurodeploy.errors import UsageError
+
+_SHARING = ("workers", "scheduler", "metrics")
+
+
+def sharing_options() -> list[click.Option]:
+    """Options of the stage besides network and data."""
+    from neurodeploy import api
+
+    return stage_options(api.evaluate, leave_out=("net", "data", "samples"))
 
 
 @click.command()
 @click.argument("source", metavar="NET.ndn|MODEL")
 @data_option()
 @samples_option
+@with_options(sharing_options)
 @model_options("the numbers of steps; each is converted anew.  [default: the method's]")
 @json_option
 @click.pass_context
@@ -48,10 +59,11 @@ def evaluate(
     from neurodeploy.render.evaluation import render_evaluations
     from neurodeploy.render.text import to_json
 
+    own = {name: given.pop(name) for name in _SHARING}
     if is_network(source) and timesteps is None:
-        refuse_conversion(context, "evaluate")
+        refuse_conversion(context, "evaluate", heard=_SHARING)
         with progress("evaluate") as advance:
-            evaluations = [api.evaluate(Path(source), data, samples, progress=advance)]
+            evaluations = [api.evaluate(Path(source), data, samples, progress=advance, **own)]
     else:
         if Path(source).suffix == ".ndn" and ":" not in source:
             raise UsageError(
@@ -65,7 +77,7 @@ def evaluate(
             with progress(f"{run}calibrate") as advance:
                 net = convert(T, advance)
                 advance.stage(f"{run}evaluate")
-                evaluations.append(api.evaluate(net, data, samples, progress=advance))
+                evaluations.append(api.evaluate(net, data, samples, progress=advance, **own))
     if as_json:
         say(to_json(api.evaluations_to_dict(evaluations)))
     else:

@@ -79,7 +79,8 @@ def run_batched(
         What a sample holds while its batch runs; a batch stays within BATCH_BYTES where it has
         more than one sample.
     multiple : int
-        Batches of more samples than this are multiples of it.
+        A number of samples such that batches are multiples or divisors of it: groups of so many
+        begin and end with a batch, whatever part of the samples is run.
     progress : callable, optional
         Called with (samples done, samples) after each batch; not where each run tells its own.
     """
@@ -87,6 +88,8 @@ def run_batched(
     width = max(1, BATCH_BYTES // max(1, bytes_per_sample))
     if width > multiple:
         width -= width % multiple
+    else:
+        width = next(n for n in range(width, 0, -1) if multiple % n == 0)
     starts = range(0, max(total, 1), width)
     for number, first in enumerate(starts, 1):
         part = slice(first, min(first + width, total))

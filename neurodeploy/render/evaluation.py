@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from neurodeploy.render.text import percent, render_table
 from neurodeploy.verification.accuracy import Evaluation
+from neurodeploy.verification.neurobench import Metrics
 from neurodeploy.verification.statistics import Paired, wilson
 
 
@@ -62,7 +63,25 @@ def evaluation_parts(evaluations: Sequence[Evaluation]) -> list[str]:
             *(f"T = {e.timesteps}" for e in evaluations),
         )
         parts.append(render_table(columns, rows_))
+    measured = [(e.timesteps, e.metrics) for e in evaluations if e.metrics is not None]
+    if measured:
+        columns = ("NeuroBench", *(f"T = {T}" for T, _ in measured))
+        told = [_metrics(metrics) for _, metrics in measured]
+        parts.append(render_table(columns, [(name, *(t[name] for t in told)) for name in told[0]]))
     return parts
+
+
+def _metrics(metrics: Metrics) -> dict[str, str | None]:
+    """Metrics of NeuroBench as they are shown."""
+    return {
+        "footprint (bytes)": f"{metrics.footprint:,.0f}",
+        "connection sparsity": _correlation(metrics.connection_sparsity),
+        "activation sparsity": _correlation(metrics.activation_sparsity),
+        "effective MACs per inference": f"{metrics.effective_macs:,.1f}",
+        "effective ACs per inference": f"{metrics.effective_acs:,.1f}",
+        "dense operations per inference": f"{metrics.dense_operations:,.1f}",
+        "membrane updates per inference": f"{metrics.membrane_updates:,.1f}",
+    }
 
 
 def interval(share: float, n: int) -> str:

@@ -5,34 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import UsageError
-from neurodeploy.execution.batches import EncodedInput, run_batched
-from neurodeploy.execution.summary import Summary
-from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
-from neurodeploy.ir.decoding import classify, decode_prefix
-from neurodeploy.ir.neurons import Input
+from neurodeploy.execution.batches import EncodedInput
+from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph, Softmax
-from neurodeploy.verification.agreement import (
-    BATCH,
-    Correlation,
-    coding_populations,
-    over_source,
-    part_of,
-    rate_unit,
-)
-from neurodeploy.verification.spread import RelativeError, Spread
+from neurodeploy.verification.neurobench import Metrics
+from neurodeploy.verification.spread import RelativeError
 from neurodeploy.verification.statistics import Paired, wilson
+from neurodeploy.verification.tally import Tally, Task
 from neurodeploy.verification.totals import summarizer
-
-Task = Literal["classes", "values", "maps"]
-"""Kinds of answers: the class of the largest output, numbers, or maps, as detectors give them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +54,8 @@ class Evaluation(Shown):
         Which samples get the class of their label.
     decided, source_decided : int64 array ``[B]`` or None
         The class that the spiking network and its source give to each sample.
+    metrics : Metrics or None
+        Those of NeuroBench, where they were asked for.
     """
 
     samples: int
@@ -87,6 +76,7 @@ class Evaluation(Shown):
     source_right: AnyArray | None = field(default=None, compare=False)
     decided: AnyArray | None = field(default=None, compare=False)
     source_decided: AnyArray | None = field(default=None, compare=False)
+    metrics: Metrics | None = None
 
     def __repr__(self) -> str:
         n = self.samples
@@ -175,205 +165,60 @@ def evaluate_network(
     UsageError
         If the network has no output.
     """
-    tally = _Tally(net if x is not None else replace(net, analog=None), labels is not None)
+    tally = tally_of(net, labels is not None, beside=x is not None)
     run = summarizer(net.netlist)
-    # Multiples, so that batches of the source network are whole.
-    for batch in run_batched(stimulus, tally.bytes_per_sample, multiple=BATCH):
-        part = batch.samples
-        summary = run(batch.stimulus, rates=tally.hidden, progress=batch.part_of(progress))
-        asked = None if labels is None else labels[part]
-        aimed = None if targets is None else targets[part]
-        given = None if x is None else part_of(x, part)
-        tally.add(summary, given, asked, aimed, batch.steps)
-    return tally.evaluation()
+    for seen in tally.seen(run, stimulus, x, labels, targets, progress=progress):
+        tally.join(seen)
+    return evaluation_of(tally)
 
 
-@dataclass(slots=True)
-class _Compared:
-    """A batch of samples beside the source network."""
-
-    agreeing: int = 0
-    right: AnyArray | None = None
-    decided: AnyArray | None = None
-    correlations: dict[str, Correlation] = field(default_factory=dict)
-    squares: dict[str, float] = field(default_factory=dict)
-    spreads: dict[str, Spread] = field(default_factory=dict)
-    off_target: Spread | None = None
+def tally_of(net: Network, labelled: bool, beside: bool = True) -> Tally:
+    """An empty tally of a network's answers, beside its source network where it is asked."""
+    net = net if beside else replace(net, analog=None)
+    return Tally(net, task_of(net, labelled))
 
 
-class _Tally:
-    """Sums over the samples that a network has seen so far."""
-
-    def __init__(self, net: Network, labelled: bool) -> None:
-        self.netlist, self.graph = net.netlist, net.analog
-        if not self.netlist.outputs:
-            raise UsageError(f"{self.netlist.name}: has no output to evaluate")
-        self.outputs = {o.population: o for o in self.netlist.outputs}
-        self.task = task_of(net, labelled)
-        self.only = next(iter(self.outputs)) if self.task == "classes" else None
-        self.coded = {} if self.graph is None else coding_populations(self.netlist)
-        self.hidden = [name for name in self.coded if name not in self.outputs]
-        self.emitting = [
-            p.name
-            for p in self.netlist.populations
-            if not isinstance(p.model, Input) and not p.is_integrator
-        ]
-        self.units = {
-            name: rate_unit(self.netlist.by_name[name], self.netlist.timesteps)
-            for name in self.hidden
-        }
-        self.correlations = {name: Correlation() for name in self.coded}
-        self.squares = {name: 0.0 for name in self.coded if name in self.outputs}
-        shapes = {name: self.netlist.by_name[name].shape for name in self.outputs}
-        self.spreads = {name: Spread(shapes[name]) for name in self.squares}
-        self.off_target, self.source_off_target = (
-            Spread(next(iter(shapes.values()))) for _ in range(2)
-        )
-        self.samples = self.spikes = self.tied = self.agreeing = 0
-        self.correct: IntArray | None = None
-        self.right: list[AnyArray] = []
-        self.source_right: list[AnyArray] = []
-        self.decided: list[AnyArray] = []
-        self.source_decided: list[AnyArray] = []
-
-    @property
-    def bytes_per_sample(self) -> int:
-        """Memory of one sample: input integers, rates of hidden populations, traces of outputs."""
-        given = 0
-        for population in self.netlist.inputs:
-            steps = 1 if population.is_current_input else self.netlist.timesteps
-            given += steps * population.size
-        sizes = [self.netlist.by_name[name].size for name in self.hidden]
-        read = [self.netlist.by_name[name].size for name in self.outputs]
-        return 8 * (given + sum(sizes) + self.netlist.timesteps * sum(read))
-
-    def add(
-        self,
-        summary: Summary,
-        x: AnyArray | Mapping[str, AnyArray] | None,
-        labels: IntArray | None,
-        targets: AnyArray | None,
-        steps: IntArray | None = None,
-    ) -> None:
-        """Join what some samples gave; each is read at its own last step, where it has one."""
-        T, before = summary.timesteps, self.samples
-        last = T if steps is None else steps
-        self.samples += summary.samples
-        self.spikes += sum(int(summary.spikes_per_sample[name].sum()) for name in self.emitting)
-        answers = {
-            name: decode_prefix(self.netlist, output, summary.traces[name], last, before)
-            for name, output in self.outputs.items()
-        }
-        decided = None if self.only is None else classify(answers[self.only])
-        if decided is not None:
-            self.tied += int(decided.tied.sum())
-            self.decided.append(decided.labels)
-        if labels is not None and self.only is not None:
-            output, trace = self.outputs[self.only], summary.traces[self.only]
-            until = (t if steps is None else np.minimum(t, steps) for t in range(1, T + 1))
-            prefixes = (decode_prefix(self.netlist, output, trace, t, before) for t in until)
-            right = np.array([(classify(p).labels == labels).sum() for p in prefixes])
-            self.correct = right if self.correct is None else self.correct + right
-            assert decided is not None
-            self.right.append(decided.labels == labels)
-        if targets is not None:
-            self.off_target.add(next(iter(answers.values())), targets)
-        if self.graph is not None and x is not None:
-            ours = None if decided is None else decided.labels
-            self._compare(self.graph, summary, x, answers, ours, labels, targets)
-
-    def _compare(
-        self,
-        graph: AnalogGraph,
-        summary: Summary,
-        x: AnyArray | Mapping[str, AnyArray],
-        answers: Mapping[str, FloatArray],
-        decided: IntArray | None,
-        labels: IntArray | None,
-        targets: AnyArray | None,
-    ) -> None:
-        """Join how the same samples fare in the source network."""
-
-        def work(samples: slice, activations: Mapping[str, AnyArray]) -> _Compared:
-            found = _Compared()
-            for name, node in self.coded.items():
-                theirs = activations[node]
-                correlation = found.correlations[name] = Correlation()
-                if name in answers:
-                    ours = answers[name][samples]
-                    found.squares[name] = float(np.square(ours - theirs).sum())
-                    correlation.add(ours, theirs)
-                    found.spreads[name] = Spread(ours.shape[1:])
-                    found.spreads[name].add(ours, theirs)
-                else:
-                    correlation.add(summary.rates[name][samples], theirs, self.units[name])
-            if decided is not None:
-                found.decided = classes = classify(activations[graph.outputs[0]]).labels
-                found.agreeing = int((decided[samples] == classes).sum())
-                if labels is not None:
-                    found.right = classes == labels[samples]
-            if targets is not None:
-                theirs, aim = activations[graph.outputs[0]], targets[samples]
-                found.off_target = Spread(theirs.shape[1:])
-                found.off_target.add(theirs, aim)
-            return found
-
-        nodes = sorted({*self.coded.values(), *graph.outputs})
-        for found in over_source(graph, x, nodes, work):
-            self.agreeing += found.agreeing
-            if found.right is not None:
-                self.source_right.append(found.right)
-            if found.decided is not None:
-                self.source_decided.append(found.decided)
-            if found.off_target is not None:
-                self.source_off_target.join(found.off_target)
-            for name, correlation in found.correlations.items():
-                self.correlations[name].join(correlation)
-            for name, squares in found.squares.items():
-                self.squares[name] += squares
-            for name, spread in found.spreads.items():
-                self.spreads[name].join(spread)
-
-    def evaluation(self) -> Evaluation:
-        """Evaluation of all samples so far."""
-        T, n = self.netlist.timesteps, self.samples
-        prefixes = {}
-        if self.correct is not None:
-            prefixes = {t: int(right) / n for t, right in enumerate(self.correct, 1)}
-        known = self.graph is not None and self.only is not None
-        right, source_right, decided, source_decided = (
-            np.concatenate(parts) if parts else None
-            for parts in (self.right, self.source_right, self.decided, self.source_decided)
-        )
-        errors = {name: spread.error for name, spread in self.spreads.items()}
-        return Evaluation(
-            n,
-            T,
-            None if source_right is None else float(source_right.mean()),
-            prefixes.get(T),
-            prefixes,
-            self.agreeing / n if known else None,
-            self.spikes / n,
-            None if self.only is None else self.tied / n,
-            {name: c.value for name, c in self.correlations.items()},
-            {
-                name: math.sqrt(total / (n * self.netlist.by_name[name].size))
-                for name, total in self.squares.items()
-            },
-            self.task,
-            {name: error for name, error in errors.items() if error is not None},
-            self.off_target.error,
-            self.source_off_target.error,
-            right,
-            source_right,
-            decided,
-            source_decided,
-        )
+def evaluation_of(tally: Tally) -> Evaluation:
+    """The evaluation of all samples that were joined."""
+    T, n = tally.netlist.timesteps, tally.samples
+    prefixes = {}
+    if tally.correct is not None:
+        prefixes = {t: int(right) / n for t, right in enumerate(tally.correct, 1)}
+    known = tally.graph is not None and tally.only is not None
+    right, source_right, decided, source_decided = (
+        np.concatenate(parts) if parts else None
+        for parts in (tally.right, tally.source_right, tally.decided, tally.source_decided)
+    )
+    errors = {name: spread.error for name, spread in tally.spreads.items()}
+    return Evaluation(
+        n,
+        T,
+        None if source_right is None else float(source_right.mean()),
+        prefixes.get(T),
+        prefixes,
+        tally.agreeing / n if known else None,
+        tally.spikes / n,
+        None if tally.only is None else tally.tied / n,
+        {name: c.value for name, c in tally.correlations.items()},
+        {
+            name: math.sqrt(total / (n * tally.netlist.by_name[name].size))
+            for name, total in tally.squares.items()
+        },
+        tally.task,
+        {name: error for name, error in errors.items() if error is not None},
+        tally.off_target.error,
+        tally.source_off_target.error,
+        right,
+        source_right,
+        decided,
+        source_decided,
+    )
 
 
 def evaluations_to_dict(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """The JSON of ``evaluate``: one entry per T; prefixes and ties of the longest run."""
     last = max(evaluations, key=lambda e: e.timesteps)
+    metrics = {str(e.timesteps): e.metrics.to_dict() for e in evaluations if e.metrics is not None}
     return {
         "samples": last.samples,
         "timesteps": [e.timesteps for e in evaluations],
@@ -399,6 +244,7 @@ def evaluations_to_dict(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         "prefix_accuracy_by_timesteps": {
             str(e.timesteps): {str(t): a for t, a in e.prefix_accuracy.items()} for e in evaluations
         },
+        **({"metrics": metrics} if metrics else {}),
     }
 
 

@@ -70,7 +70,9 @@ def over_source(
     from importlib.util import find_spec
 
     size = sum(math.prod(graph.node(name).shape) for name in keep)
-    chunk = max(1, min(BATCH, ACTIVATION_BYTES // (4 * max(size, 1))))
+    most = max(1, min(BATCH, ACTIVATION_BYTES // (4 * max(size, 1))))
+    # A divisor, so that batches are the same in whatever parts the samples come.
+    chunk = next(n for n in range(most, 0, -1) if BATCH % n == 0)
     if find_spec("torch") is not None:
         from neurodeploy.source.evaluation import in_torch as analog_torch
 
