@@ -7,7 +7,7 @@ LAVA_BIN := .venv-lava/bin
 NO_SKIP = $(shell test -x $(LAVA_BIN)/python && echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-frameworks demo test docs lint format bench fuzz fuzz-files sanitize clean
+.PHONY: help setup setup-frameworks demo test docs lint format bench fuzz fuzz-files faults sanitize clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ fuzz: setup ## N random netlists (1000) on every path of the engine, from SEED o
 
 fuzz-files: setup ## N damaged files (300) of every format, from SEED (0) on
 	@$(BIN)/python -m tests.bad_input.fuzz -n $(or $(N),300) --seed $(or $(SEED),0)
+
+faults: setup ## kill, full disk and interrupted call at every write of every command that writes
+	@$(BIN)/python -m tests.bad_input.faults
 
 sanitize: setup ## tests and random netlists (N=300) on native kernels built with sanitizers
 	$(BIN)/python scripts/sanitize.py -m pytest -q tests/execution/test_native.py tests/execution/test_native_edges.py tests/execution/test_streams.py

@@ -239,10 +239,11 @@ def _problem(cores: Cores) -> str | None:
 
 def write_arrays(path: Path, arrays: dict[str, AnyArray]) -> None:
     """Write arrays as safetensors."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    # safetensors writes non-contiguous arrays wrongly without a word.
-    save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, path)
+    # safetensors writes non-contiguous arrays wrongly without a word, and tells a full disk by an
+    # error of its own.
+    path.write_bytes(save({n: np.ascontiguousarray(a) for n, a in arrays.items()}))
 
 
 def read_header(path: Path, schema: int) -> dict[str, Any]:

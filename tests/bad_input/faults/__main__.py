@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("import", "net.nir", "--dynamics", "exact", "--dt", "1e-4", "-o", "out.ndn"),
     ),
     "run": ("out.npz", ("run", "brian", *DIGITS, "-o", "out.npz")),
+    "report": ("out.html", ("report", "net.ndn", "-o", "out.html")),
     "energy": (
         "place.json",
         ("energy", "net.ndn", "--board", "loihi2", *DIGITS, "--save-placement", "place.json"),
@@ -106,10 +107,10 @@ class Command:
 
     def faults(self, points: int | None) -> tuple[int, list[str], int]:
         """Ends tried, those that were wrong, and the calls of an undisturbed end."""
-        old, status, _, _ = self.end("count", 0)
-        assert status == 0, (self.name, status)
-        new, status, _, calls = self.end("count", 0)
-        assert status == 0, (self.name, status)
+        old, status, told, _ = self.end("count", 0)
+        assert status == 0, (self.name, told)
+        new, status, told, calls = self.end("count", 0)
+        assert status == 0, (self.name, told)
         wrong: list[str] = []
         n = 0
         chosen = list(range(1, calls + 1))
@@ -185,10 +186,10 @@ class Command:
             return None if status == -signal.SIGKILL else f"status {status}"
         if rest := sorted(set(found) - set(before) - set(own)):
             return f"{rest[0]} is left"
-        lines = [x for x in told.splitlines() if not x.startswith(("warning: ", "note: "))]
+        lines = [x for x in told.splitlines() if x.startswith("neurodeploy: ")]
         if status == 0:
             return None if own in choices[1:] and not lines else f"status 0, {lines}"
-        if status != 2 or len(lines) != 1:
+        if status != 2 or len(lines) != 1 or "Traceback" in told:
             return f"status {status}: {told[-600:]}"
         return None
 
