@@ -19,6 +19,7 @@ from neurodeploy.errors import (
     TargetUnavailableError,
 )
 from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network, load_network
 from neurodeploy.stages.compile import compile
@@ -40,11 +41,15 @@ from neurodeploy.stages.quantize import quantize
 from neurodeploy.stages.record import with_command
 from neurodeploy.stages.report import report
 from neurodeploy.stages.save import save
+from neurodeploy.stages.step_lines import (
+    accuracy_line,
+    choice_line,
+    comparison_line,
+    widths_line,
+)
 from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.registry import TARGETS, target_for
-from neurodeploy.verification.accuracy import Evaluation
-from neurodeploy.verification.verification import Verification
 
 REFUSALS = (CapacityError, ConversionError, QuantizationError)
 """Errors that tell of a board what it cannot do; all others end the run."""
@@ -182,10 +187,7 @@ class BoardSteps:
             if asked.command:
                 net = with_command(net, asked.command)
             save(net, self.folder / self.real)
-            told = net.provenance
-            method, steps = told["method"]["name"], net.netlist.timesteps
-            chosen = told.get("auto", {}).get("reason", f"{method} at T = {steps}")
-            return Work(f"{told['source_network']['line']}; {chosen}", dict(told))
+            return Work(choice_line(net), dict(net.provenance))
 
         inputs = {**asked.sources, "board": self.digest, "target": str(asked.only)}
         return self.step("convert", inputs, work, files=(self.real,))
@@ -204,7 +206,8 @@ class BoardSteps:
             thing = load(self.folder / what)
             net = thing if isinstance(thing, Network) else thing.network
             found = evaluate(net, self.asked.test, n, progress=self.asked.progress)
-            return Work(_accuracy(found), found.to_dict())
+            kind = "integer" if isinstance(net.netlist, IntegerNetlist) else "spiking"
+            return Work(accuracy_line(found, kind), found.to_dict())
 
         inputs = {"network": self.digest_of(what), "data": self.asked.data, "samples": str(n)}
         self.step(name, inputs, work)
@@ -227,7 +230,7 @@ class BoardSteps:
             )
             save(net, self.folder / self.whole)
             told = net.provenance["quantization"]
-            return Work(_widths(told["report"]), dict(told))
+            return Work(widths_line(told["report"]), dict(told))
 
         inputs = {
             "network": self.digest_of(self.real),
@@ -288,7 +291,7 @@ class BoardSteps:
             found = verify(
                 self.folder / folder, AGAINST, self.asked.test, n, progress=self.asked.progress
             )
-            return Work(_comparison(found), found.to_dict())
+            return Work(comparison_line(found), found.to_dict())
 
         inputs = {
             "deployment": self.digest_of(folder),
@@ -369,40 +372,3 @@ def _version(package: str) -> str:
 def _software(target: str) -> str:
     """Whether a target can run here: what was left out runs once it can."""
     return TARGETS.get(target).unavailable() or "there"
-
-
-def _accuracy(found: Evaluation) -> str:
-    """Accuracy with its interval beside the source network's, or what stands for it."""
-    spikes = f"{found.spikes_per_inference:.0f} spikes per inference"
-    between = found.accuracy_interval
-    if found.accuracy is None or between is None:
-        errors = (f"{name}: off by {e} of its spread" for name, e in found.relative_error.items())
-        return ", ".join([*errors, spikes])
-    low, high = (f"{100 * end:.1f}" for end in between)
-    source = found.source_accuracy
-    beside = "" if source is None else f", source {100 * source:.1f} %"
-    return (
-        f"{100 * found.accuracy:.1f} % ({low} .. {high}) of {found.samples} samples{beside}, "
-        f"{spikes}"
-    )
-
-
-def _widths(report: Sequence[Mapping[str, Any]]) -> str:
-    """The widths of the weights, and the layer that loses most of them."""
-    bits = sorted({row["weight_bits"] for row in report})
-    known = [row for row in report if row["weight_snr_db"] is not None]
-    told = f"weights of {' and '.join(map(str, bits))} bits"
-    if not known:
-        return told
-    worst = min(known, key=lambda row: float(row["weight_snr_db"]))
-    return f"{told}, their least SNR {worst['weight_snr_db']:.1f} dB in {worst['layer']}"
-
-
-def _comparison(found: Verification) -> str:
-    """``exact``, or where it first differs."""
-    steps = f"{sum(found.compared_neuron_steps.values()):,} neuron-steps"
-    names = ", ".join(found.mismatches)
-    if found.exact:
-        return f"exact: 0 mismatches against {names} in {steps}"
-    n = sum(sum(per.values()) for per in found.mismatches.values())
-    return f"NOT EXACT: {n} mismatches against {names} in {steps}; first: {found.first}"
