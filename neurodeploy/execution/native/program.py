@@ -440,8 +440,8 @@ def _largest_state(population: Population, proved: PopulationBounds, T: int) -> 
         )
         for threshold in (model.threshold, model.negative_threshold):
             if threshold is not None:
-                level = -(-int(threshold.max()) * model.highest_level // DECAY_ONE)
-                largest = max(largest, int(threshold.max()) * firing, level)
+                compared = -(-int(threshold.max()) * model.highest_level // DECAY_ONE)
+                largest = max(largest, int(threshold.max()) * firing, compared)
         for level in (model.reset_value, model.floor):
             if level is not None:
                 largest = max(largest, int(np.abs(level).max()))
