@@ -13,15 +13,14 @@ import numpy as np
 from neurodeploy import __version__
 from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.exchange.reading import read_network
+from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
-from neurodeploy.stages.import_module import import_module, is_module
+from neurodeploy.stages.import_module import DEFAULT_LEVELS, INPUTS, import_module, is_module
 from neurodeploy.stages.load import wrong_kind
 
 if TYPE_CHECKING:
     from torch import nn
-
-INPUTS = ("spikes", "current")
 
 
 def import_network(
@@ -72,8 +71,8 @@ def import_network(
     timesteps : int, optional
         Steps of one sample, T. [default: the file's or the module's own, else 100 and 25]
     input : {"spikes", "current", "rate", "poisson"}
-        Whether a sample is a raster of spikes or one value that holds. Of a module also how values
-        become spikes: evenly (rate) or at random (poisson).
+        Whether a sample is a raster of spikes or one value that holds; or how values of 0 to 1, as
+        those of images, become spikes: evenly (rate) or at random (poisson).
     input_low : int
         Least value that enters.
     input_high : int
@@ -93,7 +92,8 @@ def import_network(
     saturation : bool
         Of a .net file: clip membranes to 24 bits, where they are not proved to fit.
     levels : int, optional
-        Of a module that takes values: steps from 0 to the largest of them. [default: 255]
+        Where values enter a module, or become spikes: steps from 0 to the largest of them.
+        [default: 255]
     normalize : str or (mean, std), optional
         Of a module: what it expects of values, such as mnist or 0.5/0.25.
     name : str, optional
@@ -142,12 +142,24 @@ def import_network(
         raise wrong_kind("import_network", source, expected)
     expect_absent(
         "is for modules",
-        {"weights": weights, "shape": shape, "levels": levels, "normalize": normalize},
+        {"weights": weights, "shape": shape, "normalize": normalize},
     )
     path = Path(source)
     if input not in INPUTS:
         raise UnknownNameError("input", input, INPUTS)
-    model: Any = Input(input, input_low, input_high)  # type: ignore[arg-type]
+    encoding = None
+    if input in ("rate", "poisson"):
+        if (input_low, input_high) != (0, 1):
+            raise UsageError(
+                f"{path}: values from {input_low} to {input_high} with input {input}; values that "
+                "become spikes are from 0 to 1: leave input_low and input_high out"
+            )
+        chosen = DEFAULT_LEVELS if levels is None else levels
+        encoding = Encoding(input, chosen, 0.0, 1.0)  # type: ignore[arg-type]
+    elif levels is not None:
+        raise UsageError(f"levels {levels}: for values that become spikes; leave it out")
+    kind: Any = input if encoding is None else "spikes"
+    model = Input(kind, input_low, input_high)
     found, encodings, notes, told = read_network(
         path,
         dynamics,
@@ -157,6 +169,12 @@ def import_network(
         input_model=model,
         name=name,
     )
+    if encoding is not None:
+        if encodings or any(p.is_current_input for p in found.inputs):
+            raise UsageError(
+                f"{path}: input {input}: the file says what its samples are; leave it out"
+            )
+        encodings = {p.name: encoding for p in found.inputs}
     for note in notes:
         warn_user(f"{path.name}: {note}")
     provenance = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -161,6 +162,9 @@ def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> En
     encoding = net.encodings[name]
     population = net.netlist.by_name[name]
     which = f" of {name}" if len(net.encodings) > 1 else ""
+    gray = samples.shape[1:2] == (1,) or samples.ndim < 4
+    if gray and population.shape == (math.prod(samples.shape[1:]),):
+        samples = samples.reshape(len(samples), -1)  # rows of pixels, as flattened images are
     if samples.shape[1:] != population.shape:
         turned = (*samples.shape[-1:], *samples.shape[1:-1]) == population.shape
         raise DataError(

@@ -13,9 +13,10 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.cli import run as command
-from neurodeploy.errors import FileFormatError, UsageError
+from neurodeploy.errors import DataError, FileFormatError, UsageError
 from neurodeploy.exchange.dynamics import DYNAMICS
 from neurodeploy.execution import run_engine
+from neurodeploy.ir.encoding import encode
 from neurodeploy.ir.reference import run_reference
 from tests.exchange.files import chain, graph, imported, integrate, lif, node, write_nir
 
@@ -43,6 +44,26 @@ def test_the_command_writes_what_it_read_and_tells_how(tmp_path: Path, capsys) -
     assert output.read_bytes() == same
 
 
+@pytest.mark.parametrize("encoder", ["rate", "poisson"])
+def test_values_become_spikes_of_a_network_in_a_file(tmp_path: Path, encoder: str) -> None:
+    """Images too, row by row, as the layers flatten them that such networks begin with."""
+    source = write_nir(tmp_path / "net.nir", chain(lif(4), size=(4,)))
+    options = {"dynamics": "snntorch-zero", "timesteps": 12, "input": encoder, "levels": 15}
+    net = nd.import_network(source, **options)
+    x = np.random.default_rng(0).random((5, 1, 2, 2)).astype(np.float32)
+    (found,) = net.encodings.values()
+    assert (found.encoder, found.levels, found.low, found.high) == (encoder, 15, 0.0, 1.0)
+    integer = net.quantize(8)
+    raster = encode(found, x.reshape(5, 4), 12, np.arange(5))
+    expected = run_reference(integer.netlist, {"input": raster}).spikes
+    deployed = nd.run(integer.compile("brian2"), nd.Samples(x))
+    for name, spikes in expected.items():
+        np.testing.assert_array_equal(deployed.spikes[name], spikes)
+    colours = nd.Samples(np.zeros((2, 2, 2, 1), np.float32))
+    with pytest.raises(DataError, match="the network takes"):
+        nd.run(integer.compile("brian2"), colours)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -57,6 +78,11 @@ def test_the_command_writes_what_it_read_and_tells_how(tmp_path: Path, capsys) -
         (["--dynamics", "snntorch", "--timesteps", "0"], "timesteps 0: expected at least 1"),
         (["--dynamics", "snntorch", "--input", "light"], "unknown input 'light'"),
         (["--dynamics", "snntorch", "--input-low", "1"], "must contain 0"),
+        (["--dynamics", "snntorch", "--levels", "15"], "levels 15: for values that become spikes"),
+        (
+            ["--dynamics", "snntorch", "--input", "rate", "--input-high", "3"],
+            "values that become spikes are from 0 to 1",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(tmp_path: Path, capsys, options, text) -> None:
