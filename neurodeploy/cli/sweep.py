@@ -16,9 +16,12 @@ from neurodeploy.cli.options import (
     with_options,
 )
 from neurodeploy.cli.terminal import say
-from neurodeploy.errors import ExecutionError, UsageError
+from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError
 
 _OFFERED = ("model", "data", "samples", "output", "configurations", "board", "tell")
+
+
+PAGE = "sweep.html"
 
 
 def sweep_options() -> list[click.Option]:
@@ -66,6 +69,7 @@ def sweep(
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
+    from neurodeploy.render.page.sweep import sweep_page
     from neurodeploy.render.sweep import render_sweep
     from neurodeploy.render.text import to_json
 
@@ -100,9 +104,16 @@ def sweep(
         first = found.failures[0]["error"]
         raise ExecutionError(f"{output}: no configuration has a result; the first says: {first}")
     say(to_json(found.to_dict()) if as_json else render_sweep(found))
+    try:
+        page = sweep_page(found)
+    except TargetUnavailableError as error:
+        say(f"no page: {error}", err=True)
+    else:
+        api.write_bytes_whole(output / PAGE, page.encode())
     if not as_json:
-        written = [name for name in ("results.csv", "results.parquet") if (output / name).exists()]
-        say(f"\nwrote {' and '.join(written)} to {output}")
+        names = ("results.csv", "results.parquet", PAGE)
+        written = [name for name in names if (output / name).exists()]
+        say(f"\nwrote {', '.join(written)} to {output}")
 
 
 def _several(name: str, text: str) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from neurodeploy.hardware.boards.interval import Interval
 from neurodeploy.render.quantities import quantity, with_bar
-from neurodeploy.render.text import percent, render_table
+from neurodeploy.render.text import Table, percent, render_table
 from neurodeploy.sweeps.configurations import label
-from neurodeploy.sweeps.results import MAX_LOSS, Sweep
+from neurodeploy.sweeps.results import MAX_LOSS, Row, Sweep
 
 MOST_ERRORS = 5
 """Errors that are told; the others are in the table of results."""
@@ -18,79 +19,96 @@ MOST_ERRORS = 5
 def render_sweep(sweep: Sweep) -> str:
     """What no other configuration beats, board by board, and errors."""
     boards: Sequence[str | None] = sweep.boards or (None,)
-    parts = [_trade_off(sweep, board) for board in boards]
+    parts = [part for board in boards for part in trade_off_parts(sweep, board)]
     if sweep.failures:
-        parts.append(_failures(sweep))
+        parts.append(failures(sweep))
     return "\n\n".join(parts)
 
 
-def _trade_off(sweep: Sweep, board: str | None) -> str:
+def trade_off_parts(sweep: Sweep, board: str | None) -> list[str]:
+    """A sentence, the table of the Pareto line, and what the board refuses, where it does."""
     line, choice = sweep.pareto(board), sweep.choice(board)
-    place = "" if board is None else f" on {board}"
     if choice is None:
-        return f"no configuration has a figure{place}"
-    n, all_ = len(line), len(sweep.records)
-    cost = "spikes per inference" if board is None else f"energy{place}"
-    quality = sweep.quality[0].replace("_", " ")
+        place = "" if board is None else f" on {board}"
+        return [f"no configuration has a figure{place}", *_refused(sweep, board)]
+    n = len(line)
+    head = (
+        f"{sweep.quality[0].replace('_', ' ')} against {cost_name(board)}: no other of "
+        f"{len(sweep.records)} configurations beats {'this one' if n == 1 else f'these {n}'}; * is "
+        f"the cheapest within {100 * MAX_LOSS:g} point of the best"
+    )
+    # The cheapest of all that are good enough lies on the line.
+    rows = table_of(sweep, line, board, chosen=choice["configuration"])
+    return [head, rows, *_refused(sweep, board)]
+
+
+def cost_name(board: str | None) -> str:
+    """What is to be small, in words."""
+    return "spikes per inference" if board is None else f"energy on {board}"
+
+
+def table_of(
+    sweep: Sweep, rows: Sequence[Row], board: str | None, chosen: int | None = None
+) -> Table:
+    """Rows of one board as a table, of the options that differ; ``*`` marks the chosen one."""
     options = [name for name in sweep.options if len(_values(sweep, name)) > 1] or ["method"]
-    columns = ["", *options, quality, "spikes per inference"]
+    quality = sweep.quality[0]
+    columns = ["", *options, quality.replace("_", " "), "spikes per inference"]
     if board is not None:
         columns += ["energy", "time", "cores"]
-    # The cheapest of all that are good enough lies on the line, or equals one that does.
-    rows = [
+    told = [
         [
-            "*" if row["configuration"] == choice["configuration"] else None,
+            "*" if row["configuration"] == chosen else "",
             *(_given(sweep, row, name) for name in options),
-            _quality(row, sweep.quality[0]),
-            f"{row['spikes_per_inference']:.1f}",
+            _quality(row, quality),
+            None if row["spikes_per_inference"] is None else f"{row['spikes_per_inference']:.1f}",
             *([] if board is None else _priced(row)),
         ]
-        for row in line
+        for row in rows
     ]
-    told = [["" if cell is None else cell for cell in row[:1]] + row[1:] for row in rows]
-    head = (
-        f"{quality} against {cost}: no other of {all_} configurations beats "
-        f"{'this one' if n == 1 else f'these {n}'}; * is the cheapest within "
-        f"{100 * MAX_LOSS:g} point{'s' * (MAX_LOSS != 0.01)} of the best"
-    )
-    return f"{head}\n\n{render_table(columns, told)}{_refused(sweep, board)}"
+    return render_table(columns, told)
 
 
-def _refused(sweep: Sweep, board: str | None) -> str:
+def _refused(sweep: Sweep, board: str | None) -> list[str]:
     """How many configurations a board cannot run, and why the first of them."""
     records = [r for r in sweep.records if "reason" in r.get("boards", {}).get(board, {})]
     if not records:
-        return ""
+        return []
     first = records[0]["boards"][board]["reason"]
-    return (
-        f"\n\n{board} does not run {len(records)} of {len(sweep.records)} configurations, the "
-        f"first of them {label(records[0]['configuration'])}: {first}"
-    )
+    return [
+        f"{board} does not run {len(records)} of {len(sweep.records)} configurations, the first of "
+        f"them {label(records[0]['configuration'])}: {first}"
+    ]
 
 
 def _values(sweep: Sweep, name: str) -> set[str]:
     return {str(c.get(name)) for c in sweep.configurations}
 
 
-def _given(sweep: Sweep, row: Mapping[str, Any], name: str) -> Any:
+def _given(sweep: Sweep, row: Row, name: str) -> Any:
     value = sweep.configurations[row["configuration"] - 1].get(name)
     return None if value is None else str(value)
 
 
-def _quality(row: Mapping[str, Any], name: str) -> str:
+def _quality(row: Row, name: str) -> str | None:
+    if row[name] is None:
+        return None
     if name == "accuracy":
         low, high = 100 * row["accuracy_low"], 100 * row["accuracy_high"]
         return f"{100 * row['accuracy']:.2f} % ({low:.1f} .. {high:.1f})"
     return percent(row[name])
 
 
-def _priced(row: Mapping[str, Any]) -> list[Any]:
+def _priced(row: Row) -> list[Any]:
+    if row["energy_j"] is None:
+        return [row["verdict"], None, None]
     high = row["energy_high_j"]
-    energy = Interval(row["energy_j"], row["energy_low_j"], float("inf") if high is None else high)
+    energy = Interval(row["energy_j"], row["energy_low_j"], math.inf if high is None else high)
     return [with_bar(energy, "J"), quantity(row["time_s"], "s"), row["cores"]]
 
 
-def _failures(sweep: Sweep) -> str:
+def failures(sweep: Sweep) -> str:
+    """Errors of the first few configurations that ended in one."""
     failed = sweep.failures
     lines = [
         f"{label(record['configuration'])}: {record['error']}" for record in failed[:MOST_ERRORS]

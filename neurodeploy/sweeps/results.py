@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.ir.files import write_bytes_whole
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 MAX_LOSS = 0.01
 """Share of samples that the choice may lose against the best: a point."""
@@ -132,11 +133,7 @@ class Sweep(Shown):
             One of :attr:`boards`. [default: the first, where there are any]
         """
         points = self.points(board)
-        line: list[tuple[float, float, Row]] = []
-        for cost, quality, row in sorted(points, key=lambda p: (p[0], -p[1])):
-            if not line or quality > line[-1][1]:
-                line.append((cost, quality, row))
-        return [row for _, _, row in line]
+        return [row for *_, row in undominated(points, lambda p: (p[0], p[1]))]
 
     def choice(self, board: str | None = None, max_loss: float = MAX_LOSS) -> Row | None:
         """The cheapest row whose quality is within ``max_loss`` of the best; None without any."""
@@ -202,6 +199,23 @@ class Sweep(Shown):
         paths.append(folder / "results.parquet")
         write_bytes_whole(paths[1], content)
         return paths
+
+
+def undominated(items: Iterable[T], measure: Callable[[T], tuple[float, float]]) -> list[T]:
+    """Items that no other one betters in cost and value, by rising cost; one of equals.
+
+    Parameters
+    ----------
+    items : iterable
+    measure : callable
+        Cost and value of an item.
+    """
+    found: list[tuple[float, T]] = []
+    measured = sorted(((*measure(item), item) for item in items), key=lambda m: (m[0], -m[1]))
+    for _, value, item in measured:
+        if not found or value > found[-1][0]:
+            found.append((value, item))
+    return [item for _, item in found]
 
 
 def _column(option: str) -> str:

@@ -113,3 +113,19 @@ def test_the_frame_has_a_row_for_each_configuration_and_board(sweep: Sweep) -> N
     frame = sweep.frame()
     assert list(frame["timesteps"]) == [1, 2, 3, 4, 5, 6]
     assert set(frame["board"]) == {"loihi1"}
+
+
+def test_the_page_shows_line_choice_and_all(sweep: Sweep) -> None:
+    pytest.importorskip("matplotlib")
+    from neurodeploy.render.page.sweep import sweep_page
+
+    named = Sweep({"model": "<b>.py:net", **sweep.common}, sweep.configurations, sweep.records)
+    page = sweep_page(named)
+    assert page == sweep_page(named)
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<b>" not in page
+    assert page.count("<svg") == 1
+    assert "rate timesteps=5" not in page.partition("</figure>")[0]
+    for text in ("no other is better in both", "chosen", "does not fit", "Without result"):
+        assert text in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")

@@ -16,6 +16,7 @@ from neurodeploy.render.charts.figure import (
     tip,
 )
 from neurodeploy.render.quantities import with_prefix
+from neurodeploy.sweeps.results import undominated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,11 +34,7 @@ class Choice:
 
 def pareto(choices: Sequence[Choice]) -> list[Choice]:
     """Choices that no other betters in cost and value, by rising cost; one of equals."""
-    front: list[Choice] = []
-    for choice in sorted(choices, key=lambda c: (c.cost, -c.value)):
-        if not front or choice.value > front[-1].value:
-            front.append(choice)
-    return front
+    return undominated(choices, lambda c: (c.cost, c.value))
 
 
 @chart

@@ -36,6 +36,23 @@ def page(report: Report) -> str:
         (one, list(sections(one, f"{i}-" if len(report.measured) > 1 else "")))
         for i, one in enumerate(report.measured)
     ]
+    return whole_page(
+        title,
+        _header(report),
+        _contents(groups),
+        element(
+            "main",
+            cards(report, values),
+            _compared(report),
+            [_group(one, found, len(groups) > 1) for one, found in groups],
+            _again(report),
+            id="content",
+        ),
+    )
+
+
+def whole_page(title: str, header: Part, contents: Part, main: Part) -> Markup:
+    """A page with our style and script and nothing else; ``main`` has the anchor ``content``."""
     style, script = (Markup(_file(name)) for name in ("style.css", "script.js"))
     head = element(
         "head",
@@ -53,18 +70,11 @@ def page(report: Report) -> str:
         "body",
         element("a", "To the content", href="#content", class_="skip"),
         "\n",
-        _header(report),
+        header,
         "\n",
-        _contents(groups),
+        contents,
         "\n",
-        element(
-            "main",
-            cards(report, values),
-            _compared(report),
-            [_group(one, found, len(groups) > 1) for one, found in groups],
-            _again(report),
-            id="content",
-        ),
+        main,
         "\n",
         element("script", script),
     )
