@@ -107,7 +107,8 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         """The value of an expression of JavaScript in the page."""
-        found = self("Runtime.evaluate", expression=expression, returnByValue=True)
+        options = {"returnByValue": True, "awaitPromise": True}
+        found = self("Runtime.evaluate", expression=expression, **options)
         if "exceptionDetails" in found:
             raise RuntimeError(found["exceptionDetails"])
         return found["result"].get("value")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHOWN_POPULATIONS = 14
 MOST_SERIES = 14
+LEAST_ROWS = 12
+"""Rows of a raster that a population takes at least: as high as its name."""
 
 
 @chart
@@ -39,28 +41,27 @@ def raster_figure(
     first spikes can arrive.
     """
     shown = dict(list(rasters.items())[:SHOWN_POPULATIONS])
-    heights = [max(8, raster.shape[1]) for raster in shown.values()]
-    figure = new_figure(7.4, 0.8 + 0.012 * sum(heights) + 0.12 * len(heights))
-    panels: Any = figure.subplots(len(shown), 1, squeeze=False, sharex=True, height_ratios=heights)[
-        :, 0
-    ]
     last = max(first_step[name] + len(raster) for name, raster in shown.items())
-    for axes, (name, raster) in zip(panels, shown.items(), strict=True):
-        most = max(int(np.abs(raster).max()), 1)
-        levels = np.where(raster != 0, 0.25 + 0.75 * np.abs(raster) / most, 0.0).T
-        image = np.where((raster.T < 0)[..., None], tinted(levels, RED), tinted(levels, BLUE))
+    heights = [max(LEAST_ROWS, raster.shape[1] + 2) for raster in shown.values()]
+    tops = np.cumsum([0, *heights])
+    image = np.zeros((int(tops[-1]), last, 4))
+    for top, (name, raster) in zip(tops, shown.items(), strict=False):
+        levels = np.abs(raster) / max(int(np.abs(raster).max()), 1)
+        levels = np.where(raster != 0, 0.25 + 0.75 * levels, 0.0)
+        pixels = np.where((raster < 0)[..., None], tinted(levels, RED), tinted(levels, BLUE))
         start, (steps, neurons) = first_step[name], raster.shape
-        show_image(axes, image, extent=(start - 0.5, start + steps - 0.5, neurons - 0.5, -0.5))
-        axes.set_ylabel(
-            shortened(name), rotation=0, ha="right", va="center", fontsize=8.5, labelpad=6
-        )
-        axes.set_yticks([])
-        axes.set_xlim(-0.5, last - 0.5)
-        for side in ("left", "bottom"):
-            axes.spines[side].set_color(LINE)
-    panels[-1].set_xlabel("step")
-    panels[-1].xaxis.get_major_locator().set_params(integer=True)
-    panels[0].set_title(title)
+        image[top : top + neurons, start : start + steps] = np.swapaxes(pixels, 0, 1)
+    figure = new_figure(7.4, 0.85 + 0.013 * len(image))
+    axes: Any = figure.subplots()
+    show_image(axes, image, extent=(-0.5, last - 0.5, len(image) - 0.5, -0.5))
+    for top in tops[1:-1]:
+        axes.axhline(top - 1.5, color=LINE, linewidth=0.6)
+    middles = [t + r.shape[1] / 2 for t, r in zip(tops, shown.values(), strict=False)]
+    axes.set_yticks(middles, [shortened(name) for name in shown])
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("step")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_title(title)
     return figure
 
 

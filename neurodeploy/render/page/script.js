@@ -17,6 +17,7 @@
   const hide = () => { tip.hidden = true; };
   for (const svg of document.querySelectorAll("svg")) {
     const marks = [...svg.querySelectorAll(".tip")];
+    if (!marks.length) continue;
     for (const mark of marks) {
       // Ours takes the place of the browser's.
       const title = mark.querySelector(":scope > title");
@@ -33,7 +34,7 @@
     svg.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (event.key === "Escape") hide();
-      if (!step || !marks.length) return;
+      if (!step) return;
       event.preventDefault();
       at = (at + step + marks.length) % marks.length;
       const box = marks[at].getBoundingClientRect();

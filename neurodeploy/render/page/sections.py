@@ -102,8 +102,8 @@ def texts(parts: Sequence[str]) -> list[Markup]:
 
 
 def scrolling(content: Markup) -> Markup:
-    """What is wide scrolls in its own place; keys reach it."""
-    return element("div", content, class_="scroll", tabindex="0", role="group")
+    """What is wide scrolls in its own place."""
+    return element("div", content, class_="scroll")
 
 
 def folded(summary: str, *content: Part) -> Markup:
@@ -359,7 +359,7 @@ def _provenance(one: Measured, draw: _Charts) -> Iterator[Part]:
         # What it tried has a table of its own.
         told["auto"] = {k: v for k, v in told["auto"].items() if k != "tried"}
     lines = provenance_lines(told, 0)
-    yield element("pre", "\n".join(lines), tabindex="0")
+    yield element("pre", "\n".join(lines))
     for name, board in one.boards.items():
         constants = render_table(("constant", "value", "basis", "source"), list(board_rows(board)))
         yield folded(f"Constants of {name}, with their sources", texts([constants]))
