@@ -25,6 +25,41 @@ def test_quantities_beyond_any_proof_are_refused(value: int) -> None:
         IntegerNeuron(np.array(3), np.array(2**64 - 1, dtype=np.uint64), np.array(0))
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"comparison": (4096,)}, "comparison for 1 steps and firing_gain for 0"),
+        ({"comparison": (1, 2), "firing_gain": (1,)}, "comparison for 2 steps and firing_gain for"),
+        ({"comparison": (0,), "firing_gain": (1,)}, "comparison outside 1..65536"),
+        ({"comparison": (65537,), "firing_gain": (1,)}, "comparison outside 1..65536"),
+        ({"comparison": (1.5,), "firing_gain": (1,)}, "comparison of a step"),
+        (
+            {"comparison": (1,), "firing_gain": (1,), "payload_max": 2},
+            "needs binary spikes, not pay",
+        ),
+    ],
+)
+def test_comparisons_that_are_none_are_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(NetlistError, match=told):
+        IntegerNeuron(np.array(5), np.array(0), np.array(0), **given)
+
+
+@pytest.mark.parametrize(
+    ("gains", "rule", "told"),
+    [
+        ((2, 4), "maximum", "input_gain 4 of a pool does not divide 2 before it"),
+        ((6, 0, 4), "maximum", "input_gain 4 of a pool does not divide 6 before it"),
+        ((2, 1), "now", "pooling rule 'now' has no input_gain"),
+        ((-1,), "maximum", "input_gain outside 0..1048576"),
+    ],
+)
+def test_gains_of_pools_that_leave_fractions_are_refused(
+    gains: tuple[int, ...], rule: Any, told: str
+) -> None:
+    with pytest.raises(NetlistError, match=told):
+        MaxPool(1, Window((2,), (2,), (2,), ((0, 0),), (1,)), rule, input_gain=gains)
+
+
 @pytest.mark.parametrize(("theta", "gain"), [(2**44, 2**16), (2**44, 2**20), (2**25, 2**20)])
 @pytest.mark.parametrize("name", ["threshold", "negative_threshold"])
 def test_a_threshold_times_a_gain_beyond_the_limit_is_refused(

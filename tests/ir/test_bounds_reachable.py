@@ -18,7 +18,10 @@ from neurodeploy.testing.parts import net, project, spikes, window
 from tests.ir.adversaries import assert_inside
 from tests.ir.reachable import Reachable, one_neuron, reachable
 
-KINDS = ["plain", "none", "zero", "signed", "signed_zero", "memory", "leaky", "leaky_zero", "gains"]
+KINDS = [
+    *("plain", "none", "zero", "signed", "signed_zero", "memory", "leaky", "leaky_zero", "gains"),
+    *("compared", "compared_signed", "compared_memory"),
+]
 DECAYS = [0, 1, 700, 2048, 4095, DECAY_ONE]
 
 
@@ -33,22 +36,28 @@ def some_neuron(kind: str, rng: np.random.Generator) -> tuple[IntegerNeuron, int
     )
     largest = 4 if powers else 9
     more: dict[str, Any] = {"payload_code": "power_of_two" if powers else "integer"}
-    if "signed" in kind or kind == "memory" or (kind in ("none", "gains") and rng.random() < 0.5):
+    compared, memory = kind.startswith("compared"), kind.endswith("memory")
+    if compared:
+        powers, more = False, {}
+    if "signed" in kind or memory or (kind in ("none", "gains") and rng.random() < 0.5):
         more["negative_threshold"] = np.int64(rng.integers(1, largest))
     if "leaky" in kind:
         more |= {n: int(rng.choice(DECAYS)) for n in ("current_decay", "membrane_decay")}
-    if kind == "gains" or (kind == "memory" and rng.random() < 0.5):
+    if kind == "gains" or compared or (kind == "memory" and rng.random() < 0.5):
         gains = rng.integers(0, 4, (2, T))
         gains[1, -1] = max(gains[1, -1], 1)
         more |= {n: tuple(g.tolist()) for n, g in zip(("input_gain", "firing_gain"), gains)}  # noqa: B905
+    if compared:
+        more["comparison"] = tuple(rng.choice([1, 1000, 2048, 4096, 5000, 12288], T).tolist())
+    payloads = [1] if compared else [1, 2, 4, 8, 16] if powers else [1, 2, 3, 50]
     reset = "zero" if "zero" in kind else "none" if kind == "none" else "subtract"
     model = IntegerNeuron(
         np.int64(rng.integers(1, largest)),
         np.int64(rng.integers(-3, 4)),
         np.int64(rng.integers(-6, 9)),
         reset=reset,  # type: ignore[arg-type]
-        payload_max=int(rng.choice([1, 2, 4, 8, 16] if powers else [1, 2, 3, 50])),
-        memory=kind == "memory",
+        payload_max=int(rng.choice(payloads)),
+        memory=memory,
         **more,
     )
     return model, low, high, T
@@ -105,6 +114,27 @@ def test_a_leak_stops_growth_at_its_fixed_point(decay: int) -> None:
         v = trunc0_decay(v, decay) + 45
         most = max(most, int(v))
     assert most == top
+
+
+@pytest.mark.parametrize("gains", [(4, 2, 2), (6, 0, 3), (0, 1, 0), (1, 1, 1)])
+@pytest.mark.parametrize("signed", [False, True])
+def test_pools_with_gains_meet_their_bounds(gains: tuple[int, ...], signed: bool) -> None:
+    """The digits of a maximum are the change of the largest sum, in the gain of their step."""
+    low, T = (-1 if signed else 0), len(gains)
+    model = MaxPool(1, window((2,), (2,)), "maximum", signed, gains)
+    x, p = spikes("x", (1, 2), low, 1), Population("p", model.output_shape, model)
+    link = Sparse(np.array([1, 1]), np.arange(2), np.arange(2), (1, 2), (1, 2))
+    netlist = net("pool", [x, p], [project("x", "p", link)], ["p"], T)
+    every = np.array(list(itertools.product(range(low, 2), repeat=2 * T))).reshape(-1, T, 1, 2)
+    assert_inside(netlist, {"x": every})
+    run = reference.run_reference(netlist, {"x": every}, membranes=["p"])
+    most = (every * np.array(gains).reshape(1, T, 1, 1)).cumsum(axis=1).max(axis=3)
+    np.testing.assert_array_equal(run.membranes["p"][..., 0], most)
+    told = (run.spikes["p"][..., 0] * np.array(gains).reshape(1, T, 1)).cumsum(axis=1)
+    np.testing.assert_array_equal(told, most)
+    bound = prove_bounds(netlist)["p"]
+    assert run.membranes["p"].max() == bound.v_high.item() == sum(gains)
+    assert (int(run.spikes["p"].min()), 1) == (bound.spike_low, bound.spike_high)
 
 
 @pytest.mark.parametrize("rule", POOL_RULES)
