@@ -18,7 +18,7 @@ setup: ## create or update .venv and .venv-lava (pinned versions; quick when not
 setup-frameworks: setup ## environments of snnTorch, SpikingJelly, sinabs, Norse and lava-dl, for tests
 	@$(BIN)/python benchmarks/setup_peers.py
 
-demo: setup ## train, convert, quantize, compile for three targets, verify, energy: in two minutes
+demo: setup ## train on digits and deploy on three boards: verdicts, energy and a page in two minutes
 	@$(BIN)/neurodeploy demo
 
 test: setup setup-frameworks ## the tests, in the main environment and in the single 3.10 environment

@@ -107,8 +107,7 @@ class Keeper:
         self.record = replace(self.record, running=tuple(sorted(own)))
         self.record.write(self.folder)
         began = time.perf_counter()
-        with _heard() as heard:
-            done = work()
+        done, heard = _heard(work)
         seconds = time.perf_counter() - began
         if done.result is not None:
             text = json.dumps(done.result, indent=2, allow_nan=False)
@@ -123,7 +122,7 @@ class Keeper:
             done.status,
             round(seconds, 3),
             " ".join(done.line.split()),
-            tuple(heard),
+            heard,
             result if done.result is not None else None,
             {n: file_digest(self.folder / n) for n in self._below(written)},
             dict(inputs),
@@ -266,15 +265,14 @@ def _sweep(folder: Path, names: tuple[str, ...]) -> None:
                 left.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _heard() -> Iterator[list[str]]:
-    """The lines of neurodeploy's own warnings in the block, each once; all pass after it."""
+def _heard(work: Callable[[], Work]) -> tuple[Work, tuple[str, ...]]:
+    """What a step came to, and neurodeploy's own warnings in it, each once; all pass after it."""
     lines: list[str] = []
     caught: list[warnings.WarningMessage] = []
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", NeurodeployWarning)
-            yield lines
+            done = work()
     finally:
         for one in caught:
             if not issubclass(one.category, NeurodeployWarning):
@@ -283,6 +281,7 @@ def _heard() -> Iterator[list[str]]:
                 lines.append(str(one.message))
         for line in lines:
             warn_user(line)
+    return done, tuple(lines)
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:

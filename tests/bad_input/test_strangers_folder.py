@@ -65,6 +65,7 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "targets": [()],
     "boards": [(), ("loihi1",)],
     "methods": [(), ("rate",)],
+    "deploy": [(*NETWORK, *FEW, "--board", "loihi2", "--samples", "3", "-o", f"{OUT}/deployed")],
     "demo": [("-o", f"{OUT}/demo")],
     "doctor": [()],
 }
