@@ -127,6 +127,16 @@ def test_a_silent_layer_is_an_error_by_name(rule: str) -> None:
         choose(activations(np.zeros(9), np.zeros(9)), rule)
 
 
+def test_a_floor_lifts_channels_of_which_little_was_seen() -> None:
+    seen = activations(np.full(9, 8.0), np.full(9, 1.0), np.zeros(9), np.full(9, 3.0))
+    plain = choose_ranges(seen, "max", "channel", 8, 99.9, None, "relu")
+    floored = choose_ranges(seen, "max", "channel", 8, 99.9, None, "relu", 0.25)
+    assert plain.tolist() == [8, 1, 8, 3]
+    assert floored.tolist() == [8, 2, 8, 3]
+    # What saturates has no larger range than its own.
+    assert choose_ranges(seen, "max", "channel", 8, 99.9, 1.5, "relu", 0.25).max() == 1.5
+
+
 def test_a_clip_bounds_the_threshold() -> None:
     seen = activations(np.full(9, 6.0), np.linspace(0, 2, 9))
     assert choose(seen, "max", maximum=6.0).tolist() == [6.0, 2.0]

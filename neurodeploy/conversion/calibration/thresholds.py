@@ -276,6 +276,7 @@ def choose_ranges(
     percentile: float,
     maximum: float | None,
     where: str,
+    floor: float = 0.0,
 ) -> FloatArray:
     """Ranges of one layer in the units of the source network: ``[C]``, all positive.
 
@@ -289,6 +290,8 @@ def choose_ranges(
         Upper clip of the activation (ReLU6): a range above it would not clip.
     where : str
         The layer, for messages.
+    floor : float
+        Least range, as a share of the layer's largest.
 
     Raises
     ------
@@ -303,7 +306,7 @@ def choose_ranges(
     if (theta > 0).any():
         # A channel that never fired in calibration still needs a threshold: the largest of its
         # layer, so that it cannot flood the next one if it does fire.
-        theta = np.where(theta > 0, theta, theta.max())
+        theta = np.where(theta > 0, np.maximum(theta, floor * theta.max()), theta.max())
         theta = theta if maximum is None else np.minimum(theta, maximum)
     elif activations.reserve is not None:
         theta = activations.reserve

@@ -98,6 +98,9 @@ class LayerwiseMethod:
         One threshold per channel or per layer.
     percentile : float
         Of the non-zero activations, for ``percentile``.
+    range_floor : float
+        Least range of a channel, as a share of its layer's largest, [0, 1]: few images see little
+        of channels that are seldom active.
     initial_membrane : float
         In thresholds, [0, 1).
     decode : {"membrane", "counts", "softmax"}
@@ -128,6 +131,7 @@ class LayerwiseMethod:
     normalization: str = "mse"
     scope: str = "channel"
     percentile: float = 99.9
+    range_floor: float = 0.0
     initial_membrane: float = 0.5
     decode: Decode = "membrane"
     max_pooling: MaxPooling = "exact"
@@ -150,6 +154,8 @@ class LayerwiseMethod:
             raise UsageError(f"timesteps {self.timesteps}: at least 1 is needed")
         if not 0 < self.percentile <= 100:
             raise UsageError(f"percentile {self.percentile}: expected a number in (0, 100]")
+        if not 0 <= self.range_floor <= 1:
+            raise UsageError(f"range floor {self.range_floor}: expected a share in [0, 1]")
         if not 0 <= self.initial_membrane < 1:
             raise UsageError(
                 f"initial membrane {self.initial_membrane}: expected [0, 1) thresholds"
@@ -213,6 +219,7 @@ class LayerwiseMethod:
             self.percentile,
             layer.maximum,
             layer.name,
+            self.range_floor,
         )
 
     def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
