@@ -12,7 +12,16 @@ from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import POOL_RULES, Input, MaxPool, PoolRule
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.testing.parts import current, integrator, net, neuron, project, spikes, window
+from neurodeploy.testing.parts import (
+    current,
+    integrator,
+    net,
+    neuron,
+    pool,
+    project,
+    spikes,
+    window,
+)
 from tests.conformance.fuzz.check import difference
 from tests.conformance.fuzz.paths import PATHS, available
 from tests.ir.adversaries import any_stimulus
@@ -118,6 +127,41 @@ def test_a_threshold_that_a_gain_takes_beyond_every_membrane(
     )
     x = current("x", (2,), -9, 9)
     netlist = net("threshold", [x, cell], [project("x", "h", identity((2,)))], ["h"], 5)
+    assert_exact(netlist, at_the_edges(netlist))
+
+
+@pytest.mark.parametrize("bits", [*WIDTHS, 33, 43])
+@pytest.mark.parametrize("offset", [-1, 1])
+@pytest.mark.parametrize("share", [2047, 2**16])
+def test_levels_of_comparison(bits: int, offset: int, share: int) -> None:
+    # The largest level is as wide as named; shares leave fractions, which are rounded up.
+    theta = max(1, min(2**bits * 4096 // share, 2 ** (bits - 1)) + offset)
+    gains, shares = (1, 2, 0, 1, 1), (share, 4096, 9, share, max(1, share // 3))
+    more = {"firing_gain": gains, "comparison": shares, "initial_membrane": [offset, theta]}
+    cells = [
+        neuron("h", (2,), theta, **more),
+        neuron("s", (2,), theta, negative_threshold=[1, theta], **more),
+        neuron("m", (2,), theta, negative_threshold=[1, theta], memory=True, **more),
+    ]
+    most = 2 ** min(bits - 2, 30)
+    x = current("x", (2,), -most, most)
+    links = [project("x", c.name, identity((2,))) for c in cells]
+    netlist = net("levels", [x, *cells], links, ["h"], 5)
+    assert_exact(netlist, at_the_edges(netlist))
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("cells", [2, 3])
+def test_sums_of_pools_with_gains(bits: int, signed: bool, cells: int) -> None:
+    # What changed is divided before it is emitted: as a payload it would be too wide.
+    gain = 2 ** min(bits - 3, 20)
+    most = 2 ** min(bits - 2, 38) // gain or 1
+    size = (2 * cells,) if cells == 3 else (4, 4)
+    where = window(size, 2 if cells == 2 else cells, 2 if cells == 2 else cells)
+    x = spikes("x", (2, *size), -most if signed else 0, most)
+    taken = pool("p", 2, where, signed=signed, input_gain=(gain, gain // 2, 0, 1))
+    netlist = net("pool", [x, taken], [project("x", "p", identity(x.shape))], ["p"], 4)
     assert_exact(netlist, at_the_edges(netlist))
 
 
