@@ -1,7 +1,7 @@
 """Memory and time by size: ``python -m benchmarks.load [--cases ...] [--largest N]``.
 
-Every size runs in a process of its own. Printed are the seconds of its steps, the most memory that
-it held beyond an empty process (private pages: what is mapped from files is not counted), and by
+Every size runs in a process of its own. Printed are the CPU seconds of its steps, the most memory
+that it held beyond an empty process (private pages: what is mapped from files is not counted), and by
 how much both grew for ten times the size. What is refused is told with its limit.
 """
 
@@ -63,10 +63,10 @@ def _measured(name: str, size: int) -> dict[str, Any]:
     steps: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         watch.start()
-        last = time.perf_counter()
+        last = time.process_time()
         try:
             for step in make(size, Path(folder)):
-                now = time.perf_counter()
+                now = time.process_time()
                 steps[step], last = now - last, now
         except NeurodeployError as error:
             return {"refused": f"{type(error).__name__}: {error}"}
