@@ -1,8 +1,8 @@
 """Memory and time by size: ``python -m benchmarks.load [--cases ...] [--largest N]``.
 
 Every size runs in a process of its own. Printed are the CPU seconds of its steps, the most memory
-that it held beyond an empty process (private pages: what is mapped from files is not counted), and by
-how much both grew for ten times the size. What is refused is told with its limit.
+that it held beyond an empty process (private pages: what is mapped from files is not counted), and
+by how much both grew for ten times the size. What is refused is told with its limit.
 """
 
 from __future__ import annotations
