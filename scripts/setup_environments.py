@@ -1,31 +1,21 @@
 """Create or update the two environments of a checkout: .venv (everything but Lava) and .venv-lava.
 
-Run by ``make setup`` with any Python from 3.8 on; standard library only. Each environment holds the
-versions of ``requirements/*.txt`` and neurodeploy itself in editable form. pip runs with the
-user's own configuration; what it says goes to ``.setup/*.log`` and is shown where it fails.
+Run by ``make setup`` with any Python from 3.8 on; standard library, venv and pip only. Each
+environment gets the versions of the lock of its interpreter, ``requirements/NAME-X.Y.txt``, and
+neurodeploy itself in editable form; both are made side by side. pip runs with the user's own
+configuration; what it says goes to ``.setup/*.log`` and is shown where it fails.
 
-A stamp in the environment (digest of requirement files, pyproject.toml, setup.py, the C sources of
-the native library, the compiler on PATH, interpreter and place) makes an unchanged second run
-quick. It is removed before anything is touched and written last, and a marker tells an environment
-whose installation broke off: that one is created anew.
+A stamp in the environment (digest of all that it is made of) makes an unchanged second run quick.
+It is removed before anything is touched and written last: an environment without one broke off,
+and is created anew. Where there is no C compiler, a line says so and the set-up goes on.
 
-The native library is built with neurodeploy itself where there is a C compiler. Where there is
-none, or where it fails, a line says so and the set-up goes on.
-
-Environment variables
----------------------
-NEURODEPLOY_PYTHON
-    Interpreter for .venv (3.10-3.12); default: the one that runs this script, else one from PATH,
-    pyenv or uv.
-NEURODEPLOY_PYTHON310
-    Interpreter for .venv-lava (3.10), or ``none`` to go without Lava.
-CC, CFLAGS
-    C compiler of the native library, as setuptools reads them; default: the interpreter's own.
+``NEURODEPLOY_PYTHON`` names an interpreter for .venv (3.10-3.13; else the one that runs this
+script, else one from PATH or pyenv), ``NEURODEPLOY_PYTHON310`` one for .venv-lava (3.10), or
+``none`` to go without Lava; ``CC`` and ``CFLAGS`` are those of the native library's compiler.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -33,31 +23,31 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = ".neurodeploy-stamp"
-UNFINISHED = ".neurodeploy-unfinished"
+UNFINISHED = "unfinished\n"
 PROBE_SECONDS = 30
-UV_INSTALL_SECONDS = 300
 LOG_LINES_SHOWN = 20
-
+NATIVE = "neurodeploy/execution/native"
 # A venv is made from the base executable, and needs modules that some distributions split off.
 PROBE = (
     "import ensurepip, sys, venv; "
     "print(getattr(sys, '_base_executable', None) or sys.executable); "
-    "print('.'.join(map(str, sys.version_info[:3])))"
+    "print(sys.version.split()[0])"
 )
-NATIVE = "neurodeploy/execution/native"
-LIBRARY_VARIABLES = ("NEURODEPLOY_NATIVE", "NEURODEPLOY_NATIVE_LIBRARY", "NEURODEPLOY_ISA")
-# Run from another folder than the checkout, so that it is the installed package that answers.
-LIBRARY_STATUS = (
-    "from neurodeploy.execution.native.library import status; s = status(); "
-    "print(s.path if s.available else ''); "
-    "print(', '.join(s.isas) if s.available else f'{s.reason}; {s.remedy}')"
+STATUS = (
+    "; from neurodeploy.execution.native.library import status; s = status(); "
+    "told = ', '.join(s.isas) if s.available else f'{s.reason}; {s.remedy}'; "
+    "print('', s.path if s.available else '', told, sep='\\n')"
 )
+# What would leak other packages, or another library, into a child Python.
+LEAKING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__")
+LEAKING += ("NEURODEPLOY_NATIVE", "NEURODEPLOY_NATIVE_LIBRARY", "NEURODEPLOY_ISA")
 
 
 class SetupError(Exception):
@@ -68,386 +58,240 @@ class FailedPhase(SetupError):
     """A command that ended by itself with an error, rather than being killed."""
 
 
-@dataclass(frozen=True)
-class Interpreter:
+class Interpreter(NamedTuple):
     """A Python that was really run: its base executable and its version."""
 
-    path: Path
-    version: tuple[int, int, int]
-
-    @property
-    def text(self) -> str:
-        """Return the version as ``3.10.13``."""
-        return ".".join(map(str, self.version))
+    path: str
+    version: str
 
 
-@dataclass(frozen=True)
-class Environment:
-    """What one environment is made of."""
+class Environment(NamedTuple):
+    """What one environment is made of; ``versions`` in the order in which they are looked for."""
 
     name: str
     folder: str
-    requirements: str
-    versions: tuple[tuple[int, int], ...]
+    versions: tuple[str, ...]
     variable: str
     check: str
 
+    def lock(self, root: Path, version: str) -> Path:
+        """Return the file with the version of every package, for an interpreter."""
+        return root / "requirements" / f"{self.name}-{short(version)}.txt"
+
 
 MAIN = Environment(
-    name="main",
-    folder=".venv",
-    requirements="requirements/main.txt",
-    versions=((3, 11), (3, 12), (3, 10)),
-    variable="NEURODEPLOY_PYTHON",
-    check="import neurodeploy, numpy, torch, brian2",
+    "main",
+    ".venv",
+    ("3.11", "3.12", "3.13", "3.10"),
+    "NEURODEPLOY_PYTHON",
+    "import neurodeploy, numpy, torch, brian2",
 )
 LAVA = Environment(
-    name="lava",
-    folder=".venv-lava",
-    requirements="requirements/lava.txt",
-    versions=((3, 10),),
-    variable="NEURODEPLOY_PYTHON310",
-    check="import neurodeploy, numpy, brian2, lava.magma.core.process.process",
+    "lava",
+    ".venv-lava",
+    ("3.10",),
+    "NEURODEPLOY_PYTHON310",
+    "import neurodeploy, numpy, brian2, lava.magma.core.process.process",
 )
 
 
-def child_environment() -> dict[str, str]:
-    """Return the user's environment without what would leak other packages into a child Python."""
-    drop = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__"}
-    return {key: value for key, value in os.environ.items() if key not in drop}
+def short(version: str) -> str:
+    """``3.11`` of ``3.11.7``."""
+    return ".".join(version.split(".")[:2])
 
 
-def probe(candidate: str | Path) -> Interpreter | None:
+def clean() -> dict[str, str]:
+    """Return the user's environment without what would leak into a child Python."""
+    return {key: value for key, value in os.environ.items() if key not in LEAKING}
+
+
+def probe(*command: str) -> Interpreter | None:
     """Run a candidate; return what it is, or None (a pyenv shim exists even where it fails)."""
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "env": clean()}
     try:
-        done = subprocess.run(
-            [str(candidate), "-c", PROBE],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PROBE_SECONDS,
-            env=child_environment(),
-        )
-        path, version = done.stdout.split("\n")[:2]
-        major, minor, micro = (int(part) for part in version.split("."))
+        done = subprocess.run([*command, "-c", PROBE], timeout=PROBE_SECONDS, **options)
+        path, version = done.stdout.splitlines()
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return None
-    if done.returncode != 0:
-        return None
-    return Interpreter(Path(path), (major, minor, micro))
+    works = done.returncode == 0 and version[:2] == "3."
+    return Interpreter(path, version) if works else None
 
 
-def candidates(
-    versions: tuple[tuple[int, int], ...], environ: Mapping[str, str], running: str | None
-) -> Iterator[str]:
-    """Yield possible interpreters, each once: the running one, PATH, pyenv's versions folder."""
-    folders = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep) if folder]
-    roots = [Path(environ.get("HOME", "/")) / ".pyenv"]
-    if environ.get("PYENV_ROOT"):
-        roots.insert(0, Path(environ["PYENV_ROOT"]))
-    paths = [Path(running)] if running else []
-    for major, minor in versions:
-        paths += [folder / f"python{major}.{minor}" for folder in folders]
-        for root in roots:
-            found = (root / "versions").glob(f"{major}.{minor}*/bin/python")
-            paths += sorted(found, reverse=True)
-    paths += [folder / "python3" for folder in folders]
-    for path in dict.fromkeys(paths):
-        if path.is_file() and os.access(path, os.X_OK):
-            yield str(path)
-
-
-def ask_uv(
-    version: str, environ: Mapping[str, str], say: Callable[[str], None], install: bool
-) -> str | None:
-    """Ask uv, where there is one, for an interpreter; with `install` let it fetch one."""
-    uv = shutil.which("uv", path=environ.get("PATH"))
-    if uv is None:
-        return None
-    try:
-        if install:
-            say(f"asking uv for Python {version} ...")
-            subprocess.run(
-                [uv, "python", "install", version],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=UV_INSTALL_SECONDS,
-            )
-        found = subprocess.run(
-            [uv, "python", "find", version],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PROBE_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None if found.returncode == 0 else None
+def candidates(wanted: Environment, environ: Mapping[str, str], running: str) -> Iterator[str]:
+    """Possible interpreters: the named one, the running one, PATH, pyenv's versions."""
+    yield from filter(None, (environ.get(wanted.variable), running))
+    folders = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder]
+    roots = (environ.get("PYENV_ROOT", ""), f"{environ.get('HOME', '')}/.pyenv")
+    for version in wanted.versions:
+        yield from (f"{folder}/python{version}" for folder in folders)
+        for root in filter(None, roots):
+            found = Path(root, "versions").glob(f"{version}.*/bin/python")
+            yield from map(str, sorted(found, reverse=True))
+    yield from (f"{folder}/python3" for folder in folders)
 
 
 def find_interpreter(
-    wanted: Environment,
-    environ: Mapping[str, str],
-    running: str | None = None,
-    say: Callable[[str], None] = print,
+    wanted: Environment, environ: Mapping[str, str], running: str = ""
 ) -> Interpreter | None:
-    """Return an interpreter of one of the wanted versions that really runs, or None.
-
-    The order is the environment's own variable, the running interpreter, PATH and pyenv's versions
-    folder, and at last what uv has or can fetch.
-    """
-
-    def accept(candidate: str) -> Interpreter | None:
+    """Return an interpreter of one of the wanted versions that really runs, or None."""
+    for candidate in dict.fromkeys(candidates(wanted, environ, running)):
         found = probe(candidate)
-        return found if found and found.version[:2] in wanted.versions else None
-
-    names = ", ".join(f"{major}.{minor}" for major, minor in wanted.versions)
-    named = environ.get(wanted.variable)
-    if named:
-        chosen = accept(named)
-        if chosen:
-            return chosen
-        say(f"{wanted.variable}={named} is not a working Python {names} with venv; searching on")
-    for candidate in candidates(wanted.versions, environ, running):
-        chosen = accept(candidate)
-        if chosen:
-            return chosen
-    version = "{}.{}".format(*wanted.versions[0])
-    for install in (False, True):
-        path = ask_uv(version, environ, say, install)
-        chosen = accept(path) if path else None
-        if chosen:
-            return chosen
+        if found and short(found.version) in wanted.versions:
+            return found
+        if candidate == environ.get(wanted.variable):
+            names = ", ".join(wanted.versions)
+            print(f"{wanted.variable}={candidate} is not a working Python {names}; searching on")
     return None
 
 
-def installed_version(folder: Path) -> str | None:
-    """Return sys.version of the environment's Python, or None where it does not run."""
-    try:
-        done = subprocess.run(
-            [str(folder / "bin/python"), "-I", "-S", "-c", "import sys; print(sys.version)"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PROBE_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
 def digest(root: Path, wanted: Environment, version: str) -> str:
-    """Return what the stamp must say for the environment to be up to date."""
-    total = hashlib.sha256(f"{root}\n{version}\n".encode())
-    for name in (wanted.requirements, "pyproject.toml", "setup.py"):
-        total.update((root / name).read_bytes())
-    for path in sorted((root / NATIVE).iterdir()):
-        # sources.py makes the hash that the library is held to.
-        if path.suffix in (".c", ".h", ".inc") or path.name == "sources.py":
-            total.update(f"{path.name}\n".encode() + path.read_bytes())
-    total.update(compiler(os.environ).encode())
+    """Return what the stamp must say: lock, project, C sources, compiler, interpreter and place."""
+    cc = os.environ.get("CC", "")
+    found = [shutil.which(name) for name in cc.split()[:1] or ("cc", "gcc", "clang")]
+    total = hashlib.sha256(f"{root}\n{version}\n{cc}\n{os.environ.get('CFLAGS')}{found}".encode())
+    sources = sorted((root / NATIVE).iterdir())
+    # sources.py makes the hash that the library is held to.
+    native = [p for p in sources if p.suffix in (".c", ".h", ".inc") or p.name == "sources.py"]
+    for path in (wanted.lock(root, version), root / "pyproject.toml", root / "setup.py", *native):
+        total.update(f"{path.name}\n".encode() + path.read_bytes())
     return total.hexdigest()
 
 
-def compiler(environ: Mapping[str, str]) -> str:
-    """Tell the C compiler that a build would find, so that another one leads to a new build."""
-    named = environ.get("CC", "").split()[:1]
-    search = environ.get("PATH")
-    found = [shutil.which(name, path=search) for name in named or ("cc", "gcc", "clang")]
-    return f"{environ.get('CC')}\n{environ.get('CFLAGS')}\n{found}"
-
-
 def is_current(root: Path, wanted: Environment) -> bool:
-    """Tell whether the environment runs and was completed for exactly these requirements."""
+    """Tell whether the environment runs and was completed for exactly this lock."""
     folder = root / wanted.folder
-    try:
-        stamp = (folder / STAMP).read_text()
-    except OSError:
+    if not (folder / STAMP).is_file():
         return False
-    version = installed_version(folder)
-    if version is None:
+    expected, _, library = (folder / STAMP).read_text().partition("\n")
+    found = probe(f"{folder}/bin/python", "-I")
+    if found is None or not wanted.lock(root, found.version).is_file():
         return False
-    expected, _, library = stamp.partition("\n")
-    if library and not Path(library).exists():
-        return False
-    return expected == digest(root, wanted, version)
+    missing = library and not Path(library).exists()
+    return not missing and expected == digest(root, wanted, found.version)
 
 
-def usable(folder: Path, interpreter: Interpreter) -> bool:
-    """Tell whether pip may go on in the environment instead of creating it anew."""
-    version = installed_version(folder)
-    return (
-        version is not None
-        and version.split()[0] == interpreter.text
-        and not (folder / UNFINISHED).exists()
-    )
-
-
-@contextlib.contextmanager
-def exclusive(state: Path) -> Iterator[None]:
-    """Hold the lock of the checkout, so that two set-ups do not write one environment."""
-    state.mkdir(exist_ok=True)
-    with (state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("waiting for another set-up of this checkout ...", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def phase(name: str, what: str, command: list[str], log: Path) -> None:
+def phase(name: str, what: str, command: list[str], log: Path) -> str:
     """Run one command with its output in the log; show one line with the seconds it took."""
-    head = f"  {name}: {what} ... "
     started = time.monotonic()
-    print(head, end="", flush=True)
+    options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "env": clean()}
     with log.open("ab") as sink:
         sink.write(("\n$ " + " ".join(command) + "\n").encode())
         sink.flush()
         begin = sink.tell()
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env=child_environment(),
-            cwd=log.parent,
-        )
-        try:
-            while True:
-                try:
-                    child.wait(timeout=0.5)
-                    break
-                except subprocess.TimeoutExpired:
-                    if sys.stdout.isatty():
-                        print(f"\r{head}{time.monotonic() - started:.0f} s", end="", flush=True)
-        except BaseException:
-            child.terminate()
-            child.wait()
-            raise
-    seconds = f"{time.monotonic() - started:.1f} s"
-    if child.returncode == 0:
-        print(f"\r{head}{seconds}" if sys.stdout.isatty() else seconds, flush=True)
-        return
-    print("failed", flush=True)
-    with log.open("rb") as source:
-        source.seek(begin)
-        tail = source.read().decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-    kind = FailedPhase if child.returncode > 0 else SetupError
+        # From another folder than the checkout, so that it is the installed package that answers.
+        status = subprocess.run(command, cwd=log.parent, stdout=sink, **options).returncode
+    said = log.read_bytes()[begin:].decode(errors="replace")
+    if status == 0:
+        print(f"  {name}: {what} ... {time.monotonic() - started:.1f} s", flush=True)
+        return said
+    print(f"  {name}: {what} ... failed", flush=True)
+    kind = FailedPhase if status > 0 else SetupError
     raise kind(
-        f"{name} environment: {what} failed (exit status {child.returncode}); the log ends:\n"
-        + "\n".join("    " + line for line in tail)
+        f"{name} environment: {what} failed (exit status {status}); the log ends:\n"
+        + "\n".join("    " + line for line in said.splitlines()[-LOG_LINES_SHOWN:])
         + f"\nwhole log: {log}"
     )
 
 
-def built_library(name: str, python: str, log: Path) -> str:
-    """Say which native kernels there are, or why there are none; return the library or nothing."""
-    done = subprocess.run(
-        [python, "-c", LIBRARY_STATUS],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PROBE_SECONDS,
-        env={k: v for k, v in child_environment().items() if k not in LIBRARY_VARIABLES},
-        cwd=log.parent,
-    )
-    lines = done.stdout.splitlines()
-    if done.returncode != 0 or len(lines) != 2:
-        raise FailedPhase(f"{name} environment: {' '.join(done.stderr.split()[-20:])}")
-    path, said = lines
-    if path:
-        print(f"  {name}: native library for {said}", flush=True)
+def built_library(name: str, python: str, check: str, log: Path) -> str:
+    """Import everything; say which native kernels there are, or why none; return the library."""
+    library, told = phase(name, "imports", [python, "-c", check + STATUS], log).splitlines()[-2:]
+    if library:
+        print(f"  {name}: native library for {told}", flush=True)
     else:
-        print(f"  {name}: without the native library: {said}", flush=True)
+        print(f"  {name}: without the native library: {told}", flush=True)
         print(f"    integer netlists run, but slower; what the compiler said: {log}", flush=True)
-    return path
+    return library
 
 
 def build(root: Path, wanted: Environment, interpreter: Interpreter) -> None:
-    """Bring one environment to its requirements."""
-    folder = root / wanted.folder
+    """Bring one environment to its lock."""
+    folder, python = root / wanted.folder, str(root / wanted.folder / "bin/python")
     log = root / ".setup" / f"{wanted.name}.log"
-    log.unlink(missing_ok=True)
-    python = str(folder / "bin/python")
+    log.write_bytes(b"")
+    inside = probe(python, "-I") if (folder / STAMP).is_file() else None
+    if inside and inside.version == interpreter.version:
+        (folder / STAMP).unlink()
+    else:
+        what = f"virtual environment of Python {interpreter.version}"
+        phase(wanted.name, what, [interpreter.path, "-m", "venv", "--clear", str(folder)], log)
+    lock = wanted.lock(root, interpreter.version)
+    lines = [line for line in lock.read_text().splitlines() if "==" in line]
+    # A lock is complete: nothing is resolved. What is never imported is never compiled either.
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-
-    for leftover in root.glob(f"{wanted.folder}.old-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    create = not usable(folder, interpreter)
-    if create and folder.exists():
-        # Renamed first: a removal that breaks off must not leave half an environment in place.
-        old = folder.with_name(f"{wanted.folder}.old-{os.getpid()}")
-        folder.rename(old)
-        shutil.rmtree(old)
-    folder.mkdir(exist_ok=True)
-    (folder / STAMP).unlink(missing_ok=True)
-    (folder / UNFINISHED).touch()
-    if create:
-        what = f"virtual environment of Python {interpreter.text}"
-        phase(wanted.name, what, [str(interpreter.path), "-m", "venv", str(folder)], log)
-    lines = (root / wanted.requirements).read_text().splitlines()
-    what = f"up to {sum('==' in line for line in lines)} packages (log: {log.relative_to(root)})"
+    what = f"up to {len(lines)} packages (log: {log.relative_to(root)})"
     # pip hides what a build says unless it is told to show it.
     editable = ["--verbose", "--no-deps", "--no-build-isolation", "--editable", str(root)]
     try:
-        phase(wanted.name, what, [*pip, "-r", str(root / wanted.requirements)], log)
+        phase(wanted.name, what, [*pip, "--no-compile", "--no-deps", "-r", str(lock)], log)
+        # A build of torch for graphics cards needs more, which its own metadata tell.
+        for torch in (line for line in lines if line.startswith("torch==")):
+            phase(wanted.name, "what this build of torch needs", [*pip, torch], log)
         phase(wanted.name, "neurodeploy itself", [*pip, *editable], log)
-        phase(wanted.name, "imports", [python, "-c", wanted.check], log)
-        library = built_library(wanted.name, python, log)
+        library = built_library(wanted.name, python, wanted.check, log)
     except FailedPhase:
         # pip undid what it could not finish, so the next run can go on from here.
-        (folder / UNFINISHED).unlink()
+        (folder / STAMP).write_text(UNFINISHED)
         raise
-    version = installed_version(folder)
-    if version is None:
-        raise SetupError(f"{wanted.name} environment: {python} does not run; remove {folder}")
-    (folder / UNFINISHED).unlink()
-    (folder / STAMP).write_text(f"{digest(root, wanted, version)}\n{library}")
+    (folder / STAMP).write_text(f"{digest(root, wanted, interpreter.version)}\n{library}")
 
 
-def set_up(root: Path, environ: Mapping[str, str]) -> None:
-    """Create or update both environments of a checkout."""
-    if not is_current(root, MAIN):
-        interpreter = find_interpreter(MAIN, environ, sys.executable)
-        if interpreter is None:
+def ensure(root: Path, wanted: Environment, environ: Mapping[str, str]) -> bool:
+    """Bring one environment up to date; False where there is no interpreter for it."""
+    if environ.get(wanted.variable) == "none":
+        return False
+    if is_current(root, wanted):
+        return True
+    interpreter = find_interpreter(wanted, environ, sys.executable)
+    if interpreter is not None:
+        build(root, wanted, interpreter)
+    return interpreter is not None
+
+
+def set_up(root: Path, environ: Mapping[str, str]) -> str:
+    """Create or update both environments, side by side; return what to say at the end."""
+    with ThreadPoolExecutor() as threads:
+        lava = threads.submit(ensure, root, LAVA, environ)
+        if not ensure(root, MAIN, environ):
             raise SetupError(
-                "no Python 3.10, 3.11 or 3.12 with venv was found on PATH, in pyenv or through uv; "
-                "install one or set NEURODEPLOY_PYTHON=/path/to/python3.11"
+                "no Python 3.10 to 3.13 with venv was found on PATH or in pyenv; install one or "
+                "set NEURODEPLOY_PYTHON=/path/to/python3.11"
             )
-        build(root, MAIN, interpreter)
+    try:
+        if lava.result():
+            return "ready: .venv and .venv-lava are up to date"
+    except SetupError as error:
+        ready = "the main environment is ready; NEURODEPLOY_PYTHON310=none goes without Lava"
+        raise SetupError(f"{error}\n{ready}") from None
     if environ.get(LAVA.variable) == "none":
-        print("ready, without Lava (NEURODEPLOY_PYTHON310=none)")
-        return
-    if not is_current(root, LAVA):
-        interpreter = find_interpreter(LAVA, environ, sys.executable)
-        if interpreter is None:
-            print(
-                "ready, without Lava: lava-nc needs Python 3.10 and none was found; install one "
-                "(pyenv or uv can) or set NEURODEPLOY_PYTHON310, then run make setup again"
-            )
-            return
-        try:
-            build(root, LAVA, interpreter)
-        except SetupError as error:
-            raise SetupError(
-                f"{error}\nthe main environment is ready; "
-                "NEURODEPLOY_PYTHON310=none goes without Lava"
-            ) from None
-    print("ready: .venv and .venv-lava are up to date")
+        return "ready, without Lava (NEURODEPLOY_PYTHON310=none)"
+    return (
+        "ready, without Lava: lava-nc needs Python 3.10 and none was found; install one (pyenv "
+        "can) or set NEURODEPLOY_PYTHON310, then run make setup again"
+    )
 
 
 def main() -> int:
     """Run the set-up; return the exit status."""
-    try:
-        with exclusive(ROOT / ".setup"):
-            set_up(ROOT, os.environ)
-    except SetupError as error:
-        print(f"set-up: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nset-up: interrupted; the next make setup mends it", file=sys.stderr)
-        return 130
+    (ROOT / ".setup").mkdir(exist_ok=True)
+    with (ROOT / ".setup" / "lock").open("w") as held:
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("waiting for another set-up of this checkout ...", flush=True)
+                fcntl.flock(held, fcntl.LOCK_EX)
+            print(set_up(ROOT, os.environ))
+        except SetupError as error:
+            print(f"set-up: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            # pip may have been interrupted in the other environment as well: neither goes on.
+            for stamp in (ROOT / wanted.folder / STAMP for wanted in (MAIN, LAVA)):
+                if stamp.is_file() and stamp.read_text() == UNFINISHED:
+                    stamp.unlink()
+            print("\nset-up: interrupted; the next make setup mends it", file=sys.stderr)
+            return 130
     return 0
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
+import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,16 +42,16 @@ def pretend(path: Path, version: str) -> Path:
     return script(path, f"echo {path}; echo {version}")
 
 
-def wanted(setup: ModuleType, *versions: tuple[int, int]):
-    return setup.Environment("test", ".venv-test", "requirements.txt", versions, "NAMED", "pass")
+def wanted(setup: ModuleType, *versions: str):
+    return setup.Environment("test", ".venv-test", versions, "NAMED", "pass")
 
 
 def test_probe_takes_only_what_runs(setup: ModuleType, tmp_path: Path) -> None:
-    assert setup.probe(sys.executable).version == sys.version_info[:3]
+    assert setup.probe(sys.executable).version == platform.python_version()
     assert setup.probe(script(tmp_path / "shim", "echo not found >&2; exit 127")) is None
     assert setup.probe(script(tmp_path / "chatty", "echo what; echo ever")) is None
     assert setup.probe(script(tmp_path / "late", f"echo {tmp_path}; echo 3.10.1; exit 1")) is None
-    assert setup.probe(tmp_path / "absent") is None
+    assert setup.probe(str(tmp_path / "absent")) is None
 
 
 def test_probe_gives_up_on_what_hangs(
@@ -62,8 +65,8 @@ def test_a_failing_shim_on_the_path_is_passed_over(setup: ModuleType, tmp_path: 
     script(tmp_path / "shims" / "python3.10", "exit 127")
     good = pretend(tmp_path / "bin" / "python3.10", "3.10.9")
     environ = {"PATH": f"{tmp_path}/shims:{tmp_path}/bin", "HOME": str(tmp_path)}
-    found = setup.find_interpreter(wanted(setup, (3, 10)), environ)
-    assert (found.path, found.text) == (good, "3.10.9")
+    found = setup.find_interpreter(wanted(setup, "3.10"), environ)
+    assert (found.path, found.version) == (str(good), "3.10.9")
 
 
 def test_pyenv_versions_are_found_without_their_shims(setup: ModuleType, tmp_path: Path) -> None:
@@ -75,29 +78,25 @@ def test_pyenv_versions_are_found_without_their_shims(setup: ModuleType, tmp_pat
         "PYENV_ROOT": f"{tmp_path}/pyenv",
         "HOME": str(tmp_path),
     }
-    assert setup.find_interpreter(wanted(setup, (3, 10)), environ).text == "3.10.13"
+    assert setup.find_interpreter(wanted(setup, "3.10"), environ).version == "3.10.13"
     del environ["PYENV_ROOT"]
-    assert setup.find_interpreter(wanted(setup, (3, 10)), environ) is None
+    assert setup.find_interpreter(wanted(setup, "3.10"), environ) is None
     (tmp_path / "pyenv").rename(tmp_path / ".pyenv")
     # The candidates print their old place, which is what the probe reports.
-    assert setup.find_interpreter(wanted(setup, (3, 10)), environ).text == "3.10.13"
+    assert setup.find_interpreter(wanted(setup, "3.10"), environ).version == "3.10.13"
 
 
 def test_the_named_interpreter_comes_first_and_a_wrong_one_is_told(
-    setup: ModuleType, tmp_path: Path
+    setup: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend(tmp_path / "bin/python3.10", "3.10.9")
     named = pretend(tmp_path / "mine", "3.10.1")
     environ = {"PATH": f"{tmp_path}/bin", "HOME": str(tmp_path), "NAMED": str(named)}
-    said: list[str] = []
-    found = setup.find_interpreter(wanted(setup, (3, 10)), environ, say=said.append)
-    assert found.text == "3.10.1"
-    assert said == []
+    assert setup.find_interpreter(wanted(setup, "3.10"), environ).version == "3.10.1"
+    assert capsys.readouterr().out == ""
     pretend(named, "3.12.0")
-    found = setup.find_interpreter(wanted(setup, (3, 10)), environ, say=said.append)
-    assert found.text == "3.10.9"
-    assert len(said) == 1
-    assert str(named) in said[0]
+    assert setup.find_interpreter(wanted(setup, "3.10"), environ).version == "3.10.9"
+    assert capsys.readouterr().out == f"NAMED={named} is not a working Python 3.10; searching on\n"
 
 
 def test_the_running_interpreter_serves_only_in_a_wanted_version(
@@ -105,35 +104,32 @@ def test_the_running_interpreter_serves_only_in_a_wanted_version(
 ) -> None:
     environ = {"PATH": "", "HOME": str(tmp_path)}
     running = str(pretend(tmp_path / "running", "3.11.4"))
-    assert setup.find_interpreter(setup.MAIN, environ, running).text == "3.11.4"
+    assert setup.find_interpreter(setup.MAIN, environ, running).version == "3.11.4"
     assert setup.find_interpreter(setup.LAVA, environ, running) is None
     running = str(pretend(tmp_path / "running", "3.13.0"))
+    assert setup.find_interpreter(setup.MAIN, environ, running).version == "3.13.0"
+    running = str(pretend(tmp_path / "running", "3.14.0"))
     assert setup.find_interpreter(setup.MAIN, environ, running) is None
 
 
-def test_uv_is_asked_last_and_installs_only_if_it_has_none(
-    setup: ModuleType, tmp_path: Path
-) -> None:
-    python = pretend(tmp_path / "store/python", "3.10.2")
-    got = tmp_path / "got"
-    script(
-        tmp_path / "bin/uv",
-        f'if [ "$2" = install ]; then : > {got}; exit 0; fi; [ -e {got} ] || exit 2; echo {python}',
-    )
-    environ = {"PATH": f"{tmp_path}/bin", "HOME": str(tmp_path)}
-    for expected in ["asking uv for Python 3.10 ..."], []:
-        said: list[str] = []
-        found = setup.find_interpreter(wanted(setup, (3, 10)), environ, say=said.append)
-        assert found.path == python
-        assert said == expected
+def test_every_interpreter_has_a_lock_with_its_newest_brian2(setup: ModuleType) -> None:
+    newest = {"3.10": "2.9.0", "3.11": "2.9.0", "3.12": "2.10.1", "3.13": "2.11.0"}
+    assert set(newest) == set(setup.MAIN.versions)
+    for version, brian2 in newest.items():
+        lines = setup.MAIN.lock(ROOT, version).read_text().splitlines()
+        assert f"Brian2=={brian2}" in lines
+        pins = [line for line in lines if not line.startswith("#")]
+        assert all(re.match(r"[\w.-]+==[\w.]+(; .+)?$", line) for line in pins)
+        assert len({line.partition("==")[0].lower() for line in pins}) == len(pins)
+    assert "lava-nc==0.10.0" in setup.LAVA.lock(ROOT, "3.10.13").read_text().splitlines()
 
 
 @pytest.fixture
 def checkout(setup: ModuleType, tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     (root / "requirements").mkdir(parents=True)
-    for name in ("main", "lava"):
-        (root / "requirements" / f"{name}.txt").write_text("numpy==2.2.6\n")
+    for wanted in (setup.MAIN, setup.LAVA):
+        wanted.lock(root, platform.python_version()).write_text("numpy==2.2.6\n")
     (root / "pyproject.toml").write_text("[project]\n")
     (root / "setup.py").write_text("")
     (root / setup.NATIVE).mkdir(parents=True)
@@ -150,13 +146,14 @@ def without_pip(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]
 
     def phase(name: str, what: str, command: list[str], log: Path) -> None:
         ran.append(what.split()[0])
-        if command[1:3] == ["-m", "venv"]:
-            python = Path(command[3]) / "bin" / "python"
-            python.parent.mkdir(parents=True, exist_ok=True)
+        if command[1:4] == ["-m", "venv", "--clear"]:
+            shutil.rmtree(command[4], ignore_errors=True)
+            python = Path(command[4]) / "bin" / "python"
+            python.parent.mkdir(parents=True)
             python.symlink_to(sys.executable)
 
     monkeypatch.setattr(setup, "phase", phase)
-    monkeypatch.setattr(setup, "built_library", lambda name, python, log: "")
+    monkeypatch.setattr(setup, "built_library", lambda name, python, check, log: "")
     return ran
 
 
@@ -166,13 +163,13 @@ def test_a_second_run_does_nothing(
     interpreter = setup.probe(sys.executable)
     assert not setup.is_current(checkout, setup.MAIN)
     setup.build(checkout, setup.MAIN, interpreter)
-    assert without_pip == ["virtual", "up", "neurodeploy", "imports"]
+    assert without_pip == ["virtual", "up", "neurodeploy"]
     assert setup.is_current(checkout, setup.MAIN)
-    (checkout / "requirements/main.txt").write_text("numpy==2.2.5\n")
+    setup.MAIN.lock(checkout, platform.python_version()).write_text("numpy==2.2.5\n")
     assert not setup.is_current(checkout, setup.MAIN)
     without_pip.clear()
     setup.build(checkout, setup.MAIN, interpreter)
-    assert without_pip == ["up", "neurodeploy", "imports"]
+    assert without_pip == ["up", "neurodeploy"]
 
 
 @pytest.mark.parametrize("name", ["engine.c", "kernels.inc", "engine.h", "../../../setup.py"])
@@ -208,7 +205,7 @@ def test_a_library_that_is_gone_leads_to_a_new_build(
 ) -> None:
     library = checkout / setup.NATIVE / "_kernels.so"
     library.touch()
-    monkeypatch.setattr(setup, "built_library", lambda name, python, log: str(library))
+    monkeypatch.setattr(setup, "built_library", lambda name, python, check, log: str(library))
     setup.build(checkout, setup.MAIN, setup.probe(sys.executable))
     assert setup.is_current(checkout, setup.MAIN)
     library.unlink()
@@ -220,16 +217,16 @@ def test_the_set_up_says_which_kernels_there_are(
 ) -> None:
     log = tmp_path / "main.log"
     python = script(tmp_path / "python", "echo /a/_kernels.so; echo portable, avx2")
-    assert setup.built_library("main", str(python), log) == "/a/_kernels.so"
-    assert capsys.readouterr().out == "  main: native library for portable, avx2\n"
+    assert setup.built_library("main", str(python), "pass", log) == "/a/_kernels.so"
+    assert capsys.readouterr().out.endswith("  main: native library for portable, avx2\n")
     python = script(tmp_path / "python", "echo; echo 'it is not built; install gcc'")
-    assert setup.built_library("main", str(python), log) == ""
+    assert setup.built_library("main", str(python), "pass", log) == ""
     said = capsys.readouterr().out
     assert "without the native library: it is not built; install gcc\n" in said
     assert str(log) in said
     python = script(tmp_path / "python", "echo 'no such module' >&2; exit 1")
     with pytest.raises(setup.FailedPhase, match="no such module"):
-        setup.built_library("main", str(python), log)
+        setup.built_library("main", str(python), "pass", log)
 
 
 def test_an_interrupted_run_is_created_anew(
@@ -257,7 +254,6 @@ def test_an_interrupted_run_is_created_anew(
     setup.build(checkout, setup.MAIN, interpreter)
     assert setup.is_current(checkout, setup.MAIN)
     assert not stray.exists()
-    assert list(checkout.glob(".venv.old-*")) == []
 
 
 def test_a_broken_environment_is_created_anew(
@@ -290,7 +286,6 @@ def test_without_a_310_the_set_up_goes_on(
     checkout: Path,
     without_pip: list[str],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     here = setup.probe(sys.executable)
     monkeypatch.setattr(
@@ -298,8 +293,8 @@ def test_without_a_310_the_set_up_goes_on(
         "find_interpreter",
         lambda wanted, environ, running: here if wanted is setup.MAIN else None,
     )
-    setup.set_up(checkout, {})
+    said = setup.set_up(checkout, {})
     assert setup.is_current(checkout, setup.MAIN)
-    assert capsys.readouterr().out.startswith("ready, without Lava: lava-nc needs Python 3.10")
-    setup.set_up(checkout, {"NEURODEPLOY_PYTHON310": "none"})
-    assert "NEURODEPLOY_PYTHON310=none" in capsys.readouterr().out
+    assert said.startswith("ready, without Lava: lava-nc needs Python 3.10")
+    said = setup.set_up(checkout, {"NEURODEPLOY_PYTHON310": "none"})
+    assert "NEURODEPLOY_PYTHON310=none" in said
