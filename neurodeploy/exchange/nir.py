@@ -16,6 +16,7 @@ import numpy as np
 from neurodeploy.errors import FileFormatError, NetlistError, UnsupportedLayerError, UsageError
 from neurodeploy.exchange.assembly import Assembly, Link, composed, spread_evenly
 from neurodeploy.exchange.dynamics import Dynamics
+from neurodeploy.exchange.left_over import may_leave_more
 from neurodeploy.exchange.nir_graph import INTEGRATORS, PASSING, SPIKING, Graph, Node
 from neurodeploy.exchange.nir_maps import Shapes, bias_of, linear_map, reshaping, scaling
 from neurodeploy.ir.arrays import FloatArray
@@ -113,7 +114,6 @@ class _Lowering:
         for node in self.graph.nodes.values():
             if node.type == "Output":
                 self.output(node)
-        self.tell_twice()
         if self.dynamics.input_at == "t-1":
             self.shapes.note(
                 "every layer is one step later than what it hears: windows take that out, and in "
@@ -121,16 +121,17 @@ class _Lowering:
             )
         netlist = self.assembly.netlist(name, timesteps, self.dt or 1e-3)
         assert isinstance(netlist, RealNetlist)
+        self.tell_twice(netlist)
         return netlist, [*self.graph.notes, *self.shapes.notes, *self.assembly.notes]
 
-    def tell_twice(self) -> None:
+    def tell_twice(self, netlist: RealNetlist) -> None:
         """Where snnTorch compares with something else than what it subtracts."""
-        if self.dynamics.name == "snntorch-same-step" and any(
-            node.type in ("LIF", "CubaLIF", "IF") for node in self.graph.nodes.values()
-        ):
+        found = may_leave_more(netlist) if self.dynamics.name == "snntorch-same-step" else []
+        if found:
             self.shapes.note(
-                "snnTorch 1.0.0 with reset_delay=False compares with twice the threshold after a "
-                "spike that left more than one: there its spikes are others"
+                f"{', '.join(found)}: snnTorch 1.0.0 with reset_delay=False compares with twice "
+                "the threshold after a spike that left more than one, which the weights do not "
+                "rule out here: there its spikes are others"
             )
 
     def population(self, node: Node, model: Input) -> None:

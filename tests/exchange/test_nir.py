@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -387,3 +388,30 @@ def test_bad_graphs_are_one_line(tmp_path: Path, case: str) -> None:
 def test_what_a_framework_does_not_read_is_refused_by_name(tmp_path, dynamics, content, text):
     with pytest.raises((UnsupportedLayerError, UsageError), match=text):
         imported(tmp_path, content, dynamics)
+
+
+def same_step(x: np.ndarray, beta: float) -> np.ndarray:
+    """snnTorch 1.0.0's Leaky with subtract and reset_delay=False, theta 1: its own lines."""
+    memory, spikes = np.zeros(x.shape[1:]), []
+    for now in x:
+        reset = (memory > 1).astype(float)
+        memory = beta * memory + now - reset
+        fired = (memory > 1).astype(float)
+        memory = memory - (fired - reset)
+        spikes.append(fired)
+    return np.stack(spikes)
+
+
+@pytest.mark.parametrize(("high", "told"), [(1, False), (2, True)])
+def test_a_spike_that_may_leave_more_than_a_threshold_is_told(
+    tmp_path: Path, high: int, told: bool
+) -> None:
+    """With beta = 0.5 inputs up to 1.5 thresholds never leave more; 2 do, and spikes differ."""
+    path = write_nir(tmp_path / "net.nir", chain(lif(3, beta=0.5), size=(3,)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net = nd.import_network(path, dynamics="snntorch-same-step", timesteps=60, input_high=high)
+    assert any("compares with twice the threshold" in str(w.message) for w in caught) == told
+    x = np.random.default_rng(0).integers(0, high + 1, (1, 60, 3))
+    (found,) = (s for n, s in run(net, x).spikes.items() if n != net.netlist.inputs[0].name)
+    assert (found[0] != same_step(x[0], 0.5)).any() == told
