@@ -41,7 +41,6 @@ from neurodeploy.ir.patches import has_rows, least_squares, outputs, patches, ro
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.quantization.assembly import Rounded, counted
 from neurodeploy.quantization.input_statistics import Heard
-from neurodeploy.quantization.rounding_error import share_of
 from neurodeploy.quantization.scaling import ScaledLayer
 
 DAMPING = 0.2
@@ -180,7 +179,7 @@ def _taught(
     if not layer.corrects or not all(name in heard.emissions for name in met):
         return made
     first = layer.siblings[0].population
-    share = {name: share_of(netlist, netlist.by_name[name], first) for name in met}
+    share = {name: first.heard_share(netlist.by_name[name]) for name in met}
     lesson = _Lesson(
         layer.projections,
         made.layer.projections,

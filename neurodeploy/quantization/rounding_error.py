@@ -78,21 +78,8 @@ def expected_input(
         if name in heard.emissions:
             mean = heard.emissions[name].mean(axis=0, dtype=np.float64)
         if mean is not None:
-            found[name] = mean * share_of(netlist, source, population)
+            found[name] = mean * population.heard_share(source)
     return found
-
-
-def share_of(netlist: RealNetlist, source: Population, population: Population) -> float:
-    """Share of a source's emissions over a run that a population adds up.
-
-    A current enters in every step, but a neuron with gains does not add all of it up. Changes are
-    counted in the first gain of who sends them, and heard in that of the population's input.
-    """
-    assert isinstance(population.model, RealNeuron)
-    if population.coding == source.coding == "sum":
-        return population.heard_in / source.divisor(netlist.timesteps)
-    gains = population.model.input_gain if population.coding == "rate" else ()
-    return sum(gains) / len(gains) if gains and source.is_current_input else 1.0
 
 
 def corrected(population: Population, lost: FloatArray, timesteps: int) -> Population:
