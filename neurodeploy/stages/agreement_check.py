@@ -112,8 +112,8 @@ def _remedies(net: Network, method: str | None) -> str:
         found.append(f"more weight bits (now {bits}){more}")
     if method is None:
         return " or ".join(found) or "more time steps in its training"
-    others = [f"--method {name}" for name in SURER if name in METHODS and name != method]
-    found.append(", ".join(others))
+    *others, last = (name for name in SURER if name in METHODS and name != method)
+    found.append(f"--method {', '.join(others)} or {last}")
     if method not in NO_GAIN:
         found.append(f"more time steps (--timesteps {2 * net.netlist.timesteps})")
     return f"try {', or '.join(found)}"
