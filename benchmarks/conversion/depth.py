@@ -1,19 +1,24 @@
-"""Does a deep residual network keep its activations? ResNet-32, random and trained.
+"""Does a deep residual network keep its activations? ResNet-32 and -56, random and trained.
 
     python -m benchmarks.conversion.depth
+    python -m benchmarks.conversion.depth --blocks 9 --networks trained --images 360
 
 ResNet-32 as on CIFAR (3 stages of 5 blocks, 16 to 64 channels, shortcuts that subsample and pad),
 on the digits of scikit-learn enlarged to 16 x 16. With random weights, its batch norms have seen
-the data; trained, it has learned them for a minute or two. Both are converted anew for each T and
-method; the table gives the correlation of every layer's coded values with the source network's
-activations: the least of all layers, and the last one's.
+the data; trained, it has learned them for a minute or two, from a fixed seed. Both are converted
+anew for each T, method and width of weights; fewer than 8 bits are rounded against data. The table
+gives the correlation of every layer's coded values with the source network's activations (the least
+of all layers, and the last one's), how many answers are those of the source network, and spikes and
+steps of an inference.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +28,28 @@ from torch.nn import functional
 
 import neurodeploy as nd
 from neurodeploy.datasets import Samples, load_dataset
-from neurodeploy.render.text import render_table
 
 SIDE = 16
 BATCH = 64
 LEARNING_RATE = 0.02
-METHODS = (("rate", 32), ("signed-memory", 32), ("graded", 4))
+METHODS: tuple[tuple[str, int, int], ...] = (
+    ("rate", 32, 8),
+    ("ternary", 16, 8),
+    ("bistable", 32, 8),
+    ("signed-memory", 32, 8),
+    ("graded", 4, 8),
+    ("graded", 4, 4),
+    ("radix", 12, 8),
+    ("radix", 16, 8),
+    ("radix", 12, 4),
+    ("momentum", 10, 8),
+)
+"""Methods, T, and bits of the weights."""
+FULL_BITS = 8
+HEADS = (
+    *("weights", "method       ", "T ", "bits", "least correlation", "last layer", "source %"),
+    *("spiking %", "agree %", "spikes ", "steps"),
+)
 
 
 class Block(nn.Module):
@@ -110,36 +131,59 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--blocks", type=int, default=5, help="per stage: 6 n + 2 layers")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--networks", default="random,trained", help="of these, by commas")
+    parser.add_argument("--methods", help="of those above, by commas; default: all")
+    parser.add_argument("--weights", type=Path, help="trained ones: read, or written here")
     options = parser.parse_args(given)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     training, test = enlarged_digits()
-    networks = {
-        "random": seen(resnet(options.blocks), np.asarray(training.x)),
-        "trained": train(resnet(options.blocks), training, options.epochs),
-    }
-    rows = []
-    for name, module in networks.items():
-        for method, timesteps in METHODS:
-            net = nd.convert(module, training, method=method, timesteps=timesteps)
-            found = nd.diagnose(nd.quantize(net, 8), test, options.images)
-            by_layer = [row.correlation for row in found.layers if row.correlation is not None]
-            evaluation = found.evaluations[0]
-            print(f"{name} {method} T = {timesteps}: {len(by_layer)} layers", file=sys.stderr)
-            rows.append(
-                (
-                    *(name, method, str(timesteps)),
-                    f"{min(by_layer):.4f}",
-                    f"{by_layer[-1]:.4f}",
-                    f"{100 * (evaluation.source_accuracy or 0):.1f}",
-                    f"{100 * (evaluation.accuracy or 0):.1f}",
-                )
-            )
+    test = test.first(options.images)
+    chosen = [m for m in METHODS if options.methods is None or m[0] in options.methods.split(",")]
     depth = 6 * options.blocks + 2
-    print(f"ResNet-{depth}, {options.images} test digits, 8-bit weights")
-    heads = ("weights", "method", "T", "least correlation", "last layer", "source %", "spiking %")
-    print(render_table(heads, rows))
+    print(f"ResNet-{depth}, {len(test)} test digits", flush=True)
+    print(row(*HEADS), flush=True)
+    for name in options.networks.split(","):
+        module = resnet(options.blocks)
+        if name == "random":
+            module = seen(module, np.asarray(training.x))
+        elif options.weights is not None and options.weights.is_file():
+            module.load_state_dict(torch.load(options.weights, weights_only=True))
+            module.eval()
+        else:
+            module = train(module, training, options.epochs)
+            if options.weights is not None:
+                torch.save(module.state_dict(), options.weights)
+        for (method, timesteps), cases in itertools.groupby(chosen, key=lambda m: m[:2]):
+            net = nd.convert(module, training, method=method, timesteps=timesteps)
+            for _, _, bits in cases:
+                print(row(name, *measured(net, training, test, bits)), flush=True)
     return 0
+
+
+def measured(net: nd.Network, training: Samples, test: Samples, bits: int) -> tuple[str, ...]:
+    """The cells of a converted network, its weights rounded to so many bits."""
+    integer = nd.quantize(net, bits, data=training if bits < FULL_BITS else None)
+    found = nd.evaluate(integer, test)
+    by_layer = [r for r in found.layer_correlation.values() if r is not None]
+    assert found.agreement is not None
+    return (
+        net.provenance["method"]["name"],
+        str(net.netlist.timesteps),
+        str(bits),
+        f"{min(by_layer):.4f}",
+        f"{by_layer[-1]:.4f}",
+        f"{100 * (found.source_accuracy or 0):.1f}",
+        f"{100 * (found.accuracy or 0):.1f}",
+        f"{100 * found.agreement:.1f}",
+        f"{found.spikes_per_inference:.0f}",
+        str(net.netlist.n_steps),
+    )
+
+
+def row(*cells: str) -> str:
+    """One line of the table, as soon as it is known."""
+    return "  ".join(c.ljust(len(h)) for c, h in zip(cells, HEADS, strict=True)).rstrip()
 
 
 if __name__ == "__main__":
