@@ -25,7 +25,7 @@ Part = str | None | Sequence["Part"]
 
 def markup(*parts: Part) -> Markup:
     """Parts one after the other; text is escaped, its control characters shown."""
-    found = []
+    found: list[str] = []
     for part in parts:
         if part is None:
             continue

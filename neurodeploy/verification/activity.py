@@ -163,7 +163,7 @@ def _shown(
     traces = {}
     for population in watched:
         values = record.membranes[population.name][place].reshape(record.timesteps, -1)
-        chosen = np.arange(min(population.size, SHOWN_TRACES))
+        chosen: IntArray = np.arange(min(population.size, SHOWN_TRACES))
         if not population.is_integrator:
             emitted = record.spikes[population.name][place].reshape(record.timesteps, -1)
             active = np.count_nonzero(emitted, axis=0)

@@ -53,6 +53,7 @@ def accuracy_figure(evaluations: Mapping[str, Evaluation]) -> Figure:
         line = axes.axhline(100 * source, color=MUTED, linestyle="--", label="source network")
         tip(line, f"source network: {100 * source:.2f} %")
     axes.set_xlabel("had the run ended at step")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel(f"accuracy in %, {n} samples")
     axes.set_title("Accuracy over the steps, with 95 % intervals")
     axes.set_ylim(0, 101)

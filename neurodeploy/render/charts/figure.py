@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -12,6 +13,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.notebook import expect_matplotlib
+from neurodeploy.render.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,9 +71,11 @@ def own_style() -> Iterator[None]:
     expect_matplotlib()
     import matplotlib
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
+        # Names of any script: the reader of the page has fonts of their own.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
@@ -116,14 +120,15 @@ def png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def shortened(name: str) -> str:
-    """A name that fits beside an axis."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
+    """A name that fits beside an axis; control characters are shown."""
+    name = visible(name).replace("\n", "\\n")
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def tip(artist: Any, text: str) -> None:
     """Text that a page shows beside a part of a figure; other files leave it out."""
-    artist.set_gid(f"tip:{text}")
+    artist.set_gid(f"tip:{visible(text)}")
 
 
 def tinted(levels: AnyArray, colour: str) -> AnyArray:

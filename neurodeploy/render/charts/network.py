@@ -29,6 +29,9 @@ ROW = 0.42
 """Inches of a row."""
 
 SHOWN_POPULATIONS = 60
+LONGEST_LIST = 32
+"""Characters of the operations beside a population."""
+
 SOURCE, POPULATION = 0.0, 3.3
 WIDTHS = {SOURCE: 2.6, POPULATION: 2.9}
 FIGURES = POPULATION + WIDTHS[POPULATION] + 0.75
@@ -78,7 +81,7 @@ def network_figure(network: Network) -> Figure:
         if names:
             end = SOURCE + WIDTHS[SOURCE]
             axes.plot([end, POPULATION], [row, row], color=LINE, linewidth=1, zorder=0)
-            text = shortened(", ".join(names))
+            text = shortened(", ".join(names), LONGEST_LIST)
             _box(axes, SOURCE, row, GREEN, text, "", "source: " + " → ".join(names))
         colour = PURPLE if figures["model"].startswith(("current", "spikes", "max-pool")) else BLUE
         size = f"{shape_text(population.shape)}"
@@ -125,7 +128,8 @@ def _box(axes: Any, x: float, row: int, colour: str, name: str, right: str, told
     )
     axes.add_patch(box)
     tip(box, told)
-    axes.text(x + 0.1, row, name, va="center", fontsize=9, color=TEXT)
+    size = 9 if len(name) < 24 else 8
+    axes.text(x + 0.1, row, name, va="center", fontsize=size, color=TEXT)
     axes.text(x + WIDTHS[x] - 0.1, row, right, va="center", ha="right", fontsize=8, color=MUTED)
 
 

@@ -19,7 +19,8 @@ NETLISTS = {"spiking": "spiking, real-valued", "integer": "spiking, integer"}
 
 def cards(report: Report, values: Values) -> Markup:
     """Cards of all netlists; what failed comes first."""
-    failed, others = [], []
+    failed: list[Markup] = []
+    others: list[Markup] = []
     for i, one in enumerate(report.measured):
         told = values.at("networks", i)
         which = one.name if len(report.measured) > 1 else None
@@ -207,7 +208,7 @@ def _assumptions(report: Report) -> Markup | None:
         lead = f"{one.name}: " if several else ""
         told = [(lead, text) for text in warnings_of(one)]
         for name, found in one.verdicts.items():
-            told += [(f"{name}: ", text) for text in found.assumptions]
+            told += [(f"{name}: ", text) for text in found.assumptions if found.fits]
         for name, found_ in ({} if one.energy is None else one.energy.reports).items():
             if found_.unknown:
                 told.append((f"{name}: ", f"unknown constants: {', '.join(found_.unknown)}"))

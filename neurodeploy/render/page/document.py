@@ -97,15 +97,11 @@ def _policy(script: str) -> str:
 def _header(report: Report) -> Markup:
     rows: list[tuple[str, Part]] = []
     for one in report.measured:
-        digest = hashlib.sha256(network_to_bytes(one.network)).hexdigest()
-        lead = f"{one.name}, " if len(report.measured) > 1 else ""
-        rows.append((f"{lead}netlist", headline(one.network)))
-        rows.append((f"{lead}SHA-256", element("code", digest)))
-        source = one.network.provenance.get("source")
-        if isinstance(source, dict) and source.get("weights_sha256"):
-            name = f"{source.get('model')}, weights {source.get('weights')}"
-            code = element("code", str(source["weights_sha256"]))
-            rows.append((f"{lead}source", markup(f"{name}, SHA-256 ", code)))
+        digest = element("code", hashlib.sha256(network_to_bytes(one.network)).hexdigest())
+        name = one.name if len(report.measured) > 1 else "netlist"
+        rows.append((name, markup(headline(one.network), "; SHA-256 ", digest)))
+    sources = dict.fromkeys(map(_source, report.measured))
+    rows += [("source", told) for told in sources if told is not None]
     made = report.measured[0].network.provenance.get("neurodeploy")
     versions = f"neurodeploy {__version__}, NumPy {np.__version__}"
     if made is not None and made != __version__:
@@ -118,6 +114,15 @@ def _header(report: Report) -> Markup:
         element("h1", report.name),
         element("dl", listed),
     )
+
+
+def _source(one: Measured) -> Markup | None:
+    """Model and weights, where the file tells them."""
+    source = one.network.provenance.get("source")
+    if not isinstance(source, dict) or not source.get("weights_sha256"):
+        return None
+    name = f"{source.get('model')}, weights {source.get('weights')}, SHA-256 "
+    return markup(name, element("code", str(source["weights_sha256"])))
 
 
 def _contents(groups: list[tuple[Measured, list[Section]]]) -> Markup:

@@ -35,6 +35,7 @@ from neurodeploy.render.evaluation import evaluation_parts
 from neurodeploy.render.mapping import placement_parts, utilization_parts
 from neurodeploy.render.markup import Markup, Part, element, markup, table
 from neurodeploy.render.netlist import population_table, projection_table, provenance_lines
+from neurodeploy.render.numbered import LISTED
 from neurodeploy.render.page.cards import NETLISTS
 from neurodeploy.render.quantization import quantization_parts
 from neurodeploy.render.text import Table, render_table
@@ -252,7 +253,8 @@ def _boards(one: Measured, draw: _Charts) -> Iterator[Part]:
     for name, found in refused.items():
         rows = [(v.where, v.resource, v.used, v.limit, v.remedy) for v in found.violations]
         yield element("h3", f"{name} {found.answer}")
-        yield texts([render_table(("where", "what", "used", "limit", "remedy"), rows)])
+        reasons = texts([render_table(("where", "what", "used", "limit", "remedy"), rows)])
+        yield reasons if len(rows) <= LISTED else folded(f"All {len(rows)} reasons", reasons)
         yield element("p", found.remedy, class_="text") if found.remedy else None
 
 
