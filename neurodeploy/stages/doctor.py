@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -21,6 +23,7 @@ PACKAGES = (
     "click",
     "rich",
     "torch",
+    "onnx",
     "scikit-learn",
     "matplotlib",
     "distributed",
@@ -55,7 +58,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The whole state; a package that is not installed has version None."""
+    """The whole state; a package that is not installed has version None.
+
+    Among the packages is the C compiler that a set-up would take: its command, or None.
+    """
 
     neurodeploy: str
     python: str
@@ -94,10 +100,19 @@ def doctor() -> Installation:
         python=platform.python_version(),
         executable=sys.executable,
         platform=platform.platform(),
-        packages={package: installed(package) for package in dict.fromkeys((*PACKAGES, *needed))},
+        packages={
+            **{package: installed(package) for package in dict.fromkeys((*PACKAGES, *needed))},
+            "C compiler": _compiler(),
+        },
         native=native,
         findings=tuple(findings),
     )
+
+
+def _compiler() -> str | None:
+    """The command that builds the native library, as setuptools looks for it."""
+    named = os.environ.get("CC", "").split()[:1]
+    return next(filter(None, map(shutil.which, named or ("cc", "gcc", "clang"))), None)
 
 
 def _native(native: Status) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +72,17 @@ def test_an_import_that_hangs_is_given_up(
     monkeypatch.setattr(imports, "IMPORT_SECONDS", 0.2)
     said = imports.import_failure("time; time.sleep(30)")
     assert "more than 0.2 s" in (said or "")
+
+
+def test_packages_that_are_asked_for_and_the_compiler(
+    quick: dict[str, str | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiler = tmp_path / "my-cc"
+    compiler.write_text("#!/bin/sh\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", f"{compiler} -m64")
+    packages = doctor.doctor().packages
+    assert {"onnx", "distributed", "pyarrow"} <= set(packages)
+    assert packages["C compiler"] == str(compiler)
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert doctor.doctor().packages["C compiler"] is None
