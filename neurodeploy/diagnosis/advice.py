@@ -15,9 +15,9 @@ REMEDIES = {
     "clipping": "activations exceed the range of the code: larger thresholds (--normalization max, "
     "or a higher --percentile)",
     "quantization": "spikes are too coarse: more time steps, or graded spikes (--method graded)",
-    "unevenness": "spikes come at the wrong time: spikes that wait for all of their input (--method "
-    "radix), or that can be taken back (--method momentum, signed-memory or graded), more time "
-    "steps, or --bias-correction",
+    "unevenness": "spikes come at the wrong time: spikes that wait for all of their input "
+    "(--method radix), or that can be taken back (--method momentum, signed-memory or graded), "
+    "more time steps, or --bias-correction",
 }
 
 

@@ -85,6 +85,10 @@ def membrane_of(population: Population, values: AnyArray, timesteps: int) -> Flo
         assert model.negative_threshold is not None
         charge = np.where(values < 0, population.spread(model.negative_threshold), charge)
     v0 = population.spread(model.initial_membrane)
+    if population.coding == "sum":
+        # There it holds the bias, which values know already: they are rounded to the nearest.
+        grain, spare = _last_step(model)
+        v0 = population.spread(model.threshold) * (grain * (0.5 - spare))
     return np.asarray(v0 + values / worth(population, timesteps) * charge)
 
 

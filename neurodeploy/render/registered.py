@@ -25,9 +25,9 @@ def render_methods(methods: Sequence[Registered]) -> str:
     """One line per method; of a single one also the options."""
     rows = [(m.name, m.spikes, ", ".join(m.targets), m.summary) for m in methods]
     table = render_table(("method", "spikes", "runs on", "what it is"), rows) + (
-        "\n\nauto, the default, tries graded, signed-memory, rate, momentum and radix and takes the "
-        "shortest run within --max-loss.\nFor methods that it runs a crossbar also needs --input "
-        "spikes, --decode counts and --max-pooling identity."
+        "\n\nauto, the default, tries graded, signed-memory, rate, momentum and radix and takes "
+        "the shortest run within --max-loss.\nFor methods that it runs a crossbar also needs "
+        "--input spikes, --decode counts and --max-pooling identity."
     )
     if len(methods) == 1:
         return "\n\n".join([table, *_options_and_reasons(methods, "method", "convert --KEY VALUE")])

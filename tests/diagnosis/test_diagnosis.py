@@ -226,6 +226,7 @@ def test_codes_whose_steps_differ_are_compared_too(method: str, timesteps: int) 
     for layer in found.layers:
         assert layer.correlation is not None
         assert layer.correlation > 0.98, layer.name
+        assert (layer.errors["quantization"] or 0.0) < 0.15, layer.name
     if method == "radix":
         # Whatever a layer hears it codes as well as so many digits can.
         for layer in layers.values():
