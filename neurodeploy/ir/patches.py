@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
 from typing import TypeGuard
 
 import numpy as np
@@ -70,12 +71,15 @@ def outputs(connectivity: Conv | Dense, values: AnyArray) -> FloatArray:
     return chosen.reshape(-1, flat.shape[1]).astype(np.float64)
 
 
+@lru_cache(maxsize=64)
 def _places(n_places: int, n_samples: int) -> IntArray:
     """Positions that are looked at of each sample: ``[samples, places]``."""
     per_sample = min(n_places, max(1, -(-SAMPLES // n_samples)))
     generator = np.random.default_rng(n_places)
     drawn = (generator.choice(n_places, per_sample, replace=False) for _ in range(n_samples))
-    return np.stack(list(itertools.islice(drawn, SAMPLES)))
+    places: IntArray = np.stack(list(itertools.islice(drawn, SAMPLES)))
+    places.setflags(write=False)
+    return places
 
 
 def least_squares(met: FloatArray, gain: FloatArray, damping: float) -> FloatArray:
