@@ -22,7 +22,6 @@ from neurodeploy.network import Network
 from neurodeploy.notebook import Shown, expect_matplotlib
 from neurodeploy.stages.compile import chosen_board, compile
 from neurodeploy.stages.deployed import (
-    AGAIN,
     Deployed,
     integer_file,
     is_deployed,
@@ -271,12 +270,10 @@ def report(
     if deployed is not None:
         measured = tuple(_deployed(deployed, dataset, counts, names, tell))
         refused = _refused(deployed)
-        if not measured:
-            raise UsageError(f"report: {given}: holds no network yet; {AGAIN}")
     else:
         found = opened(thing, "report")
         measured = (_measured(found, given, dataset, counts, board, names, tell),)
-    name = given.name if given is not None else f"{measured[0].network.netlist.name}.ndn"
+    name = given.name or str(given.resolve().name) if given is not None else measured[0].name
     spec = data if isinstance(data, str) else None if dataset is None else dataset.name
     shown = None if spec is None else without_folders(spec)
     command = _command(name, shown, samples, board, names)
@@ -360,7 +357,7 @@ def _measured(
     tell: Tell,
 ) -> Measured:
     network = thing.network if isinstance(thing, Deployment) else thing
-    name = path.name if path is not None else network.netlist.name
+    name = path.name if path is not None else f"{network.netlist.name}.ndn"
     if isinstance(thing, Deployment) and board is None and thing.board is not None:
         board = [thing.board]
     parts = _Parts(tell, name)

@@ -102,10 +102,10 @@ def _header(report: Report) -> Markup:
         rows.append((name, markup(headline(one.network), "; SHA-256 ", digest)))
     sources = dict.fromkeys(map(_source, report.measured))
     rows += [("source", told) for told in sources if told is not None]
-    made = report.measured[0].network.provenance.get("neurodeploy")
     versions = f"neurodeploy {__version__}, NumPy {np.__version__}"
-    if made is not None and made != __version__:
-        versions += f"; the network was made by neurodeploy {made}"
+    for made in sorted({str(one.network.provenance.get("neurodeploy")) for one in report.measured}):
+        if made not in ("None", __version__):
+            versions += f"; made by neurodeploy {made}"
     rows += [("data", report.data or "none"), ("versions", versions)]
     listed = [markup(element("dt", name), element("dd", told), "\n") for name, told in rows]
     return element(

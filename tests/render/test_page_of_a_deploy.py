@@ -1,0 +1,125 @@
+"""The page that ``deploy`` ends with: what it verified, its numbers, and what it refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import neurodeploy as nd
+from neurodeploy.errors import FileFormatError
+from neurodeploy.render.page.cards import cards
+from neurodeploy.render.page.values import Values
+from neurodeploy.stages.deployed import read_deployed
+from neurodeploy.verification.stored import stored_verification
+
+
+@pytest.fixture(scope="module")
+def folder(small_data: nd.Samples, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("matplotlib")
+    nn = torch.nn
+    torch.manual_seed(1)
+    found = tmp_path_factory.mktemp("deployed")
+    x, y = small_data.x, small_data.y
+    nd.deploy(
+        nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 4, bias=False)),
+        nd.Samples(x, y, split="test", name="stripes"),
+        ["truenorth", "ns16e"],
+        found / "mine",
+        calibration_data=nd.Samples(x, y, split="train", name="stripes"),
+        target="truenorth",
+        weight_bits=3,
+        samples=20,
+        verify_samples=2,
+        energy_samples=4,
+        method="rate",
+        timesteps=4,
+        input="spikes",
+        decode="counts",
+    )
+    return found / "mine"
+
+
+def test_its_numbers_are_those_of_the_steps(folder: Path, small_data: nd.Samples) -> None:
+    deployed = read_deployed(folder)
+    report = nd.report(folder, nd.Samples(small_data.x, small_data.y, name="stripes"))
+    assert [one.name for one in report.measured] == ["truenorth", "ns16e"]
+    told = json.loads(json.dumps(report.to_dict()))
+    for one in told["networks"]:
+        board = one["name"]
+        for name, step in (("integer", "evaluate"), ("spiking", "evaluate-real")):
+            kept = deployed.result(deployed.step(step, board))
+            assert kept is None or one["evaluations"][name] == kept
+        kept = deployed.result(deployed.step("energy", board))
+        assert kept is None or one["energy"]["boards"][board] == kept
+        for target in deployed.compiled(board):
+            kept = deployed.result(deployed.step("verify", board, target))
+            assert one["verifications"][target] == kept
+    assert told["networks"][0]["verifications"]["truenorth"]["exact"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "The boards beside each other" in page
+    # The page that deploy wrote is the one of its folder.
+    assert cards(report, Values(report.to_dict())) in page
+    assert 'id="1-boards"' in page
+
+
+def test_a_changed_result_of_a_verification_is_refused(folder: Path) -> None:
+    deployed = read_deployed(folder)
+    net = deployed.network("truenorth")
+    told = deployed.result(deployed.step("verify", "truenorth", "truenorth"))
+    assert net is not None
+    assert told is not None
+    found = stored_verification(told, net.integer)
+    assert found.to_dict() == told
+    for changed in (
+        {**told, "exact": False},
+        {**told, "mismatches": 3},
+        {**told, "compared_neuron_steps": {"absent": 1}},
+        {k: v for k, v in told.items() if k != "spikes"},
+    ):
+        with pytest.raises(FileFormatError, match="verify again"):
+            stored_verification(changed, net.integer)
+
+
+def test_a_mismatch_comes_back_from_its_json(folder: Path) -> None:
+    deployed = read_deployed(folder)
+    deployment = deployed.deployment("truenorth", "truenorth")
+    assert deployment is not None
+    net = deployment.network
+    told = deployed.result(deployed.step("verify", "truenorth", "truenorth"))
+    assert told is not None
+    name = next(iter(told["compared_neuron_steps"]))
+    parted = {
+        "executor": "engine",
+        "sample": 0,
+        "step": 2,
+        "population": name,
+        "neuron": [0, 1, 1],
+        "spike": {"deployment": 1, "executor": 0},
+        "membrane": {"deployment": 4, "executor": None},
+    }
+    told = {
+        **told,
+        "mismatches": {**told["mismatches"], "engine": {name: 1}},
+        "divergences": {"engine": parted},
+        "first_divergence": parted,
+        "exact": False,
+    }
+    found = stored_verification(told, net.integer)
+    assert not found.exact
+    assert "first divergence at step 2 of sample 0" in str(found.first)
+
+
+def test_a_board_without_a_network_says_why(folder: Path, tmp_path: Path) -> None:
+    record = json.loads((folder / "deploy.json").read_text())
+    record["boards"] = ["ns16e"]
+    record["steps"] = [s for s in record["steps"] if s["board"] == "ns16e"][:1]
+    record["steps"][0] |= {"status": "refused", "line": "no <code> fits", "files": {}}
+    record["steps"][0]["result"] = None
+    (tmp_path / "deploy.json").write_text(json.dumps(record))
+    report = nd.report(tmp_path, nd.Samples(np.zeros((2, 1, 6, 6), dtype=np.float32)))
+    assert report.refused == {"ns16e": "no <code> fits"}
+    assert "no &lt;code&gt; fits" in nd.html(report)
