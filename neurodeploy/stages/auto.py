@@ -15,7 +15,6 @@ from typing import Any
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import (
     CapacityError,
-    ConversionError,
     NeurodeployError,
     QuantizationError,
     UsageError,
@@ -259,7 +258,7 @@ def choose(
     if not networks:
         if refusal is not None:
             raise refusal
-        raise ConversionError(
+        raise CapacityError(
             f"auto: all {len(tried)} conversions are refused, the last one ({tried[-1]}); choose "
             "another target or board, or name a --method"
         )

@@ -12,12 +12,7 @@ from typing import Any
 
 from neurodeploy import __version__
 from neurodeploy.datasets import Samples, SamplesLike
-from neurodeploy.errors import (
-    CapacityError,
-    ConversionError,
-    QuantizationError,
-    TargetUnavailableError,
-)
+from neurodeploy.errors import CapacityError, QuantizationError, TargetUnavailableError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress
@@ -51,7 +46,7 @@ from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.registry import TARGETS, target_for
 
-REFUSALS = (CapacityError, ConversionError, QuantizationError)
+REFUSALS = (CapacityError, QuantizationError)
 """Errors that tell of a board what it cannot do; all others end the run."""
 AGAINST = ("reference", "engine")
 FULL_BITS = 8
@@ -341,17 +336,20 @@ def write_page(asked: Asked, data: SamplesLike) -> None:
         As it was given, so that the page tells the command that makes it again.
     """
     keeper, n = asked.keeper, asked.first("samples")
+    steps = keeper.record.steps
     path = keeper.folder / REPORT_FILE
 
     def work() -> Work:
         asked.stage("the page")
+        if not any(step.name == "quantize" and step.status == "done" for step in steps):
+            return Work("no board has a network to show", None, "left out")
         try:
             report(keeper.folder, data, path, samples=n, tell=asked.stage)
         except TargetUnavailableError as error:
             return Work(str(error), {"left_out": str(error)}, "left out")
         return Work(f"{REPORT_FILE}, {path.stat().st_size / 1000:.0f} kB")
 
-    done = {str(step): [dict(step.files), step.line] for step in keeper.record.steps}
+    done = {str(step): [dict(step.files), step.line] for step in steps}
     inputs = {
         "neurodeploy": __version__,
         "matplotlib": _version("matplotlib"),

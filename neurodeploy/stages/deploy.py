@@ -15,6 +15,7 @@ from neurodeploy.hardware.boards.board import Board, board_names
 from neurodeploy.ir.provenance import command_text, without_folders
 from neurodeploy.ir.record import Progress
 from neurodeploy.notebook import shows_progress
+from neurodeploy.quantization.integers import MAX_BITS, MIN_BITS
 from neurodeploy.stages.board_steps import FULL_BITS, Asked, BoardSteps, write_page
 from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.deployed import Deployed, Record, plain_name
@@ -115,6 +116,8 @@ def deploy(
         "verify_samples": verify_samples,
         "energy_samples": energy_samples,
     }
+    if not MIN_BITS <= weight_bits <= MAX_BITS:
+        raise UsageError(f"weight bits {weight_bits}: expected {MIN_BITS} to {MAX_BITS}")
     for name, count in counts.items():
         if count < 1:
             raise UsageError(f"{name.replace('_', ' ')} {count}: at least 1 is needed")
@@ -171,6 +174,8 @@ def _told(value: Any) -> Any:
 def _boards(board: str | Board | Sequence[str | Board]) -> list[Board]:
     if isinstance(board, str):
         board = board_names() if board == "all" else [name.strip() for name in board.split(",")]
+        if "" in board:
+            raise UsageError("deploy: an empty name among the boards; separate names by one comma")
     found = [chosen_board(one) for one in ([board] if isinstance(board, Board) else board)]
     if not found:
         raise UsageError("deploy: an empty list of boards; name one at least")

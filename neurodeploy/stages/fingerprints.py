@@ -30,9 +30,12 @@ def model_fingerprint(model: str | Path | nn.Module) -> str:
     if not isinstance(model, str | Path):
         return _module_fingerprint(model)
     text = str(model)
-    place, _, name = text.rpartition(":")
+    place, colon, name = text.rpartition(":")
     if text.endswith((".pt2", ".onnx")):
         files = [Path(text), *_beside_onnx(Path(text))]
+    elif not colon or not place:
+        # No network: the conversion says what is missing.
+        files = []
     elif place.endswith(".py"):
         files = sorted(_imported(Path(place), Path(place).parent, None))
     else:

@@ -374,6 +374,8 @@ def test_only_its_own_files_are_replaced(place: Path) -> None:
         ({"board": "loihi3"}, "unknown board 'loihi3'"),
         ({"board": "loihi2,loihi2"}, "two boards are called 'loihi2'"),
         ({"board": []}, "an empty list of boards"),
+        ({"board": "loihi2,"}, "an empty name among the boards"),
+        ({"weight_bits": 1}, "weight bits 1: expected 2 to 8"),
         ({"target": "loihi2"}, "unknown target 'loihi2': that is a chip"),
         ({"target": "truenorth"}, "target truenorth does not run board loihi1 or loihi2"),
         ({"calibration_data": None}, "an .npz file has no training split"),
@@ -393,6 +395,21 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(
         deploy("new", **changed)
     assert reason in str(told.value)
     assert "\n" not in str(told.value)
+    assert not (place / "new").exists()
+
+
+@pytest.mark.parametrize("model", ["net.pt", "mine", "net.py:", ":net", "gone.py:net", "a.b:net"])
+def test_what_is_no_network_is_told(place: Path, model: str) -> None:
+    options = {k: v for k, v in OPTIONS.items() if k != "weights"}
+    with pytest.raises(nd.NeurodeployError, match="model"):
+        nd.deploy(model, "test.npz", "loihi2", "new", **options)
+    assert not (place / "new").exists()
+
+
+def test_data_of_another_network_end_the_run(place: Path) -> None:
+    np.savez("large.npz", x=np.zeros((9, 1, 9, 9), np.float32), y=np.zeros(9, int))
+    with pytest.raises(nd.ConversionError, match="is --data what the network was trained on"):
+        deploy("new", calibration_data="large.npz")
     assert not (place / "new").exists()
 
 
@@ -425,7 +442,8 @@ def test_auto_chooses_for_each_board(place: Path, monkeypatch: pytest.MonkeyPatc
     assert {options["max_loss"] for options in asked} == {2}
     lines = [step.line for step in deployed.steps if step.name == "convert"]
     assert lines == ["too wide; convert with --max-pooling identity"] * 2
-    assert [step.status for step in deployed.steps] == ["refused", "refused", "done"]
+    assert [step.status for step in deployed.steps] == ["refused", "refused", "left out"]
+    assert not (place / "new" / "report.html").exists()
     # A refusal is a result as well.
     deploy("new", method="auto", timesteps=None, max_loss=2)
     assert len(asked) == 2
