@@ -9,7 +9,7 @@ from torch import nn
 
 import neurodeploy as nd
 from neurodeploy.datasets import Samples
-from neurodeploy.errors import CapacityError, ConversionError
+from neurodeploy.errors import CapacityError
 from neurodeploy.ir.neurons import Input
 from neurodeploy.stages import compile as compilation
 from neurodeploy.stages import convert as conversion
@@ -101,7 +101,7 @@ def test_layers_too_large_to_search_are_refused_at_once(monkeypatch: pytest.Monk
 
 def test_what_is_refused_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "check", lambda *_: ["relu_1: made up for a test"])
-    with pytest.raises(ConversionError) as caught:
+    with pytest.raises(CapacityError) as caught:
         nd.convert(network(), data(), target="lava", max_timesteps=8)
     line = str(caught.value)
     assert line.startswith("auto: all 5 conversions are refused, the last one (rate at T = 8 ")
