@@ -12,6 +12,8 @@ lava-dl's own slayer, which trains them, fires at V already: that is a choice of
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,18 @@ from neurodeploy.exchange.assembly import MAX_VALUES, Assembly, Link, spread_eve
 from neurodeploy.exchange.hdf5 import Tree
 from neurodeploy.exchange.hdf5_apart import read_tree
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.ir.bounds import STATE_LIMIT, prove_bounds
+from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, Output
-from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.neurons import Input, IntegerNeuron
 
 SHIFT = 6
 SATURATION = STATE_LIMIT
 """What Lava's state is clipped to, in either direction."""
 MAX_DELAY = 62
+MAX_V_TH = 2**17 - 1
+"""Of vThMant: what is to be read by its membrane has it."""
 LEAST, MOST = -256, 254
 """Weights that netx keeps where signs are mixed; it clips the others."""
 REFUSED = ("pool", "convT", "unpool", "average", "concat", "dense_rec", "dense_comp", "affine")
@@ -113,12 +117,39 @@ def read_blocks(
         if not 1 <= steps <= MAX_TIMESTEPS:
             raise FileFormatError(f"{path}: tSample {steps}; expected 1 to {MAX_TIMESTEPS} steps")
     netlist = blocks.netlist(path.stem, steps or DEFAULT_TIMESTEPS)
-    _require_bounds(netlist, str(path), saturation)
-    return netlist, blocks.assembly.notes
-
-
-def _require_bounds(netlist: IntegerNetlist, where: str, saturation: bool) -> None:
     bounds = prove_bounds(netlist)
+    _require_bounds(netlist, bounds, str(path), saturation)
+    netlist, told = _read_by_membranes(netlist, bounds)
+    return netlist, [*blocks.assembly.notes, *told]
+
+
+def _read_by_membranes(
+    netlist: IntegerNetlist, bounds: Mapping[str, PopulationBounds]
+) -> tuple[IntegerNetlist, list[str]]:
+    """Outputs with the largest threshold of Lava, which they never reach, integrate as is meant."""
+    populations, outputs, notes = list(netlist.populations), [], []
+    for output in netlist.outputs:
+        name = output.population
+        p = netlist.by_name[name]
+        model = p.model
+        assert isinstance(model, IntegerNeuron)
+        assert model.threshold is not None
+        least = int(model.threshold.min())
+        if least >> SHIFT == MAX_V_TH and int(bounds[name].v_high.max()) < least:
+            quiet = replace(model, threshold=None, reset="subtract")
+            populations[populations.index(p)] = replace(p, model=quiet)
+            output = Output(name, "membrane")
+            notes.append(f"{name}: never reaches its threshold, and is read by its membrane")
+        outputs.append(output)
+    return replace(netlist, populations=tuple(populations), outputs=tuple(outputs)), notes
+
+
+def _require_bounds(
+    netlist: IntegerNetlist,
+    bounds: Mapping[str, PopulationBounds],
+    where: str,
+    saturation: bool,
+) -> None:
     worst = max(bounds, key=lambda name: bounds[name].magnitude)
     found = bounds[worst].magnitude
     if found <= STATE_LIMIT:

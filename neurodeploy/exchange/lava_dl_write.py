@@ -17,9 +17,10 @@ import numpy as np
 
 from neurodeploy.errors import UnsupportedLayerError
 from neurodeploy.exchange.hdf5 import Tree
-from neurodeploy.exchange.lava_dl import MAX_DELAY, SATURATION, SHIFT, read_blocks
+from neurodeploy.exchange.lava_dl import MAX_DELAY, MAX_V_TH, SATURATION, SHIFT, read_blocks
 from neurodeploy.exchange.own_time import InOwnTime, in_own_time
 from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
@@ -28,7 +29,6 @@ from neurodeploy.ir.projection import IntegerProjection
 
 LOW, HIGH = -128, 127
 """Weights of mixed signs that a Dense of Lava holds exactly."""
-MAX_V_TH = 2**17 - 1
 
 
 def lava_dl_tree(netlist: RealNetlist | IntegerNetlist) -> tuple[Tree, list[str]]:
@@ -243,8 +243,8 @@ class _Writing:
         """Bits by which a population's numbers are divided: what they have in common."""
         model = p.model
         clips = isinstance(model, IntegerNeuron) and model.saturation is not None
-        if not isinstance(model, IntegerNeuron) or _decays(model) or clips:
-            return SHIFT
+        if not isinstance(model, IntegerNeuron) or _decays(model) or clips or not model.fires:
+            return SHIFT  # an integrator is read by its membrane as it is
         whole = np.concatenate([weight.reshape(-1), p.spread(model.bias).reshape(-1)])
         bits = int(np.bitwise_or.reduce(np.abs(whole)))
         return (bits & -bits).bit_length() - 1 if bits else 0
@@ -267,8 +267,7 @@ class _Writing:
         if isinstance(model, MaxPool) or not isinstance(model, IntegerNeuron):
             raise self.refuse(p.name, "max-pooling")
         for what, has in (
-            ("neurons without threshold", not model.fires),
-            (f"reset {model.reset!r}", model.reset != "zero"),
+            (f"reset {model.reset!r}", model.fires and model.reset != "zero"),
             ("negative spikes", model.signed),
             ("payloads", model.payload_max > 1),
             ("an initial membrane", bool(np.any(model.initial_membrane))),
@@ -283,7 +282,16 @@ class _Writing:
         ):
             if has:
                 raise self.refuse(p.name, what)
-        theta, bias = p.spread(model.threshold), p.spread(model.bias)  # type: ignore[arg-type]
+        bias = p.spread(model.bias)
+        if model.threshold is None:
+            theta = np.full(p.shape, (MAX_V_TH << down) + 1)
+            highest = int(prove_bounds(self.netlist)[p.name].v_high.max())
+            if highest > MAX_V_TH << down:
+                raise self.refuse(
+                    p.name, f"a membrane of up to {highest}, beyond the largest threshold of Lava"
+                )
+        else:
+            theta = p.spread(model.threshold)
         if _decays(model) and ((theta - 1) % 2**SHIFT).any():
             raise self.refuse(
                 p.name, f"a threshold of {theta.max()} with decays (1 above multiples of 64 alone)"

@@ -11,6 +11,7 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.errors import CapacityError, FileFormatError, UnsupportedLayerError, UsageError
 from neurodeploy.execution import run_engine
+from neurodeploy.ir.reference import run_reference
 from tests.exchange.files import run, write_group
 
 h5py = pytest.importorskip("h5py", reason="lava-dl writes HDF5")
@@ -117,6 +118,32 @@ def test_the_driving_network_is_read(shared_dir: Path) -> None:
     shapes = [p.shape for p in net.netlist.populations]
     assert shapes[2:7] == [(24, 32, 99), (36, 15, 49), (48, 7, 24), (64, 4, 22), (64, 2, 20)]
     assert shapes[7:] == [(100,), (50,), (10,), (1,)]
+    (output,) = net.netlist.outputs
+    assert output.decode == "membrane"
+
+
+def test_an_output_that_never_fires_is_read_by_its_membrane(tmp_path: Path) -> None:
+    """Largest thresholds say so, where they are not reached; written again, it is the same."""
+    weight = np.random.default_rng(0).integers(-50, 50, (3, 6)) * 2
+    silent = {**CUBA, "iDecay": 4096, "vDecay": 0, "vThMant": 2**17 - 1}
+    silent = {k: v if isinstance(v, str) else np.asarray(v) for k, v in silent.items()}
+    path = _written(tmp_path, _block(np.eye(6) * 100), _block(weight, neuron=silent))
+    with pytest.warns(match="layer1: never reaches its threshold, and is read by its membrane"):
+        net = nd.import_network(path, timesteps=20)
+    (output,) = net.netlist.outputs
+    assert (output.population, output.decode) == ("layer1", "membrane")
+    x = {"input": np.random.default_rng(1).integers(0, 2, (2, 20, 6))}
+    whole = run_reference(net.netlist, x)
+    heard = np.cumsum(whole.spikes["layer0"] @ weight.T << 6, axis=1)
+    np.testing.assert_array_equal(whole.membranes["layer1"], heard)
+    net.export("net", tmp_path / "again.net")
+    with pytest.warns(match="is read by its membrane"):
+        again = nd.import_network(tmp_path / "again.net", timesteps=20)
+    np.testing.assert_array_equal(run_reference(again.netlist, x).membranes["layer1"], heard)
+    with pytest.raises(CapacityError, match="--saturation"):
+        nd.import_network(path, timesteps=2000)
+    fires = nd.import_network(path, timesteps=2000, saturation=True)
+    assert fires.netlist.outputs[0].decode == "counts"
 
 
 CUBA = {"type": "CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 10, "refDelay": 1}
