@@ -1,0 +1,241 @@
+"""Mutation testing of the tests: ``python scripts/mutation.py WORK --sample 150 --seed 0``.
+
+Mutants are Cosmic Ray's, of one operator at one place (``pip install cosmic-ray`` where this script
+runs). The tests of each are those that reach its line, as coverage tells. Everything happens in a
+clone of the last commit in the folder WORK, where results are added to ``results.jsonl``: a call
+that was broken off goes on. A mutant that runs longer than two minutes is counted apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MUTATED = (
+    *("neurodeploy/ir", "neurodeploy/execution", "neurodeploy/quantization"),
+    *("targets/lava", "targets/brian2", "targets/truenorth"),
+)
+TESTS = (
+    *("tests/ir", "tests/execution", "tests/quantization", "tests/targets", "tests/conformance"),
+    *("tests/verification", "tests/loading"),
+)
+SECONDS = 120
+MOST_TESTS = 60
+"""Of one mutant: those that reach the fewest lines beside its own come first."""
+
+_BINARY = "Add_Sub Sub_Add Mul_Add Div_Mul FloorDiv_Mul Mod_Mul Pow_Mul BitAnd_BitOr BitOr_BitAnd"
+_COMPARED = "Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Is_IsNot IsNot_Is In_NotIn NotIn_In"
+OPERATORS = (
+    *("AddNot", "NumberReplacer", "ReplaceAndWithOr", "ReplaceOrWithAnd", "ReplaceTrueWithFalse"),
+    *("ReplaceFalseWithTrue", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak"),
+    *("ZeroIterationForLoop", "ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_USub_UAdd"),
+    *(f"ReplaceBinaryOperator_{pair}" for pair in _BINARY.split()),
+    *(f"ReplaceComparisonOperator_{pair}" for pair in _COMPARED.split()),
+)
+"""One of each kind: those that replace the same thing by another one say little more."""
+CONTEXTS = """
+import coverage
+
+
+def pytest_runtest_logstart(nodeid, location):
+    running = coverage.Coverage.current()
+    if running is not None:
+        running.switch_context(nodeid)
+"""
+# They change no behaviour: a type is not looked at when a function runs.
+_IDLE = ("from ", "import ", "class ", "def ", "@", '"""')
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One operator at one place."""
+
+    path: str
+    operator: str
+    occurrence: int
+    line: int
+    last: int
+
+    @property
+    def key(self) -> str:
+        """What results are found by."""
+        return f"{self.path}:{self.line} {self.operator} {self.occurrence}"
+
+
+def main() -> int:
+    """Try a sample, and tell how many mutants the tests kill; 1 if they leave some."""
+    parser = argparse.ArgumentParser(prog="scripts/mutation.py", description=__doc__)
+    parser.add_argument("work", type=Path, help="a folder for the clone and the results")
+    parser.add_argument("--sample", type=int, default=150, help="mutants")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--tests", nargs="*", default=TESTS, help="folders of tests")
+    parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="of the tests")
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    tree = cloned(given.work)
+    reached = covered(tree, given.python, given.tests)
+    chosen = sample(mutants(tree), given.sample, given.seed)
+    results = given.work / "results.jsonl"
+    known = {r["key"]: r for r in read(results)}
+    for number, mutant in enumerate(chosen, 1):
+        if mutant.key not in known:
+            tests = sorted(tests_of(mutant, reached), key=lambda t: (len(reached[t]), t))
+            outcome, diff = tried(tree, mutant, tests[:MOST_TESTS], given.python)
+            known[mutant.key] = {
+                "key": mutant.key, **asdict(mutant), "outcome": outcome, "diff": diff,
+                "tests": len(tests),
+            }  # fmt: skip
+            with results.open("a") as file:
+                file.write(json.dumps(known[mutant.key]) + "\n")
+        print(f"{number}/{len(chosen)} {known[mutant.key]['outcome']}: {mutant.key}", flush=True)
+    return told([known[mutant.key] for mutant in chosen])
+
+
+def cloned(work: Path) -> Path:
+    """A clone of the last commit, with the kernels that are built here."""
+    tree = work / "tree"
+    if not tree.exists():
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(tree)], check=True)
+        for library in (ROOT / "neurodeploy/execution/native").glob("*.so"):
+            shutil.copy(library, tree / "neurodeploy/execution/native")
+        for environment in (".venv", ".venv-lava"):
+            if (ROOT / environment).exists():
+                (tree / environment).symlink_to(ROOT / environment)
+        if (ROOT.parent / "shared").exists() and not (work / "shared").exists():
+            (work / "shared").symlink_to(ROOT.parent / "shared")
+    return tree
+
+
+def covered(tree: Path, python: str, tests: list[str]) -> dict[str, set[tuple[str, int]]]:
+    """Name of a test -> (file, line) that it reaches; measured once."""
+    data = tree.parent / "coverage"
+    if not data.exists():
+        rules = tree.parent / "coveragerc"
+        sources = "\n    ".join(MUTATED)
+        rules.write_text(f"[run]\nsource =\n    {sources}\n")
+        (tree / "mutation_contexts.py").write_text(CONTEXTS)
+        run = [python, "-m", "coverage", "run", f"--rcfile={rules}", f"--data-file={data}.part"]
+        plugins = ("-p", "no:cacheprovider", "-p", "mutation_contexts")
+        command = [*run, "-m", "pytest", "-q", *plugins, *tests]
+        subprocess.run(command, cwd=tree, env=environment())
+        Path(f"{data}.part").rename(data)
+    # The arcs and lines of coverage are in bit sets: it unpacks them itself.
+    code = (
+        "import coverage, json, sys\n"
+        "data = coverage.CoverageData(sys.argv[1]); data.read()\n"
+        "out = {f: data.contexts_by_lineno(f) for f in data.measured_files()}\n"
+        "print(json.dumps(out))\n"
+    )
+    done = subprocess.run(
+        [python, "-c", code, str(data)], capture_output=True, text=True, check=True, cwd=tree
+    )
+    reached: dict[str, set[tuple[str, int]]] = {}
+    for file, lines in json.loads(done.stdout).items():
+        path = os.path.relpath(os.path.realpath(file), os.path.realpath(tree))
+        for line, contexts in lines.items():
+            for context in filter(None, contexts):
+                reached.setdefault(context, set()).add((path, int(line)))
+    return reached
+
+
+def mutants(tree: Path) -> list[Mutant]:
+    """All mutants, in a fixed order."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.plugins import get_operator
+
+    operators = [(name, get_operator(f"core/{name}")()) for name in OPERATORS]
+    found = []
+    for file in sorted(p for place in MUTATED for p in (tree / place).rglob("*.py")):
+        path, text = file.relative_to(tree).as_posix(), file.read_text()
+        lines, nodes = text.splitlines(), list(ast_nodes(get_ast(text)))
+        for name, operator in operators:
+            places = [place for node in nodes for place in operator.mutation_positions(node)]
+            for number, (start, end) in enumerate(places):
+                if not lines[start[0] - 1].strip().startswith(_IDLE):
+                    found.append(Mutant(path, f"core/{name}", number, start[0], end[0]))
+    return found
+
+
+def sample(found: list[Mutant], n: int, seed: int) -> list[Mutant]:
+    """A seeded sample: places first, then one of the operators there, which are many for some."""
+    draw = random.Random(seed)
+    places: dict[tuple[str, int], list[Mutant]] = {}
+    for mutant in found:
+        places.setdefault((mutant.path, mutant.line), []).append(mutant)
+    chosen = draw.sample(sorted(places), min(n, len(places)))
+    return [draw.choice(places[place]) for place in chosen]
+
+
+def tests_of(mutant: Mutant, reached: dict[str, set[tuple[str, int]]]) -> Iterator[str]:
+    """Tests that reach a line of the mutant."""
+    lines = {(mutant.path, line) for line in range(mutant.line, mutant.last + 1)}
+    return (test for test, places in reached.items() if places & lines)
+
+
+def tried(tree: Path, mutant: Mutant, tests: list[str], python: str) -> tuple[str, str]:
+    """How the tests end on a mutant: killed, survived, timeout or unreached; and its diff."""
+    import difflib
+
+    from cosmic_ray.mutating import use_mutation
+    from cosmic_ray.plugins import get_operator
+
+    if not tests:
+        return "unreached", ""
+    operator = get_operator(mutant.operator)()
+    with use_mutation(tree / mutant.path, operator, mutant.occurrence) as (before, after):
+        if after is None:
+            return "none", ""
+        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+        command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        with subprocess.Popen(
+            command,
+            cwd=tree,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as child:
+            try:
+                status = child.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                return "timeout", "\n".join(lines)
+    return "survived" if status == 0 else "killed", "\n".join(lines)
+
+
+def environment() -> dict[str, str]:
+    """Of the tests: their own tree, one thread, nothing compiled that could be taken for new."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "."}
+
+
+def read(results: Path) -> list[dict[str, str]]:
+    """Results that are there already."""
+    return (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    )
+
+
+def told(results: list[dict[str, str]]) -> int:
+    """Print the figure, and everything that was not killed; 1 if that is something."""
+    counts = Counter(result["outcome"] for result in results)
+    decided = counts["killed"] + counts["survived"] + counts["unreached"]
+    print(f"\n{dict(counts)}: {counts['killed']} of {decided} killed, timeouts apart")
+    left = [r for r in results if r["outcome"] in ("survived", "unreached", "timeout")]
+    for result in left:
+        print(f"\n{result['outcome']}: {result['key']}\n{result['diff']}")
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

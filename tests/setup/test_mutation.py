@@ -1,0 +1,53 @@
+"""The sample of mutants is that of its seed, and their tests are those that reach them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "mutation.py"
+
+
+@pytest.fixture(scope="module")
+def mutation() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("mutation", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["mutation"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_sample_is_of_places_and_of_its_seed(mutation: ModuleType) -> None:
+    many = [mutation.Mutant("a.py", f"core/{i}", 0, 3, 3) for i in range(50)]
+    few = [mutation.Mutant("b.py", "core/x", i, i, i) for i in range(1, 9)]
+    chosen = mutation.sample(many + few, 6, seed=1)
+    assert chosen == mutation.sample(many + few, 6, seed=1)
+    assert chosen != mutation.sample(many + few, 6, seed=2)
+    assert len({(m.path, m.line) for m in chosen}) == 6
+    assert len(mutation.sample(many + few, 100, seed=1)) == 9
+
+
+def test_the_tests_of_a_mutant_reach_one_of_its_lines(mutation: ModuleType) -> None:
+    reached = {"t::a": {("a.py", 3)}, "t::b": {("a.py", 5)}, "t::c": {("b.py", 4)}}
+    mutant = mutation.Mutant("a.py", "core/AddNot", 0, 3, 4)
+    assert list(mutation.tests_of(mutant, reached)) == ["t::a"]
+    assert mutation.tried(Path(), mutant, [], "python") == ("unreached", "")
+
+
+def test_the_figure_leaves_timeouts_apart(
+    mutation: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = ["killed", "killed", "survived", "timeout", "unreached", "none"]
+    results = [{"outcome": e, "key": f"m{i}", "diff": f"d{i}"} for i, e in enumerate(ends)]
+    assert mutation.told(results) == 1
+    out = capsys.readouterr().out
+    assert "2 of 4 killed, timeouts apart" in out
+    assert all(f"d{i}" in out for i in (2, 3, 4))
+    assert "d0" not in out
+    assert mutation.told(results[:2]) == 0
