@@ -9,6 +9,7 @@ that was broken off goes on. A mutant that runs longer than two minutes is count
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import random
@@ -185,13 +186,11 @@ def tests_of(mutant: Mutant, reached: dict[str, set[tuple[str, int]]]) -> Iterat
 
 def tried(tree: Path, mutant: Mutant, tests: list[str], python: str) -> tuple[str, str]:
     """How the tests end on a mutant: killed, survived, timeout or unreached; and its diff."""
-    import difflib
-
+    if not tests:
+        return "unreached", ""
     from cosmic_ray.mutating import use_mutation
     from cosmic_ray.plugins import get_operator
 
-    if not tests:
-        return "unreached", ""
     operator = get_operator(mutant.operator)()
     with use_mutation(tree / mutant.path, operator, mutant.occurrence) as (before, after):
         if after is None:
