@@ -114,7 +114,7 @@ def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> 
     commands = [
         ("inspect", str(place / whole)),
         ("diagnose", str(place / whole), *given, "--samples", "100"),
-        ("energy", str(place / whole), "--board", board, *given, "--samples", "50", "--details"),
+        ("energy", str(place / compiled), "--board", board, *given, "--samples", "50", "--details"),
         ("verify", str(place / compiled), "--against", "reference", *given, "--samples", "20"),
         ("run", str(place / compiled), *given, "--samples", "5"),
     ]

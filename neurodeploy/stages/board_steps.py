@@ -116,7 +116,7 @@ class BoardSteps:
         self.folder = asked.keeper.folder
         self.digest = text_digest(board.to_dict())
         self.real = network_file(board.name)
-        self.whole = integer_file(board.name, asked.weight_bits)
+        self.whole = ""
         self.widths: Mapping[str, Any] = {}
         self.parts: Mapping[str, Any] = {}
 
@@ -192,6 +192,8 @@ class BoardSteps:
         chosen = load_network(self.folder / self.real).provenance.get("auto", {}).get("chosen", {})
         self.widths = chosen.get("quantization", {})
         self.parts = chosen.get("options", {})
+        bits = self.widths.get("weight_bits", self.asked.weight_bits)
+        self.whole = integer_file(self.board.name, bits)
 
     def evaluate(self, name: Name, what: str) -> None:
         """Accuracy beside the source network's."""

@@ -449,6 +449,38 @@ def test_auto_chooses_for_each_board(place: Path, monkeypatch: pytest.MonkeyPatc
     assert len(asked) == 2
 
 
+def test_what_auto_measured_a_network_with_is_what_it_gets(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = nd.convert(
+        module(),
+        nd.Samples("train.npz"),
+        method="rate",
+        timesteps=4,
+        input="spikes",
+        decode="counts",
+    )
+    widths = {"weight_bits": 3, "state_bits": 19, "max_fraction_bits": 0}
+    chosen = {"method": "rate", "timesteps": 4, "text": "loses nothing", "spikes": 7.0}
+    chosen |= {"quantization": widths, "options": {"split": "approximate"}}
+    told = {**net.provenance, "auto": {"met": True, "chosen": chosen}}
+    monkeypatch.setattr(board_steps, "convert", lambda *_, **__: replace(net, provenance=told))
+    deployed = deploy("new", board="truenorth", target=None, method="auto", timesteps=None)
+    lines = {step.name: step.line for step in deployed.steps}
+    assert lines["convert"] == "rate at T = 4 loses nothing, 7 spikes an inference"
+    assert lines["quantize"].startswith("weights of 3 bits")
+    network = deployed.network("truenorth")
+    assert network is not None
+    assert {p.weight_bits for p in network.integer.projections} == {3}
+    assert (place / "new" / "truenorth-int3.ndn").is_file()
+    compiled = deployed.result(deployed.step("compile", "truenorth", "truenorth"))
+    assert compiled is not None
+    assert compiled["options"]["split"] == "approximate"
+    # Whether it fits, only its compilation tells.
+    assert "verdict" not in lines
+    assert "per inference on" in lines["energy"]
+
+
 COMMAND = ["deploy", "net.py:net", "net.pt", "--data", "test.npz", "--calibration-data"]
 COMMAND += ["train.npz", "--target", "brian2", "--method", "graded", "--timesteps", "2"]
 COMMAND += ["--samples", "20", "--verify-samples", "2", "--energy-samples", "4", "-o", "mine"]
