@@ -73,7 +73,7 @@ def svg(figure: Figure, name: str, description: str) -> Markup:
         viewBox=box[1],
         role="img",
         aria_label=description,
-        style=f"max-width: {width}px",
+        style=f"--width: {width}px",
         tabindex="0" if 'class="tip"' in body else None,
     )
 

@@ -106,7 +106,9 @@ def _header(report: Report) -> Markup:
     for made in sorted({str(one.network.provenance.get("neurodeploy")) for one in report.measured}):
         if made not in ("None", __version__):
             versions += f"; made by neurodeploy {made}"
-    rows += [("data", report.data or "none"), ("versions", versions)]
+    again = element("a", "all commands", href="#commands")
+    command = markup(element("code", " ".join(report.command)), " (", again, ")")
+    rows += [("data", report.data or "none"), ("versions", versions), ("again", command)]
     listed = [markup(element("dt", name), element("dd", told), "\n") for name, told in rows]
     return element(
         "header",
