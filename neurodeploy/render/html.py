@@ -10,6 +10,7 @@ from neurodeploy.errors import UsageError
 from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.hardware.price.report import EnergyReport
 from neurodeploy.network import Network
+from neurodeploy.render.deployed import deployed_parts
 from neurodeploy.render.deployment import deployment_parts
 from neurodeploy.render.diagnosis import diagnosis_parts
 from neurodeploy.render.energy import comparison_parts, energy_parts
@@ -18,6 +19,7 @@ from neurodeploy.render.inference import inference_parts
 from neurodeploy.render.markup import parts_of
 from neurodeploy.render.netlist import headline, population_table
 from neurodeploy.render.verification import verification_parts
+from neurodeploy.stages.deployed import Deployed
 from neurodeploy.stages.report import Report
 from neurodeploy.targets.base import Deployment
 from neurodeploy.verification.accuracy import Evaluation
@@ -27,6 +29,7 @@ from neurodeploy.verification.verification import Verification
 _PARTS: dict[type, Callable[[Any], list[str]]] = {
     Network: lambda net: [headline(net), population_table(net)],
     Deployment: deployment_parts,
+    Deployed: deployed_parts,
     Run: inference_parts,
     Evaluation: lambda evaluation: evaluation_parts([evaluation]),
     Verification: verification_parts,

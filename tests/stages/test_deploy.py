@@ -186,6 +186,9 @@ def test_a_board_that_cannot_run_it_tells_why_and_what_would_help(place: Path) -
     assert deployed.refusal("loihi2") is None
     assert deployed.compiled("loihi1") == ()
     assert deployed.compiled("loihi2") == ("brian2",)
+    shown = deployed._repr_html_()
+    assert "<td" in shown
+    assert "cannot run it" in shown
     judged = deployed.result(refused)
     assert judged is not None
     assert not judged["fits"]
