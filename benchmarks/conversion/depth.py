@@ -40,8 +40,8 @@ METHODS: tuple[tuple[str, int, int], ...] = (
     ("graded", 4, 8),
     ("graded", 4, 4),
     ("radix", 12, 8),
-    ("radix", 16, 8),
     ("radix", 12, 4),
+    ("radix", 16, 8),
     ("momentum", 10, 8),
 )
 """Methods, T, and bits of the weights."""
