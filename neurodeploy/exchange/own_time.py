@@ -79,6 +79,11 @@ def _waits(netlist: RealNetlist | IntegerNetlist) -> list[int]:
         later = delay + plan.depth[q.pre] - plan.depth[q.post]
         if component[q.pre] == component[q.post]:
             later = 0 if delay == 1 else delay
+        if lag := netlist.by_name[q.pre].lag:
+            raise UnsupportedLayerError(
+                f"{q.pre}: listens for {lag} step{'s' * (lag > 1)} before it fires (gains of "
+                "steps), which no other framework can say; convert with another --method"
+            )
         if later < 0:
             raise UnsupportedLayerError(
                 f"{q.label}: a delay of {delay} brings spikes {-later} steps ahead of the main "
