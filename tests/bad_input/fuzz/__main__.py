@@ -54,13 +54,20 @@ def run_all(made: Path, chunks: list[tuple[str, range]], jobs: int) -> list[Endi
             del waiting[: 16 * jobs]
             for future in as_completed(futures):
                 name, seeds = futures[future]
+                found: list[Ending] = []
                 try:
-                    endings += future.result()
+                    found = future.result()
                 except BrokenProcessPool:
                     if len(seeds) > 1:
                         waiting += [(name, range(seed, seed + 1)) for seed in seeds]
                     else:
-                        endings.append(Ending(name, seeds[0], "", -9, "the process died"))
+                        found = [Ending(name, seeds[0], "", -9, "the process died")]
+                endings += found
+                for e in found:
+                    if e.fault:
+                        # At once: a long run may be broken off.
+                        told_fault = f"\nFAULT {e.name}, seed {e.seed}: {e.command}\n{e.fault}"
+                        print(told_fault, file=sys.stderr, flush=True)
                 if time.monotonic() - told > 15:
                     told = time.monotonic()
                     rate = len(endings) / (told - started)
@@ -69,15 +76,13 @@ def run_all(made: Path, chunks: list[tuple[str, range]], jobs: int) -> list[Endi
 
 
 def report(endings: list[Ending]) -> int:
-    """Print counts by format and all faults; 1 if there are some."""
+    """Print counts by format; 1 if there are faults."""
     for name in SUBJECTS:
         statuses = Counter(e.status for e in endings if e.name == name)
         if statuses:
             told = ", ".join(f"status {s}: {n}" for s, n in sorted(statuses.items()))
             print(f"{name}: {statuses.total()} files; {told}")
     faults = [e for e in endings if e.fault]
-    for e in faults:
-        print(f"\nFAULT {e.name}, seed {e.seed}: {e.command}\n{e.fault}", file=sys.stderr)
     print(f"{len(endings)} damaged files, {len(faults)} faults")
     return 1 if faults else 0
 
