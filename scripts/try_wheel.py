@@ -2,7 +2,8 @@
 
     python scripts/try_wheel.py [CASE ...] [--folder DIR]
 
-The wheel is built from the source distribution, so that what is missing there is missing here.
+The wheel is built from the source distribution, so that what is missing there is missing here; it
+holds a native library, and is for the Python that runs this.
 Every case is a Python, an extra, and what has to work: commands outside of the tree. Interpreters
 are found as ``make setup`` finds them; a case without one is told and counts as failed.
 """
@@ -68,8 +69,8 @@ def said(command: list[str], folder: Path) -> str:
     return (done.stdout.strip().splitlines() or [""])[-1]
 
 
-def built(folder: Path) -> Path:
-    """Source distribution and wheel; return the wheel."""
+def built(folder: Path) -> tuple[Path, Path]:
+    """Return the source distribution and the wheel of this Python."""
     maker = folder / "maker"
     said([sys.executable, "-m", "venv", str(maker)], folder)
     python = str(maker / "bin" / "python")
@@ -79,10 +80,10 @@ def built(folder: Path) -> Path:
     files = [str(path) for path in wheels + archives]
     print(f"built {', '.join(Path(name).name for name in files)}")
     print(said([python, "-m", "twine", "check", "--strict", *files], folder), flush=True)
-    return wheels[0]
+    return archives[0], wheels[0]
 
 
-def tried(name: str, wheel: Path, folder: Path) -> bool:
+def tried(name: str, archive: Path, wheel: Path, folder: Path) -> bool:
     """Install one case and run what has to work."""
     version, extra, programs = CASES[name]
     wanted = Environment(
@@ -97,7 +98,9 @@ def tried(name: str, wheel: Path, folder: Path) -> bool:
     said([interpreter.path, "-m", "venv", str(here)], folder)
     python = str(here / "bin" / "python")
     print(f"{name}: Python {interpreter.version}, pip install neurodeploy{extra}", flush=True)
-    said([python, "-m", "pip", "install", "-q", "--no-compile", f"{wheel}{extra}"], here)
+    # Elsewhere pip makes the wheel of the source distribution, with the compiler that is there.
+    given = wheel if f"-cp{version.replace('.', '')}-" in wheel.name else archive
+    said([python, "-m", "pip", "install", "-q", "--no-compile", f"{given}{extra}"], here)
     said([python, "-m", "pip", "check"], here)
     for program in programs:
         print(f"  {said([python, '-c', program], here)}", flush=True)
@@ -121,8 +124,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        wheel = built(folder)
-        results = [tried(name, wheel, folder) for name in arguments.cases or CASES]
+        archive, wheel = built(folder)
+        results = [tried(name, archive, wheel, folder) for name in arguments.cases or CASES]
         return 0 if all(results) else 1
 
 

@@ -81,7 +81,17 @@ def _items(value: tuple[Any, ...], hint: Any) -> list[tuple[Any, Any]] | None:
     return list(zip(value, arguments, strict=True))
 
 
+def _plain(hint: Any) -> Any:
+    """What an alias of a ``type`` statement stands for: NumPy 2.5 declares NDArray by one."""
+    meant = getattr(typing.get_origin(hint) or hint, "__value__", None)
+    if meant is None:
+        return hint
+    arguments = typing.get_args(hint)
+    return _plain(meant[arguments] if arguments else meant)
+
+
 def _fits(value: Any, hint: Any) -> bool:
+    hint = _plain(hint)
     if isinstance(hint, TypeVar):
         return any(_fits(value, one) for one in (hint.__constraints__ or (hint.__bound__ or Any,)))
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -126,6 +136,7 @@ def _kind(value: Any) -> str:
 
 
 def _told(hint: Any) -> str:
+    hint = _plain(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, TypeVar):
         return _told(hint.__bound__) if hint.__bound__ else "another type"

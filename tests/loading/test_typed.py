@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pytest
@@ -60,3 +60,21 @@ def test_right_types(fields: dict[str, object]) -> None:
 )
 def test_wrong_types(name: str, value: object, told: str) -> None:
     assert mistyped(Everything, {name: value}) == f"Everything: {name} {told}"
+
+
+def test_an_alias_is_what_it_stands_for() -> None:
+    """NumPy 2.5 declares NDArray by a ``type`` statement, which Python has from 3.12 on."""
+    extensions = pytest.importorskip("typing_extensions")
+    scalar = TypeVar("scalar")
+    array = np.ndarray[Any, np.dtype[scalar]]  # type: ignore[valid-type]
+    alias = extensions.TypeAliasType("Aliased", array, type_params=(scalar,))
+
+    @dataclass
+    class Aliased:
+        numbers: Any
+
+    Aliased.__annotations__["numbers"] = alias[np.int64] | None
+    assert mistyped(Aliased, {"numbers": np.ones(2, np.int64)}) is None
+    assert mistyped(Aliased, {"numbers": None}) is None
+    told = mistyped(Aliased, {"numbers": 3})
+    assert told == "Aliased: numbers 3; expected an array of whole numbers or nothing"
