@@ -61,6 +61,5 @@ def test_the_demonstration(
     monkeypatch.setattr(network, "train", trained_again)
     assert run(["demo", "-o", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    steps = [line for line in lines if line.split()[1:2] == ["loihi2"]]
-    assert len(steps) == len(deployed.steps)
-    assert all(line.split()[0] == "kept" for line in steps)
+    kept = [line for line in lines if line.split()[:1] == ["kept"]]
+    assert len(kept) == len(deployed.steps)
