@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.datasets import Samples, SamplesLike, as_data
-from neurodeploy.errors import NeurodeployError, UsageError
+from neurodeploy.errors import NeurodeployError, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board, board_names
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.ir.arrays import AnyArray
@@ -35,6 +35,7 @@ from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.base import Deployment
+from neurodeploy.targets.registry import TARGETS
 
 if TYPE_CHECKING:
     from neurodeploy.datasets import EventSamples
@@ -231,7 +232,7 @@ def report(
         of them. A folder of ``deploy`` has its own numbers.
     board : sequence of str or Board, optional
         Boards whose verdict, energy and cores are shown, or ``all``: loihi1 and loihi2 if not
-        given, and the one that the network was converted for.
+        given, and the one that the network was converted for; of a folder of ``deploy``, its own.
     target : sequence of str, optional
         Targets that the network is compiled for, and verified on against reference and engine.
     tell : callable
@@ -246,6 +247,10 @@ def report(
     ------
     UsageError
         For another kind of thing, or a page that cannot be written.
+    UnknownNameError
+        For a board or a target that there is not.
+    DataError
+        For data of another network.
     TargetUnavailableError
         If matplotlib, which draws the page, is not installed.
     """
@@ -268,8 +273,9 @@ def report(
     if samples is not None:
         counts = replace(counts, evaluated=samples)
     if deployed is not None:
-        measured = tuple(_deployed(deployed, dataset, counts, names, tell))
-        refused = _refused(deployed)
+        chosen = _some_of(deployed, board)
+        measured = tuple(_deployed(deployed, chosen, dataset, counts, names, tell))
+        refused = {n: why for n, why in _refused(deployed).items() if n in chosen}
     else:
         found = opened(thing, "report")
         measured = (_measured(found, given, dataset, counts, board, names, tell),)
@@ -300,7 +306,10 @@ def _names(given: object) -> tuple[str, ...]:
     names = given.split(",") if isinstance(given, str) else given
     if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
         raise wrong_kind("report", given, "names of targets as target")
-    return tuple(dict.fromkeys(n.strip() for n in names if n.strip()))
+    found = tuple(dict.fromkeys(n.strip() for n in names if n.strip()))
+    for name in found:
+        TARGETS.get(name)
+    return found
 
 
 def _command(
@@ -372,8 +381,21 @@ def _measured(
     return _all_of(parts, measured, dataset, counts, deployments)
 
 
+def _some_of(deployed: Deployed, board: str | Sequence[str | Board] | None) -> tuple[str, ...]:
+    """The boards of a folder of ``deploy``, or those of them that were named."""
+    if board is None or board == "all":
+        return deployed.boards
+    many = board.split(",") if isinstance(board, str) else list(board)
+    names = [b.name if isinstance(b, Board) else b.strip() for b in many]
+    for name in names:
+        if name not in deployed.boards:
+            raise UnknownNameError("board of this folder", name, deployed.boards)
+    return tuple(dict.fromkeys(names))
+
+
 def _deployed(
     deployed: Deployed,
+    chosen: Sequence[str],
     dataset: Samples | EventSamples | None,
     counts: Counts,
     targets: Sequence[str],
@@ -382,7 +404,7 @@ def _deployed(
     """One for each board that has a network, with what ``deploy`` verified."""
     from neurodeploy.verification.stored import stored_verification
 
-    for name in deployed.boards:
+    for name in chosen:
         network = deployed.network(name)
         if network is None:
             continue
@@ -464,6 +486,8 @@ def _all_of(
             parts.missing.setdefault(part, "no data were given; --data names them")
         return replace(found, missing=parts.missing)
     first = dataset.first(min(counts.evaluated, len(dataset)))
+    # Data of another network are an error, not a part that is missing.
+    encoded_samples(network, first, 1)
     found = _answers(parts, found, first)
     with parts.part("conversion", "losses by layer and cause"):
         diagnosis = diagnose(network, first, min(counts.diagnosed, len(first)))

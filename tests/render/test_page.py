@@ -262,6 +262,8 @@ def test_imported_networks_show_their_real_valued_netlist(small_net: nd.Network)
         ({"--samples": "0"}, "--samples"),
         ({"--data": "absent.npz"}, "absent.npz"),
         ({"net": "absent.ndn"}, "absent.ndn: no such"),
+        ({"--target": "absent"}, "unknown target 'absent'"),
+        ({"--data": "digits"}, "use the data that it was trained on"),
     ],
     ids=lambda c: " ".join(c.values()) if isinstance(c, dict) else None,
 )

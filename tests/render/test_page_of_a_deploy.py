@@ -66,6 +66,13 @@ def test_its_numbers_are_those_of_the_steps(folder: Path, small_data: nd.Samples
     assert 'id="1-boards"' in page
 
 
+def test_some_of_its_boards(folder: Path) -> None:
+    (one,) = nd.report(folder, board="ns16e").measured
+    assert one.name == "ns16e"
+    with pytest.raises(nd.UnknownNameError, match="known: ns16e, truenorth"):
+        nd.report(folder, board="loihi1")
+
+
 def test_a_changed_result_of_a_verification_is_refused(folder: Path) -> None:
     deployed = read_deployed(folder)
     net = deployed.network("truenorth")
