@@ -10,7 +10,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,6 @@ class Keeper:
     folder: Path
     record: Record
     tell: Callable[[str], None]
-    _looked: dict[str, str] = field(default_factory=dict)
 
     def step(
         self,
@@ -113,7 +112,7 @@ class Keeper:
             text = json.dumps(done.result, indent=2, allow_nan=False)
             write_bytes_whole(self.folder / result, f"{text}\n".encode())
         if done.status != "done":
-            self._remove(files)
+            self.remove(files)
         written = (*files, result) if done.result is not None else files
         step = Step(
             name,
@@ -130,7 +129,7 @@ class Keeper:
         if old is not None:
             # What it wrote under other names is no result of anything any more.
             stale = [n for n in old.files if n not in step.files]
-            self._remove(tuple(n for n in stale if not self._differs(n, old.files[n])))
+            self.remove(tuple(n for n in stale if not self._differs(n, old.files[n])))
         self._keep(step)
         why = f" (again: {', '.join(again)} changed)" if old is not None else ""
         self.tell(f"{seconds:6.1f} s  {step}: {step.line}{why}")
@@ -160,8 +159,8 @@ class Keeper:
         changed = [name for name in names if old.inputs.get(name) != inputs.get(name)]
         return changed or [n for n, digest in old.files.items() if self._differs(n, digest)]
 
-    def _remove(self, names: tuple[str, ...]) -> None:
-        """Remove what an earlier run of the same step wrote."""
+    def remove(self, names: tuple[str, ...]) -> None:
+        """Remove files and folders that a step wrote."""
         for name in names:
             path = self.folder / name
             if path.is_dir():
@@ -226,16 +225,11 @@ def kept_in(folder: Path, record: Record, tell: Callable[[str], None]) -> Iterat
         yield keeper
     except BaseException:
         if is_new and not keeper.record.steps:
-            _empty(folder)
+            keeper.remove((*keeper.record.running, DEPLOYED_FILE))
+            with contextlib.suppress(OSError):
+                (folder / STEPS_FOLDER).rmdir()
+                folder.rmdir()
         raise
-
-
-def _empty(folder: Path) -> None:
-    """Take back what a run wrote that finished nothing."""
-    with contextlib.suppress(OSError):
-        (folder / DEPLOYED_FILE).unlink()
-        (folder / STEPS_FOLDER).rmdir()
-        folder.rmdir()
 
 
 def _expect_empty(folder: Path) -> None:

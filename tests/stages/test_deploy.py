@@ -348,6 +348,20 @@ def test_killed_in_the_middle_of_a_step(place: Path, calls: Counter[str], where:
     assert not list((place / "mine").rglob(".*"))
 
 
+def test_an_error_after_a_file_leaves_no_folder_that_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(net: nd.Network, path: Path) -> None:
+        net.save(path)
+        raise nd.UsageError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(board_steps, "save", fails)
+        with pytest.raises(nd.UsageError, match="the disk is full"):
+            deploy("new", board="loihi2")
+    assert not (place / "new").exists()
+
+
 def test_only_its_own_files_are_replaced(place: Path) -> None:
     other = place / "other"
     other.mkdir()
