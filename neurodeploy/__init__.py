@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from neurodeploy.stages.deployed import Deployed
     from neurodeploy.stages.export import Exported
     from neurodeploy.stages.names import list_boards, list_targets
-    from neurodeploy.stages.report import Report
+    from neurodeploy.stages.reported import Report
     from neurodeploy.stages.stream import Stream
     from neurodeploy.sweeps.results import Sweep
     from neurodeploy.targets.base import Deployment, Target, Violation
@@ -184,7 +184,7 @@ _PLACES = {
     "stages.deployed": "Deployed",
     "stages.export": "Exported",
     "stages.names": "list_boards list_targets",
-    "stages.report": "Report",
+    "stages.reported": "Report",
     "stages.stream": "Stream",
     "sweeps.results": "Sweep",
     "targets.base": "Deployment Target Violation",

@@ -20,7 +20,7 @@ from neurodeploy.render.markup import parts_of
 from neurodeploy.render.netlist import headline, population_table
 from neurodeploy.render.verification import verification_parts
 from neurodeploy.stages.deployed import Deployed
-from neurodeploy.stages.report import Report
+from neurodeploy.stages.reported import Report
 from neurodeploy.targets.base import Deployment
 from neurodeploy.verification.accuracy import Evaluation
 from neurodeploy.verification.inference import Run

@@ -17,7 +17,7 @@ from neurodeploy.render.charts.conversion import layer_figure
 from neurodeploy.render.charts.spikes import raster_figure
 from neurodeploy.render.charts.svg import svg
 from neurodeploy.render.charts.tradeoff import Choice, pareto
-from neurodeploy.stages.report import Measured
+from neurodeploy.stages.reported import Measured
 
 
 @pytest.fixture(scope="module")

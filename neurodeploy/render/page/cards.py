@@ -10,7 +10,7 @@ from neurodeploy.render.markup import Markup, Part, element, markup
 from neurodeploy.render.page.values import Values
 from neurodeploy.render.quantities import with_bar
 from neurodeploy.render.verification import verdict
-from neurodeploy.stages.report import Measured, Report
+from neurodeploy.stages.reported import Measured, Report
 from neurodeploy.verification.accuracy import Evaluation
 from neurodeploy.verification.statistics import wilson
 

@@ -18,7 +18,7 @@ from neurodeploy.render.netlist import headline
 from neurodeploy.render.page.cards import cards
 from neurodeploy.render.page.sections import Section, scrolling, sections
 from neurodeploy.render.page.values import Values
-from neurodeploy.stages.report import Measured, Report
+from neurodeploy.stages.reported import Measured, Report
 
 
 def page(report: Report) -> str:

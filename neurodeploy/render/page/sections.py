@@ -40,7 +40,7 @@ from neurodeploy.render.page.cards import NETLISTS
 from neurodeploy.render.quantization import quantization_parts
 from neurodeploy.render.text import Table, render_table
 from neurodeploy.render.verification import verification_parts
-from neurodeploy.stages.report import Measured
+from neurodeploy.stages.reported import Measured
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
