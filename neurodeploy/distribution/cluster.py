@@ -22,6 +22,8 @@ from neurodeploy.numerics.threads import THREADS_VARIABLE
 
 CONNECT_S = 10
 """For a scheduler to answer, and then for its first worker to be there."""
+START_S = 120
+"""For workers of our own to start, on a machine that is busy."""
 
 
 def expect_dask() -> None:
@@ -113,15 +115,21 @@ def _client(workers: Workers) -> Iterator[Any]:
         stack.enter_context(_quiet())
         address: Any = workers.address
         if address is None:
-            address = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers.count,
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                    env={THREADS_VARIABLE: str(workers.threads)},
+            try:
+                address = stack.enter_context(
+                    LocalCluster(
+                        n_workers=workers.count,
+                        threads_per_worker=1,
+                        dashboard_address="127.0.0.1:0",
+                        silence_logs=logging.CRITICAL,
+                        env={THREADS_VARIABLE: str(workers.threads)},
+                    )
                 )
-            )
+            except (OSError, RuntimeError, TimeoutError) as error:
+                raise ExecutionError(
+                    f"scheduler local:{workers.count}: its workers do not start "
+                    f"({first_line(error)}); use --workers"
+                ) from error
         try:
             client = stack.enter_context(Client(address, timeout=CONNECT_S, set_as_default=False))
         except (OSError, ValueError, TypeError) as error:
@@ -130,11 +138,13 @@ def _client(workers: Workers) -> Iterator[Any]:
                 "one with 'dask scheduler', or use local:N"
             ) from error
         try:
-            client.wait_for_workers(1, timeout=CONNECT_S)
+            patience = START_S if workers.address is None else CONNECT_S
+            client.wait_for_workers(1, timeout=patience)
         except TimeoutError as error:
+            where = workers.address or f"local:{workers.count}"
             raise ExecutionError(
-                f"scheduler {workers.address}: has no worker after {CONNECT_S} s; start some with "
-                f"'dask worker {workers.address}'"
+                f"scheduler {where}: has no worker after {patience} s; start some with 'dask "
+                f"worker {where}'"
             ) from error
         yield client
 
