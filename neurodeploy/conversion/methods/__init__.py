@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.conversion.registry import METHODS
 
 if TYPE_CHECKING:
+        ExplicitCurrentControl as ExplicitCurrentControl,
+    )
     from neurodeploy.conversion.methods.amos import Amos as Amos
     from neurodeploy.conversion.methods.augmented import Augmented as Augmented
     from neurodeploy.conversion.methods.bistable import Bistable as Bistable
     from neurodeploy.conversion.methods.cao import Cao as Cao
     from neurodeploy.conversion.methods.differential import Differential as Differential
     from neurodeploy.conversion.methods.ecc import (
-        ExplicitCurrentControl as ExplicitCurrentControl,
-    )
     from neurodeploy.conversion.methods.graded import Graded as Graded
     from neurodeploy.conversion.methods.hard_reset import HardReset as HardReset
+    from neurodeploy.conversion.methods.momentum import Momentum as Momentum
+    from neurodeploy.conversion.methods.radix import Radix as Radix
     from neurodeploy.conversion.methods.rate import RateCoding as RateCoding
+    from neurodeploy.conversion.methods.reserve import Reserve as Reserve
     from neurodeploy.conversion.methods.sigma_delta import SigmaDelta as SigmaDelta
     from neurodeploy.conversion.methods.signed_memory import SignedMemory as SignedMemory
     from neurodeploy.conversion.methods.ternary import Ternary as Ternary
