@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.conversion.registry import METHODS
 
 if TYPE_CHECKING:
-        ExplicitCurrentControl as ExplicitCurrentControl,
-    )
     from neurodeploy.conversion.methods.amos import Amos as Amos
     from neurodeploy.conversion.methods.augmented import Augmented as Augmented
     from neurodeploy.conversion.methods.bistable import Bistable as Bistable
     from neurodeploy.conversion.methods.cao import Cao as Cao
     from neurodeploy.conversion.methods.differential import Differential as Differential
     from neurodeploy.conversion.methods.ecc import (
+        ExplicitCurrentControl as ExplicitCurrentControl,
+    )
     from neurodeploy.conversion.methods.graded import Graded as Graded
     from neurodeploy.conversion.methods.hard_reset import HardReset as HardReset
     from neurodeploy.conversion.methods.momentum import Momentum as Momentum
