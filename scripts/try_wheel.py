@@ -21,7 +21,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from setup_environments import ROOT, Environment, clean, find_interpreter
 
-CONFORMS = "from neurodeploy.testing import assert_conforms as a; a({!r}, cases=['dense_spikes'])"
+CONFORMS = (
+    "from neurodeploy.testing import assert_conforms; "
+    "assert_conforms({0!r}, cases=['dense_spikes']); print({0!r}, 'conforms')"
+)
 BARE = """
 import neurodeploy as nd
 from neurodeploy.testing import NetlistBuilder
