@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from itertools import islice
 from typing import Any
 
 from neurodeploy import __version__
@@ -51,22 +51,28 @@ def completed_on_cluster(
     from distributed import KilledWorker, as_completed
 
     with _client(workers) as client:
-        ahead = iter(enumerate(items))
+        waiting, accused = deque(range(len(items))), deque[int]()
         places: dict[str, int] = {}
         running = as_completed(loop=client.loop)
         try:
-            while True:
-                # No more at a time than there are threads: the scheduler accuses every task that
-                # a dead worker had, and those that only wait for their turn are innocent.
-                free = max(1, sum(client.nthreads().values())) - running.count()
-                for place, item in islice(ahead, max(0, free)):
-                    future = _submitted(client, function, item)
+            while waiting or accused or not running.is_empty():
+                # No more at a time than there are threads, and the accused one by one at the end:
+                # the scheduler accuses every task that a dead worker had, the innocent ones too.
+                alone = not waiting and running.is_empty()
+                threads = max(1, sum(client.nthreads().values()))
+                queue, free = (accused, 1) if alone else (waiting, threads - running.count())
+                for _ in range(min(len(queue), free)):
+                    place = queue.popleft()
+                    future = _submitted(client, function, items[place])
                     places[future.key] = place
                     running.add(future)
-                if running.is_empty():
-                    return
                 future = next(running)
-                yield places[future.key], _outcome(future, KilledWorker)
+                place = places[future.key]
+                found = _outcome(future, KilledWorker)
+                if found.kind == "died" and not alone:
+                    accused.append(place)
+                else:
+                    yield place, found
         finally:
             client.cancel(list(running.futures))
 
