@@ -5,7 +5,9 @@
 The wheel is built from the source distribution, so that what is missing there is missing here; it
 holds a native library, and is for the Python that runs this.
 Every case is a Python, an extra, and what has to work: commands outside of the tree. Interpreters
-are found as ``make setup`` finds them; a case without one is told and counts as failed.
+are found as ``make setup`` finds them; a case without one is told and counts as failed. pip takes
+the newest of everything, of PyTorch as well, with CUDA on Linux;
+``PIP_CONSTRAINT=requirements/main-3.11.txt`` keeps it to the versions of a lock.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ torch.manual_seed(0)
 module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.ReLU(),
                              torch.nn.Linear(16, 10))
 x = torch.rand(64, 1, 8, 8)
-net = nd.convert(module, nd.Samples(x.numpy()), method="rate", timesteps=8).quantize(8)
+net = nd.convert(module, nd.Samples(x.numpy()), method="rate", timesteps=8)
+net = net.quantize(8, fit="loihi1")
 net.save("net.ndn")
 print(net)
 """
