@@ -9,14 +9,17 @@ from pathlib import Path
 
 from neurodeploy.datasets import load_dataset
 from neurodeploy.errors import TargetUnavailableError
+from neurodeploy.hardware.boards.board import board_names
 from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.record import Progress
 from neurodeploy.stages.deploy import deploy
 from neurodeploy.stages.deployed import Deployed
+from neurodeploy.targets.registry import TARGETS
 
 MODEL = "neurodeploy.stages.demo_network:digits_net"
 DATA = "digits"
-BOARDS = ("loihi1", "loihi2", "truenorth")
+# And that of the target that has a board of its own name.
+BOARDS = ("loihi1", "loihi2", *sorted(set(TARGETS.built_in) & set(board_names())))
 WEIGHTS_FILE = "digits.pt"
 DEPLOYED_FOLDER = "digits"
 

@@ -52,4 +52,4 @@ def test_there_is_no_other_name() -> None:
         if isinstance(node, ast.FunctionDef)
         and (node.name in OTHER_NAMES or (node.name[0] != "_" and node.name.endswith("_json")))
     ]
-    assert set(found) == TEXT | {"neurodeploy.ir.storage:parsed_json"}
+    assert set(found) == TEXT | {"neurodeploy.loading.files:parsed_json"}

@@ -313,7 +313,9 @@ BAD: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=[f"{b[0]}={b[1]!s:.20}" for b in BAD])
+@pytest.mark.parametrize(
+    ("path", "value", "message"), BAD, ids=[f"{b[0]}={b[1]!s:.20}" for b in BAD]
+)
 def test_bad_board_names_file_key_and_reason(path: str, value: Any, message: str) -> None:
     data = copy.deepcopy(load_board("loihi1").to_dict())
     _set(path, value)(data)
