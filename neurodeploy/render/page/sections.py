@@ -96,10 +96,17 @@ class _Charts:
 
 def texts(parts: Sequence[str]) -> list[Markup]:
     """Parts as the command line prints them, as paragraphs and tables that scroll by themselves."""
-    return [
-        scrolling(table(part)) if isinstance(part, Table) else element("p", part, class_="text")
-        for part in parts
-    ]
+    return [markup for part in parts for markup in _text(part)]
+
+
+def _text(part: str) -> list[Markup]:
+    if isinstance(part, Table):
+        return [scrolling(table(part))]
+    lines = part.split("\n")
+    items = [element("li", line[2:]) for line in lines if line.startswith("- ")]
+    others = "\n".join(line for line in lines if not line.startswith("- "))
+    listed = [element("ul", *items)] if items else []
+    return [element("p", others, class_="text"), *listed]
 
 
 def scrolling(content: Markup) -> Markup:
