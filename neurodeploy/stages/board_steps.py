@@ -113,6 +113,9 @@ class BoardSteps:
 
     def __init__(self, asked: Asked, board: Board, targets: Sequence[str]) -> None:
         self.asked, self.board, self.targets = asked, board, targets
+        # A target that does not run this board is for other boards of the same call.
+        only = asked.only
+        self.only = only if only and target_for(board, only) == only else None
         self.folder = asked.keeper.folder
         self.digest = text_digest(board.to_dict())
         self.real = network_file(board.name)
@@ -129,7 +132,7 @@ class BoardSteps:
         if not self.quantize() or not self.judge():
             return
         compiled = [target for target in self.targets if self.compile(target)]
-        first = target_for(self.board, self.asked.only)
+        first = target_for(self.board, self.only)
         stated = deployment_folder(self.board.name, first) if first in compiled else self.whole
         self.evaluate("evaluate", stated)
         for target in compiled:
@@ -167,7 +170,7 @@ class BoardSteps:
         asked = self.asked
         aimed: dict[str, Any] = {}
         if asked.options.get("method", AUTO) == AUTO:
-            aimed = {"board": self.board, "target": asked.only}
+            aimed = {"board": self.board, "target": self.only}
 
         def work() -> Work:
             net = convert(
@@ -184,7 +187,7 @@ class BoardSteps:
             save(net, self.folder / self.real)
             return Work(choice_line(net), dict(net.provenance))
 
-        inputs = {**asked.sources, "board": self.digest, "target": str(asked.only)}
+        inputs = {**asked.sources, "board": self.digest, "target": str(self.only)}
         return self.step("convert", inputs, work, files=(self.real,))
 
     def read_choice(self) -> None:
@@ -221,7 +224,7 @@ class BoardSteps:
             net = quantize(
                 self.folder / self.real,
                 data=asked.training if rounded else None,
-                target=asked.only,
+                target=self.only,
                 progress=asked.progress,
                 **options,
             )
@@ -232,7 +235,7 @@ class BoardSteps:
         inputs = {
             "network": self.digest_of(self.real),
             "board": self.digest,
-            "target": str(asked.only),
+            "target": str(self.only),
             "weight bits": str(self.widths or asked.weight_bits),
             **({"calibration data": asked.calibration} if rounded else {}),
         }
@@ -242,7 +245,7 @@ class BoardSteps:
         """Whether the board can run it; in parts, only its compilation tells."""
         if self.parts:
             return True
-        only = self.asked.only
+        only = self.only
 
         def work() -> Work:
             found = verdict(self.folder / self.whole, self.board, only, self.asked.test)
@@ -260,7 +263,7 @@ class BoardSteps:
     def compile(self, target: str) -> bool:
         """For a target, if that takes it."""
         folder = deployment_folder(self.board.name, target)
-        options = self.parts if target == target_for(self.board, self.asked.only) else {}
+        options = self.parts if target == target_for(self.board, self.only) else {}
 
         def work() -> Work:
             deployment = compile(self.folder / self.whole, target, self.board, **options)
@@ -308,7 +311,7 @@ class BoardSteps:
                 self.board,
                 self.asked.test,
                 n,
-                target=self.asked.only,
+                target=self.only,
                 progress=self.asked.progress,
             )
             cores = f"{found.cores} core{'s' * (found.cores != 1)}"
@@ -319,7 +322,7 @@ class BoardSteps:
             "board": self.digest,
             "data": self.asked.data,
             "samples": str(n),
-            "target": str(self.asked.only),
+            "target": str(self.only),
         }
         self.step("energy", inputs, work)
 

@@ -194,6 +194,16 @@ def test_a_board_that_cannot_run_it_tells_why_and_what_would_help(place: Path) -
     assert not judged["fits"]
 
 
+def test_a_target_of_one_board_leaves_the_others_as_they_are(place: Path) -> None:
+    crossbar = {"method": "rate", "timesteps": 4, "input": "spikes", "decode": "counts"}
+    boards = {"board": "loihi1,truenorth", "target": "truenorth", "weight_bits": 3}
+    deployed = deploy("two", **boards, **crossbar)
+    assert deployed.compiled("loihi1") == ()
+    assert deployed.step("energy", "loihi1").status == "done"
+    assert deployed.compiled("truenorth") == ("truenorth",)
+    assert deployed.step("energy", "truenorth").status == "done"
+
+
 def test_nothing_runs_twice(place: Path, calls: Counter[str]) -> None:
     before = read_deployed("mine").record
     lines: list[str] = []
