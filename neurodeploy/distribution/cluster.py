@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from neurodeploy import __version__
+from neurodeploy.distribution.start import outside_working_directory
 from neurodeploy.distribution.workers import (
     ALLOWED_FAILURES,
     Outcome,
@@ -121,6 +122,8 @@ def _client(workers: Workers) -> Iterator[Any]:
         stack.enter_context(_quiet())
         address: Any = workers.address
         if address is None:
+            # As long as it runs: workers that died are started again.
+            stack.enter_context(outside_working_directory())
             try:
                 address = stack.enter_context(
                     LocalCluster(

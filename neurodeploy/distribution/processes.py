@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from neurodeploy.distribution.start import outside_working_directory
 from neurodeploy.distribution.workers import (
     ALLOWED_FAILURES,
     Outcome,
@@ -38,7 +39,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
-        self.process.start()
+        with outside_working_directory():
+            self.process.start()
         # Otherwise its end would stay open here after it died.
         theirs.close()
         self.task: int | None = None

@@ -59,14 +59,17 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     ],
     "verify": [(f"{MADE}/brian", "--against", "reference,engine", *DIGITS)],
     "energy": [(f"{MADE}/brian", "--board", "loihi1", *DIGITS)],
-    "evaluate": [(f"{MADE}/net8.ndn", *DIGITS)],
+    "evaluate": [(f"{MADE}/net8.ndn", *DIGITS, *on) for on in ((), ("--scheduler", "local:1"))],
+    "sweep": [(*NETWORK, *FEW, "--samples", "3", "--workers", "1", "-o", f"{OUT}/sweep")],
+    "report": [(f"{MADE}/net8.ndn", "-o", f"{OUT}/report.html")],
     "diagnose": [(f"{MADE}/net8.ndn", *DIGITS)],
     "inspect": [(f"{MADE}/net8.ndn",), (f"{MADE}/brian",)],
     "targets": [()],
     "boards": [(), ("loihi1",)],
     "methods": [(), ("rate",)],
     "deploy": [(*NETWORK, *FEW, "--board", "loihi2", "--samples", "3", "-o", f"{OUT}/deployed")],
-    "demo": [("-o", f"{OUT}/demo")],
+    # 'deploy' of a network that it trains first, which takes longer than all others together.
+    "demo": [],
     "doctor": [()],
 }
 """Command -> the arguments of each of its runs, all of which succeed."""
@@ -83,7 +86,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "neurodeploy",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    (folder / "program").write_text("from neurodeploy.cli import main\nmain()\n")
+    # Processes of multiprocessing import it again.
+    (folder / "program").write_text(
+        "from neurodeploy.cli import main\nif __name__ == '__main__':\n    main()\n"
+    )
     return folder
 
 

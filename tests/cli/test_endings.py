@@ -119,13 +119,18 @@ def test_code_of_others_that_ends_the_process(
 
 def test_a_fault_of_main_itself(monkeypatch: pytest.MonkeyPatch, capfd) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(cli, "_flush", lambda status: 1 / 0)
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["--version"])
-    signal.signal(signal.SIGTERM, before)
+    # Brian2 may have set one of its own in this process.
+    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["--version"])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert ended.value.code == 70
     assert "ZeroDivisionError" in capfd.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_warnings_of_libraries_are_not_shown_and_those_of_users_are(

@@ -81,7 +81,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert line.startswith("neurodeploy: error: ")
-        assert line.endswith("No space left on device")
+        assert line.endswith("standard output: No space left on device; lead it elsewhere")
 
 
 @pytest.mark.parametrize(("arguments", "stream"), [("boards", "stdout"), ("boards x", "stderr")])

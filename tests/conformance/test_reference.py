@@ -85,7 +85,7 @@ def test_a_case_that_differs_is_reported() -> None:
 
 MUTATIONS = {
     "threshold > instead of >=": ("v >= theta, v // theta", "v > theta, v // theta"),
-    "negative threshold < instead of <=": ("self.v <= -theta_neg", "self.v < -theta_neg"),
+    "negative threshold < instead of <=": ("self.v <= -level", "self.v < -level"),
     "current decays after the input": (
         "trunc0_decay(self.u, du) + a",
         "trunc0_decay(self.u + a, du)",
@@ -105,7 +105,12 @@ MUTATIONS = {
     "zero for a reset value": ("self.population.spread(model.reset_value), self.v", "0, self.v"),
     "maxima of all for those of now": ('model.rule == "now"', "False"),
     "no bias": ("(self.u + self.population.spread(model.bias))", "self.u"),
-    "gain of the input ignored": ("* g", "* 1"),
+    "gain of the input ignored": ("spread(model.bias)) * g", "spread(model.bias)) * 1"),
+    "gain of what a pool adds up ignored": ("self.accumulated + a * g", "self.accumulated + a"),
+    "gain of what a pool passes on ignored": ("change // g if g", "change if g"),
+    "comparison > instead of >=": ("(v >= level)", "(v > level)"),
+    "compared with the threshold": ("(v >= level)", "(v >= theta)"),
+    "compared with the level of the step before": ("t = self.t - 1", "t = max(self.t - 2, 0)"),
     "gain of the thresholds ignored": ("spread(model.threshold) * h", "spread(model.threshold)"),
     "gain of the negative thresholds ignored": (
         "spread(model.negative_threshold) * h",

@@ -14,7 +14,9 @@ DOUBLING = (32, 16, 8, 4, 2, 1)
 TWICE = (16, 8, 8, 4, 4, 2, 2, 1)
 
 
-def _listening(worths: tuple[int, ...], shares: tuple[int, ...] = (), **options: Any) -> Build:
+def _listening(
+    worths: tuple[int, ...], shares: tuple[int, ...] = (), largest: int = 2000, **options: Any
+) -> Build:
     """An image that comes once, maxima, and a shortcut past them into a sum."""
     silent, levels = T - len(worths), sum(worths)
     heard = worths + (0,) * silent
@@ -29,7 +31,7 @@ def _listening(worths: tuple[int, ...], shares: tuple[int, ...] = (), **options:
     def build(b: NetlistBuilder) -> tuple[IntegerNetlist, Stimulus]:
         shape = (2, 4, 4)
         b.input("x", 6, low=-20, high=60)
-        b.sparse(0.6, shape, name="a", **neurons(2000 // levels, (1,) + (0,) * (T - 1)))
+        b.sparse(0.6, shape, name="a", **neurons(largest // levels, (1,) + (0,) * (T - 1)))
         b.maxpool(2, stride=(2, 1), input_gain=heard, name="pool")
         b.dense(7, name="b", **neurons(7000 // levels, heard))
         b.connect("a", "b", sparse(b.rng, shape, (7,), 0.5))
@@ -49,4 +51,4 @@ _FALLING = tuple(4096 + 4096 * t // 10 for t in reversed(range(11)))
 add("digits", _listening(DOUBLING), tune=False)
 add("digits_repeated", _listening(TWICE), tune=False)
 add("digits_taken_back", _listening(TWICE, (2048,) * len(TWICE), **_BACK), tune=False)
-add("spikes_from_a_reserve", _listening((1,) * 11, _FALLING), tune=False)
+add("spikes_from_a_reserve", _listening((1,) * 11, _FALLING, 3500), tune=False)
