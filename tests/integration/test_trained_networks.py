@@ -142,7 +142,7 @@ def test_grouped_on_crossbar_cores_against_the_other_targets(
 def test_averaged_lenet_on_crossbar_cores_in_partial_sums(shared_dir: Path, mnist: str) -> None:
     factory = f"{Path(__file__).with_name('averaged_lenet.py')}:averaged_lenet"
     real = converted(
-        shared_dir, "lenet_mnist", model=factory, timesteps=8, input="spikes", decode="counts"
+        shared_dir, "lenet_mnist", model=factory, timesteps=4, input="spikes", decode="counts"
     )
     net = nd.quantize(real, 3, state_bits=18, max_fraction_bits=0)
     with pytest.raises(CapacityError, match='or compile with split="exact"'):
@@ -154,9 +154,9 @@ def test_averaged_lenet_on_crossbar_cores_in_partial_sums(shared_dir: Path, mnis
     assert bursts["relu_6"] > 1
     assert bursts["relu_10"] > 1
     print(f"\n{used['ticks_per_step']} ticks a step, {used['inference_s']} s an inference")
-    result = nd.verify(deployment, "engine", mnist, 2)
+    result = nd.verify(deployment, "engine", mnist, 1)
     assert result.exact, str(result.first)
-    assert sum(result.spikes.values()) > 1000
+    assert sum(result.spikes.values()) > 200
 
 
 def test_grouped_loses_at_most_two_points(grouped: Network, mnist: str) -> None:
