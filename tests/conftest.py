@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -23,6 +24,12 @@ OF_THE_MACHINE = (
     "PyTorch has no CUDA device here",
     "there is no Chromium",
 )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests and what they import stay: no collection of garbage looks at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
