@@ -170,13 +170,16 @@ def _names_a_place(where: str, netlist: IntegerNetlist) -> bool:
     return bool(names & set(where.replace("->", " ").replace("[", " ").replace(":", " ").split()))
 
 
-def run_faults(subject: Subject, c: Case) -> list[str]:
-    """How the runs of a case that is not refused part from the reference."""
+def run_faults(subject: Subject, c: Case, *, twice: bool = True) -> list[str]:
+    """How the runs of a case that is not refused part from the reference.
+
+    Once as compiled, and once after it was saved and loaded, or the latter alone.
+    """
     watched = subject.watched(c.netlist)
     want = run_reference(c.netlist, c.stimulus, membranes=stateful(c.netlist))
     try:
         deployment = subject.compile(c.netlist)
-        wrong = _differing(deployment, c, want, watched)
+        wrong = _differing(deployment, c, want, watched) if twice else []
         json.dumps(deployment.utilization(), allow_nan=False)
         with tempfile.TemporaryDirectory() as folder:
             loaded = _saved_and_loaded(subject, deployment, Path(folder) / "deployment")

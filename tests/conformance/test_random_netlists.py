@@ -17,7 +17,7 @@ from tests.conformance.fuzz.generator import draw_case
 from tests.conformance.fuzz.paths import PATHS, Path, available
 from tests.ir.adversaries import any_stimulus, assert_inside
 
-BLOCK, BLOCKS = 30, 8
+BLOCK, BLOCKS = 25, 8
 
 # All that the generator draws, with the least share of the netlists of a run that have it.
 EXPECTED = {
