@@ -138,27 +138,6 @@ def test_grouped_on_crossbar_cores_against_the_other_targets(
     assert_exact(result, grouped, 2)
 
 
-@pytest.mark.slow
-def test_averaged_lenet_on_crossbar_cores_in_partial_sums(shared_dir: Path, mnist: str) -> None:
-    factory = f"{Path(__file__).with_name('averaged_lenet.py')}:averaged_lenet"
-    real = converted(
-        shared_dir, "lenet_mnist", model=factory, timesteps=4, input="spikes", decode="counts"
-    )
-    net = nd.quantize(real, 3, state_bits=18, max_fraction_bits=0)
-    with pytest.raises(CapacityError, match='or compile with split="exact"'):
-        nd.compile(net, "truenorth")
-    deployment = nd.compile(net, "truenorth", split="exact")
-    used = deployment.utilization()
-    assert used["cores"] <= 1.15 * used["core_bound"]
-    bursts = {layer["population"]: layer["burst"] for layer in used["layers"]}
-    assert bursts["relu_6"] > 1
-    assert bursts["relu_10"] > 1
-    print(f"\n{used['ticks_per_step']} ticks a step, {used['inference_s']} s an inference")
-    result = nd.verify(deployment, "engine", mnist, 1)
-    assert result.exact, str(result.first)
-    assert sum(result.spikes.values()) > 200
-
-
 def test_grouped_loses_at_most_two_points(grouped: Network, mnist: str) -> None:
     # By the engine, whose spikes are those of the cores.
     result = nd.evaluate(grouped, mnist, 1000)
