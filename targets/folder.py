@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.errors import FileFormatError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.files import DEPLOYMENT_FILE
-from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
+from neurodeploy.loading.files import LARGEST_TEXT, file_digest, parsed_json, read_bytes
 from neurodeploy.network import Network, load_network
 from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE, expect_schema
 
@@ -35,7 +34,7 @@ def write_header(folder: Path, header: Mapping[str, Any]) -> None:
 def _digests(folder: Path) -> dict[str, str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): file_digest(path)
         for path in paths
         if path != folder / DEPLOYMENT_FILE
     }

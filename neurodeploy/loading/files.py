@@ -7,6 +7,7 @@ cores can run without it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -85,6 +86,21 @@ def read_bytes(path: Path, what: str, most: int | None = None) -> bytes:
             return file.read(size)
         except OSError as error:
             raise FileFormatError(f"{path}: cannot read {what} ({error.strerror})") from error
+
+
+def file_digest(path: Path, what: str = "a file") -> str:
+    """SHA-256 of a file's content in hexadecimal digits, read part by part.
+
+    Raises
+    ------
+    FileFormatError
+        If it does not exist, or is no file; ``what`` is what it should be.
+    """
+    found = hashlib.sha256()
+    with open_plain_file(path, what) as file:
+        while part := file.read(2**20):
+            found.update(part)
+    return found.hexdigest()
 
 
 def free_memory() -> int:

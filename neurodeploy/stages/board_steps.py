@@ -16,6 +16,7 @@ from neurodeploy.errors import CapacityError, QuantizationError, TargetUnavailab
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress
+from neurodeploy.loading.files import file_digest
 from neurodeploy.network import Network, load_network
 from neurodeploy.stages.compile import compile
 from neurodeploy.stages.convert import AUTO, convert
@@ -29,7 +30,7 @@ from neurodeploy.stages.deployed import (
 from neurodeploy.stages.estimate_energy import estimate_energy
 from neurodeploy.stages.evaluate import evaluate
 from neurodeploy.stages.fingerprints import model_fingerprint, samples_fingerprint
-from neurodeploy.stages.keeping import Keeper, Work, file_digest, text_digest
+from neurodeploy.stages.keeping import Keeper, Work, text_digest
 from neurodeploy.stages.load import load
 from neurodeploy.stages.options import options_of
 from neurodeploy.stages.quantize import quantize

@@ -1,4 +1,4 @@
-"""Digests of what a deploy reads: networks, data, files."""
+"""Digests of what a deploy or a sweep reads: networks and data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from neurodeploy.datasets import Samples
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.stages.keeping import file_digest, text_digest
+from neurodeploy.loading.files import file_digest
+from neurodeploy.stages.keeping import text_digest
 
 if TYPE_CHECKING:
     from torch import nn

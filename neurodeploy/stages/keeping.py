@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import time
 import warnings
@@ -16,6 +15,7 @@ from typing import Any
 
 from neurodeploy.errors import NeurodeployWarning, UsageError, warn_user
 from neurodeploy.ir.files import expect_replaceable, expect_writable, write_bytes_whole
+from neurodeploy.loading.files import file_digest
 from neurodeploy.stages.deployed import (
     DEPLOYED_FILE,
     STEPS_FOLDER,
@@ -276,15 +276,6 @@ def _heard(work: Callable[[], Work]) -> tuple[Work, tuple[str, ...]]:
         for line in lines:
             warn_user(line)
     return done, tuple(lines)
-
-
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file."""
-    found = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while part := file.read(2**20):
-            found.update(part)
-    return found.hexdigest()
 
 
 def text_digest(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from neurodeploy.datasets import Samples
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.provenance import without_folders
+from neurodeploy.loading.files import file_digest
 from neurodeploy.network import Network
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.stages.load import wrong_kind
@@ -85,7 +85,7 @@ def load_source(
         "weights": None,
     }
     if weights is not None:
-        source |= {"weights": Path(weights).name, "weights_sha256": _digest(Path(weights))}
+        source |= {"weights": Path(weights).name, "weights_sha256": file_digest(Path(weights))}
     return TorchNetwork(module), source
 
 
@@ -105,12 +105,8 @@ def _from_file(path: Path, weights: str | Path | None) -> tuple[SourceNetwork, d
         from neurodeploy.source.onnx.loader import load_onnx
 
         network = OnnxSource(load_onnx(path))
-    source = {"model": path.name, "name": path.stem, "model_sha256": _digest(path)}
+    source = {"model": path.name, "name": path.stem, "model_sha256": file_digest(path)}
     return network, source
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _expect_torch() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
@@ -19,9 +16,10 @@ from neurodeploy.errors import UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.ir.record import Progress
-from neurodeploy.loading.files import read_bytes
+from neurodeploy.loading.files import file_digest
 from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.compile import chosen_board
+from neurodeploy.stages.fingerprints import model_fingerprint, samples_fingerprint
 from neurodeploy.stages.sources import check_model
 from neurodeploy.stages.sweep_options import checked_configuration
 from neurodeploy.stages.sweep_task import Job, run_configuration
@@ -213,40 +211,19 @@ def _calibration(data: SamplesLike, given: SamplesLike | None) -> Any:
 
 def _identity(job: Job, evaluated: Samples | EventSamples) -> dict[str, Any]:
     """What tells one sweep from another beside its options: files and data by their digests."""
-    found: dict[str, Any] = {}
-    if isinstance(job.model, str):
-        found["model"] = without_folders(job.model)
-        path = Path(job.model if Path(job.model).is_file() else job.model.rpartition(":")[0])
-        found["model_sha256"] = _file_digest(path) if path.is_file() else None
-    else:
-        state = {
-            name: value.detach().cpu().numpy() for name, value in job.model.state_dict().items()
-        }
-        found["model"] = type(job.model).__name__
-        found["model_sha256"] = _digest(state)
+    model = without_folders(job.model) if isinstance(job.model, str) else type(job.model).__name__
+    found: dict[str, Any] = {"model": model, "model_sha256": model_fingerprint(job.model)}
     if job.weights is not None:
-        found["weights"] = Path(job.weights).name
-        found["weights_sha256"] = _file_digest(Path(job.weights))
+        weights = Path(job.weights)
+        found["weights"] = weights.name
+        found["weights_sha256"] = file_digest(weights, "the network to sweep")
     for name, given in (("data", job.data), ("calibration_data", job.calibration)):
         found[name] = without_folders(given) if isinstance(given, str) else given.name
         if isinstance(given, Samples):
-            found[f"{name}_sha256"] = _digest({"x": given.x, "y": given.y})
+            found[f"{name}_sha256"] = samples_fingerprint(given)
     if isinstance(job.data, str) and isinstance(evaluated, Samples):
-        found["data_sha256"] = _digest({"x": evaluated.x, "y": evaluated.y})
+        found["data_sha256"] = samples_fingerprint(evaluated)
     return found
-
-
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(read_bytes(path, "the network to sweep")).hexdigest()
-
-
-def _digest(arrays: Mapping[str, Any]) -> str:
-    found = hashlib.sha256()
-    for name, values in arrays.items():
-        if values is not None:
-            found.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
-            found.update(np.ascontiguousarray(values).tobytes())
-    return found.hexdigest()
 
 
 def _run(
