@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board, board_names, load_board
 from neurodeploy.network import Network
 from neurodeploy.stages.load import opened_network, wrong_kind
 from neurodeploy.targets.base import Deployment, Violation
@@ -25,6 +26,13 @@ def chosen_board(board: str | Board) -> Board:
     if isinstance(board, str | os.PathLike):
         return load_board(board)
     raise wrong_kind("board", board, "a board, its name or the path of its .toml file")
+
+
+def board_list(given: str | Board | Sequence[str | Board]) -> list[str | Board]:
+    """Boards one by one: of a text with commas, of ``all`` that come with neurodeploy."""
+    if isinstance(given, str):
+        return [*board_names()] if given == "all" else [n.strip() for n in given.split(",")]
+    return [given] if isinstance(given, Board) else list(given)
 
 
 def check(

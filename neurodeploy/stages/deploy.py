@@ -11,13 +11,13 @@ from neurodeploy import __version__
 from neurodeploy.datasets import Samples, SamplesLike, as_samples
 from neurodeploy.datasets.spec import training_text
 from neurodeploy.errors import UsageError
-from neurodeploy.hardware.boards.board import Board, board_names
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.provenance import command_text, without_folders
 from neurodeploy.ir.record import Progress
 from neurodeploy.notebook import shows_progress
 from neurodeploy.quantization.integers import MAX_BITS, MIN_BITS
 from neurodeploy.stages.board_steps import FULL_BITS, Asked, BoardSteps, write_page
-from neurodeploy.stages.compile import chosen_board
+from neurodeploy.stages.compile import board_list, chosen_board
 from neurodeploy.stages.deployed import Deployed, Record, plain_name
 from neurodeploy.stages.keeping import kept_in
 from neurodeploy.stages.sources import check_model
@@ -172,11 +172,10 @@ def _told(value: Any) -> Any:
 
 
 def _boards(board: str | Board | Sequence[str | Board]) -> list[Board]:
-    if isinstance(board, str):
-        board = board_names() if board == "all" else [name.strip() for name in board.split(",")]
-        if "" in board:
-            raise UsageError("deploy: an empty name among the boards; separate names by one comma")
-    found = [chosen_board(one) for one in ([board] if isinstance(board, Board) else board)]
+    listed = board_list(board)
+    if "" in listed:
+        raise UsageError("deploy: an empty name among the boards; separate names by one comma")
+    found = [chosen_board(one) for one in listed]
     if not found:
         raise UsageError("deploy: an empty list of boards; name one at least")
     names = [plain_name("board", one.name) for one in found]

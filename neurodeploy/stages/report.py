@@ -17,7 +17,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.network import Network
 from neurodeploy.notebook import expect_matplotlib
-from neurodeploy.stages.compile import chosen_board, compile
+from neurodeploy.stages.compile import board_list, chosen_board, compile
 from neurodeploy.stages.deployed import (
     Deployed,
     integer_file,
@@ -152,28 +152,33 @@ def _names(given: object) -> tuple[str, ...]:
 
 
 def _command(
-    name: str, data: str | None, samples: int | None, board: object, targets: Sequence[str]
+    name: str,
+    data: str | None,
+    samples: int | None,
+    board: str | Sequence[str | Board] | None,
+    targets: Sequence[str],
 ) -> tuple[str, ...]:
     words = ["neurodeploy", "report", name]
     words += ["--data", data] if data is not None else []
     words += ["--samples", str(samples)] if samples is not None else []
     if board is not None:
-        many = board.split(",") if isinstance(board, str) else list(board)  # type: ignore[call-overload]
-        words += ["--board", ",".join(b.name if isinstance(b, Board) else str(b) for b in many)]
+        words += ["--board", ",".join(_board_names(board))]
     words += ["--target", ",".join(targets)] if targets else []
     return (*words, "-o", "report.html")
 
 
 def _boards(given: str | Sequence[str | Board] | None, network: Network) -> dict[str, Board]:
-    if given == "all":
-        given = board_names()
     if given is None:
         own = network.provenance.get("auto", {})
         named = own.get("board") if isinstance(own, dict) else None
         given = [n for n in dict.fromkeys((named, *BOARDS)) if n in board_names()]
-    many = [n.strip() for n in given.split(",")] if isinstance(given, str) else list(given)
-    boards = [chosen_board(one) for one in many]
+    boards = [chosen_board(one) for one in board_list(given)]
     return {board.name: board for board in boards}
+
+
+def _board_names(given: str | Sequence[str | Board]) -> list[str]:
+    listed = [given] if given == "all" else board_list(given)
+    return [one.name if isinstance(one, Board) else str(one) for one in listed]
 
 
 class _Parts:
@@ -224,8 +229,7 @@ def _some_of(deployed: Deployed, board: str | Sequence[str | Board] | None) -> t
     """The boards of a folder of ``deploy``, or those of them that were named."""
     if board is None or board == "all":
         return deployed.boards
-    many = board.split(",") if isinstance(board, str) else list(board)
-    names = [b.name if isinstance(b, Board) else b.strip() for b in many]
+    names = _board_names(board)
     for name in names:
         if name not in deployed.boards:
             raise UnknownNameError("board of this folder", name, deployed.boards)
@@ -262,20 +266,9 @@ def _deployed(
             integer_file(name, int(network.provenance["quantization"]["weight_bits"])),
             network,
             verifications=verifications,
-            boards={name: _board_of(deployed, name)},
+            boards={name: deployed.board(name)},
         )
         yield _all_of(parts, measured, dataset, counts, {})
-
-
-def _board_of(deployed: Deployed, name: str) -> Board:
-    """The board as it was deployed for: those of users' own files are in what was compiled."""
-    if name in board_names():
-        return chosen_board(name)
-    for target in deployed.compiled(name):
-        found = deployed.deployment(name, target)
-        if found is not None and found.board is not None and found.board.name == name:
-            return found.board
-    return chosen_board(name)
 
 
 def _refused(deployed: Deployed) -> dict[str, str]:
