@@ -326,7 +326,7 @@ def _all_of(
         found = replace(found, diagnosis=diagnosis)
     n = min(counts.watched, len(first))
     with parts.part("spikes", f"spikes of {n} samples"):
-        from neurodeploy.verification.activity import watch
+        from neurodeploy.verification.spike_activity import watch
 
         stimulus, _ = encoded_samples(network, first, n)
         found = replace(found, activity=watch(network.netlist, stimulus, counts.shown))

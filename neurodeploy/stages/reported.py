@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neurodeploy.diagnosis.diagnosis import Diagnosis
     from neurodeploy.hardware.price.comparison import EnergyComparison
     from neurodeploy.verification.accuracy import Evaluation
-    from neurodeploy.verification.activity import Activity
+    from neurodeploy.verification.spike_activity import SpikeActivity
     from neurodeploy.verification.verification import Verification
 
 
@@ -89,7 +89,7 @@ class Measured:
     labels: AnyArray | None = None
     changed: Changed | None = None
     diagnosis: Diagnosis | None = None
-    activity: Activity | None = None
+    activity: SpikeActivity | None = None
     verifications: Mapping[str, Verification] = field(default_factory=dict)
     energy: EnergyComparison | None = None
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from neurodeploy.render.charts.figure import (
     tinted,
     tip,
 )
-from neurodeploy.verification.activity import Activity, SampleActivity
+from neurodeploy.verification.spike_activity import SampleActivity, SpikeActivity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +91,7 @@ def membranes_figure(sample: SampleActivity, first_step: Mapping[str, int]) -> F
 
 
 @chart
-def steps_figure(activity: Activity) -> Figure:
+def steps_figure(activity: SpikeActivity) -> Figure:
     """Share of the neurons of each population that spike in a step, of its own window."""
     names = list(activity.spikes_per_step)
     figure = new_figure(7.4, max(1.6, 0.75 + 0.27 * len(names)))
@@ -117,7 +117,7 @@ def steps_figure(activity: Activity) -> Figure:
 
 
 @chart
-def rates_figure(activity: Activity) -> Figure:
+def rates_figure(activity: SpikeActivity) -> Figure:
     """How many neurons spike in what share of the steps, population by population."""
     names = [n for n in activity.rates if activity.first_step[n]][:MOST_SERIES]
     figure = new_figure(7.4, max(1.7, 0.8 + 0.27 * len(names)))

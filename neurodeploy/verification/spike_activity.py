@@ -55,7 +55,7 @@ class SampleActivity:
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class SpikeActivity:
     """What a network does in every step, over some samples.
 
     Parameters
@@ -98,7 +98,7 @@ def watch(
     stimulus: Mapping[str, EncodedInput],
     shown: int,
     progress: Progress | None = None,
-) -> Activity:
+) -> SpikeActivity:
     """Run samples on the fast engine and keep what can be looked at.
 
     Parameters
@@ -129,7 +129,7 @@ def watch(
         for i in range(min(count, shown - len(kept))):
             kept.append(_shown(samples + i, i, record, firing, watched))
         samples += count
-    return Activity(
+    return SpikeActivity(
         samples,
         T,
         {p.name: p.size for p in firing},
@@ -159,7 +159,7 @@ def _shown(
     rasters = {}
     for population in firing:
         raster = record.spikes[population.name][place].reshape(record.timesteps, -1)
-        rasters[population.name] = raster[:, spread(population.size)].astype(np.int64)
+        rasters[population.name] = raster[:, evenly_spread(population.size)].astype(np.int64)
     traces = {}
     for population in watched:
         values = record.membranes[population.name][place].reshape(record.timesteps, -1)
@@ -174,7 +174,7 @@ def _shown(
     return SampleActivity(index, rasters, traces)
 
 
-def spread(size: int) -> IntArray:
+def evenly_spread(size: int) -> IntArray:
     """Neurons of a raster: all of them, or some evenly spread."""
     return np.unique(np.linspace(0, size - 1, min(size, SHOWN_NEURONS)).round().astype(np.int64))
 
