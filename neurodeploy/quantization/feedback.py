@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurodeploy.ir.apart import cut_out, late_projections
-from neurodeploy.ir.arrays import AnyArray, FloatArray
+from neurodeploy.ir.arrays import AnyArray, FloatArray, narrowed
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
 from neurodeploy.ir.netlist import (
     IntegerNetlist,
@@ -122,7 +122,7 @@ class _Walk:
     def __init__(self, netlist: RealNetlist, replay: Replay) -> None:
         self.netlist, self.run = netlist, replay.run
         self.rasters: dict[str, AnyArray] = {
-            name: _narrow(np.asarray(v)) for name, v in replay.stimulus.items()
+            name: narrowed(np.asarray(v)) for name, v in replay.stimulus.items()
         }
         self.remaining = {p.name: len(netlist.outgoing[p.name]) for p in netlist.populations}
 
@@ -157,15 +157,9 @@ class _Walk:
             batch = {n: v[first : first + width].astype(np.int64) for n, v in values.items()}
             spikes = self.run(apart, batch).spikes
             for name, kept in parts.items():
-                kept.append(_narrow(spikes[name]))
+                kept.append(narrowed(spikes[name]))
         for name, kept in parts.items():
             self.rasters[name] = np.concatenate(kept)
-
-
-def _narrow(raster: AnyArray) -> AnyArray:
-    """The same integers in the fewest bits."""
-    low, high = int(raster.min(initial=0)), int(raster.max(initial=0))
-    return raster.astype(np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high)))
 
 
 def _taught(
