@@ -2,9 +2,11 @@
 
     python -m benchmarks.conversion.depth
     python -m benchmarks.conversion.depth --blocks 9 --networks trained --images 360
+    python -m benchmarks.conversion.depth --blocks 9 --networks trained --cifar10 CIFAR10
 
 ResNet-32 as on CIFAR (3 stages of 5 blocks, 16 to 64 channels, shortcuts that subsample and pad),
-on the digits of scikit-learn enlarged to 16 x 16. With random weights, its batch norms have seen
+on the digits of scikit-learn enlarged to 16 x 16, or on the photographs of CIFAR-10 averaged down
+to that, which are not so easy. With random weights, its batch norms have seen
 the data; trained, it has learned them for a minute or two, from a fixed seed. Both are converted
 anew for each T, method and width of weights; fewer than 8 bits are rounded against data. The table
 gives the correlation of every layer's coded values with the source network's activations (the least
@@ -73,10 +75,10 @@ class Block(nn.Module):
         return functional.relu(self.bn2(self.conv2(x)) + short)
 
 
-def resnet(blocks: int = 5, width: int = 16) -> nn.Module:
-    """A CIFAR ResNet of 6 ``blocks`` + 2 layers, for one channel and ten classes."""
+def resnet(channels: int, blocks: int = 5, width: int = 16) -> nn.Module:
+    """A CIFAR ResNet of 6 ``blocks`` + 2 layers, for ten classes."""
     layers: list[nn.Module] = [
-        nn.Conv2d(1, width, 3, 1, 1, bias=False),
+        nn.Conv2d(channels, width, 3, 1, 1, bias=False),
         nn.BatchNorm2d(width),
         nn.ReLU(),
     ]
@@ -99,6 +101,19 @@ def enlarged_digits() -> tuple[Samples, Samples]:
     return parts[0], parts[1]
 
 
+def small_photographs(folder: Path) -> tuple[Samples, Samples]:
+    """The training and the test images of CIFAR-10, four pixels averaged to one: 16 x 16."""
+    parts = []
+    for split in ("train", "test"):
+        data = load_dataset(f"cifar10:{folder}", split)
+        x = np.asarray(data.x, np.float32)
+        x = x.reshape(len(x), 3, SIDE, 2, SIDE, 2).mean(axis=(3, 5), dtype=np.float32)
+        # Back on a grid of 255 levels, as images are.
+        x = np.rint(x * 255).astype(np.float32) / np.float32(255)
+        parts.append(Samples(x, data.y, split=split, name=f"cifar10 {SIDE}x{SIDE}", levels=255))
+    return parts[0], parts[1]
+
+
 def seen(module: nn.Module, x: np.ndarray[Any, Any], passes: int = 20) -> nn.Module:
     """The module in evaluation mode, its batch norms having seen the data."""
     module.train()
@@ -110,7 +125,7 @@ def seen(module: nn.Module, x: np.ndarray[Any, Any], passes: int = 20) -> nn.Mod
 
 def train(module: nn.Module, data: Samples, epochs: int) -> nn.Module:
     """Stochastic gradient descent with one cycle of the learning rate."""
-    x, y = torch.from_numpy(np.asarray(data.x)), torch.from_numpy(np.asarray(data.y))
+    x, y = torch.tensor(np.asarray(data.x)), torch.tensor(np.asarray(data.y))
     module.train()
     optimizer = torch.optim.SGD(
         module.parameters(), LEARNING_RATE, momentum=0.9, weight_decay=5e-4, nesterov=True
@@ -133,18 +148,20 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--networks", default="random,trained", help="of these, by commas")
     parser.add_argument("--methods", help="of those above, by commas; default: all")
+    parser.add_argument("--cifar10", type=Path, help="folder of its binary files, for digits")
     parser.add_argument("--weights", type=Path, help="trained ones: read, or written here")
     options = parser.parse_args(given)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    training, test = enlarged_digits()
+    cifar10: Path | None = options.cifar10
+    training, test = small_photographs(cifar10) if cifar10 else enlarged_digits()
     test = test.first(options.images)
     chosen = [m for m in METHODS if options.methods is None or m[0] in options.methods.split(",")]
     depth = 6 * options.blocks + 2
-    print(f"ResNet-{depth}, {len(test)} test digits", flush=True)
+    print(f"ResNet-{depth}, {len(test)} test images of {test.name}", flush=True)
     print(row(*HEADS), flush=True)
     for name in options.networks.split(","):
-        module = resnet(options.blocks)
+        module = resnet(test.x.shape[1], options.blocks)
         if name == "random":
             module = seen(module, np.asarray(training.x))
         elif options.weights is not None and options.weights.is_file():
