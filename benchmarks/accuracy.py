@@ -15,13 +15,16 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 import neurodeploy as nd
 from neurodeploy.ir.neurons import Neuron
 from neurodeploy.render.text import render_table
-from neurodeploy.verification.accuracy import Evaluation, largest_prefix_fall
+from neurodeploy.verification.accuracy import Evaluation
 
 SHARED = Path(os.environ.get("NEURODEPLOY_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -111,6 +114,17 @@ def figures(
         "spikes": round(result.spikes_per_inference),
         "s": round(seconds),
     }
+
+
+def largest_prefix_fall(prefixes: Mapping[int, float], ceiling: float = 1.0) -> float:
+    """Largest fall of the accuracy between two prefixes in the second half of a run.
+
+    Accuracy above ``ceiling`` counts as the ceiling: a run that is better than its source network
+    for a while has nothing to lose by coming to agree with it.
+    """
+    T = max(prefixes)
+    values = np.array([min(prefixes[t], ceiling) for t in range(max(1, T // 2), T + 1)])
+    return float((np.maximum.accumulate(values) - values).max())
 
 
 def main() -> None:

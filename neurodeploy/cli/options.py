@@ -82,18 +82,6 @@ def expect_output(path: Path, suffix: str) -> None:
     api.expect_writable(path)
 
 
-def seed_option(function: F) -> F:
-    """``--seed N``: passes ``seed: int``."""
-    return click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        metavar="N",
-        help="Seed of everything random; it is recorded in the files.",
-    )(function)
-
-
 def with_options(make: Callable[[], list[click.Option]]) -> Callable[[F], F]:
     """Several options that a function makes, as one decorator."""
 

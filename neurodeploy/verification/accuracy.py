@@ -246,14 +246,3 @@ def evaluations_to_dict(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         },
         **({"metrics": metrics} if metrics else {}),
     }
-
-
-def largest_prefix_fall(prefixes: Mapping[int, float], ceiling: float = 1.0) -> float:
-    """Largest fall of the accuracy between two prefixes in the second half of a run.
-
-    Accuracy above ``ceiling`` counts as the ceiling: a run that is better than its source network
-    for a while has nothing to lose by coming to agree with it.
-    """
-    T = max(prefixes)
-    values = np.array([min(prefixes[t], ceiling) for t in range(max(1, T // 2), T + 1)])
-    return float((np.maximum.accumulate(values) - values).max())

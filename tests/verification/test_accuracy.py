@@ -29,7 +29,6 @@ from neurodeploy.verification.accuracy import (
     Evaluation,
     evaluate_network,
     evaluations_to_dict,
-    largest_prefix_fall,
 )
 from neurodeploy.verification.statistics import wilson
 from neurodeploy.verification.totals import summarize, summarize_reference
@@ -122,13 +121,6 @@ def test_two_outputs_have_no_class() -> None:
     result = evaluate_network(net, RASTERS, np.zeros((3, 3)), np.zeros(3, np.int64))
     assert (result.accuracy, result.agreement, result.tie_share) == (None, None, None)
     assert result.prefix_accuracy == {}
-
-
-def test_the_largest_fall_along_the_prefixes() -> None:
-    assert largest_prefix_fall({1: 0.9, 2: 0.5, 3: 0.7, 4: 0.6}) == pytest.approx(0.1)
-    assert largest_prefix_fall({1: 0.9, 2: 0.8, 3: 0.7, 4: 0.9}) == pytest.approx(0.1)
-    assert largest_prefix_fall({1: 0.1, 2: 0.2, 3: 0.3, 4: 0.3}) == 0
-    assert largest_prefix_fall({1: 0.4}) == 0
 
 
 # --- totals without torch ------------------------------------------------------------------------

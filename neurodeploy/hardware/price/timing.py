@@ -225,17 +225,6 @@ def busy_interval(loads: StepLoads, board: Board) -> Interval | None:
     return Interval(**found)
 
 
-def busy_seconds(loads: StepLoads, board: Board) -> float | None:
-    """Working time of the busiest core of each step, summed over steps and samples, in lockstep.
-
-    None if unknown.
-
-    The barrier is not included.
-    """
-    busy = busy_by_core(loads, board)
-    return None if busy is None else float(busy.max(axis=2).sum())
-
-
 def busy_by_core(loads: StepLoads, board: Board) -> FloatArray | None:
     """Working time of every core in every step, ``[B, steps, n_cores]``; None if unknown."""
     halves = []

@@ -18,7 +18,7 @@ from neurodeploy.hardware.price.measure import (
     measure_on_each,
     measure_traffic,
 )
-from neurodeploy.hardware.price.timing import busy_seconds, step_loads
+from neurodeploy.hardware.price.timing import busy_interval, step_loads
 from neurodeploy.hardware.price.traffic import count_traffic
 from neurodeploy.ir.connectivity import Sparse
 from neurodeploy.ir.geometry import Window
@@ -203,5 +203,5 @@ def test_unknown_latency_makes_the_time_unknown() -> None:
     board = type(BOARD).from_dict(data)
     mapping = partition(netlist, board)
     loads = step_loads(mapping, netlist, run(netlist, stimulus))
-    assert busy_seconds(loads, BOARD) is not None
-    assert busy_seconds(loads, board) is None
+    assert busy_interval(loads, BOARD) is not None
+    assert busy_interval(loads, board) is None
