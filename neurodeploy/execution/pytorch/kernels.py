@@ -272,7 +272,9 @@ class NeuronKernel(Kernel):
             assert quotient is not None
             torch.neg(quotient, out=back).clamp_(max=self.model.payload_max)
         torch.minimum(back, emitted, out=back)
-        back.mul_(v <= -theta_neg)
+        # In the type of the state: products with truth values are converted one by one.
+        spent = torch.empty_like(v) if quotient is None else quotient
+        back.mul_(torch.le(v, -theta_neg, out=spent))
         self._coded(back)
         if self.model.payload_code == "power_of_two":
             half = torch.div(back, 2, rounding_mode="floor") if self.integer else back / 2
