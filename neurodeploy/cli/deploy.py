@@ -50,9 +50,10 @@ def deploy(
 ) -> None:
     """Convert, quantize, compile, verify and price a trained network for boards.
 
-    MODEL and WEIGHTS are those of 'convert'. What is finished is kept in the folder: after an
-    interruption the same command goes on, and with other options only what depends on them runs
-    again. Ends with status 1 if a deployment is not exact, with 2 if no board runs the network.
+    MODEL and WEIGHTS are those of 'convert'; or MODEL is a spiking network, a .ndn file as 'import'
+    writes it. What is finished is kept in the folder: after an interruption the same command goes
+    on, and with other options only what depends on them runs again. Ends with status 1 if a
+    deployment is not exact, with 2 if no board runs the network.
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
@@ -74,7 +75,7 @@ def deploy(
             **own,
             **conversion_arguments(given),
         )
-    if own["weights"] is None and not holds_weights(model):
+    if own["weights"] is None and not holds_weights(model) and not model.endswith(".ndn"):
         say("note: no --weights: the network is used as the factory makes it", err=True)
     tell_deployed(context, deployed, data, as_json)
 

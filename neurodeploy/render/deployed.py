@@ -23,6 +23,8 @@ def deployed_parts(deployed: Deployed) -> list[str]:
         for board in deployed.boards
         if (step := deployed.refusal(board)) is not None
     ]
+    if {"load", "evaluate-real"} <= {step.name for step in deployed.steps}:
+        reasons.append("source: the real-valued netlist, where no trained network came with it")
     return [*parts, *reasons]
 
 
@@ -55,7 +57,7 @@ def _row(deployed: Deployed, board: str) -> tuple[str | None, ...]:
         board,
         board_answer(deployed, board),
         _percent(next(iter(measured.get("accuracy", {}).values()), None)),
-        _percent(measured.get("source_accuracy")),
+        _percent(deployed.source_accuracy(board)),
         _verified(deployed, board),
         None if "cores" not in priced else str(priced["cores"]),
         _bar(energy, "J"),
@@ -106,9 +108,8 @@ def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> 
     board = next((b for b in deployed.boards if deployed.compiled(b)), None)
     if board is None:
         return f"next:\n  {program} boards --limits"
-    quantized = deployed.step("quantize", board)
-    files = () if quantized is None else quantized.files
-    whole = next(name for name in files if name.endswith(".ndn"))
+    whole = deployed.integer_name(board)
+    assert whole is not None
     compiled = deployment_folder(board, deployed.compiled(board)[0])
     place, given = deployed.folder, ("--data", data)
     commands = [

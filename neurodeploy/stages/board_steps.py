@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from neurodeploy import __version__
-from neurodeploy.datasets import Samples, SamplesLike
+from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import CapacityError, QuantizationError, TargetUnavailableError
 from neurodeploy.hardware.boards.board import Board
-from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.ir.record import Progress
-from neurodeploy.loading.files import file_digest
+from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.network import Network, load_network
+from neurodeploy.stages.asked import FULL_BITS, Asked, package_version
 from neurodeploy.stages.compile import compile
 from neurodeploy.stages.convert import AUTO, convert
 from neurodeploy.stages.deployed import (
     REPORT_FILE,
+    Deployed,
     Name,
     deployment_folder,
     integer_file,
@@ -29,10 +25,8 @@ from neurodeploy.stages.deployed import (
 )
 from neurodeploy.stages.estimate_energy import estimate_energy
 from neurodeploy.stages.evaluate import evaluate
-from neurodeploy.stages.fingerprints import model_fingerprint, samples_fingerprint
-from neurodeploy.stages.keeping import Keeper, Work, text_digest
+from neurodeploy.stages.keeping import Work, text_digest
 from neurodeploy.stages.load import load
-from neurodeploy.stages.options import options_of
 from neurodeploy.stages.quantize import quantize
 from neurodeploy.stages.record import with_command
 from neurodeploy.stages.report import report
@@ -41,72 +35,16 @@ from neurodeploy.stages.step_lines import (
     accuracy_line,
     choice_line,
     comparison_line,
+    network_line,
     widths_line,
 )
-from neurodeploy.stages.verdict import verdict
+from neurodeploy.stages.verdict import COST_SAMPLES, verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.registry import TARGETS, target_for
 
 REFUSALS = (CapacityError, QuantizationError)
 """Errors that tell of a board what it cannot do; all others end the run."""
 AGAINST = ("reference", "engine")
-FULL_BITS = 8
-"""Weight bits from which on they are not rounded against data."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the steps of all boards share."""
-
-    keeper: Keeper
-    model: Any
-    weights: str | Path | None
-    test: Samples
-    training: Samples
-    only: str | None
-    weight_bits: int
-    counts: Mapping[str, int]
-    options: Mapping[str, Any]
-    command: Sequence[str]
-    stage: Callable[[str], None]
-    progress: Progress | None
-
-    @cached_property
-    def sources(self) -> dict[str, str]:
-        """Digests and options that a conversion depends on."""
-        weights = None if self.weights is None else Path(self.weights)
-        return {
-            "torch": _version("torch"),
-            "numpy": _version("numpy"),
-            "model": model_fingerprint(self.model),
-            # Of a file that is missing the conversion tells.
-            "weights": file_digest(weights) if weights and weights.is_file() else "none",
-            "calibration data": self.calibration,
-            **{
-                name: repr(value)
-                for name, value in self.options.items()
-                if value is not None and value != self.usual.get(name)
-            },
-        }
-
-    @cached_property
-    def usual(self) -> dict[str, Any]:
-        """Options of a conversion that are not given: to name one of them changes nothing."""
-        return {name: option.default for name, option in options_of(convert).items()}
-
-    @cached_property
-    def data(self) -> str:
-        """Digest of what is measured on."""
-        return samples_fingerprint(self.test)
-
-    @cached_property
-    def calibration(self) -> str:
-        """Digest of what is calibrated on."""
-        return samples_fingerprint(self.training)
-
-    def first(self, count: str) -> int:
-        """So many samples as were asked for, or as there are."""
-        return min(self.counts[count], len(self.test))
 
 
 class BoardSteps:
@@ -126,11 +64,15 @@ class BoardSteps:
 
     def run(self) -> None:
         """All steps, or those up to the first refusal."""
-        if not self.convert():
+        given = self.asked.given
+        if not (self.convert() if given is None else self.load(given)):
             return
-        self.read_choice()
-        self.evaluate("evaluate-real", self.real)
-        if not self.quantize() or not self.judge():
+        if given is None or isinstance(given.netlist, RealNetlist):
+            self.read_choice()
+            self.evaluate("evaluate-real", self.real)
+            if not self.quantize():
+                return
+        if not self.judge():
             return
         compiled = [target for target in self.targets if self.compile(target)]
         first = target_for(self.board, self.only)
@@ -174,6 +116,7 @@ class BoardSteps:
             aimed = {"board": self.board, "target": self.only}
 
         def work() -> Work:
+            assert asked.training is not None
             net = convert(
                 asked.model,
                 asked.training,
@@ -191,9 +134,26 @@ class BoardSteps:
         inputs = {**asked.sources, "board": self.digest, "target": str(self.only)}
         return self.step("convert", inputs, work, files=(self.real,))
 
+    def load(self, given: Network) -> bool:
+        """A network that is a spiking one already, as it is."""
+        asked, file = self.asked, self.real
+        if isinstance(given.netlist, IntegerNetlist):
+            widths = [projection.weight_bits for projection in given.netlist.projections]
+            file = self.whole = integer_file(self.board.name, max(widths, default=FULL_BITS))
+
+        def work() -> Work:
+            net = with_command(given, asked.command) if asked.command else given
+            save(net, self.folder / file)
+            return Work(network_line(net), dict(net.provenance))
+
+        return self.step("load", asked.sources, work, files=(file,))
+
     def read_choice(self) -> None:
         """What ``auto`` measured the network with, where that is not the usual way."""
-        chosen = load_network(self.folder / self.real).provenance.get("auto", {}).get("chosen", {})
+        auto = load_network(self.folder / self.real).provenance.get("auto", {})
+        # A network that was given may have been converted for another board.
+        ours = auto.get("board") in (None, self.board.name)
+        chosen = auto.get("chosen", {}) if ours else {}
         self.widths = chosen.get("quantization", {})
         self.parts = chosen.get("options", {})
         bits = self.widths.get("weight_bits", self.asked.weight_bits)
@@ -210,7 +170,7 @@ class BoardSteps:
             kind = "integer" if isinstance(net.netlist, IntegerNetlist) else "spiking"
             return Work(accuracy_line(found, kind), found.to_dict())
 
-        inputs = {"network": self.digest_of(what), "data": self.asked.data, "samples": str(n)}
+        inputs = {"network": self.digest_of(what), "data": self.asked.data(n), "samples": str(n)}
         self.step(name, inputs, work)
 
     def quantize(self) -> bool:
@@ -257,7 +217,7 @@ class BoardSteps:
             "network": self.digest_of(self.whole),
             "board": self.digest,
             "target": str(only),
-            "data": self.asked.data,
+            "data": self.asked.data(COST_SAMPLES),
         }
         return self.step("verdict", inputs, work)
 
@@ -296,7 +256,7 @@ class BoardSteps:
 
         inputs = {
             "deployment": self.digest_of(folder),
-            "data": self.asked.data,
+            "data": self.asked.data(n),
             "samples": str(n),
             "software": _software(target),
         }
@@ -321,7 +281,7 @@ class BoardSteps:
         inputs = {
             "network": self.digest_of(what),
             "board": self.digest,
-            "data": self.asked.data,
+            "data": self.asked.data(n),
             "samples": str(n),
             "target": str(self.only),
         }
@@ -347,7 +307,8 @@ def write_page(asked: Asked, data: SamplesLike) -> None:
 
     def work() -> Work:
         asked.stage("the page")
-        if not any(step.name == "quantize" and step.status == "done" for step in steps):
+        made = Deployed(keeper.folder, keeper.record)
+        if all(made.integer_name(board) is None for board in made.boards):
             return Work("no board has a network to show", None, "left out")
         try:
             report(keeper.folder, data, path, samples=n, tell=asked.stage)
@@ -358,19 +319,12 @@ def write_page(asked: Asked, data: SamplesLike) -> None:
     done = {str(step): [dict(step.files), step.line] for step in steps}
     inputs = {
         "neurodeploy": __version__,
-        "matplotlib": _version("matplotlib"),
+        "matplotlib": package_version("matplotlib"),
         "results": text_digest(done),
-        "data": asked.data,
+        "data": asked.data(n),
         "samples": str(n),
     }
     keeper.step("report", None, None, inputs, (REPORT_FILE,), work)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
 
 
 def _software(target: str) -> str:

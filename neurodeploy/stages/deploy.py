@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy import __version__
-from neurodeploy.datasets import Samples, SamplesLike, as_samples
+from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data, as_samples
+from neurodeploy.datasets.events.spec import is_events_text
 from neurodeploy.datasets.spec import training_text
 from neurodeploy.errors import UsageError
 from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.provenance import command_text, without_folders
 from neurodeploy.ir.record import Progress
+from neurodeploy.network import Network, load_network
 from neurodeploy.notebook import shows_progress
 from neurodeploy.quantization.integers import MAX_BITS, MIN_BITS
-from neurodeploy.stages.board_steps import FULL_BITS, Asked, BoardSteps, write_page
+from neurodeploy.stages.asked import FULL_BITS, Asked, chosen_options
+from neurodeploy.stages.board_steps import BoardSteps, write_page
 from neurodeploy.stages.compile import board_list, chosen_board
 from neurodeploy.stages.deployed import Deployed, Record, plain_name
 from neurodeploy.stages.keeping import kept_in
+from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.stages.sources import check_model
 from neurodeploy.targets.registry import TARGETS, usable_targets
 
@@ -31,7 +36,7 @@ SAMPLES, VERIFY_SAMPLES, ENERGY_SAMPLES = 1000, 5, 50
 
 @shows_progress("deploy")
 def deploy(
-    model: str | Path | nn.Module,
+    model: str | Path | nn.Module | Network,
     data: SamplesLike,
     board: str | Board | Sequence[str | Board],
     output: str | Path,
@@ -57,10 +62,12 @@ def deploy(
 
     Parameters
     ----------
-    model : str, path or torch.nn.Module
-        As of :func:`neurodeploy.convert`.
+    model : str, path, torch.nn.Module or Network
+        As of :func:`neurodeploy.convert`; or a spiking network, which is not converted: one that
+        was imported or converted before, or its .ndn file.
     data : Samples or what they are made from
-        What accuracy, verification and energy are measured on: the test split of a text.
+        What accuracy, verification and energy are measured on: the test split of a text. A spiking
+        network takes recordings of events as well.
     board : str, Board or sequence
         Names or paths, as text separated by commas; ``all`` that come with neurodeploy.
     output : path
@@ -71,7 +78,8 @@ def deploy(
         Normalization of the source network, as ``#norm`` of a data text: mnist, cifar10, imagenet
         or MEANS/STDS.
     calibration_data : Samples or what they are made from, optional
-        What the conversion is calibrated on. [default: the training split of the data's text]
+        What the conversion is calibrated on, and weights of few bits are rounded against.
+        [default: the training split of the data's text]
     target : str or sequence of str, optional
         Targets to compile for, as text separated by commas. [default: all that take it]
     weight_bits : int
@@ -105,7 +113,9 @@ def deploy(
     NeurodeployError
         One line for everything else that does not fit.
     """
-    check_model(model)
+    given = _spiking(model)
+    if given is None:
+        check_model(model, "deploy")
     boards = _boards(board)
     targets = _targets(target, boards)
     for name in ("board", "target"):
@@ -121,10 +131,21 @@ def deploy(
     for name, count in counts.items():
         if count < 1:
             raise UsageError(f"{name.replace('_', ' ')} {count}: at least 1 is needed")
-    test = as_samples(data, "test")
-    training = _calibration(data, calibration_data, norm)
+    name = type(model).__name__ if given is None else given.netlist.name
+    if isinstance(model, str | os.PathLike):
+        name = os.fspath(model)
+    read = as_samples if given is None else as_data
+    test: Samples | EventSamples = read(data, "test")
+    training = None
+    if given is not None:
+        conversion = {"norm": norm, "weights": weights, **options}
+        _expect_unasked(name, given, weight_bits, calibration_data, conversion)
+        # Data of another network are told before anything is written.
+        encoded_samples(given, test, 1)
+    if given is None or _rounded(given, weight_bits):
+        training = read(_calibration(data, calibration_data, norm), "train")
     arguments = {
-        "model": model if isinstance(model, str | os.PathLike) else type(model).__name__,
+        "model": name,
         "weights": weights,
         "data": data if isinstance(data, str) else test.name,
         "norm": norm,
@@ -149,6 +170,7 @@ def deploy(
             keeper,
             model,
             weights,
+            given,
             test,
             training,
             targets[0] if target is not None and len(targets) == 1 else None,
@@ -203,12 +225,54 @@ def _takes(target: str, board: Board) -> bool:
     return TARGETS.get(target).board_kind in (None, board.kind)
 
 
-def _calibration(data: SamplesLike, given: SamplesLike | None, norm: str | None) -> Samples:
-    """The training samples, with the normalization."""
-    if given is None and not isinstance(data, str):
+def _spiking(model: object) -> Network | None:
+    """The model, if it is a spiking network already."""
+    if isinstance(model, Network):
+        return model
+    if isinstance(model, str | os.PathLike) and os.fspath(model).endswith(".ndn"):
+        return load_network(os.fspath(model))
+    return None
+
+
+def _rounded(net: Network, weight_bits: int) -> bool:
+    """Whether weights are rounded against data."""
+    return not isinstance(net.netlist, IntegerNetlist) and weight_bits < FULL_BITS
+
+
+def _expect_unasked(
+    name: str,
+    net: Network,
+    weight_bits: int,
+    calibration_data: SamplesLike | None,
+    conversion: Mapping[str, Any],
+) -> None:
+    """Refuse what does nothing to a spiking network.
+
+    Raises
+    ------
+    UsageError
+        Naming the first of them.
+    """
+    found = next(iter(chosen_options(conversion).items()), None)
+    if found is not None:
+        option, value = found
+        raise UsageError(f"deploy: {option} {value}: {name} is converted already; leave it out")
+    if isinstance(net.netlist, IntegerNetlist) and weight_bits != FULL_BITS:
         raise UsageError(
-            "deploy: data that are no text have no training split; name calibration_data as well"
+            f"deploy: weight_bits {weight_bits}: {name} is quantized already; leave it out"
         )
+    if calibration_data is not None and not _rounded(net, weight_bits):
+        raise UsageError(
+            f"deploy: calibration_data: nothing of {name} is calibrated, or rounded to fewer than "
+            f"{FULL_BITS} bits; leave it out"
+        )
+
+
+def _calibration(data: SamplesLike, given: SamplesLike | None, norm: str | None) -> SamplesLike:
+    """What the training samples are made from, with the normalization."""
+    if given is None and (not isinstance(data, str) or is_events_text(data)):
+        what = "events" if isinstance(data, str) else "data that are no text"
+        raise UsageError(f"deploy: {what} have no training split; name calibration_data as well")
     text = training_text(str(data)) if given is None else given
     if norm is not None:
         if not isinstance(text, str):
@@ -219,4 +283,4 @@ def _calibration(data: SamplesLike, given: SamplesLike | None, norm: str | None)
         if "#norm=" in text:
             raise UsageError(f"deploy: norm {norm!r}: {text} names one as well; leave one out")
         text = f"{text}#norm={norm}"
-    return as_samples(text, "train")
+    return text

@@ -4,7 +4,7 @@
 
     deploy.json               what was asked for, and the steps so far, each with its inputs
     steps/BOARD-STEP.json     the result of a step, as the JSON of its command
-    BOARD.ndn                 the converted network, real-valued
+    BOARD.ndn                 the converted network, real-valued, or the one that was given
     BOARD-int8.ndn            the quantized one
     BOARD-TARGET/             what the target compiled
     report.html               the page
@@ -43,6 +43,7 @@ PLAIN = re.compile(r"\w[\w.+-]*", re.ASCII)
 
 Name = Literal[
     "convert",
+    "load",
     "evaluate-real",
     "quantize",
     "evaluate",
@@ -52,7 +53,7 @@ Name = Literal[
     "energy",
     "report",
 ]
-"""The steps of a board in their order, and the page at the end."""
+"""The steps of a board in their order, and the page at the end; spiking networks are loaded."""
 Status = Literal["done", "refused", "left out"]
 
 
@@ -238,17 +239,37 @@ class Deployed(Shown):
         )
 
     def real(self, board: str) -> Network | None:
-        """The converted network of a board; None if it was refused, or is not there yet."""
-        return self._network("convert", board)
+        """The real-valued network of a board; None if it was refused, or is not there."""
+        return self._network(board, network_file(board))
 
     def network(self, board: str) -> Network | None:
         """The quantized network of a board; None if it was refused, or is not there yet."""
-        return self._network("quantize", board)
+        return self._network(board, self.integer_name(board))
 
-    def _network(self, name: Name, board: str) -> Network | None:
-        step = self.step(name, board)
-        file = None if step is None else next((f for f in step.files if f.endswith(".ndn")), None)
-        return None if file is None else load_network(self.folder / file)
+    def integer_name(self, board: str) -> str | None:
+        """Name of the file of the quantized network of a board."""
+        names = (n for n in self._netlists(board) if n != network_file(board))
+        return next(names, None)
+
+    def _netlists(self, board: str) -> list[str]:
+        """The ``.ndn`` files of a board."""
+        made = (s for s in self.steps if s.board == board)
+        named = [n for s in made if s.name in ("convert", "load", "quantize") for n in s.files]
+        return [name for name in named if name.endswith(".ndn")]
+
+    def _network(self, board: str, file: str | None) -> Network | None:
+        if file is None or file not in self._netlists(board):
+            return None
+        return load_network(self.folder / file)
+
+    def source_accuracy(self, board: str) -> float | None:
+        """Of the source network; of the real-valued netlist, where none came with it."""
+        known = (
+            self.result(self.step(name, board)) or {} for name in ("evaluate", "evaluate-real")
+        )
+        whole, real = known
+        found: float | None = whole.get("source_accuracy")
+        return next(iter(real.get("accuracy", {}).values()), None) if found is None else found
 
     def deployment(self, board: str, target: str) -> Deployment | None:
         """What a target compiled for a board; None where it refused, or is not there yet."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import EventSamples, Samples
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.loading.files import file_digest
 from neurodeploy.stages.keeping import text_digest
@@ -44,15 +44,35 @@ def model_fingerprint(model: str | Path | nn.Module) -> str:
     return text_digest([name, *(file_digest(path) for path in files if path.is_file())])
 
 
-def samples_fingerprint(data: Samples) -> str:
-    """Digest of samples with their answers, range and normalization, wherever they came from."""
+def samples_fingerprint(data: Samples | EventSamples) -> str:
+    """Digest of samples with their answers, range and normalization, wherever they came from.
+
+    Of recordings, the events and how they become rasters.
+    """
     found = hashlib.sha256()
+    if isinstance(data, EventSamples):
+        _add_recordings(found, data)
+        return found.hexdigest()
     told = (data.split, data.value_range, data.levels, data.norm, list(data.named))
     found.update(repr(told).encode())
     for values in (data.x, data.y, data.targets, data.indices, *data.named.values()):
         if values is not None:
             _add(found, values)
     return found.hexdigest()
+
+
+def _add_recordings(found: hashlib._Hash, data: EventSamples) -> None:
+    found.update(repr((data.split, data.binning)).encode())
+    for recording in data.recordings:
+        opened = recording.open()
+        found.update(repr((recording.start, recording.stop, opened.size)).encode())
+        for events in opened.blocks:
+            for values in (events.t, events.x, events.y, events.p):
+                if values is not None:
+                    _add(found, values)
+    for values in (data.y, data.indices):
+        if values is not None:
+            _add(found, values)
 
 
 def _beside_onnx(path: Path) -> list[Path]:

@@ -20,7 +20,6 @@ from neurodeploy.notebook import expect_matplotlib
 from neurodeploy.stages.compile import board_list, chosen_board, compile
 from neurodeploy.stages.deployed import (
     Deployed,
-    integer_file,
     is_deployed,
     read_deployed,
 )
@@ -263,7 +262,7 @@ def _deployed(
                 parts.missing[f"verification on {target}"] = step.line
         measured = Measured(
             name,
-            integer_file(name, int(network.provenance["quantization"]["weight_bits"])),
+            deployed.integer_name(name) or name,
             network,
             verifications=verifications,
             boards={name: deployed.board(name)},

@@ -33,23 +33,32 @@ class SourceNetwork(Protocol):
         """Return its analog graph, compared with the network itself on the first samples."""
 
 
-def check_model(model: object) -> None:
-    """Refuse what is no network before anything takes long.
+def check_model(model: object, verb: str = "convert") -> None:
+    """Refuse what is no trained network before anything takes long.
 
     Raises
     ------
     UsageError
-        Saying what it is and what to pass.
+        Saying what it is and what to pass; ``verb`` is the function that was called.
     """
     if isinstance(model, str | os.PathLike):
+        file = os.fspath(model)
+        if file.endswith(".ndn"):
+            raise UsageError(f"{verb}: {file} is converted already; quantize it")
+        if file.endswith((".nir", ".net")):
+            made = f"{Path(file).stem}.ndn"
+            raise UsageError(
+                f"{verb}: {file} is a spiking network; 'neurodeploy import {file} -o {made}' reads "
+                f"it, and quantize and deploy take {made}"
+            )
         return
     if isinstance(model, type) or not any(c.__name__ == "Module" for c in type(model).__mro__):
         if isinstance(model, Network):
-            raise UsageError(f"convert: {model.netlist.name} is converted already; quantize it")
+            raise UsageError(f"{verb}: {model.netlist.name} is converted already; quantize it")
         expected = (
             "a torch.nn.Module, 'file.py:factory', FILE.pt2 or FILE.onnx first, then the data"
         )
-        raise wrong_kind("convert", model, expected)
+        raise wrong_kind(verb, model, expected)
 
 
 def load_source(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
 from neurodeploy.verification.accuracy import Evaluation
 from neurodeploy.verification.verification import Verification
@@ -22,6 +24,14 @@ def choice_line(net: Network) -> str:
         f"{chosen['method']} at T = {chosen['timesteps']} {chosen['text']}, "
         f"{chosen['spikes']:.0f} spikes an inference"
     )
+
+
+def network_line(net: Network) -> str:
+    """What a spiking network is that was given as it is."""
+    netlist = net.netlist
+    kind = "integer" if isinstance(netlist, IntegerNetlist) else "real-valued"
+    neurons = sum(p.size for p in netlist.populations if not isinstance(p.model, Input))
+    return f"{netlist.name}, {kind} netlist, T = {netlist.timesteps}, {neurons:,} neurons"
 
 
 def accuracy_line(found: Evaluation, kind: str) -> str:

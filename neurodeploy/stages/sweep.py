@@ -115,7 +115,7 @@ def sweep(
     ExecutionError
         If no worker can be started, or the scheduler is not there.
     """
-    check_model(model)
+    check_model(model, "sweep")
     listed = _listed(configurations, options)
     boards = (board,) if isinstance(board, str | Board) else tuple(board)
     names = [chosen_board(b).name for b in boards]
