@@ -155,6 +155,11 @@ class SynapseFormat:
         bits = full * self._block(self.block_synapses, weight_bits)
         return bits + (self._block(rest, weight_bits) if rest else 0)
 
+    def least_bits_per_synapse(self, weight_bits: int) -> float:
+        """Fewest bits of memory per synapse, of axons of any size."""
+        sizes = range(1, self.block_synapses + 1)
+        return min(self.bits_per_axon(n, weight_bits) / n for n in sizes)
+
     def _block(self, n: int, weight_bits: int) -> int:
         bits = n * (weight_bits + self.index_bits + self.delay_bits) + self.block_overhead_bits
         return -(-bits // self.word_bits) * self.word_bits

@@ -247,7 +247,7 @@ def _destinations(
         one = 0.0
         for other in netlist.incoming[target.name]:
             if on_chip(netlist, other) and not isinstance(other.connectivity, Sparse):
-                rate = _least_rate(board.synapses, other.weight_bits)
+                rate = board.synapses.least_bits_per_synapse(other.weight_bits)
                 one += rate * int(other.connectivity.fan_in().min())
         most = min(most, int(limit / one + 1e-9)) if one else most
     return -(-fan_out // max(1, most))
@@ -309,18 +309,12 @@ def _sizes(most: int, storage: SynapseFormat) -> int:
     return min(most, 64 * storage.block_synapses)
 
 
-def _least_rate(storage: SynapseFormat, weight_bits: int) -> float:
-    """Fewest bits of memory per synapse, of axons of any size."""
-    sizes = range(1, storage.block_synapses + 1)
-    return min(storage.bits_per_axon(n, weight_bits) / n for n in sizes)
-
-
 def _listed_memory(incoming: list[IntegerProjection], board: Board) -> int:
     assert board.synapses is not None
     bits = 0.0
     for projection in incoming:
         if isinstance(projection.connectivity, Sparse):
-            rate = _least_rate(board.synapses, projection.weight_bits)
+            rate = board.synapses.least_bits_per_synapse(projection.weight_bits)
             bits += rate * projection.connectivity.pre.size
     limit = board.limit("synapse_memory_bits")
     assert limit is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from neurodeploy.hardware.cut.product_reach import (
 )
 from neurodeploy.hardware.cut.reach import assigned_reach, reach
 from neurodeploy.hardware.cut.tiling import Intervals, Tiling, held_intervals, lengths, outer
-from neurodeploy.ir.arrays import IntArray
+from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.connectivity import Dense, Sparse
 from neurodeploy.ir.netlist import (
     IntegerNetlist,
@@ -173,8 +174,10 @@ class Demand:
             neurons += math.prod(int(lengths(cut).max()) for cut in held)
         if neurons * self._compartments > self._board.require_limit("neurons"):
             return False
+        if self._sparse:
+            return self._may_store(tiling)
         limit = self._board.limit("input_axons")
-        if limit is None or self._sparse:
+        if limit is None:
             return True
         axons = 0
         for index, projection in enumerate(self._incoming):
@@ -182,6 +185,25 @@ class Demand:
             assert isinstance(part, ProductReach)
             axons += part.most_input_axons(self._sharing(index))
         return axons <= limit
+
+    def _may_store(self, tiling: Tiling) -> bool:
+        """False where listed synapses, as densely as memory takes them, exceed it in some box."""
+        limit = self._board.limit("synapse_memory_bits")
+        if limit is None:
+            return True
+        return bool(tiling.sum_by_tile(self._listed_bits).max() <= limit)
+
+    @functools.cached_property
+    def _listed_bits(self) -> FloatArray:
+        """Least bits of memory of the listed synapses of each neuron."""
+        bits: FloatArray = np.zeros(self.population.shape)
+        storage = self._board.synapses
+        listed = [q for q in self._incoming if isinstance(q.connectivity, Sparse)]
+        if storage is None or isinstance(self.population.model, MaxPool):
+            return bits
+        for q in listed:
+            bits += q.connectivity.fan_in() * storage.least_bits_per_synapse(q.weight_bits)
+        return bits
 
     def _sharing(self, index: int) -> AxonSharing:
         return AxonSharing(self._channels, self._blocks[index], self._slots)

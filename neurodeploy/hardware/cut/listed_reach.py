@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from neurodeploy.hardware.cut.axons import AxonSharing, Flow, Reach
 from neurodeploy.hardware.cut.tiling import Intervals
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Sparse
+
+DENSE_KEYS = 4
+"""Times as many counters as keys with which counting is faster than sorting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,19 +96,34 @@ class ListedReach(Reach):
 def sparse_reach(connectivity: Sparse, cuts: Sequence[Intervals]) -> ListedReach:
     """Reach of listed synapses into the boxes ``cuts`` (one tuple of intervals per axis)."""
     grid = tuple(len(cut) for cut in cuts)
-    coordinates = np.unravel_index(connectivity.post, connectivity.post_shape)
     n_tiles = int(np.prod(grid))
     keys: list[IntArray] = []
     families = [_disjoint(cut, n) for cut, n in zip(cuts, connectivity.post_shape, strict=True)]
     for maps in itertools.product(*families):
-        where = [m[c] for m, c in zip(maps, coordinates, strict=True)]
-        inside = np.all([w >= 0 for w in where], axis=0)
-        tile = np.ravel_multi_index([w[inside] for w in where], grid)
-        keys.append(connectivity.pre[inside] * n_tiles + tile)
-    key, count = np.unique(np.concatenate(keys), return_counts=True)
+        # Where each neuron lies, before its synapses, of which there are many more.
+        where = np.meshgrid(*maps, indexing="ij")
+        held = np.all([w >= 0 for w in where], axis=0)
+        tile_of = np.full(connectivity.post_shape, -1, dtype=np.int64)
+        tile_of[held] = np.ravel_multi_index([w[held] for w in where], grid)
+        tile = tile_of.reshape(-1)[connectivity.post]
+        if held.all():
+            keys.append(connectivity.pre * n_tiles + tile)
+        else:
+            inside = tile >= 0
+            keys.append(connectivity.pre[inside] * n_tiles + tile[inside])
+    key, count = _counted(np.concatenate(keys), math.prod(connectivity.pre_shape) * n_tiles)
     return ListedReach(
         connectivity.pre_shape, n_tiles, key // n_tiles, key % n_tiles, count.astype(np.int64)
     )
+
+
+def _counted(keys: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """Keys below ``n`` that occur, ascending, and how often each does."""
+    if n > DENSE_KEYS * keys.size:
+        return np.unique(keys, return_counts=True)
+    counts = np.bincount(keys, minlength=n)
+    found = np.flatnonzero(counts)
+    return found, counts[found]
 
 
 def _disjoint(cut: Intervals, size: int) -> list[IntArray]:

@@ -16,8 +16,10 @@ from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut import intervals
 from neurodeploy.hardware.cut.axons import AxonSharing
 from neurodeploy.hardware.cut.bounds import layer_bounds
+from neurodeploy.hardware.cut.demand import Demand
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.cut.reach import reach
+from neurodeploy.hardware.cut.tiling import Tiling
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
@@ -259,3 +261,18 @@ def test_axons_of_groups_are_those_of_all_groups_reached() -> None:
     bound = layer_bounds(one_layer(pairs), on)["a"]
     # Two sources for every two channels: again one group, or two channels.
     assert bound.by_resource["input_axons"] == 4
+
+
+def test_a_cut_of_listed_synapses_that_is_passed_over_does_not_fit() -> None:
+    rng = np.random.default_rng(4)
+    post, pre = np.nonzero(rng.random((48, 40)) < 0.5)
+    listed = Sparse(np.ones(post.size, dtype=np.int64), post, pre, (4, 10), (3, 4, 4))
+    netlist = one_layer(listed)
+    on = board(MANY, neurons=64, synapse_memory_bits=12_000)
+    demand = Demand(netlist, netlist.by_name["a"], on)
+    tilings = [Tiling((3, 4, 4), t) for t in itertools.product((1, 2, 3), (1, 2, 4), (1, 2, 4))]
+    fits = {t: demand.usage(t).excess(on) is None for t in tilings}
+    passed_over = {t for t in tilings if not demand.may_fit(t)}
+    assert passed_over
+    assert not any(fits[t] for t in passed_over)
+    assert any(fits.values())
