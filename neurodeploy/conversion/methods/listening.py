@@ -17,14 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
 
 import numpy as np
 
 from neurodeploy.conversion.calibration.thresholds import Activations, Calibration
 from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, Layer, ReluLayer
-from neurodeploy.conversion.methods.change_coding import ChangeCoding, added
-from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
+from neurodeploy.conversion.methods.sum_coding import SumCoding, added
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.encoding import Encoding
@@ -39,13 +37,11 @@ def repeated(steps: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Listening(ChangeCoding):
+class Listening(SumCoding):
     """Options of every code that listens first, beside those of layer-by-layer methods."""
 
-    emits: ClassVar[Literal["binary", "signed", "graded"]] = "binary"
-
     def __post_init__(self) -> None:
-        ChangeCoding.__post_init__(self)
+        SumCoding.__post_init__(self)
         if not 1 <= self.silent < self.timesteps:
             raise UsageError(
                 f"listening {self.silent}: expected 1 to T - 1 = {self.timesteps - 1} steps"
@@ -74,18 +70,10 @@ class Listening(ChangeCoding):
         """
         return ()
 
-    def worths(self, graph: ActivationGraph, calibration: Calibration) -> dict[str, FloatArray]:
-        """Value of the first spike of every rectified layer, by name."""
-        return LayerwiseMethod.worths(self, graph, calibration)
-
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
         """Values of the first spike of each channel: all of them add up to its range."""
         levels = sum(self.gains)
         return self.ranges(layer, activations, levels) / levels * self.gains[0]
-
-    def finished(self, population: Population, layer: Layer) -> Population:
-        """A population whose spikes, times what they are worth, add up to its value."""
-        return replace(population, coding="sum")
 
     def __call__(
         self,
@@ -100,7 +88,7 @@ class Listening(ChangeCoding):
         ConversionError
             If calibration leaves a layer without a threshold.
         """
-        netlist = LayerwiseMethod.__call__(self, graph, calibration, encodings)
+        netlist = SumCoding.__call__(self, graph, calibration, encodings)
         populations = []
         # What comes once, in the first step: images, and their maxima.
         once: set[str] = set()
