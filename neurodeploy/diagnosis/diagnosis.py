@@ -26,6 +26,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import Progress, Stimulus
+from neurodeploy.json_values import Result
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
 from neurodeploy.verification.accuracy import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputDiagnosis:
+class OutputDiagnosis(Result):
     """An output beside that of the source network.
 
     Parameters
@@ -57,10 +58,6 @@ class OutputDiagnosis:
     rmse: float
     correlation: float | None
     units: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

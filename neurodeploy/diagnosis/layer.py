@@ -14,6 +14,7 @@ from neurodeploy.diagnosis.split import CAUSES, NEW, ErrorParts, Version
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Neuron
+from neurodeploy.json_values import Result
 from neurodeploy.verification.agreement import Correlation
 
 SHOWN_PAIRS = 20_000
@@ -21,7 +22,7 @@ SHOWN_PAIRS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class LayerDiagnosis:
+class LayerDiagnosis(Result):
     """One population beside the activations that it codes.
 
     Shares of an error are root mean squares over all neurons and samples, divided by the root mean
@@ -71,18 +72,7 @@ class LayerDiagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {
-            "name": self.name,
-            "source": self.source,
-            "neurons": self.neurons,
-            "correlation": self.correlation,
-            "relative_rms": self.relative_rms,
-            "silent": self.silent,
-            "silenced": self.silenced,
-            "saturated": self.saturated,
-            "errors": dict(self.errors),
-            "lost": self.lost,
-        }
+        return {key: value for key, value in Result.to_dict(self).items() if key != "new"}
 
 
 class LayerTotals:

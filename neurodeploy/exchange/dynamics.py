@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from neurodeploy.errors import UnknownNameError, UsageError
+from neurodeploy.json_values import Result
 
 Compare = Literal[">", ">="]
 ResetRule = Literal["none", "zero", "file", "subtract", "subtract-next"]
@@ -29,7 +30,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Dynamics:
+class Dynamics(Result):
     """How neurons are computed, step by step.
 
     With ``e`` the part of the membrane that a step takes (:attr:`integration`), a neuron computes
@@ -104,11 +105,6 @@ class Dynamics:
             raise UsageError(f"floor {self.floor:g}: expected thresholds at or below 0, such as -1")
         if self.dt is not None and not 0 < self.dt < float("inf"):
             raise UsageError(f"dt {self.dt}: expected a positive time in seconds")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything that it says, as JSON values."""
-        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**found, "refuses": dict(self.refuses)}
 
 
 _IF_LEAKS = {"IF": "snnTorch 1.0.0 reads it as Leaky with beta 0.9, a leak that no file asked for"}

@@ -7,7 +7,7 @@ with every limit that it exceeds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
 from neurodeploy.ir.connectivity import Conv, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
+from neurodeploy.json_values import Result
 
 NAMED = 3
 """Populations that an assumption names, before it counts the others."""
@@ -56,7 +57,7 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Result):
     """One reason why a netlist does not fit a target or a board.
 
     Parameters
@@ -82,10 +83,6 @@ class Violation:
         return f"{self.where}: {self.resource}{numbers}" + (
             f"; {self.remedy}" if self.remedy else ""
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def utilization_parts(layers: tuple[LayerUtilization, ...]) -> list[str]:
             layer.population,
             str(layer.cores),
             str(layer.lower_bound),
-            *(_percent(layer.shares[resource]) for resource in SHARES),
+            *(_percent(layer.utilization[resource]) for resource in SHARES),
             SHARES[layer.binding],
             layer.advice,
         )

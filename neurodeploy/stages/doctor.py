@@ -7,12 +7,12 @@ import platform
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from neurodeploy import __version__
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.native.library import Status, status
+from neurodeploy.json_values import Result
 from neurodeploy.targets.imports import import_failure, import_report, installed
 from neurodeploy.targets.registry import TARGETS, usable_targets
 
@@ -34,7 +34,7 @@ TORCH_REMEDY = "pip install 'neurodeploy[torch]' (the README tells how to get a 
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Result):
     """Whether one executor, target or front end works.
 
     Parameters
@@ -57,7 +57,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(Result):
     """The whole state; a package that is not installed has version None.
 
     Among the packages is the C compiler that a set-up would take: its command, or None.
@@ -70,10 +70,6 @@ class Installation:
     packages: dict[str, str | None]
     native: Status
     findings: tuple[Finding, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
 
 
 def doctor() -> Installation:

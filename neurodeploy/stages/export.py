@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from neurodeploy.errors import CapacityError, UnknownNameError, UsageError
 from neurodeploy.exchange.sanafe import Chip, sanafe_text
@@ -14,6 +13,7 @@ from neurodeploy.exchange.writing import FORMATS, Content, written
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.ir.files import expect_writable, write_bytes_whole
+from neurodeploy.json_values import Result
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
 from neurodeploy.stages.compile import chosen_board, compile
@@ -26,7 +26,7 @@ DEFAULT_BOARD = "sanafe-loihi"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Exported(Shown):
+class Exported(Result, Shown):
     """A file that was written for other frameworks.
 
     Parameters
@@ -50,11 +50,6 @@ class Exported(Shown):
         exact = [name for name, told in self.lost.items() if not told]
         with_all = f", every spike in {', '.join(exact)}" if exact else ""
         return f"Exported({self.path}: {self.to}{with_all})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON values."""
-        lost = {name: list(told) for name, told in self.lost.items()}
-        return {"path": str(self.path), "to": self.to, "notes": list(self.notes), "lost": lost}
 
 
 def export(

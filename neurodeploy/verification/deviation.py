@@ -18,6 +18,7 @@ from neurodeploy.ir.decoding import classify, decode
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.json_values import Result
 from neurodeploy.targets.base import Deployment
 from neurodeploy.verification.compare import integrators, observable
 from neurodeploy.verification.executors import fastest_executor
@@ -65,7 +66,7 @@ class PopulationDeviation:
 
 
 @dataclass(frozen=True, slots=True)
-class Deviation:
+class Deviation(Result):
     """The netlist that a deployment states beside the one that was given.
 
     Parameters
@@ -82,15 +83,6 @@ class Deviation:
     top1: float | None
     accuracy_given: float | None
     accuracy_stated: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "populations": {name: p.to_dict() for name, p in self.populations.items()},
-            "top1": self.top1,
-            "accuracy_given": self.accuracy_given,
-            "accuracy_stated": self.accuracy_stated,
-        }
 
 
 class DeviationMeter:

@@ -38,6 +38,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, Population, RealNetlist
 from neurodeploy.ir.neurons import Input, MaxPool, Neuron
 from neurodeploy.ir.projection import IntegerProjection, Projection
 from neurodeploy.ir.record import Progress
+from neurodeploy.json_values import Result
 from neurodeploy.verification.executors import fastest_executor
 
 Netlist = IntegerNetlist | RealNetlist
@@ -74,7 +75,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Result):
     """Metrics of NeuroBench; see :mod:`neurodeploy.verification.neurobench`.
 
     Parameters
@@ -97,10 +98,6 @@ class Metrics:
     effective_acs: float
     dense_operations: float
     membrane_updates: float
-
-    def to_dict(self) -> dict[str, float | None]:
-        """JSON values."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 def count(

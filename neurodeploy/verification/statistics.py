@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from neurodeploy.json_values import Result
+
 Z95 = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""
 
@@ -42,7 +44,7 @@ def at_least(count: int, n: int, share: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class Paired(Result):
     """Two networks on the same samples: only those on which one alone is right tell them apart.
 
     Parameters
@@ -101,14 +103,8 @@ class Paired:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {
-            "samples": self.samples,
-            "lost": self.lost,
-            "won": self.won,
-            "loss": self.loss,
-            "interval": list(self.interval),
-            "p": self.p,
-        }
+        figures = {"loss": self.loss, "interval": list(self.interval), "p": self.p}
+        return {**Result.to_dict(self), **figures}
 
 
 def _crossing(above: Callable[[float], bool]) -> float:

@@ -14,6 +14,7 @@ from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.decoding import classify, decode
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
+from neurodeploy.json_values import json_value
 from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.targets.base import Deployment
@@ -115,20 +116,20 @@ class Verification(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        first = self.first
-        return {
+        told = {
             "samples": self.samples,
             "timesteps": self.timesteps,
             "target": self.target,
-            "mismatches": {e: dict(m) for e, m in self.mismatches.items()},
-            "spikes": dict(self.spikes),
-            "compared_neuron_steps": dict(self.compared_neuron_steps),
-            "first_divergence": None if first is None else first.to_dict(),
-            "divergences": {e: d.to_dict() for e, d in self.divergences.items()},
-            "agreement": None if self.agreement is None else self.agreement.to_dict(),
-            "deviation": None if self.deviation is None else self.deviation.to_dict(),
+            "mismatches": self.mismatches,
+            "spikes": self.spikes,
+            "compared_neuron_steps": self.compared_neuron_steps,
+            "first_divergence": self.first,
+            "divergences": self.divergences,
+            "agreement": self.agreement,
+            "deviation": self.deviation,
             "exact": self.exact,
         }
+        return {key: json_value(value) for key, value in told.items()}
 
 
 def verify_deployment(

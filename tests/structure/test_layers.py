@@ -14,6 +14,7 @@ RANKS = {
     "errors": 0,
     "registry": 1,
     "notebook": 1,
+    "json_values": 1,
     "loading": 1,
     "numerics": 1,
     "distribution": 2,

@@ -28,6 +28,7 @@ from pathlib import Path
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.sources import FOLDER, source_hash
+from neurodeploy.json_values import Result
 
 ABI = 3
 """``ND_ABI`` of ``engine.h``, which ``structures`` describes."""
@@ -85,7 +86,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(Result):
     """Whether integer netlists run on native kernels here, or why not.
 
     Parameters

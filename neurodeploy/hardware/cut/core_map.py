@@ -14,10 +14,11 @@ from neurodeploy.hardware.cut.assignment import Assignment, Cut
 from neurodeploy.hardware.cut.bounds import LayerBound
 from neurodeploy.hardware.cut.tiling import Interval
 from neurodeploy.ir.arrays import IntArray
+from neurodeploy.json_values import Result
 
 
 @dataclass(frozen=True, slots=True)
-class PopulationSlice:
+class PopulationSlice(Result):
     """A box of a population: ``ranges`` are ``[start, stop)`` along each axis of its shape."""
 
     population: str
@@ -37,13 +38,9 @@ class PopulationSlice:
     def __str__(self) -> str:
         return f"{self.population}[{', '.join(f'{a}:{b}' for a, b in self.ranges)}]"
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {"population": self.population, "ranges": [list(r) for r in self.ranges]}
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PopulationSubset:
+class PopulationSubset(Result):
     """Some neurons of a population: flat C-order indices, rising."""
 
     population: str
@@ -62,10 +59,6 @@ class PopulationSubset:
         first = ", ".join(str(i) for i in self.neurons[:3])
         more = f", ... {self.size} neurons" if self.size > 3 else ""
         return f"{self.population}[{first}{more}]"
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {"population": self.population, "neurons": self.neurons.tolist()}
 
 
 def parts_of(population: str, cut: Cut) -> list[PopulationSlice | PopulationSubset]:
@@ -116,7 +109,7 @@ class CoreAllocation:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerUtilization:
+class LayerUtilization(Result):
     """Utilization of the cores of one population.
 
     Parameters
@@ -129,7 +122,7 @@ class LayerUtilization:
         The same by each limit alone, None where unknown.
     binding : str
         The resource that its fullest core uses most.
-    shares : mapping
+    utilization : mapping
         Mean use over limit of its cores by resource, None where unknown.
     """
 
@@ -138,7 +131,7 @@ class LayerUtilization:
     lower_bound: int
     bounds: abc.Mapping[str, int | None]
     binding: str
-    shares: abc.Mapping[str, float | None]
+    utilization: abc.Mapping[str, float | None]
 
     @property
     def advice(self) -> str:
@@ -151,15 +144,7 @@ class LayerUtilization:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {
-            "population": self.population,
-            "cores": self.cores,
-            "lower_bound": self.lower_bound,
-            "bounds": dict(self.bounds),
-            "binding": self.binding,
-            "utilization": dict(self.shares),
-            "advice": self.advice,
-        }
+        return {**Result.to_dict(self), "advice": self.advice}
 
 
 _REMEDIES: dict[str, str] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from neurodeploy.hardware.price.activity import Activity
 from neurodeploy.ir.netlist import IntegerNetlist, Netlist, RealNetlist
 from neurodeploy.ir.neurons import Input
+from neurodeploy.json_values import Result
 
 
 @dataclass(frozen=True, slots=True)
-class LayerComparison:
+class LayerComparison(Result):
     """Counts per inference of one population; synops are those that its spikes cause.
 
     ``difference`` is (integer - real) / real of the spikes, None where the real-valued run is
@@ -27,10 +28,6 @@ class LayerComparison:
     synops_real: float
     difference: float | None
     mean_neuron_difference: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
 
 
 def cross_validate(

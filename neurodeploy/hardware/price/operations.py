@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurodeploy.hardware.boards.constant import Constant
+from neurodeploy.json_values import Result
 
 _SOURCE = "Horowitz 2014, ISSCC, doi 10.1109/ISSCC.2014.6757323, 45 nm"
 
@@ -23,7 +24,7 @@ OPERATIONS: dict[str, Constant] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SourceEnergy:
+class SourceEnergy(Result):
     """Arithmetic of one inference of the source network.
 
     Parameters
@@ -37,11 +38,8 @@ class SourceEnergy:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {
-            "macs": self.macs,
-            "energy_j": dict(self.energy_j),
-            "sources": {name: constant.source for name, constant in OPERATIONS.items()},
-        }
+        sources = {name: constant.source for name, constant in OPERATIONS.items()}
+        return {**Result.to_dict(self), "sources": sources}
 
 
 def source_energy(macs: Mapping[str, int]) -> SourceEnergy:

@@ -12,6 +12,7 @@ from neurodeploy.hardware.cut.core_map import LayerUtilization
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.price.cross_validation import LayerComparison
 from neurodeploy.hardware.price.operations import SourceEnergy
+from neurodeploy.json_values import Result, json_value
 from neurodeploy.notebook import Shown, data_frame
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class CoreEnergy:
+class CoreEnergy(Result):
     """One core: its events per inference, and the energy of those that are priced.
 
     ``energy_j`` is the likely dynamic energy, None if a constant that it needs is unknown;
@@ -37,23 +38,9 @@ class CoreEnergy:
     energy_j: float | None
     utilization: Mapping[str, float | None]
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "core": self.core,
-            "chip": self.chip,
-            "x": self.x,
-            "y": self.y,
-            "holds": self.holds,
-            "neurons": self.neurons,
-            "events": dict(self.events),
-            "energy_j": self.energy_j,
-            "utilization": dict(self.utilization),
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class EstimateError:
+class EstimateError(Result):
     """Counts from rates against those of an exact run of the same samples, before placement.
 
     Parameters
@@ -71,10 +58,6 @@ class EstimateError:
     def of(self, figure: str) -> float:
         """Magnitude of the relative error of one figure; 0 where it is not known."""
         return abs(self.relative.get(figure) or 0.0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {"samples": self.samples, "relative": dict(self.relative)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,48 +239,40 @@ class EnergyReport(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; an unknown figure is None."""
-        source, layers = self.source_network, self.cross_validation
-        error = self.estimate_error
-        return {
+        told = {
             "network": self.network,
             "board": self.board,
-            "verdict": None if self.verdict is None else self.verdict.to_dict(),
+            "verdict": self.verdict,
             "chips": self.chips,
             "cores": self.cores,
             "samples": self.samples,
             "steps_per_inference": self.steps,
             "energy_per_inference_j": {
-                "static": self.static.to_dict(),
-                "dynamic": self.dynamic.to_dict(),
-                "total": self.total.to_dict(),
+                "static": self.static,
+                "dynamic": self.dynamic,
+                "total": self.total,
                 "account": self.account,
-                "accounts": _told(self.accounts),
-                "static_by_term": _told(self.static_by_term),
+                "accounts": self.accounts,
+                "static_by_term": self.static_by_term,
                 "widest_term": self.widest_energy_term,
             },
-            "power_w": {"idle": self.idle.to_dict(), "running": self.running_w},
-            "time_per_inference_s": self.time.to_dict(),
-            "time_by_term_s": _told(self.time_by_term),
+            "power_w": {"idle": self.idle, "running": self.running_w},
+            "time_per_inference_s": self.time,
+            "time_by_term_s": self.time_by_term,
             "widest_time_term": self.widest_time_term,
-            "time_at_cores_s": _told({f"{k:g}": t for k, t in self.time_at_cores.items()}),
+            "time_at_cores_s": {f"{k:g}": t for k, t in self.time_at_cores.items()},
             "events": {**self.events, **self.host},
-            "energy_by_event_j": {
-                name: None if energy is None else energy.to_dict()
-                for name, energy in self.energy_by_event_j.items()
-            },
-            "included_in": dict(self.included_in),
+            "energy_by_event_j": self.energy_by_event_j,
+            "included_in": self.included_in,
             "chips_detail": self.chips_detail(),
-            "cores_detail": [core.to_dict() for core in self.cores_detail],
-            "unknown": list(self.unknown),
-            "assumptions": list(self.assumptions),
-            "notes": list(self.notes),
-            "source_network": None if source is None else source.to_dict(),
-            "cross_validation": None if layers is None else [layer.to_dict() for layer in layers],
-            "layers": [layer.to_dict() for layer in self.layers],
-            "placement": None if self.placement is None else dict(self.placement),
-            "estimate_error": None if error is None else error.to_dict(),
+            "cores_detail": self.cores_detail,
+            "unknown": self.unknown,
+            "assumptions": self.assumptions,
+            "notes": self.notes,
+            "source_network": self.source_network,
+            "cross_validation": self.cross_validation,
+            "layers": self.layers,
+            "placement": self.placement,
+            "estimate_error": self.estimate_error,
         }
-
-
-def _told(terms: Mapping[Any, Interval]) -> dict[str, Any]:
-    return {name: interval.to_dict() for name, interval in terms.items()}
+        return {key: json_value(value) for key, value in told.items()}
