@@ -19,7 +19,7 @@ import numpy as np
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import expressions
-from neurodeploy.source.op import Op, Shape, set_array
+from neurodeploy.source.op import Elementwise, Op, Shape, set_array
 from neurodeploy.source.pieces import Pieces, straight_pieces
 
 FUNCTIONS: dict[str, str] = {
@@ -63,15 +63,8 @@ def shrink(threshold: float, bias: float) -> str:
     return f"x x sign {bias!r} mul sub x abs {threshold!r} gt mul"
 
 
-class _SameShape(Op):
-    __slots__ = ()
-
-    def _infer(self, inputs: Sequence[Shape]) -> Shape:
-        return inputs[0]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Function(_SameShape):
+class Function(Elementwise):
     """A function of one value, element by element.
 
     Parameters
@@ -134,7 +127,7 @@ class LeakyReLU(Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class QuantizedReLU(_SameShape):
+class QuantizedReLU(Elementwise):
     """``maximum / levels * clip(floor(x * levels / maximum + shift), 0, levels)``.
 
     Parameters

@@ -70,7 +70,8 @@ class Linear(Op):
             raise NetlistError(f"linear: input has shape {inputs[0]}, expected ({n_in},)")
         return (n_out,)
 
-    def _macs(self, inputs: Sequence[Shape]) -> int:
+    def macs(self, inputs: Sequence[Shape]) -> int:
+        """Every weight meets one activation."""
         return int(self.weight.size)
 
 
@@ -144,7 +145,8 @@ class Convolution(Op):
         _expect_positive(self, shape, spatial)
         return (len(self.weight), *spatial)
 
-    def _macs(self, inputs: Sequence[Shape]) -> int:
+    def macs(self, inputs: Sequence[Shape]) -> int:
+        """Every weight meets one activation at each position."""
         return math.prod(self._infer(inputs)[1:]) * int(self.weight.size)
 
 

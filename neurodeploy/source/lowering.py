@@ -24,6 +24,7 @@ from neurodeploy.source.analog import (
     Function,
     Gather,
     LeakyReLU,
+    Normalize,
     Op,
     QuantizedReLU,
     ReLU,
@@ -213,6 +214,13 @@ class GraphBuilder:
         self._by_name[unique] = node
         return Ref(unique, shape)
 
+    def normalized(self, ref: Ref, normalization: Normalization | None) -> Ref:
+        """What enters a network, normalized where a normalization is given."""
+        if normalization is None:
+            return ref
+        mean, std = normalization
+        return self.add("normalize", Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
+
     def graph(
         self, name: str, inputs: Sequence[str], outputs: Sequence[str], network: str
     ) -> AnalogGraph:
@@ -359,48 +367,3 @@ class Place:
         if -1 in axes:
             self.refuse("a reduction over the samples of the batch")
         return axes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site(Place):
-    """One call of an operator in an exported program of torch.
-
-    Parameters
-    ----------
-    module : str
-        Path of the module that made the call; empty for the root.
-    layer : str or None
-        Class of that module, if it is one of torch's own layers.
-    shape : tuple of int
-        Shape of the (first) result with the batch dimension, () if it is not a tensor.
-    dtype : torch.dtype or None
-    """
-
-    module: str
-    layer: str | None
-    shape: Shape
-    dtype: Any
-
-    def named(self, op: Op) -> str:
-        """The layer's path, or that of the module with the kind of operation."""
-        if self.layer is None:
-            return f"{self.module}.{op.kind}" if self.module else op.kind
-        if self.module.replace(".", "").isdigit() or not self.module:
-            return f"{op.kind}_{self.module}".rstrip("_")
-        return self.module
-
-    def described(self) -> Iterable[str]:
-        """Operator, module and source line."""
-        module = f"module {self.module!r}" if self.module else None
-        return filter(None, (self.operator, module, self.source))
-
-    def refuse(self, reason: str) -> NoReturn:
-        """As the base does; whole layers that are not converted have a reason of their own."""
-        if self.layer in REFUSED:
-            reason = unsupported(self.layer, ())
-        # Slots make a new class, which the short form of super() does not know.
-        super(Site, self).refuse(reason)
-
-    def refuse_operator(self) -> NoReturn:
-        """Refuse the call for its operator, whatever its operands."""
-        self.refuse(unsupported(self.operator, LOWERINGS))

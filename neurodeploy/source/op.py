@@ -48,13 +48,10 @@ class Op:
 
     def macs(self, inputs: Sequence[Shape]) -> int:
         """Multiply-accumulates of weights with activations in one inference."""
-        return self._macs(inputs)
+        return 0
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         raise NotImplementedError
-
-    def _macs(self, inputs: Sequence[Shape]) -> int:
-        return 0
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -63,6 +60,15 @@ class Op:
 
     def __hash__(self) -> int:
         return hash(self.kind)
+
+
+class Elementwise(Op):
+    """An operation whose result has the shape of its first input."""
+
+    __slots__ = ()
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        return inputs[0]
 
 
 def field_names(op: Op | type[Op]) -> tuple[str, ...]:
@@ -110,18 +116,17 @@ def set_ints(op: Op, name: str, rank: int, minimum: int) -> None:
     object.__setattr__(op, name, tuple(int(v) for v in values))
 
 
-def set_pairs(op: Op, name: str, rank: int, length: int, minimum: int) -> None:
-    """Replace the field ``name`` by ``rank`` tuples of ``length`` ints >= ``minimum``."""
+def set_pairs(op: Op, name: str, rank: int, length: int) -> None:
+    """Replace the field ``name`` by ``rank`` tuples of ``length`` ints >= 0."""
     value = getattr(op, name)
     try:
         rows = tuple(tuple(int(v) for v in row) for row in value)
     except (TypeError, ValueError):
         rows = ()
-    good = len(rows) == rank and all(len(r) == length and min(r) >= minimum for r in rows)
+    good = len(rows) == rank and all(len(r) == length and min(r) >= 0 for r in rows)
     if not good:
         raise NetlistError(
-            f"{op.kind}: {name} is {value!r}, expected {rank} rows of {length} integers"
-            f" >= {minimum}"
+            f"{op.kind}: {name} is {value!r}, expected {rank} rows of {length} integers >= 0"
         )
     object.__setattr__(op, name, rows)
 

@@ -79,7 +79,8 @@ class TransposedConvolution(Op):
             raise NetlistError(f"{self.kind}: padding {self.padding} leaves nothing of {shape}")
         return (self.channels_out, *spatial)
 
-    def _macs(self, inputs: Sequence[Shape]) -> int:
+    def macs(self, inputs: Sequence[Shape]) -> int:
+        """Every weight meets one activation at each position."""
         return math.prod(inputs[0][1:]) * int(self.weight.size)
 
 

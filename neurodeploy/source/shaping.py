@@ -11,7 +11,7 @@ import numpy as np
 
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray, frozen
-from neurodeploy.source.op import Op, Shape, set_array, set_ints, set_pairs
+from neurodeploy.source.op import Elementwise, Op, Shape, set_array, set_ints, set_pairs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,24 +31,15 @@ class Input(Op):
         return self.shape
 
 
-class _Elementwise(Op):
-    """An operation whose result has the shape of its first input."""
-
-    __slots__ = ()
-
-    def _infer(self, inputs: Sequence[Shape]) -> Shape:
-        return inputs[0]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class ReLU(_Elementwise):
+class ReLU(Elementwise):
     """``max(x, 0)``."""
 
     kind: ClassVar[str] = "relu"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip(_Elementwise):
+class Clip(Elementwise):
     """``min(max(x, 0), maximum)``; ReLU6 is ``Clip(6)``."""
 
     kind: ClassVar[str] = "clip"
@@ -61,7 +52,7 @@ class Clip(_Elementwise):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Softmax(_Elementwise):
+class Softmax(Elementwise):
     """Softmax over the first dimension, or its logarithm; only as an output of the network."""
 
     kind: ClassVar[str] = "softmax"
@@ -168,7 +159,7 @@ class Slice(Op):
     ranges: tuple[tuple[int, ...], ...]
 
     def __post_init__(self) -> None:
-        set_pairs(self, "ranges", len(self.ranges), 3, 0)
+        set_pairs(self, "ranges", len(self.ranges), 3)
         if any(start >= stop or step < 1 for start, stop, step in self.ranges):
             raise NetlistError(f"slice: {self.ranges} selects nothing in some dimension")
 
@@ -193,7 +184,7 @@ class Pad(Op):
     amounts: tuple[tuple[int, ...], ...]
 
     def __post_init__(self) -> None:
-        set_pairs(self, "amounts", len(self.amounts), 2, 0)
+        set_pairs(self, "amounts", len(self.amounts), 2)
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = inputs[0]

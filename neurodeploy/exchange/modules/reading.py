@@ -27,8 +27,9 @@ from neurodeploy.exchange.modules.recognition import (
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.numerics.torch_state import plain_torch
 from neurodeploy.source.analog import Shape
+from neurodeploy.source.lowering import Normalization
 from neurodeploy.source.torch.exported_program import export
-from neurodeploy.source.torch.frontend import Normalization, analog_from_torch
+from neurodeploy.source.torch.frontend import analog_from_torch
 from neurodeploy.source.torch.spiking import cut
 from neurodeploy.source.torch.step_rules import KNOWN
 from neurodeploy.source.torch.step_values import Refused
@@ -165,7 +166,7 @@ def _about_shape(error: NeurodeployError) -> NeurodeployError:
 
 def _folded(module: nn.Module, shape: Shape, form: str, steps: int) -> Step:
     work = copied(module)
-    prepare(work, spiking_layers(work))
+    prepare(work)
     _call_with(work, form)
     program = export(work, shape if form == "step" else (steps, *shape), known=KNOWN)
     return fold(program, shape, None if form == "step" else steps)

@@ -15,7 +15,7 @@ import neurodeploy.source.operators  # noqa: F401
 from neurodeploy.errors import ConversionError, DataError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import moving
-from neurodeploy.source.analog import AnalogGraph, Concat, Gather, Input, Normalize, Shape
+from neurodeploy.source.analog import AnalogGraph, Concat, Gather, Input, Shape
 from neurodeploy.source.lowering import (
     ONNX_LOWERINGS,
     Deferred,
@@ -90,9 +90,7 @@ def analog_from_onnx(
     for given, own, (key, shape) in entries:
         ref = builder.add(key, Input(shape), (), None)
         names.append(ref.name)
-        if normalization is not None:
-            op = Normalize(*normalization)  # type: ignore[arg-type]
-            ref = builder.add("normalize", op, (ref,), None)
+        ref = builder.normalized(ref, normalization)
         if channels_last(own, shape):
             index = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), 0, -1)
             ref = builder.add("channels_last", Gather(index), (ref,), None)

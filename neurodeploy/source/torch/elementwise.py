@@ -9,7 +9,8 @@ import numpy as np
 from neurodeploy.source import arithmetic, moving
 from neurodeploy.source.analog import ReLU
 from neurodeploy.source.functions import PROGRAMS
-from neurodeploy.source.lowering import Ref, Site, Unconverted, lowers
+from neurodeploy.source.lowering import Ref, Unconverted, lowers
+from neurodeploy.source.torch.site import Site
 
 
 @lowers("relu6", deferred=True)

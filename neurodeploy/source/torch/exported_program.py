@@ -11,7 +11,7 @@ import os
 import re
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -261,3 +261,9 @@ def calling_module(node: fx.Node) -> tuple[str, str | None]:
     kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
     is_leaf = kind.startswith("torch.nn.modules.") and ".container." not in kind
     return re.sub(r"@\d+", "", path), kind.rpartition(".")[2] if is_leaf else None
+
+
+def mapped(node: fx.Node, find: Callable[[fx.Node], Any]) -> tuple[Any, Any]:
+    """Arguments of a node with the nodes among them replaced."""
+    found: Any = fx.node.map_arg((node.args, node.kwargs), find)
+    return found[0], found[1]

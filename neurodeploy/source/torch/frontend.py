@@ -18,29 +18,25 @@ import neurodeploy.source.torch.layers
 import neurodeploy.source.torch.movement  # noqa: F401
 from neurodeploy.errors import ConversionError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.analog import AnalogGraph, Input, Normalize, Shape
+from neurodeploy.source.analog import AnalogGraph, Input, Shape
 from neurodeploy.source.lowering import (
     LOWERINGS,
     Deferred,
     GraphBuilder,
     Mutated,
     Normalization,
-    Place,
     Ref,
-    Site,
     Unconverted,
-    reachable,
 )
 from neurodeploy.source.torch.exported_program import (
     BATCH,
     ExportedProgram,
     calling_module,
     export,
+    mapped,
     source_line,
 )
-
-__all__ = ["Lowered", "Normalization", "analog_from_torch", "input_names", "lower"]
-__all__ += ["lowered_values", "reachable"]
+from neurodeploy.source.torch.site import Site
 
 _SHAPE_ONLY = frozenset(
     f"aten.{name}"
@@ -117,13 +113,8 @@ def lower(
     builder = GraphBuilder()
     given = [builder.add(key, Input(shape), (), None) for key, shape in shapes.items()]
     names = tuple(shapes)
-    if normalization is not None:
-        mean, std = normalization
-        given = [
-            builder.add("normalize", Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
-            for ref in given
-        ]
-    values, _ = lowered_values(program, builder, given)
+    given = [builder.normalized(ref, normalization) for ref in given]
+    values = lowered_values(program, builder, given)
     outputs = [_output(out, values) for out in program.outputs]
     graph = builder.graph(name, names, outputs, "the module")
     kept = {made.name for made in graph.nodes}
@@ -137,15 +128,13 @@ def lower(
 
 def lowered_values(
     program: ExportedProgram, builder: GraphBuilder, given: Sequence[Ref]
-) -> tuple[dict[fx.Node, Any], dict[str, Place]]:
+) -> dict[fx.Node, Any]:
     """Lower every node of a program whose inputs are ``given``.
 
     Returns
     -------
-    values : dict
+    dict
         Node of the program -> activation, constant, or what cannot be used.
-    sites : dict
-        Name of an analog node -> the call that it came from.
     """
     first = dict(zip(program.inputs, given, strict=True))
     values: dict[fx.Node, Any] = {}
@@ -156,7 +145,7 @@ def lowered_values(
         )
         if isinstance(values[node], Ref):
             _expect_batch(site, values[node])
-    return values, builder.places
+    return values
 
 
 def input_names(module: nn.Module) -> tuple[str, ...]:
@@ -202,7 +191,7 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
         return program.constants[node.name]
     if node.op == "get_attr" and isinstance(node.target, str):
         return operator.attrgetter(node.target)(program.graph_module)
-    args, kwargs = _resolved(node, values.__getitem__)
+    args, kwargs = mapped(node, values.__getitem__)
     if node.target is operator.getitem:
         return args[0][args[1]]
     if not isinstance(node.target, torch._ops.OpOverload):
@@ -235,19 +224,13 @@ def _runner(
 
     def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
         given = dict(zip(sources, map(torch.tensor, arrays), strict=True))
-        args, kwargs = _resolved(node, lambda n: given.get(n, values[n]))
+        args, kwargs = mapped(node, lambda n: given.get(n, values[n]))
         with torch.no_grad():
             result: Any = node.target(*args, **kwargs)  # type: ignore[operator]
         parts = result if isinstance(result, (tuple, list)) else (result,)
         return tuple(part.numpy() for part in parts)
 
     return run
-
-
-def _resolved(node: fx.Node, find: Callable[[fx.Node], Any]) -> tuple[Any, Any]:
-    """Arguments of a node with the nodes among them replaced."""
-    resolved: Any = fx.node.map_arg((node.args, node.kwargs), find)
-    return resolved[0], resolved[1]
 
 
 def _folded(node: fx.Node, site: Site, values: dict[fx.Node, Any]) -> Any:
@@ -264,7 +247,7 @@ def _folded(node: fx.Node, site: Site, values: dict[fx.Node, Any]) -> Any:
             return torch.zeros(tuple(source.meta["val"].shape))
         return value
 
-    args, kwargs = _resolved(node, concrete)
+    args, kwargs = mapped(node, concrete)
     with torch.no_grad():
         return node.target(*args, **kwargs)
 

@@ -14,10 +14,12 @@ from neurodeploy.source.analog import (
     ConvTranspose1d,
     ConvTranspose2d,
     MaxPool,
+    Shape,
     Softmax,
 )
-from neurodeploy.source.lowering import Ref, Site, Unconverted, lowers
+from neurodeploy.source.lowering import Ref, Unconverted, lowers
 from neurodeploy.source.operators import batch_norm
+from neurodeploy.source.torch.site import Site
 
 
 @lowers("linear")
@@ -168,6 +170,12 @@ def _rank(site: Site) -> int:
     return 1 if "pool1d" in site.operator else 2
 
 
+def _windows(site: Site, kernel: Any, stride: Any, padding: Any) -> tuple[Shape, Shape, Shape]:
+    """Kernel, stride and padding of a pooling."""
+    k, s, p = (_sizes(value, _rank(site)) for value in (kernel, stride or kernel, padding))
+    return k, s, p
+
+
 @lowers("avg_pool1d", "avg_pool2d")
 def _lower_avg_pool(
     site: Site,
@@ -179,10 +187,8 @@ def _lower_avg_pool(
     count_include_pad: bool,
     divisor_override: int | None = None,
 ) -> Ref:
-    k, s, p = (
-        _sizes(value, _rank(site)) for value in (kernel_size, stride or kernel_size, padding)
-    )
-    op = AvgPool(k, s, p, ceil_mode, count_include_pad, divisor_override)
+    windows = _windows(site, kernel_size, stride, padding)
+    op = AvgPool(*windows, ceil_mode, count_include_pad, divisor_override)
     return site.emit(op, site.data(x))
 
 
@@ -196,10 +202,8 @@ def _lower_max_pool(
     dilation: Any,
     ceil_mode: bool,
 ) -> Ref:
-    k, s, p = (
-        _sizes(value, _rank(site)) for value in (kernel_size, stride or kernel_size, padding)
-    )
-    op = MaxPool(k, s, p, ceil_mode, _sizes(dilation, _rank(site)))
+    windows = _windows(site, kernel_size, stride, padding)
+    op = MaxPool(*windows, ceil_mode, _sizes(dilation, _rank(site)))
     return site.emit(op, site.data(x))
 
 

@@ -11,7 +11,8 @@ import torch
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import moving
 from neurodeploy.source.analog import Concat
-from neurodeploy.source.lowering import Ref, Site, lowers
+from neurodeploy.source.lowering import Ref, lowers
+from neurodeploy.source.torch.site import Site
 
 _PADDING = ("reflection_pad", "replication_pad")
 

@@ -15,11 +15,21 @@ import torch
 from torch import fx
 
 from neurodeploy.errors import ConversionError
-from neurodeploy.source.analog import AnalogGraph, Input, Normalize, Reshape
-from neurodeploy.source.lowering import LOWERINGS, Deferred, GraphBuilder, Ref, Site, Unconverted
-from neurodeploy.source.torch.frontend import Normalization, lowered_values, reachable
+from neurodeploy.source.analog import AnalogGraph, Input, Reshape
+from neurodeploy.source.lowering import (
+    LOWERINGS,
+    Deferred,
+    GraphBuilder,
+    Normalization,
+    Ref,
+    Unconverted,
+    reachable,
+)
+from neurodeploy.source.torch.frontend import lowered_values
+from neurodeploy.source.torch.site import Site
+from neurodeploy.source.torch.step_graph import GIVEN
 from neurodeploy.source.torch.step_values import StateOf
-from neurodeploy.source.torch.steps import GIVEN, POPULATION, Step
+from neurodeploy.source.torch.steps import POPULATION, Step
 
 _LIBRARY: Any = torch.library.Library("neurodeploy", "DEF")  # type: ignore[no-untyped-call]
 _LIBRARY.define(
@@ -156,12 +166,8 @@ def cut(step: Step, name: str, normalization: Normalization | None = None) -> Sp
         called = f"{origin or 'input'}.before" if lag else origin or "input"
         ref = builder.add(called, Input(tuple(shapes[key])), (), None)
         sent[ref.name] = (None if given else origin, lag)
-        if given and normalization is not None:
-            mean, std = normalization
-            op: Any = Normalize(mean, std)  # type: ignore[arg-type]
-            ref = builder.add("normalize", op, (ref,), None)
-        entering.append(ref)
-    values, _ = lowered_values(step.program, builder, entering)
+        entering.append(builder.normalized(ref, normalization) if given else ref)
+    values = lowered_values(step.program, builder, entering)
     cuts = {}
     for layer, (node, source) in step.layers.items():
         heard = _activation(node, values, layer)

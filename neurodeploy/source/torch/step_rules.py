@@ -15,23 +15,20 @@ from torch import fx
 
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.torch.exported_program import BATCH
+from neurodeploy.source.torch.step_graph import StepGraph
 from neurodeploy.source.torch.step_values import Flat, Now, One, Seq, Total, is_value
 
 
 class Folding(Protocol):
     """What the rules need of the folding that they are part of."""
 
+    graph: StepGraph
+
     def refuse(self, why: str) -> NoReturn:
         """Refuse the program at the present node."""
 
     def make(self, like: fx.Node, args: Any, kwargs: Any) -> fx.Node:
         """A node of one step that computes what ``like`` does."""
-
-    def consed(self, target: Any, args: Any, kwargs: Any, like: fx.Node) -> fx.Node:
-        """A node, or the equal one that there is."""
-
-    def same_at_first(self, first: fx.Node, usual: fx.Node) -> bool:
-        """Whether later steps compute what the first does where nothing came before."""
 
 
 Rule = Callable[..., Any]
@@ -103,7 +100,7 @@ def _in_order(folding: Folding, values: Sequence[Now | One], dim: int) -> Any:
     usual = others[0] if others else first
     if any(node is not usual for node in others):
         folding.refuse("joins values that are computed differently from step to step")
-    if first is not usual and not folding.same_at_first(first, usual):
+    if first is not usual and not folding.graph.same_at_first(first, usual):
         folding.refuse("joins values that are computed differently in the first step")
     return Seq(usual, dim, len(values))
 
@@ -145,7 +142,9 @@ def _reduced(
         return Total(x.node, x.steps - 1, "mean" in str(node.target))
     if axes and min(axes) > 1:
         inner = [axis - 1 for axis in axes]
-        return replace(x, node=folding.consed(node.target, (x.node, inner, keepdim), {}, node))
+        return replace(
+            x, node=folding.graph.consed(node.target, (x.node, inner, keepdim), {}, node)
+        )
     return None
 
 
@@ -211,7 +210,9 @@ def _view(folding: Folding, node: fx.Node, x: Any, *_: Any) -> Any:
         if shape[: len(lead)] == lead and math.prod(rest) == math.prod(inner):
             target = torch.ops.aten.reshape.default
             same = rest == inner
-            made = x.node if same else folding.consed(target, (x.node, [BATCH, *rest]), {}, node)
+            made = (
+                x.node if same else folding.graph.consed(target, (x.node, [BATCH, *rest]), {}, node)
+            )
             return kind(made, x.axis, x.steps)
     return folding.refuse(f"reshapes steps and samples into {shape}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,9 +75,3 @@ class StateOf:
 def is_value(value: Any) -> bool:
     """Whether something depends on what enters."""
     return isinstance(value, Now | Seq | One | Flat | Total | StateOf)
-
-
-def mapped(node: fx.Node, find: Callable[[fx.Node], Any]) -> tuple[Any, Any]:
-    """Arguments of a node with the nodes among them replaced."""
-    found: Any = fx.node.map_arg((node.args, node.kwargs), find)
-    return found[0], found[1]

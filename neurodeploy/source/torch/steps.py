@@ -9,7 +9,6 @@ same expression in every step, in which spikes of the step before are zeros in t
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,8 +22,10 @@ from neurodeploy.source.torch.exported_program import (
     BATCH,
     ExportedProgram,
     calling_module,
+    mapped,
     source_line,
 )
+from neurodeploy.source.torch.step_graph import GIVEN, StepGraph
 from neurodeploy.source.torch.step_rules import ELEMENTWISE, RULES, on_sequences, on_total
 from neurodeploy.source.torch.step_values import (
     Flat,
@@ -35,13 +36,9 @@ from neurodeploy.source.torch.step_values import (
     StateOf,
     Total,
     is_value,
-    mapped,
 )
 
 POPULATION = "neurodeploy.population"
-GIVEN = ""
-"""What enters the module, where others are the names of its layers."""
-_KEPT = ("nn_module_stack", "stack_trace")
 _PASSING = ("clone", "contiguous", "detach", "alias", "to", "_to_copy", "lift_fresh_copy")
 _SHAPE_ONLY = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_full")
 
@@ -103,20 +100,13 @@ class _Heard:
 class _Folding:
     def __init__(self, program: ExportedProgram, shape: Shape, steps: int | None) -> None:
         self.program = program
-        self.graph = fx.Graph()
-        self.root = torch.nn.Module()
+        self.graph = StepGraph()
         self.values: dict[fx.Node, Any] = {}
-        self.made: dict[Any, fx.Node] = {}
-        self.constants: dict[int, tuple[torch.Tensor, fx.Node]] = {}
         self.heard: dict[str, _Heard] = {}
-        self.sent: dict[str, tuple[str, int]] = {}
         self.steps = 1
         self.here: fx.Node | None = None
-        self.input = self.placeholder("input", torch.zeros(BATCH, *shape))
-        self.sent[self.input.name] = (GIVEN, 0)
-        self.entered: Any = Now(self.input, None)
-        if steps is not None:
-            self.entered = Seq(self.input, 1, steps)
+        given = self.graph.placeholder("input", torch.zeros(BATCH, *shape), GIVEN, 0)
+        self.entered: Any = Now(given, None) if steps is None else Seq(given, 1, steps)
 
     def refuse(self, why: str) -> NoReturn:
         place = ""
@@ -127,11 +117,6 @@ class _Folding:
             place = f" ({place})" if place else ""
             place = f"node {self.here.name!r}{place}: "
         raise Refused(f"{place}{why}")
-
-    def placeholder(self, name: str, value: torch.Tensor) -> fx.Node:
-        node = self.graph.placeholder(name)
-        node.meta["val"] = value
-        return node
 
     def step(self) -> Step:
         """Follow the program."""
@@ -179,19 +164,9 @@ class _Folding:
                 returned.append(found)
         ends = [n for n, _ in returned if isinstance(n, fx.Node)]
         ends += [node for node, _ in layers.values()]
-        self.graph.output(tuple(ends))
-        module = fx.GraphModule(self.root, self.graph)
-        nodes = tuple(n for n in self.graph.nodes if n.op != "output")
-        folded = ExportedProgram(
-            module,
-            nodes,
-            {},
-            {},
-            tuple(n.name for n in nodes if n.op == "placeholder"),
-            tuple(ends),
-        )
+        folded = self.graph.program(tuple(ends))
         holds = isinstance(self.entered, Now)
-        return Step(folded, layers, self.sent, tuple(returned), self.steps, holds)
+        return Step(folded, layers, self.graph.sent, tuple(returned), self.steps, holds)
 
     # Values of the program, node by node.
 
@@ -270,7 +245,7 @@ class _Folding:
 
         def shifted(value: Any) -> Any:
             if isinstance(value, Now) and value.step is not None and latest is not None:
-                return self.earlier(value.node, latest - value.step)
+                return self.graph.earlier(value.node, latest - value.step)
             return value
 
         args, kwargs = torch.utils._pytree.tree_map(shifted, (args, kwargs), is_leaf=is_value)
@@ -282,7 +257,9 @@ class _Folding:
         results = made.meta["val"]
         if not isinstance(results, tuple | list):
             return kind(made)
-        each = (self.consed(operator.getitem, (made, i), {}, made) for i in range(len(results)))
+        each = (
+            self.graph.consed(operator.getitem, (made, i), {}, made) for i in range(len(results))
+        )
         return tuple(kind(part) for part in each)
 
     # Nodes of the folded graph.
@@ -290,7 +267,7 @@ class _Folding:
     def make(self, like: fx.Node, args: Any, kwargs: Any) -> fx.Node:
         """A node of one step that computes what ``like`` does; an equal one where there is one."""
         args, kwargs = torch.utils._pytree.tree_map(self.plain, (args, kwargs), is_leaf=is_value)
-        return self.consed(like.target, args, kwargs, like)
+        return self.graph.consed(like.target, args, kwargs, like)
 
     def plain(self, value: Any) -> Any:
         if isinstance(value, Now | Seq | Flat | Total):
@@ -298,53 +275,8 @@ class _Folding:
         if isinstance(value, One):
             self.refuse("computes with an axis of one step")
         if isinstance(value, torch.Tensor):
-            return self.attribute(value)
+            return self.graph.attribute(value)
         return value
-
-    def attribute(self, value: torch.Tensor) -> fx.Node:
-        if id(value) not in self.constants:
-            # Constants that every step computes anew are the same.
-            content = value.detach().cpu().contiguous()
-            raw = (
-                content.reshape(-1).view(torch.uint8).numpy().tobytes() if content.numel() else b""
-            )
-            key = (tuple(content.shape), content.dtype, hashlib.sha256(raw).digest())
-            if key not in self.made:
-                name = f"constant_{len(self.made)}"
-                self.root.register_buffer(name, content)
-                self.made[key] = self.graph.get_attr(name)
-                self.made[key].meta["val"] = content
-            self.constants[id(value)] = (value, self.made[key])
-        return self.constants[id(value)][1]
-
-    def consed(self, target: Any, args: Any, kwargs: Any, like: fx.Node) -> fx.Node:
-        key = (target, _frozen(args), _frozen(kwargs))
-        if key in self.made:
-            return self.made[key]
-        values: Any = fx.node.map_arg((args, kwargs), lambda n: n.meta["val"])
-        with torch.no_grad():
-            result = target(*values[0], **values[1])
-        node = self.made[key] = self.graph.create_node(
-            "call_function", target, tuple(args), dict(kwargs)
-        )
-        node.meta.update({k: v for k, v in like.meta.items() if k in _KEPT})
-        node.meta["val"] = result
-        return node
-
-    def earlier(self, node: fx.Node, lag: int) -> fx.Node:
-        """The value of a node some steps before."""
-        if lag == 0 or node.op == "get_attr":
-            return node
-        if node.op == "placeholder":
-            origin, already = self.sent[node.name]
-            name = f"{node.name}__before" if lag == 1 else f"{node.name}__before{lag}"
-            if ("before", name) not in self.made:
-                found = self.placeholder(name, node.meta["val"])
-                self.made["before", name] = found
-                self.sent[found.name] = (origin, already + lag)
-            return self.made["before", name]
-        args, kwargs = mapped(node, lambda n: self.earlier(n, lag))
-        return self.consed(node.target, args, kwargs, node)
 
     # Spiking layers.
 
@@ -363,7 +295,7 @@ class _Folding:
         found = self.heard.setdefault(name, _Heard(source=source_line(node)))
         if isinstance(x, torch.Tensor):
             # In the first step, what it hears of the step before is known.
-            x = Now(self.attribute(x), call)
+            x = Now(self.graph.attribute(x), call)
         if isinstance(x, Total | StateOf):
             self.refuse(f"{name!r} hears what a sample adds up to")
         if layout == "flat":
@@ -383,7 +315,7 @@ class _Folding:
             )
         found.nodes.append(x.node)
         found.whole = True
-        spikes = replace(x, node=self.sends(name, x.node))
+        spikes = replace(x, node=self.graph.sends(name, x.node))
         return (spikes, *(StateOf(name, i, 0) for i in range(n)))
 
     def one_call(
@@ -395,10 +327,10 @@ class _Folding:
         if x.step is not None and x.step > call:
             self.refuse(f"{name!r} hears step {x.step} in its call {call}: it skips steps")
         lag = 0 if x.step is None else call - x.step
-        found.nodes.append(self.earlier(x.node, lag))
+        found.nodes.append(self.graph.earlier(x.node, lag))
         self.steps = max(self.steps, call + 1)
         after = (StateOf(name, i, call) for i in range(n))
-        return (Now(self.sends(name, x.node), call), *after)
+        return (Now(self.graph.sends(name, x.node), call), *after)
 
     def expect_states(self, states: Any, name: str, call: int, own: bool) -> None:
         """A layer goes on from where it was; it begins with zeros."""
@@ -418,16 +350,6 @@ class _Folding:
         if call and not states and not own:
             self.refuse(f"{name!r} begins anew in step {call}; hand its state on")
 
-    def sends(self, name: str, like: fx.Node) -> fx.Node:
-        """What a layer sends in the step."""
-        key = ("sends", name)
-        if key not in self.made:
-            text = "".join(c if c.isalnum() else "_" for c in name)
-            node = self.placeholder(f"spikes_{text}", torch.zeros_like(like.meta["val"]))
-            self.made[key] = node
-            self.sent[node.name] = (name, 0)
-        return self.made[key]
-
     def common(self, name: str, heard: _Heard) -> fx.Node:
         """The one expression that a layer hears in every step."""
         first, *others = heard.nodes
@@ -440,26 +362,12 @@ class _Folding:
                     f"{name}: hears something else in step {call} than in the step before"
                     f"{_at(heard.source)}: every step has to do the same; {_TWICE}"
                 )
-        if first is not usual and not self.same_at_first(first, usual):
+        if first is not usual and not self.graph.same_at_first(first, usual):
             raise Refused(
                 f"{name}: what it hears in the first step is not what it hears later where no "
                 f"spikes came before{_at(heard.source)}; begin with zeros; {_TWICE}"
             )
         return usual
-
-    def same_at_first(self, first: fx.Node, usual: fx.Node) -> bool:
-        """Whether later steps compute what the first does where nothing came before."""
-        random = torch.Generator().manual_seed(0)
-        given = {
-            name: torch.zeros_like(node.meta["val"])
-            if lag
-            else torch.rand(node.meta["val"].shape, generator=random)
-            for node in self.graph.nodes
-            if node.op == "placeholder"
-            for name, lag in [(node.name, self.sent[node.name][1])]
-        }
-        a, b = (_evaluated(node, given, {}) for node in (first, usual))
-        return a.shape == b.shape and bool(torch.allclose(a, b, rtol=1e-5, atol=1e-6))
 
     def returned(self, value: Any) -> tuple[fx.Node | StateOf, str] | None:
         """A result of the module, and how it reads its steps."""
@@ -481,28 +389,3 @@ _TWICE = "a layer that is used in two places needs a copy for each"
 
 def _at(source: str | None) -> str:
     return f" ({source})" if source else ""
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return tuple(_frozen(v) for v in value)
-    if isinstance(value, Mapping):
-        return tuple((k, _frozen(v)) for k, v in value.items())
-    return value
-
-
-def _evaluated(node: fx.Node, given: Mapping[str, torch.Tensor], known: dict[fx.Node, Any]) -> Any:
-    """The value of a node for values of the placeholders."""
-    if node in known:
-        return known[node]
-    if node.op == "placeholder":
-        found: Any = given[node.name]
-    elif node.op == "get_attr":
-        found = node.meta["val"]
-    else:
-        args, kwargs = mapped(node, lambda n: _evaluated(n, given, known))
-        target: Any = node.target
-        with torch.no_grad():
-            found = target(*args, **kwargs)
-    known[node] = found
-    return found

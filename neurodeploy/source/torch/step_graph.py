@@ -1,0 +1,143 @@
+"""The graph of the one step that a program of several steps is folded into."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import fx
+
+from neurodeploy.source.torch.exported_program import ExportedProgram, mapped
+
+GIVEN = ""
+"""What enters the module, where others are the names of its layers."""
+_KEPT = ("nn_module_stack", "stack_trace")
+
+
+class StepGraph:
+    """Nodes of one step, equal ones made once.
+
+    Attributes
+    ----------
+    sent : dict
+        Placeholder -> the layer whose spikes it is (``GIVEN``: the input), and how many steps
+        before.
+    """
+
+    def __init__(self) -> None:
+        self.sent: dict[str, tuple[str, int]] = {}
+        self._graph = fx.Graph()
+        self._root = torch.nn.Module()
+        self._made: dict[Any, fx.Node] = {}
+        self._constants: dict[int, tuple[torch.Tensor, fx.Node]] = {}
+
+    def placeholder(self, name: str, value: torch.Tensor, origin: str, lag: int) -> fx.Node:
+        """What enters the step: what ``origin`` sent ``lag`` steps before."""
+        node = self._graph.placeholder(name)
+        node.meta["val"] = value
+        self.sent[node.name] = (origin, lag)
+        return node
+
+    def program(self, ends: tuple[fx.Node, ...]) -> ExportedProgram:
+        """The step as a program that returns ``ends``."""
+        self._graph.output(ends)
+        nodes = tuple(n for n in self._graph.nodes if n.op != "output")
+        inputs = tuple(n.name for n in nodes if n.op == "placeholder")
+        module = fx.GraphModule(self._root, self._graph)
+        return ExportedProgram(module, nodes, {}, {}, inputs, ends)
+
+    def attribute(self, value: torch.Tensor) -> fx.Node:
+        """A node that holds a constant."""
+        if id(value) not in self._constants:
+            # Constants that every step computes anew are the same.
+            content = value.detach().cpu().contiguous()
+            raw = (
+                content.reshape(-1).view(torch.uint8).numpy().tobytes() if content.numel() else b""
+            )
+            key = (tuple(content.shape), content.dtype, hashlib.sha256(raw).digest())
+            if key not in self._made:
+                name = f"constant_{len(self._made)}"
+                self._root.register_buffer(name, content)
+                self._made[key] = self._graph.get_attr(name)
+                self._made[key].meta["val"] = content
+            self._constants[id(value)] = (value, self._made[key])
+        return self._constants[id(value)][1]
+
+    def consed(self, target: Any, args: Any, kwargs: Any, like: fx.Node) -> fx.Node:
+        """A node that computes ``target`` instead of ``like``, or the equal one that there is."""
+        key = (target, _frozen(args), _frozen(kwargs))
+        if key in self._made:
+            return self._made[key]
+        values: Any = fx.node.map_arg((args, kwargs), lambda n: n.meta["val"])
+        with torch.no_grad():
+            result = target(*values[0], **values[1])
+        node = self._made[key] = self._graph.create_node(
+            "call_function", target, tuple(args), dict(kwargs)
+        )
+        node.meta.update({k: v for k, v in like.meta.items() if k in _KEPT})
+        node.meta["val"] = result
+        return node
+
+    def earlier(self, node: fx.Node, lag: int) -> fx.Node:
+        """The value of a node some steps before."""
+        if lag == 0 or node.op == "get_attr":
+            return node
+        if node.op == "placeholder":
+            origin, already = self.sent[node.name]
+            name = f"{node.name}__before" if lag == 1 else f"{node.name}__before{lag}"
+            if ("before", name) not in self._made:
+                found = self.placeholder(name, node.meta["val"], origin, already + lag)
+                self._made["before", name] = found
+            return self._made["before", name]
+        args, kwargs = mapped(node, lambda n: self.earlier(n, lag))
+        return self.consed(node.target, args, kwargs, node)
+
+    def sends(self, name: str, like: fx.Node) -> fx.Node:
+        """What a layer sends in the step."""
+        key = ("sends", name)
+        if key not in self._made:
+            text = "".join(c if c.isalnum() else "_" for c in name)
+            silent = torch.zeros_like(like.meta["val"])
+            self._made[key] = self.placeholder(f"spikes_{text}", silent, name, 0)
+        return self._made[key]
+
+    def same_at_first(self, first: fx.Node, usual: fx.Node) -> bool:
+        """Whether later steps compute what the first does where nothing came before."""
+        random = torch.Generator().manual_seed(0)
+        given = {
+            name: torch.zeros_like(node.meta["val"])
+            if lag
+            else torch.rand(node.meta["val"].shape, generator=random)
+            for node in self._graph.nodes
+            if node.op == "placeholder"
+            for name, lag in [(node.name, self.sent[node.name][1])]
+        }
+        a, b = (_evaluated(node, given, {}) for node in (first, usual))
+        return a.shape == b.shape and bool(torch.allclose(a, b, rtol=1e-5, atol=1e-6))
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return tuple(_frozen(v) for v in value)
+    if isinstance(value, Mapping):
+        return tuple((k, _frozen(v)) for k, v in value.items())
+    return value
+
+
+def _evaluated(node: fx.Node, given: Mapping[str, torch.Tensor], known: dict[fx.Node, Any]) -> Any:
+    """The value of a node for values of the placeholders."""
+    if node in known:
+        return known[node]
+    if node.op == "placeholder":
+        found: Any = given[node.name]
+    elif node.op == "get_attr":
+        found = node.meta["val"]
+    else:
+        args, kwargs = mapped(node, lambda n: _evaluated(n, given, known))
+        target: Any = node.target
+        with torch.no_grad():
+            found = target(*args, **kwargs)
+    known[node] = found
+    return found
