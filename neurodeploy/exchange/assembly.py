@@ -11,12 +11,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import UnsupportedLayerError
+from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.composition import compose
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
 from neurodeploy.ir.netlist import IntegerNetlist, Output, Population, RealNetlist
@@ -83,16 +84,24 @@ class Assembly:
         complete = {"bias": zero, "initial_membrane": zero, **values}
         return IntegerNeuron(**complete) if self.integer else RealNeuron(**complete)
 
-    def whole_weight(self, value: int) -> Any:
-        """A weight in the numbers of the netlist."""
-        return value if self.integer else float(value)
+    @property
+    def one(self) -> Any:
+        """1 in the numbers of the netlist."""
+        return 1 if self.integer else 1.0
+
+    def add_bias(self, name: str, values: FloatArray) -> None:
+        """Let the neurons of a real-valued population gain ``[*shape]`` more in every step."""
+        population = self.populations[name]
+        model = population.model
+        assert isinstance(model, RealNeuron)
+        bias = spread_evenly(population.spread(model.bias) + values, population.shape)
+        self.populations[name] = replace(population, model=replace(model, bias=bias))
 
     def relay(self, payload: int, signed: bool) -> RealNeuron | IntegerNeuron:
         """A neuron without memory that repeats the whole numbers that arrive."""
-        one = self.whole_weight(1)
         return self.neuron(
-            threshold=one,
-            negative_threshold=one if signed else None,
+            threshold=self.one,
+            negative_threshold=self.one if signed else None,
             reset="zero",
             payload_max=payload,
             membrane_decay=4096 if self.integer else 1.0,
@@ -102,8 +111,8 @@ class Assembly:
         """A population of one neuron that fires in every step: made when first asked for."""
         if self.unit is None:
             self.unit = self.unused("one")
-            one = self.whole_weight(1)
-            self.add(self.unit, (1,), self.neuron(threshold=one, bias=one, reset="zero"))
+            model = self.neuron(threshold=self.one, bias=self.one, reset="zero")
+            self.add(self.unit, (1,), model)
         return self.unit
 
     def cycles(self) -> dict[str, int]:
@@ -196,7 +205,7 @@ class Assembly:
         found: list[tuple[Link, int | None]] = []
         doubled = (2 * pre.shape[0], *pre.shape[1:])
         index = np.arange(pre.size, dtype=np.int64)
-        ones = np.full(pre.size, self.whole_weight(1))
+        ones = np.full(pre.size, self.one)
         key = (link.pre, link.delay)
         if key not in lines:
             name = lines[key] = self.free_name(f"{link.pre}.delay{link.delay}")
@@ -206,7 +215,7 @@ class Assembly:
             again = Sparse(ones, index + pre.size, index, doubled, doubled)
             found.append((Link(link.pre, name, heard, weight_bits=2), None))
             found.append((Link(name, name, again, weight_bits=2), link.delay))
-        later = _of_second_half(link.connectivity, doubled, link.post)
+        later = _of_second_half(link.connectivity, doubled)
         held = Link(lines[key], link.post, later, 0, link.exponent, link.weight_bits)
         return [*found, (held, None)]
 
@@ -219,9 +228,7 @@ def _emitted(population: Population) -> tuple[int, int]:
     return (-model.payload_max if model.signed else 0), model.payload_max
 
 
-def _of_second_half(
-    connectivity: Connectivity, doubled: tuple[int, ...], where: str
-) -> Connectivity:
+def _of_second_half(connectivity: Connectivity, doubled: tuple[int, ...]) -> Connectivity:
     """The same map, of the second half of a population of twice the channels."""
     weight = connectivity.weight
     if isinstance(connectivity, Dense):

@@ -346,12 +346,7 @@ class _Lowering:
             else:
                 bias = bias + gain * signal.constant
         if bias.any():
-            population = self.assembly.populations[post]
-            model = population.model
-            assert isinstance(model, RealNeuron)
-            total = spread_evenly(population.spread(model.bias) + bias, shape)
-            model = dataclasses.replace(model, bias=total)
-            self.assembly.populations[post] = dataclasses.replace(population, model=model)
+            self.assembly.add_bias(post, bias)
 
     def output(self, node: Node) -> None:
         """How an Output is read: counts, a membrane, or the sum of what arrives."""

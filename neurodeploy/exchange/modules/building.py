@@ -221,16 +221,13 @@ class Building:
                 constant = constant + own.bias
         if not constant.any():
             return
-        population = self.assembly.populations[name]
-        model = population.model
+        model = self.assembly.populations[name].model
         assert isinstance(model, RealNeuron)
         if model.has_current_memory:
             # A current adds it up, so that it needs a source that sends in every step.
             self.constant_into(name, constant)
-            return
-        bias = spread_evenly(population.spread(model.bias) + constant, heard.shape)
-        model = dataclasses.replace(model, bias=bias)
-        self.assembly.populations[name] = dataclasses.replace(population, model=model)
+        else:
+            self.assembly.add_bias(name, constant)
 
     def recurrence(self, layer: str) -> Affine:
         """What a layer's own spikes of the step before add to its input."""

@@ -129,7 +129,7 @@ def _known(name: str, part: Any) -> tuple[str, Any, Kind] | None:
         known, places = FRAMEWORKS[framework]
         here = cls.__module__
         if cls.__name__ in known and here.startswith(places):
-            _expect_unchanged(name, part, kinds[:i], cls.__name__)
+            _expect_unchanged(name, kinds[:i], cls.__name__)
             return framework, part, known[cls.__name__]
         for place, words in STATEFUL:
             named = not words or any(word in cls.__name__ for word in words)
@@ -142,7 +142,7 @@ def _known(name: str, part: Any) -> tuple[str, Any, Kind] | None:
     return None
 
 
-def _expect_unchanged(name: str, part: Any, derived: tuple[type, ...], base: str) -> None:
+def _expect_unchanged(name: str, derived: tuple[type, ...], base: str) -> None:
     """Refuse a class of the user's own that computes something else than its base."""
     for cls in derived:
         changed = [k for k, v in vars(cls).items() if callable(v) and k != "__init__"]
@@ -153,9 +153,9 @@ def _expect_unchanged(name: str, part: Any, derived: tuple[type, ...], base: str
             )
 
 
-def prepare(module: nn.Module, layers: dict[str, Found]) -> None:
+def prepare(module: nn.Module) -> None:
     """Let the spiking layers of a copied module call their operator instead of computing."""
-    for found in layers.values():
+    for found in spiking_layers(module).values():
         layer = found.module
         layer.forward = found
         for name in (*_BEGINNINGS, "reset_mem"):

@@ -33,7 +33,7 @@ def _spikes(layer: Layer) -> int:
     raise layer.refuse(f"spike_fn {name}; known: SingleSpike, MultiSpike, MaxSpike")
 
 
-def _reset(layer: Layer, most: int) -> dict[str, Any]:
+def _reset(layer: Layer) -> dict[str, Any]:
     function = layer.module.reset_fn
     name = type(function).__name__
     if name == "MembraneSubtract":
@@ -63,7 +63,7 @@ def _neuron(layer: Layer) -> Behaviour:
         "threshold": layer.even(threshold),
         "membrane_decay": layer.even(decay_of(layer, kept, "alpha_mem")),
         "payload_max": most,
-        **_reset(layer, most),
+        **_reset(layer),
     }
     if module.min_v_mem is not None:
         floor = layer.values(module.min_v_mem, "min_v_mem")
