@@ -8,7 +8,7 @@ stop growing at :data:`PROVABLE`: what reaches it is not proved, and no executor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +106,9 @@ def _times(values: IntArray, factor: int) -> IntArray:
 
 
 def prove_bounds(
-    netlist: IntegerNetlist, timesteps: int | None = None
+    netlist: IntegerNetlist,
+    timesteps: int | None = None,
+    populations: Collection[str] | None = None,
 ) -> Mapping[str, PopulationBounds]:
     """Intervals of every population that is not an input.
 
@@ -115,13 +117,15 @@ def prove_bounds(
     netlist : IntegerNetlist
     timesteps : int, optional
         T; the netlist's own by default.
+    populations : collection of str, optional
+        Those that are asked for; all by default.
     """
     T = netlist.window(timesteps)
     bounds: dict[str, PopulationBounds] = {}
     ranges = _payload_ranges(netlist)
     for name in netlist.schedule.order:
         population = netlist.by_name[name]
-        if isinstance(population.model, Input):
+        if isinstance(population.model, Input) or not (populations is None or name in populations):
             continue
         zero = np.zeros(population.input_shape, dtype=np.int64)
         a_low, a_high = zero, zero
@@ -416,7 +420,7 @@ def _owed(v: IntArray, theta: IntArray, model: IntegerNeuron) -> IntArray:
 
 
 def check_bounds(
-    bounds: Mapping[str, PopulationBounds], limit: int = STATE_LIMIT, what: str = "24-bit state"
+    bounds: Mapping[str, PopulationBounds], limit: int = STATE_LIMIT
 ) -> list[tuple[str, int]]:
     """Populations whose magnitude exceeds ``limit`` or is not proved: (name, magnitude)."""
     return [(n, b.magnitude) for n, b in bounds.items() if b.magnitude > limit or not b.proved]

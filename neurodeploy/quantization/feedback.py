@@ -41,7 +41,7 @@ from neurodeploy.ir.patches import has_rows, least_squares, outputs, patches, ro
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.quantization.assembly import Rounded, counted
 from neurodeploy.quantization.input_statistics import Heard
-from neurodeploy.quantization.scaling import ScaledLayer
+from neurodeploy.quantization.scaling import REPORTED_SAMPLES, ScaledLayer
 
 DAMPING = 0.2
 """Least d, in mean variances of s: with 0.02 rather than 0.2, ResNet-20 (graded, T = 4, 4 bits)
@@ -83,6 +83,7 @@ def fed_back(
     made: Sequence[Rounded],
     heard: Heard,
     replay: Replay,
+    coarser: Callable[[int, Rounded], Sequence[Rounded] | None],
 ) -> list[Rounded]:
     """The layers rounded again in sequence, on the scales that they were rounded on.
 
@@ -94,10 +95,12 @@ def fed_back(
     heard : Heard
         What populations emit in the real-valued network.
     replay : Replay
+    coarser : callable
+        Given the place of a layer and what it became: all layers as they are rounded, that one on a
+        coarser scale, if it exceeds a width; else None. Then it alone is taught again.
     """
     place = {x.population.name: i for i, layer in enumerate(layers) for x in layer.siblings}
-    result = list(made)
-    done: set[int] = set()
+    result: dict[int, Rounded] = {}
     walk = _Walk(netlist, replay)
     depth = netlist.schedule.depth
     for population in sorted(netlist.populations, key=lambda p: depth[p.name]):
@@ -106,14 +109,16 @@ def fed_back(
         i = place.get(population.name)
         if i is None:
             walk.advance([population], [counted(q) for q in netlist.incoming[population.name]])
-        elif i not in done:
-            done.add(i)
+        elif i not in result:
             met = {q.pre: walk.met(q.pre, heard) for q in layers[i].projections}
             result[i] = _taught(netlist, layers[i], made[i], heard, met)
+            while (others := coarser(i, result[i])) is not None:
+                made = others
+                result[i] = _taught(netlist, layers[i], made[i], heard, met)
             populations = result[i].populations
             projections = [q for name in populations for q in result[i].projections[name]]
             walk.advance(list(populations.values()), projections)
-    return result
+    return [result[i] for i in range(len(layers))]
 
 
 class _Walk:
@@ -131,7 +136,7 @@ class _Walk:
         source, raster = self.netlist.by_name[name], self.rasters[name]
         # Inputs emit what they did.
         given = isinstance(source.model, Input) and name in heard.emissions
-        return heard.emissions[name][: len(raster)] if given else source.summed(raster)
+        return heard.emissions[name][: len(raster)] if given else narrowed(source.summed(raster))
 
     def advance(
         self, populations: Sequence[Population], projections: Sequence[IntegerProjection]
@@ -183,7 +188,10 @@ def _taught(
     )
     means = {n: s.mean(axis=0, dtype=np.float64) * share[n] for n, s in met.items()}
     hearing = replace(made.layer, heard=Heard(met), expected=means, fed_back=True)
-    return Rounded.of(hearing, made.scales, lesson)
+    rounded = Rounded.of(hearing, made.scales, lesson)
+    # What the report looks at is kept: the rest of every layer would take gigabytes.
+    few = Heard({name: s[:REPORTED_SAMPLES].copy() for name, s in met.items()})
+    return replace(rounded, layer=replace(hearing, heard=few))
 
 
 @dataclass(frozen=True, slots=True)

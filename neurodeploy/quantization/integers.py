@@ -201,10 +201,19 @@ class Quantization:
             made = [x for x in known if x is not None]
             if replay is None:
                 return integer, bounds, made
-            made = fed_back(netlist, layers, made, heard, replay)
+
+            def coarser(i: int, taught: Rounded) -> list[Rounded] | None:
+                # Weights that moved may need another width.
+                integer = joined(netlist, [*known[:i], taught, *known[i + 1 :]])
+                bounds = prove_bounds(integer, populations=taught.populations)
+                if not self._coarsen(integer, bounds, layers, scales):
+                    return None
+                assemble(netlist, layers, scales, known)
+                return [x for x in known if x is not None]
+
+            made = fed_back(netlist, layers, made, heard, replay, coarser)
             integer = joined(netlist, made)
             bounds = prove_bounds(integer)
-            # Weights that moved may need another width: then all is rounded again, coarser.
             if not self._coarsen(integer, bounds, layers, scales):
                 return integer, bounds, made
 
@@ -267,6 +276,8 @@ class Quantization:
                 self._require_pool(name, bound, integer.timesteps)
         for i, layer in enumerate(layers):
             names = [x.population.name for x in layer.siblings]
+            if names[0] not in bounds:
+                continue
             excesses = [self._excess(integer.by_name[n], bounds[n]) for n in names]
             excess = np.maximum.reduce(excesses)
             if not excess.any():

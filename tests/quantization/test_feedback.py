@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Sparse
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
+from neurodeploy.quantization import feedback
 from neurodeploy.quantization.feedback import can_feed_back
+from neurodeploy.quantization.scaling import ScaledLayer
 from neurodeploy.verification.totals import run_integers
 
 X = np.random.default_rng(5).random((220, 2, 8, 8)).astype(np.float32)
@@ -91,10 +94,21 @@ def test_twice_the_same_is_the_same(graded: Network) -> None:
         assert (a.connectivity.weight == b.connectivity.weight).all()
 
 
-def test_widths_hold_after_it(graded: Network) -> None:
-    net = nd.quantize(graded, 8, data=TRAINING.first(16), state_bits=15)
+def test_widths_hold_after_it(graded: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it moves beyond a width is taught again on a coarser scale, and nothing else is."""
+    taught: list[str] = []
+
+    def counted(netlist: Any, layer: ScaledLayer, *given: Any) -> Any:
+        taught.append(layer.siblings[0].population.name)
+        return teach(netlist, layer, *given)
+
+    teach = feedback._taught
+    monkeypatch.setattr(feedback, "_taught", counted)
+    net = nd.quantize(graded, 8, data=TRAINING.first(16), state_bits=14)
     bounds = prove_bounds(net.netlist)
-    assert all(bound.magnitude < 2**14 for name, bound in bounds.items() if name != "input")
+    assert all(bound.magnitude < 2**13 for name, bound in bounds.items() if name != "input")
+    assert len(taught) == len(set(taught)) + 1
+    assert taught == sorted(taught, key=taught.index)
 
 
 def test_pruned_weights_stay_pruned(module: nn.Module) -> None:
