@@ -22,9 +22,7 @@ from neurodeploy.ir.record import RunRecord, joined_steps, no_steps
 from neurodeploy.ir.steady import steady_bounds
 
 
-def stream_bounds(
-    target: str, netlist: IntegerNetlist, limit: int = STATE_LIMIT
-) -> Mapping[str, PopulationBounds]:
+def stream_bounds(target: str, netlist: IntegerNetlist) -> Mapping[str, PopulationBounds]:
     """Bounds for any number of steps, within what a target holds.
 
     Raises
@@ -33,10 +31,10 @@ def stream_bounds(
         If a bound grows with the number of steps, or exceeds ``limit``.
     """
     bounds = steady_bounds(netlist)
-    for name, magnitude in check_bounds(bounds, limit):
+    for name, magnitude in check_bounds(bounds):
         raise CapacityError(
             f"{netlist.name}: cannot run as a stream on target {target}: the bound of {name} for "
-            f"any number of steps is {magnitude}, above {limit}: run samples of T = "
+            f"any number of steps is {magnitude}, above {STATE_LIMIT}: run samples of T = "
             f"{netlist.timesteps} steps"
         )
     return bounds

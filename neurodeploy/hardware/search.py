@@ -140,7 +140,6 @@ def place_by_activity(
     objective: str = "energy",
     *,
     budget: SearchBudget | None = None,
-    seed: int = 0,
 ) -> Placement:
     """Choose where the cores of a mapping lie and, for what it gains, how the netlist is cut.
 
@@ -154,7 +153,6 @@ def place_by_activity(
     budget : SearchBudget, optional
         For every search; if not given, all together take about half a minute at most, or a second
         each where they are many.
-    seed : int
 
     Raises
     ------
@@ -178,7 +176,6 @@ def place_by_activity(
             cut.flows,
             wanted,
             budget=budget,
-            seed=seed,
             core_seconds=cut.core_seconds,
         )
         candidates += found.candidates
@@ -188,7 +185,7 @@ def place_by_activity(
 def as_placed(mapping: CoreMap, netlist: IntegerNetlist, activity: Activity) -> Placement:
     """Figures of a mapping whose places are given."""
     given = CountedCut(mapping, netlist, activity)
-    return current_placement(mapping, given.flows, "as given", given.core_seconds)
+    return current_placement(mapping, given.flows, given.core_seconds)
 
 
 def placed_traffic(

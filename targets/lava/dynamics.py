@@ -229,8 +229,8 @@ def n_lava_steps(rounds: int, timesteps: int, max_depth: int) -> int:
     return rounds * timesteps + max_depth
 
 
-def lanes_for(batch: int, largest_population: int, limit: int = 2**20) -> int:
-    """Samples side by side: as many as keep one spike array below ``limit`` elements."""
-    fitting = max(1, limit // max(1, largest_population))
+def lanes_for(batch: int, largest_population: int) -> int:
+    """Samples side by side: as many as keep one spike array below 2^20 elements."""
+    fitting = max(1, 2**20 // max(1, largest_population))
     rounds = math.ceil(batch / min(batch, fitting)) if batch else 1
     return max(1, math.ceil(batch / rounds))

@@ -159,7 +159,7 @@ def decompose(layer: Layer, limits: CrossbarLimits) -> Decomposition | Violation
     sets = _level_sets(layer)
     best: tuple[int, int, list[tuple[tuple[int, ...], Basis]]] | None = None
     for blocks in _blocks(len(layer.sources)):
-        for bases in _bases(layer, sets, blocks, fan_in, limits):
+        for bases in _bases(sets, blocks, fan_in, limits):
             per_source = {s: basis.n_copies for block, basis in bases for s in block}
             cost = np.asarray([per_source[s] for s in range(len(layer.sources))], dtype=np.int64)
             axons = int((fan_in @ cost).max(initial=0))
@@ -206,7 +206,6 @@ def _blocks(n_sources: int) -> Iterator[list[tuple[int, ...]]]:
 
 
 def _bases(
-    layer: Layer,
     sets: list[dict[int, Levels]],
     blocks: list[tuple[int, ...]],
     fan_in: IntArray,

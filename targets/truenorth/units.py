@@ -118,7 +118,7 @@ def quiet_unit(
     limits: CrossbarLimits,
 ) -> Unit:
     """A population where a step is a tick: bias as leak, and bias axons where that fails."""
-    bar = _crossbar(parts, _bias_slots(parts, prelude))
+    bar = _crossbar(parts, _bias_slots(prelude))
     cells = _cells(population, prelude.leak, prelude.initial, limits)
     return replace(_unit(population, "whole", layer, bar, cells), site=sites(population.shape))
 
@@ -264,7 +264,7 @@ class _Slots:
     value: IntArray
 
 
-def _bias_slots(parts: Decomposition, prelude: Prelude) -> list[_Slots]:
+def _bias_slots(prelude: Prelude) -> list[_Slots]:
     """Bias axons, of the layer's types or of one of their own."""
     found = []
     needy = prelude.bias_copies > 0

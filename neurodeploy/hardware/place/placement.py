@@ -277,9 +277,8 @@ def moved_mapping(mapping: CoreMap, region: Region, slot: IntArray) -> CoreMap:
 def current_placement(
     mapping: CoreMap,
     flows: CoreFlows,
-    name: str,
     core_seconds: FloatArray | None = None,
 ) -> Placement:
     """Figures of a mapping as it lies, with nothing to choose from."""
     cost = placement_cost(flows, mapping.positions(), mapping.board, core_seconds)
-    return choose([Candidate(name, mapping, cost, 0.0)], "none", measured=flows.measured)
+    return choose([Candidate("as given", mapping, cost, 0.0)], "none", measured=flows.measured)

@@ -58,7 +58,6 @@ def estimate(
     network: str,
     account: Account = "share",
     mapping: CoreMap | None = None,
-    assumptions: Sequence[str] = (),
     source_network: SourceEnergy | None = None,
     cross_validation: Sequence[LayerComparison] | None = None,
     placement: Placement | None = None,
@@ -80,8 +79,6 @@ def estimate(
         chip.
     mapping : Mapping, optional
         For utilization and assumptions of neurocore boards.
-    assumptions : sequence of str
-        What else the numbers rest on.
     source_network, cross_validation, placement, verdict : optional
         Shown beside the estimate.
     estimate_error : EstimateError, optional
@@ -141,7 +138,7 @@ def estimate(
             for k, core in enumerate(traffic.cores)
         ),
         unknown=(*unknown, *spent.unknown, *powers[account].unknown),
-        assumptions=(*(mapping.assumptions if mapping is not None else ()), *assumptions),
+        assumptions=() if mapping is None else mapping.assumptions,
         notes=tuple(_notes(traffic, board, account)),
         source_network=source_network,
         cross_validation=None if cross_validation is None else tuple(cross_validation),

@@ -60,7 +60,7 @@ def _accuracy(one: Measured, values: Values, which: str | None) -> Markup:
         return _card("Accuracy", _missing(one, "accuracy"), which=which)
     told = values.at("evaluations")
     if evaluation.task != "classes" or evaluation.accuracy is None:
-        return _errors(one, evaluation, told, which)
+        return _errors(evaluation, which)
     rows = []
     first = next(iter(one.evaluations))
     if evaluation.source_accuracy is not None:
@@ -104,7 +104,7 @@ def _accuracy_row(
     )
 
 
-def _errors(one: Measured, evaluation: Evaluation, told: Values, which: str | None) -> Markup:
+def _errors(evaluation: Evaluation, which: str | None) -> Markup:
     """Where the answer is no class: errors, or only what it costs."""
     rows = [
         element("tr", element("th", f"{name}: relative error"), element("td", str(error)))
