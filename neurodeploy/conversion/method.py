@@ -71,6 +71,34 @@ class ConversionMethod(Protocol):
         """Build the netlist."""
 
 
+def calibrate(
+    layers: ActivationGraph,
+    samples: AnyArray | Mapping[str, AnyArray],
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Calibration:
+    """What calibration sees of the layers: it serves every method with the same ones.
+
+    Parameters
+    ----------
+    layers : ActivationGraph
+    samples : array ``[N, *shape]``, or mapping
+        Calibration samples in raw units; by input where there are several.
+    seed : int
+        Of the positions at which it looks.
+    """
+    inputs = by_population(layers, samples)
+    n_samples = min(map(len, inputs.values()))
+    calibration = Calibration(layers, n_samples, seed)
+    size = batch_size(layer.shape for layer in layers.layers)
+    for start in range(0, n_samples, size):
+        calibration.add({n: v[start : start + size] for n, v in inputs.items()})
+        if progress is not None:
+            progress(min(start + size, n_samples), n_samples)
+    return calibration
+
+
 def convert_graph(
     graph: AnalogGraph,
     method: ConversionMethod,
@@ -78,7 +106,8 @@ def convert_graph(
     encoding: Encoding,
     simulate: Simulate,
     *,
-    layers: ActivationGraph | None = None,
+    calibration: Calibration | None = None,
+    refined: bool = True,
     indices: IntArray | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -95,8 +124,10 @@ def convert_graph(
         Of every input; each after the first draws from a seed of its own.
     simulate : callable
         Runs real-valued netlists, for refinement.
-    layers : ActivationGraph, optional
-        What the graph becomes with the options of the method, where that is known.
+    calibration : Calibration, optional
+        On these samples, of what the graph becomes with the options of the method.
+    refined : bool
+        Whether the method's refinements run on what it built.
     indices : int64 array ``[N]``, optional
         Of the samples in their data set; 0, 1, ... by default.
     seed : int
@@ -110,16 +141,12 @@ def convert_graph(
     ------
     UnsupportedLayerError, ConversionError
     """
-    if layers is None:
+    if calibration is None:
         layers = lower(observed(graph, samples), method.lowering)
+        calibration = calibrate(layers, samples, seed=seed, progress=progress)
+    layers = calibration.graph
     inputs = by_population(layers, samples)
-    n_samples = min(map(len, inputs.values()))
-    calibration = Calibration(layers, n_samples, seed)
-    size = batch_size(layer.shape for layer in layers.layers)
-    for start in range(0, n_samples, size):
-        calibration.add({n: v[start : start + size] for n, v in inputs.items()})
-        if progress is not None:
-            progress(min(start + size, n_samples), n_samples)
+    n_samples = calibration.n_images
     encodings = {n: replace(encoding, seed=encoding.seed + i) for i, n in enumerate(inputs)}
     try:
         netlist = method(layers, calibration, encodings)
@@ -127,7 +154,7 @@ def convert_graph(
         reason = f"method {type(method).__name__} broke the netlist: {error}"
         raise ConversionError(reason) from error
     netlist = _with_means(netlist, layers, calibration)
-    if method.refinements:
+    if refined and method.refinements:
         budget = getattr(method, "raster_budget", RASTER_BUDGET)
         n_seen = min(n_refinement_samples(netlist, budget), n_samples)
         seen = {n: v[:n_seen] for n, v in inputs.items()}

@@ -45,15 +45,8 @@ _WIDTHS = (
     "bias_mantissa_max",
     *PROFILES,
 )
-_BINARY = "convert with --method rate, whose spikes are binary, or choose another board"
-_REMEDIES = {
-    "signed": _BINARY,
-    "memory": _BINARY,
-    "gains": _BINARY,
-    "comparison": _BINARY,
-    "maximum": "convert with --max-pooling identity, or choose another board",
-    "maximum_winner": "convert with --max-pooling identity, or choose another board",
-}
+_RECODED = frozenset({"signed", "memory", "gains", "comparison", "maximum", "maximum_winner"})
+"""Abilities that other codes do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +221,16 @@ def _needed(netlist: IntegerNetlist, board: Board) -> dict[str, list[str]]:
     return {name: found[name] for name in ABILITIES if name in found}
 
 
+def _recode(board: Board) -> str:
+    return f"convert with --board {board.name}, or choose another board"
+
+
 def _unable(needed: dict[str, list[str]], board: Board) -> Iterator[Violation]:
     for name, places in needed.items():
         ability = board.neurons.get(name)
         if ability is None or ability.compartments:
             continue
-        remedy = _REMEDIES.get(name, "choose another board")
+        remedy = _recode(board) if name in _RECODED else "choose another board"
         limit = "what its neurons do"
         if name.startswith("reset_"):
             able = [
@@ -305,7 +302,7 @@ def _payload_violations(
     most = max(high, -low)
     bits = most.bit_length() + (low < 0 and most > 1)
     if bits > limit:
-        yield Violation(population.name, "graded spikes, payload bits", bits, limit, _BINARY)
+        yield Violation(population.name, "graded spikes, payload bits", bits, limit, _recode(board))
 
 
 def _neuron_violations(

@@ -9,8 +9,8 @@ meets the budget ends the search; of the codes that do, the one with the fewest 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import (
@@ -22,8 +22,8 @@ from neurodeploy.errors import (
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
-from neurodeploy.stages.trial import UNITS, Tried, measured
-from neurodeploy.targets.registry import TARGETS
+from neurodeploy.stages.trial import UNITS, Tried, lasting_refusal, measured
+from neurodeploy.targets.registry import TARGETS, usable_targets
 
 LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("graded",)),
@@ -111,6 +111,35 @@ class Budget:
         return board.name if binary else None
 
     @property
+    def neurocores(self) -> bool:
+        """Whether cores of the kind whose limits are judged one by one have to run it."""
+        board = self.chosen_board
+        return board is not None and board.kind == "neurocore"
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Targets with methods of their own that run the board, where no target is named."""
+        board = self.chosen_board
+        if self.target is not None or board is None:
+            return ()
+        kinds = (None, board.kind)
+        return tuple(n for n, t in usable_targets().items() if t.methods and t.board_kind in kinds)
+
+    def options(self, method: str) -> dict[str, Any]:
+        """What the board asks of a method, where nothing else is given.
+
+        Maxima by plain neurons where its cores have no others, unless the method has a way of its
+        own; from crossbars spikes alone are read.
+        """
+        if self.crossbar:
+            return {"decode": "counts", "max_pooling": "identity"}
+        board = self.chosen_board
+        able = None if board is None else board.neurons.get("maximum")
+        if able is None or able.compartments or method in _own_methods():
+            return {}
+        return {"max_pooling": "identity"}
+
+    @property
     def crossbar(self) -> bool:
         """Whether crossbar cores have to run it, which take and send spikes alone."""
         board = self.chosen_board
@@ -130,16 +159,20 @@ class Choice:
         In order.
     judged : int
         Samples on which it was measured.
+    target : str or None
+        That has to compute it.
     """
 
     chosen: Tried
     met: bool
     tried: tuple[Tried, ...]
     judged: int
+    target: str | None = None
 
     def reason(self, budget: Budget) -> str:
         """One sentence: what, why, and, where the budget is not met, by how much and what would."""
-        what = f"auto chose {self.chosen} ({self.judged} calibration samples)"
+        aim = "" if self.target == budget.target else f"target {self.target}: "
+        what = f"auto chose {aim}{self.chosen} ({self.judged} calibration samples)"
         allowed = f"{self.chosen.allowed(budget):g} {UNITS[self.chosen.measure or '']}"
         if self.met:
             return f"{what}: the shortest run within {allowed}"
@@ -178,7 +211,7 @@ class Choice:
             "max_loss": budget.max_loss,
             "max_error": budget.max_error,
             "max_timesteps": budget.max_timesteps,
-            "target": budget.target,
+            "target": self.target,
             "board": budget.board.name if isinstance(budget.board, Board) else budget.board,
             "judged_samples": self.judged,
             "chosen": asdict(self.chosen),
@@ -186,8 +219,13 @@ class Choice:
         }
 
 
-Convert = Callable[[str, int, Progress | None], Network]
-"""Converts with a method, for so many steps."""
+class Convert(Protocol):
+    """Converts with a method, for so many steps."""
+
+    def __call__(
+        self, method: str, steps: int, advance: Progress | None, refined: bool = True
+    ) -> Network:
+        """The network; without what refines it on real spikes, where ``refined`` is false."""
 
 
 def choose(
@@ -224,11 +262,16 @@ def choose(
     refusal: NeurodeployError | None = None
     binary = budget.binary_board
     full = False
+    # What a board's neurons cannot do, and cores that it lacks, are the same for any T.
+    hopeless: set[str] = set()
+    judgeable: set[str] = set()
     for steps, methods in _ladder(budget, timesteps):
         if full:
             break
         fitting: list[Tried] = []
         for method in methods:
+            if method in hopeless:
+                continue
             if binary is not None and emits(method) != "binary":
                 reason = f"{binary} sends binary spikes, {method} {emits(method)} ones"
                 tried.append(Tried(method, steps, refused=reason))
@@ -236,6 +279,15 @@ def choose(
                 continue
             tell(f"auto: trying {method} at T = {steps}")
             try:
+                if budget.neurocores and method not in judgeable:
+                    sketch = convert(method, steps, progress, refined=False)
+                    lasting = lasting_refusal(sketch, budget)
+                    if lasting is not None:
+                        hopeless.add(method)
+                        tried.append(Tried(method, steps, refused=lasting))
+                        tell(f"auto: {tried[-1]}; so it is with more steps")
+                        continue
+                    judgeable.add(method)
                 network = convert(method, steps, progress)
                 found = measured(network, judge, budget, method, steps, tell)
             except NeurodeployError as error:
@@ -254,7 +306,18 @@ def choose(
                 fitting.append(found)
         if fitting:
             best = min(fitting, key=lambda t: t.spikes or 0.0)
-            return networks[tried.index(best)], Choice(best, True, tuple(tried), len(judge))
+            return networks[tried.index(best)], Choice(
+                best, True, tuple(tried), len(judge), budget.target
+            )
+    for name in () if networks else budget.others:
+        tell(f"auto: no code fits so far; trying those of target {name}")
+        aimed = replace(budget, target=name)
+        try:
+            found_there, choice = choose(convert, judge, aimed, timesteps, progress, tell, emits)
+        except NeurodeployError as error:
+            refusal = error
+            continue
+        return found_there, replace(choice, tried=(*tried, *choice.tried))
     if not networks:
         if refusal is not None:
             raise refusal
@@ -263,7 +326,12 @@ def choose(
             "another target or board, or name a --method"
         )
     nearest = min(networks, key=lambda i: (tried[i].loss or 0.0, -(tried[i].agreement or 0.0)))
-    return networks[nearest], Choice(tried[nearest], False, tuple(tried), len(judge))
+    return networks[nearest], Choice(tried[nearest], False, tuple(tried), len(judge), budget.target)
+
+
+def _own_methods() -> set[str]:
+    """Methods that are some target's own."""
+    return {method for target in usable_targets().values() for method in target.methods}
 
 
 def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str, ...]], ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from neurodeploy import __version__
 from neurodeploy.datasets import Samples, SamplesLike
-from neurodeploy.errors import CapacityError, UnknownNameError, UsageError, warn_user
+from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.encoding import UNARY, EncoderName, Encoding, checked_encoder
 from neurodeploy.ir.record import Progress
@@ -30,18 +30,17 @@ from neurodeploy.stages.auto import (
     choose,
 )
 from neurodeploy.stages.calibration import calibration_record, calibration_split
-from neurodeploy.stages.fit import crossbar_state_bits
+from neurodeploy.stages.fan_in_check import expect_fan_in
 from neurodeploy.stages.load import wrong_kind
 from neurodeploy.stages.samples import expect_answers
 from neurodeploy.stages.source_check import LEAST_CORRELATION, check_source, output_correlations
 from neurodeploy.stages.sources import check_model, load_source
-from neurodeploy.targets.registry import TARGETS, target_for
 from neurodeploy.verification.accuracy import task_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from neurodeploy.conversion.lowering.activation_graph import ActivationGraph
+    from neurodeploy.conversion.calibration.thresholds import Calibration
     from neurodeploy.conversion.method import ConversionMethod
     from neurodeploy.source.analog import AnalogGraph
 
@@ -49,8 +48,6 @@ DEFAULT_LEVELS = 255
 CALIBRATION_SAMPLES = 512
 AUTO = "auto"
 MIN_JUDGED_SAMPLES = 64
-SEARCHED_SYNAPSES = 2_000_000
-"""Most synapses of layers beyond a core with which ``auto`` tries their parts: seconds each."""
 INPUTS = (*get_args(EncoderName), "spikes")
 """Choices of ``input``; ``spikes`` is another word for ``rate``."""
 
@@ -145,15 +142,15 @@ def convert(
     given = {"timesteps": timesteps, "decode": decode, **options}
     given = {k: v for k, v in given.items() if v is not None}
     if budget is not None and budget.crossbar:
-        # Binary spikes in, counts out, and no maximum but of plain neurons.
-        given = {"decode": "counts", "max_pooling": "identity", **given}
         input = input or "spikes"
     # What is wrong with the options is told before anything takes long.
     for candidate in (method,) if budget is None else budget.methods or AUTO_METHODS:
         if budget is None or candidate not in OPTIONAL_METHODS:
-            _method(candidate, **given)
+            _method(candidate, **_asked(candidate, given, budget))
+    from neurodeploy.conversion.lowering.context import LoweringOptions
     from neurodeploy.conversion.lowering.operators import lower
     from neurodeploy.conversion.lowering.separation import told as linear_lines
+    from neurodeploy.conversion.method import calibrate
 
     whole, dataset = calibration_split(data, calibration_samples)
     if budget is None or input is not None:
@@ -181,19 +178,30 @@ def convert(
     }
 
     said: set[str] = set()
+    # Of one set of layers at a time: methods that are tried one after another often share them.
+    seen: dict[LoweringOptions, Calibration] = {}
 
-    def converted(method: str, steps: int | None, advance: Progress | None) -> Network:
-        own = given if steps is None else {**given, "timesteps": steps}
+    def converted(
+        method: str, steps: int | None, advance: Progress | None, refined: bool = True
+    ) -> Network:
+        own = _asked(method, given if steps is None else {**given, "timesteps": steps}, budget)
         chosen = _method(method, **own)
         encoder = input if input is not None else chosen.default_input
         encoding = _encoding(dataset, encoder, input_levels, seed)
         named = {**provenance, "method": {"name": method, **dataclasses.asdict(chosen)}}
-        layers = lower(graph, chosen.lowering)
-        for line in linear_lines(layers.products):
-            if line not in said:
-                tell(line)
-                said.add(line)
-        return _converted(graph, layers, chosen, dataset, encoding, seed, named, advance)
+        if chosen.lowering not in seen:
+            seen.clear()
+            layers = lower(graph, chosen.lowering)
+            for line in linear_lines(layers.products):
+                if line not in said:
+                    tell(line)
+                    said.add(line)
+            inputs = dataset.inputs_for(graph.inputs)
+            seen[chosen.lowering] = calibrate(layers, inputs, seed=seed, progress=advance)
+        calibration = seen[chosen.lowering]
+        return _converted(
+            graph, calibration, chosen, dataset, encoding, seed, named, advance, refined
+        )
 
     if budget is None:
         net, judged = converted(method, None, progress), None
@@ -201,7 +209,7 @@ def convert(
         judge = _judge(whole, dataset)
         _expect_budget(graph, budget, judge.y is not None, classifier, max_loss, max_error)
         if budget.crossbar:
-            _expect_fan_in(graph, _method("rate", **given), budget)
+            expect_fan_in(graph, _method("rate", **_asked("rate", given, budget)), budget)
         net, choice = choose(converted, judge, budget, timesteps, progress, tell, _emits)
         if (doubt := choice.doubt(budget)) is not None:
             warn_user(doubt)
@@ -253,15 +261,21 @@ def _budget(
     return None
 
 
+def _asked(method: str, given: Mapping[str, Any], budget: Budget | None) -> dict[str, Any]:
+    """Options of a method: those given, and what a board asks where nothing else is."""
+    return {**({} if budget is None else budget.options(method)), **given}
+
+
 def _converted(
     graph: AnalogGraph,
-    layers: ActivationGraph,
+    calibration: Calibration,
     chosen: Any,
     dataset: Samples,
     encoding: Encoding,
     seed: int,
     provenance: dict[str, Any],
     progress: Progress | None,
+    refined: bool,
 ) -> Network:
     from neurodeploy.conversion.calibration.pooling_deviation import pooling_deviation
     from neurodeploy.conversion.lowering.observation import fits
@@ -274,16 +288,19 @@ def _converted(
         dataset.inputs_for(graph.inputs),
         encoding,
         run_narrow,
-        layers=layers,
+        calibration=calibration,
+        refined=refined,
         indices=dataset.indices,
         seed=seed,
         progress=progress,
     )
+    if not refined:
+        return Network(netlist, encodings, graph, None, provenance)
     rows = fits(graph, getattr(chosen, "activation_units", 0))
     if rows:
         provenance = {**provenance, "curve_fits": rows}
-    if layers.products:
-        rows = [dataclasses.asdict(row) for row in layers.products]
+    if products := calibration.graph.products:
+        rows = [dataclasses.asdict(row) for row in products]
         provenance = {**provenance, "linear_products": rows}
     if silent:
         provenance = {**provenance, "silent_channels": [dataclasses.asdict(row) for row in silent]}
@@ -361,48 +378,6 @@ def _emits(method: str) -> str:
     from neurodeploy.conversion.registry import METHODS
 
     return METHODS.get(method).emits
-
-
-def _expect_fan_in(graph: AnalogGraph, method: Any, budget: Budget) -> None:
-    """Refuse, before anything is calibrated, layers that no width of weights fits into a core.
-
-    Where the target can compute them in parts, smaller ones are left to the search.
-
-    Raises
-    ------
-    CapacityError
-        Saying which layers, and what would make them fit.
-    """
-    from neurodeploy.conversion.lowering.activation_graph import InputLayer
-    from neurodeploy.conversion.lowering.operators import lower
-
-    board = budget.chosen_board
-    assert board is not None
-    axons = board.require_limit("axons")
-    wide: dict[str, int] = {}
-    synapses = 0
-    for layer in lower(graph, method.lowering).layers:
-        if isinstance(layer, InputLayer):
-            continue
-        maps = [t.connectivity for t in layer.affine.terms if t.connectivity is not None]
-        counts = [c.fan_in().reshape(-1) for c in maps]
-        fan_in = int(np.sum(counts, axis=0).max()) if counts else 0
-        # Some weights round to 0; that most of them do is no network any more.
-        if fan_in > 2 * axons:
-            wide[layer.name] = fan_in
-            synapses += int(np.sum(counts))
-    parts = TARGETS.get(target_for(board, budget.target)).approximations
-    if wide and not (parts and synapses <= SEARCHED_SYNAPSES):
-        layers = ", ".join(f"{name} ({n} inputs)" for name, n in wide.items())
-        raise CapacityError(
-            f"auto: {layers}: a core of {board.name} has {axons:g} axons, one or more an input, at "
-            f"any number of steps and bits; what would fit: grouped or smaller layers; or parts of "
-            f"layers, which take minutes to find for {synapses:,} synapses: convert with --method "
-            "rate --timesteps 8 --input spikes --decode counts --max-pooling identity, quantize "
-            f"with --weight-bits 3 --state-bits {crossbar_state_bits(board)} --max-fraction-bits 0 "
-            "(fewer bits in layers that it names), then compile with "
-            + " or ".join(f"--option {k}={v}" for o in parts for k, v in o.items())
-        )
 
 
 def _per_cent(given: str | float) -> float:

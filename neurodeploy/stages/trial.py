@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.datasets import Samples
-from neurodeploy.errors import CapacityError, QuantizationError, UsageError
+from neurodeploy.errors import CapacityError, NeurodeployError, QuantizationError, UsageError
+from neurodeploy.hardware.boards.abilities import ABILITIES
+from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS, target_for
 from neurodeploy.verification.statistics import wilson
@@ -134,6 +136,37 @@ def measured(
         if violations:
             return Tried(method, steps, refused=f"{target}: {violations[0]}")
     return _evaluated(integer, judge, method, steps)
+
+
+def lasting_refusal(sketch: Network, budget: Budget) -> str | None:
+    """Why a board of neurocores cannot run a code at any number of time steps; None if it may.
+
+    Parameters
+    ----------
+    sketch : Network
+        Of the code at some number of steps, not refined yet: its populations are the same at all,
+        and its widths are not judged.
+    """
+    from neurodeploy.quantization.integers import Quantization
+    from neurodeploy.stages.fit import within
+
+    board = budget.chosen_board
+    if board is None or not isinstance(sketch.netlist, RealNetlist):
+        return None
+    name = target_for(board, budget.target)
+    target = TARGETS.get(name)()
+    if not target.judges(board):
+        return None
+    needed = {} if budget.target is None else TARGETS.get(budget.target).quantization
+    try:
+        integer, _ = within(Quantization(WEIGHT_BITS, **needed), board)(sketch.netlist)
+    except NeurodeployError:
+        return None
+    lasting = {f"board {board.name}", *ABILITIES.values()}
+    for violation in target.verdict(integer, board).violations:
+        if violation.where in lasting or violation.resource in lasting:
+            return f"{name}: {replace(violation, remedy='')}"
+    return None
 
 
 def _in_parts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,12 @@ from torch import nn
 import neurodeploy as nd
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import CapacityError
+from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.grid import Grid
 from neurodeploy.ir.neurons import Input
 from neurodeploy.stages import compile as compilation
-from neurodeploy.stages import convert as conversion
+from neurodeploy.stages import fan_in_check
+from neurodeploy.stages.verdict import verdict
 
 X = np.random.default_rng(0).random((40, 1, 6, 6)).astype(np.float32)
 
@@ -94,7 +99,7 @@ def test_layers_that_no_core_holds_are_computed_in_parts_and_what_that_takes_is_
 
 
 def test_layers_too_large_to_search_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversion, "SEARCHED_SYNAPSES", 6000)
+    monkeypatch.setattr(fan_in_check, "SEARCHED_SYNAPSES", 6000)
     with pytest.raises(CapacityError, match=r"\(576 inputs\).*for 6,912 synapses.*split=approx"):
         nd.convert(wide_network(), wide_data(), target="truenorth")
 
@@ -118,3 +123,37 @@ def test_codes_that_listen_are_tried_and_left_out_where_they_take_no_option() ->
     counted = nd.convert(network(), data(), timesteps=12, max_loss=50.0, decode="counts")
     refused = {t["method"] for t in counted.provenance["auto"]["tried"] if t["refused"]}
     assert refused == {"momentum", "radix"}
+
+
+def small_loihi(cores: int) -> Board:
+    """Loihi 1 with so many cores, each of which holds one population."""
+    grid = Grid(1, 1, cores, 1, 1, "assumed", "a test")
+    return dataclasses.replace(load_board("loihi1"), name="small", grid=grid)
+
+
+def test_maxima_become_plain_neurons_where_cores_know_no_others() -> None:
+    net = nd.convert(network(), data(), board="loihi1", max_loss=60.0)
+    assert net.provenance["method"]["name"] == "rate"
+    assert net.provenance["method"]["max_pooling"] == "identity"
+    assert verdict(nd.quantize(net, fit="loihi1"), "loihi1").fits
+
+
+def test_a_code_beyond_the_cores_is_drawn_once_and_another_target_s_is_found() -> None:
+    told: list[str] = []
+    board = small_loihi(4)
+    net = nd.convert(network(), data(), board=board, max_loss=60.0, tell=told.append)
+    auto = net.provenance["auto"]
+    assert net.provenance["method"]["name"] == "hard-reset"
+    assert auto["target"] == "lava-stock"
+    assert auto["reason"].startswith("auto chose target lava-stock: hard-reset at T = ")
+    rates = [t for t in auto["tried"] if t["method"] == "rate"]
+    assert len(rates) == 1
+    assert "cores exceed 4 of board small" in rates[0]["refused"]
+    assert "auto: no code fits so far; trying those of target lava-stock" in told
+    # What was chosen fits, by the commands that follow.
+    assert verdict(nd.quantize(net, fit=board), board).fits
+
+
+def test_where_no_target_s_code_fits_the_last_reason_is_told() -> None:
+    with pytest.raises(CapacityError, match=r"hard-reset at T = 8 .*: 4 cores exceed 3"):
+        nd.convert(network(), data(), board=small_loihi(3), max_loss=60.0)
