@@ -60,7 +60,6 @@ representation", arXiv 2408.17245 (compared with half of what is taken off).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -69,22 +68,21 @@ import numpy as np
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray, frozen, whole
 from neurodeploy.ir.fixed_point import DECAY_ONE
-from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.pools import MAX_GAIN as MAX_GAIN
+from neurodeploy.ir.pools import POOL_RULES as POOL_RULES
+from neurodeploy.ir.pools import MaxPool as MaxPool
+from neurodeploy.ir.pools import PoolRule as PoolRule
+from neurodeploy.ir.pools import step_gains
 
 Reset = Literal["subtract", "zero", "none", "value", "subtract-next"]
 RESETS: tuple[Reset, ...] = ("subtract", "zero", "none", "value", "subtract-next")
 PayloadCode = Literal["integer", "power_of_two"]
 PAYLOAD_CODES: tuple[PayloadCode, ...] = ("integer", "power_of_two")
-PoolRule = Literal["maximum", "winner", "now"]
-POOL_RULES: tuple[PoolRule, ...] = ("maximum", "winner", "now")
 MAX_INPUT_MAGNITUDE = 2**31 - 1
 # Of thresholds, biases and initial membranes, also times the gain of a step, and of payloads. 20
 # bits above every state of quantized netlists, and low enough that 64 bits hold what a decay
 # multiplies by 2^12. Bounds are proved up to here (:data:`neurodeploy.ir.bounds.PROVABLE`).
 MAX_QUANTITY = 2**44
-# Below everything that a pool can accumulate: what a padded cell of a signed pool counts as.
-PADDED = -(2**50)
-MAX_GAIN = 2**20
 # Sixteen thresholds: times the largest of them, 64 bits hold it.
 MAX_COMPARISON = 16 * DECAY_ONE
 MAX_REFRACTORY = 2**20
@@ -106,15 +104,7 @@ def _quantity(value: Any, name: str, kind: str) -> AnyArray:
     return array
 
 
-def _gains(name: str, values: Any) -> tuple[int, ...]:
-    """Gains of steps, checked."""
-    gains = tuple(whole(g, f"{name} of a step") for g in values)
-    if gains and not 0 <= min(gains) <= max(gains) <= MAX_GAIN:
-        raise NetlistError(f"{name} outside 0..{MAX_GAIN}")
-    return gains
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Input:
     """Model of an input population; its depth is 0.
 
@@ -140,131 +130,6 @@ class Input:
             raise NetlistError(f"input range [{self.low}, {self.high}] must contain 0")
         if self.low == self.high:
             raise NetlistError("input range [0, 0] carries nothing")
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Input):
-            return NotImplemented
-        return (self.kind, self.low, self.high) == (other.kind, other.low, other.high)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MaxPool:
-    """Spiking max-pooling, over accumulated input or over what arrives now.
-
-    ``A(t)`` is the input accumulated so far, of shape ``input_shape``; ``M(t)`` its maximum over
-    each window, 0 before the first step. Padded cells never win.
-
-    Parameters
-    ----------
-    channels : int
-    window : Window
-    rule : {"maximum", "winner"}
-        ``maximum``: the population emits ``M(t) - M(t - 1)``, exact at every step. ``winner``: it
-        emits the present input ``a_w(t)`` of the cell w with the largest ``A(t)``, the first in
-        C-order of equal ones (Rueckauer et al. 2017, doi 10.3389/fnins.2017.00682, section 2.2.6).
-        ``now``: it emits the maximum of the present input ``a(t)``, as networks trained as spiking
-        ones pool; nothing is accumulated, and its membrane is what it emits.
-    signed : bool
-        Whether inputs and weights may be negative. Unsigned pools start from 0 and never fall.
-    input_gain : tuple of int
-        g of every step of the window, of rule ``maximum``; empty: 1. The input is accumulated g[t]
-        times, and ``(M(t) - M(t - 1)) / g[t]`` emitted, nothing where g[t] is 0. Each that is not 0
-        divides those before it, so that what is emitted is whole.
-    """
-
-    channels: int
-    window: Window
-    rule: PoolRule = "maximum"
-    signed: bool = False
-    input_gain: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.rule not in POOL_RULES:
-            raise NetlistError(f"pooling rule {self.rule!r}; expected one of {POOL_RULES}")
-        if not isinstance(self.signed, bool):
-            raise NetlistError(f"pooling signed {self.signed!r}; expected true or false")
-        if self.signed and (self.maximum(np.zeros((1, *self.input_shape))) == PADDED).any():
-            raise NetlistError(
-                f"signed pooling of {self.window.input_size} by {self.window.kernel}: a window "
-                "holds nothing but padding; use less padding"
-            )
-        object.__setattr__(self, "input_gain", _gains("input_gain", self.input_gain))
-        if self.input_gain and self.rule != "maximum":
-            raise NetlistError(f"pooling rule {self.rule!r} has no input_gain: it counts no steps")
-        last = 0
-        for gain in filter(None, self.input_gain):
-            if last % gain:
-                raise NetlistError(f"input_gain {gain} of a pool does not divide {last} before it")
-            last = gain
-
-    @property
-    def n_gains(self) -> int:
-        """Steps that gains are given for; 0: any number."""
-        return len(self.input_gain)
-
-    def gain(self, t: int) -> int:
-        """G of step ``t`` of the window."""
-        return self.input_gain[t] if self.input_gain else 1
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape that incoming projections target."""
-        return (self.channels, *self.window.input_size)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the population."""
-        return (self.channels, *self.window.output_size)
-
-    def maximum(self, accumulated: AnyArray) -> AnyArray:
-        """Maximum over each window of ``[B, *input_shape]``: ``[B, *output_shape]``."""
-        result: AnyArray | None = None
-        for tap in self._taps(accumulated):
-            result = tap.copy() if result is None else np.maximum(result, tap)
-        assert result is not None  # a window has at least one tap
-        return result
-
-    def winner(self, accumulated: AnyArray, a: AnyArray) -> AnyArray:
-        """Present input of the cell with the most accumulated, ``[B, *output_shape]``."""
-        most: AnyArray | None = None
-        present: AnyArray | None = None
-        for total, now in zip(self._taps(accumulated), self.window_taps(a), strict=True):
-            if most is None or present is None:
-                most, present = total.copy(), now.copy()
-                continue
-            present = np.where(total > most, now, present)
-            most = np.maximum(most, total)
-        assert present is not None
-        return present
-
-    def window_taps(self, values: AnyArray) -> Iterator[AnyArray]:
-        """Each cell of the window over zero-padded ``[B, *input_shape]``."""
-        padded = self.window.pad(values)
-        for _, where in self.window.taps():
-            yield padded[where]
-
-    def _taps(self, accumulated: AnyArray) -> Iterator[AnyArray]:
-        yield from (
-            np.where(inside, tap, PADDED) if self.signed else tap
-            for tap, inside in zip(
-                self.window_taps(accumulated),
-                # Zeros never exceed an unsigned maximum; a signed one must not see them.
-                self.window_taps(np.ones((1, *self.input_shape), dtype=bool)),
-                strict=True,
-            )
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, MaxPool):
-            return NotImplemented
-        mine = (self.channels, self.window, self.rule, self.signed, self.input_gain)
-        return mine == (
-            *(other.channels, other.window, other.rule, other.signed, other.input_gain),
-        )
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -413,7 +278,7 @@ class Neuron:
 
     def _verify_gains(self) -> None:
         for name in ("input_gain", "firing_gain"):
-            object.__setattr__(self, name, _gains(name, getattr(self, name)))
+            object.__setattr__(self, name, step_gains(name, getattr(self, name)))
         if self.input_gain and self.firing_gain and len(self.input_gain) != len(self.firing_gain):
             raise NetlistError(
                 f"{len(self.input_gain)} gains of input and {len(self.firing_gain)} of firing"
