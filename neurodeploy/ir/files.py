@@ -7,7 +7,7 @@ import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from neurodeploy.errors import FileFormatError, UsageError
@@ -30,7 +30,7 @@ def write_bytes_whole(path: Path, content: bytes) -> None:
         written.
     """
     path = _followed(path)
-    _expect_plain(path)
+    expect_plain(path)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -60,7 +60,7 @@ def expect_writable(path: Path) -> None:
         If ``path`` is a folder, or its own folder does not exist or cannot be written.
     """
     path = _followed(path)
-    _expect_plain(path)
+    expect_plain(path)
     _expect_writable_parent(path)
 
 
@@ -69,7 +69,13 @@ def _followed(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _expect_plain(path: Path) -> None:
+def expect_plain(path: Path) -> None:
+    """Refuse to replace what is no file.
+
+    Raises
+    ------
+    UsageError
+    """
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; choose a file")
     if path.exists() and not path.is_file():
@@ -86,17 +92,41 @@ def expect_replaceable(path: Path) -> None:
         If ``path`` is a file, a foreign folder, or its parent cannot be written.
     """
     path = _followed(path)
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file; choose a folder")
-    if path.is_dir():
-        own = _files_of_deployment(path)
-        names = (p.relative_to(path).as_posix() for p in path.rglob("*") if not _is_plain_dir(p))
-        foreign = min((name for name in names if name not in own), default=None)
-        if foreign is not None:
-            raise UsageError(
-                f"{path}: is a folder with other content, {foreign}; choose a new or empty one"
-            )
+    inside = (p for p in path.rglob("*") if not _is_plain_dir(p))
+    own = _files_of_deployment(path)
+    expect_only(path, own.__contains__, inside)
     _expect_writable_parent(path)
+
+
+def expect_only(
+    path: Path, is_own: Callable[[str], bool], content: Iterable[Path] | None = None
+) -> None:
+    """Refuse to write into what is no folder, or one with other things.
+
+    Parameters
+    ----------
+    path : Path
+        What is not there yet is fine.
+    is_own : callable
+        Whether something in it, by its name from ``path`` on, may be there.
+    content : iterable of Path, optional
+        What is looked at. [default: the top of the folder]
+
+    Raises
+    ------
+    UsageError
+        Naming the first of them.
+    """
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UsageError(f"{path}: is a file; choose a folder")
+    names = (p.relative_to(path).as_posix() for p in content or path.iterdir())
+    foreign = min((name for name in names if not is_own(name)), default=None)
+    if foreign is not None:
+        raise UsageError(
+            f"{path}: is a folder with other content, {foreign}; choose a new or empty one"
+        )
 
 
 def _is_plain_dir(path: Path) -> bool:

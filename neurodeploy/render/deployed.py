@@ -23,9 +23,16 @@ def deployed_parts(deployed: Deployed) -> list[str]:
         for board in deployed.boards
         if (step := deployed.refusal(board)) is not None
     ]
-    if {"load", "evaluate-real"} <= {step.name for step in deployed.steps}:
-        reasons.append("source: the real-valued netlist, where no trained network came with it")
+    if any(_stands_for_source(deployed, board) for board in deployed.boards):
+        reasons.append("source: the real-valued netlist, as no trained network came with it")
     return [*parts, *reasons]
+
+
+def _stands_for_source(deployed: Deployed, board: str) -> bool:
+    """Whether the accuracy in the place of the source's is that of the real-valued netlist."""
+    real = deployed.result(deployed.step("evaluate-real", board)) or {}
+    given = real.get("source_accuracy") is None
+    return given and deployed.source_accuracy(board) is not None
 
 
 def render_deployed(deployed: Deployed) -> str:

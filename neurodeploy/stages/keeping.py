@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import NeurodeployWarning, UsageError, warn_user
-from neurodeploy.ir.files import expect_replaceable, expect_writable, write_bytes_whole
+from neurodeploy.ir.files import (
+    expect_only,
+    expect_replaceable,
+    expect_writable,
+    write_bytes_whole,
+)
+from neurodeploy.ir.lock import LOCK_FILE, locked
 from neurodeploy.loading.files import file_digest
 from neurodeploy.stages.deployed import (
     DEPLOYED_FILE,
@@ -206,13 +212,19 @@ def kept_in(folder: Path, record: Record, tell: Callable[[str], None]) -> Iterat
     Raises
     ------
     UsageError
-        If the folder holds other things, or cannot be written.
+        If the folder holds other things, cannot be written, or another process writes there.
     """
+    if not is_deployed(folder):
+        expect_only(folder, _may_be_new)
+    with locked(folder), _kept(folder, record, tell) as keeper:
+        yield keeper
+
+
+@contextlib.contextmanager
+def _kept(folder: Path, record: Record, tell: Callable[[str], None]) -> Iterator[Keeper]:
     is_new = not is_deployed(folder)
     if is_new:
         _sweep(folder, (DEPLOYED_FILE,))
-        _expect_empty(folder)
-        folder.mkdir(exist_ok=True)
     else:
         _expect_own_files(folder)
         before = read_record(folder)
@@ -228,17 +240,12 @@ def kept_in(folder: Path, record: Record, tell: Callable[[str], None]) -> Iterat
             keeper.remove((*keeper.record.running, DEPLOYED_FILE))
             with contextlib.suppress(OSError):
                 (folder / STEPS_FOLDER).rmdir()
-                folder.rmdir()
         raise
 
 
-def _expect_empty(folder: Path) -> None:
-    expect_replaceable(folder)
-    other = min((path.name for path in folder.iterdir()), default=None) if folder.exists() else None
-    if other is not None:
-        raise UsageError(
-            f"{folder}: is a folder with other content, {other}; choose a new or empty one"
-        )
+def _may_be_new(name: str) -> bool:
+    """Whether it may lie in a folder that no step was finished in: what a killed run left."""
+    return name in (LOCK_FILE, STEPS_FOLDER) or name.startswith(f".{DEPLOYED_FILE}.")
 
 
 def _expect_own_files(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -150,20 +151,25 @@ def sweep(
         "energy_samples": energy_samples,
         "boards": names,
     }
-    folder = None if output is None else SweepFolder.opened(Path(output), common, listed)
-    records = [None if folder is None else folder.record(c) for c in listed]
-    if not collect:
-        _run(job, listed, records, part, where, folder, tell, progress)
-    missing = [c for c, record in zip(listed, records, strict=True) if record is None]
-    if missing and not shard:
-        raise UsageError(
-            f"{output}: {len(missing)} of {len(listed)} configurations have no result yet, "
-            f"{label(missing[0])} among them; run their shards, or the command without --collect"
-        )
-    done = [(c, record) for c, record in zip(listed, records, strict=True) if record is not None]
-    found = Sweep(common, tuple(c for c, _ in done), tuple(record for _, record in done))
-    if folder is not None and not shard:
-        found.write(folder.path)
+    if output is None:
+        held: Any = contextlib.nullcontext()
+    else:
+        held = SweepFolder.held(Path(output), common, listed, shard=shard is not None)
+    with held as folder:
+        records = [None if folder is None else folder.record(c) for c in listed]
+        if not collect:
+            _run(job, listed, records, part, where, folder, tell, progress)
+        missing = [c for c, record in zip(listed, records, strict=True) if record is None]
+        if missing and not shard:
+            raise UsageError(
+                f"{output}: {len(missing)} of {len(listed)} configurations have no result yet, "
+                f"{label(missing[0])} among them; run their shards, or the command without "
+                "--collect"
+            )
+        done = [(c, r) for c, r in zip(listed, records, strict=True) if r is not None]
+        found = Sweep(common, tuple(c for c, _ in done), tuple(record for _, record in done))
+        if folder is not None and not shard:
+            found.write(folder.path)
     return found
 
 

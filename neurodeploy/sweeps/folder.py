@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileFormatError, UsageError
-from neurodeploy.ir.files import expect_writable, write_bytes_whole
+from neurodeploy.ir.files import expect_only, expect_writable, write_bytes_whole
+from neurodeploy.ir.lock import LOCK_FILE, locked
 from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
 from neurodeploy.sweeps.configurations import Configuration, key_of, label
 
@@ -33,6 +35,28 @@ class SweepFolder:
 
     path: Path
     manifest: bytes = b""
+
+    @classmethod
+    @contextlib.contextmanager
+    def held(
+        cls,
+        path: Path,
+        common: Mapping[str, Any],
+        configurations: Sequence[Configuration],
+        *,
+        shard: bool,
+    ) -> Iterator[SweepFolder]:
+        """As :meth:`opened`, for nobody else until the block ends, but for other shards of a shard.
+
+        Raises
+        ------
+        UsageError
+            If another process writes there.
+        """
+        if not (path / MANIFEST).exists():
+            expect_only(path, _may_be_new)
+        with locked(path, shared=shard):
+            yield cls.opened(path, common, configurations)
 
     @classmethod
     def opened(
@@ -73,17 +97,8 @@ class SweepFolder:
     def _before(self, common: Mapping[str, Any]) -> list[Configuration]:
         """The configurations of an earlier start of this sweep."""
         path = self.path
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"{path}: is a file; choose a folder")
-        if not path.is_dir():
-            return []
         if not (path / MANIFEST).exists():
-            foreign = min((p.name for p in path.iterdir()), default=None)
-            # Another shard may be about to write what it is.
-            if foreign not in (None, RESULTS) and not str(foreign).startswith(f".{MANIFEST}"):
-                raise UsageError(
-                    f"{path}: is a folder with other content, {foreign}; choose a new or empty one"
-                )
+            expect_only(path, _may_be_new)
             return []
         damaged = f"{path / MANIFEST}: damaged; choose another folder"
         found = parsed_json(read_bytes(path / MANIFEST, "a sweep", LARGEST_TEXT), damaged)
@@ -137,6 +152,11 @@ class SweepFolder:
 
     def _file(self, configuration: Configuration) -> Path:
         return self.path / RESULTS / f"{key_of(configuration)}.json"
+
+
+def _may_be_new(name: str) -> bool:
+    """Whether it may lie in a folder that another shard is about to write a manifest into."""
+    return name in (LOCK_FILE, RESULTS) or name.startswith(f".{MANIFEST}.")
 
 
 def _short(value: Any) -> str:

@@ -24,6 +24,7 @@ from torch import nn  # noqa: E402
 
 import neurodeploy as nd  # noqa: E402
 from neurodeploy.cli import run  # noqa: E402
+from neurodeploy.ir.lock import LOCK_FILE, locked  # noqa: E402
 from neurodeploy.stages import board_steps, keeping  # noqa: E402
 from neurodeploy.stages.deployed import Deployed, read_deployed  # noqa: E402
 from neurodeploy.stages.verdict import verdict  # noqa: E402
@@ -393,6 +394,23 @@ def test_only_its_own_files_are_replaced(place: Path) -> None:
     (place / "mine" / "link").symlink_to(place / "net.py")
     with pytest.raises(nd.UsageError, match="link: a symbolic link"):
         deploy()
+
+
+def test_two_at_once_are_not_mixed(place: Path, calls: Counter[str]) -> None:
+    told = f"mine: process {os.getpid()} is writing here; wait until it ends, or choose another"
+    before = (place / "mine" / "deploy.json").read_bytes()
+    with locked(place / "mine"), pytest.raises(nd.UsageError, match=told):
+        deploy(samples=3)
+    assert (place / "mine" / "deploy.json").read_bytes() == before
+    # What holds a new folder has not begun a step yet, or was killed before.
+    with locked(place / "new"), pytest.raises(nd.UsageError, match="is writing here"):
+        deploy("new")
+    assert not (place / "new").exists()
+    assert not calls
+    (place / "new" / "steps").mkdir(parents=True)
+    (place / "new" / LOCK_FILE).write_text("process 1 on another")
+    assert deploy("new", board="loihi2").exact
+    assert not list((place / "new").rglob(".*"))
 
 
 @pytest.mark.parametrize(

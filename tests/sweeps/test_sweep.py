@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import neurodeploy as nd
 from neurodeploy.distribution import Outcome, Workers
 from neurodeploy.distribution.workers import died, outcome_of
 from neurodeploy.errors import UsageError
+from neurodeploy.ir.lock import locked
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -164,6 +166,22 @@ def test_a_folder_of_something_else_is_left_alone(
     with pytest.raises(UsageError, match=r"is a folder with other content, thesis\.tex"):
         swept(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_two_at_once_are_not_mixed(swept: Swept, tmp_path: Path, inline: None) -> None:
+    folder = tmp_path / "sweep"
+    with locked(folder):
+        for options in ({}, {"shard": "1/2"}, {"collect": True}):
+            with pytest.raises(UsageError, match=f"sweep: process {os.getpid()} is writing here"):
+                swept(folder, **options)
+    assert not folder.exists()
+    # Shards are made to run beside each other.
+    with locked(folder, shared=True):
+        swept(folder, shard="1/2")
+        with pytest.raises(UsageError, match="a shard of the same sweep is writing here"):
+            swept(folder)
+    assert len(results(folder)) == 3
+    assert not list(folder.rglob(".*"))
 
 
 def test_errors_are_rows_and_deaths_are_tried_again(
