@@ -17,6 +17,11 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
 
+_IS_BUG = (
+    "neurodeploy: this is a bug in neurodeploy; please report it with the lines above and the "
+    "output of 'neurodeploy doctor'"
+)
+
 COMPLETION = "_NEURODEPLOY_COMPLETE"
 """The variable by which click's completion scripts ask, with ``bash_source`` and so on."""
 
@@ -99,10 +104,7 @@ def _bug() -> int:
     import traceback
 
     _tell(traceback.format_exc().rstrip("\n"))
-    _tell(
-        "neurodeploy: this is a bug in neurodeploy; please report it with the lines above and the "
-        "output of 'neurodeploy doctor'"
-    )
+    _tell(_IS_BUG)
     return BUG
 
 
@@ -220,10 +222,7 @@ def run(arguments: Sequence[str]) -> int:
 
         for line in traceback.format_exc().splitlines():
             tell(line, whole=True)
-        tell(
-            "neurodeploy: this is a bug in neurodeploy; please report it with the lines above and "
-            "the output of 'neurodeploy doctor'"
-        )
+        tell(_IS_BUG)
         return BUG
 
 

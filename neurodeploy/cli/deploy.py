@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurodeploy.cli.convert import conversion_arguments, conversion_options, holds_weights
-from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.fields import with_stage
 from neurodeploy.cli.group import State
-from neurodeploy.cli.options import data_option, json_option, output_option, with_options
+from neurodeploy.cli.options import data_option, json_option, output_option
 from neurodeploy.cli.terminal import say
 from neurodeploy.errors import CapacityError, UsageError
 
@@ -22,18 +22,11 @@ MISMATCH = 1
 _OTHERWISE = ("model", "data", "output", "command", "tell", "stage")
 
 
-def deploy_options() -> list[click.Option]:
-    """Options of the stage besides those that the command offers otherwise."""
-    from neurodeploy import api
-
-    return stage_options(api.deploy, leave_out=_OTHERWISE)
-
-
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.argument("state", metavar="[WEIGHTS]", required=False)
 @data_option()
-@with_options(deploy_options)
+@with_stage("deploy", *_OTHERWISE)
 @conversion_options("weights", "board", "target")
 @output_option(what="The folder: a new or empty one, or that of an earlier run, to go on with it.")
 @json_option

@@ -7,17 +7,10 @@ from typing import Any
 
 import click
 
-from neurodeploy.cli.fields import stage_options
-from neurodeploy.cli.options import data_option, json_option, samples_option, with_options
+from neurodeploy.cli.fields import with_stage
+from neurodeploy.cli.options import data_option, json_option, samples_option
 from neurodeploy.cli.terminal import say
 from neurodeploy.errors import UsageError
-
-
-def pricing_options() -> list[click.Option]:
-    """Options of the stage besides network, boards and data."""
-    from neurodeploy import api
-
-    return stage_options(api.estimate_energy, leave_out=("network", "board", "data", "samples"))
 
 
 @click.command()
@@ -30,7 +23,7 @@ def pricing_options() -> list[click.Option]:
 )
 @data_option()
 @samples_option
-@with_options(pricing_options)
+@with_stage("estimate_energy", "network", "board", "data", "samples")
 @click.option("--details", is_flag=True, help="Events, cores, layers and sources as well.")
 @json_option
 def energy(

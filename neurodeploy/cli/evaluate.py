@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.fields import with_stage
 from neurodeploy.cli.models import (
     converter,
     is_network,
@@ -15,25 +15,18 @@ from neurodeploy.cli.models import (
     parsed_timesteps,
     refuse_conversion,
 )
-from neurodeploy.cli.options import data_option, json_option, samples_option, with_options
+from neurodeploy.cli.options import data_option, json_option, samples_option
 from neurodeploy.cli.terminal import say
 from neurodeploy.errors import UsageError
 
 _SHARING = ("workers", "scheduler", "metrics")
 
 
-def sharing_options() -> list[click.Option]:
-    """Options of the stage besides network and data."""
-    from neurodeploy import api
-
-    return stage_options(api.evaluate, leave_out=("net", "data", "samples"))
-
-
 @click.command()
 @click.argument("source", metavar="NET.ndn|MODEL")
 @data_option()
 @samples_option
-@with_options(sharing_options)
+@with_stage("evaluate", "net", "data", "samples")
 @model_options("the numbers of steps; each is converted anew.  [default: the method's]")
 @json_option
 @click.pass_context

@@ -7,21 +7,14 @@ from typing import Any
 
 import click
 
-from neurodeploy.cli.fields import stage_options
-from neurodeploy.cli.options import json_option, output_option, with_options
+from neurodeploy.cli.fields import with_stage
+from neurodeploy.cli.options import json_option, output_option
 from neurodeploy.cli.terminal import say
-
-
-def export_options() -> list[click.Option]:
-    """The format and how it is written."""
-    from neurodeploy import api
-
-    return stage_options(api.export, leave_out=("net", "path"))
 
 
 @click.command("export")
 @click.argument("source", type=click.Path(path_type=Path), metavar="NET.ndn")
-@with_options(export_options)
+@with_stage("export", "net", "path")
 @output_option(what="The file.")
 @json_option
 def export(source: Path, output: Path, as_json: bool, **given: Any) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
+from neurodeploy import api
 from neurodeploy.api import Option, option_value, options_of
+from neurodeploy.cli.options import F, with_options
 
 
 def stage_options(stage: Callable[..., Any], leave_out: Collection[str] = ()) -> list[click.Option]:
@@ -31,6 +33,11 @@ def stage_options(stage: Callable[..., Any], leave_out: Collection[str] = ()) ->
         for name, option in described.items()
         if name not in (*leave_out, "progress")
     ]
+
+
+def with_stage(name: str, *leave_out: str) -> Callable[[F], F]:
+    """The options of a stage of the API, as one decorator."""
+    return with_options(lambda: stage_options(getattr(api, name), leave_out))
 
 
 def _stage_option(option: Option, described: Collection[str]) -> click.Option:

@@ -7,22 +7,15 @@ from typing import Any
 
 import click
 
-from neurodeploy.cli.fields import stage_options
-from neurodeploy.cli.options import expect_output, json_option, output_option, with_options
+from neurodeploy.cli.fields import with_stage
+from neurodeploy.cli.options import expect_output, json_option, output_option
 from neurodeploy.cli.terminal import say
-
-
-def import_options() -> list[click.Option]:
-    """Options of the stage besides the file."""
-    from neurodeploy import api
-
-    return stage_options(api.import_network, leave_out=("source", "weights"))
 
 
 @click.command("import")
 @click.argument("source", metavar="FILE.nir|FILE.net|MODULE")
 @click.argument("weights", type=click.Path(path_type=Path), required=False)
-@with_options(import_options)
+@with_stage("import_network", "source", "weights")
 @output_option(what="The netlist, a .ndn file.")
 @json_option
 @click.pass_context

@@ -8,24 +8,17 @@ from typing import Any
 
 import click
 
-from neurodeploy.cli.fields import stage_options
-from neurodeploy.cli.options import data_option, json_option, output_option, with_options
+from neurodeploy.cli.fields import with_stage
+from neurodeploy.cli.options import data_option, json_option, output_option
 from neurodeploy.cli.terminal import say
 
 MISMATCH = 1
 
 
-def report_options() -> list[click.Option]:
-    """Samples, boards and targets."""
-    from neurodeploy import api
-
-    return stage_options(api.report, leave_out=("thing", "data", "path", "tell"))
-
-
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path), metavar="NET.ndn|DIR")
 @data_option(required=False)
-@with_options(report_options)
+@with_stage("report", "thing", "data", "path", "tell")
 @output_option(what="The page, one HTML file that needs no other.")
 @json_option
 @click.pass_context

@@ -6,29 +6,21 @@ from pathlib import Path
 
 import click
 
-from neurodeploy.cli.fields import stage_options
+from neurodeploy.cli.fields import with_stage
 from neurodeploy.cli.options import (
     check_option,
     data_option,
     json_option,
     samples_option,
-    with_options,
 )
 from neurodeploy.cli.terminal import say
 
 MISMATCH = 1
 
 
-def executor_options() -> list[click.Option]:
-    """Executors to compare with."""
-    from neurodeploy import api
-
-    return stage_options(api.verify, leave_out=("deployment", "data", "samples", "stage"))
-
-
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@with_options(executor_options)
+@with_stage("verify", "deployment", "data", "samples", "stage")
 @data_option()
 @samples_option
 @check_option
