@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.datasets.arrays import channels_first, checked_range, raw_values, read_arrays
-from neurodeploy.datasets.events.samples import Arrays, EventSamples
+from neurodeploy.datasets.events.samples import EventSamples
 from neurodeploy.datasets.events.spec import is_events_text, no_samples, read_events
 from neurodeploy.datasets.loading import read_spec
 from neurodeploy.datasets.normalization import (
@@ -218,93 +218,8 @@ class Samples:
         if self.norm is not None:
             expect_unit_range(self.name, self.norm, self.value_range)
 
-    @classmethod
-    def events(
-        cls,
-        path: str | Path | Arrays | Sequence[Arrays],
-        *,
-        dt: float | str | None = None,
-        steps: int | None = None,
-        size: tuple[int, ...] | int | str | None = None,
-        polarity: Literal["split", "merge", "on", "off"] = "split",
-        count: Literal["binary", "sum"] = "binary",
-        labels: str | Path | npt.ArrayLike | None = None,
-        split: str | None = None,
-        start: Literal["first", "zero", "aligned"] = "first",
-        duration: float | str | None = None,
-        downsample: int = 1,
-        unit: Literal["ns", "us", "ms", "s"] | None = None,
-        sort: bool = False,
-        first: int | None = None,
-        name: str | None = None,
-    ) -> EventSamples:
-        """Recordings of events, for a network with one input of spikes.
-
-        They go where samples go that are not converted with: ``run``, ``evaluate``, ``verify``,
-        ``estimate_energy``, ``quantize``. Files are read when they are needed. What is shorter than
-        the network's T is padded with silence and read at its own last step.
-
-        Parameters
-        ----------
-        path : path, mapping of arrays, or list of mappings
-            A file, or a folder of files or of one folder for each class: .npz (t, x, y, p), .bin
-            (N-MNIST), .h5 (Spiking Heidelberg Digits), .aedat (3.1), .aedat4, .dat, .raw (EVT 2.0
-            and 3.0). Or arrays t, x, y, p of one recording; y and p may be missing.
-        dt : float or str, optional
-            Length of a step, in seconds or as ``"1ms"``: samples have different numbers of steps.
-        steps : int, optional
-            Instead of ``dt``: every sample is shared evenly among so many steps.
-        size : (width, height) or int, or a text as "34x34", optional
-            Of the sensor. [default: the file's, else the network's]
-        polarity : {"split", "merge", "on", "off"}
-            ``split``: a channel for OFF and one for ON; ``merge``: one for both; or one of them.
-        count : {"binary", "sum"}
-            Of events of one place and step: that there are any, or how many, up to what the
-            network takes. Those that this does not show are told.
-        labels : path or array of integers, optional
-            A table of lines FILE,LABEL (a path within the folder, too), or the labels of arrays.
-            [default: the classes of the folders, or what the format tells]
-        split : {"train", "test"}, optional
-            The folder of this name, or the files in ``trials_to_train.txt`` (``test``).
-        start : {"first", "zero", "aligned"}
-            When the first step begins: with the first event, when the clock is 0, or at the last
-            multiple of dt up to the first event.
-        duration : float or str, optional
-            What comes later is left out.
-        downsample : int
-            So many columns, and rows, become one.
-        unit : {"ns", "us", "ms", "s"}, optional
-            Of the times of arrays. [default: us of whole numbers, s of floats]
-        sort : bool
-            Whether events may stand in any order, which is an error otherwise.
-        first : int, optional
-            The first so many recordings.
-        name : str, optional
-
-        Raises
-        ------
-        UsageError
-            For options that are unknown or contradict each other.
-        DataError, FileFormatError
-            For files that are missing, damaged or no events.
-        """
-        return EventSamples.of(
-            path,
-            dt=dt,
-            steps=steps,
-            size=size,
-            polarity=polarity,
-            count=count,
-            labels=labels,
-            split=split,
-            start=start,
-            duration=duration,
-            downsample=downsample,
-            unit=unit,
-            sort=sort,
-            first=first,
-            name=name,
-        )
+    events = staticmethod(EventSamples.of)
+    """Recordings of events, for a network with one input of spikes: :meth:`EventSamples.of`."""
 
     def __repr__(self) -> str:
         parts = [self.name, *([] if self.split is None else [self.split]), f"{len(self)} samples"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -139,26 +139,75 @@ class EventSamples:
     @classmethod
     def of(
         cls,
-        source: str | Path | Arrays | Sequence[Arrays],
+        path: str | Path | Arrays | Sequence[Arrays],
         *,
         dt: float | str | None = None,
         steps: int | None = None,
         size: tuple[int, ...] | int | str | None = None,
-        polarity: str = "split",
-        count: str = "binary",
+        polarity: Literal["split", "merge", "on", "off"] = "split",
+        count: Literal["binary", "sum"] = "binary",
         labels: str | Path | npt.ArrayLike | None = None,
         split: str | None = None,
-        start: str = "first",
+        start: Literal["first", "zero", "aligned"] = "first",
         duration: float | str | None = None,
         downsample: int = 1,
-        unit: str | None = None,
+        unit: Literal["ns", "us", "ms", "s"] | None = None,
         sort: bool = False,
         first: int | None = None,
         name: str | None = None,
     ) -> EventSamples:
-        """See :meth:`neurodeploy.Samples.events`."""
-        path = Path(source) if isinstance(source, str | Path) else None
-        name = name or ("events" if path is None else f"events:{path}")
+        """Recordings of events, for a network with one input of spikes.
+
+        They go where samples go that are not converted with: ``run``, ``evaluate``, ``verify``,
+        ``estimate_energy``, ``quantize``. Files are read when they are needed. What is shorter than
+        the network's T is padded with silence and read at its own last step.
+
+        Parameters
+        ----------
+        path : path, mapping of arrays, or list of mappings
+            A file, or a folder of files or of one folder for each class: .npz (t, x, y, p), .bin
+            (N-MNIST), .h5 (Spiking Heidelberg Digits), .aedat (3.1), .aedat4, .dat, .raw (EVT 2.0
+            and 3.0). Or arrays t, x, y, p of one recording; y and p may be missing.
+        dt : float or str, optional
+            Length of a step, in seconds or as ``"1ms"``: samples have different numbers of steps.
+        steps : int, optional
+            Instead of ``dt``: every sample is shared evenly among so many steps.
+        size : (width, height) or int, or a text as "34x34", optional
+            Of the sensor. [default: the file's, else the network's]
+        polarity : {"split", "merge", "on", "off"}
+            ``split``: a channel for OFF and one for ON; ``merge``: one for both; or one of them.
+        count : {"binary", "sum"}
+            Of events of one place and step: that there are any, or how many, up to what the
+            network takes. Those that this does not show are told.
+        labels : path or array of integers, optional
+            A table of lines FILE,LABEL (a path within the folder, too), or the labels of arrays.
+            [default: the classes of the folders, or what the format tells]
+        split : {"train", "test"}, optional
+            The folder of this name, or the files in ``trials_to_train.txt`` (``test``).
+        start : {"first", "zero", "aligned"}
+            When the first step begins: with the first event, when the clock is 0, or at the last
+            multiple of dt up to the first event.
+        duration : float or str, optional
+            What comes later is left out.
+        downsample : int
+            So many columns, and rows, become one.
+        unit : {"ns", "us", "ms", "s"}, optional
+            Of the times of arrays. [default: us of whole numbers, s of floats]
+        sort : bool
+            Whether events may stand in any order, which is an error otherwise.
+        first : int, optional
+            The first so many recordings.
+        name : str, optional
+
+        Raises
+        ------
+        UsageError
+            For options that are unknown or contradict each other.
+        DataError, FileFormatError
+            For files that are missing, damaged or no events.
+        """
+        place = Path(path) if isinstance(path, str | Path) else None
+        name = name or ("events" if place is None else f"events:{place}")
         binning = Binning.checked(
             name,
             dt=dt,
@@ -177,17 +226,17 @@ class EventSamples:
             raise UsageError(f"{name}: split={split!r}; pass 'train', 'test' or None")
         classes: tuple[str, ...] = ()
         table = None
-        if path is not None:
+        if place is not None:
             if labels is not None:
                 if not isinstance(labels, str | Path):
                     raise UsageError(f"{name}: labels of files stand in a table; pass its path")
                 table = Path(labels)
-                if not table.exists() and path.is_dir():
-                    table = path / table
-            found, classes = recordings(path, unit, table, split)
+                if not table.exists() and place.is_dir():
+                    table = place / table
+            found, classes = recordings(place, unit, table, split)
             own, y = tuple(recording for recording, _ in found), labels_array(found)
         else:
-            own = tuple(_in_memory(name, source, unit))
+            own = tuple(_in_memory(name, path, unit))
             y = None
             if labels is not None:
                 y = checked_labels(f"{name}: labels", np.asarray(labels), len(own))

@@ -42,7 +42,7 @@ def no_samples(name: str) -> UsageError:
     )
 
 
-def read_events(text: str, name: str | None = None) -> EventSamples:
+def read_events(text: str) -> EventSamples:
     """The recordings that a text names.
 
     Raises
@@ -67,7 +67,7 @@ def read_events(text: str, name: str | None = None) -> EventSamples:
         location, split = before, named
     if not location:
         raise UsageError(f"data {text!r}: events need a path, as in events:recordings#dt=1ms")
-    return EventSamples.of(location, split=split, name=name or text, **options)
+    return EventSamples.of(location, split=split, name=text, **options)
 
 
 def _value(text: str, key: str, value: str) -> Any:
