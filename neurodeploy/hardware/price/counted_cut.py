@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import COUNTED
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.flows import CoreFlows, core_flows
 from neurodeploy.hardware.price.activity import Activity
-from neurodeploy.hardware.price.timing import NEURON_HALF, RECEIVING_HALF
+from neurodeploy.hardware.price.timing import working_time
 from neurodeploy.hardware.price.traffic import Traffic, count_traffic
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -62,21 +61,13 @@ class CountedCut:
         board = self.mapping.board
         if board.tick is not None:
             return None
-        sending: FloatArray = np.zeros(self.mapping.n_cores)
-        receiving: FloatArray = np.zeros(self.mapping.n_cores)
-        for event in COUNTED:
-            if event not in (*NEURON_HALF, *RECEIVING_HALF):
-                continue
-            latency = board.latency(event)
-            if latency is None:
-                return None
-            if latency:
-                counts = np.array([getattr(c, event) for c in self.traffic.cores], dtype=np.float64)
-                half = receiving if event in RECEIVING_HALF else sending
-                half += counts * latency
-        busy: FloatArray = (
-            sending + receiving if board.halves_add else np.maximum(sending, receiving)
-        )
+
+        def count(event: str) -> FloatArray:
+            return np.array([getattr(core, event) for core in self.traffic.cores], np.float64)
+
+        busy = working_time(board, count, (self.mapping.n_cores,))
+        if busy is None:
+            return None
         samples, reset = self.traffic.samples, board.overheads.get("reset")
         if reset is not None:
             busy = busy + reset.si * self.mapping.n_cores * samples

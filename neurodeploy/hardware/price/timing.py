@@ -227,14 +227,21 @@ def busy_interval(loads: StepLoads, board: Board) -> Interval | None:
 
 def busy_by_core(loads: StepLoads, board: Board) -> FloatArray | None:
     """Working time of every core in every step, ``[B, steps, n_cores]``; None if unknown."""
+    return working_time(board, loads.count, loads.active.shape)
+
+
+def working_time(
+    board: Board, count: abc.Callable[[str], AnyArray], shape: tuple[int, ...]
+) -> FloatArray | None:
+    """Working time of cores, from their ``count`` of each event; None if a latency is unknown."""
     halves = []
     for events in (NEURON_HALF, RECEIVING_HALF):
-        total: FloatArray = np.zeros(loads.active.shape)
+        total: FloatArray = np.zeros(shape)
         for event in events:
             latency = board.latency(event)
             if latency is None:
                 return None
             if latency:
-                total += loads.count(event) * latency
+                total += count(event) * latency
         halves.append(total)
     return np.add(*halves) if board.halves_add else np.maximum(*halves)
