@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,7 @@ from neurodeploy.ir.record import Progress
 from neurodeploy.loading.files import file_digest
 from neurodeploy.network import Network, network_to_bytes
 from neurodeploy.stages.convert import convert
-from neurodeploy.stages.fingerprints import model_fingerprint, samples_fingerprint
+from neurodeploy.stages.fingerprints import MeasuredOn, model_fingerprint, samples_fingerprint
 from neurodeploy.stages.keeping import Keeper
 from neurodeploy.stages.options import options_of
 
@@ -62,7 +62,6 @@ class Asked:
     command: Sequence[str]
     stage: Callable[[str], None]
     progress: Progress | None
-    _digests: dict[int, str] = field(default_factory=dict)
 
     @cached_property
     def sources(self) -> dict[str, str]:
@@ -81,11 +80,12 @@ class Asked:
         }
 
     def data(self, n: int) -> str:
-        """Digest of what is measured on: all samples, or the first n recordings of events."""
-        n = len(self.test) if isinstance(self.test, Samples) else min(n, len(self.test))
-        if n not in self._digests:
-            self._digests[n] = samples_fingerprint(self.test.first(n))
-        return self._digests[n]
+        """Digest of what is measured on, where the first n samples are."""
+        return self._measured_on.digest(n)
+
+    @cached_property
+    def _measured_on(self) -> MeasuredOn:
+        return MeasuredOn(self.test)
 
     @cached_property
     def calibration(self) -> str:

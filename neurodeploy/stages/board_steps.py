@@ -10,7 +10,9 @@ from neurodeploy import __version__
 from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import CapacityError, QuantizationError, TargetUnavailableError
 from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
+from neurodeploy.ir.storage import array_bytes
 from neurodeploy.network import Network, load_network
 from neurodeploy.stages.asked import FULL_BITS, Asked, package_version
 from neurodeploy.stages.compile import compile
@@ -19,6 +21,7 @@ from neurodeploy.stages.deployed import (
     REPORT_FILE,
     Deployed,
     Name,
+    answers_file,
     deployment_folder,
     integer_file,
     network_file,
@@ -160,18 +163,23 @@ class BoardSteps:
         self.whole = integer_file(self.board.name, bits)
 
     def evaluate(self, name: Name, what: str) -> None:
-        """Accuracy beside the source network's."""
+        """Accuracy beside the source network's, and the class that each sample was given."""
         n = self.asked.first("samples")
+        file = answers_file(name, self.board.name)
 
         def work() -> Work:
             thing = load(self.folder / what)
             net = thing if isinstance(thing, Network) else thing.network
             found = evaluate(net, self.asked.test, n, progress=self.asked.progress)
+            answers = {"decided": found.decided, "source_decided": found.source_decided}
+            known = {name: values for name, values in answers.items() if values is not None}
+            if known:
+                write_bytes_whole(self.folder / file, array_bytes(known))
             kind = "integer" if isinstance(net.netlist, IntegerNetlist) else "spiking"
             return Work(accuracy_line(found, kind), found.to_dict())
 
         inputs = {"network": self.digest_of(what), "data": self.asked.data(n), "samples": str(n)}
-        self.step(name, inputs, work)
+        self.step(name, inputs, work, files=(file,))
 
     def quantize(self) -> bool:
         """To integers, in the widths of the board."""

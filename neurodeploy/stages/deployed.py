@@ -4,6 +4,7 @@
 
     deploy.json               what was asked for, and the steps so far, each with its inputs
     steps/BOARD-STEP.json     the result of a step, as the JSON of its command
+    steps/BOARD-STEP.safetensors  the class that each sample was given, of an evaluation
     BOARD.ndn                 the converted network, real-valued, or the one that was given
     BOARD-int8.ndn            the quantized one
     BOARD-TARGET/             what the target compiled
@@ -23,10 +24,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board
+from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.files import write_bytes_whole
-from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
+from neurodeploy.loading.files import (
+    LARGEST_TEXT,
+    arrays_and_metadata,
+    parsed_json,
+    read_bytes,
+)
 from neurodeploy.loading.typed import from_table
 from neurodeploy.network import Network, load_network
 from neurodeploy.notebook import Shown
@@ -210,13 +219,33 @@ class Deployed(Shown):
         if step is None or step.result is None:
             return None
         where = self.folder / step.result
-        content = read_bytes(where, "the result of a step", LARGEST_TEXT)
-        if hashlib.sha256(content).hexdigest() != step.files.get(step.result):
-            raise FileFormatError(f"{where}: was changed after it was written; {AGAIN}")
-        found = parsed_json(content, f"{where}: damaged; {AGAIN}")
+        found = parsed_json(self._content(step, step.result), f"{where}: damaged; {AGAIN}")
         if not isinstance(found, dict):
             raise FileFormatError(f"{where}: damaged; {AGAIN}")
         return found
+
+    def answers(self, step: Step) -> dict[str, IntArray]:
+        """Classes ``decided`` and ``source_decided`` of each sample; empty where none were kept.
+
+        Raises
+        ------
+        FileFormatError
+            If the file is missing, or was changed since.
+        """
+        file = answers_file(step.name, step.board)
+        if file not in step.files:
+            return {}
+        damaged = f"{self.folder / file}: damaged; {AGAIN}"
+        arrays, _ = arrays_and_metadata(self._content(step, file), damaged)
+        return {name: values.astype(np.int64) for name, values in arrays.items()}
+
+    def _content(self, step: Step, file: str) -> bytes:
+        """A file that a step wrote, as it wrote it."""
+        where = self.folder / file
+        content = read_bytes(where, "the result of a step", LARGEST_TEXT)
+        if hashlib.sha256(content).hexdigest() != step.files.get(file):
+            raise FileFormatError(f"{where}: was changed after it was written; {AGAIN}")
+        return content
 
     def refusal(self, board: str) -> Step | None:
         """The step at which a board turned out not to run the network; None if it runs it."""
@@ -303,6 +332,11 @@ def deployment_folder(board: str, target: str) -> str:
 def result_file(name: Name, board: str | None, target: str | None) -> str:
     """Name of the result of a step."""
     return f"{STEPS_FOLDER}/{'-'.join(part for part in (board, name, target) if part)}.json"
+
+
+def answers_file(name: Name, board: str | None) -> str:
+    """Name of the classes that an evaluation gave to each sample."""
+    return str(PurePosixPath(result_file(name, board, None)).with_suffix(".safetensors"))
 
 
 def is_deployed(folder: Path) -> bool:

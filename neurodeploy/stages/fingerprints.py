@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,22 @@ def samples_fingerprint(data: Samples | EventSamples) -> str:
         if values is not None:
             _add(found, values)
     return found.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredOn:
+    """Data that are measured on, with their digests, each of which is computed once."""
+
+    data: Samples | EventSamples
+    _known: dict[int, str] = field(default_factory=dict)
+
+    def digest(self, n: int) -> str:
+        """Of all samples, or of the first n recordings of events, as far as there are so many."""
+        whole = isinstance(self.data, Samples)
+        n = len(self.data) if whole else min(n, len(self.data))
+        if n not in self._known:
+            self._known[n] = samples_fingerprint(self.data if whole else self.data.first(n))
+        return self._known[n]
 
 
 def _add_recordings(found: hashlib._Hash, data: EventSamples) -> None:

@@ -129,7 +129,7 @@ class Keeper:
             " ".join(done.line.split()),
             heard,
             result if done.result is not None else None,
-            {n: file_digest(self.folder / n) for n in self._below(written)},
+            {n: file_digest(self.folder / n) for n in _below(self.folder, written)},
             dict(inputs),
         )
         if old is not None:
@@ -149,8 +149,7 @@ class Keeper:
 
     def digest(self, name: str) -> str:
         """SHA-256 of a file of the folder, or of everything in a folder of it."""
-        below = {n: file_digest(self.folder / n) for n in self._below((name,))}
-        return text_digest(below)
+        return digest_of(self.folder, name)
 
     def _keep(self, step: Step) -> None:
         rest = tuple(s for s in self.record.kept if s.key != step.key)
@@ -178,13 +177,6 @@ class Keeper:
         path = self.folder / name
         return not path.is_file() or file_digest(path) != digest
 
-    def _below(self, names: tuple[str, ...]) -> Iterator[str]:
-        """Files, and those inside folders, that are there, relative to the folder."""
-        for name in names:
-            path = self.folder / name
-            found = sorted(path.rglob("*")) if path.is_dir() else [path]
-            yield from (p.relative_to(self.folder).as_posix() for p in found if p.is_file())
-
     def _expect_ours(self, names: tuple[str, ...]) -> None:
         ours = self.record.files
         for name in names:
@@ -196,6 +188,19 @@ class Keeper:
                     f"{path}: is no file of this deploy, which writes one of that name; move it, "
                     "or choose a new folder"
                 )
+
+
+def digest_of(folder: Path, name: str) -> str:
+    """SHA-256 of a file of a folder, or of everything in a folder of it."""
+    return text_digest({n: file_digest(folder / n) for n in _below(folder, (name,))})
+
+
+def _below(folder: Path, names: tuple[str, ...]) -> Iterator[str]:
+    """Files, and those inside folders, that are there, relative to the folder."""
+    for name in names:
+        path = folder / name
+        found = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from (p.relative_to(folder).as_posix() for p in found if p.is_file())
 
 
 @contextlib.contextmanager

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from neurodeploy.datasets import Samples, SamplesLike, as_data
 from neurodeploy.errors import NeurodeployError, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board, board_names
+from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.ir.files import expect_writable
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.provenance import without_folders
@@ -26,6 +27,7 @@ from neurodeploy.stages.deployed import (
 from neurodeploy.stages.diagnose import diagnose
 from neurodeploy.stages.estimate_energy import estimate_energy
 from neurodeploy.stages.evaluate import evaluate
+from neurodeploy.stages.fingerprints import MeasuredOn
 from neurodeploy.stages.load import opened, wrong_kind
 from neurodeploy.stages.reported import Changed, Counts, Measured, Report
 from neurodeploy.stages.samples import encoded_samples
@@ -36,6 +38,7 @@ from neurodeploy.targets.registry import TARGETS
 
 if TYPE_CHECKING:
     from neurodeploy.datasets import EventSamples
+    from neurodeploy.stages.kept_results import KeptResults
     from neurodeploy.verification.accuracy import Evaluation
     from neurodeploy.verification.verification import Verification
 
@@ -243,9 +246,11 @@ def _deployed(
     targets: Sequence[str],
     tell: Tell,
 ) -> Iterator[Measured]:
-    """One for each board that has a network, with what ``deploy`` verified."""
+    """One for each board that has a network, with what ``deploy`` verified and measured."""
+    from neurodeploy.stages.kept_results import KeptResults
     from neurodeploy.verification.stored import stored_verification
 
+    on = None if dataset is None else MeasuredOn(dataset)
     for name in chosen:
         network = deployed.network(name)
         if network is None:
@@ -267,7 +272,8 @@ def _deployed(
             verifications=verifications,
             boards={name: deployed.board(name)},
         )
-        yield _all_of(parts, measured, dataset, counts, {})
+        kept = None if on is None else KeptResults(deployed, name, on)
+        yield _all_of(parts, measured, dataset, counts, {}, kept)
 
 
 def _refused(deployed: Deployed) -> dict[str, str]:
@@ -302,12 +308,14 @@ def _all_of(
     dataset: Samples | EventSamples | None,
     counts: Counts,
     deployments: Mapping[str, Deployment],
+    kept: KeptResults | None = None,
 ) -> Measured:
     network, boards = found.network, found.boards
     whole = isinstance(network.netlist, IntegerNetlist)
     if whole:
         with parts.part("boards", f"verdicts of {', '.join(boards)}"):
-            verdicts = {n: verdict(network, b) for n, b in boards.items()}
+            known = None if kept is None else kept.verdict()
+            verdicts = {n: known or verdict(network, b) for n, b in boards.items()}
             found = replace(found, verdicts=verdicts)
     else:
         parts.missing["quantization"] = "the netlist is real-valued; 'neurodeploy quantize' it"
@@ -319,7 +327,7 @@ def _all_of(
     first = dataset.first(min(counts.evaluated, len(dataset)))
     # Data of another network are an error, not a part that is missing.
     encoded_samples(network, first, 1)
-    found = _answers(parts, found, first)
+    found = _answers(parts, found, first, kept)
     with parts.part("conversion", "losses by layer and cause"):
         diagnosis = diagnose(network, first, min(counts.diagnosed, len(first)))
         found = replace(found, diagnosis=diagnosis)
@@ -333,7 +341,13 @@ def _all_of(
     if fitting:
         n = min(counts.priced, len(first))
         with parts.part("energy", f"energy on {', '.join(b.name for b in fitting)}, {n} samples"):
-            found = replace(found, energy=estimate_energy(network, fitting, first, n))
+            known_energy = None if kept is None else kept.energy(n)
+            if known_energy is None:
+                energy = estimate_energy(network, fitting, first, n)
+            else:
+                name = known_energy.board
+                energy = EnergyComparison((name,), {name: known_energy}, {})
+            found = replace(found, energy=energy)
     elif whole:
         parts.missing["energy"] = "none of the boards runs it"
     for target, deployment in deployments.items():
@@ -344,17 +358,21 @@ def _all_of(
     return replace(found, missing=parts.missing)
 
 
-def _answers(parts: _Parts, found: Measured, data: Samples | EventSamples) -> Measured:
+def _answers(
+    parts: _Parts, found: Measured, data: Samples | EventSamples, kept: KeptResults | None
+) -> Measured:
     """Accuracies of the real-valued and of the integer netlist, and what changed its class."""
     network = found.network
+    netlists: dict[Literal["spiking", "integer"], Network] = {"spiking": network}
+    if isinstance(network.netlist, IntegerNetlist):
+        netlists = {"integer": network}
+        if network.real is not None:
+            netlists = {"spiking": replace(network, netlist=network.real), **netlists}
     evaluations: dict[str, Evaluation] = {}
     with parts.part("accuracy", f"accuracy of {len(data)} samples"):
-        if not isinstance(network.netlist, IntegerNetlist):
-            evaluations["spiking"] = evaluate(network, data)
-        else:
-            if network.real is not None:
-                evaluations["spiking"] = evaluate(replace(network, netlist=network.real), data)
-            evaluations["integer"] = evaluate(network, data)
+        for kind, one in netlists.items():
+            known = None if kept is None else kept.evaluation(kind, data)
+            evaluations[kind] = evaluate(one, data) if known is None else known
     found = replace(found, evaluations=evaluations, labels=data.y)
     return replace(found, changed=_changed(found, data))
 

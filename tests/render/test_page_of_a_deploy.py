@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import neurodeploy as nd
 from neurodeploy.errors import FileFormatError
+from neurodeploy.hardware.price.stored import stored_report, stored_verdict
 from neurodeploy.render.page.cards import cards
 from neurodeploy.render.page.values import Values
+from neurodeploy.stages import report as stages_report
 from neurodeploy.stages.deployed import read_deployed
-from neurodeploy.verification.stored import stored_verification
+from neurodeploy.stages.fingerprints import MeasuredOn
+from neurodeploy.stages.kept_results import KeptResults
+from neurodeploy.verification.stored import stored_evaluation, stored_verification
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +70,89 @@ def test_its_numbers_are_those_of_the_steps(folder: Path, small_data: nd.Samples
     # The page that deploy wrote is the one of its folder.
     assert cards(report, Values(report.to_dict())) in page
     assert 'id="1-boards"' in page
+
+
+def test_what_deploy_measured_is_not_measured_again(
+    folder: Path, small_data: nd.Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("evaluate", "verdict", "estimate_energy"):
+        stage = getattr(stages_report, name)
+
+        def counted(*given: Any, stage: Any = stage, name: str = name, **options: Any) -> Any:
+            asked.append(name)
+            return stage(*given, **options)
+
+        monkeypatch.setattr(stages_report, name, counted)
+    data = nd.Samples(small_data.x, small_data.y, split="test", name="stripes")
+    taken = nd.report(folder, data)
+    assert not asked
+    # Of data that differ in anything, it measures: the same numbers, as the samples are the same.
+    measured = nd.report(folder, nd.Samples(small_data.x, small_data.y, name="stripes"))
+    assert asked == ["evaluate", "evaluate", "estimate_energy"] * 2
+    assert taken.to_dict() == measured.to_dict()
+    for one, other in zip(taken.measured, measured.measured, strict=True):
+        assert set(one.evaluations) == {"spiking", "integer"}
+        for kind, found in one.evaluations.items():
+            assert found == other.evaluations[kind]
+            for name in ("right", "source_right", "decided", "source_decided"):
+                kept, again = getattr(found, name), getattr(other.evaluations[kind], name)
+                np.testing.assert_array_equal(kept, again, strict=True)
+        assert one.changed is not None
+        assert other.changed is not None
+        np.testing.assert_array_equal(one.changed.images, other.changed.images)
+        assert one.energy == other.energy
+        assert one.verdicts == other.verdicts
+    asked.clear()
+    nd.report(folder, data, samples=10)
+    assert asked == ["evaluate", "evaluate"] * 2
+
+
+def test_a_changed_network_is_measured(
+    folder: Path, small_data: nd.Samples, tmp_path: Path
+) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    data = nd.Samples(small_data.x, small_data.y, split="test", name="stripes")
+    kept = KeptResults(read_deployed(other), "truenorth", MeasuredOn(data))
+    first = data.first(20)
+    assert kept.evaluation("spiking", first) is not None
+    assert kept.evaluation("integer", first) is not None
+    assert kept.energy(4) is not None
+    assert kept.energy(3) is None
+    assert kept.verdict() is not None
+    whole = (other / "truenorth-int3.ndn").read_bytes()
+    (other / "truenorth-int3.ndn").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    (other / "truenorth-truenorth" / "net.ndn").unlink()
+    assert kept.evaluation("spiking", first) is not None
+    assert kept.evaluation("integer", first) is None
+    assert kept.energy(4) is None
+    assert kept.verdict() is None
+    answers = other / "steps" / "truenorth-evaluate-real.safetensors"
+    answers.write_bytes(answers.read_bytes()[:-1])
+    with pytest.raises(FileFormatError, match="was changed after it was written"):
+        kept.evaluation("spiking", first)
+
+
+@pytest.mark.parametrize("step", ["evaluate", "energy", "verdict"])
+def test_a_result_that_contradicts_itself_is_refused(folder: Path, step: Any) -> None:
+    deployed = read_deployed(folder)
+    told = deployed.result(deployed.step(step, "truenorth"))
+    assert told is not None
+    steps = deployed.step("evaluate", "truenorth")
+    assert steps is not None
+
+    def stored(given: dict[str, Any]) -> Any:
+        if step == "evaluate":
+            labels = np.zeros(20, np.int64)
+            return stored_evaluation(given, deployed.answers(steps), labels)
+        return stored_report(given) if step == "energy" else stored_verdict(given)
+
+    for name, value in told.items():
+        with pytest.raises(FileFormatError):
+            stored({k: v for k, v in told.items() if k != name})
+        if not isinstance(value, str):
+            with pytest.raises(FileFormatError):
+                stored({**told, name: "another"})
 
 
 def test_some_of_its_boards(folder: Path) -> None:

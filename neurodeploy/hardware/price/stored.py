@@ -1,0 +1,125 @@
+"""Reports of energy, and verdicts, from the JSON that they were stored as."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from neurodeploy.errors import FileFormatError
+from neurodeploy.hardware.boards.interval import ENDS, Interval
+from neurodeploy.hardware.cut.core_map import LayerUtilization
+from neurodeploy.hardware.fit import Verdict, Violation
+from neurodeploy.hardware.price.cross_validation import LayerComparison
+from neurodeploy.hardware.price.operations import SourceEnergy
+from neurodeploy.hardware.price.report import CoreEnergy, EnergyReport, EstimateError
+from neurodeploy.loading.typed import mistyped
+
+_Row = TypeVar("_Row")
+_Told = TypeVar("_Told", EnergyReport, Verdict)
+
+
+def stored_report(told: Mapping[str, Any]) -> EnergyReport:
+    """The report that :meth:`EnergyReport.to_dict` told.
+
+    Raises
+    ------
+    FileFormatError
+        If anything is missing, or says something else than the figures it stands beside.
+    """
+    return _told_again(_report, told, "a report of energy; estimate it again")
+
+
+def stored_verdict(told: Mapping[str, Any]) -> Verdict:
+    """The verdict that :meth:`Verdict.to_dict` told.
+
+    Raises
+    ------
+    FileFormatError
+        As of :func:`stored_report`.
+    """
+    return _told_again(_verdict, told, "a verdict; run deploy again")
+
+
+def _told_again(make: Callable[[Any], _Told], told: Mapping[str, Any], what: str) -> _Told:
+    try:
+        found = _checked(make(told))
+        same = found.to_dict() == told
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FileFormatError(f"damaged: {what}") from error
+    if not same:
+        raise FileFormatError(f"contradicts itself: {what}")
+    return found
+
+
+def _verdict(told: Mapping[str, Any]) -> Verdict:
+    violations = tuple(_row(Violation, one) for one in told["violations"])
+    return Verdict(told["board"], violations, tuple(told["assumptions"]), told["remedy"])
+
+
+def _report(told: Mapping[str, Any]) -> EnergyReport:
+    energy, layers = told["energy_per_inference_j"], told["cross_validation"]
+    host = {name: n for name, n in told["events"].items() if name.startswith("host_")}
+    verdict, source, error = told["verdict"], told["source_network"], told["estimate_error"]
+    return EnergyReport(
+        network=told["network"],
+        board=told["board"],
+        chips=told["chips"],
+        cores=told["cores"],
+        samples=told["samples"],
+        steps=told["steps_per_inference"],
+        time=_interval(told["time_per_inference_s"]),
+        static=_interval(energy["static"]),
+        dynamic=_interval(energy["dynamic"]),
+        total=_interval(energy["total"]),
+        account=energy["account"],
+        accounts=_intervals(energy["accounts"]),
+        time_by_term=_intervals(told["time_by_term_s"]),
+        static_by_term=_intervals(energy["static_by_term"]),
+        time_at_cores={float(k): _interval(t) for k, t in told["time_at_cores_s"].items()},
+        idle=_interval(told["power_w"]["idle"]),
+        events={name: n for name, n in told["events"].items() if name not in host},
+        energy_by_event_j={
+            name: None if joules is None else _interval(joules)
+            for name, joules in told["energy_by_event_j"].items()
+        },
+        included_in=told["included_in"],
+        host=host,
+        cores_detail=tuple(_row(CoreEnergy, core) for core in told["cores_detail"]),
+        unknown=tuple(told["unknown"]),
+        assumptions=tuple(told["assumptions"]),
+        notes=tuple(told["notes"]),
+        source_network=None if source is None else _row(SourceEnergy, source),
+        cross_validation=None
+        if layers is None
+        else tuple(_row(LayerComparison, r) for r in layers),
+        layers=tuple(_row(LayerUtilization, layer) for layer in told["layers"]),
+        placement=told["placement"],
+        estimate_error=None if error is None else _row(EstimateError, error),
+        verdict=None if verdict is None else _verdict(verdict),
+    )
+
+
+def _intervals(told: Mapping[Any, Any]) -> dict[Any, Interval]:
+    return {name: _interval(one) for name, one in told.items()}
+
+
+def _interval(told: Mapping[str, float | None]) -> Interval:
+    """An end that is not told is open."""
+    ends = (told[end] for end in ENDS)
+    return Interval(*(math.inf if value is None else float(value) for value in ends))
+
+
+def _row(cls: type[_Row], told: Mapping[str, Any]) -> _Row:
+    """A dataclass whose fields stand among others under their names."""
+    return _checked(cls(**{f.name: told[f.name] for f in fields(cls)}))  # type: ignore[arg-type]
+
+
+def _checked(found: _Row) -> _Row:
+    """What has fields of the types that it declares."""
+    values = {f.name: getattr(found, f.name) for f in fields(found)}  # type: ignore[arg-type]
+    fault = mistyped(type(found), values)
+    if fault is not None:
+        raise ValueError(fault)
+    return found
