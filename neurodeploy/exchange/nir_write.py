@@ -54,8 +54,6 @@ class Written:
         Membrane of the node over that of the population.
     constants : set of str
         Populations that fire in every step, and became biases.
-    delayed : bool
-        Whether there are Delay nodes.
     """
 
     graph: Graph
@@ -63,7 +61,6 @@ class Written:
     names: dict[str, str] = field(default_factory=dict)
     unit: dict[str, FloatArray] = field(default_factory=dict)
     constants: set[str] = field(default_factory=set)
-    delayed: bool = False
 
 
 def write_graph(
@@ -269,7 +266,6 @@ class _Writing:
             group, stem = inner.removesuffix(CELL), AGAIN
         k = self.steps[id(q)]
         if k:
-            self.written.delayed = True
             shape = self.netlist.by_name[q.pre].shape
             made = [("Delay", {"delay": np.full(shape, k * self.step)}), *made]
         if not made and (before, after) in self.edges:

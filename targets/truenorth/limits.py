@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from neurodeploy.errors import BoardError
 from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.description import CROSSBAR_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +68,10 @@ class CrossbarLimits:
             raise BoardError(
                 f"board {board.name}: limits.destinations {need('destinations')}; a neuron needs 1"
             )
+        alike = [f.name for f in fields(cls) if f.name in CROSSBAR_LIMITS]
         return cls(
-            axons=need("axons"),
-            neurons=need("neurons"),
-            axon_types=need("axon_types"),
-            weight_min=need("weight_min"),
-            weight_max=need("weight_max"),
-            delay_max=need("delay_max"),
-            membrane_floor=need("membrane_floor"),
+            **{name: need(name) for name in alike},
             membrane_max=2 ** (need("membrane_bits") - 1) - 1,
-            leak_min=need("leak_min"),
-            leak_max=need("leak_max"),
-            threshold_min=need("threshold_min"),
-            threshold_max=need("threshold_max"),
             initial_min=max(need("initial_membrane_min"), need("membrane_floor")),
             initial_max=need("initial_membrane_max"),
             n_cores=board.grid.n_cores,
