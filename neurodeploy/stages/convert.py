@@ -33,7 +33,12 @@ from neurodeploy.stages.calibration import calibration_record, calibration_split
 from neurodeploy.stages.fan_in_check import expect_fan_in
 from neurodeploy.stages.load import wrong_kind
 from neurodeploy.stages.samples import expect_answers
-from neurodeploy.stages.source_check import LEAST_CORRELATION, check_source, output_correlations
+from neurodeploy.stages.source_check import (
+    LEAST_CORRELATION,
+    check_source,
+    output_correlations,
+    unseen_classes,
+)
 from neurodeploy.stages.sources import check_model, load_source
 from neurodeploy.verification.accuracy import task_of
 
@@ -161,6 +166,8 @@ def convert(
     expect_answers(dataset, [graph.node(name).shape for name in graph.outputs])
     found = check_source(graph, dataset, "weights" in source and weights is None)
     tell(found.line)
+    if not given.get("range_floor") and (few := unseen_classes(graph, dataset)) is not None:
+        tell(few)
     for line in found.warnings:
         warn_user(line)
     graph = _observed(graph, dataset)

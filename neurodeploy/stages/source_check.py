@@ -66,16 +66,37 @@ def check_source(graph: AnalogGraph, dataset: Samples, without_weights: bool) ->
     affordable = int(MOST_MACS / max(sum(macs(graph).values()), 1))
     most = max(LEAST_SAMPLES, min(MOST_SAMPLES, affordable))
     data = dataset[: min(most, len(dataset))]
-    kind = "training" if dataset.split == "train" else "calibration"
+    kind = _kind(dataset)
     what = f"{len(data)} {kind} {'images' if data.x.ndim == 4 else 'samples'}"
-    shapes = [graph.node(name).shape for name in graph.outputs]
-    classes = len(shapes) == 1 and len(shapes[0]) == 1 and shapes[0][0] > 1
+    classes = _n_classes(graph) is not None
     if data.targets is not None:
         return _regression(graph, data, what)
     if data.y is None or not classes:
         why = "the data have no labels" if data.y is None else "its outputs are no classes"
         return SourceCheck(f"source network: not measured, {why}", (), {})
     return _classes(graph, data, data.y, what, without_weights)
+
+
+def unseen_classes(graph: AnalogGraph, dataset: Samples) -> str | None:
+    """What to tell of calibration data with fewer than half of the classes, else None."""
+    n = _n_classes(graph)
+    if n is None or dataset.y is None or 2 * (seen := len(np.unique(dataset.y))) >= n:
+        return None
+    return (
+        f"{_kind(dataset)} data: {seen} of {n} classes; what only others use may be clipped at "
+        "ranges that they had no part in: more samples, or --range-floor 1"
+    )
+
+
+def _n_classes(graph: AnalogGraph) -> int | None:
+    """Classes that the only output scores, None if it does not."""
+    shapes = [graph.node(name).shape for name in graph.outputs]
+    one = len(shapes) == 1 and len(shapes[0]) == 1 and shapes[0][0] > 1
+    return shapes[0][0] if one else None
+
+
+def _kind(dataset: Samples) -> str:
+    return "training" if dataset.split == "train" else "calibration"
 
 
 def output_correlations(net: Network, dataset: Samples) -> dict[str, float | None]:

@@ -65,6 +65,22 @@ def test_the_accuracy_of_the_source_network_stands_first(
         assert not [line for line in warned if "source network:" in line]
 
 
+def test_classes_that_calibration_does_not_see_are_told(
+    digits: Samples, normalized: nn.Module
+) -> None:
+    def lines(classes: int, **options: object) -> list[str]:
+        few = digits.y < classes
+        found, _ = told(normalized, Samples(digits.x[few], digits.y[few], norm="mnist"), **options)
+        return [line for line in found if "of 10 classes" in line]
+
+    assert lines(4) == [
+        "calibration data: 4 of 10 classes; what only others use may be clipped at ranges that "
+        "they had no part in: more samples, or --range-floor 1"
+    ]
+    assert not lines(5)
+    assert not lines(4, range_floor=1.0)
+
+
 def test_a_missing_normalization_is_told_by_name(digits: Samples, normalized: nn.Module) -> None:
     _, warned = told(normalized, Samples(digits.x, digits.y))
     (line,) = [w for w in warned if w.startswith("source network: ")]
