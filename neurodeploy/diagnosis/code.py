@@ -28,12 +28,7 @@ from neurodeploy.ir.netlist import (
     RealNetlist,
 )
 from neurodeploy.ir.neurons import MaxPool, Neuron
-
-
-def worth(population: Population, timesteps: int) -> FloatArray:
-    """Change of the coded value by one payload that counts once, ``[*shape]``."""
-    assert population.unit is not None
-    return np.asarray(population.spread(population.unit) / population.divisor(timesteps))
+from neurodeploy.verification.agreement import rate_unit
 
 
 def most_emitted(model: Neuron, timesteps: int) -> int:
@@ -46,7 +41,7 @@ def reach(population: Population, timesteps: int) -> tuple[AnyArray, AnyArray]:
     """Least and largest value that a firing population can code, ``[*shape]``."""
     model = population.model
     assert isinstance(model, Neuron)
-    top = worth(population, timesteps) * most_emitted(model, timesteps)
+    top = rate_unit(population, timesteps) * most_emitted(model, timesteps)
     return (-top if _goes_below_zero(model) else np.zeros_like(top)), top
 
 
@@ -89,13 +84,13 @@ def membrane_of(population: Population, values: AnyArray, timesteps: int) -> Flo
         # There it holds the bias, which values know already: they are rounded to the nearest.
         grain, spare = _last_step(model)
         v0 = population.spread(model.threshold) * (grain * (0.5 - spare))
-    return np.asarray(v0 + values / worth(population, timesteps) * charge)
+    return np.asarray(v0 + values / rate_unit(population, timesteps) * charge)
 
 
 def ideal_values(population: Population, values: AnyArray, timesteps: int) -> FloatArray:
     """The ideal code of values ``[B, *shape]``, in their units."""
     emitted = ideal_sum(population, membrane_of(population, values, timesteps), timesteps)
-    return np.asarray(emitted * worth(population, timesteps))
+    return np.asarray(emitted * rate_unit(population, timesteps))
 
 
 def values_of_input(population: Population, accumulated: AnyArray, timesteps: int) -> FloatArray:
@@ -110,7 +105,7 @@ def values_of_input(population: Population, accumulated: AnyArray, timesteps: in
         total = ideal_sum(population, accumulated, timesteps)
     else:
         total = accumulated - population.origin
-    return np.asarray(total * worth(population, timesteps))
+    return np.asarray(total * rate_unit(population, timesteps))
 
 
 def accumulate(

@@ -15,7 +15,7 @@ from neurodeploy.conversion.lowering.operators import lower
 from neurodeploy.conversion.method import by_population
 from neurodeploy.conversion.registry import METHODS
 from neurodeploy.diagnosis.advice import advise, worst_layer
-from neurodeploy.diagnosis.code import accumulate, worth
+from neurodeploy.diagnosis.code import accumulate
 from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
 from neurodeploy.diagnosis.split import Version, split
 from neurodeploy.errors import TargetUnavailableError, UsageError
@@ -34,6 +34,7 @@ from neurodeploy.verification.accuracy import (
     evaluate_network,
     evaluations_to_dict,
 )
+from neurodeploy.verification.agreement import rate_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -313,7 +314,9 @@ class _Walk:
             pre, T = projection.pre, self.integer.timesteps
             values = sums[pre]
             if isinstance(self.real.by_name[pre].model, MaxPool):
-                ratio = worth(self.real.by_name[pre], T) / worth(self.integer.by_name[pre], T)
+                ratio = rate_unit(self.real.by_name[pre], T) / rate_unit(
+                    self.integer.by_name[pre], T
+                )
                 values = values * ratio
             found[pre] = np.rint(values).astype(np.int64)
         return found
@@ -323,5 +326,5 @@ def _version(
     netlist: RealNetlist | IntegerNetlist, name: str, run: Summary, sums: Mapping[str, AnyArray]
 ) -> Version:
     population = netlist.by_name[name]
-    coded = run.rates[name] * worth(population, netlist.timesteps)
+    coded = run.rates[name] * rate_unit(population, netlist.timesteps)
     return Version(population, accumulate(netlist, name, sums), coded)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.diagnosis.code import most_emitted, worth
+from neurodeploy.diagnosis.code import most_emitted
 from neurodeploy.diagnosis.split import CAUSES, NEW, ErrorParts, Version
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Neuron
 from neurodeploy.json_values import Result
-from neurodeploy.verification.agreement import Correlation
+from neurodeploy.verification.agreement import Correlation, rate_unit
 
 SHOWN_PAIRS = 20_000
 """Pairs of activation and coded value that a layer keeps to be drawn."""
@@ -126,7 +126,7 @@ class LayerTotals:
         pick = np.random.default_rng(self._samples).choice(x.size, pairs, replace=False)
         self._pairs.append((x.reshape(-1)[pick], coded.reshape(-1)[pick]))
         if emitted is not None:
-            one = worth(self.population, self.timesteps)
+            one = rate_unit(self.population, self.timesteps)
             self._emitted += emitted
             self._wanted |= (np.abs(x) >= one).any(axis=0)
             model = self.population.model

@@ -52,14 +52,20 @@ class RunRecord:
 
 def joined_steps(parts: Sequence[RunRecord]) -> RunRecord:
     """The record of steps that were run one part after the other."""
-    if len(parts) == 1:
-        return parts[0]
+    return parts[0] if len(parts) == 1 else _joined(parts, 1, sum(part.timesteps for part in parts))
 
+
+def joined_samples(parts: Sequence[RunRecord]) -> RunRecord:
+    """The record of samples that were run one batch after the other."""
+    return _joined(parts, 0, parts[0].timesteps)
+
+
+def _joined(parts: Sequence[RunRecord], axis: int, timesteps: int) -> RunRecord:
     def joined(pieces: list[Mapping[str, AnyArray]]) -> dict[str, AnyArray]:
-        return {n: np.concatenate([piece[n] for piece in pieces], axis=1) for n in pieces[0]}
+        return {n: np.concatenate([piece[n] for piece in pieces], axis=axis) for n in pieces[0]}
 
-    steps = sum(part.timesteps for part in parts)
-    return RunRecord(steps, joined([p.spikes for p in parts]), joined([p.membranes for p in parts]))
+    spikes, membranes = joined([p.spikes for p in parts]), joined([p.membranes for p in parts])
+    return RunRecord(timesteps, spikes, membranes, parts[0].latency)
 
 
 def no_steps(netlist: IntegerNetlist, batch: int, membranes: Collection[str]) -> RunRecord:

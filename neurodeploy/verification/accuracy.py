@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from neurodeploy.execution.batches import EncodedInput
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.record import Progress
+from neurodeploy.json_values import json_value
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph, Softmax
@@ -218,31 +219,32 @@ def evaluation_of(tally: Tally) -> Evaluation:
 def evaluations_to_dict(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """The JSON of ``evaluate``: one entry per T; prefixes and ties of the longest run."""
     last = max(evaluations, key=lambda e: e.timesteps)
-    metrics = {str(e.timesteps): e.metrics.to_dict() for e in evaluations if e.metrics is not None}
+
+    def by_steps(figure: Callable[[Evaluation], Any]) -> dict[str, Any]:
+        return {str(e.timesteps): json_value(figure(e)) for e in evaluations}
+
+    metrics = {T: told for T, told in by_steps(lambda e: e.metrics).items() if told is not None}
     return {
         "samples": last.samples,
         "timesteps": [e.timesteps for e in evaluations],
         "source_accuracy": last.source_accuracy,
-        "accuracy": {str(e.timesteps): e.accuracy for e in evaluations},
-        "prefix_accuracy": {str(t): a for t, a in last.prefix_accuracy.items()},
-        "agreement": {str(e.timesteps): e.agreement for e in evaluations},
-        "spikes_per_inference": {str(e.timesteps): e.spikes_per_inference for e in evaluations},
+        "accuracy": by_steps(lambda e: e.accuracy),
+        "prefix_accuracy": _by_prefix(last),
+        "agreement": by_steps(lambda e: e.agreement),
+        "spikes_per_inference": by_steps(lambda e: e.spikes_per_inference),
         "tie_share": last.tie_share,
-        "output_rmse": {str(e.timesteps): dict(e.output_rmse) for e in evaluations},
-        "layer_correlation": {str(e.timesteps): dict(e.layer_correlation) for e in evaluations},
+        "output_rmse": by_steps(lambda e: e.output_rmse),
+        "layer_correlation": by_steps(lambda e: e.layer_correlation),
         "task": last.task,
-        "accuracy_interval": {str(e.timesteps): e.accuracy_interval for e in evaluations},
-        "loss": {str(e.timesteps): e.loss and e.loss.to_dict() for e in evaluations},
-        "relative_error": {
-            str(e.timesteps): {name: error.to_dict() for name, error in e.relative_error.items()}
-            for e in evaluations
-        },
-        "target_error": {
-            str(e.timesteps): e.target_error and e.target_error.to_dict() for e in evaluations
-        },
-        "source_target_error": last.source_target_error and last.source_target_error.to_dict(),
-        "prefix_accuracy_by_timesteps": {
-            str(e.timesteps): {str(t): a for t, a in e.prefix_accuracy.items()} for e in evaluations
-        },
+        "accuracy_interval": by_steps(lambda e: e.accuracy_interval),
+        "loss": by_steps(lambda e: e.loss),
+        "relative_error": by_steps(lambda e: e.relative_error),
+        "target_error": by_steps(lambda e: e.target_error),
+        "source_target_error": json_value(last.source_target_error),
+        "prefix_accuracy_by_timesteps": by_steps(_by_prefix),
         **({"metrics": metrics} if metrics else {}),
     }
+
+
+def _by_prefix(evaluation: Evaluation) -> dict[str, float]:
+    return {str(t): accuracy for t, accuracy in evaluation.prefix_accuracy.items()}

@@ -13,7 +13,7 @@ from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batche
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, narrowed
 from neurodeploy.ir.decoding import Classes, classify, decode
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.record import Progress, RunRecord, expect_populations
+from neurodeploy.ir.record import Progress, RunRecord, expect_populations, joined_samples
 from neurodeploy.notebook import Shown, data_frame
 from neurodeploy.targets.base import Deployment
 
@@ -227,13 +227,6 @@ def infer(
         spikes,
         {n: samples * netlist.timesteps * netlist.by_name[n].size for n in spikes},
         frozenset(p.name for p in netlist.populations if isinstance(p.model, Input)),
-        _joined(parts),
+        joined_samples(parts),
         np.concatenate(steps) if steps else None,
     )
-
-
-def _joined(parts: list[RunRecord]) -> RunRecord:
-    first = parts[0]
-    spikes = {name: np.concatenate([part.spikes[name] for part in parts]) for name in first.spikes}
-    membranes = {n: np.concatenate([part.membranes[n] for part in parts]) for n in first.membranes}
-    return RunRecord(first.timesteps, spikes, membranes, first.latency)
