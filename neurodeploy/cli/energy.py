@@ -10,7 +10,6 @@ import click
 from neurodeploy.cli.fields import with_stage
 from neurodeploy.cli.options import data_option, json_option, samples_option
 from neurodeploy.cli.terminal import say
-from neurodeploy.errors import UsageError
 
 
 @click.command()
@@ -36,20 +35,16 @@ def energy(
     **given: Any,
 ) -> None:
     """Estimate energy and time per inference of a deployment or a quantized netlist on a board."""
-    from neurodeploy import api
+    from neurodeploy import EnergyComparison, api
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.energy import render_comparison, render_energy
     from neurodeploy.render.text import to_json
 
     with progress("energy") as advance:
-        if "," in board or board == "all":
-            named = [name.strip() for name in board.split(",")]
-            names = api.board_names() if board == "all" else named
-            if "" in names:
-                raise UsageError(f"--board {board!r}: an empty name; separate names by one comma")
-            compared = api.estimate_energy(source, names, data, samples, progress=advance, **given)
-            told, text = compared.to_dict(), render_comparison(compared)
-        else:
-            report = api.estimate_energy(source, board, data, samples, progress=advance, **given)
-            told, text = report.to_dict(), render_energy(report, details)
-    say(to_json(told) if as_json else text)
+        found: Any = api.estimate_energy(source, board, data, samples, progress=advance, **given)
+    if as_json:
+        say(to_json(found.to_dict()))
+    elif isinstance(found, EnergyComparison):
+        say(render_comparison(found))
+    else:
+        say(render_energy(found, details))

@@ -91,7 +91,7 @@ def sweep(
             samples,
             output=output,
             configurations=configurations,
-            board=() if board is None else _several("board", board),
+            board=() if board is None else board,
             tell=tell,
             progress=advance,
             **arguments,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.errors import UsageError
 from neurodeploy.hardware.boards.board import Board, board_names, load_board
 from neurodeploy.network import Network
 from neurodeploy.stages.load import opened_network, wrong_kind
@@ -28,11 +29,31 @@ def chosen_board(board: str | Board) -> Board:
     raise wrong_kind("board", board, "a board, its name or the path of its .toml file")
 
 
-def board_list(given: str | Board | Sequence[str | Board]) -> list[str | Board]:
-    """Boards one by one: of a text with commas, of ``all`` that come with neurodeploy."""
+def names_several(given: object) -> bool:
+    """Whether boards are given as several: as a list, a text with commas, or ``all``."""
     if isinstance(given, str):
-        return [*board_names()] if given == "all" else [n.strip() for n in given.split(",")]
-    return [given] if isinstance(given, Board) else list(given)
+        return "," in given or given == "all"
+    return isinstance(given, list | tuple)
+
+
+def board_list(given: str | Board | Sequence[str | Board]) -> list[str | Board]:
+    """Boards one by one: of a text with commas, of ``all`` that come with neurodeploy.
+
+    Raises
+    ------
+    UsageError
+        For an empty name.
+    """
+    if isinstance(given, Board | os.PathLike):
+        return [given]
+    if given == "all":
+        return [*board_names()]
+    if not isinstance(given, str):
+        return list(given)
+    names = [name.strip() for name in given.split(",")]
+    if "" in names:
+        raise UsageError(f"board {given!r}: an empty name; separate names by one comma")
+    return [*names]
 
 
 def check(

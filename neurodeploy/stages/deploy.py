@@ -194,10 +194,7 @@ def _told(value: Any) -> Any:
 
 
 def _boards(board: str | Board | Sequence[str | Board]) -> list[Board]:
-    listed = board_list(board)
-    if "" in listed:
-        raise UsageError("deploy: an empty name among the boards; separate names by one comma")
-    found = [chosen_board(one) for one in listed]
+    found = [chosen_board(one) for one in board_list(board)]
     if not found:
         raise UsageError("deploy: an empty list of boards; name one at least")
     names = [plain_name("board", one.name) for one in found]

@@ -20,7 +20,7 @@ from neurodeploy.hardware.search import PlacementRequest
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
-from neurodeploy.stages.compile import chosen_board
+from neurodeploy.stages.compile import board_list, chosen_board, names_several
 from neurodeploy.stages.fast_estimate import error_of, estimated
 from neurodeploy.stages.load import opened
 from neurodeploy.stages.samples import encoded_samples
@@ -98,7 +98,8 @@ def estimate_energy(
     ----------
     network : Deployment, Network or path of either
     board : str, Board, list of either, or None
-        None: the board that the deployment was compiled for. A list: all of them are compared.
+        None: the board that the deployment was compiled for. A list, names separated by commas, or
+        ``all`` that come with neurodeploy: they are compared.
     data : Samples or what they are made from
     samples : int, optional
         The first so many; all by default.
@@ -122,7 +123,7 @@ def estimate_energy(
     Returns
     -------
     EnergyReport or EnergyComparison
-        A comparison where ``board`` is a list. It names the boards that cannot run the network
+        A comparison where ``board`` is several. It names the boards that cannot run the network
         with the reason.
 
     Raises
@@ -141,8 +142,8 @@ def estimate_energy(
     if account not in ACCOUNTS:
         raise UnknownNameError("account", account, list(ACCOUNTS))
     thing = opened(network, "energy")
-    several = isinstance(board, list | tuple)
-    asked: Sequence[str | Board | None] = board if isinstance(board, list | tuple) else [board]
+    several = names_several(board)
+    asked: Sequence[str | Board | None] = [None] if board is None else board_list(board)
     boards = [_energy_board(thing, name) for name in asked]
     names = tuple(b.name for b in boards)
     if not names:
@@ -258,16 +259,9 @@ class _Pricing:
         reports = {}
         for (name, mapping), started in zip(mappings.items(), traffics, strict=True):
             traffic, placed = self.request.finish(started, mapping, netlist, activity, measure)
-            reports[name] = estimate(
-                traffic,
-                mapping.board,
-                network=netlist.name,
-                account=self.account,
-                mapping=placed.mapping,
-                placement=placed,
-                source_network=self.source,
-                cross_validation=self._compared(activity),
-                verdict=self.verdicts[name],
+            compared = self._compared(activity)
+            reports[name] = self._priced(
+                traffic, mapping.board, placed.mapping, placement=placed, cross_validation=compared
             )
         return reports
 
@@ -293,30 +287,28 @@ class _Pricing:
             traffic, placed = self.request.finish(
                 measure(mapping), mapping, netlist, found.whole, measure
             )
-            reports[name] = estimate(
-                traffic,
-                board,
-                network=netlist.name,
-                account=self.account,
-                mapping=placed.mapping,
-                placement=placed,
-                source_network=self.source,
-                verdict=self.verdicts[name],
-                estimate_error=error,
+            reports[name] = self._priced(
+                traffic, board, placed.mapping, placement=placed, estimate_error=error
             )
         return reports
 
     def _compiled(self, deployment: Deployment, board: Board) -> EnergyReport:
         whole = {name: values[:] for name, values in self.stimulus.items()}
         deployment.run(whole, record=(), progress=self.progress)
+        return self._priced(deployment.traffic(), board, None, cross_validation=self._compared())
+
+    def _priced(
+        self, traffic: Traffic, board: Board, mapping: CoreMap | None, **shown: Any
+    ) -> EnergyReport:
         return estimate(
-            deployment.traffic(),
+            traffic,
             board,
             network=self.network.netlist.name,
             account=self.account,
+            mapping=mapping,
             source_network=self.source,
-            cross_validation=self._compared(),
             verdict=self.verdicts[board.name],
+            **shown,
         )
 
     def _compared(self, activity: Activity | None = None) -> Any:

@@ -19,7 +19,7 @@ from neurodeploy.ir.provenance import without_folders
 from neurodeploy.ir.record import Progress
 from neurodeploy.loading.files import file_digest
 from neurodeploy.notebook import shows_progress
-from neurodeploy.stages.compile import chosen_board
+from neurodeploy.stages.compile import board_list, chosen_board
 from neurodeploy.stages.fingerprints import model_fingerprint, samples_fingerprint
 from neurodeploy.stages.sources import check_model
 from neurodeploy.stages.sweep_options import checked_configuration
@@ -78,8 +78,9 @@ def sweep(
     configurations : path, optional
         A .json, .toml or .csv file with a list of configurations, or such a list, instead of a
         grid.
-    board : sequence of board, optional
-        Boards to estimate energy and time on.
+    board : str, Board or sequence, optional
+        Boards to estimate energy and time on: names or paths, as text separated by commas; ``all``
+        that come with neurodeploy.
     weights : path, optional
         State dict saved by torch.save.
     calibration_data : Samples or what they are made from, optional
@@ -118,7 +119,7 @@ def sweep(
     """
     check_model(model, "sweep")
     listed = _listed(configurations, options)
-    boards = (board,) if isinstance(board, str | Board) else tuple(board)
+    boards = tuple(board_list(board))
     names = [chosen_board(b).name for b in boards]
     if len(set(names)) < len(names):
         raise UsageError(f"sweep: a board is named twice: {', '.join(names)}")

@@ -96,7 +96,12 @@ def test_several_boards_in_one_table(
     assert run(["energy", "net2.ndn", "--board", "tiny.toml", *data]) == 2
     assert "the smallest board that holds it is loihi1" in capsys.readouterr().err
     assert run(["energy", "net2.ndn", "--board", "loihi1,,loihi2", *data]) == 2
-    assert "an empty name" in capsys.readouterr().err
+    assert "board 'loihi1,,loihi2': an empty name" in capsys.readouterr().err
+    as_text, listed = (
+        nd.estimate_energy("net2.ndn", boards, "digits@test#first=2")
+        for boards in ("loihi1, loihi2", ["loihi1", "loihi2"])
+    )
+    assert as_text == listed
 
 
 def test_widths_that_do_not_fit_get_the_command_and_its_cost(

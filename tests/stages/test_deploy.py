@@ -419,7 +419,7 @@ def test_two_at_once_are_not_mixed(place: Path, calls: Counter[str]) -> None:
         ({"board": "loihi3"}, "unknown board 'loihi3'"),
         ({"board": "loihi2,loihi2"}, "two boards are called 'loihi2'"),
         ({"board": []}, "an empty list of boards"),
-        ({"board": "loihi2,"}, "an empty name among the boards"),
+        ({"board": "loihi2,"}, "board 'loihi2,': an empty name"),
         ({"weight_bits": 1}, "weight bits 1: expected 2 to 8"),
         ({"target": "loihi2"}, "unknown target 'loihi2': that is a chip"),
         ({"target": "truenorth"}, "target truenorth does not run board loihi1 or loihi2"),
