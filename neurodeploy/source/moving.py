@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -26,13 +25,13 @@ from neurodeploy.source.analog import (
     Gather,
     Linear,
     MaxPool,
-    Op,
     Pad,
     Reshape,
     Shape,
     Slice,
     Upsample,
 )
+from neurodeploy.source.index_maps import index_of, numbers, recognized
 from neurodeploy.source.lowering import PRODUCT, Place, Ref
 
 Run = Callable[[list[AnyArray]], AnyArray]
@@ -47,7 +46,7 @@ def reshaped(place: Place, x: Ref, shape: Shape) -> Ref:
     if shape == x.shape:
         return x
     if _gather_below(place, x):
-        return rearranged(place, x, _numbers(x.shape).reshape(shape))
+        return rearranged(place, x, numbers(x.shape).reshape(shape))
     return place.emit(Reshape(shape), x)
 
 
@@ -66,12 +65,12 @@ def moved(place: Place, refs: Sequence[Ref], batch: int, run: Run) -> Ref:
     n = int(ends[-1])
     sample = np.arange(batch, dtype=np.float64)[:, None] * n + 1
     zeros = [np.zeros((batch, *ref.shape)) for ref in refs]
-    numbers = [
+    numbered = [
         (sample + np.arange(first, last)).reshape(zero.shape)
         for zero, first, last in zip(zeros, ends, ends[1:], strict=False)
     ]
     constant = np.asarray(run(zeros))
-    index = np.asarray(run(numbers)) - constant
+    index = np.asarray(run(numbered)) - constant
     if constant.ndim == 0 or len(constant) != batch or (constant != constant[:1]).any():
         place.refuse("the batch is mixed with other dimensions")
     first = np.rint(index[0]).astype(np.int64) - 1
@@ -114,19 +113,19 @@ def rearranged(place: Place, x: Ref, index: IntArray) -> Ref:
     whole = index.size == math.prod(x.shape) and (index.reshape(-1) == np.arange(index.size)).all()
     if whole and index.shape == x.shape:
         return x
-    op = _recognized(x.shape, index)
+    op = recognized(x.shape, index)
     made = place.builder.node(x).op
     joins = isinstance(op, Gather) or _gather_below(place, x)
     alike = type(op) if isinstance(op, Slice | Upsample) else Gather
     if joins or isinstance(made, alike):
         while isinstance(made, _MOVES if joins else alike):
             source = place.builder.result(place.builder.node(x).inputs[0])
-            below = _index_of(made, source.shape).reshape(-1)
+            below = index_of(made, source.shape).reshape(-1)
             index = np.where(index < 0, -1, below[index])
             x, made = source, place.builder.node(source).op
-        if index.shape == x.shape and (index == _numbers(x.shape)).all():
+        if index.shape == x.shape and (index == numbers(x.shape)).all():
             return x
-        op = _recognized(x.shape, index)
+        op = recognized(x.shape, index)
     if isinstance(op, Gather):
         return _in_two(place, x, index)
     return place.emit(op, x)
@@ -135,14 +134,14 @@ def rearranged(place: Place, x: Ref, index: IntArray) -> Ref:
 def _in_two(place: Place, x: Ref, index: IntArray) -> Ref:
     """An index map that is a slice and a padding or a reshape; else a gather."""
     for axis in range(len(x.shape)) if index.ndim == len(x.shape) - 1 else ():
-        cut = _recognized(x.shape, np.expand_dims(index, axis))
+        cut = recognized(x.shape, np.expand_dims(index, axis))
         if isinstance(cut, Slice):
             return place.emit(Reshape(index.shape), place.emit(cut, x))
     if index.ndim == len(x.shape) and index.min() < 0:
         inside = np.argwhere(index >= 0)
         low, high = inside.min(axis=0), inside.max(axis=0) + 1
         box = index[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        cut = _recognized(x.shape, box)
+        cut = recognized(x.shape, box)
         if isinstance(cut, Slice):
             pads = tuple(
                 (int(a), n - int(b)) for a, b, n in zip(low, high, index.shape, strict=True)
@@ -156,7 +155,7 @@ def along(place: Place, x: Ref, axis: int, matrix: AnyArray) -> Ref:
     matrix = np.asarray(matrix, np.float64)
     ones = np.isclose(matrix, 1, atol=1e-9)
     if (ones | (np.abs(matrix) < 1e-9)).all() and (ones.sum(axis=1) <= 1).all():
-        taken = np.take(_numbers(x.shape), ones.argmax(axis=1), axis)
+        taken = np.take(numbers(x.shape), ones.argmax(axis=1), axis)
         empty = ~ones.any(axis=1).reshape(-1, *(1,) * (len(x.shape) - 1 - axis))
         return rearranged(place, x, np.where(empty, -1, taken))
     return place.emit(AlongAxis(matrix, axis), x)
@@ -170,9 +169,9 @@ def contracted(place: Place, x: Ref, axis: int, weight: AnyArray, bias: AnyArray
     if math.prod(rest) == 1:
         y = place.emit(Linear(weight, bias), reshaped(place, x, (size,)))
         return reshaped(place, y, (*rest[:axis], len(weight), *rest[axis:]))
-    front = np.moveaxis(_numbers(x.shape), axis, 0).reshape(size, -1)
+    front = np.moveaxis(numbers(x.shape), axis, 0).reshape(size, -1)
     y = place.emit(Conv1d(weight[:, :, None], bias), rearranged(place, x, front))
-    back = np.moveaxis(_numbers((len(weight), *rest)), 0, axis)
+    back = np.moveaxis(numbers((len(weight), *rest)), 0, axis)
     return rearranged(place, y, back)
 
 
@@ -205,10 +204,10 @@ def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
     n, (after, before) = math.prod(shape), weight.shape[-2:]
     if x.shape[axis] != before:
         place.refuse(f"a matrix of shape {matrix.shape} for activations of {x.shape}")
-    front = np.moveaxis(_numbers(x.shape), axis, -2).reshape(n * before, -1)
+    front = np.moveaxis(numbers(x.shape), axis, -2).reshape(n * before, -1)
     kernel = np.broadcast_to(weight, (*shape, after, before)).reshape(n * after, before, 1)
     y = place.emit(Conv1d(kernel, groups=n), rearranged(place, x, front))
-    back = _numbers(y.shape).reshape(*shape, after, -1)
+    back = numbers(y.shape).reshape(*shape, after, -1)
     return rearranged(place, y, np.moveaxis(back, -2, axis))
 
 
@@ -230,12 +229,11 @@ def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray
         **dict(zip(theirs, constant.shape, strict=True)),
     }
     kept = kept[1:]
-    numbers = _numbers(x.shape)
-    front = numbers.transpose([ours.index(c) - 1 for c in (*gone, *kept)])
+    front = numbers(x.shape).transpose([ours.index(c) - 1 for c in (*gone, *kept)])
     rows = math.prod(sizes[c] for c in gone)
     weight = constant.transpose([theirs.index(c) for c in (*new, *gone)]).reshape(-1, rows)
     y = contracted(place, rearranged(place, x, front.reshape(rows, -1)), 0, weight, None)
-    full = _numbers(tuple(sizes[c] for c in (*new, *kept)))
+    full = numbers(tuple(sizes[c] for c in (*new, *kept)))
     order = [(*new, *kept).index(c) for c in result[1:]]
     return rearranged(place, y, full.transpose(order))
 
@@ -265,7 +263,7 @@ def largest(place: Place, x: Ref, axes: set[int], keep: bool) -> Ref:
         kernel = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))[1:]
         return reshaped(place, place.emit(MaxPool(kernel, kernel), x), shape)
     order = [i for i in range(rank) if i not in axes] + sorted(axes)
-    windows = _numbers(x.shape).transpose(order)
+    windows = numbers(x.shape).transpose(order)
     return windowed(place, x, windows.reshape(*shape, -1))
 
 
@@ -280,7 +278,7 @@ def spread(place: Place, x: Ref, shape: Shape) -> Ref:
     """``x`` broadcast to ``shape``."""
     if shape == x.shape:
         return x
-    return rearranged(place, x, np.broadcast_to(_numbers(x.shape), shape))
+    return rearranged(place, x, np.broadcast_to(numbers(x.shape), shape))
 
 
 def uneven_windows(shape: Shape, after: Sequence[int]) -> list[IntArray]:
@@ -296,7 +294,7 @@ def uneven_windows(shape: Shape, after: Sequence[int]) -> list[IntArray]:
 
 def uneven_maximum(place: Place, x: Ref, after: Sequence[int]) -> Ref:
     """Adaptive maximum of windows that differ in size."""
-    windows = _numbers(x.shape)
+    windows = numbers(x.shape)
     for axis, cells in enumerate(uneven_windows(x.shape, after), 1):
         # The axis becomes (after, longest), the latter at the end.
         windows = np.moveaxis(np.take(windows, cells, axis), axis + 1, -1)
@@ -310,10 +308,6 @@ def uneven_average(place: Place, x: Ref, after: Sequence[int]) -> Ref:
         matrix[np.arange(len(cells))[:, None], cells] = 1
         x = along(place, x, axis, matrix / matrix.sum(axis=1, keepdims=True))
     return x
-
-
-def _numbers(shape: Shape) -> IntArray:
-    return np.arange(math.prod(shape)).reshape(shape)
 
 
 def _gather_below(place: Place, x: Ref) -> bool:
@@ -330,7 +324,7 @@ def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:
         parts = []
         first = 0
         for ref in refs:
-            parts.append(first + _numbers(ref.shape))
+            parts.append(first + numbers(ref.shape))
             first += math.prod(ref.shape)
         fits = all(p.shape[1:] == parts[0].shape[1:] for p in parts)
         if fits and np.array_equal(np.concatenate(parts), index):
@@ -344,62 +338,3 @@ def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:
 
 def _total(refs: Sequence[Ref]) -> int:
     return sum(math.prod(ref.shape) for ref in refs)
-
-
-def _index_of(op: Op, shape: Shape) -> IntArray:
-    """The index map that an operation is."""
-    numbers = _numbers(shape)
-    if isinstance(op, Gather):
-        return op.index.astype(np.int64)
-    if isinstance(op, Reshape):
-        return numbers.reshape(op.shape)
-    if isinstance(op, Slice):
-        return numbers[op.slices()]
-    if isinstance(op, Pad):
-        return np.pad(numbers, op.amounts, constant_values=-1)
-    assert isinstance(op, Upsample)
-    for axis, factor in enumerate(op.factors, 1):
-        numbers = np.repeat(numbers, factor, axis)
-    return numbers
-
-
-def _recognized(shape: Shape, index: IntArray) -> Op:
-    """The simplest operation that is an index map."""
-    found: list[Op] = []
-    if index.size == math.prod(shape):
-        found.append(Reshape(index.shape))
-    if index.ndim == len(shape):
-        found += [op for op in (_slice(shape, index), _pad(shape, index)) if op is not None]
-        factors = [a // b for a, b in zip(index.shape, shape, strict=True)]
-        if len(shape) in (2, 3) and factors[0] == 1 and min(factors) >= 1:
-            found.append(Upsample(tuple(factors[1:])))
-    for op in found:
-        as_index = _index_of(op, shape)
-        if as_index.shape == index.shape and (as_index == index).all():
-            return op
-    return Gather(index)
-
-
-def _slice(shape: Shape, index: IntArray) -> Slice | None:
-    if index.min() < 0:
-        return None
-    first = np.unravel_index(index.flat[0], shape)
-    ranges = []
-    for axis, (n, start) in enumerate(zip(index.shape, first, strict=True)):
-        step = 1
-        if n > 1:
-            at: Any = tuple(1 if i == axis else 0 for i in range(index.ndim))
-            step = int(np.unravel_index(index[at], shape)[axis]) - int(start)
-        if step < 1:
-            return None
-        stop = int(start) + (n - 1) * step + 1
-        # A range that leaves no whole step is written as it was given: to the end.
-        ranges.append((int(start), stop, step))
-    return Slice(tuple(ranges))
-
-
-def _pad(shape: Shape, index: IntArray) -> Pad | None:
-    inside = np.argwhere(index >= 0)
-    low = inside.min(axis=0)
-    amounts = [(int(a), m - n - int(a)) for a, n, m in zip(low, shape, index.shape, strict=True)]
-    return Pad(tuple(amounts)) if min(map(min, amounts)) >= 0 else None
