@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -27,154 +28,83 @@ def model_violations(netlist: IntegerNetlist, limits: CrossbarLimits) -> list[Vi
     """Neuron models, inputs and read-outs that crossbar cores do not have."""
     found = [v for p in netlist.populations for v in _population(p, limits)]
     for output in netlist.outputs:
+        lacks = partial(_lacks, output.population)
         if output.reads_membrane:
-            found.append(
-                Violation(
-                    output.population,
-                    "membrane decoding: membranes cannot be read from crossbar cores",
-                    remedy="convert with --decode counts",
-                )
-            )
+            what = "membrane decoding: membranes cannot be read from crossbar cores"
+            found.append(lacks(what, "convert with --decode counts"))
         elif isinstance(netlist.by_name[output.population].model, Input):
-            found.append(
-                Violation(
-                    output.population,
-                    "an input that is also an output: it is not on the chip",
-                    remedy="read the population behind it",
-                )
-            )
+            what = "an input that is also an output: it is not on the chip"
+            found.append(lacks(what, "read the population behind it"))
     return found
 
 
-def _population(population: Population, limits: CrossbarLimits) -> list[Violation]:
-    name, model = population.name, population.model
+def _lacks(
+    population: str,
+    what: str,
+    remedy: str,
+    used: int | str | None = None,
+    limit: int | str | None = None,
+) -> Violation:
+    """What crossbar cores lack for a population."""
+    return Violation(population, what, used, limit, remedy)
+
+
+def _population(population: Population, limits: CrossbarLimits) -> Iterator[Violation]:
+    model, lacks = population.model, partial(_lacks, population.name)
     if isinstance(model, Input):
-        return _input(name, model)
+        if model.kind == "current":
+            what = "a current input: crossbar cores take spikes only"
+            yield lacks(what, "convert with --input spikes")
+        elif (model.low, model.high) != (0, 1):
+            given = f"{model.low}..{model.high}"
+            remedy = "encode the input as binary spikes"
+            yield lacks("graded or signed input spikes, range", remedy, given, "0..1")
+        return
     if not isinstance(model, IntegerNeuron):
-        return [
-            Violation(
-                name,
-                "accumulated max-pooling: no crossbar neuron keeps a maximum",
-                remedy="use average pooling, or convert with the identity rewrite of max-pooling",
-            )
-        ]
-    found: list[Violation] = []
-    if model.threshold is None:
-        found.append(
-            Violation(
-                name,
-                "a population without threshold (membrane decoding)",
-                remedy="convert with --decode counts",
-            )
+        yield lacks(
+            "accumulated max-pooling: no crossbar neuron keeps a maximum",
+            "use average pooling, or convert with the identity rewrite of max-pooling",
         )
+        return
+    if model.threshold is None:
+        what = "a population without threshold (membrane decoding)"
+        yield lacks(what, "convert with --decode counts")
     else:
         least, most = int(model.threshold.min()), int(model.threshold.max())
         if least < limits.threshold_min or most > limits.threshold_max:
-            found.append(
-                Violation(
-                    name,
-                    "threshold",
-                    most if most > limits.threshold_max else least,
-                    f"{limits.threshold_min}..{limits.threshold_max}",
-                    "quantize with fewer --max-fraction-bits or --threshold-bits",
-                )
+            yield lacks(
+                "threshold",
+                "quantize with fewer --max-fraction-bits or --threshold-bits",
+                most if most > limits.threshold_max else least,
+                f"{limits.threshold_min}..{limits.threshold_max}",
             )
         if model.reset == "none":
-            found.append(
-                Violation(name, "no reset", "none", "subtract or zero", "choose another reset")
-            )
+            yield lacks("no reset", "choose another reset", "none", "subtract or zero")
     if model.signed:
-        found.append(
-            Violation(
-                name,
-                "signed spikes: a crossbar spike has no sign",
-                remedy="convert with unsigned neurons",
-            )
-        )
+        what = "signed spikes: a crossbar spike has no sign"
+        yield lacks(what, "convert with unsigned neurons")
     if model.has_gains:
-        found.append(
-            Violation(
-                name,
-                "gains of steps: a crossbar neuron treats all steps alike",
-                remedy="convert with another method",
-            )
-        )
+        what = "gains of steps: a crossbar neuron treats all steps alike"
+        yield lacks(what, "convert with another method")
     if model.memory:
-        found.append(
-            Violation(
-                name,
-                "memory: a crossbar neuron keeps no count of what it emitted",
-                remedy="convert with unsigned neurons",
-            )
-        )
+        what = "memory: a crossbar neuron keeps no count of what it emitted"
+        yield lacks(what, "convert with unsigned neurons")
     if model.payload_max > 1:
-        found.append(
-            Violation(
-                name,
-                "graded spikes, payload up to",
-                model.payload_max,
-                1,
-                "convert with binary spikes",
-            )
-        )
-    found += [
-        Violation(name, f"{extension}: a crossbar neuron has none", remedy="use a neuron without")
-        for extension in model.extensions
-        if extension != "a floor"
-    ]
+        what = "graded spikes, payload up to"
+        yield lacks(what, "convert with binary spikes", model.payload_max, 1)
+    for extension in model.extensions:
+        if extension != "a floor":
+            yield lacks(f"{extension}: a crossbar neuron has none", "use a neuron without")
     if model.floor is not None and model.floor.max(initial=0) > 0:
-        found.append(
-            Violation(
-                name,
-                "a floor above 0, below which a crossbar neuron may be reset:",
-                int(model.floor.max()),
-                0,
-                "use a floor of at most 0",
-            )
-        )
+        what = "a floor above 0, below which a crossbar neuron may be reset:"
+        yield lacks(what, "use a floor of at most 0", int(model.floor.max()), 0)
     if model.has_current_memory:
-        found.append(
-            Violation(
-                name,
-                "current decay (a synaptic current with memory), in 1/4096:",
-                int(np.min(model.current_decay)),
-                DECAY_ONE,
-                "use a neuron without current memory",
-            )
-        )
+        what = "current decay (a synaptic current with memory), in 1/4096:"
+        least_decay = int(np.min(model.current_decay))
+        yield lacks(what, "use a neuron without current memory", least_decay, DECAY_ONE)
     if model.leaks:
-        found.append(
-            Violation(
-                name,
-                "membrane decay (proportional leak), in 1/4096:",
-                int(np.max(model.membrane_decay)),
-                0,
-                "use a neuron without leak",
-            )
-        )
-    return found
-
-
-def _input(name: str, model: Input) -> list[Violation]:
-    if model.kind == "current":
-        return [
-            Violation(
-                name,
-                "a current input: crossbar cores take spikes only",
-                remedy="convert with --input spikes",
-            )
-        ]
-    if (model.low, model.high) != (0, 1):
-        return [
-            Violation(
-                name,
-                "graded or signed input spikes, range",
-                f"{model.low}..{model.high}",
-                "0..1",
-                "encode the input as binary spikes",
-            )
-        ]
-    return []
+        what = "membrane decay (proportional leak), in 1/4096:"
+        yield lacks(what, "use a neuron without leak", int(np.max(model.membrane_decay)), 0)
 
 
 def bound_violations(
