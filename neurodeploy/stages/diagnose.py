@@ -53,6 +53,11 @@ def diagnose(
     steps = [a.netlist.timesteps for a in (network, *others)]
     if len(set(steps)) < len(steps):
         raise UsageError(f"diagnose: two networks are for the same T among {steps}")
+    if network.analog is None:
+        name = network.netlist.name
+        raise UsageError(
+            f"{name}: holds no source network to compare with, as imported ones do not"
+        )
     stimulus, dataset = encoded_samples(network, data, samples)
     given = source_samples(network, dataset)
     diagnosis = diagnose_network(network, stimulus, given, dataset.y, progress=progress)

@@ -265,6 +265,8 @@ def _deployed(
                     verifications[target] = stored_verification(told, network.integer)
             elif step is not None:
                 parts.missing[f"verification on {target}"] = step.line
+        if deployed.refusal(name) is not None:
+            parts.missing["verification"] = "the board does not run it"
         measured = Measured(
             name,
             deployed.integer_name(name) or name,

@@ -19,6 +19,7 @@ from neurodeploy.stages import report as stages_report
 from neurodeploy.stages.deployed import read_deployed
 from neurodeploy.stages.fingerprints import MeasuredOn
 from neurodeploy.stages.kept_results import KeptResults
+from neurodeploy.testing import NetlistBuilder
 from neurodeploy.verification.stored import stored_evaluation, stored_verification
 
 
@@ -70,6 +71,11 @@ def test_its_numbers_are_those_of_the_steps(folder: Path, small_data: nd.Samples
     # The page that deploy wrote is the one of its folder.
     assert cards(report, Values(report.to_dict())) in page
     assert 'id="1-boards"' in page
+    # The commands take the samples that deploy took.
+    assert (
+        "neurodeploy verify truenorth --against reference,engine --data stripes --samples 2" in page
+    )
+    assert "--board truenorth --data stripes --samples 4 --json" in page
 
 
 def test_what_deploy_measured_is_not_measured_again(
@@ -153,6 +159,16 @@ def test_a_result_that_contradicts_itself_is_refused(folder: Path, step: Any) ->
         if not isinstance(value, str):
             with pytest.raises(FileFormatError):
                 stored({**told, name: "another"})
+
+
+def test_a_network_of_another_tool_tells_its_file() -> None:
+    netlist = NetlistBuilder(T=2).input("x", (3,)).dense(2).output()
+    source = {"name": "net", "file": "net<b>.nir", "sha256": "0a1b"}
+    net = nd.Network(netlist, provenance={"source": source})
+    page = nd.html(nd.report(net))
+    assert "<dd>net&lt;b&gt;.nir, SHA-256 <code>0a1b</code></dd>" in page
+    with pytest.raises(nd.UsageError, match="holds no source network to compare with"):
+        nd.diagnose(net, np.zeros((1, 3), np.float32))
 
 
 def test_some_of_its_boards(folder: Path) -> None:

@@ -119,9 +119,14 @@ def _header(report: Report) -> Markup:
 
 
 def _source(one: Measured) -> Markup | None:
-    """Model and weights, where the file tells them."""
+    """Model and weights, or the file that was imported, where the network tells them."""
     source = one.network.provenance.get("source")
-    if not isinstance(source, dict) or not source.get("weights_sha256"):
+    if not isinstance(source, dict):
+        return None
+    if source.get("file") and source.get("sha256"):
+        # Of another tool, and imported.
+        return markup(f"{source['file']}, SHA-256 ", element("code", str(source["sha256"])))
+    if not source.get("weights_sha256"):
         return None
     name = f"{source.get('model')}, weights {source.get('weights')}, SHA-256 "
     return markup(name, element("code", str(source["weights_sha256"])))
@@ -180,25 +185,24 @@ def _again(report: Report) -> Markup:
         told = one.network.provenance.get("commands", ())
         lines += [" ".join(map(str, c)) if isinstance(c, list) else str(c) for c in told]
     lines.append(" ".join(report.command))
-    counts = report.counts
     for one in report.measured if report.data is not None else ():
         spec, n = report.data, 0 if one.evaluation is None else one.evaluation.samples
         lines.append(f"neurodeploy evaluate {one.file} --data {spec} --samples {n} --json")
         if one.diagnosis is not None:
-            few = min(n, counts.diagnosed)
+            few = one.diagnosis.samples
             lines.append(f"neurodeploy diagnose {one.file} --data {spec} --samples {few} --json")
         if one.energy is not None:
-            boards, few = ",".join(one.energy.boards), min(n, counts.priced)
+            boards = ",".join(one.energy.boards)
+            few = next(iter(one.energy.reports.values())).samples
             lines.append(
                 f"neurodeploy energy {one.file} --board {boards} --data {spec} --samples {few} "
                 "--json"
             )
-        for target in one.verifications:
-            few = min(n, counts.verified)
+        for target, verification in one.verifications.items():
             lines += [
                 f"neurodeploy compile {one.file} --target {target} -o {target}",
                 f"neurodeploy verify {target} --against reference,engine --data {spec} --samples "
-                f"{few} --json",
+                f"{verification.samples} --json",
             ]
     unique = list(dict.fromkeys(lines))
     return element(
