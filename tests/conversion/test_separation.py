@@ -205,3 +205,21 @@ def test_the_average_of_a_map_takes_no_list_of_synapses() -> None:
     assert product.together == 512 * 31 * 31 * 1000
     assert product.apart == 512 * 1000 + 512 * 31 * 31
     assert not any(isinstance(x, SumPool) for x in layers.layers)
+
+
+def test_a_code_that_loses_more_in_every_population_folds_more(
+    any_size: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        *(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(72, 2)),
+    )
+    graph = graph_of(module, SHAPE)
+    average, *_ = lower(graph, LoweringOptions(average_pooling="fold")).products
+    assert average.separated
+    monkeypatch.setattr(separation, "LEAST_SYNAPSES", (average.together - average.apart) // 2)
+    for cost, separated in ((1, True), (4, False)):
+        options = LoweringOptions(average_pooling="fold", population_cost=cost)
+        assert [p.separated for p in lower(graph, options).products] == [separated]
+    assert nd.methods.HardReset().lowering.population_cost > 1

@@ -60,6 +60,9 @@ class LoweringOptions:
     linear : {"rails", "signed"}
         What codes a linear layer that is not multiplied into the next one: a pair of rectified
         populations, or a signed one.
+    population_cost : int
+        Times the usual number of synapses that such a population has to save: codes that lose more
+        in every population are worth more of them.
     """
 
     max_pooling: MaxPooling = "exact"
@@ -68,6 +71,7 @@ class LoweringOptions:
     activation_units: int = 6
     spiking_maximum: bool = False
     linear: LinearCode = "rails"
+    population_cost: int = 1
 
     def __post_init__(self) -> None:
         if self.max_pooling not in get_args(MaxPooling):

@@ -32,7 +32,8 @@ def multiplied(lowering: Lowering, layer: Connectivity, block: Affine, node: Ana
     twice = lowering.options.linear == "rails" and not lowering.is_non_negative(block)
     apart = (layer.n_synapses + sum(map(_synapses, block.terms))) * (1 + twice)
     saved = together - apart
-    worth = saved > max(LEAST_SYNAPSES, LEAST_SHARE * sum(macs(lowering.graph).values()))
+    least = LEAST_SYNAPSES * lowering.options.population_cost
+    worth = saved > max(least, LEAST_SHARE * sum(macs(lowering.graph).values()))
     separated = worth or longest > MAX_COMPOSED_SYNAPSES
     if saved > LEAST_SYNAPSES or separated:
         lowering.products.append(LinearProduct(node.inputs[0], together, apart, separated))

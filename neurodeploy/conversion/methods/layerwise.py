@@ -147,6 +147,7 @@ class LayerwiseMethod:
     default_input: ClassVar[str] = "current"
     encoders: ClassVar[tuple[EncoderName, ...]] = ("current", "rate", "poisson")
     linear: ClassVar[LinearCode] = "rails"
+    population_cost: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_option_types(self)
@@ -184,6 +185,7 @@ class LayerwiseMethod:
             self.leaky,
             self.activation_units,
             linear=self.linear,
+            population_cost=self.population_cost,
         )
 
     @property
