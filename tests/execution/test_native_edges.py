@@ -12,7 +12,7 @@ import pytest
 
 from neurodeploy.execution.native import library
 from neurodeploy.execution.native.engine import NativeEngine
-from neurodeploy.execution.native.program import QUOTIENTS, WIDE
+from neurodeploy.execution.native.widths import QUOTIENTS, WIDE
 from neurodeploy.ir.connectivity import Conv, Dense, identity
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population

@@ -1,7 +1,7 @@
-"""An integer netlist as a program of the native engine: proofs, paths, memory.
+"""An integer netlist as a program of the native engine: paths, memory.
 
-Everything that the C code trusts is decided here: widths of states from the proved bounds, of sums
-from the proved intervals of rows, and every index.
+Everything that the C code trusts is decided here: widths of sums from the proved intervals of rows,
+and every index; and in :mod:`neurodeploy.execution.native.widths` those of states.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import CapacityError
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.links import INT16, aligned, plan_link, window_cells
+from neurodeploy.execution.native.widths import needs_64_bits
 from neurodeploy.execution.order import channels_last, grid
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, proved_range
@@ -25,13 +25,6 @@ from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool
-
-NARROW = 2**31
-WIDE = 2**44
-"""Limit of the intervals of :mod:`neurodeploy.ir.bounds`: nothing is proved beyond."""
-
-QUOTIENTS = 2**22
-"""Below it, quotients of 32 bits are one step of integers away from those of floats."""
 
 NEURON, POOLS = 0, {"maximum": 1, "winner": 2, "now": 3}
 
@@ -96,7 +89,7 @@ class _Builder:
     ) -> None:
         self.netlist, self.T, self.bounds = netlist, timesteps, bounds
         self.keep: list[Any] = []
-        self.wide = self._is_wide()
+        self.wide = needs_64_bits(netlist, timesteps, bounds)
         self.state: Any = np.int64 if self.wide else np.int32
         self.delay = {
             id(q): d for q, d in zip(netlist.projections, netlist.schedule.delays, strict=True)
@@ -159,33 +152,6 @@ class _Builder:
             sum(len(stage.names) - 1 for component in found for stage in component.stages),
             self.keep,
         )
-
-    def _is_wide(self) -> bool:
-        wide = False
-        for population in self.netlist.populations:
-            name = population.name
-            low, high = proved_range(population, self.bounds)
-            if max(-low, high) >= NARROW:
-                raise CapacityError(
-                    f"{name}: worst-case payload {max(-low, high)} is not proved below {NARROW}, "
-                    "the engine's range; use fewer time steps, fewer weight bits or smaller inputs"
-                )
-            if population.size * self.T + 1 >= 2**32:
-                raise CapacityError(
-                    f"{name}: {population.size} neurons over {self.T} steps exceed {2**32 - 1} "
-                    "neuron-steps of one sample; use fewer time steps"
-                )
-            proved = self.bounds.get(name)
-            if proved is None:
-                continue
-            largest = _largest_state(population, proved, self.T)
-            if largest >= WIDE:
-                raise CapacityError(
-                    f"{name}: worst-case state {largest} is not proved below {WIDE}, the engine's "
-                    "exact range; use fewer time steps, fewer weight bits or smaller inputs"
-                )
-            wide |= largest >= NARROW or _largest_spike(population) >= QUOTIENTS
-        return wide
 
     def _is_binary(self, population: Population) -> bool:
         """Whether its spikes carry nothing: 1 is all that it ever emits."""
@@ -313,11 +279,6 @@ class _Builder:
         by_channel = uniform and all((own == own[0]).all() for own in pixels)
         if uniform:
             by_row = {name: own[:1] for name, own in by_row.items()}
-        gains = {
-            name: self._pointer(np.array(getattr(model, name), dtype=np.int64))
-            for name in ("input_gain", "firing_gain", "comparison")
-            if getattr(model, name)
-        }
         return structures.Member(
             kind=NEURON,
             negated=sign < 0,
@@ -339,7 +300,7 @@ class _Builder:
             spread=0 if uniform else width * population.shape[0],
             by_channel=by_channel,
             **{name: self._pointer(own.astype(self.state)) for name, own in by_row.items()},
-            **gains,
+            **self._gains(model, "input_gain", "firing_gain", "comparison"),
         )
 
     def _pool(self, population: Population, model: MaxPool, slots: _Slots) -> structures.Member:
@@ -354,12 +315,13 @@ class _Builder:
             n_cells=model.window.n_taps,
             four=model.rule == "maximum" and cells.shape[1] == 4 and bool((cells >= 0).all()),
             cells=self._pointer(cells),
-            **(
-                {"input_gain": self._pointer(np.array(model.input_gain, dtype=np.int64))}
-                if model.input_gain
-                else {}
-            ),
+            **self._gains(model, "input_gain"),
         )
+
+    def _gains(self, model: IntegerNeuron | MaxPool, *names: str) -> dict[str, int]:
+        """Gains of each step, where there are any."""
+        given = {name: np.array(getattr(model, name), dtype=np.int64) for name in names}
+        return {name: self._pointer(gains) for name, gains in given.items() if gains.size}
 
     def _slots(self, found: Sequence[_Component]) -> _Slots:
         """Memory for rasters, used again when the last reader is done."""
@@ -410,11 +372,6 @@ def _geometry(projection: IntegerProjection) -> object:
     return (*parts, connectivity.weight.shape)
 
 
-def _largest_spike(population: Population) -> int:
-    """Largest payload that is a quotient."""
-    return population.model.payload_max if isinstance(population.model, IntegerNeuron) else 0
-
-
 def _rows_of_windows(window: Window) -> int:
     """Rows of cells under each row of windows, where every row of cells is under one; else 0."""
     if len(window.kernel) == 1:
@@ -423,29 +380,6 @@ def _rows_of_windows(window: Window) -> int:
     exactly = (window.output_size[0] - 1) * stride + kernel <= window.input_size[0]
     alone = window.dilation[0] == 1 and kernel == stride and window.padding[0][0] == 0
     return kernel if exactly and alone else 0
-
-
-def _largest_state(population: Population, proved: PopulationBounds, T: int) -> int:
-    """Largest magnitude of anything that the kernels hold for a population."""
-    largest, model = proved.magnitude, population.model
-    if isinstance(model, IntegerNeuron):
-        gain = max(model.input_gain, default=1)
-        firing = max(model.firing_gain, default=1)
-        largest = max(
-            # What is added in one step, before the gain is known to have been applied or not.
-            largest + int(np.abs(model.bias).max()) * gain,
-            int(np.abs(model.initial_membrane).max()),
-            T * model.payload_max * firing if model.memory else 0,
-            proved.unclipped,
-        )
-        for threshold in (model.threshold, model.negative_threshold):
-            if threshold is not None:
-                compared = -(-int(threshold.max()) * model.highest_level // DECAY_ONE)
-                largest = max(largest, int(threshold.max()) * firing, compared)
-        for level in (model.reset_value, model.floor):
-            if level is not None:
-                largest = max(largest, int(np.abs(level).max()))
-    return largest
 
 
 class _Slots:
