@@ -20,13 +20,14 @@ import torch
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.pytorch.float_products import float_product
 from neurodeploy.execution.pytorch.integer_products import integer_product
-from neurodeploy.execution.pytorch.kernels import Kernel, build_kernel
+from neurodeploy.execution.pytorch.kernels import ExtendedKernel, Kernel, NeuronKernel
 from neurodeploy.execution.pytorch.layout import vector
+from neurodeploy.execution.pytorch.pool_kernel import MaxPoolKernel
 from neurodeploy.execution.pytorch.precision import Precision, prove_precision
 from neurodeploy.execution.pytorch.products import GatherProduct, Product
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population, RealNetlist
-from neurodeploy.ir.neurons import Input, IntegerNeuron, RealNeuron
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
 
 # Samples side by side take about this many bytes per thread: larger batches fall out of the
 # caches, smaller ones spend their time between operations.
@@ -191,9 +192,24 @@ def _build_stage(
                 for link in outer
             )
     raster = precision.rasters[population.name]
-    kernel = build_kernel(population, state, raster, adds_bias, precision.decays[population.name])
+    kernel = _kernel(population, precision, adds_bias)
     return PlannedStage(
         population, kernel, state, raster, tuple(outer), tuple(inner), constant_bias
+    )
+
+
+def _kernel(population: Population, precision: Precision, adds_bias: bool) -> Kernel:
+    name, model = population.name, population.model
+    if isinstance(model, MaxPool):
+        return MaxPoolKernel(population, precision.states[name])
+    assert not isinstance(model, Input)
+    kernel = ExtendedKernel if model.extensions else NeuronKernel
+    return kernel(
+        population,
+        precision.states[name],
+        precision.rasters[name],
+        adds_bias,
+        precision.decays[name],
     )
 
 
