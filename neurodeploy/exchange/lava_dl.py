@@ -11,7 +11,6 @@ lava-dl's own slayer, which trains them, fires at V already: that is a choice of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import CapacityError, FileFormatError, NetlistError, UnsupportedLayerError
-from neurodeploy.exchange.assembly import MAX_VALUES, Assembly, Link, spread_evenly
+from neurodeploy.exchange.assembly import Assembly, Link, spread_evenly
 from neurodeploy.exchange.hdf5 import Tree
 from neurodeploy.exchange.hdf5_apart import read_tree
+from neurodeploy.exchange.hdf5_fields import Fields
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, identity
@@ -165,11 +165,11 @@ def _require_bounds(
     )
 
 
-class _Blocks:
+class _Blocks(Fields):
     """The network while its blocks are read, one after the other."""
 
     def __init__(self, where: str, saturation: bool, strict: bool, input_model: Input) -> None:
-        self.where = where
+        super().__init__(where)
         self.strict = strict
         self.saturation = saturation
         self.input_model = input_model
@@ -178,9 +178,6 @@ class _Blocks:
         self.shape: tuple[int, ...] = ()
         self.before: str | None = None
         self.n_blocks = 0
-
-    def refuse(self, name: str, why: str) -> FileFormatError:
-        return FileFormatError(f"{self.where}: {name}: {why}")
 
     def netlist(self, name: str, timesteps: int) -> IntegerNetlist:
         if self.last is None or not self.n_blocks:
@@ -386,41 +383,3 @@ class _Blocks:
             )
         every = found.transpose(range(n)[::-1])
         return np.asarray(spread_evenly(every, self.shape))
-
-    def scalar(self, name: str, tree: Tree, key: str) -> int:
-        value = self.numbers(name, tree, key)
-        if value.size != 1:
-            raise self.refuse(name, f"{key} of shape {value.shape}; expected one number")
-        return int(value.reshape(-1)[0])
-
-    def text(self, name: str, tree: Tree, key: str) -> str:
-        value = tree.get(key)
-        if isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.size == 1:
-            value = value.reshape(-1)[0]
-        if not isinstance(value, str):
-            raise self.refuse(name, f"{key} is no text")
-        return value
-
-    def numbers(self, name: str, tree: Tree, key: str) -> IntArray:
-        """A field of whole numbers, which lava-dl often writes as floats."""
-        value = tree.get(key)
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iufb":
-            raise self.refuse(name, f"{key} is missing or no number")
-        whole = np.rint(value.astype(np.float64))
-        if (whole != value).any() or np.abs(whole).max(initial=0) > 2**31:
-            raise self.refuse(name, f"{key} is not made of whole numbers below 2^31")
-        return whole.astype(np.int64)
-
-    def sizes(self, name: str, layer: Tree, key: str) -> tuple[int, ...]:
-        value = self.numbers(name, layer, key).reshape(-1)
-        if not 1 <= value.size <= 3 or (value < 1).any():
-            raise self.refuse(name, f"{key} {value.tolist()[:8]}; expected 1 to 3 sizes above 0")
-        if math.prod(value.tolist()) > MAX_VALUES:
-            raise self.refuse(name, f"{key} {value.tolist()}; at most 2^24 values are read")
-        return tuple(value.tolist())
-
-    def pair(self, name: str, layer: Tree, key: str) -> tuple[int, int]:
-        value = self.numbers(name, layer, key).reshape(-1).tolist()
-        if len(value) not in (1, 2):
-            raise self.refuse(name, f"{key} {value[:8]}; expected one or two numbers")
-        return value[0], value[-1]
