@@ -31,6 +31,8 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("wheels", type=Path, nargs="?")
     parser.add_argument("--shape", choices=sorted(networks.SHAPES))
     parser.add_argument("--bits", default="8,4", help="weight bits, separated by commas")
+    parser.add_argument("--edge-bits", type=int, help="of first, depthwise and last layers")
+    parser.add_argument("--rounded-on", type=int, default=64, help="photographs, 0: no data")
     parser.add_argument("--test", type=int, default=150, help="photographs that are answered")
     parser.add_argument("--skip", default="", help="lava, mapping: what is left out")
     options = parser.parse_args(given)
@@ -59,7 +61,10 @@ def run(options: argparse.Namespace) -> None:
     data = nd.Samples(x, y if trained else None, norm=norm, split="train")
     net = _timed(
         "convert, graded T = 4, 64 images",
-        lambda: nd.convert(module, data, method="graded", classifier=True, tell=print),
+        # Most of the 1000 classes are in none of the photographs.
+        lambda: nd.convert(
+            module, data, method="graded", classifier=True, range_floor=1.0, tell=print
+        ),
     )
     print(f"  correlation of the output {net.provenance['output_correlation']}")
     _size("real-valued", net)
@@ -74,14 +79,30 @@ def run(options: argparse.Namespace) -> None:
     once = (time.process_time() - started) / len(normalized)
     print(f"one pass of the source network: {1000 * once:.1f} ms an image")
     for bits in map(int, options.bits.split(",")):
+        wide = {} if options.edge_bits is None else dict.fromkeys(_edges(net), options.edge_bits)
+        few = data.first(options.rounded_on) if options.rounded_on else None
         integer = _timed(
-            f"quantize to {bits} bits on data", lambda b=bits: net.quantize(b, data=data)
+            f"quantize to {bits} bits on {options.rounded_on} photographs",
+            lambda b=bits, w=wide, few=few: net.quantize(b, layer_bits=w, data=few),
         )
         _size(f"{bits} bits", integer)
         _engine(integer, tx, once)
         print(f"  {nd.evaluate(integer, test)}", flush=True)
         if bits == 8:
             _on_hardware(integer, test, options.skip.split(","))
+
+
+def _edges(net: Any) -> set[str]:
+    """Populations of the first, depthwise and last layers."""
+    from neurodeploy.ir.connectivity import Conv
+    from neurodeploy.ir.neurons import Input
+
+    found = {output.population for output in net.netlist.outputs}
+    for q in net.netlist.projections:
+        depthwise = isinstance(q.connectivity, Conv) and q.connectivity.groups > 1
+        if depthwise or isinstance(net.netlist.by_name[q.pre].model, Input):
+            found.add(q.post)
+    return found
 
 
 def _axis(values: tuple[float, ...]) -> Any:

@@ -42,8 +42,10 @@ TARGET_THRESHOLD = 512
 INTEGRATOR_FRACTION_BITS = 4
 # Bits of the state that a threshold, or a bias over all steps, leaves to the weights.
 HEAD_ROOM_BITS = 2
-# Samples that tell what rounding against data lost.
-REPORTED_SAMPLES = 32
+# Samples that tell what rounding against data lost, and values of the largest source over them: at
+# most 32 samples, at least 4.
+REPORTED_SAMPLES, LEAST_REPORTED = 32, 4
+REPORTED_VALUES = 2**22
 # Fitted levels lie on a grid that is this much finer than the uniform grid of their copies.
 FITTED_BITS = 3
 # Stock LIF: its membrane has these bits below a weight unit, biases a mantissa of so many bits and
@@ -364,8 +366,10 @@ class ScaledLayer:
             return None
         signal: FloatArray = np.zeros(())
         noise: FloatArray = np.zeros(())
+        largest = max(self.heard.emissions[q.pre][0].size for q in self.projections)
+        n = max(LEAST_REPORTED, min(REPORTED_SAMPLES, REPORTED_VALUES // largest))
         for real, whole in zip(self.projections, rounded, strict=True):
-            emitted = self.heard.emissions[real.pre][:REPORTED_SAMPLES].astype(np.float64)
+            emitted = self.heard.emissions[real.pre][:n].astype(np.float64)
             # Before anything is rounded: what is the same in all samples has no variance left.
             emitted = emitted - emitted.mean(axis=0)
             heard, lost = heard_and_lost(real, whole, unit, emitted)
