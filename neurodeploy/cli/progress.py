@@ -11,13 +11,7 @@ from neurodeploy.render.text import visible
 
 
 class Bar:
-    """Progress of a block of work; calling it is a no-op without a terminal.
-
-    Parameters
-    ----------
-    shown : rich.progress.Progress or None
-    task : its task
-    """
+    """Progress of a block of work; calling it is a no-op without a terminal."""
 
     def __init__(self, shown: Any = None, task: Any = None) -> None:
         self._shown = shown

@@ -22,11 +22,6 @@ def mistyped(cls: type, fields: Mapping[str, Any]) -> str | None:
 
     Whole numbers stand for real ones, and arrays of any width for the declared one; nothing else
     is taken for what it is not: a bool is no number, a list no tuple.
-
-    Parameters
-    ----------
-    cls : dataclass type
-    fields : mapping of field name to value
     """
     hints = _hints(cls)
     for name, value in fields.items():

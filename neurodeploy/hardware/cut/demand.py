@@ -94,14 +94,7 @@ class Usage:
 
 
 class Demand:
-    """Resources of one population under any cut, with everything reusable kept.
-
-    Parameters
-    ----------
-    netlist : IntegerNetlist
-    population : Population
-    board : Board
-    """
+    """Resources of one population under any cut, with everything reusable kept."""
 
     def __init__(self, netlist: IntegerNetlist, population: Population, board: Board) -> None:
         self.population = population

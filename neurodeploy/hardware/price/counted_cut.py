@@ -18,14 +18,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 
 @dataclass(frozen=True, eq=False)
 class CountedCut:
-    """A mapping under the activity of a run: what is asked for is counted once.
-
-    Parameters
-    ----------
-    mapping : CoreMap
-    netlist : IntegerNetlist
-    activity : Activity
-    """
+    """A mapping under the activity of a run: what is asked for is counted once."""
 
     mapping: CoreMap
     netlist: IntegerNetlist

@@ -25,13 +25,7 @@ OPERATIONS: dict[str, Constant] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceEnergy(Result):
-    """Arithmetic of one inference of the source network.
-
-    Parameters
-    ----------
-    macs : int
-    energy_j : mapping of operation to float
-    """
+    """Arithmetic of one inference of the source network, its energy by operation."""
 
     macs: int
     energy_j: Mapping[str, float]

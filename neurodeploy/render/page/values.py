@@ -12,13 +12,7 @@ from neurodeploy.render.markup import Markup, element
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """A part of the JSON, and the JSON pointer (RFC 6901) of its place.
-
-    Parameters
-    ----------
-    json : mapping or list
-    place : str
-    """
+    """A part of the JSON, and the JSON pointer (RFC 6901) of its place."""
 
     json: Any
     place: str = ""
