@@ -79,6 +79,7 @@ class Heard:
     def __init__(self, emissions: Mapping[str, AnyArray] | None = None) -> None:
         self.emissions = dict(emissions or {})
         self._kept: OrderedDict[tuple[Any, ...], Factor] = OrderedDict()
+        self._held = 0
 
     def factors(
         self, source: str, connectivity: Conv | Dense, centered: bool
@@ -99,19 +100,21 @@ class Heard:
             met = None
             for columns in blocks(connectivity.weight[0].size):
                 key = (source, window, len(groups), g, columns.start, columns.stop, centered)
-                factor = self._kept.pop(key, None)
+                factor = self._kept.get(key)
                 if factor is None:
                     if met is None:
                         met = patches(connectivity, self.emissions[source], g)
                     factor = _factor(_second_moment(met[:, columns], centered))
-                self._keep(key, factor)
+                    self._keep(key, factor)
+                else:
+                    self._kept.move_to_end(key)
                 yield rows, columns, factor
 
     def _keep(self, key: tuple[Any, ...], factor: Factor) -> None:
         self._kept[key] = factor
-        held = sum(f.nbytes for f in self._kept.values())
-        while held > KEPT_BYTES and len(self._kept) > 1:
-            held -= self._kept.popitem(last=False)[1].nbytes
+        self._held += factor.nbytes
+        while self._held > KEPT_BYTES and len(self._kept) > 1:
+            self._held -= self._kept.popitem(last=False)[1].nbytes
 
 
 def blocks(n: int) -> Iterator[slice]:
