@@ -24,7 +24,9 @@ def deployed_parts(deployed: Deployed) -> list[str]:
         if (step := deployed.refusal(board)) is not None
     ]
     if any(_stands_for_source(deployed, board) for board in deployed.boards):
-        reasons.append("source: the real-valued netlist, as no trained network came with it")
+        reasons.append(
+            "source: the real-valued netlist, as there is no trained network to compare with"
+        )
     return [*parts, *reasons]
 
 
@@ -54,6 +56,12 @@ def board_answer(deployed: Deployed, board: str) -> str:
     if judged is not None:
         return str(judged["answer"])
     return "fits, approximated" if deployed.compiled(board) else "not finished"
+
+
+def _is_compared(deployed: Deployed, board: str) -> bool:
+    """Whether its answers stand beside those of a trained network, on the same data."""
+    measured = deployed.result(deployed.step("evaluate", board)) or {}
+    return any(measured.get("output_rmse", {}).values())
 
 
 def _row(deployed: Deployed, board: str) -> tuple[str | None, ...]:
@@ -121,11 +129,12 @@ def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> 
     place, given = deployed.folder, ("--data", data)
     commands = [
         ("inspect", str(place / whole)),
-        ("diagnose", str(place / whole), *given, "--samples", "100"),
         ("energy", str(place / compiled), "--board", board, *given, "--samples", "50", "--details"),
         ("verify", str(place / compiled), "--against", "reference", *given, "--samples", "20"),
         ("run", str(place / compiled), *given, "--samples", "5"),
     ]
+    if _is_compared(deployed, board):
+        commands.insert(1, ("diagnose", str(place / whole), *given, "--samples", "100"))
     page = deployed.step("report")
     shown = [f"  {place / REPORT_FILE}: the page, for a browser"] if page and page.files else []
     return "\n".join(["next:", *shown, *(f"  {program} {shlex.join(words)}" for words in commands)])
