@@ -156,3 +156,23 @@ def test_the_maximum_of_a_sum_is_refused_with_what_works() -> None:
         nd.convert(Branches().eval(), X, method="hard-reset")
     net = nd.convert(Branches().eval(), X, method="hard-reset", max_pooling="identity")
     assert stock_violations(stock(net)) == []
+
+
+def test_a_maximum_by_differences_of_spikes_loses_less_than_the_or() -> None:
+    nets = {kind: converted(max_pooling=kind) for kind in ("exact", "identity")}
+    rounded = {kind: nd.quantize(net, target="lava-stock") for kind, net in nets.items()}
+    assert stock_violations(rounded["identity"].integer) == []
+    found = {k: nd.evaluate(net, X).layer_correlation["max_pool_3"] for k, net in rounded.items()}
+    assert found["exact"] is not None
+    assert found["identity"] is not None
+    assert 1 - found["identity"] < 0.4 * (1 - found["exact"])
+    # All spikes of the tree are worth what it hears: half of one is its threshold.
+    netlist = nets["identity"].netlist
+    names = ("relu_2", "max_pool_3")
+    units = {p.name: p.unit for p in netlist.populations if p.name.startswith(names)}
+    assert len(units) == 5
+    for unit in units.values():
+        np.testing.assert_allclose(unit, units["relu_2"])
+    pool = netlist.by_name["max_pool_3"].model
+    assert isinstance(pool, RealNeuron)
+    np.testing.assert_allclose(pool.threshold, units["relu_2"] / 2)

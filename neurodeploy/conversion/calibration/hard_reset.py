@@ -12,6 +12,11 @@ their biases take back::
 
 with s what the sources emitted. Integrators take that, too.
 
+Spikes of one worth, added and taken off, are the exception: with a threshold of half a spike such a
+neuron stands at a whole spike when it fires, and the reset to 0 loses nothing. Differences of that
+kind, and the sums of their spikes, are worth what they hear, to the digit, which keeps a tree of
+``max(a, b) = b + relu(a - b)`` in that one worth.
+
 References
 ----------
 Li et al. 2021, "A free lunch from ANN" (SNN calibration), arXiv 2106.06984, section 4.1, for soft
@@ -31,7 +36,7 @@ from neurodeploy.conversion.calibration.threshold_search import scaled
 from neurodeploy.conversion.lowering.activation_graph import evaluate_term
 from neurodeploy.conversion.lowering.affine import Term
 from neurodeploy.ir.arrays import AnyArray, FloatArray
-from neurodeploy.ir.connectivity import SumPool
+from neurodeploy.ir.connectivity import Sparse, SumPool
 from neurodeploy.ir.netlist import Population, RealProjection
 from neurodeploy.ir.neurons import RealNeuron
 
@@ -44,6 +49,10 @@ STARTS = (0.0, 0.35, 0.7)
 POOL_SHARES = (1.0, 3.0, 5.0)
 """Thresholds tried for a maximum, in spikes: one, two or three make it fire."""
 
+
+KEPT = 0.8
+"""Share of its error below which another version takes the place of one that loses nothing: what
+hears both it and its sources needs them in one worth."""
 
 SAMPLES_AT_ONCE = 16
 MOST_SAMPLES = 96
@@ -75,6 +84,10 @@ class HardResetFit:
         versions = [
             _version(population, share, missing, start, trial.timesteps) for share, start in tried
         ]
+        whole = _one_worth(trial, incoming, population)
+        if whole is not None:
+            # First, which ties keep: others that fire on every spike are worth their line's slope.
+            versions.insert(0, _half_a_spike(population, whole))
         lines = [_Line.empty(population.shape[0]) for _ in versions]
         wanted = trial.activations[population.name][:MOST_SAMPLES]
         for first in range(0, len(wanted), SAMPLES_AT_ONCE):
@@ -88,6 +101,8 @@ class HardResetFit:
         least: FloatArray = np.full(population.shape[0], np.inf)
         for version, line in zip(versions, lines, strict=True):
             slope, error = line.fit()
+            if whole is not None and version is versions[0]:
+                slope, error = whole, np.where(whole > 0, KEPT * error, np.inf)
             better = error < least * (1 - 1e-9)
             least = np.where(better, error, least)
             best = _chosen(better, _worth(version, slope), best)
@@ -174,6 +189,38 @@ def _is_maximum(incoming: tuple[RealProjection, ...]) -> bool:
         isinstance(q.connectivity, SumPool) and bool((q.connectivity.weight == 1).all())
         for q in incoming
     )
+
+
+def _one_worth(
+    trial: Trial, incoming: tuple[RealProjection, ...], population: Population
+) -> FloatArray | None:
+    """What each spike that a channel hears adds or takes, ``[C]``; 0 where they differ.
+
+    None unless listed synapses alone pick spikes: a sum over a window is another matter.
+    """
+    spiking = not any(trial.sources[q.pre].population.is_current_input for q in incoming)
+    picked = all(isinstance(q.connectivity, Sparse) for q in incoming)
+    model = population.model
+    assert isinstance(model, RealNeuron)
+    if not spiking or not picked or model.bias.any():
+        return None
+    channels = population.shape[0]
+    most, fewest = np.zeros(channels), np.full(channels, np.inf)
+    for q in incoming:
+        post, _, weight = q.connectivity.to_coo()
+        channel = post // (population.size // channels)
+        np.maximum.at(most, channel, np.abs(weight))
+        np.minimum.at(fewest, channel, np.abs(weight))
+    return np.where(most - fewest <= 1e-9 * most, most, 0.0)
+
+
+def _half_a_spike(population: Population, worth: FloatArray) -> Population:
+    """The population with a threshold of half a spike, where what it hears has one worth."""
+    model = population.model
+    assert isinstance(model, RealNeuron)
+    assert model.threshold is not None
+    threshold = np.where(worth > 0, worth / 2, model.threshold)
+    return replace(population, model=replace(model, threshold=threshold))
 
 
 def _missing(trial: Trial, incoming: tuple[RealProjection, ...]) -> FloatArray:

@@ -51,6 +51,8 @@ class HardReset(LayerwiseMethod):
 
     # Each population loses charge once more.
     population_cost: ClassVar[int] = POPULATION_COST
+    # A tree of plain neurons ends in one that loses nothing; convolutions behind it stay shared.
+    spiking_maximum: ClassVar[bool] = True
     # A line through counts needs more samples than a mean error does.
     raster_budget: ClassVar[int] = 4 * RASTER_BUDGET
 

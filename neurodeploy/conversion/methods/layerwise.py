@@ -148,6 +148,7 @@ class LayerwiseMethod:
     encoders: ClassVar[tuple[EncoderName, ...]] = ("current", "rate", "poisson")
     linear: ClassVar[LinearCode] = "rails"
     population_cost: ClassVar[int] = 1
+    spiking_maximum: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_option_types(self)
@@ -184,6 +185,7 @@ class LayerwiseMethod:
             self.average_pooling,
             self.leaky,
             self.activation_units,
+            self.spiking_maximum,
             linear=self.linear,
             population_cost=self.population_cost,
         )
