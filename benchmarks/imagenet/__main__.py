@@ -30,6 +30,8 @@ def main(given: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("wheels", type=Path, nargs="?")
     parser.add_argument("--shape", choices=sorted(networks.SHAPES))
+    parser.add_argument("--method", default="graded")
+    parser.add_argument("--timesteps", type=int, default=4)
     parser.add_argument("--bits", default="8,4", help="weight bits, separated by commas")
     parser.add_argument("--edge-bits", type=int, help="of first, depthwise and last layers")
     parser.add_argument("--rounded-on", type=int, default=64, help="photographs, 0: no data")
@@ -60,10 +62,16 @@ def run(options: argparse.Namespace) -> None:
     trained = options.shape is None
     data = nd.Samples(x, y if trained else None, norm=norm, split="train")
     net = _timed(
-        "convert, graded T = 4, 64 images",
+        f"convert, {options.method} T = {options.timesteps}, 64 images",
         # Most of the 1000 classes are in none of the photographs.
         lambda: nd.convert(
-            module, data, method="graded", classifier=True, range_floor=1.0, tell=print
+            module,
+            data,
+            method=options.method,
+            timesteps=options.timesteps,
+            classifier=True,
+            range_floor=1.0,
+            tell=print,
         ),
     )
     print(f"  correlation of the output {net.provenance['output_correlation']}")
@@ -81,8 +89,9 @@ def run(options: argparse.Namespace) -> None:
     for bits in map(int, options.bits.split(",")):
         wide = {} if options.edge_bits is None else dict.fromkeys(_edges(net), options.edge_bits)
         few = data.first(options.rounded_on) if options.rounded_on else None
+        on = f"on {options.rounded_on} photographs" if few is not None else "without data"
         integer = _timed(
-            f"quantize to {bits} bits on {options.rounded_on} photographs",
+            f"quantize to {bits} bits {on}",
             lambda b=bits, w=wide, few=few: net.quantize(b, layer_bits=w, data=few),
         )
         _size(f"{bits} bits", integer)
@@ -134,7 +143,8 @@ def _engine(integer: Any, x: Any, once: float) -> None:
     from neurodeploy.ir.encoding import encode
 
     ((name, encoding),) = integer.encodings.items()
-    images = [{name: encode(encoding, x[i : i + 1] / np.float32(255), 4)} for i in range(4)]
+    steps = integer.netlist.timesteps
+    images = [{name: encode(encoding, x[i : i + 1] / np.float32(255), steps)} for i in range(4)]
     engine = make_engine(integer.netlist)
     engine.summarize(images[0])
     started = time.process_time()

@@ -44,12 +44,14 @@ def board_list(given: str | Board | Sequence[str | Board]) -> list[str | Board]:
     UsageError
         For an empty name.
     """
-    if isinstance(given, Board | os.PathLike):
-        return [given]
     if given == "all":
         return [*board_names()]
+    if isinstance(given, Board | os.PathLike):
+        return [given]
     if not isinstance(given, str):
-        return list(given)
+        if not isinstance(given, Sequence):
+            raise wrong_kind("board", given, "a board, its name or the path of its .toml file")
+        return [*given]
     names = [name.strip() for name in given.split(",")]
     if "" in names:
         raise UsageError(f"board {given!r}: an empty name; separate names by one comma")

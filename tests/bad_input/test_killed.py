@@ -18,7 +18,7 @@ KILLED = """
 import os, signal, sys
 from neurodeploy.cli import run
 from neurodeploy.ir import files
-from neurodeploy.targets import base
+from neurodeploy.targets import deployment
 from neurodeploy.targets.brian2 import target
 
 def dies(*arguments, **keywords):
@@ -36,8 +36,8 @@ def after(function):
 
 points = {
     "compiled files half written": (target, "write_plan", half_written),
-    "before the netlist": (base, "save_network", dies),
-    "before the header": (base, "save_network", after(base.save_network)),
+    "before the netlist": (deployment, "save_network", dies),
+    "before the header": (deployment, "save_network", after(deployment.save_network)),
     "before the exchange": (files, "_replace_directory", dies),
     "after the exchange": (files, "_replace_directory", after(files._replace_directory)),
 }

@@ -154,7 +154,7 @@ def test_what_takes_no_events_says_so(folder: Path) -> None:
     few = Network(NetlistBuilder(T=30).input("x", (2, 8, 8)).dense(2, threshold=9).output())
     with pytest.raises(DataError, match="labels 0 to 2, the network has 2 outputs"):
         few.evaluate(samples)
-    with pytest.raises(UsageError, match="events are none of its samples"):
+    with pytest.raises(UsageError, match="holds no source network to compare with"):
         spiking().diagnose(samples)
     with pytest.raises(UsageError, match="no source network in the file"):
         spiking().energy("loihi2", samples, fast=True)
