@@ -149,9 +149,9 @@ def test_killed_or_stopped(who: str, number: signal.Signals, reason: str) -> Non
 
 def test_time_limit() -> None:
     start = time.monotonic()
-    message, victim, _ = run_and(lambda victim: None, time_limit_s=2.5)
-    assert message.startswith("target lava: not done after 2.5 s; raise the option time_limit_s")
-    assert time.monotonic() - start < 2.5 + SOON_S
+    message, victim, _ = run_and(lambda victim: None, time_limit_s=5)
+    assert message.startswith("target lava: not done after 5 s; raise the option time_limit_s")
+    assert time.monotonic() - start < 5 + SOON_S
     log_of(message)
     victim.assert_nothing_left()
 
