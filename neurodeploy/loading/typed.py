@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, Protocol, TypeVar, Union
 
 import numpy as np
 
@@ -29,6 +30,53 @@ def mistyped(cls: type, fields: Mapping[str, Any]) -> str | None:
         if fault:
             return f"{cls.__name__}: {name} {fault}"
     return None
+
+
+class _Telling(Protocol):
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+
+
+_Told = TypeVar("_Told", bound=_Telling)
+_Found = TypeVar("_Found")
+
+
+def well_typed(found: _Found) -> _Found:
+    """A dataclass, if its fields are of the types that it declares.
+
+    Raises
+    ------
+    ValueError
+    """
+    values = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}  # type: ignore[arg-type]
+    fault = mistyped(type(found), values)
+    if fault is not None:
+        raise ValueError(fault)
+    return found
+
+
+def told_again(
+    make: Callable[[Mapping[str, Any]], _Told],
+    told: Mapping[str, Any],
+    damaged: str,
+    contradicts: str,
+) -> _Told:
+    """What ``make`` makes of JSON values, if it tells just these again.
+
+    Raises
+    ------
+    FileFormatError
+        ``damaged`` where anything is missing or of another type, ``contradicts`` where the figures
+        say something else than those they stand beside.
+    """
+    try:
+        found = make(told)
+        same = json.loads(json.dumps(found.to_dict())) == told
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FileFormatError(damaged) from error
+    if not same:
+        raise FileFormatError(contradicts)
+    return found
 
 
 def from_table(cls: type[_Record], table: object) -> _Record:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
-from neurodeploy.loading.typed import mistyped
+from neurodeploy.loading.typed import told_again, well_typed
 from neurodeploy.verification.accuracy import Evaluation
 from neurodeploy.verification.agreement import Agreement
 from neurodeploy.verification.compare import Divergence, integrators
@@ -27,8 +25,10 @@ def stored_verification(told: Mapping[str, Any], netlist: IntegerNetlist) -> Ver
     FileFormatError
         If anything is missing, or says something else than the figures it stands beside.
     """
-    try:
-        found = Verification(
+    contradicts = "the result of a verification is of another network; verify again"
+
+    def make(told: Mapping[str, Any]) -> Verification:
+        return Verification(
             told["samples"],
             told["timesteps"],
             told["target"],
@@ -40,11 +40,10 @@ def stored_verification(told: Mapping[str, Any], netlist: IntegerNetlist) -> Ver
             frozenset(integrators(netlist)),
             _deviation(told["deviation"]),
         )
-        same = found.to_dict() == told and set(found.compared_neuron_steps) <= set(netlist.by_name)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FileFormatError("damaged result of a verification; verify again") from error
-    if not same:
-        raise FileFormatError("the result of a verification is of another network; verify again")
+
+    found = told_again(make, told, "damaged result of a verification; verify again", contradicts)
+    if not set(found.compared_neuron_steps) <= set(netlist.by_name):
+        raise FileFormatError(contradicts)
     return found
 
 
@@ -66,7 +65,8 @@ def stored_evaluation(
         If anything is missing, or says something else than the figures it stands beside.
     """
     decided, source = answers.get("decided"), answers.get("source_decided")
-    try:
+
+    def make(told: Mapping[str, Any]) -> Evaluation:
         (steps,) = told["timesteps"]
         at = str(steps)
         target, source_target = told["target_error"][at], told["source_target_error"]
@@ -90,13 +90,14 @@ def stored_evaluation(
             decided=decided,
             source_decided=source,
         )
-        fault = mistyped(Evaluation, {f.name: getattr(found, f.name) for f in fields(found)})
-        same = fault is None and json.loads(json.dumps(found.to_dict())) == told
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FileFormatError("damaged result of an evaluation; evaluate again") from error
-    if not same:
-        raise FileFormatError("the result of an evaluation contradicts itself; evaluate again")
-    return found
+        return well_typed(found)
+
+    return told_again(
+        make,
+        told,
+        "damaged result of an evaluation; evaluate again",
+        "the result of an evaluation contradicts itself; evaluate again",
+    )
 
 
 def _relative(told: Mapping[str, Any]) -> RelativeError:

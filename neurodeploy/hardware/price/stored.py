@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from neurodeploy.errors import FileFormatError
 from neurodeploy.hardware.boards.interval import ENDS, Interval
 from neurodeploy.hardware.cut.core_map import LayerUtilization
 from neurodeploy.hardware.fit import Verdict, Violation
 from neurodeploy.hardware.price.cross_validation import LayerComparison
 from neurodeploy.hardware.price.operations import SourceEnergy
 from neurodeploy.hardware.price.report import CoreEnergy, EnergyReport, EstimateError
-from neurodeploy.loading.typed import mistyped
+from neurodeploy.loading.typed import told_again, well_typed
 
 _Row = TypeVar("_Row")
-_Told = TypeVar("_Told", EnergyReport, Verdict)
 
 
 def stored_report(told: Mapping[str, Any]) -> EnergyReport:
@@ -28,7 +26,8 @@ def stored_report(told: Mapping[str, Any]) -> EnergyReport:
     FileFormatError
         If anything is missing, or says something else than the figures it stands beside.
     """
-    return _told_again(_report, told, "a report of energy; estimate it again")
+    what = "a report of energy; estimate it again"
+    return told_again(_report, told, f"damaged: {what}", f"contradicts itself: {what}")
 
 
 def stored_verdict(told: Mapping[str, Any]) -> Verdict:
@@ -39,30 +38,22 @@ def stored_verdict(told: Mapping[str, Any]) -> Verdict:
     FileFormatError
         As of :func:`stored_report`.
     """
-    return _told_again(_verdict, told, "a verdict; run deploy again")
-
-
-def _told_again(make: Callable[[Any], _Told], told: Mapping[str, Any], what: str) -> _Told:
-    try:
-        found = _checked(make(told))
-        same = found.to_dict() == told
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FileFormatError(f"damaged: {what}") from error
-    if not same:
-        raise FileFormatError(f"contradicts itself: {what}")
-    return found
+    what = "a verdict; run deploy again"
+    return told_again(_verdict, told, f"damaged: {what}", f"contradicts itself: {what}")
 
 
 def _verdict(told: Mapping[str, Any]) -> Verdict:
     violations = tuple(_row(Violation, one) for one in told["violations"])
-    return Verdict(told["board"], violations, tuple(told["assumptions"]), told["remedy"])
+    return well_typed(
+        Verdict(told["board"], violations, tuple(told["assumptions"]), told["remedy"])
+    )
 
 
 def _report(told: Mapping[str, Any]) -> EnergyReport:
     energy, layers = told["energy_per_inference_j"], told["cross_validation"]
     host = {name: n for name, n in told["events"].items() if name.startswith("host_")}
     verdict, source, error = told["verdict"], told["source_network"], told["estimate_error"]
-    return EnergyReport(
+    found = EnergyReport(
         network=told["network"],
         board=told["board"],
         chips=told["chips"],
@@ -99,6 +90,7 @@ def _report(told: Mapping[str, Any]) -> EnergyReport:
         estimate_error=None if error is None else _row(EstimateError, error),
         verdict=None if verdict is None else _verdict(verdict),
     )
+    return well_typed(found)
 
 
 def _intervals(told: Mapping[Any, Any]) -> dict[Any, Interval]:
@@ -113,13 +105,4 @@ def _interval(told: Mapping[str, float | None]) -> Interval:
 
 def _row(cls: type[_Row], told: Mapping[str, Any]) -> _Row:
     """A dataclass whose fields stand among others under their names."""
-    return _checked(cls(**{f.name: told[f.name] for f in fields(cls)}))  # type: ignore[arg-type]
-
-
-def _checked(found: _Row) -> _Row:
-    """What has fields of the types that it declares."""
-    values = {f.name: getattr(found, f.name) for f in fields(found)}  # type: ignore[arg-type]
-    fault = mistyped(type(found), values)
-    if fault is not None:
-        raise ValueError(fault)
-    return found
+    return well_typed(cls(**{f.name: told[f.name] for f in fields(cls)}))  # type: ignore[arg-type]
