@@ -29,6 +29,7 @@ from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.json_values import Result
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
+from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.verification.accuracy import (
     Evaluation,
     evaluate_network,
@@ -216,14 +217,27 @@ def activation_graph(net: Network) -> ActivationGraph:
     UsageError
         If the netlist was not made by a conversion.
     """
-    name = net.netlist.name
-    settings = net.provenance.get("method")
-    if net.analog is None or not isinstance(settings, dict) or "name" not in settings:
-        raise UsageError(f"{name}: holds no source network to compare with; convert it again")
+    graph, settings = converted_from(net)
     method = METHODS.get(str(settings["name"]))
     known = {f.name for f in dataclasses.fields(method)}
     options = {key: value for key, value in settings.items() if key in known}
-    return lower(net.analog, method(**options).lowering)
+    return lower(graph, method(**options).lowering)
+
+
+def converted_from(net: Network) -> tuple[AnalogGraph, Mapping[str, Any]]:
+    """The source network, and the settings of the method that converted it.
+
+    Raises
+    ------
+    UsageError
+        If the netlist was not made by a conversion.
+    """
+    settings = net.provenance.get("method")
+    if net.analog is None or not isinstance(settings, dict) or "name" not in settings:
+        raise UsageError(
+            f"{net.netlist.name}: holds no source network to compare with, as imported ones do not"
+        )
+    return net.analog, settings
 
 
 def _bytes_per_sample(netlist: RealNetlist) -> int:

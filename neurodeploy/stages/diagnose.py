@@ -47,17 +47,14 @@ def diagnose(
     UsageError
         If the network holds no source network, or two are for the same T.
     """
-    from neurodeploy.diagnosis.diagnosis import diagnose_network
+    from neurodeploy.diagnosis.diagnosis import converted_from, diagnose_network
 
     network = opened_network(net, "diagnose")
     steps = [a.netlist.timesteps for a in (network, *others)]
     if len(set(steps)) < len(steps):
         raise UsageError(f"diagnose: two networks are for the same T among {steps}")
-    if network.analog is None:
-        name = network.netlist.name
-        raise UsageError(
-            f"{name}: holds no source network to compare with, as imported ones do not"
-        )
+    # Before the data, which a network of another kind may not take.
+    converted_from(network)
     stimulus, dataset = encoded_samples(network, data, samples)
     given = source_samples(network, dataset)
     diagnosis = diagnose_network(network, stimulus, given, dataset.y, progress=progress)

@@ -20,6 +20,7 @@ from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
+from neurodeploy.stages.samples import source_samples
 from neurodeploy.testing import NetlistBuilder
 from tests.datasets.event_files import random_events, write_bin
 from tests.quantization.netlists import feed_forward, neuron, small_network
@@ -156,6 +157,8 @@ def test_what_takes_no_events_says_so(folder: Path) -> None:
         few.evaluate(samples)
     with pytest.raises(UsageError, match="holds no source network to compare with"):
         spiking().diagnose(samples)
+    with pytest.raises(UsageError, match="events are none of its samples"):
+        source_samples(spiking(), samples)
     with pytest.raises(UsageError, match="no source network in the file"):
         spiking().energy("loihi2", samples, fast=True)
     dep = spiking().compile("brian2")
