@@ -121,7 +121,8 @@ def expect_only(
         return
     if not path.is_dir():
         raise UsageError(f"{path}: is a file; choose a folder")
-    names = (p.relative_to(path).as_posix() for p in content or path.iterdir())
+    inside = path.iterdir() if content is None else content
+    names = (p.relative_to(path).as_posix() for p in inside)
     foreign = min((name for name in names if not is_own(name)), default=None)
     if foreign is not None:
         raise UsageError(

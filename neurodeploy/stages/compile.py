@@ -46,12 +46,9 @@ def board_list(given: str | Board | Sequence[str | Board]) -> list[str | Board]:
     """
     if given == "all":
         return [*board_names()]
-    if isinstance(given, Board | os.PathLike):
-        return [given]
     if not isinstance(given, str):
-        if not isinstance(given, Sequence):
-            raise wrong_kind("board", given, "a board, its name or the path of its .toml file")
-        return [*given]
+        # One that is no board is refused where it is opened.
+        return [*given] if isinstance(given, Sequence) else [given]
     names = [name.strip() for name in given.split(",")]
     if "" in names:
         raise UsageError(f"board {given!r}: an empty name; separate names by one comma")
