@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,28 +90,29 @@ def resnet(channels: int, blocks: int = 5, width: int = 16) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
 
 
-def enlarged_digits() -> tuple[Samples, Samples]:
-    """The training and the test digits, 16 x 16."""
-    parts = []
-    for split in ("train", "test"):
-        data = load_dataset("digits", split)
-        x = np.asarray(data.x).repeat(2, axis=2).repeat(2, axis=3)
-        name = f"digits {SIDE}x{SIDE}"
-        parts.append(Samples(x, data.y, split=split, name=name, levels=255))
-    return parts[0], parts[1]
+Images = np.ndarray[Any, Any]
 
 
-def small_photographs(folder: Path) -> tuple[Samples, Samples]:
-    """The training and the test images of CIFAR-10, four pixels averaged to one: 16 x 16."""
-    parts = []
-    for split in ("train", "test"):
-        data = load_dataset(f"cifar10:{folder}", split)
-        x = np.asarray(data.x, np.float32)
-        x = x.reshape(len(x), 3, SIDE, 2, SIDE, 2).mean(axis=(3, 5), dtype=np.float32)
-        # Back on a grid of 255 levels, as images are.
-        x = np.rint(x * 255).astype(np.float32) / np.float32(255)
-        parts.append(Samples(x, data.y, split=split, name=f"cifar10 {SIDE}x{SIDE}", levels=255))
-    return parts[0], parts[1]
+def images(text: str, resized: Callable[[Images], Images]) -> tuple[Samples, Samples]:
+    """The training and the test images that a text names, resized to 16 x 16."""
+    training, test = (load_dataset(text, split) for split in ("train", "test"))
+    name = f"{text.partition(':')[0]} {SIDE}x{SIDE}"
+
+    def made(data: Samples) -> Samples:
+        return Samples(resized(np.asarray(data.x)), data.y, split=data.split, name=name, levels=255)
+
+    return made(training), made(test)
+
+
+def enlarged(x: Images) -> Images:
+    """Each pixel four times."""
+    return x.repeat(2, axis=2).repeat(2, axis=3)
+
+
+def averaged(x: Images) -> Images:
+    """Four pixels to one, on the grid of 255 levels again."""
+    windows = x.reshape(len(x), -1, SIDE, 2, SIDE, 2)
+    return np.rint(windows.mean(axis=(3, 5), dtype=np.float32) * 255) / np.float32(255)
 
 
 def seen(module: nn.Module, x: np.ndarray[Any, Any], passes: int = 20) -> nn.Module:
@@ -154,7 +155,9 @@ def main(given: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     cifar10: Path | None = options.cifar10
-    training, test = small_photographs(cifar10) if cifar10 else enlarged_digits()
+    training, test = (
+        images(f"cifar10:{cifar10}", averaged) if cifar10 else images("digits", enlarged)
+    )
     test = test.first(options.images)
     chosen = [m for m in METHODS if options.methods is None or m[0] in options.methods.split(",")]
     depth = 6 * options.blocks + 2
