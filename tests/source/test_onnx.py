@@ -338,6 +338,25 @@ def test_truncated_files(tmp_path: Path, keep: int) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [b"/block/Conv", b"w", b"n"])
+def test_names_that_are_no_text(tmp_path: Path, name: bytes) -> None:
+    path = written(tmp_path, [node("Conv", "w")], {"w": weight(4, 2, 3, 3)})
+    at = b"%c%b" % (len(name), name)
+    assert at in path.read_bytes()
+    damaged = b"%c%b" % (len(name), b"\xe0" * len(name))
+    path.write_bytes(path.read_bytes().replace(at, damaged))
+    with pytest.raises(FileFormatError, match=r"no UTF-8 text \(b'\\xe0"):
+        load_onnx(path)
+
+
+def test_an_attribute_that_is_no_text(tmp_path: Path) -> None:
+    nodes = [node("Conv", "w", auto_pad="VALID")]
+    path = written(tmp_path, nodes, {"w": weight(4, 2, 3, 3)})
+    path.write_bytes(path.read_bytes().replace(b"VALID", b"\xe0ALID"))
+    with pytest.raises(UnsupportedLayerError, match=r"\\xe0ALID"):
+        analog_from_onnx(load_onnx(path), SHAPE)
+
+
 def external(folder: Path, location: str, length: int | None = None) -> Path:
     values = weight(4, 2, 3, 3)
     path = written(folder, [node("Conv", "w")], {"w": values})

@@ -183,7 +183,10 @@ def _attributes(node: Any) -> dict[str, Any]:
         value = helper.get_attribute_value(attribute)
         if attribute.type == attribute.TENSOR:
             value = np.asarray(numpy_helper.to_array(value))
-        found[attribute.name] = value.decode() if isinstance(value, bytes) else value
+        if isinstance(value, bytes):
+            # What is no text is the value of no attribute that is known.
+            value = value.decode(errors="backslashreplace")
+        found[attribute.name] = value
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -127,6 +127,11 @@ class _Reader:
             ) from error
         if not model.graph.node:
             self.refuse("holds no graph; is it an ONNX file?")
+        bad = next(
+            (t for t in _names((model.graph, *model.functions)) if isinstance(t, bytes)), None
+        )
+        if bad is not None:
+            self.refuse(f"holds a name that is no UTF-8 text ({bad!r:.60}); export it again")
         return model
 
     def checked(self, model: Any) -> Any:
@@ -254,6 +259,17 @@ class _Reader:
                 f"has an input {value.name!r} of shape {sizes}, expected (N, channels, ...)"
             )
         return sizes
+
+
+def _names(messages: Iterable[Any]) -> Iterator[str | bytes]:
+    """All texts of messages but comments; protobuf gives those that are no UTF-8 as bytes."""
+    for message in messages:
+        for field, value in message.ListFields():
+            values = (value,) if isinstance(value, str | bytes) else value
+            if field.type == field.TYPE_STRING and field.name != "doc_string":
+                yield from values
+            elif field.type == field.TYPE_MESSAGE:
+                yield from _names((value,) if hasattr(value, "ListFields") else value)
 
 
 def _opset(model: Any) -> int:
