@@ -23,6 +23,7 @@ from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds
 from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
 from neurodeploy.ir.fixed_point import DECAY_ONE
+from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
 from neurodeploy.targets.base import Violation, state_violations
@@ -35,6 +36,7 @@ BIAS_MANTISSA_LIMIT = 4095
 BIAS_EXPONENT_LIMIT = 7
 DELAY_LIMIT = 64
 MATRIX_LIMIT = 2**24
+INT8_LIMIT = 127
 OWN = "use target lava with models=own"
 HARD = f"convert with --method hard-reset, or {OWN}"
 QUANTIZE = f"quantize with --target lava-stock, or {OWN}"
@@ -134,7 +136,9 @@ def _population_violations(population: Population) -> Iterator[Violation]:
 def _projection_violations(
     projection: IntegerProjection, delay: int, aligned: int, saturating: bool
 ) -> Iterator[Violation]:
-    where, c = projection.label, projection.connectivity
+    where = projection.label
+    rest = in_weight_units(projection.exponent, saturating)
+    c = stock_map(projection.connectivity, delay, rest)
     if delay != aligned:
         yield Violation(
             where, "delay that is not the difference of the depths", delay, aligned, OWN
@@ -145,11 +149,15 @@ def _projection_violations(
         if any(before != after for before, after in c.window.padding):
             text = str(c.window.padding)
             yield Violation(where, "padding", text, "the same on both sides", OWN)
+        w = c.window
+        most = max(*w.kernel, *w.stride, *w.dilation, *(n for pair in w.padding for n in pair))
+        if most > INT8_LIMIT:
+            what = "kernel, stride, padding or dilation"
+            yield Violation(where, what, most, INT8_LIMIT, OWN)
     elif delay > DELAY_LIMIT:
         yield Violation(where, "delay", delay, DELAY_LIMIT, OWN)
     if isinstance(c, Sparse) and _matrix_size(c) > MATRIX_LIMIT:
         yield Violation(where, "entries as a dense matrix", _matrix_size(c), MATRIX_LIMIT, OWN)
-    rest = in_weight_units(projection.exponent, saturating)
     if rest.min() < 0:
         least = int(projection.exponent.min())
         yield Violation(where, "exponent into a saturating population", least, FRACTION, QUANTIZE)
@@ -161,6 +169,42 @@ def _projection_violations(
     if weight.size and (weight.min() < -128 or weight.max() > 127):
         largest = int(np.abs(weight).max())
         yield Violation(where, "8-bit weight with its exponent", largest, 127, QUANTIZE)
+
+
+def stock_map(connectivity: Connectivity, delay: int, exponent: IntArray) -> Connectivity:
+    """The map that a stock process is given: a Conv of one cell for what goes straight through."""
+    c = connectivity
+    if not isinstance(c, Sparse) or delay != 1 or exponent.any():
+        return c
+    if c.shape_in != c.shape_out or len(c.shape_out) == 1 or not (c.post == c.pre).all():
+        return c
+    channels, *sizes = c.shape_out
+    weight = np.zeros((channels, math.prod(sizes)), dtype=c.weight.dtype)
+    weight.flat[c.post] = c.weight
+    if not (weight == weight[:, :1]).all():
+        return c
+    one, none = (1,) * len(sizes), ((0, 0),) * len(sizes)
+    window = Window(tuple(sizes), one, one, none, one)
+    return Conv(weight[:, 0].reshape(-1, 1, *one), channels, window, groups=channels)
+
+
+def stock_groups(convolution: Conv) -> Conv:
+    """The convolution with groups that stock Conv can count: in its int8, 128 of them are -128.
+
+    Groups that are taken together have no weight for each other's channels.
+    """
+    groups = convolution.groups
+    kept = max(g for g in range(1, INT8_LIMIT + 1) if groups % g == 0)
+    if kept == groups:
+        return convolution
+    c_out, c_group, *kernel = convolution.weight.shape
+    joined = groups // kept
+    apart = convolution.weight.reshape(kept, joined, c_out // groups, c_group, *kernel)
+    weight = np.zeros((kept, joined, c_out // groups, joined, c_group, *kernel), dtype=apart.dtype)
+    for j in range(joined):
+        weight[:, j, :, j] = apart[:, j]
+    together = weight.reshape(c_out, joined * c_group, *kernel)
+    return Conv(together, convolution.channels_in, convolution.window, kept)
 
 
 def _matrix_size(connectivity: Sparse) -> int:

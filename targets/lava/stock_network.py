@@ -41,6 +41,8 @@ from neurodeploy.targets.lava.stock import (
     in_weight_units,
     saturates,
     split_exponent,
+    stock_groups,
+    stock_map,
 )
 
 MESSAGE_BITS = 24
@@ -147,8 +149,9 @@ def synapse_process(bundle: Bundle, projection: IntegerProjection) -> tuple[Any,
     source = bundle.by_name[projection.pre].model
     binary = not isinstance(source, Input) or (source.low, source.high) == (0, 1)
     common: dict[str, Any] = {"num_message_bits": 0 if binary else MESSAGE_BITS}
-    c = projection.connectivity
+    assert projection.delay is not None  # a bundle gives every delay
     exponents = in_weight_units(projection.exponent, saturates(bundle.by_name[projection.post]))
+    c = stock_map(projection.connectivity, projection.delay, exponents)
     if isinstance(c, maps.Conv | maps.SumPool):
         return _convolution(projection, c, exponents, common), PyConvModelFixed
     exponent, rest = split_exponent(exponents)
@@ -158,7 +161,6 @@ def synapse_process(bundle: Bundle, projection: IntegerProjection) -> tuple[Any,
         "weight_exp": exponent - 1,
         "sign_mode": SignMode.MIXED,
     }
-    assert projection.delay is not None  # a bundle gives every delay
     if projection.delay == 1:
         return Dense(**common), PyDenseModelBitAcc
     delay = projection.delay - 1
@@ -184,14 +186,11 @@ def _convolution(
     window = c.window
     if projection.delay != 1:
         raise FileFormatError(f"{projection.label}: a stock convolution has delay 1")
-    weight = folded_weight(c, exponent)
-    groups = c.groups if isinstance(c, maps.Conv) else weight.size
-    if isinstance(c, maps.SumPool):
-        lead = weight.reshape(-1, 1, *(1,) * len(window.kernel))
-        weight = np.broadcast_to(lead, (groups, 1, *window.kernel))
+    c = c.with_weight(folded_weight(c, exponent))
+    whole = stock_groups(c if isinstance(c, maps.Conv) else c.as_depthwise())
     n = len(window.kernel)
     # Lava convolves and orders (C_out, W, H, C_in): flip the spatial axes and reverse them.
-    flipped = np.flip(weight, axis=tuple(range(2, 2 + n)))
+    flipped = np.flip(whole.weight, axis=tuple(range(2, 2 + n)))
     kernel = flipped.transpose(0, *reversed(range(1, 2 + n)))
     if n == 1:
         kernel = kernel[:, :, None, :]
@@ -206,7 +205,7 @@ def _convolution(
         padding=pair(tuple(before for before, _ in window.padding), 0),
         stride=pair(window.stride, 1),
         dilation=pair(window.dilation, 1),
-        groups=groups,
+        groups=whole.groups,
         **common,
     )
 

@@ -170,7 +170,7 @@ def test_a_maximum_by_differences_of_spikes_loses_less_than_the_or() -> None:
     netlist = nets["identity"].netlist
     names = ("relu_2", "max_pool_3")
     units = {p.name: p.unit for p in netlist.populations if p.name.startswith(names)}
-    assert len(units) == 5
+    assert len(units) == 8
     for unit in units.values():
         np.testing.assert_allclose(unit, units["relu_2"])
     pool = netlist.by_name["max_pool_3"].model

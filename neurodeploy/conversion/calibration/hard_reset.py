@@ -35,6 +35,7 @@ from neurodeploy.conversion.calibration.refinement import Trial, by_channel
 from neurodeploy.conversion.calibration.threshold_search import scaled
 from neurodeploy.conversion.lowering.activation_graph import evaluate_term
 from neurodeploy.conversion.lowering.affine import Term
+from neurodeploy.conversion.lowering.pooling import picks_spikes
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Sparse, SumPool
 from neurodeploy.ir.netlist import Population, RealProjection
@@ -196,10 +197,12 @@ def _one_worth(
 ) -> FloatArray | None:
     """What each spike that a channel hears adds or takes, ``[C]``; 0 where they differ.
 
-    None unless listed synapses alone pick spikes: a sum over a window is another matter.
+    None unless all of it picks spikes: a sum over a window is another matter.
     """
     spiking = not any(trial.sources[q.pre].population.is_current_input for q in incoming)
-    picked = all(isinstance(q.connectivity, Sparse) for q in incoming)
+    picked = all(
+        isinstance(q.connectivity, Sparse) or picks_spikes(q.connectivity) for q in incoming
+    )
     model = population.model
     assert isinstance(model, RealNeuron)
     if not spiking or not picked or model.bias.any():
@@ -208,6 +211,7 @@ def _one_worth(
     most, fewest = np.zeros(channels), np.full(channels, np.inf)
     for q in incoming:
         post, _, weight = q.connectivity.to_coo()
+        post, weight = post[weight != 0], weight[weight != 0]
         channel = post // (population.size // channels)
         np.maximum.at(most, channel, np.abs(weight))
         np.minimum.at(fewest, channel, np.abs(weight))

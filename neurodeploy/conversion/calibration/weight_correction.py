@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurodeploy.conversion.calibration.refinement import HeardPopulation, Trial
+from neurodeploy.conversion.lowering.pooling import picks_spikes
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.netlist import RealProjection
 from neurodeploy.ir.neurons import RealNeuron
@@ -68,8 +69,12 @@ class WeightCorrection:
 
 def _corrected(projection: RealProjection, source: HeardPopulation, T: int) -> RealProjection:
     connectivity = projection.connectivity
-    # A current is what it codes.
-    if not has_rows(connectivity) or source.population.is_current_input:
+    # A current is what it codes; single spikes that are picked are to stay of one worth.
+    if (
+        not has_rows(connectivity)
+        or source.population.is_current_input
+        or picks_spikes(connectivity)
+    ):
         return projection
     emitted, exact = source.emitted, source.exact(T)
     weight = connectivity.weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from neurodeploy.conversion.lowering.affine import Affine, population_term
 from neurodeploy.conversion.lowering.context import Blocks, Lowering
 from neurodeploy.conversion.lowering.separation import multiplied
 from neurodeploy.ir import neurons
-from neurodeploy.ir.connectivity import Connectivity, Sparse, SumPool
+from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogNode
@@ -138,26 +139,71 @@ def _maximum_operand(
 def _maximum_by_identity(
     lowering: Lowering, population: Affine, window: Window, node: AnalogNode
 ) -> Affine:
-    """``max(a, b) = b + relu(a - b)``, as a balanced tree over the taps of the window."""
-    channels = population.shape[0]
-    cells = window.pad(np.arange(math.prod(window.input_size)).reshape(window.input_size), -1)
-    area = math.prod(window.input_size)
-    out_shape = (channels, *window.output_size)
-    candidates = []
-    taps = np.stack([cells[where].reshape(-1) for _, where in window.taps()])
-    # A padded cell must not win: another cell of its window stands in for it.
-    real = np.take_along_axis(taps, (taps >= 0).argmax(axis=0)[None], axis=0)
-    for cell in np.where(taps >= 0, taps, real):
-        offset = np.arange(channels)[:, None]
-        post = (offset * cell.size + np.arange(cell.size)).reshape(-1)
-        pre = (offset * area + cell).reshape(-1)
-        pick = Sparse(np.ones(post.size), post, pre, population.shape, out_shape)
-        candidates.append(population.mapped(pick, node.name))
+    """``max(a, b) = b + relu(a - b)``, as a balanced tree over the taps of the window.
+
+    Where its result spikes, so does what waits for a difference: no delay is longer than a step,
+    which convolutions of some neurons' processes do not have.
+    """
+    relayed = lowering.options.spiking_maximum
+    shared = relayed and lowering.is_non_negative(population)
+    picks = _shared_picks if shared else _listed_picks
+    candidates = [population.mapped(pick, node.name) for pick in picks(population.shape, window)]
     while len(candidates) > 1:
         paired = []
         for a, b in zip(candidates[::2], candidates[1::2], strict=False):
             difference = a.plus(b.scaled(np.array(-1.0)))
             excess = lowering.populate(difference, f"{node.name}_max", None)
-            paired.append(b.plus(excess))
-        candidates = paired + candidates[len(paired) * 2 :]
+            paired.append((_relay(lowering, b, node) if relayed else b).plus(excess))
+        rest = candidates[len(paired) * 2 :]
+        candidates = paired + [_relay(lowering, r, node) if relayed else r for r in rest]
     return candidates[0]
+
+
+def _relay(lowering: Lowering, affine: Affine, node: AnalogNode) -> Affine:
+    """What it is worth, a step later."""
+    name = f"{node.name}_kept"
+    if lowering.is_non_negative(affine):
+        return lowering.rectify(affine, name, None)
+    return lowering.rails(affine, name)
+
+
+def picks_spikes(connectivity: Connectivity) -> bool:
+    """Whether a convolution adds one spike of a window, takes one off, or both, channel by channel.
+
+    One of a single cell is no choice: it may be any layer.
+    """
+    if not isinstance(connectivity, Conv) or connectivity.window.n_taps == 1:
+        return False
+    if not connectivity.groups == connectivity.channels_in == len(connectivity.weight):
+        return False
+    weight = connectivity.weight.reshape(connectivity.groups, -1)
+    added, taken = np.maximum(weight, 0), np.maximum(-weight, 0)
+    once = all((np.count_nonzero(part, axis=1) <= 1).all() for part in (added, taken))
+    alike = added.max(axis=1) == taken.max(axis=1)
+    return once and bool((alike | ~added.any(axis=1) | ~taken.any(axis=1)).all())
+
+
+def _shared_picks(shape: tuple[int, ...], window: Window) -> Iterator[Conv]:
+    """Each tap of a window as a convolution of single channels; nothing is left of the padding.
+
+    That loses to any activation that is never negative, as it should.
+    """
+    for tap, _ in window.taps():
+        kernel = np.zeros((shape[0], 1, *window.kernel))
+        kernel[:, 0][(slice(None), *tap)] = 1.0
+        yield Conv(kernel, shape[0], window, groups=shape[0])
+
+
+def _listed_picks(shape: tuple[int, ...], window: Window) -> Iterator[Sparse]:
+    """Each tap of a window, synapse by synapse; another cell stands in for a padded one."""
+    channels, area = shape[0], math.prod(window.input_size)
+    cells = window.pad(np.arange(area).reshape(window.input_size), -1)
+    out_shape = (channels, *window.output_size)
+    taps = np.stack([cells[where].reshape(-1) for _, where in window.taps()])
+    # A padded cell must not win.
+    real = np.take_along_axis(taps, (taps >= 0).argmax(axis=0)[None], axis=0)
+    for cell in np.where(taps >= 0, taps, real):
+        offset = np.arange(channels)[:, None]
+        post = (offset * cell.size + np.arange(cell.size)).reshape(-1)
+        pre = (offset * area + cell).reshape(-1)
+        yield Sparse(np.ones(post.size), post, pre, shape, out_shape)

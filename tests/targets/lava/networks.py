@@ -185,6 +185,29 @@ def random_stock_net(seed: int) -> tuple[IntegerNetlist, Stimulus]:
     return tuned(netlist, stimulus), stimulus
 
 
+def many_groups() -> tuple[IntegerNetlist, Stimulus]:
+    """More groups than stock Conv counts, in convolutions, sums and what goes straight through."""
+    rng = np.random.default_rng(0)
+    C, size = 130, (3, 2)
+    patch = window(size, (2, 2), padding=((1, 1), (1, 1)))
+    wide, pooled = (2 * C, *patch.output_size), window(patch.output_size, (2, 3), (2, 1))
+    populations = (
+        Population("in", (C, *size), Input("spikes", 0, 1)),
+        Population("conv", wide, neuron(9, reset="zero", bias=1)),
+        Population("straight", wide, neuron(rng.integers(1, 9, 2 * C), reset="zero")),
+        Population("sum", (2 * C, *pooled.output_size), neuron(3, reset="zero")),
+    )
+    projections = (
+        IntegerProjection(
+            "in", "conv", Conv(rng.integers(-9, 12, (2 * C, 1, 2, 2)), C, patch, groups=C)
+        ),
+        IntegerProjection("conv", "straight", identity(wide, rng.integers(1, 9, 2 * C))),
+        IntegerProjection("straight", "sum", SumPool(rng.integers(1, 3, 2 * C), pooled)),
+    )
+    netlist = IntegerNetlist("groups", populations, projections, (Output("sum", "counts"),), 9)
+    return netlist, {"in": rng.integers(0, 2, (2, 9, C, *size))}
+
+
 def chain(timesteps: int, **readout: object) -> IntegerNetlist:
     """Four inputs, two hidden layers of three, and a readout: small and quick to compile."""
     rng = np.random.default_rng(5)

@@ -23,6 +23,7 @@ from tests.targets.lava.networks import (
     compiled,
     computing,
     integrator,
+    many_groups,
     neuron,
     random_stock_net,
     window,
@@ -60,7 +61,7 @@ def stock_chain(**fields: object) -> IntegerNetlist:
 @pytest.mark.lava
 @pytest.mark.usefixtures("lava_python")
 def test_stock_networks_equal_the_reference_and_are_stock() -> None:
-    nets = [random_stock_net(seed) for seed in range(3)]
+    nets = [*(random_stock_net(seed) for seed in range(3)), many_groups()]
     # One sample without a bias needs no reset.
     nets.append((stock_chain(), chain_stimulus(1)))
     runs = [Run(compiled(n, models="stock"), s, membranes=computing(n)) for n, s in nets]
@@ -114,6 +115,30 @@ def test_neurons_that_stock_lif_is_not(fields: dict[str, object], reason: str) -
     assert any(v.startswith(reason) for v in found), found
     with pytest.raises(CapacityError, match="target lava refuses a: "):
         compiled(stock_chain(**fields), models="stock")
+
+
+def test_what_goes_straight_through_is_no_matrix() -> None:
+    shape = (5, 40, 40)
+    large = replace(
+        stock_chain(),
+        populations=(
+            Population("in", shape, Input("spikes", 0, 1)),
+            Population("out", shape, neuron(15, reset="zero")),
+        ),
+        projections=(IntegerProjection("in", "out", identity(shape, np.arange(1, 6))),),
+    )
+    assert stock_violations(large) == []
+    (q,) = large.projections
+    for wrong in (
+        replace(q, delay=2),
+        replace(q, connectivity=identity((8000,))),
+        replace(q, connectivity=q.connectivity.with_weight(np.arange(8000) % 100)),
+    ):
+        size = wrong.connectivity.post_shape
+        populations = tuple(replace(p, shape=size) for p in large.populations)
+        netlist = replace(large, populations=populations, projections=(wrong,))
+        found = [str(v) for v in stock_violations(netlist)]
+        assert any("entries as a dense matrix 64000000 against 16777216" in v for v in found)
 
 
 @pytest.mark.parametrize("rule", ["maximum", "winner"])
