@@ -157,7 +157,7 @@ def sweep(
     else:
         held = SweepFolder.held(Path(output), common, listed, shard=shard is not None)
     with held as folder:
-        records = [None if folder is None else folder.record(c) for c in listed]
+        records = [None if folder is None else folder.record(c, names) for c in listed]
         if not collect:
             _run(job, listed, records, part, where, folder, tell, progress)
         missing = [c for c, record in zip(listed, records, strict=True) if record is None]

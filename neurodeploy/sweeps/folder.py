@@ -14,6 +14,7 @@ from neurodeploy.ir.files import expect_only, expect_writable, write_bytes_whole
 from neurodeploy.ir.lock import LOCK_FILE, locked
 from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
 from neurodeploy.sweeps.configurations import Configuration, key_of, label
+from neurodeploy.sweeps.results import is_whole
 
 SCHEMA = 1
 MANIFEST = "sweep.json"
@@ -132,8 +133,8 @@ class SweepFolder:
         content = json.dumps(record, indent=1, allow_nan=False) + "\n"
         write_bytes_whole(self._file(configuration), content.encode())
 
-    def record(self, configuration: Configuration) -> dict[str, Any] | None:
-        """The result of a configuration; None where it has none yet.
+    def record(self, configuration: Configuration, boards: Sequence[str]) -> dict[str, Any] | None:
+        """The result of a configuration on these boards; None where it has none yet.
 
         Raises
         ------
@@ -145,7 +146,11 @@ class SweepFolder:
             return None
         damaged = f"{path}: damaged; delete it, and its configuration runs again"
         found = parsed_json(read_bytes(path, "a result", LARGEST_TEXT), damaged)
-        if not isinstance(found, dict) or found.get("configuration") != configuration:
+        if (
+            not isinstance(found, dict)
+            or found.get("configuration") != configuration
+            or not is_whole(found, boards)
+        ):
             raise FileFormatError(damaged)
         return found
 

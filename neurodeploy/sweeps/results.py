@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,61 @@ PRICED: dict[str, type] = {
     "chips": int,
 }
 """Columns of a configuration on a board; ``energy_high_j`` is empty where a constant is unknown."""
+
+
+_SHARES = ("source_accuracy", "accuracy", "accuracy_low", "accuracy_high", "agreement")
+
+
+def is_whole(record: Mapping[str, Any], boards: Sequence[str]) -> bool:
+    """Whether a result holds all that the tables show of one, each of its type.
+
+    Parameters
+    ----------
+    record : mapping
+        JSON values.
+    boards : sequence of str
+        Those of its sweep.
+    """
+    if record.get("status") == "error":
+        return all(isinstance(record.get(name), str) for name in ("kind", "error"))
+    priced = record.get("boards")
+    if record.get("status") != "done" or not isinstance(priced, dict) or set(priced) != set(boards):
+        return False
+    missing = {"error"} | {name for name in MEASURED if record.get(name) is None}
+    needed = set(MEASURED) - missing
+    if not {"network", "T", "samples", "spikes_per_inference"} <= needed:
+        return False
+    if "accuracy" in needed and not {"accuracy_low", "accuracy_high"} <= needed:
+        return False
+    shares = [record[name] for name in _SHARES if name in needed]
+    return (
+        all(_is_of(record[name], MEASURED[name]) for name in needed)
+        and all(share <= 1 for share in shares)
+        and all(map(_is_price, priced.values()))
+    )
+
+
+def _is_price(price: object) -> bool:
+    if not isinstance(price, dict):
+        return False
+    if "reason" in price:
+        return set(price) == {"verdict", "reason"} and all(
+            isinstance(t, str) for t in price.values()
+        )
+    open_ended = price.get("energy_high_j") is None
+    needed = set(PRICED) - {"board"} - ({"energy_high_j"} if open_ended else set())
+    if not needed <= set(price) or not all(_is_of(price[name], PRICED[name]) for name in needed):
+        return False
+    high = math.inf if open_ended else price["energy_high_j"]
+    return bool(price["energy_low_j"] <= price["energy_j"] <= high)
+
+
+def _is_of(value: object, kind: type) -> bool:
+    """Whether it is such a text or number, which are finite and not negative here."""
+    if kind is str:
+        return isinstance(value, str)
+    numbers = int if kind is int else int | float
+    return isinstance(value, numbers) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from neurodeploy.distribution import Outcome, Workers
 from neurodeploy.distribution.workers import died, outcome_of
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.lock import locked
+from neurodeploy.sweeps.results import is_whole
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -222,6 +224,45 @@ def test_a_damaged_result_is_told(swept: Swept, tmp_path: Path, inline: None) ->
     path.write_text(path.read_text()[:50])
     with pytest.raises(nd.FileFormatError, match="damaged; delete it"):
         swept(tmp_path / "s", method="rate", timesteps=[1])
+
+
+def test_a_result_whose_figures_are_none_is_told(
+    swept: Swept, tmp_path: Path, inline: None
+) -> None:
+    options = {"method": "rate", "timesteps": [1], "board": "loihi2", "energy_samples": 1}
+    found = swept(tmp_path / "s", **options)
+    (path,) = (tmp_path / "s" / "configurations").iterdir()
+    whole = json.loads(path.read_text())
+    assert is_whole(whole, ["loihi2"])
+    assert not is_whole(whole, [])
+    price = whole["boards"]["loihi2"]
+    changes = [
+        *({**whole, "status": status} for status in ("error", None, [])),
+        *({**whole, name: value} for name in ("T", "network") for value in (None, -1, True)),
+        *({**whole, "accuracy": value} for value in ("x", 1.5, 10**400, {}, -0.1)),
+        *({**whole, "accuracy_low": None}, {**whole, "spikes_per_inference": None}),
+        *({**whole, "boards": value} for value in (None, {}, [], {"loihi1": price})),
+        *(
+            {**whole, "boards": {"loihi2": value}}
+            for value in (
+                *(None, {}, {"reason": 1, "verdict": "x"}, {"reason": "x"}),
+                *({**price, name: None} for name in ("verdict", "energy_j", "time_s", "cores")),
+                {**price, "energy_high_j": price["energy_low_j"]},
+            )
+        ),
+    ]
+    assert not any(is_whole(changed, ["loihi2"]) for changed in changes)
+    for one in (changes[0], changes[-1]):
+        path.write_text(json.dumps(one))
+        with pytest.raises(nd.FileFormatError, match="damaged; delete it"):
+            swept(tmp_path / "s", **options)
+    refused = {"loihi2": {"verdict": "does not fit", "reason": "too large"}}
+    open_ended = {"loihi2": {**price, "energy_high_j": None}}
+    for boards in (refused, open_ended, whole["boards"]):
+        path.write_text(json.dumps({**whole, "boards": boards}))
+        again = swept(tmp_path / "s", **options)
+        assert again.records[0]["boards"] == boards
+    assert again.rows() == found.rows()
 
 
 def test_a_cluster_whose_worker_is_killed_loses_nothing(
