@@ -19,7 +19,7 @@ from neurodeploy.ir.neurons import MaxPool, RealNeuron
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
 from neurodeploy.stages.samples import encoded_samples
-from neurodeploy.targets.lava.stock import SATURATION, stock_violations
+from neurodeploy.targets.lava.stock import SATURATION, stock_map, stock_violations
 
 X = np.random.default_rng(0).random((160, 1, 8, 8)).astype(np.float32) ** 2
 
@@ -166,6 +166,11 @@ def test_a_maximum_by_differences_of_spikes_loses_less_than_the_or() -> None:
     assert found["exact"] is not None
     assert found["identity"] is not None
     assert 1 - found["identity"] < 0.4 * (1 - found["exact"])
+    # Convolutions of one step, whatever the size, which is what stock Lava takes.
+    tree = [q for q in rounded["identity"].integer.projections if "max_pool_3" in q.post]
+    assert {stock_map(q.connectivity, 1, np.zeros(1)).kind for q in tree} == {"conv"}
+    depth = rounded["identity"].integer.schedule.depth
+    assert {depth[q.post] - depth[q.pre] for q in tree} == {1}
     # All spikes of the tree are worth what it hears: half of one is its threshold.
     netlist = nets["identity"].netlist
     names = ("relu_2", "max_pool_3")

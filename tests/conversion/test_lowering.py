@@ -43,7 +43,7 @@ from tests.conversion.modules import IMAGE, MODULES, Function, function, sequenc
 OPTIONS = [
     LoweringOptions(m, a)
     for m, a in itertools.product(("exact", "identity"), ("auto", "spiking", "fold"))
-]
+] + [LoweringOptions("identity", spiking_maximum=True)]
 
 
 def graph_of(module: nn.Module, shape: tuple[int, ...], norm=None) -> AnalogGraph:

@@ -69,12 +69,14 @@ def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
         rectified = lowering.is_non_negative(block) or _is_sum(block)
         operand = _maximum_operand(lowering, block, node, None if rectified else rectifier)
         window = pool_window(op, block.shape, op.dilation)
+        # Rectified before the pooling, the pool codes what comes after the activation.
+        codes = node.name if rectified or rectifier is None else rectifier.name
         if lowering.options.max_pooling == "identity":
             model = neurons.MaxPool(block.shape[0], window)
             affine = _maximum_by_identity(lowering, operand, window, node)
             lowering.rewrites.append(Rewrite(node.name, operand, model, affine))
             if lowering.options.spiking_maximum:
-                source = node.name if len(taken[0]) == 1 else None
+                source = codes if len(taken[0]) == 1 else None
                 if lowering.is_non_negative(operand):
                     affine = lowering.rectify(affine, node.name, source)
                 else:
@@ -84,8 +86,6 @@ def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
         rule: neurons.PoolRule = "winner" if lowering.options.max_pooling == "winner" else "maximum"
         signed = not lowering.is_non_negative(replace(operand, bias=np.zeros(operand.shape)))
         model = neurons.MaxPool(block.shape[0], window, rule, signed)
-        # Rectified before the pooling, the pool codes what comes after the activation.
-        codes = node.name if rectified or rectifier is None else rectifier.name
         constant = operand.bias.reshape(block.shape[0], -1)[:, 0]
         source = codes if len(taken[0]) == 1 and not constant.any() else None
         bare = replace(operand, bias=np.zeros(operand.shape))
@@ -190,7 +190,8 @@ def _shared_picks(shape: tuple[int, ...], window: Window) -> Iterator[Conv]:
     """
     for tap, _ in window.taps():
         kernel = np.zeros((shape[0], 1, *window.kernel))
-        kernel[:, 0][(slice(None), *tap)] = 1.0
+        at: Any = (slice(None), 0, *tap)
+        kernel[at] = 1.0
         yield Conv(kernel, shape[0], window, groups=shape[0])
 
 
