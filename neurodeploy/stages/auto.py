@@ -8,8 +8,9 @@ meets the budget ends the search; of the codes that do, the one with the fewest 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from neurodeploy.datasets import Samples
@@ -219,11 +220,19 @@ class Choice:
         }
 
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Convert(Protocol):
-    """Converts with a method, for so many steps."""
+    """Converts with a method, for so many steps, with options beside those given."""
 
     def __call__(
-        self, method: str, steps: int, advance: Progress | None, refined: bool = True
+        self,
+        method: str,
+        steps: int,
+        advance: Progress | None,
+        refined: bool = True,
+        options: Mapping[str, Any] = NOTHING,
     ) -> Network:
         """The network; without what refines it on real spikes, where ``refined`` is false."""
 
@@ -236,6 +245,7 @@ def choose(
     progress: Progress | None = None,
     tell: Callable[[str], None] = lambda _: None,
     emits: Callable[[str], str] = lambda _: "binary",
+    alternatives: Callable[[str], tuple[Mapping[str, Any], ...]] = lambda _: (),
 ) -> tuple[Network, Choice]:
     """The cheapest conversion within a budget, or the nearest to it.
 
@@ -251,6 +261,8 @@ def choose(
         Told what is tried and what came of it, a line each.
     emits : callable
         What the spikes of a method carry: ``binary``, ``signed`` or ``graded``.
+    alternatives : callable
+        Options of a method that are worth trying where it misses the budget without them.
 
     Raises
     ------
@@ -269,34 +281,39 @@ def choose(
         if full:
             break
         fitting: list[Tried] = []
-        for method in methods:
-            if method in hopeless:
+        codes = ((method, extra) for method in methods for extra in ({}, *alternatives(method)))
+        for method, extra in codes:
+            asked = Tried(method, steps, conversion=extra)
+            kind = asked.code.partition(" at T")[0]
+            # More neurons are for budgets that are missed.
+            if {method, kind} & hopeless or any(t.method == method for t in fitting):
                 continue
             if binary is not None and emits(method) != "binary":
                 reason = f"{binary} sends binary spikes, {method} {emits(method)} ones"
-                tried.append(Tried(method, steps, refused=reason))
+                tried.append(replace(asked, refused=reason))
                 tell(f"auto: {tried[-1]}")
                 continue
-            tell(f"auto: trying {method} at T = {steps}")
+            tell(f"auto: trying {asked.code}")
             try:
-                if budget.neurocores and method not in judgeable:
-                    sketch = convert(method, steps, progress, refined=False)
+                if budget.neurocores and kind not in judgeable:
+                    sketch = convert(method, steps, progress, False, extra)
                     lasting = lasting_refusal(sketch, budget)
                     if lasting is not None:
-                        hopeless.add(method)
-                        tried.append(Tried(method, steps, refused=lasting))
+                        hopeless.add(kind)
+                        tried.append(replace(asked, refused=lasting))
                         tell(f"auto: {tried[-1]}; so it is with more steps")
                         continue
-                    judgeable.add(method)
-                network = convert(method, steps, progress)
+                    judgeable.add(kind)
+                network = convert(method, steps, progress, True, extra)
                 found = measured(network, judge, budget, method, steps, tell)
             except NeurodeployError as error:
                 refusal = error
-                tried.append(Tried(method, steps, refused=str(error)))
+                tried.append(replace(asked, refused=str(error)))
                 tell(f"auto: {tried[-1]}")
                 # Longer runs take as many axons and wider states.
                 full = budget.crossbar and isinstance(error, (CapacityError, QuantizationError))
                 continue
+            found = replace(found, conversion=extra)
             if found.refused is None:
                 networks[len(tried)] = network
             full = budget.crossbar and found.refused is not None
@@ -313,7 +330,9 @@ def choose(
         tell(f"auto: no code fits so far; trying those of target {name}")
         aimed = replace(budget, target=name)
         try:
-            found_there, choice = choose(convert, judge, aimed, timesteps, progress, tell, emits)
+            found_there, choice = choose(
+                convert, judge, aimed, timesteps, progress, tell, emits, alternatives
+            )
         except NeurodeployError as error:
             refusal = error
             continue

@@ -25,6 +25,7 @@ from neurodeploy.stages.auto import (
     JUDGED_SAMPLES,
     MAX_ERROR,
     MAX_LOSS,
+    NOTHING,
     OPTIONAL_METHODS,
     Budget,
     choose,
@@ -189,9 +190,14 @@ def convert(
     seen: dict[LoweringOptions, Calibration] = {}
 
     def converted(
-        method: str, steps: int | None, advance: Progress | None, refined: bool = True
+        method: str,
+        steps: int | None,
+        advance: Progress | None,
+        refined: bool = True,
+        options: Mapping[str, Any] = NOTHING,
     ) -> Network:
-        own = _asked(method, given if steps is None else {**given, "timesteps": steps}, budget)
+        asked = {**given, **options, **({} if steps is None else {"timesteps": steps})}
+        own = _asked(method, asked, budget)
         chosen = _method(method, **own)
         encoder = input if input is not None else chosen.default_input
         encoding = _encoding(dataset, encoder, input_levels, seed)
@@ -217,7 +223,9 @@ def convert(
         _expect_budget(graph, budget, judge.y is not None, classifier, max_loss, max_error)
         if budget.crossbar:
             expect_fan_in(graph, _method("rate", **_asked("rate", given, budget)), budget)
-        net, choice = choose(converted, judge, budget, timesteps, progress, tell, _emits)
+        free = "max_pooling" not in given and any(n.op.kind == "max_pool" for n in graph.nodes)
+        others = {"alternatives": _other_maxima} if free else {}
+        net, choice = choose(converted, judge, budget, timesteps, progress, tell, _emits, **others)
         if (doubt := choice.doubt(budget)) is not None:
             warn_user(doubt)
         judged = choice.agreeing
@@ -385,6 +393,14 @@ def _emits(method: str) -> str:
     from neurodeploy.conversion.registry import METHODS
 
     return METHODS.get(method).emits
+
+
+def _other_maxima(method: str) -> tuple[Mapping[str, Any], ...]:
+    """What a method can make of maxima for more neurons."""
+    from neurodeploy.conversion.registry import METHODS
+
+    other: str | None = getattr(METHODS.get(method), "dearer_maximum", None)
+    return () if other is None else ({"max_pooling": other},)
 
 
 def _per_cent(given: str | float) -> float:

@@ -51,6 +51,8 @@ class Tried:
     text : str
         What was measured, in words.
     refused : str or None
+    conversion : mapping
+        Options of ``convert`` beside the usual ones.
     quantization, options : mapping
         Of ``quantize`` and of the target, where it takes others than the usual ones.
     """
@@ -64,8 +66,15 @@ class Tried:
     spikes: float | None = None
     text: str = ""
     refused: str | None = None
+    conversion: Mapping[str, Any] = field(default_factory=dict)
     quantization: Mapping[str, int] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def code(self) -> str:
+        """The method and what it was given, as one would type it."""
+        given = (f"--{k.replace('_', '-')} {v}" for k, v in self.conversion.items())
+        return f"{' '.join((self.method, *given))} at T = {self.timesteps}"
 
     @property
     def commands(self) -> str:
@@ -92,9 +101,9 @@ class Tried:
 
     def __str__(self) -> str:
         if self.loss is None:
-            return f"{self.method} at T = {self.timesteps} is refused: {self.refused}"
+            return f"{self.code} is refused: {self.refused}"
         return (
-            f"{self.method} at T = {self.timesteps} {self.text}, {self.spikes:.0f} spikes an "
+            f"{self.code} {self.text}, {self.spikes:.0f} spikes an "
             f"inference{f' with {self.commands}' if self.options else ''}"
         )
 

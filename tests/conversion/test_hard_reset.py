@@ -146,8 +146,21 @@ def test_real_lava_equals_the_reference(net: Network, board: str | None) -> None
 def test_auto_takes_it_for_the_target() -> None:
     net = nd.convert(pooled(), X, target="lava-stock", timesteps=16, classifier=True, max_loss=20)
     assert net.provenance["method"]["name"] == "hard-reset"
+    # Within the budget there is no need of more neurons.
+    assert [t["conversion"] for t in net.provenance["auto"]["tried"]] == [{}]
     # What auto converted for, quantize knows.
     assert stock_violations(nd.quantize(net).integer) == []
+
+
+def test_auto_takes_maxima_by_differences_where_the_or_misses_the_budget() -> None:
+    # The OR is off by 105 % of the spread of the worst output, differences by 87 %.
+    net = nd.convert(pooled(), X, target="lava-stock", timesteps=16, max_error=95)
+    auto = net.provenance["auto"]
+    assert auto["met"]
+    assert [t["conversion"] for t in auto["tried"]] == [{}, {"max_pooling": "identity"}]
+    assert net.provenance["method"]["max_pooling"] == "identity"
+    reason = auto["reason"]
+    assert reason.startswith("auto chose hard-reset --max-pooling identity at T = 16 is off by")
 
 
 def test_the_maximum_of_a_sum_is_refused_with_what_works() -> None:

@@ -149,6 +149,7 @@ class LayerwiseMethod:
     linear: ClassVar[LinearCode] = "rails"
     population_cost: ClassVar[int] = 1
     spiking_maximum: ClassVar[bool] = False
+    dearer_maximum: ClassVar[MaxPooling | None] = None
 
     def __post_init__(self) -> None:
         check_option_types(self)
