@@ -19,6 +19,7 @@ ONCE = {
     "crossbar deployment": (26, 97, 5061),
     "weights .pt": (71,),
     "board": (19,),
+    ".onnx": (70045,),
 }
 
 

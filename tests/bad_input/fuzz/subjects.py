@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -35,6 +38,12 @@ class Subject:
 DATA = ("--data", "digits", "--samples", "2")
 CONVERT = ("--data", "digits", "--method", "graded", "--timesteps", "2", "-o", "out.ndn")
 FEW = ("--calibration-samples", "20")
+SWEEP = ("sweep", "nets.py:crossbar", "--data", "digits", "--samples", "2")
+SWEPT = (*SWEEP, *CONVERT[2:-2], *FEW, "--board", "loihi2", "--energy-samples", "1", "-o", "swept")
+DEPLOY = (
+    *("deploy", "nets.py:crossbar", *DATA, "--verify-samples", "1", "--energy-samples", "1"),
+    *(*CONVERT[2:-2], *FEW, "--board", "loihi2", "--target", "brian2", "-o", "deployed"),
+)
 
 SUBJECTS: dict[str, Subject] = {
     "real .ndn": Subject(
@@ -99,6 +108,34 @@ SUBJECTS: dict[str, Subject] = {
         (("run", "line", "--samples", "1", "--data", "events:events.h5#steps=4,size=16"),),
     ),
     "idx": Subject("idx", (("evaluate", "images.ndn", "--data", "mnist:idx", "--samples", "2"),)),
+    "cifar10": Subject(
+        "cifar",
+        (("convert", "colours.py:net", "--data", "cifar10:cifar", *CONVERT[2:], *FEW[:1], "4"),),
+    ),
+    "images": Subject(
+        "images",
+        (
+            (
+                "convert",
+                "colours.py:small",
+                "--data",
+                "imagefolder:images",
+                *CONVERT[2:],
+                *FEW[:1],
+                "4",
+            ),
+        ),
+    ),
+    **{
+        f"sweep list {ending}": Subject(
+            f"list.{ending}",
+            # A share of the list that is empty: it is read and checked, and nothing runs.
+            ((*SWEEP, "--list", f"list.{ending}", "--shard", "9/9", "-o", "listed"),),
+        )
+        for ending in ("json", "toml", "csv")
+    },
+    "sweep folder": Subject("swept", ((*SWEPT, "--collect"),)),
+    "deploy folder": Subject("deployed", (DEPLOY, ("report", "deployed", "-o", "page.html"))),
 }
 
 
@@ -246,6 +283,53 @@ def _idx() -> None:
     _do("convert", "images.py:net", *options, "images.ndn")
 
 
+def _coloured() -> None:
+    """Pictures in the files of CIFAR-10, and as images of several formats."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    Path("cifar").mkdir()
+    for name in ("data_batch_1", "test_batch"):
+        rows = rng.integers(0, 256, (8, 3073), dtype=np.uint8)
+        rows[:, 0] = np.arange(8)
+        Path("cifar", f"{name}.bin").write_bytes(rows.tobytes())
+    for i, ending in enumerate(("png", "jpg", "gif", "tif", "bmp", "webp", "ppm")):
+        folder = Path("images", str(i % 2))
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.{ending}")
+    lines = ["from torch import nn"]
+    for name, n in (("net", 3072), ("small", 192)):
+        lines += [f"def {name}():", f"    return nn.Sequential(nn.Flatten(), nn.Linear({n}, 10))"]
+    Path("colours.py").write_text("\n".join(lines) + "\n")
+
+
+def _swept() -> None:
+    from neurodeploy.distribution.workers import outcome_of
+
+    def here(function: Any, items: Any, workers: Any) -> Any:
+        """Without processes of its own, which would take seconds to start."""
+        return ((i, outcome_of(function, item)) for i, item in enumerate(items))
+
+    listed = [
+        {"method": "graded", "timesteps": [2, 3], "calibration_samples": 20, "weight_bits": 4},
+        {"method": "rate", "timesteps": 2, "input": "spikes", "decode": "counts"},
+    ]
+    Path("list.json").write_text(json.dumps(listed))
+    tables = "\n".join(
+        "[[configuration]]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in one.items())
+        for one in listed
+    )
+    Path("list.toml").write_text(tables)
+    Path("list.csv").write_text("method,timesteps,weight-bits\ngraded,2,4\nrate,3,\n")
+    with mock.patch("neurodeploy.stages.sweep.completed", here):
+        _do(*SWEPT)
+
+
+def _deployed() -> None:
+    _do(*DEPLOY)
+
+
 _MAKERS: dict[str, Callable[[], None]] = {
     ".pt2": _pt2,
     ".onnx": _onnx,
@@ -253,4 +337,7 @@ _MAKERS: dict[str, Callable[[], None]] = {
     ".net": _net,
     "events": _events,
     "idx": _idx,
+    "images": _coloured,
+    "sweep": _swept,
+    "deploy": _deployed,
 }
