@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from neurodeploy.cli.fields import stage_options
-from neurodeploy.cli.options import json_option, key_values, output_option, with_options
+from neurodeploy.cli.options import (
+    data_option,
+    json_option,
+    key_values,
+    output_option,
+    with_options,
+)
 from neurodeploy.cli.terminal import say
 from neurodeploy.errors import CapacityError, UsageError
 
@@ -61,7 +67,7 @@ def target_options() -> list[click.Option]:
     return options
 
 
-def _check_board(source: Path, board: str, as_json: bool) -> None:
+def _check_board(source: Path, board: str, as_json: bool, **measured: Any) -> None:
     """Print whether a board can run a network, whatever target compiles it.
 
     Raises
@@ -74,7 +80,7 @@ def _check_board(source: Path, board: str, as_json: bool) -> None:
     from neurodeploy.render.text import to_json
 
     network = api.load_network(source)
-    judged = api.verdict(network, board)
+    judged = api.verdict(network, board, **measured)
     name = network.netlist.name
     say(
         to_json(violations_to_dict(None, name, judged.violations, judged))
@@ -104,6 +110,17 @@ def _check_board(source: Path, board: str, as_json: bool) -> None:
     is_flag=True,
     help="Compile nothing: list everything that the target refuses, the board, or the board alone.",
 )
+@data_option(
+    required=False,
+    what="With --check and a board: measure on the test samples of this data set what it costs to "
+    "make the network fit. ",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Measure that on the first N samples.  [default: 64]",
+)
 @output_option(required=False, what="The deployment, a folder.")
 @json_option
 @click.pass_context
@@ -115,6 +132,8 @@ def compile_(
     board: str | None,
     settings: tuple[str, ...],
     only_check: bool,
+    data: str | None,
+    samples: int | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -129,19 +148,25 @@ def compile_(
     )
     from neurodeploy.render.text import to_json
 
+    measured: dict[str, Any] = {k: v for k, v in (("data", data), ("samples", samples)) if v is not None}
+    if measured and not (only_check and board is not None and data is not None):
+        raise UsageError(
+            f"compile --{next(iter(measured))}: is for --check --board NAME --data SPEC, which "
+            "measures what it costs to make the network fit"
+        )
     if target is None:
         if not only_check or board is None or settings:
             raise UsageError(
                 f"compile: name a target (--target {' or '.join(api.TARGETS)}), or a board alone "
                 "with --check --board NAME"
             )
-        _check_board(source, board, as_json)
+        _check_board(source, board, as_json, **measured)
         return
     options = option_values(target, settings)
     if only_check:
         network = api.load_network(source)
         stated, found = api.stated(network, target, board, **options)
-        judged = None if board is None else api.verdict(network, board, target)
+        judged = None if board is None else api.verdict(network, board, target, **measured)
         if as_json:
             say(to_json(violations_to_dict(target, network.netlist.name, found, judged)))
         elif not found:

@@ -50,9 +50,9 @@ def samples_option(function: F) -> F:
     )(function)
 
 
-def data_option(required: bool = True) -> Callable[[F], F]:
+def data_option(required: bool = True, what: str = "") -> Callable[[F], F]:
     """``--data SPEC``: passes ``data: str`` (None where not required and not given)."""
-    return click.option("--data", required=required, metavar="SPEC", help=SPEC_HELP)
+    return click.option("--data", required=required, metavar="SPEC", help=what + SPEC_HELP)
 
 
 def output_option(required: bool = True, what: str = "Where to write.") -> Callable[[F], F]:

@@ -5,25 +5,28 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from neurodeploy.datasets import EventSamples, Samples
+from neurodeploy.datasets import EventSamples, Samples, SamplesLike
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.network import Network
 from neurodeploy.stages.compile import chosen_board
 from neurodeploy.stages.load import opened_network
+from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.stages.smallest_board import smallest_board
 from neurodeploy.targets.registry import TARGETS, target_for
 
 COST_SAMPLES = 64
-"""Samples on which the cost of a remedy is measured."""
+"""Samples on which the cost of a remedy is measured, where nobody says how many."""
+UNMEASURED = " (what that costs is not measured: ask with --data)"
 
 
 def verdict(
     net: Network | str | Path,
     board: str | Board,
     target: str | None = None,
-    data: Samples | EventSamples | None = None,
+    data: SamplesLike | None = None,
+    samples: int = COST_SAMPLES,
 ) -> Verdict:
     """Whether a board can run a network: fits, fits with assumptions, or does not fit.
 
@@ -34,8 +37,11 @@ def verdict(
     board : str or Board
     target : str, optional
         Asked about the boards that it runs; the first target of their kind about the others.
-    data : Samples or EventSamples, optional
-        On its first samples the cost of a remedy that needs no conversion is measured.
+    data : Samples or what they are made from, optional
+        Its test split unless it says otherwise. On its first samples the cost of a remedy that
+        needs no conversion is measured.
+    samples : int
+        So many at most.
 
     Returns
     -------
@@ -44,7 +50,8 @@ def verdict(
     """
     network, on = opened_network(net, "verdict"), chosen_board(board)
     found: Verdict = TARGETS.get(target_for(on, target))().verdict(network.integer, on)
-    return with_remedy(found, network, on, target, data)
+    dataset = None if data is None else encoded_samples(network, data)[1]
+    return with_remedy(found, network, on, target, dataset, samples)
 
 
 def with_remedy(
@@ -53,6 +60,7 @@ def with_remedy(
     board: Board,
     target: str | None = None,
     data: Samples | EventSamples | None = None,
+    samples: int = COST_SAMPLES,
 ) -> Verdict:
     """A verdict with what would make the network fit, where it does not.
 
@@ -64,7 +72,7 @@ def with_remedy(
     parts = []
     narrowed = _narrowed(found, network, board, target)
     if narrowed is not None:
-        cost = "" if data is None else _cost(network, narrowed, data)
+        cost = UNMEASURED if data is None else _cost(network, narrowed, data, samples)
         parts.append(f"'neurodeploy quantize NET.ndn --fit {board.name}' makes it fit{cost}")
     elif board.kind == "neurocore" and any("convert with" in v.remedy for v in found.violations):
         parts.append(
@@ -101,25 +109,41 @@ def _narrowed(found: Verdict, network: Network, board: Board, target: str | None
     return replace(network, netlist=integer)
 
 
-def _cost(network: Network, narrowed: Network, data: Samples | EventSamples) -> str:
-    """Cost of the remedy in accuracy, on the first samples of the data."""
+def _cost(network: Network, narrowed: Network, data: Samples | EventSamples, samples: int) -> str:
+    """Cost of the remedy on the first samples of the data, in what can be measured of it."""
     from neurodeploy.stages.evaluate import evaluate
 
-    data = data.first(min(len(data), COST_SAMPLES))
+    data = data.first(min(len(data), samples))
     before, after = (evaluate(net, data) for net in (network, narrowed))
-    if before.accuracy is None or after.accuracy is None:
-        return ""
-    lost = 100 * (before.accuracy - after.accuracy)
-    return f" and costs {lost:.1f} points on the first {after.samples} samples"
+    lost = after.against(before)
+    if lost is not None:
+        return f" and costs {lost}"
+    on = f"on the first {after.samples} samples"
+    if before.agreement is not None and after.agreement is not None:
+        shares = [f"{100 * share:.1f} %" for share in (after.agreement, before.agreement)]
+        return f"; then it agrees with the source network on {shares[0]}, now on {shares[1]}, {on}"
+    errors = [
+        max(found.relative_error.values(), key=lambda error: error.worst, default=None)
+        for found in (after, before)
+    ]
+    if None in errors:
+        return " (what that costs cannot be measured: neither labels nor a source network)"
+    return f"; then it is off by {errors[0]}, now by {errors[1]} of the outputs' spread, {on}"
 
 
 def _tried(network: Network) -> str:
-    """Measured result of binary spikes in the automatic conversion, where there is one."""
+    """What the automatic conversion measured of binary spikes, or that nobody did."""
+    from neurodeploy.conversion.registry import METHODS
+
     rows = network.provenance.get("auto", {}).get("tried", ())
-    known = [r for r in rows if r.get("method") == "rate" and r.get("loss") is not None]
+    known = [
+        row
+        for row in rows
+        if row.get("loss") is not None
+        and row.get("method") in METHODS
+        and METHODS.get(row["method"]).emits == "binary"
+    ]
     if not known:
-        return ""
-    best = min(known, key=lambda r: r["loss"])
-    return (
-        f" (rate at T = {best['timesteps']} lost {best['loss']:.1f} points on the calibration data)"
-    )
+        return " and tells what it costs, which nobody has measured yet"
+    best = min(known, key=lambda row: row["loss"])
+    return f" ({best['method']} at T = {best['timesteps']} {best['text']} on the calibration data)"

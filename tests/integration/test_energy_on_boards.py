@@ -113,10 +113,20 @@ def test_widths_that_do_not_fit_get_the_command_and_its_cost(
     assert run(["energy", str(folder / "wide.ndn"), "--board", "loihi1", *data]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "worst-case state" in line
-    remedy = (
-        r"'neurodeploy quantize NET\.ndn --fit loihi1' makes it fit and costs \S+ points on the"
-    )
-    assert re.search(remedy + " first 5 samples", line)
+    remedy = r"'neurodeploy quantize NET\.ndn --fit loihi1' makes it fit"
+    cost = r" and costs \S+ points \(.* of 5 samples lost, \d won\); the smallest"
+    assert re.search(remedy + cost, line)
+    # What no data are given for is said not to be measured, with the option that measures it.
+    check = ["compile", str(folder / "wide.ndn"), "--check", "--board", "loihi1"]
+    for target in ([], ["--target", "lava"]):
+        assert run([*check, *target]) == 2
+        told = capsys.readouterr().out
+        assert "makes it fit (what that costs is not measured: ask with --data); the" in told
+        assert run([*check, *target, *data]) == 2
+        assert re.search(remedy + cost, capsys.readouterr().out)
+    for wrong in (["--data", "digits"], ["--check", "--data", "digits"], [*check[2:], *data[2:]]):
+        assert run([*check[:2], *wrong, "--target", "lava"]) == 2
+        assert "is for --check --board NAME --data SPEC" in capsys.readouterr().err
 
 
 def test_a_board_that_says_what_it_leaves_out(energy: Callable[..., Any]) -> None:

@@ -106,6 +106,25 @@ def test_compile_energy_and_the_verdict_agree(
         nd.estimate_energy(bad, "loihi1", dataset())
 
 
+def test_another_code_comes_with_what_calibration_said_of_it() -> None:
+    bad = packed(graded(layered()))
+    command = "'neurodeploy convert --board loihi1' looks for a code that fits"
+    assert f"{command} and tells what it costs, which nobody has measured" in (
+        verdict(bad, "loihi1").remedy
+    )
+    rows = [
+        {"method": "graded", "timesteps": 1, "loss": 0.0, "text": "loses 0.0 points"},
+        {"method": "rate", "timesteps": 8, "loss": 3.1, "text": "loses 3.1 points"},
+        {"method": "hard-reset", "timesteps": 16, "loss": 0.6, "text": "loses 0.6 points"},
+        {"method": "rate", "timesteps": 16, "loss": None, "text": ""},
+        {"method": "of a plugin", "timesteps": 1, "loss": 0.0, "text": "loses 0.0 points"},
+    ]
+    tried = replace(bad, provenance={"auto": {"tried": rows}})
+    assert f"{command} (hard-reset at T = 16 loses 0.6 points on the calibration data); " in (
+        verdict(tried, "loihi1").remedy
+    )
+
+
 def test_a_board_alone_can_be_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
