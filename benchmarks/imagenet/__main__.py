@@ -96,7 +96,8 @@ def run(options: argparse.Namespace) -> None:
         )
         _size(f"{bits} bits", integer)
         _engine(integer, tx, once)
-        print(f"  {nd.evaluate(integer, test)}", flush=True)
+        found = nd.evaluate(integer, test)
+        print(f"  {found}; agreement {found.agreement}", flush=True)
         if bits == 8:
             _on_hardware(integer, test, options.skip.split(","))
 

@@ -124,7 +124,7 @@ def chosen(place: Place, test: Value, a: Any, b: Any) -> Ref:
         mask = test.astype(np.float32)
         parts = [
             multiplied(place, v, share) if isinstance(v, Ref) else np.asarray(v * share)
-            for v, share in ((a, mask), (b, 1 - mask))
+            for v, share in ((a, mask), (b, np.asarray(1 - mask)))
         ]
         return total(place, parts[0], parts[1])
     slopes = _leaky(place, test, a, b)

@@ -48,6 +48,7 @@ PROGRAMS = {
     **{"sin": "x sin", "cos": "x cos", "square": "x x mul", "reciprocal": "1 x div"},
     **{"rsqrt": "1 x sqrt div", "mish": "x x softplus tanh mul", "exp2": "2 x pow"},
     **{"log_sigmoid": "x neg softplus neg", "logical_not": "x 0 eq"},
+    "bitwise_not": "x 0 eq",
 }
 """Further functions without parameters, by torch's names for them, as programs."""
 

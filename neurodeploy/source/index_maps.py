@@ -70,6 +70,8 @@ def _slice(shape: Shape, index: IntArray) -> Slice | None:
 
 def _pad(shape: Shape, index: IntArray) -> Pad | None:
     inside = np.argwhere(index >= 0)
+    if not len(inside):
+        return None
     low = inside.min(axis=0)
     amounts = [(int(a), m - n - int(a)) for a, n, m in zip(low, shape, index.shape, strict=True)]
     return Pad(tuple(amounts)) if min(map(min, amounts)) >= 0 else None

@@ -55,13 +55,16 @@ _STATISTICS = (
 _RECURRENT = ("recurrence: its state goes around", "convolutions over time")
 _VOLUME = ("three spatial dimensions", "depth as channels of a 2-d layer")
 _INTEGERS = ("integer operators of a runtime", "the QDQ format of the same network")
+_PRODUCTS = ("product of activations: neurons add, they do not multiply", "sums")
+_ROUNDED = ("rounding outside of an activation with levels", "clip-floor (QCFS)")
+_COMPLEX = ("complex numbers", "matrices of cosines and sines as layers")
 _ORDER = ("the order of activations: neurons add and compare with constants", "a maximum")
 
 REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("group_norm", "instance_norm", "layer_norm", "native_layer_norm"), _STATISTICS
     ),
-    **dict.fromkeys(("native_group_norm", "rms_norm", "linalg_vector_norm", "norm"), _STATISTICS),
+    **dict.fromkeys(("native_group_norm", "rms_norm"), _STATISTICS),
     **dict.fromkeys(("InstanceNormalization", "LayerNormalization", "LRN"), _STATISTICS),
     **dict.fromkeys(("GroupNormalization", "LpNormalization", "RMSNormalization"), _STATISTICS),
     "MeanVarianceNormalization": _STATISTICS,
@@ -77,6 +80,11 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("argmax", "argmin", "sort", "topk", "median", "ArgMax", "TopK"), _ORDER),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), _INTEGERS),
     "DynamicQuantizeLinear": ("a scale computed from each sample", "QDQ with constant scales"),
+    **dict.fromkeys(("prod", "cumprod", "bilinear", "ReduceProd", "CumProd"), _PRODUCTS),
+    **dict.fromkeys(("ceil", "trunc", "frac", "remainder", "fmod", "Ceil", "Mod"), _ROUNDED),
+    **dict.fromkeys(("fft_fft", "fft_rfft", "fft_ifft", "fft_irfft", "fft_fft2"), _COMPLEX),
+    **dict.fromkeys(("fft_rfft2", "stft", "istft", "DFT", "STFT"), _COMPLEX),
+    "max_unpool2d": ("the positions of maxima", "upsampling"),
     **dict.fromkeys(("round", "Round"), ("rounding to even", "clip-floor (QCFS)")),
     **dict.fromkeys(
         ("scaled_dot_product_attention", "Attention", "MultiheadAttention"),

@@ -137,7 +137,7 @@ def _in_two(place: Place, x: Ref, index: IntArray) -> Ref:
         cut = recognized(x.shape, np.expand_dims(index, axis))
         if isinstance(cut, Slice):
             return place.emit(Reshape(index.shape), place.emit(cut, x))
-    if index.ndim == len(x.shape) and index.min() < 0:
+    if index.ndim == len(x.shape) and index.min() < 0 <= index.max():
         inside = np.argwhere(index >= 0)
         low, high = inside.min(axis=0), inside.max(axis=0) + 1
         box = index[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,24 @@ def _lower_comparison(site: Place, x: Any, other: Any) -> Ref:
     return arithmetic.compared(site, word, site.value(x), site.value(other))
 
 
+@lowers("logical_or", "bitwise_or")
+def _lower_or(site: Place, x: Any, other: Any) -> Ref:
+    return arithmetic.compared(site, "max", site.value(x), site.value(other))
+
+
+@lowers("logical_xor", "bitwise_xor")
+def _lower_xor(site: Place, x: Any, other: Any) -> Ref:
+    return arithmetic.compared(site, "ne", site.value(x), site.value(other))
+
+
+@lowers("heaviside")
+def _lower_heaviside(site: Place, x: Any, values: Any) -> Ref:
+    middle = site.constant(values, "value at 0")
+    if middle.size > 1:
+        site.refuse("values at 0 that differ between elements")
+    return _program(site, x, f"x 0 eq {float(middle.reshape(()))!r} x 0 gt where")
+
+
 @lowers("where", onnx=("Where",))
 def _lower_where(site: Place, *given: Any, **named: Any) -> Ref:
     return arithmetic.chosen(site, *(site.value(v) for v in (*given, *named.values())))
@@ -153,12 +172,19 @@ def _lower_sum(site: Place, x: Any, *others: Any) -> Ref:
     return arithmetic.scaled(site, site.data(x), np.float32(share))
 
 
+@lowers("logaddexp")
+def _lower_logaddexp(site: Place, x: Any, other: Any) -> Ref:
+    """``other + softplus(x - other)``."""
+    above = site.data(_lower_sub(site, x, other))
+    return _lower_add(site, _program(site, above, FUNCTIONS["softplus"]), other)
+
+
 @lowers("neg", onnx=("Neg",))
 def _lower_neg(site: Place, x: Any) -> Ref:
     return arithmetic.scaled(site, site.data(x), np.float32(-1))
 
 
-@lowers("mul", "logical_and", onnx=("Mul", "And"), deferred=True)
+@lowers("mul", "logical_and", "bitwise_and", onnx=("Mul", "And"), deferred=True)
 def _lower_mul(site: Place, x: Any, other: Any) -> Ref | Deferred:
     return arithmetic.multiplied(site, site.value(x), site.value(other))
 
@@ -187,6 +213,18 @@ def _lower_amax(site: Place, x: Any, dim: Any = (), keepdim: bool = False) -> Re
     sign = np.float32(-1 if "min" in site.operator.lower() else 1)
     y = moving.largest(site, arithmetic.scaled(site, ref, sign), site.axes(ref, dim), keepdim)
     return arithmetic.scaled(site, y, sign)
+
+
+@lowers("linalg_vector_norm", "norm")
+def _lower_norm(site: Place, x: Any, dim: Any = None, keepdim: bool = False, **given: Any) -> Ref:
+    order = float(2 if (p := given.get("ord", given.get("p"))) is None else p)
+    if order not in (1.0, 2.0, math.inf):
+        site.refuse(f"a norm of order {order:g}, expected 1, 2 or inf")
+    ref = _program(site, x, "x x mul" if order == 2 else "x abs")
+    if order == math.inf:
+        return moving.largest(site, ref, site.axes(ref, dim), keepdim)
+    total = moving.reduced(site, ref, site.axes(ref, dim), keepdim, mean=False)
+    return _program(site, total, "x sqrt") if order == 2 else total
 
 
 _REDUCED = ("ReduceMax", "ReduceMin")
@@ -228,7 +266,7 @@ def _lower_matmul(site: Place, x: Any, *given: Any, **named: Any) -> Ref:
 def _lower_einsum(site: Place, equation: str, tensors: Any, **_: Any) -> Ref:
     at = [i for i, value in enumerate(tensors) if isinstance(value, Ref)]
     if len(at) != 1 or len(tensors) != 2:
-        site.refuse(PRODUCT if len(at) > 1 else "other than two operands")
+        site.refuse(PRODUCT if len(at) > 1 else f"{len(tensors)} operands; take two at a time")
     constant = site.constant(tensors[1 - at[0]])
     return moving.contraction(site, equation, at[0], tensors[at[0]], constant)
 

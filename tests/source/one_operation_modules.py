@@ -93,6 +93,20 @@ def _relu_in_place_then_reused(self: Any, x: torch.Tensor) -> torch.Tensor:
     return F.relu(y, inplace=True) + y
 
 
+def _assigned(self: Any, x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y[:, 0] = 0.3
+    y[:, :, 1:] = y[:, :, 1:] - y[:, :, :-1]
+    return y
+
+
+def _added_to_zeros(self: Any, x: torch.Tensor) -> torch.Tensor:
+    y = torch.zeros(len(x), 4, 9, 7)
+    y[:, ::2] = x[:, :2]
+    y[:, 1] += x[:, 3]
+    return y
+
+
 def _without_gradient(self: Any, x: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         return F.relu(x)
@@ -438,6 +452,39 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: _filled(nn.InstanceNorm2d(4, affine=True, track_running_stats=True)),
         C2,
     ),
+    "comparisons joined": (
+        lambda: calls(lambda s, x: x * ((x > -0.3) & (x < 0.4) | ~(x < 0.8) ^ (x > 0.9))),
+        C2,
+    ),
+    "step with a value at 0": (lambda: calls(lambda s, x: x.heaviside(torch.tensor(0.5))), C2),
+    "norms": (lambda: calls(lambda s, x: [x.norm(p=p, dim=1) for p in (1, 2, torch.inf)]), C2),
+    "logaddexp": (lambda: calls(lambda s, x: torch.logaddexp(x, s.conv(x)), conv=conv()), C2),
+    "windows of a tensor": (lambda: calls(lambda s, x: x.unfold(3, 3, 2)), C2),
+    "scattered": (
+        lambda: calls(
+            lambda s, x: torch.zeros(len(x), 6, 9, 7).scatter(
+                1, torch.full((len(x), 1, 9, 7), 3), x[:, :1]
+            )
+        ),
+        C2,
+    ),
+    "assigned to elements": (lambda: calls(_assigned), C2),
+    "added to zeros": (lambda: calls(_added_to_zeros), C2),
+    "choice by one constant": (
+        lambda: calls(lambda s, x: torch.where(torch.tensor(True), x, -x)),
+        C2,
+    ),
+    "spelled in other operators": (
+        lambda: calls(
+            lambda s, x: torch.lerp(torch.hstack([x, x.std(1, keepdim=True)]).diff(dim=1), x, 0.3)
+        ),
+        C2,
+    ),
+    "cell of a recurrent layer": (
+        lambda: calls(lambda s, x: s.cell(x[:, 0, 0], s.cell(x[:, 1, 0])), cell=nn.RNNCell(7, 5)),
+        C2,
+    ),
+    "kept finite": (lambda: calls(lambda s, x: torch.nan_to_num(x)), C2),
     "train mode where it is all one": (lambda: nn.Sequential(conv(), nn.ReLU()).train(), C2),
 }
 
@@ -476,6 +523,21 @@ REFUSED: dict[str, Refused] = {
     "active dropout": _function(lambda s, x: F.dropout(x, 0.5), C2, "dropout is active"),
     "dropout layer in train mode": _layer(nn.Dropout, C2, "dropout is active", ".eval()"),
     "dropout2d in train mode": _layer(nn.Dropout2d, C2, "dropout is active"),
+    "noise of a generator": _function(
+        lambda s, x: x + torch.randn(9, 7, generator=torch.manual_seed(0)), C2, "random values"
+    ),
+    "added where indices are equal": _function(
+        lambda s, x: x.index_add(1, torch.tensor([0, 0]), x[:, :2]), C2, "indices are equal"
+    ),
+    "norm of order 3": _function(lambda s, x: x.norm(p=3, dim=1), C2, "a norm of order 3"),
+    "products along an axis": _function(lambda s, x: x.prod(1), C2, "product of activations"),
+    "rounding up": _function(lambda s, x: x.ceil(), C2, "use clip-floor"),
+    "spectrum": _function(lambda s, x: torch.fft.rfft(x).abs(), C2, "complex numbers"),
+    "einsum of three": _function(
+        lambda s, x: torch.einsum("nchw,cd,we->ndhe", x, torch.ones(4, 2), torch.ones(7, 2)),
+        C2,
+        "two at a time",
+    ),
     "noise": _function(lambda s, x: x + torch.randn(9, 7), C2, "aten.randn", "random values"),
     "batch norm in train mode": _layer(lambda: nn.BatchNorm2d(4), C2, "statistics of the batch"),
     "batch norm without statistics": _layer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import logging
 import operator
@@ -20,7 +21,7 @@ from torch import fx, nn
 
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.source.analog import Shape
-from neurodeploy.source.lowering import LOWERINGS
+from neurodeploy.source.lowering import LOWERINGS, REFUSED
 from neurodeploy.source.torch.reference_modules import on_integers
 
 BATCH = 7
@@ -114,8 +115,25 @@ def _functional(
     calls = [node for node in program.graph.nodes if node.op == "call_function"]
     if all(_is_functional(node.target, known) for node in calls):
         return program
-    functional: torch.export.ExportedProgram = program.run_decompositions({})
+    functional: torch.export.ExportedProgram = program.run_decompositions(_spelled_out(known))
     return functional
+
+
+@functools.cache
+def _spelled_out(known: frozenset[str]) -> dict[Any, Callable[..., Any]]:
+    """What torch makes of operators that are neither in the table nor refused for a reason."""
+    rules: Any = torch.export.default_decompositions()
+    return {
+        target: rule
+        for target, rule in rules.items()
+        if isinstance(target, torch._ops.OpOverload)
+        and not _is_functional(target, known)
+        and _bare(target) not in REFUSED
+    }
+
+
+def _bare(target: torch._ops.OpOverload) -> str:
+    return str(target._schema.name).partition("::")[2].removesuffix("_")
 
 
 def _is_functional(target: Any, known: frozenset[str]) -> bool:
@@ -226,7 +244,7 @@ def _collect(program: Any, n_inputs: int) -> ExportedProgram:
     return ExportedProgram(
         graph_module=program.graph_module,
         nodes=tuple(node for node in program.graph.nodes if node in needed),
-        constants={name: stored[target] for name, target in lifted.items()},
+        constants={name: stored[target] for name, target in lifted.items() if target in stored},
         mutated={name: target for name, target in lifted.items() if target in changed},
         inputs=tuple(signature.user_inputs),
         outputs=outputs,

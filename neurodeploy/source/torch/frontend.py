@@ -188,7 +188,8 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
     if node.op == "placeholder":
         if node.name in program.mutated:
             return Mutated(program.mutated[node.name])
-        return program.constants[node.name]
+        # A random generator is none; what draws from it is refused.
+        return program.constants.get(node.name)
     if node.op == "get_attr" and isinstance(node.target, str):
         return operator.attrgetter(node.target)(program.graph_module)
     args, kwargs = mapped(node, values.__getitem__)
@@ -224,13 +225,19 @@ def _runner(
 
     def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
         given = dict(zip(sources, map(torch.tensor, arrays), strict=True))
-        args, kwargs = mapped(node, lambda n: given.get(n, values[n]))
+        args, kwargs = mapped(node, lambda n: given[n] if n in given else _double(values[n]))
         with torch.no_grad():
             result: Any = node.target(*args, **kwargs)  # type: ignore[operator]
         parts = result if isinstance(result, (tuple, list)) else (result,)
         return tuple(part.numpy() for part in parts)
 
     return run
+
+
+def _double(value: Any) -> Any:
+    """A constant of the type of what stands for activations."""
+    real = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return value.double() if real else value
 
 
 def _folded(node: fx.Node, site: Site, values: dict[fx.Node, Any]) -> Any:

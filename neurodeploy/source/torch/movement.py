@@ -25,7 +25,7 @@ MOVES = frozenset(
         *("constant_pad_nd", "_pad_circular", "pixel_shuffle", "pixel_unshuffle", "im2col"),
         *("channel_shuffle", "native_channel_shuffle", "tril", "triu", "repeat_interleave"),
         *("upsample_nearest1d", "upsample_nearest2d", "_upsample_nearest_exact1d", "broadcast_to"),
-        *("slice_scatter", "select_scatter", "copy"),
+        *("slice_scatter", "select_scatter", "scatter", "index_put", "unfold"),
         *("_upsample_nearest_exact2d", "diagonal", "take_along_dim", "gather", "swapaxes"),
         *(f"{name}{rank}d" for name in _PADDING for rank in (1, 2)),
     )
@@ -38,6 +38,8 @@ def _lower_move(site: Site, **given: Any) -> Any:
     """All of :data:`MOVES`: each result by itself, where an operator has several."""
     if any(isinstance(v, Ref) for v in given.get("indices") or [given.get("index")]):
         site.refuse("elements chosen by activations; choose them by constants")
+    if given.get("accumulate") or given.get("reduce"):
+        site.refuse("elements that are added where their indices are equal; add them by a layer")
     if site.operator == "aten.cat" and given["dim"] % len(site.shape) == 1:
         parts = given["tensors"]
         if len(parts) > 1 and all(isinstance(value, Ref) for value in parts):
@@ -55,7 +57,16 @@ def _lower_reshape(site: Site, x: Any, **_: Any) -> Ref:
     return moving.reshaped(site, ref, shape)
 
 
+@lowers("copy")
+def _lower_assignment(site: Site, x: Any, src: Any, **_: Any) -> Any:
+    """What is assigned to elements, in their shape."""
+    if isinstance(src, torch.Tensor):
+        return src.expand(site.shape)
+    return moving.spread(site, site.data(src), site.shape[1:])
+
+
 @lowers("clone", "contiguous", "alias", "detach", "lift_fresh_copy", "_to_copy", "to", "type_as")
+@lowers("nan_to_num")
 def _lower_copy(site: Site, x: Any, **_: Any) -> Ref:
     if site.dtype not in (torch.float32, torch.bool):
         site.refuse(f"conversion to {site.dtype}, expected torch.float32")
