@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +14,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.loading.files import file_digest
 from neurodeploy.network import Network
-from neurodeploy.source.analog import AnalogGraph
+from neurodeploy.source.analog import AnalogGraph, macs
 from neurodeploy.stages.load import wrong_kind
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from neurodeploy.source.onnx.loader import OnnxNetwork
 
-CHECKED_SAMPLES = 32
+CHECKED_SAMPLES, LEAST_CHECKED = 32, 8
+CHECKED_MACS = 4e9
+"""Time limit of comparing a graph with its network: a second or two."""
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -136,6 +139,13 @@ def _normalization(dataset: Samples) -> Normalization | None:
     return norm.mean * repeat, norm.std * repeat
 
 
+def _checked(graph: AnalogGraph, samples: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """The first samples, fewer of a network that takes long."""
+    affordable = int(CHECKED_MACS / max(sum(macs(graph).values()), 1))
+    n = max(LEAST_CHECKED, min(CHECKED_SAMPLES, affordable))
+    return {name: values[:n] for name, values in samples.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class TorchNetwork:
     """A module."""
@@ -154,7 +164,7 @@ class TorchNetwork:
         shapes = {key: values.shape[1:] for key, values in samples.items()}
         with plain_torch():
             graph = analog_from_torch(self.module, shapes, name, _normalization(dataset))
-            check_analog(graph, self.module, {k: v[:CHECKED_SAMPLES] for k, v in samples.items()})
+            check_analog(graph, self.module, _checked(graph, samples))
         return graph
 
 
@@ -174,5 +184,5 @@ class OnnxSource:
             samples = dict(dataset.inputs_for(names))
         shapes = {key: values.shape[1:] for key, values in samples.items()}
         graph = analog_from_onnx(self.network, shapes, name, _normalization(dataset))
-        check_onnx(graph, self.network, {k: v[:CHECKED_SAMPLES] for k, v in samples.items()})
+        check_onnx(graph, self.network, _checked(graph, samples))
         return graph

@@ -81,3 +81,20 @@ def test_an_onnx_file_on_the_command_line(
     assert list(stimulus) == ["input"]
     assert run(["evaluate", str(path), "--data", data]) != 0
     assert "no training split; name the calibration data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("macs", "compared"), [(4e9, 12), (0, 8)])
+def test_a_network_that_takes_long_is_compared_on_fewer_samples(
+    macs: float, compared: int, module: nn.Module, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def call(self: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x))
+        return nn.Sequential.__call__(self, x)
+
+    module.__class__ = type("Network", (nn.Sequential,), {"__call__": call})
+    monkeypatch.setattr("neurodeploy.stages.sources.CHECKED_MACS", macs)
+    api.convert(module, data, method="rate", timesteps=8)
+
+    assert {*seen} & {8, 12} == {compared}

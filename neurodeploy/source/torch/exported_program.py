@@ -112,10 +112,11 @@ def _functional(
 
     Most programs have neither, and this step takes longer than all others together.
     """
-    calls = [node for node in program.graph.nodes if node.op == "call_function"]
-    if all(_is_functional(node.target, known) for node in calls):
+    targets = {node.target for node in program.graph.nodes if node.op == "call_function"}
+    if all(_is_functional(target, known) for target in targets):
         return program
-    functional: torch.export.ExportedProgram = program.run_decompositions(_spelled_out(known))
+    rules = {} if all(_is_known(target, known) for target in targets) else _spelled_out(known)
+    functional: torch.export.ExportedProgram = program.run_decompositions(rules)
     return functional
 
 
@@ -127,22 +128,21 @@ def _spelled_out(known: frozenset[str]) -> dict[Any, Callable[..., Any]]:
         target: rule
         for target, rule in rules.items()
         if isinstance(target, torch._ops.OpOverload)
-        and not _is_functional(target, known)
-        and _bare(target) not in REFUSED
+        and not _is_known(target, known | REFUSED.keys())
     }
 
 
-def _bare(target: torch._ops.OpOverload) -> str:
-    return str(target._schema.name).partition("::")[2].removesuffix("_")
-
-
 def _is_functional(target: Any, known: frozenset[str]) -> bool:
-    if target is operator.getitem:
-        return True
     schema = getattr(target, "_schema", None)
-    if schema is None or schema.is_mutable:
-        return False
-    name = schema.name.replace("::", ".")
+    return _is_known(target, known) and (schema is None or not schema.is_mutable)
+
+
+def _is_known(target: Any, known: frozenset[str]) -> bool:
+    """Whether an operator, or that of which it is the form in place, is in the table or known."""
+    schema = getattr(target, "_schema", None)
+    if schema is None:
+        return target is operator.getitem
+    name = schema.name.replace("::", ".").removesuffix("_")
     return name in LOWERINGS or name.removeprefix("aten.") in known
 
 
