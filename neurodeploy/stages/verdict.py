@@ -11,6 +11,7 @@ from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.network import Network
 from neurodeploy.stages.compile import chosen_board
+from neurodeploy.stages.fan_in_check import SEARCHED_SYNAPSES
 from neurodeploy.stages.load import opened_network
 from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.stages.smallest_board import smallest_board
@@ -81,26 +82,35 @@ def with_remedy(
         )
     other = smallest_board(network, {board.kind}, target)
     if other is None:
-        parts.append(f"no {board.kind} board that comes with neurodeploy holds it")
+        parts.append(f"no {board.kind} board that comes with neurodeploy holds it as it is")
     else:
         parts.append(f"the smallest board that holds it is {other}")
     return replace(found, remedy="; ".join(parts))
 
 
 def _narrowed(found: Verdict, network: Network, board: Board, target: str | None) -> Network | None:
-    """The same netlist in the board's widths, if that makes it fit."""
+    """The same netlist as ``quantize --fit`` makes it, if that makes it fit."""
     from neurodeploy.quantization.integers import Quantization
-    from neurodeploy.stages.fit import within
+    from neurodeploy.stages.fit import fit_layer_bits, within
 
-    widths = found.remedied_by_widths
-    if network.real is None or board.kind != "neurocore" or not widths:
+    if network.real is None:
         return None
     given = network.provenance.get("quantization", {})
     wanted = Quantization(neuron=given.get("neuron", "free"))
-    chosen = within(wanted, board)
-    if all(given.get(name) == value for name, value in asdict(chosen).items()):
-        return None
     try:
+        if board.kind == "crossbar":
+            axons = all("axon" in violation.resource for violation in found.violations)
+            synapses = sum(q.connectivity.n_synapses for q in network.real.projections)
+            if not axons or synapses > SEARCHED_SYNAPSES:
+                return None
+            wanted = replace(wanted, feedback=False)
+            chosen = fit_layer_bits(network.real, wanted, board, target=target)
+        elif board.kind == "neurocore" and found.remedied_by_widths:
+            chosen = within(wanted, board)
+        else:
+            return None
+        if all(given.get(name) == value for name, value in asdict(chosen).items()):
+            return None
         integer, _ = chosen(network.real)
     except NeurodeployError:
         return None

@@ -169,7 +169,7 @@ def test_it_refuses_by_its_own_name() -> None:
         nd.estimate_energy(net, "truenorth", dataset(), target="grid")
     told = str(refused.value)
     assert told.startswith(f"{net.netlist.name}: board truenorth cannot run it: {text}; ")
-    assert told.endswith("no crossbar board that comes with neurodeploy holds it")
+    assert told.endswith("no crossbar board that comes with neurodeploy holds it as it is")
     assert nd.estimate_energy(net, "truenorth", dataset()).cores > 1
 
 

@@ -121,7 +121,7 @@ def test_a_network_that_no_board_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     smaller = tiny("loihi1")
     monkeypatch.setattr("neurodeploy.stages.smallest_board.load_board", lambda name: smaller)
     with pytest.raises(
-        CapacityError, match=r"; no neurocore board that comes with neurodeploy holds it$"
+        CapacityError, match=r"; no neurocore board that comes with neurodeploy holds it as it is$"
     ):
         nd.estimate_energy(packed(layered()), smaller, dataset())
 
