@@ -36,6 +36,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--edge-bits", type=int, help="of first, depthwise and last layers")
     parser.add_argument("--rounded-on", type=int, default=64, help="photographs, 0: no data")
     parser.add_argument("--test", type=int, default=150, help="photographs that are answered")
+    parser.add_argument("--boards", default="kapoho-point", help="separated by commas")
     parser.add_argument("--skip", default="", help="lava, mapping: what is left out")
     options = parser.parse_args(given)
     if options.wheels is None and options.shape is None:
@@ -97,9 +98,13 @@ def run(options: argparse.Namespace) -> None:
         _size(f"{bits} bits", integer)
         _engine(integer, tx, once)
         found = nd.evaluate(integer, test)
-        print(f"  {found}; agreement {found.agreement}", flush=True)
+        print(f"  {found}; agreement {found.agreement}")
+        deepest = list(found.layer_correlation.items())[-3:]
+        print(
+            "  correlation " + ", ".join(f"{name} {c:.3f}" for name, c in deepest if c), flush=True
+        )
         if bits == 8:
-            _on_hardware(integer, test, options.skip.split(","))
+            _on_hardware(integer, test, options.skip.split(","), options.boards.split(","))
 
 
 def _edges(net: Any) -> set[str]:
@@ -155,18 +160,21 @@ def _engine(integer: Any, x: Any, once: float) -> None:
     print(f"  engine: {1000 * each:.1f} ms an image, {each / once:.1f} passes", flush=True)
 
 
-def _on_hardware(integer: Any, test: Any, skipped: list[str]) -> None:
+def _on_hardware(integer: Any, test: Any, skipped: list[str], boards: list[str]) -> None:
     import neurodeploy as nd
 
     if "lava" not in skipped:
         deployment = _timed("compile for Lava", lambda: integer.compile("lava"))
         print(f"  {_timed('verify one image', lambda: nd.verify(deployment, 'engine', test, 1))}")
-    if "mapping" not in skipped:
-        report = _timed(
-            "energy on kapoho-point, one image",
-            lambda: nd.estimate_energy(integer, "kapoho-point", test, 1),
-        )
-        print(report)
+    for board in boards if "mapping" not in skipped else ():
+        try:
+            report = _timed(
+                f"energy on {board}, one image",
+                lambda board=board: nd.estimate_energy(integer, board, test, 1),
+            )
+        except nd.CapacityError as error:
+            report = error
+        print(f"  {report}", flush=True)
 
 
 if __name__ == "__main__":

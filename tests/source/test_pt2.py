@@ -194,6 +194,17 @@ def test_decomposed_layers_are_recognized(tmp_path: Path) -> None:
     assert check_analog(graph, module, x) < 1e-6
 
 
+def test_rarer_spellings_are_read_from_a_decomposed_program(tmp_path: Path) -> None:
+    module = Applied(lambda x: torch.lerp(torch.hstack([x, -x]), x.repeat(1, 2, 1, 1), 0.3))
+    plain = tmp_path / "plain.pt2"
+    torch.export.save(torch.export.export(module, (torch.zeros(1, *SHAPE),)), plain)
+    with pytest.raises(UnsupportedLayerError, match=r"aten.hstack.*run_decompositions"):
+        load_pt2(plain)
+    graph = analog_from_torch(load_pt2(_decomposed(tmp_path, module)), SHAPE)
+    x = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
+    assert check_analog(graph, module, x) < 1e-6
+
+
 class Applied(nn.Module):
     """A function after a convolution."""
 

@@ -23,7 +23,7 @@ from torch import fx, nn
 
 from neurodeploy.errors import FileFormatError, UnsupportedLayerError
 from neurodeploy.loading.files import expect_plain_file
-from neurodeploy.source.lowering import LOWERINGS, PAGE, unsupported
+from neurodeploy.source.lowering import LOWERINGS, PAGE, REFUSED, unsupported
 from neurodeploy.source.torch import frontend as torch_frontend  # noqa: F401  (fills the table of operators)
 from neurodeploy.source.torch.exported_program import one_line
 
@@ -251,6 +251,8 @@ class _Program:
         name = call.removesuffix("_")
         if f"{space}.{name}" not in LOWERINGS and (space != "aten" or name not in _CONSTANT):
             reason = unsupported(f"{space}.{name}", LOWERINGS)
+            if name not in REFUSED:
+                reason += "; what PyTorch spells in others is read from .run_decompositions()"
             where = next((n for out in outputs for n in self.results(out)), name)
             layers = _metadata(node.get("metadata") or {}).get("nn_module_stack") or {"": ("", "")}
             path = [path for path, _ in layers.values()][-1]
