@@ -19,6 +19,7 @@ from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
+from neurodeploy.ir.provenance import misread
 from neurodeploy.ir.storage import array_bytes, content_digest, netlist_codec, shared_arrays
 from neurodeploy.loading.files import arrays_and_metadata, parsed_json, read_bytes
 from neurodeploy.notebook import Shown
@@ -262,6 +263,9 @@ def network_from_bytes(content: bytes, where: str, *, check: bool = True) -> Net
         raise FileFormatError(f"{where}: damaged header; convert the network again")
     if not isinstance(provenance, dict):
         raise FileFormatError(f"{where}: damaged provenance; convert the network again")
+    odd = misread(provenance)
+    if odd is not None:
+        raise FileFormatError(f"{where}: damaged provenance ({odd}); convert the network again")
     shared = header.get("shared", {})
     if not isinstance(shared, dict) or not set(map(str, shared.values())) <= set(arrays):
         raise FileFormatError(f"{where}: damaged header; convert the network again")

@@ -156,9 +156,9 @@ class BoardSteps:
         auto = load_network(self.folder / self.real).provenance.get("auto", {})
         # A network that was given may have been converted for another board.
         ours = auto.get("board") in (None, self.board.name)
-        chosen = auto.get("chosen", {}) if ours else {}
-        self.widths = chosen.get("quantization", {})
-        self.parts = chosen.get("options", {})
+        chosen = (auto.get("chosen") or {}) if ours else {}
+        self.widths = chosen.get("quantization") or {}
+        self.parts = chosen.get("options") or {}
         bits = self.widths.get("weight_bits", self.asked.weight_bits)
         self.whole = integer_file(self.board.name, bits)
 

@@ -7,6 +7,7 @@ import math
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -288,6 +289,44 @@ HEADERS |= {
     ),
     "provenance that is no number": (lambda h: h.update(provenance={"a": math.nan}), "not a .ndn"),
 }
+_ROW = {"layer": "a", "weight_bits": 8, "lost_bits": 0, "levels": 3, "fraction_bits": 1}
+_ROW = {**_ROW, "state_bound": 9, "threshold": [1, 2], "weight_snr_db": 30.5}
+_TRIED = {"method": "rate", "timesteps": 8, "text": "well"}
+_CHOSEN = {**_TRIED, "quantization": {"weight_bits": 4}, "options": {"split": "exact"}}
+PROVENANCE: dict[str, Any] = {
+    "commands": [["neurodeploy", "convert"], "neurodeploy quantize"],
+    "method": {"name": "rate", "timesteps": 8, "percentile": 99.9},
+    "auto": {"reason": "it fits", "met": True, "chosen": _CHOSEN, "tried": [_TRIED]},
+    "quantization": {"weight_bits": 8, "state_bits": 24, "report": [_ROW]},
+    "silent_channels": [{"layer": "a", "silent": 1, "channels": 4}],
+    "curve_fits": [{"node": "a", "error": 0.5, "units": 3, "range": [0, 1.5]}],
+}
+MISREAD: tuple[tuple[str, Any], ...] = (
+    *(("commands", value) for value in (0.5, "neurodeploy", [3], [[3]], {})),
+    *(("method", value) for value in ("rate", None, {"name": 3}, {"timesteps": True})),
+    *(("auto", value) for value in (None, [], {}, {"reason": "it fits", "met": 1, "tried": []})),
+    ("auto", {**PROVENANCE["auto"], "tried": [{**_TRIED, "loss": 10**400}]}),
+    # It becomes a part of the name of a file.
+    (
+        "auto",
+        {**PROVENANCE["auto"], "chosen": {**_TRIED, "quantization": {"weight_bits": "/../x"}}},
+    ),
+    ("quantization", {**PROVENANCE["quantization"], "state_bits": 10**9}),
+    ("quantization", {**PROVENANCE["quantization"], "report": [{**_ROW, "threshold": 3}]}),
+    ("silent_channels", [{"layer": "a", "silent": 2**63, "channels": 4}]),
+    ("curve_fits", [{**PROVENANCE["curve_fits"][0], "range": [0]}]),
+)
+
+
+def test_provenance_is_read_as_it_is_written() -> None:
+    told = {**PROVENANCE, "seed": 3, "mine": {"anything": [None]}}
+    assert network_from_bytes(edited(lambda h: h.update(provenance=told)), "f").provenance == told
+
+
+@pytest.mark.parametrize(("name", "value"), MISREAD)
+def test_provenance_of_another_shape(name: str, value: Any) -> None:
+    message = refused(edited(lambda h: h.update(provenance={**PROVENANCE, name: value})))
+    assert f"damaged provenance ({name})" in message
 
 
 @pytest.mark.parametrize("damage", HEADERS)
