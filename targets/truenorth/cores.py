@@ -132,6 +132,8 @@ class Cores:
         return np.unpackbits(self.crossbar[core], axis=1, count=self.neurons)
 
 
+_LARGEST = 2**31
+"""No tick and no membrane reaches it."""
 _COMPILED = "a compiled file; compile again"
 _SCALARS = ("axons", "neurons", "ticks", "membrane_floor", "membrane_max")
 _ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -212,8 +214,10 @@ def _problem(cores: Cores) -> str | None:
             return f"lines of {block.name!r} outside 0..{n_lines - 1}"
         if block.kind not in ("raster", "constant"):
             return f"lines of {block.name!r} of kind {block.kind!r}"
-        if block.period < 1:
+        if not 1 <= block.period < _LARGEST:
             return f"lines of {block.name!r} with period {block.period}"
+        if max(abs(t) for t in (block.offset, block.open, block.close)) >= _LARGEST:
+            return f"lines of {block.name!r} at ticks beyond {_LARGEST}"
     targets = [
         ("dest", cores.dest_core, cores.dest_axon),
         ("line", cores.line_core, cores.line_axon),
@@ -228,6 +232,8 @@ def _problem(cores: Cores) -> str | None:
         return "dest_delay below 1"
     if cores.axon_type.size and cores.axon_type.max() >= cores.weight.shape[2]:
         return f"axon_type outside 0..{cores.weight.shape[2] - 1}"
+    if not -_LARGEST <= cores.membrane_floor <= cores.membrane_max < _LARGEST:
+        return f"membranes of {cores.membrane_floor} .. {cores.membrane_max}"
     if cores.floor.size and cores.floor.min() < cores.membrane_floor:
         return f"floor below {cores.membrane_floor}"
     if cores.reset.size and cores.reset.max() > ZERO:
