@@ -19,7 +19,7 @@ MAX_WORDS = 400
 
 ARITY: dict[str, int] = {
     **dict.fromkeys(("neg", "abs", "sign", "exp", "expm1", "log", "log1p", "sqrt", "erf"), 1),
-    **dict.fromkeys(("sigmoid", "tanh", "softplus", "sin", "cos"), 1),
+    **dict.fromkeys(("sigmoid", "tanh", "softplus", "sin", "cos", "atan"), 1),
     **dict.fromkeys(("add", "sub", "mul", "div", "pow", "max", "min"), 2),
     **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), 2),
     "where": 3,
@@ -96,6 +96,7 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     **{"neg": np.negative, "abs": np.abs, "sign": np.sign, "exp": np.exp, "expm1": np.expm1},
     **{"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "tanh": np.tanh, "sigmoid": _sigmoid},
     **{"erf": np.vectorize(math.erf, otypes=[np.float64]), "sin": np.sin, "cos": np.cos},
+    "atan": np.arctan,
     **{"softplus": lambda x: np.logaddexp(0, x), "add": np.add, "sub": np.subtract},
     **{"mul": np.multiply, "div": np.divide, "pow": np.power, "max": np.maximum},
     **{"min": np.minimum, "gt": _as_number(np.greater), "ge": _as_number(np.greater_equal)},

@@ -48,7 +48,10 @@ PROGRAMS = {
     **{"sin": "x sin", "cos": "x cos", "square": "x x mul", "reciprocal": "1 x div"},
     **{"rsqrt": "1 x sqrt div", "mish": "x x softplus tanh mul", "exp2": "2 x pow"},
     **{"log_sigmoid": "x neg softplus neg", "logical_not": "x 0 eq"},
-    "bitwise_not": "x 0 eq",
+    **{"bitwise_not": "x 0 eq", "sinh": "x exp x neg exp sub 0.5 mul", "tan": "x sin x cos div"},
+    **{"cosh": "x exp x neg exp add 0.5 mul", "atan": "x atan", "erfc": "1 x erf sub"},
+    **{"asinh": "x x x mul 1 add sqrt add log", "atanh": "1 x add 1 x sub div log 0.5 mul"},
+    **{"log2": f"x log {math.log2(math.e)!r} mul", "log10": f"x log {math.log10(math.e)!r} mul"},
 }
 """Further functions without parameters, by torch's names for them, as programs."""
 

@@ -84,6 +84,12 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("ceil", "trunc", "frac", "remainder", "fmod", "Ceil", "Mod"), _ROUNDED),
     **dict.fromkeys(("fft_fft", "fft_rfft", "fft_ifft", "fft_irfft", "fft_fft2"), _COMPLEX),
     **dict.fromkeys(("fft_rfft2", "stft", "istft", "DFT", "STFT"), _COMPLEX),
+    **dict.fromkeys(("cummax", "cummin"), ("running maxima", "maxima over windows")),
+    "embedding": ("a table that is looked up by integers", "one-hot inputs and a linear layer"),
+    **dict.fromkeys(
+        ("grid_sampler", "grid_sampler_2d", "GridSample"),
+        ("sampling at positions that a tensor holds", "a resize"),
+    ),
     "max_unpool2d": ("the positions of maxima", "upsampling"),
     **dict.fromkeys(("round", "Round"), ("rounding to even", "clip-floor (QCFS)")),
     **dict.fromkeys(
@@ -373,5 +379,5 @@ class Place:
         listed: AnyArray = np.ravel(() if given is None else given)
         axes = {int(n) % rank - 1 for n in (listed if len(listed) else range(rank))}
         if -1 in axes:
-            self.refuse("a reduction over the samples of the batch")
+            self.refuse("a reduction over the samples of the batch; use a constant in its place")
         return axes

@@ -15,6 +15,7 @@ from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref, Unconvert
 _NAMES = {
     **{name: name.lower() for name in ("Sigmoid", "Tanh", "HardSwish", "Mish", "Erf", "Abs")},
     **{name: name.lower() for name in ("Sign", "Exp", "Log", "Sqrt", "Reciprocal", "Sin", "Cos")},
+    **{name: name.lower() for name in ("Sinh", "Cosh", "Tan", "Atan", "Asinh", "Atanh")},
     **{"Softsign": "softsign", "Not": "logical_not"},
 }
 _COMPARISONS = {

@@ -164,7 +164,7 @@ def _sign(a: Pieces) -> Pieces:
 
 
 _WORDS: dict[str, Callable[..., Pieces]] = {
-    **{word: _curved(word) for word in (*_CURVED, "cos")},
+    **{word: _curved(word) for word in (*_CURVED, "cos", "atan")},
     **{
         "neg": lambda a: _scaled(a, -1),
         "abs": _abs,

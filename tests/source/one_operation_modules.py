@@ -484,6 +484,16 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: calls(lambda s, x: s.cell(x[:, 0, 0], s.cell(x[:, 1, 0])), cell=nn.RNNCell(7, 5)),
         C2,
     ),
+    "functions written as others": (
+        lambda: calls(
+            lambda s, x: [
+                *(f(x) for f in (torch.sinh, torch.cosh, torch.tan, torch.atan, torch.asinh)),
+                *(f(x * 0.9) for f in (torch.atanh, torch.erfc)),
+                *(f(x + 1.1) for f in (torch.log2, torch.log10)),
+            ]
+        ),
+        C2,
+    ),
     "kept finite": (lambda: calls(lambda s, x: torch.nan_to_num(x)), C2),
     "train mode where it is all one": (lambda: nn.Sequential(conv(), nn.ReLU()).train(), C2),
 }
@@ -559,7 +569,8 @@ REFUSED: dict[str, Refused] = {
     "gated linear unit": _layer(nn.GLU, FLAT, "aten.glu", "product of two activations"),
     "softmax over space": _function(lambda s, x: F.softmax(x, 3), C2, "over dimension 3"),
     "transpose of the batch": _function(lambda s, x: x.transpose(0, 1), C2, "batch is mixed"),
-    "view over the batch": _function(lambda s, x: x.view(-1, 9, 7), C2, "batch"),
+    "view over the batch": _function(lambda s, x: x.view(-1, 9, 7), C2, "batch", "keep it apart"),
+    "running maxima": _function(lambda s, x: x.cummax(1)[0], C2, "use maxima over windows"),
     "one number per sample": _function(lambda s, x: x.sum((1, 2, 3)), C2, "one number per sample"),
     "indexing by a mask": _function(lambda s, x: x[x > 0.5], C2, "aten.index", "by activations"),
     "product of activations": _function(

@@ -53,7 +53,10 @@ def _lower_reshape(site: Site, x: Any, **_: Any) -> Ref:
     ref = site.data(x)
     shape = site.shape[1:]
     if math.prod(shape) != math.prod(ref.shape):
-        site.refuse(f"the batch dimension is mixed with others (result {site.shape})")
+        site.refuse(
+            f"the batch dimension is mixed with others (result {site.shape}); keep it apart: linear"
+            " layers take any number of axes"
+        )
     return moving.reshaped(site, ref, shape)
 
 
