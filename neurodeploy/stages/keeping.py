@@ -18,6 +18,7 @@ from neurodeploy.ir.files import (
     expect_only,
     expect_replaceable,
     expect_writable,
+    remove_unfinished,
     write_bytes_whole,
 )
 from neurodeploy.ir.lock import LOCK_FILE, locked
@@ -229,13 +230,14 @@ def kept_in(folder: Path, record: Record, tell: Callable[[str], None]) -> Iterat
 def _kept(folder: Path, record: Record, tell: Callable[[str], None]) -> Iterator[Keeper]:
     is_new = not is_deployed(folder)
     if is_new:
-        _sweep(folder, (DEPLOYED_FILE,))
+        remove_unfinished(folder / DEPLOYED_FILE)
     else:
         _expect_own_files(folder)
         before = read_record(folder)
         record = replace(record, kept=(*before.steps, *before.kept), running=before.running)
         expect_writable(folder / DEPLOYED_FILE)
-        _sweep(folder, tuple({DEPLOYED_FILE, *record.files}))
+        for name in {DEPLOYED_FILE, *record.files}:
+            remove_unfinished(folder / name)
     (folder / STEPS_FOLDER).mkdir(exist_ok=True)
     keeper = Keeper(folder, record, tell)
     try:
@@ -258,17 +260,6 @@ def _expect_own_files(folder: Path) -> None:
     link = next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None)
     if link is not None:
         raise UsageError(f"{link}: a symbolic link in the folder of a deploy; choose a new folder")
-
-
-def _sweep(folder: Path, names: tuple[str, ...]) -> None:
-    """Remove what writers that were killed left behind: temporary neighbours of these names."""
-    for name in names:
-        place = folder / name
-        for left in place.parent.glob(f".{place.name}.????????"):
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
 
 
 def _heard(work: Callable[[], Work]) -> tuple[Work, tuple[str, ...]]:

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileFormatError, UsageError
-from neurodeploy.ir.files import expect_only, expect_writable, write_bytes_whole
+from neurodeploy.ir.files import (
+    expect_only,
+    expect_writable,
+    remove_unfinished,
+    write_bytes_whole,
+)
 from neurodeploy.ir.lock import LOCK_FILE, locked
 from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
 from neurodeploy.sweeps.configurations import Configuration, key_of, label
@@ -19,6 +24,8 @@ from neurodeploy.sweeps.results import is_whole
 SCHEMA = 1
 MANIFEST = "sweep.json"
 RESULTS = "configurations"
+TABLES = ("results.csv", "results.parquet", "sweep.html")
+"""What is made of the results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,12 @@ class SweepFolder:
         if not (path / MANIFEST).exists():
             expect_only(path, _may_be_new)
         with locked(path, shared=shard):
-            yield cls.opened(path, common, configurations)
+            folder = cls.opened(path, common, configurations)
+            if not shard:
+                names = (path / name for name in (MANIFEST, *TABLES))
+                for file in (*names, *map(folder._file, configurations)):
+                    remove_unfinished(file)
+            yield folder
 
     @classmethod
     def opened(

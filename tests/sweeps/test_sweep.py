@@ -226,6 +226,24 @@ def test_a_damaged_result_is_told(swept: Swept, tmp_path: Path, inline: None) ->
         swept(tmp_path / "s", method="rate", timesteps=[1])
 
 
+def test_what_a_killed_sweep_left_is_removed(swept: Swept, tmp_path: Path, inline: None) -> None:
+    swept(tmp_path / "s", method="rate", timesteps=[1])
+    (kept,) = (tmp_path / "s" / "configurations").iterdir()
+    before = results(tmp_path / "s")
+    left = [
+        kept.with_name(f".{kept.name}.abcdefgh"),
+        *(tmp_path / "s" / f".{name}.abcdefgh" for name in ("sweep.json", "results.csv")),
+    ]
+    for path in left:
+        path.write_text("half")
+    # Another shard may be writing.
+    swept(tmp_path / "s", method="rate", timesteps=[1], shard="1/1")
+    assert all(path.exists() for path in left)
+    swept(tmp_path / "s", method="rate", timesteps=[1])
+    assert not any(path.exists() for path in left)
+    assert results(tmp_path / "s") == before
+
+
 def test_a_result_whose_figures_are_none_is_told(
     swept: Swept, tmp_path: Path, inline: None
 ) -> None:
