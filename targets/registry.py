@@ -63,6 +63,11 @@ def usable_targets() -> dict[str, type[Target]]:
     return found
 
 
+def own_methods() -> set[str]:
+    """Conversion methods that some target asks for, as it computes no other's netlists."""
+    return {method for target in usable_targets().values() for method in target.methods}
+
+
 def target_for(board: Board, named: str | None = None) -> str:
     """Name of the target that runs a board.
 

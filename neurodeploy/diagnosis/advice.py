@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from neurodeploy.diagnosis.layer import LayerDiagnosis
 
@@ -19,6 +19,12 @@ REMEDIES = {
     "(--method radix), or that can be taken back (--method momentum, signed-memory or graded), "
     "more time steps, or --bias-correction",
 }
+OWN_REMEDIES = {
+    "clipping": "activations exceed the range of the code: more calibration samples",
+    "quantization": "spikes are too coarse: more time steps",
+    "unevenness": "spikes come at the wrong time: more time steps",
+}
+"""For methods that a target asks for: what it cannot run is no remedy."""
 
 
 def worst_layer(layers: Sequence[LayerDiagnosis]) -> LayerDiagnosis | None:
@@ -33,14 +39,14 @@ def main_cause(layer: LayerDiagnosis) -> str | None:
     return max(known, key=lambda cause: known[cause]) if known else None
 
 
-def advise(layers: Sequence[LayerDiagnosis]) -> list[str]:
+def advise(layers: Sequence[LayerDiagnosis], remedies: Mapping[str, str] = REMEDIES) -> list[str]:
     """Sentences, the layer that loses most first; none where nothing stands out."""
     found: dict[str, list[LayerDiagnosis]] = {}
     for layer in sorted(layers, key=lambda layer: layer.lost or 0.0, reverse=True):
         cause = main_cause(layer)
         if cause is not None and (layer.new[cause] or 0.0) >= MATTERS:
             found.setdefault(cause, []).append(layer)
-    advice = [_sentence(cause, hit) for cause, hit in found.items()]
+    advice = [_sentence(cause, hit, remedies) for cause, hit in found.items()]
     silenced = [layer for layer in layers if (layer.silenced or 0.0) >= MANY_SILENCED]
     if silenced:
         advice.append(
@@ -50,11 +56,11 @@ def advise(layers: Sequence[LayerDiagnosis]) -> list[str]:
     return advice
 
 
-def _sentence(cause: str, layers: list[LayerDiagnosis]) -> str:
+def _sentence(cause: str, layers: list[LayerDiagnosis], remedies: Mapping[str, str]) -> str:
     if cause == "own_weight_bits":
         widths = ",".join(f"{layer.name}=8" for layer in layers[:NAMED_LAYERS])
         return f"{_names(layers)}: integer weights are too coarse: --weight-bits {widths}"
-    return f"{_names(layers)}: {REMEDIES[cause]}"
+    return f"{_names(layers)}: {remedies[cause]}"
 
 
 def _names(layers: Sequence[LayerDiagnosis]) -> str:

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer, Layer
+from neurodeploy.conversion.lowering.activation_graph import (
+    ActivationGraph,
+    InputLayer,
+    Layer,
+    PoolLayer,
+)
 from neurodeploy.conversion.lowering.operators import lower
 from neurodeploy.conversion.method import by_population
 from neurodeploy.conversion.registry import METHODS
-from neurodeploy.diagnosis.advice import advise, worst_layer
+from neurodeploy.diagnosis.advice import OWN_REMEDIES, REMEDIES, advise, worst_layer
 from neurodeploy.diagnosis.code import accumulate
 from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
 from neurodeploy.diagnosis.split import Version, split
@@ -30,6 +35,7 @@ from neurodeploy.json_values import Result
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
+from neurodeploy.targets.registry import own_methods
 from neurodeploy.verification.accuracy import (
     Evaluation,
     evaluate_network,
@@ -194,7 +200,7 @@ def diagnose_network(
         net.netlist.timesteps,
         layers,
         None if worst is None else worst.name,
-        tuple(advise(judged)),
+        tuple(advise(judged, _remedies(net, graph))),
         tuple(
             OutputDiagnosis(
                 name,
@@ -207,6 +213,18 @@ def diagnose_network(
         (evaluation,),
         tuple(net.provenance.get("curve_fits", ())),
     )
+
+
+def _remedies(net: Network, graph: ActivationGraph) -> Mapping[str, str]:
+    """What helps against each cause, within what the method's own target can run."""
+    method = net.provenance.get("method", {}).get("name")
+    if method not in own_methods():
+        return REMEDIES
+    other = getattr(METHODS.get(method), "dearer_maximum", None)
+    if other is None or not any(isinstance(layer, PoolLayer) for layer in graph.layers):
+        return OWN_REMEDIES
+    maxima = f"{OWN_REMEDIES['unevenness']}, or other maxima (--max-pooling {other})"
+    return {**OWN_REMEDIES, "unevenness": maxima}
 
 
 def activation_graph(net: Network) -> ActivationGraph:

@@ -16,6 +16,7 @@ from neurodeploy.ir.decoding import classify, decode_prefix
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.network import Network
 from neurodeploy.stages.source_check import SURE
+from neurodeploy.targets.registry import own_methods
 from neurodeploy.verification.accuracy import task_of
 from neurodeploy.verification.agreement import evaluate_source
 from neurodeploy.verification.statistics import at_least
@@ -112,8 +113,21 @@ def _remedies(net: Network, method: str | None) -> str:
         found.append(f"more weight bits (now {bits}){more}")
     if method is None:
         return " or ".join(found) or "more time steps in its training"
-    *others, last = (name for name in SURER if name in METHODS and name != method)
-    found.append(f"--method {', '.join(others)} or {last}")
+    if method not in own_methods():
+        *others, last = (name for name in SURER if name in METHODS and name != method)
+        found.append(f"--method {', '.join(others)} or {last}")
+    elif (other := _other_maximum(net, method)) is not None:
+        found.append(f"--max-pooling {other}")
     if method not in NO_GAIN:
         found.append(f"more time steps (--timesteps {2 * net.netlist.timesteps})")
     return f"try {', or '.join(found)}"
+
+
+def _other_maximum(net: Network, method: str) -> str | None:
+    """What the method can make of the network's maxima for more neurons; None if nothing."""
+    from neurodeploy.conversion.registry import METHODS
+
+    other: str | None = getattr(METHODS.get(method), "dearer_maximum", None)
+    graph, used = net.analog, net.provenance["method"].get("max_pooling")
+    pools = graph is not None and any(node.op.kind == "max_pool" for node in graph.nodes)
+    return other if pools and used != other else None

@@ -24,7 +24,7 @@ from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network
 from neurodeploy.stages.trial import UNITS, Tried, lasting_refusal, measured
-from neurodeploy.targets.registry import TARGETS, usable_targets
+from neurodeploy.targets.registry import TARGETS, own_methods, usable_targets
 
 LADDER: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("graded",)),
@@ -136,7 +136,7 @@ class Budget:
             return {"decode": "counts", "max_pooling": "identity"}
         board = self.chosen_board
         able = None if board is None else board.neurons.get("maximum")
-        if able is None or able.compartments or method in _own_methods():
+        if able is None or able.compartments or method in own_methods():
             return {}
         return {"max_pooling": "identity"}
 
@@ -346,11 +346,6 @@ def choose(
         )
     nearest = min(networks, key=lambda i: (tried[i].loss or 0.0, -(tried[i].agreement or 0.0)))
     return networks[nearest], Choice(tried[nearest], False, tuple(tried), len(judge), budget.target)
-
-
-def _own_methods() -> set[str]:
-    """Methods that are some target's own."""
-    return {method for target in usable_targets().values() for method in target.methods}
 
 
 def _ladder(budget: Budget, timesteps: int | None) -> tuple[tuple[int, tuple[str, ...]], ...]:

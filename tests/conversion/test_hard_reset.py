@@ -18,6 +18,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import MaxPool, RealNeuron
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
+from neurodeploy.stages.agreement_check import agreement_warning
 from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.targets.lava.stock import SATURATION, stock_map, stock_violations
 
@@ -161,6 +162,15 @@ def test_auto_takes_maxima_by_differences_where_the_or_misses_the_budget() -> No
     assert net.provenance["method"]["max_pooling"] == "identity"
     reason = auto["reason"]
     assert reason.startswith("auto chose hard-reset --max-pooling identity at T = 16 is off by")
+
+
+def test_what_would_help_is_what_its_target_runs(net: Network) -> None:
+    told = agreement_warning(net, 1, 200, "samples")
+    assert told is not None
+    assert "try --max-pooling identity, or more time steps (--timesteps 32)" in told
+    advice = " ".join(nd.diagnose(net, X[:16]).advice)
+    assert "more time steps, or other maxima (--max-pooling identity)" in advice
+    assert "--method" not in told + advice
 
 
 def test_the_maximum_of_a_sum_is_refused_with_what_works() -> None:
