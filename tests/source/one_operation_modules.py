@@ -494,6 +494,20 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         C2,
     ),
+    "added where indices are equal": (
+        lambda: calls(lambda s, x: x.index_add(1, torch.tensor([0, 0]), x[:, 2:])),
+        C2,
+    ),
+    "scattered and added": (
+        lambda: calls(
+            lambda s, x: x.scatter_add(1, torch.arange(63).view(9, 7).expand_as(x) % 3, -x)
+        ),
+        C2,
+    ),
+    "folded": (
+        lambda: calls(lambda s, x: F.fold(F.unfold(x, 3, padding=1), (9, 7), 3, padding=1)),
+        C2,
+    ),
     "kept finite": (lambda: calls(lambda s, x: torch.nan_to_num(x)), C2),
     "train mode where it is all one": (lambda: nn.Sequential(conv(), nn.ReLU()).train(), C2),
 }
@@ -536,8 +550,8 @@ REFUSED: dict[str, Refused] = {
     "noise of a generator": _function(
         lambda s, x: x + torch.randn(9, 7, generator=torch.manual_seed(0)), C2, "random values"
     ),
-    "added where indices are equal": _function(
-        lambda s, x: x.index_add(1, torch.tensor([0, 0]), x[:, :2]), C2, "indices are equal"
+    "added at random": _function(
+        lambda s, x: torch.scatter_reduce(x, 1, (x > 0).long(), x, "sum"), C2, "torch.int64"
     ),
     "norm of order 3": _function(lambda s, x: x.norm(p=3, dim=1), C2, "a norm of order 3"),
     "products along an axis": _function(lambda s, x: x.prod(1), C2, "product of activations"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source import moving
+from neurodeploy.source import arithmetic, moving
 from neurodeploy.source.analog import Concat
+from neurodeploy.source.index_maps import numbers
 from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.torch.site import Site
 
@@ -25,7 +27,7 @@ MOVES = frozenset(
         *("constant_pad_nd", "_pad_circular", "pixel_shuffle", "pixel_unshuffle", "im2col"),
         *("channel_shuffle", "native_channel_shuffle", "tril", "triu", "repeat_interleave"),
         *("upsample_nearest1d", "upsample_nearest2d", "_upsample_nearest_exact1d", "broadcast_to"),
-        *("slice_scatter", "select_scatter", "scatter", "index_put", "unfold"),
+        *("slice_scatter", "select_scatter", "scatter", "index_put", "_unsafe_index_put", "unfold"),
         *("_upsample_nearest_exact2d", "diagonal", "take_along_dim", "gather", "swapaxes"),
         *(f"{name}{rank}d" for name in _PADDING for rank in (1, 2)),
     )
@@ -38,8 +40,10 @@ def _lower_move(site: Site, **given: Any) -> Any:
     """All of :data:`MOVES`: each result by itself, where an operator has several."""
     if any(isinstance(v, Ref) for v in given.get("indices") or [given.get("index")]):
         site.refuse("elements chosen by activations; choose them by constants")
-    if given.get("accumulate") or given.get("reduce"):
-        site.refuse("elements that are added where their indices are equal; add them by a layer")
+    if given.get("accumulate"):
+        return _added(site, given["x"], given["values"], lambda t: t[_every(given["indices"])])
+    if given.get("reduce"):
+        site.refuse(f"scattered elements with reduce={given['reduce']!r}")
     if site.operator == "aten.cat" and given["dim"] % len(site.shape) == 1:
         parts = given["tensors"]
         if len(parts) > 1 and all(isinstance(value, Ref) for value in parts):
@@ -58,6 +62,42 @@ def _lower_reshape(site: Site, x: Any, **_: Any) -> Ref:
             " layers take any number of axes"
         )
     return moving.reshaped(site, ref, shape)
+
+
+@lowers("scatter_add")
+def _lower_scatter_add(site: Site, x: Any, dim: int, index: Any, src: Any) -> Ref:
+    ref, size = site.data(src, "source"), index.shape[1:]
+    cut = numbers(ref.shape)[tuple(map(slice, size))]
+    return _added(site, x, moving.rearranged(site, ref, cut), lambda t: torch.gather(t, dim, index))
+
+
+def _every(indices: Any) -> tuple[Any, ...]:
+    return tuple(slice(None) if index is None else index for index in indices)
+
+
+def _added(site: Site, x: Any, values: Any, chosen: Callable[[torch.Tensor], torch.Tensor]) -> Ref:
+    """``x`` with values added to the elements that are chosen, several to one where that is so.
+
+    Each index map of the sum brings one of them to every element.
+    """
+    shape = site.shape[1:]
+    n = math.prod(shape)
+    targets = chosen(torch.arange(site.batch * n).reshape(site.shape)).numpy()
+    if (
+        targets != targets[0] + n * np.arange(site.batch).reshape(-1, *(1,) * (targets.ndim - 1))
+    ).any():
+        site.refuse("the batch is mixed with other dimensions")
+    ref = moving.spread(site, site.data(values, "source"), targets.shape[1:])
+    flat = targets[0].reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    first = np.searchsorted(flat[order], flat[order])
+    turn = np.arange(len(flat)) - first
+    total = site.value(x)
+    for i in range(int(turn.max()) + 1):
+        index = np.full(n, -1)
+        index[flat[order[turn == i]]] = order[turn == i]
+        total = arithmetic.total(site, moving.rearranged(site, ref, index.reshape(shape)), total)
+    return site.data(total)
 
 
 @lowers("copy")
