@@ -106,6 +106,30 @@ def test_sums_of_rows(
     assert set(engine.paths.values()) == {path}
 
 
+@pytest.mark.parametrize(
+    ("channels", "width"),
+    [(channels, width) for channels in (1, 33, 65, 97, 129, 192) for width in range(1, 7)],
+)
+def test_neighbours_that_an_event_reaches(
+    kernels: library.Library, channels: int, width: int
+) -> None:
+    source, rng = spikes("in", (20, 2, 6)), np.random.default_rng(channels + width)
+    weight = rng.integers(-127, 128, size=(channels, 20, 2, width))
+    for padding, e in [
+        ((0, 0), 0),
+        ((1, 2), rng.integers(0, 4, size=channels)),
+        ((width + 2, width + 3), 1),
+    ]:
+        over = window((2, 6), (2, width), padding=((1, 0), padding))
+        conv = Conv(weight, 20, over)
+        readout = integrator("out", conv.post_shape)
+        link = project("in", "out", conv, exponent=e)
+        netlist = net("edge", [source, readout], [link], ["out"], 2)
+        engine = exact(kernels, netlist, extremes(source, 2))
+        fits = width * -(-channels // 32) <= 6
+        assert set(engine.paths.values()) == {"spread, 16-bit" if fits else "rows, 16-bit"}
+
+
 @pytest.mark.parametrize("e", [0, 22, np.array([0, 22, 5])], ids=str)
 @pytest.mark.parametrize("weight", [1, -1, 511])
 def test_shifts_of_sums(kernels: library.Library, e: Any, weight: int) -> None:

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ND_ABI 3
+#define ND_ABI 4
 
 #if defined(_WIN32)
 #define ND_API __declspec(dllexport)
@@ -45,12 +45,12 @@ typedef struct {
     int64_t shift_all;    /* exponent of all channels, or 0 where `scale` has them */
     const void *scale;    /* [channels] of the width of states: 2^exponent; NULL: all 2^shift_all */
     /* Or, from the senders' side, where a stride along the row is 1 and sums of 16 bits do:
-     * spread[kernel row][channel][spread_width][lanes], what an event adds to neighbours from pixel
-     * x + spread_pad on, which are spread_width - 1 pixels ahead; NULL: not so */
+     * spread[kernel row][channel][spread_width][lanes], and a row of zeros, what an event adds to
+     * neighbours from pixel x + spread_pad on, which are spread_width - 1 pixels ahead; NULL: not
+     * so */
     const int16_t *spread;
     int64_t spread_width, spread_pad, spread_rows;
     const int32_t *spread_row; /* [rows][spread_rows]: source row, or -1 */
-    int64_t by_channels;  /* ceil(2^32 / src_channels): x of a place is place * it >> 32 */
     /* ND_CHANNELS: taps[pixels][n_taps]: row and pixel of the source, or -1;
      * weight[tap][channel][fan], into channel / group_in * fan */
     int64_t n_taps;

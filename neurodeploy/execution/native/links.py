@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from neurodeploy.errors import CapacityError
 from neurodeploy.execution.order import grid, neuron_order, synapse_list
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
@@ -31,6 +32,8 @@ SUM_WIDE, SUM_32, SUM_16 = -2, -1, 0
 ALIGNMENT = 64
 MOST_SPREAD = 192
 """Lanes that an event may add to in one row: measured, 3 x 64 are faster this way, 3 x 128 not."""
+MOST_WEIGHTS = 2**34 - 1
+"""Of a projection: places of rows are told in 32 bits, in units of four weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,11 @@ def _rows(
 ) -> LinkPlan:
     n_rows, channels = weight.shape
     lanes = -(-channels // LANES) * LANES
+    if (n_rows + 1) * lanes > MOST_WEIGHTS:
+        raise CapacityError(
+            f"a projection of {n_rows} rows of {lanes} weights; the native engine holds "
+            f"{MOST_WEIGHTS} weights of one; split it"
+        )
     rows = aligned((n_rows + 1, lanes), np.int16)
     rows[:n_rows, :channels] = weight
     numbers = {
@@ -157,31 +165,26 @@ def _rows(
 def _spread(conv: Conv, plan: LinkPlan) -> LinkPlan:
     """The same convolution with its weights as a sender sees them, where that is the faster way.
 
-    An event adds the weights of a row of the kernel to neighbours that stand side by side. There
-    is no list to make for every receiver, but each sum is read and written once an event: worth
-    it while the neighbours take few lanes.
+    An event adds the weights of a row of the kernel to neighbours that stand side by side. It is
+    listed once for all of them, not once for each; worth it while registers hold their lanes.
     """
     window, lanes = conv.window, plan.numbers["lanes"]
     width = window.kernel[-1]
     along = (window.stride[-1], window.dilation[-1]) == (1, 1)
-    fits = plan.numbers["sums"] == SUM_16 and "scale" not in plan.arrays
+    fits = plan.numbers["sums"] == SUM_16
     if not (along and fits and width * lanes <= MOST_SPREAD):
         return plan
     c_out, c_in = conv.weight.shape[:2]
     weight = conv.weight.reshape(c_out, c_in, -1, width)[..., ::-1]
-    spread = aligned((weight.shape[2], c_in, width, lanes), np.int16)
-    spread[..., :c_out] = weight.transpose(2, 1, 3, 0)
-    source_width = window.input_size[-1]
-    by_channels = -(-(2**32) // c_in)
-    places = np.arange(source_width * c_in, dtype=np.uint64)
-    if ((places * np.uint64(by_channels)) >> np.uint64(32) != places // np.uint64(c_in)).any():
-        return plan
+    # The last row holds zeros.
+    rows = weight.shape[2]
+    spread = aligned((rows * c_in + 1, width, lanes), np.int16)
+    spread[:-1].reshape(rows, c_in, width, lanes)[..., :c_out] = weight.transpose(2, 1, 3, 0)
     numbers = {
         **plan.numbers,
         "spread_width": width,
         "spread_pad": window.padding[-1][0],
-        "spread_rows": weight.shape[2],
-        "by_channels": by_channels,
+        "spread_rows": rows,
     }
     arrays = {**plan.arrays, "spread": spread, "spread_row": _kernel_rows(window)}
     return LinkPlan(ROWS, numbers, arrays)

@@ -27,7 +27,7 @@ class Link(ctypes.Structure):
             "shift_all",
             "scale*",
         ),
-        *("spread*", "spread_width", "spread_pad", "spread_rows", "spread_row*", "by_channels"),
+        *("spread*", "spread_width", "spread_pad", "spread_rows", "spread_row*"),
         *("n_taps", "taps*", "group_in", "fan"),
         *("from_begin*", "from_row*", "to_place*", "table"),
         *("begin*", "to_pixel*", "to_channel*", "weight*"),
