@@ -61,20 +61,20 @@ def board_answer(deployed: Deployed, board: str) -> str:
 def _is_compared(deployed: Deployed, board: str) -> bool:
     """Whether its answers stand beside those of a trained network, on the same data."""
     measured = deployed.result(deployed.step("evaluate", board)) or {}
-    return any(measured.get("output_rmse", {}).values())
+    return any((measured.get("output_rmse") or {}).values())
 
 
 def _row(deployed: Deployed, board: str) -> tuple[str | None, ...]:
     measured = deployed.result(deployed.step("evaluate", board)) or {}
     priced = deployed.result(deployed.step("energy", board)) or {}
-    energy = priced.get("energy_per_inference_j", {}).get("total")
+    energy = (priced.get("energy_per_inference_j") or {}).get("total")
     return (
         board,
         board_answer(deployed, board),
-        _percent(next(iter(measured.get("accuracy", {}).values()), None)),
+        _percent(next(iter((measured.get("accuracy") or {}).values()), None)),
         _percent(deployed.source_accuracy(board)),
         _verified(deployed, board),
-        None if "cores" not in priced else str(priced["cores"]),
+        None if priced.get("cores") is None else str(priced["cores"]),
         _bar(energy, "J"),
         _bar(priced.get("time_per_inference_s"), "s"),
     )

@@ -36,6 +36,7 @@ from neurodeploy.loading.files import (
     parsed_json,
     read_bytes,
 )
+from neurodeploy.loading.shapes import WHOLE, Shape, has_shape
 from neurodeploy.loading.typed import from_table
 from neurodeploy.network import Network, load_network
 from neurodeploy.notebook import Shown
@@ -67,6 +68,26 @@ Status = Literal["done", "refused", "left out"]
 
 
 _Typed = TypeVar("_Typed")
+
+_BAR = ({"likely": float, "low": float, "high": (float, None)}, None)
+_EVALUATED: Shape = {
+    "accuracy": ({...: (float, None)}, None),
+    "source_accuracy": (float, None),
+    "output_rmse": ({...: (dict, None)}, None),
+}
+_RESULTS: Mapping[str, Shape] = {
+    "evaluate": _EVALUATED,
+    "evaluate-real": _EVALUATED,
+    "verdict": {"answer": str},
+    "compile": {"restated": ({"summary": str}, None)},
+    "verify": {"exact": (bool, None)},
+    "energy": {
+        "cores": (WHOLE, None),
+        "energy_per_inference_j": ({"total": _BAR}, None),
+        "time_per_inference_s": _BAR,
+    },
+}
+"""What the table of a deploy shows of the results of its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +240,10 @@ class Deployed(Shown):
         if step is None or step.result is None:
             return None
         where = self.folder / step.result
-        found = parsed_json(self._content(step, step.result), f"{where}: damaged; {AGAIN}")
-        if not isinstance(found, dict):
-            raise FileFormatError(f"{where}: damaged; {AGAIN}")
+        damaged = f"{where}: damaged; delete it and {AGAIN}"
+        found = parsed_json(self._content(step, step.result), damaged)
+        if not has_shape(found, _RESULTS.get(step.name, {})):
+            raise FileFormatError(damaged)
         return found
 
     def answers(self, step: Step) -> dict[str, IntArray]:
@@ -235,7 +257,7 @@ class Deployed(Shown):
         file = answers_file(step.name, step.board)
         if file not in step.files:
             return {}
-        damaged = f"{self.folder / file}: damaged; {AGAIN}"
+        damaged = f"{self.folder / file}: damaged; delete it and {AGAIN}"
         arrays, _ = arrays_and_metadata(self._content(step, file), damaged)
         return {name: values.astype(np.int64) for name, values in arrays.items()}
 
@@ -298,7 +320,7 @@ class Deployed(Shown):
         )
         whole, real = known
         found: float | None = whole.get("source_accuracy")
-        return next(iter(real.get("accuracy", {}).values()), None) if found is None else found
+        return next(iter((real.get("accuracy") or {}).values()), None) if found is None else found
 
     def deployment(self, board: str, target: str) -> Deployment | None:
         """What a target compiled for a board; None where it refused, or is not there yet."""

@@ -18,6 +18,7 @@ from neurodeploy.network import Network, save_network
 from neurodeploy.stages.deployed import (
     DEPLOYED_FILE,
     Deployed,
+    Name,
     Record,
     Step,
     plain_name,
@@ -119,6 +120,49 @@ def test_no_record_is_refused(folder: Path, text: str) -> None:
     (folder / DEPLOYED_FILE).write_text(text)
     with pytest.raises(FileFormatError, match="damaged; choose a new folder"):
         read_deployed(folder)
+
+
+BAR = {"likely": 2.0, "low": 1.0, "high": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        (
+            "evaluate",
+            ({}, {"accuracy": {"4": 0.5}, "output_rmse": {"4": {}}, "source_accuracy": None}),
+            ([], {"accuracy": "x"}, {"output_rmse": 3}, {"source_accuracy": True}),
+        ),
+        ("verdict", ({"answer": "fits"},), ({}, {"answer": None}, {"answer": []})),
+        ("verify", ({"exact": False},), (3, {"exact": "yes"})),
+        ("compile", ({}, {"restated": {"summary": "in parts"}}), ({"restated": {}},)),
+        (
+            "energy",
+            ({}, {"energy_per_inference_j": {"total": BAR}, "cores": 2}),
+            (
+                {"energy_per_inference_j": []},
+                *({"time_per_inference_s": {**BAR, "low": value}} for value in (None, 10**400)),
+            ),
+        ),
+    ],
+)
+def test_a_result_of_another_shape_is_damaged(
+    tmp_path: Path, name: Name, good: tuple[Any, ...], bad: tuple[Any, ...]
+) -> None:
+    (tmp_path / "steps").mkdir()
+    file = f"steps/{name}.json"
+
+    def result(told: Any) -> Any:
+        content = json.dumps(told).encode()
+        (tmp_path / file).write_bytes(content)
+        files = {file: hashlib.sha256(content).hexdigest()}
+        step = Step(name, "loihi2", None, "done", 0, "", (), file, files)
+        return Deployed(tmp_path, record()).result(step)
+
+    assert [result(told) for told in good] == list(good)
+    for told in bad:
+        with pytest.raises(FileFormatError, match=f"{name}.json: damaged; delete it"):
+            result(told)
 
 
 def test_what_is_not_there_or_was_changed_is_told(folder: Path, tmp_path: Path) -> None:
