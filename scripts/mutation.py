@@ -9,6 +9,7 @@ that was broken off goes on. A mutant that runs longer than two minutes is count
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import json
 import os
@@ -54,7 +55,7 @@ def pytest_runtest_logstart(nodeid, location):
     if running is not None:
         running.switch_context(nodeid)
 """
-# They change no behaviour: a type is not looked at when a function runs.
+# They change no behaviour, nor do types.
 _IDLE = ("from ", "import ", "class ", "def ", "@", '"""')
 
 
@@ -67,6 +68,8 @@ class Mutant:
     occurrence: int
     line: int
     last: int
+    called: bool
+    """Whether it is inside a function: other lines run once, with the import."""
 
     @property
     def key(self) -> str:
@@ -80,13 +83,14 @@ def main() -> int:
     parser.add_argument("work", type=Path, help="a folder for the clone and the results")
     parser.add_argument("--sample", type=int, default=150, help="mutants")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--mutated", nargs="*", default=MUTATED, help="folders of code")
     parser.add_argument("--tests", nargs="*", default=TESTS, help="folders of tests")
     parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="of the tests")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     tree = cloned(given.work)
-    reached = covered(tree, given.python, given.tests)
-    chosen = sample(mutants(tree), given.sample, given.seed)
+    reached = covered(tree, given.python, given.mutated, given.tests)
+    chosen = sample(mutants(tree, given.mutated), given.sample, given.seed)
     results = given.work / "results.jsonl"
     known = {r["key"]: r for r in read(results)}
     for number, mutant in enumerate(chosen, 1):
@@ -118,12 +122,14 @@ def cloned(work: Path) -> Path:
     return tree
 
 
-def covered(tree: Path, python: str, tests: list[str]) -> dict[str, set[tuple[str, int]]]:
+def covered(
+    tree: Path, python: str, mutated: list[str], tests: list[str]
+) -> dict[str, set[tuple[str, int]]]:
     """Name of a test -> (file, line) that it reaches; measured once."""
     data = tree.parent / "coverage"
     if not data.exists():
         rules = tree.parent / "coveragerc"
-        sources = "\n    ".join(MUTATED)
+        sources = "\n    ".join(mutated)
         rules.write_text(f"[run]\nsource =\n    {sources}\n")
         (tree / "mutation_contexts.py").write_text(CONTEXTS)
         run = [python, "-m", "coverage", "run", f"--rcfile={rules}", f"--data-file={data}.part"]
@@ -150,21 +156,36 @@ def covered(tree: Path, python: str, tests: list[str]) -> dict[str, set[tuple[st
     return reached
 
 
-def mutants(tree: Path) -> list[Mutant]:
+def mutants(tree: Path, mutated: list[str]) -> list[Mutant]:
     """All mutants, in a fixed order."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator
 
     operators = [(name, get_operator(f"core/{name}")()) for name in OPERATORS]
     found = []
-    for file in sorted(p for place in MUTATED for p in (tree / place).rglob("*.py")):
+    for file in sorted(p for place in mutated for p in (tree / place).rglob("*.py")):
         path, text = file.relative_to(tree).as_posix(), file.read_text()
         lines, nodes = text.splitlines(), list(ast_nodes(get_ast(text)))
+        parsed = list(ast.walk(ast.parse(text)))
+        bodies = [
+            range(n.body[0].lineno, (n.end_lineno or n.lineno) + 1)
+            for n in parsed
+            if isinstance(n, ast.FunctionDef)
+        ]
+        types = [
+            t
+            for n in parsed
+            for t in (getattr(n, "annotation", None), getattr(n, "returns", None))
+            if t
+        ]
+        idle = [((t.lineno, t.col_offset), (t.end_lineno, t.end_col_offset)) for t in types]
         for name, operator in operators:
             places = [place for node in nodes for place in operator.mutation_positions(node)]
             for number, (start, end) in enumerate(places):
-                if not lines[start[0] - 1].strip().startswith(_IDLE):
-                    found.append(Mutant(path, f"core/{name}", number, start[0], end[0]))
+                named = any(first <= start < last for first, last in idle)
+                if not named and not lines[start[0] - 1].strip().startswith(_IDLE):
+                    called = any(start[0] in body for body in bodies)
+                    found.append(Mutant(path, f"core/{name}", number, start[0], end[0], called))
     return found
 
 
@@ -179,9 +200,11 @@ def sample(found: list[Mutant], n: int, seed: int) -> list[Mutant]:
 
 
 def tests_of(mutant: Mutant, reached: dict[str, set[tuple[str, int]]]) -> Iterator[str]:
-    """Tests that reach a line of the mutant."""
+    """Tests that reach a line of the mutant; where it runs with the import, all of its file."""
     lines = {(mutant.path, line) for line in range(mutant.line, mutant.last + 1)}
-    return (test for test, places in reached.items() if places & lines)
+    for test, places in reached.items():
+        if places & lines if mutant.called else any(path == mutant.path for path, _ in places):
+            yield test
 
 
 def tried(tree: Path, mutant: Mutant, tests: list[str], python: str) -> tuple[str, str]:
