@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,7 +211,9 @@ def _eventful() -> None:
     nd.save(nd.Network(small.dense(weight, threshold=3).output()), "eventful.ndn")
     _do("compile", "eventful.ndn", "--target", "brian2", "-o", "eventful")
     line = NetlistBuilder(T=4).input("x", (16,), kind="spikes")
-    nd.save(nd.Network(line.dense(weight, threshold=3).output()), "line.ndn")
+    # It leaks: what grows without end is no stream.
+    leaky = line.dense(weight, threshold=3, membrane_decay=300)
+    nd.save(nd.Network(leaky.output()), "line.ndn")
     _do("compile", "line.ndn", "--target", "brian2", "-o", "line")
 
 
@@ -304,13 +306,14 @@ def _coloured() -> None:
     Path("colours.py").write_text("\n".join(lines) + "\n")
 
 
-def _swept() -> None:
+def in_this_process(function: Any, items: Any, workers: Any) -> Iterator[Any]:
+    """Tasks of a sweep, without processes of its own, which would take seconds to start."""
     from neurodeploy.distribution.workers import outcome_of
 
-    def here(function: Any, items: Any, workers: Any) -> Any:
-        """Without processes of its own, which would take seconds to start."""
-        return ((i, outcome_of(function, item)) for i, item in enumerate(items))
+    return ((i, outcome_of(function, item)) for i, item in enumerate(items))
 
+
+def _swept() -> None:
     listed = [
         {"method": "graded", "timesteps": [2, 3], "calibration_samples": 20, "weight_bits": 4},
         {"method": "rate", "timesteps": 2, "input": "spikes", "decode": "counts"},
@@ -322,7 +325,7 @@ def _swept() -> None:
     )
     Path("list.toml").write_text(tables)
     Path("list.csv").write_text("method,timesteps,weight-bits\ngraded,2,4\nrate,3,\n")
-    with mock.patch("neurodeploy.stages.sweep.completed", here):
+    with mock.patch("neurodeploy.stages.sweep.completed", in_this_process):
         _do(*SWEPT)
 
 

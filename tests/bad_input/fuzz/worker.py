@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import resource
@@ -50,6 +51,8 @@ def prepare() -> None:
     size = _private_bytes() + BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (size, resource.RLIM_INFINITY))
     warnings.simplefilter("ignore")
+    # Brian2 collects garbage with every run, among all objects of all packages.
+    gc.freeze()
 
 
 def _ring(number: int, frame: object) -> None:
