@@ -87,6 +87,9 @@ def run(options: argparse.Namespace) -> None:
             module(image[None])
     once = (time.process_time() - started) / len(normalized)
     print(f"one pass of the source network: {1000 * once:.1f} ms an image")
+    disturbed = {} if trained else networks.sensitivity(module, normalized[:4])
+    for noise, ends in disturbed.items():
+        print("  with {}: last activation {:.3f}, answers {:.3f}".format(noise, *ends))
     for bits in map(int, options.bits.split(",")):
         wide = {} if options.edge_bits is None else dict.fromkeys(_edges(net), options.edge_bits)
         few = data.first(options.rounded_on) if options.rounded_on else None

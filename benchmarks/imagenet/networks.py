@@ -6,6 +6,7 @@ means nothing, what they cost does.
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from collections.abc import Callable
@@ -135,3 +136,39 @@ def drawn(name: str, x: npt.NDArray[np.uint8]) -> nn.Module:
         for first in range(0, len(x), 16):
             module((torch.tensor(x[first : first + 16]) / 255 - mean) / std)
     return module.eval()
+
+
+def sensitivity(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[float, float]]:
+    """How a network correlates with itself after a little noise: its last activation, its answers.
+
+    Weights are rounded to 8 bits (one scale for each output channel); the noise is 1 % of the
+    deviation of ``x``.
+    """
+    rounded = copy.deepcopy(module)
+    for layer in rounded.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            weight = layer.weight.data
+            step = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / 127
+            layer.weight.data = torch.round(weight / step) * step
+    noise = 0.01 * x.std() * torch.randn(x.shape, generator=torch.manual_seed(1))
+    clean = _ends(module, x)
+    noisy = {"weights of 8 bits": _ends(rounded, x), "1 % of noise": _ends(module, x + noise)}
+    return {
+        name: (_correlation(clean[0], other[0]), _correlation(clean[1], other[1]))
+        for name, other in noisy.items()
+    }
+
+
+def _ends(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The last activation and the answers."""
+    last = [m for m in module.modules() if isinstance(m, nn.ReLU | nn.ReLU6)][-1]
+    seen: list[torch.Tensor] = []
+    hook = last.register_forward_hook(lambda _module, _given, y: seen.append(y))
+    with torch.inference_mode():
+        answers = module(x)
+    hook.remove()
+    return seen[-1], answers
+
+
+def _correlation(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])
