@@ -59,7 +59,7 @@ def _lower_reshape(site: Site, x: Any, **_: Any) -> Ref:
     if math.prod(shape) != math.prod(ref.shape):
         site.refuse(
             f"the batch dimension is mixed with others (result {site.shape}); keep it apart: linear"
-            " layers take any number of axes"
+            " layers take any number of axes, convolutions groups of channels"
         )
     return moving.reshaped(site, ref, shape)
 
