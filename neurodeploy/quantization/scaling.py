@@ -439,5 +439,6 @@ class ScaledLayer:
 
 
 def decibels(signal: float, noise: float) -> float | None:
-    """Ratio of two powers; None where either is 0."""
-    return None if signal == 0 or noise == 0 else 10 * math.log10(signal / noise)
+    """Ratio of two powers; None where either is 0, or beyond all floats."""
+    ratio = signal / noise if noise else 0.0
+    return 10 * math.log10(ratio) if 0 < ratio < math.inf else None

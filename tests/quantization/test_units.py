@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from neurodeploy.errors import NeurodeployWarning
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.quantization.integers import Quantization
-from neurodeploy.quantization.scaling import TARGET_THRESHOLD
+from neurodeploy.quantization.scaling import TARGET_THRESHOLD, decibels
 from tests.quantization.netlists import feed_forward, neuron
 
 
@@ -97,3 +98,10 @@ def test_a_channel_without_weights_has_a_threshold_like_the_others() -> None:
     threshold = Quantization(8)(real)[0].by_name["f"].model.threshold
     assert (threshold >= TARGET_THRESHOLD).all()
     assert threshold[1] <= 2 * max(threshold[[0, 2, 3]])
+
+
+def test_ratios_of_powers_are_numbers_that_files_hold() -> None:
+    assert decibels(1000.0, 1.0) == pytest.approx(30)
+    assert decibels(1.0, 100.0) == pytest.approx(-20)
+    beyond = [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (math.inf, 1.0), (1e300, 1e-300), (1.0, math.inf)]
+    assert [decibels(*powers) for powers in beyond] == [None] * len(beyond)
