@@ -17,7 +17,7 @@ EACH = 3
 # Cases that once ended otherwise than in a line: format and seed.
 ONCE = {
     "crossbar deployment": (26, 97, 5061, 80014),
-    "real .ndn": (70210,),
+    "real .ndn": (70210, 81014),
     "weights .pt": (71,),
     "board": (19,),
     ".onnx": (70045,),

@@ -351,6 +351,13 @@ def test_a_key_that_occurs_twice() -> None:
     assert "not a .ndn file" in refused(save(load(whole), metadata={"neurodeploy": twice}))
 
 
+def test_a_number_beyond_all_floats() -> None:
+    whole = edited(lambda h: h.update(provenance={"a": 7.125}))
+    assert b"7.125" in whole
+    assert network_from_bytes(whole.replace(b"7.125", b"1e308"), "f").provenance == {"a": 1e308}
+    assert "not a .ndn file" in refused(whole.replace(b"7.125", b"1e309"))
+
+
 def test_numpy_integers_are_written_as_integers() -> None:
     netlist = case("dense_spikes").netlist
     same = replace(netlist, timesteps=np.int64(netlist.timesteps))
