@@ -49,6 +49,9 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
         handle = _taken(folder, shared) if fcntl is not None else None
     except OSError as error:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise UsageError(
             f"{folder}: cannot write here ({error.strerror}); choose another folder"
         ) from error
@@ -68,10 +71,12 @@ def _taken(folder: Path, shared: bool) -> int | None:
     while True:
         expect_plain(path)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        ours = False
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             # Whoever held it before may have removed it in between.
-            if _is_at(path, handle):
+            ours = _is_at(path, handle)
+            if ours:
                 os.truncate(handle, 0)
                 os.pwrite(handle, _own(shared).encode(), 0)
                 _held.add(handle)
@@ -83,6 +88,8 @@ def _taken(folder: Path, shared: bool) -> int | None:
                 f"{folder}: {holder} is writing here; wait until it ends, or choose another folder"
             ) from None
         except OSError as error:
+            if ours:
+                path.unlink(missing_ok=True)
             os.close(handle)
             if error.errno not in _NO_LOCKS:
                 raise

@@ -139,3 +139,17 @@ def test_what_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(fcntl, "flock", cannot)
     with pytest.warns(NeurodeployWarning, match="cannot lock it"), locked(tmp_path):
         assert not place.exists()
+
+
+def test_a_full_disk_leaves_neither_a_lock_nor_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    (tmp_path / "old").mkdir()
+    for name in ("old", "new"):
+        with pytest.raises(UsageError, match="No space left"), locked(tmp_path / name):
+            pass
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["old"]
