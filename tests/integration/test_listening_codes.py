@@ -18,6 +18,7 @@ from neurodeploy.datasets import Samples  # noqa: E402
 from neurodeploy.errors import NeurodeployError  # noqa: E402
 from neurodeploy.execution import run_engine  # noqa: E402
 from neurodeploy.ir.encoding import encode  # noqa: E402
+from neurodeploy.ir.fixed_point import DECAY_ONE  # noqa: E402
 from neurodeploy.ir.netlist import IntegerNetlist  # noqa: E402
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool  # noqa: E402
 from neurodeploy.ir.record import RunRecord, Stimulus  # noqa: E402
@@ -29,6 +30,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "radix": {"timesteps": 8},
     "radix repeated": {"timesteps": 9, "listening": 2, "digit_worths": "repeated"},
     "momentum": {"timesteps": 9},
+    "momentum repeated": {"timesteps": 9, "digit_worths": "repeated"},
     "reserve": {"timesteps": 9},
 }
 X = np.random.default_rng(0).random((24, 2, 6, 6)).astype(np.float32)
@@ -51,13 +53,16 @@ class Everything(nn.Module):
 
 
 @cache
-def quantized(method: str) -> Network:
+def converted(method: str) -> Network:
     torch.manual_seed(1)
     data = Samples(X, name="made up")
     options = {"activation_units": 3, "bias_correction": 0, **METHODS[method]}
-    return nd.quantize(
-        nd.convert(Everything().eval(), data, method=method.partition(" ")[0], **options), 8
-    )
+    return nd.convert(Everything().eval(), data, method=method.partition(" ")[0], **options)
+
+
+@cache
+def quantized(method: str) -> Network:
+    return nd.quantize(converted(method), 8)
 
 
 @cache
@@ -73,7 +78,7 @@ def run(method: str) -> tuple[IntegerNetlist, Stimulus, list[str], RunRecord]:
 
 def assert_equal(found: RunRecord, expected: RunRecord, populations: list[str]) -> None:
     for name in populations:
-        if name in expected.spikes and expected.spikes[name].any():
+        if name in expected.spikes:
             np.testing.assert_array_equal(found.spikes[name], expected.spikes[name], name)
         np.testing.assert_array_equal(found.membranes[name], expected.membranes[name], name)
 
@@ -82,14 +87,28 @@ def assert_equal(found: RunRecord, expected: RunRecord, populations: list[str]) 
 def test_the_engine_and_brian2_compute_them(method: str) -> None:
     netlist, stimulus, watched, expected = run(method)
     values = np.unique(np.concatenate([expected.spikes[n].ravel() for n in watched]))
-    if "radix" in method or method == "momentum":
-        assert values.min() == (-1 if method == "momentum" else 0)
+    assert values.min() == (-1 if "momentum" in method else 0)
+    active = [n for n in watched if n in expected.spikes and expected.spikes[n].any()]
+    assert len(active) > len(watched) / 2
     found = run_engine(netlist, stimulus, record=watched, membranes=watched)
     assert_equal(found, expected, watched)
     if (reason := TARGETS.get("brian2").unavailable()) is not None:
         pytest.skip(reason)
     found = nd.compile(quantized(method), "brian2").run(stimulus, membranes=watched)
     assert_equal(found, expected, watched)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_registers_of_few_bits_hold_the_highest_threshold_of_a_step(method: str) -> None:
+    """What a membrane is compared with, and what a spike takes off, after gains."""
+    highest = []
+    for network in (quantized(method), nd.quantize(converted(method), 8, threshold_bits=16)):
+        models = [p.model for p in network.integer.populations]
+        firing = [m for m in models if isinstance(m, IntegerNeuron) and m.threshold is not None]
+        levels = [-(-m.threshold * m.highest_level // DECAY_ONE) for m in firing]
+        highest.append(max(int(level.max()) for level in levels))
+    assert highest[0] > 2**16
+    assert highest[1] < 2**16
 
 
 @pytest.mark.lava

@@ -11,12 +11,17 @@ sum to the nearest of the values that the worths add up to. Windows open L + 1 s
 the layer before. The image comes once: what hears nothing else takes it with gain 1, so that its
 weights keep their bits. A pool emits the digits of its maximum as they come
 (:class:`neurodeploy.ir.neurons.MaxPool`).
+
+Worths are the powers of two or, with ``digit_worths`` "repeated", 1, 2, 2, 4, 4, 8, 8, ... from the
+last step back: what came too late for one step may still be sent in the next, and as many steps
+tell far fewer values apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -30,18 +35,25 @@ from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import Population, RealNetlist
 from neurodeploy.ir.neurons import MAX_GAIN, Input, MaxPool, RealNeuron
 
-
-def repeated(steps: int) -> tuple[int, ...]:
-    """Worths 1, 2, 2, 4, 4, ... from the last of some steps back to the first."""
-    return tuple(1 << ((t + 1) // 2) for t in reversed(range(steps)))
+DigitWorths = Literal["binary", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
 class Listening(SumCoding):
-    """Options of every code that listens first, beside those of layer-by-layer methods."""
+    """Options of every code that listens first, beside those of layer-by-layer methods.
+
+    Parameters
+    ----------
+    digit_worths : {"binary", "repeated"}
+        Worths of the steps in which it fires: powers of two, or the same ones twice.
+    """
+
+    digit_worths: DigitWorths = "binary"
 
     def __post_init__(self) -> None:
         SumCoding.__post_init__(self)
+        if self.digit_worths not in get_args(DigitWorths):
+            raise UsageError(f"digit worths {self.digit_worths!r}: expected binary or repeated")
         if not 1 <= self.silent < self.timesteps:
             raise UsageError(
                 f"listening {self.silent}: expected 1 to T - 1 = {self.timesteps - 1} steps"
@@ -60,7 +72,10 @@ class Listening(SumCoding):
     @property
     def gains(self) -> tuple[int, ...]:
         """Worths of the steps in which it fires, h, in the last one's: none larger than before."""
-        raise NotImplementedError
+        steps = reversed(range(self.timesteps - self.silent))
+        if self.digit_worths == "binary":
+            return tuple(1 << t for t in steps)
+        return tuple(1 << ((t + 1) // 2) for t in steps)
 
     @property
     def shares(self) -> tuple[int, ...]:

@@ -7,11 +7,12 @@ as half of what it is worth is there, and taken back where too much was sent::
     s  = +1 if v >= h[t] theta / 2;   -1 if v <= -h[t] theta / 2 and m >= h[t]
     v <- v - s h[t] theta,   m <- m + s h[t]
 
-with v0 = bias and the worths h = ..., 8, 8, 4, 4, 2, 2, 1: each but the last comes twice, so that
-what is wrong at its first step can be made up for at the second. m, what was sent so far, is never
-below 0: that rectifies. Of T = L + F steps F send, and a layer runs L + 1 steps behind the one
-before it. The published neuron doubles its membrane in every step, ``v <- 2 v + a``; that makes the
-worths of its spikes the powers of two, and the doubled worths here are F steps for half as many.
+with v0 = bias and the worths h = ..., 8, 4, 2, 1, as of the published neuron, which doubles its
+membrane in every step, ``v <- 2 v + a``. m, what was sent so far, is never below 0: that rectifies.
+Of T = L + F steps F send, and a layer runs L + 1 steps behind the one before it. A digit of either
+sign makes up for what the one before got wrong by up to its own worth, so that no worth has to come
+twice: of ResNet-20 with eight steps that fire the answers err by 2.4 % of their spread, and by 6.6
+with ``digit_worths`` "repeated", which tells 45 values apart in place of 255 (on training images).
 
 References
 ----------
@@ -27,7 +28,7 @@ from typing import ClassVar, Literal
 
 from neurodeploy.conversion.lowering.activation_graph import ReluLayer
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod, SpikeCode
-from neurodeploy.conversion.methods.listening import Listening, repeated
+from neurodeploy.conversion.methods.listening import Listening
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.neurons import RealNeuron
@@ -55,11 +56,6 @@ class Momentum(Listening):
     def silent(self) -> int:
         """Steps in which a neuron listens before it fires."""
         return self.listening
-
-    @property
-    def gains(self) -> tuple[int, ...]:
-        """Worths of the steps in which it fires."""
-        return repeated(self.timesteps - self.silent)
 
     @property
     def shares(self) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ with v0 = bias + theta / 2 and theta = range / (2^P - 1), so that the digits are
 activation that saturates does so exactly. In hardware the listening is ``v <- 2 v + a``. A neuron
 sends P spikes at most, and the answer stands T + (P + 1) depth steps after the image.
 
-``digit_worths`` "repeated" has the worths 1, 2, 2, 4, 4, 8, 8, ... from the last step back: what
-came too late for one step, where ``listening`` is less than P, may still be sent in the next.
+Where ``listening`` is less than P, what came too late for one step may still be sent in the next
+with ``digit_worths`` "repeated".
 
 References
 ----------
@@ -25,12 +25,9 @@ its own for every step).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from neurodeploy.conversion.methods.listening import Listening, repeated
+from neurodeploy.conversion.methods.listening import Listening
 from neurodeploy.errors import UsageError
-
-DigitWorths = Literal["binary", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +40,12 @@ class Radix(Listening):
         Steps in which a layer is active, T: those in which it listens, then one for each digit.
     listening : int
         Steps before the first digit is sent; 0: as many as there are digits, T / 2.
-    digit_worths : {"binary", "repeated"}
-        Worths of the digits: powers of two, or the same ones twice.
     """
 
     timesteps: int = 12
     listening: int = 0
-    digit_worths: DigitWorths = "binary"
 
     def __post_init__(self) -> None:
-        if self.digit_worths not in ("binary", "repeated"):
-            raise UsageError(f"digit worths {self.digit_worths!r}: expected binary or repeated")
         if not self.listening and self.timesteps > 1 and self.timesteps % 2:
             raise UsageError(
                 f"timesteps {self.timesteps}: listening for as long as digits are sent needs an "
@@ -65,11 +57,3 @@ class Radix(Listening):
     def silent(self) -> int:
         """Steps in which a neuron listens before it fires."""
         return self.listening or self.timesteps // 2
-
-    @property
-    def gains(self) -> tuple[int, ...]:
-        """Worths of the digits."""
-        n = self.timesteps - self.silent
-        if self.digit_worths == "binary":
-            return tuple(1 << (n - 1 - j) for j in range(n))
-        return repeated(n)
