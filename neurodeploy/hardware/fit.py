@@ -28,6 +28,7 @@ from neurodeploy.hardware.cut.units import (
 from neurodeploy.hardware.cut.windows import active_outside
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
 from neurodeploy.ir.connectivity import Conv, SumPool
+from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
 from neurodeploy.json_values import Result
@@ -334,10 +335,14 @@ def _neuron_violations(
             yield Violation(name, "worst-case state", bounds.magnitude, top >> shift, remedy)
     bits = board.limit("threshold_mantissa_bits")
     if bits is not None and model.threshold is not None:
-        # theta - 1 is what is stored, in units of 2^exponent.
-        stored, most = (int(model.threshold.max()) - 1) << shift, (2**bits - 1) << exponent
+        # theta - 1 is what is stored, in units of 2^exponent; gains and comparisons of steps make
+        # more of it, which a register of the same width has to hold.
+        highest = -(-int(model.threshold.max()) * model.highest_level // DECAY_ONE)
+        stored, most = (highest - 1) << shift, (2**bits - 1) << exponent
         if stored > most:
-            yield Violation(name, "threshold", stored >> shift, most >> shift, remedy)
+            plain = model.highest_level == DECAY_ONE
+            what = "threshold" if plain else "highest threshold of a step"
+            yield Violation(name, what, stored >> shift, most >> shift, remedy)
     most_bias = board.limit("bias_mantissa_max")
     if most_bias is not None:
         wrong = inexact(model.bias << shift, most_bias, board.limit("bias_exponent_max") or 0)

@@ -363,9 +363,9 @@ class Neuron:
     @property
     def highest_level(self) -> int:
         """The largest comparison with a threshold times its gain, in 1/4096 of the threshold."""
-        shares = self.comparison or (DECAY_ONE,)
         gains = self.firing_gain or (1,)
-        return max(gain * max(share, DECAY_ONE) for gain, share in zip(gains, shares, strict=False))
+        shares = self.comparison or (DECAY_ONE,) * len(gains)
+        return max(gain * max(share, DECAY_ONE) for gain, share in zip(gains, shares, strict=True))
 
     @property
     def lag(self) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from neurodeploy.errors import QuantizationError, UnknownNameError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
+from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
     IntegerNetlist,
@@ -328,7 +329,10 @@ class Quantization:
         checks += [(population.spread(model.initial_membrane), signed)]
         for theta in (model.threshold, model.negative_threshold):
             if theta is not None:
-                checks.append((population.spread(theta), min(limit, 2**self.threshold_bits - 1)))
+                # Gains and comparisons of steps make more of it, up to this.
+                highest = -(-population.spread(theta) * model.highest_level // DECAY_ONE)
+                checks.append((population.spread(theta), limit))
+                checks.append((highest, 2**self.threshold_bits - 1))
         excess = np.zeros(channels, dtype=np.int64)
         for values, most in checks:
             largest = np.abs(values).reshape(channels, -1).max(axis=1)

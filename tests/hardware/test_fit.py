@@ -113,6 +113,29 @@ def test_every_limit_counts(what: str) -> None:
     assert other.answer.startswith("fits with")
 
 
+@pytest.mark.parametrize(
+    ("steps", "largest"),
+    [
+        ({"firing_gain": (0, 2, 1, 1)}, 2**16),
+        ({"firing_gain": (1, 1, 1, 1), "comparison": (8192, 4096, 4096, 4096)}, 2**16),
+        ({"firing_gain": (4, 2, 1, 1), "comparison": (2048, 2048, 2048, 2048)}, 2**15),
+    ],
+)
+def test_the_highest_threshold_of_a_step_has_to_be_held(
+    steps: dict[str, object], largest: int
+) -> None:
+    """A register of 17 bits holds what the membrane is compared with, and what a spike takes."""
+
+    def told(threshold: int) -> list[str]:
+        net = two_layers(threshold=one(threshold), reset="subtract", **steps)
+        found = judge(net, load_board("loihi1")).violations
+        return [str(v) for v in found if "highest threshold of a step" in str(v)]
+
+    assert not told(largest)
+    (line,) = told(largest + 1)
+    assert "against 131071" in line
+
+
 def test_a_netlist_in_the_unit_of_the_board_may_leak_and_use_all_its_bits() -> None:
     plain = two_layers(threshold=one(64 * 100 + 1), membrane_decay=100, bias=one(1))
     weights = replace(plain.projections[0], exponent=one(6))
