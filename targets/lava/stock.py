@@ -146,10 +146,10 @@ def _projection_violations(
     if isinstance(c, Conv | SumPool):
         if delay > 1:
             yield Violation(where, "delay of a convolution", delay, 1, OWN)
-        if any(before != after for before, after in c.window.padding):
-            text = str(c.window.padding)
+        if not _can_be_even(c.window):
+            text = f"{c.window.padding} with dilation {c.window.dilation}"
             yield Violation(where, "padding", text, "the same on both sides", OWN)
-        w = c.window
+        w = _even(c.window)
         most = max(*w.kernel, *w.stride, *w.dilation, *(n for pair in w.padding for n in pair))
         if most > INT8_LIMIT:
             what = "kernel, stride, padding or dilation"
@@ -188,7 +188,42 @@ def stock_map(connectivity: Connectivity, delay: int, exponent: IntArray) -> Con
     return Conv(weight[:, 0].reshape(-1, 1, *one), channels, window, groups=channels)
 
 
-def stock_groups(convolution: Conv) -> Conv:
+def stock_convolution(layer: Conv | SumPool) -> Conv:
+    """The same map as stock Conv takes it: padded alike on both sides, in groups that it can count.
+
+    Where padding differs, the kernel reaches into what is padded more with weights of 0.
+    """
+    c = layer if isinstance(layer, Conv) else layer.as_depthwise()
+    window = _even(c.window)
+    zeros = [
+        (max(after - before, 0) // d, max(before - after, 0) // d)
+        for (before, after), d in zip(c.window.padding, c.window.dilation, strict=True)
+    ]
+    weight = np.pad(c.weight, [(0, 0), (0, 0), *zeros])
+    return _in_countable_groups(Conv(weight, c.channels_in, window, c.groups))
+
+
+def _can_be_even(window: Window) -> bool:
+    """Whether cells of 0 at one end of the kernel can make up for padding that differs."""
+    return not any(
+        (after - before) % d
+        for (before, after), d in zip(window.padding, window.dilation, strict=True)
+    )
+
+
+def _even(window: Window) -> Window:
+    """The window with the larger padding on both sides, its kernel as much longer."""
+    pads = [(max(pair), max(pair)) for pair in window.padding]
+    kernel = [
+        k + abs(after - before) // d
+        for k, (before, after), d in zip(
+            window.kernel, window.padding, window.dilation, strict=True
+        )
+    ]
+    return Window(window.input_size, tuple(kernel), window.stride, tuple(pads), window.dilation)
+
+
+def _in_countable_groups(convolution: Conv) -> Conv:
     """The convolution with groups that stock Conv can count: in its int8, 128 of them are -128.
 
     Groups that are taken together have no weight for each other's channels.

@@ -41,7 +41,7 @@ from neurodeploy.targets.lava.stock import (
     in_weight_units,
     saturates,
     split_exponent,
-    stock_groups,
+    stock_convolution,
     stock_map,
 )
 
@@ -183,11 +183,10 @@ def _convolution(
     exponent: IntArray,
     common: dict[str, Any],
 ) -> Conv:
-    window = c.window
     if projection.delay != 1:
         raise FileFormatError(f"{projection.label}: a stock convolution has delay 1")
-    c = c.with_weight(folded_weight(c, exponent))
-    whole = stock_groups(c if isinstance(c, maps.Conv) else c.as_depthwise())
+    whole = stock_convolution(c.with_weight(folded_weight(c, exponent)))
+    window = whole.window
     n = len(window.kernel)
     # Lava convolves and orders (C_out, W, H, C_in): flip the spatial axes and reverse them.
     flipped = np.flip(whole.weight, axis=tuple(range(2, 2 + n)))

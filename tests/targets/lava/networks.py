@@ -186,11 +186,12 @@ def random_stock_net(seed: int) -> tuple[IntegerNetlist, Stimulus]:
 
 
 def many_groups() -> tuple[IntegerNetlist, Stimulus]:
-    """More groups than stock Conv counts, in convolutions, sums and what goes straight through."""
+    """More groups than stock Conv counts, and padding that differs, in all that becomes a Conv."""
     rng = np.random.default_rng(0)
     C, size = 130, (3, 2)
-    patch = window(size, (2, 2), padding=((1, 1), (1, 1)))
-    wide, pooled = (2 * C, *patch.output_size), window(patch.output_size, (2, 3), (2, 1))
+    patch = window(size, (2, 2), padding=((1, 2), (2, 0)), dilation=(1, 2))
+    wide = (2 * C, *patch.output_size)
+    pooled = window(patch.output_size, (2, 2), (2, 1), ((0, 1), (1, 0)))
     populations = (
         Population("in", (C, *size), Input("spikes", 0, 1)),
         Population("conv", wide, neuron(9, reset="zero", bias=1)),

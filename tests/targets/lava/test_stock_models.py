@@ -181,7 +181,8 @@ def test_recurrence_and_delays_are_refused() -> None:
 
 
 def test_what_convolutions_cannot_do() -> None:
-    lopsided = window((4, 4), (2, 2), (1, 1), ((0, 1), (0, 1)))
+    # No whole cells of its kernel make up for the difference.
+    lopsided = window((4, 4), (2, 2), (1, 1), ((1, 2), (1, 2)), (3, 3))
     conv = Conv(np.ones((2, 2, 2, 2), dtype=int), 2, lopsided)
     pool = MaxPool(2, window((4, 4), (2, 2), (2, 2)))
     netlist = IntegerNetlist(
@@ -213,7 +214,7 @@ def test_what_convolutions_cannot_do() -> None:
     found = [str(v) for v in stock_violations(netlist)]
     for reason in (
         "pool: max-pooling has no stock process",
-        "in->a: padding ((0, 1), (0, 1)) against the same on both sides",
+        "in->a: padding ((1, 2), (1, 2)) with dilation (3, 3) against the same on both sides",
         "a->b: 8-bit weight with its exponent 256 against 127",
         "in->b: delay of a convolution 2 against 1",
         "b->out: 8-bit weight with its exponent 200 against 127",
