@@ -146,7 +146,7 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
         ),
         "momentum": Entry(
             "neurodeploy.conversion.methods.momentum:Momentum",
-            "ternary spikes worth 16, 8, 8, ... 1, sent and taken back at half (Gu 2024)",
+            "ternary digits, sent and taken back from half of their worth on (Gu 2024)",
         ),
         "reserve": Entry(
             "neurodeploy.conversion.methods.reserve:Reserve",

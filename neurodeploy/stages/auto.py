@@ -44,7 +44,7 @@ LENGTHS = (8, 16, 32, 64, 128)
 
 OPTIONAL_METHODS = ("momentum", "radix")
 """Those that are left out where they have no use for an option that the others take."""
-LISTENING_LENGTHS = range(10, 25)
+LISTENING_LENGTHS = range(8, 25)
 """Time steps at which they are worth trying, where only one length is wanted."""
 
 AUTO_METHODS = tuple(sorted({name for _, names in LADDER for name in names}))
