@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ pytest.importorskip("torch", reason="the counts come from the fast engine")
 
 import neurodeploy as nd
 from neurodeploy import boards
+from neurodeploy.api import verdict
 from neurodeploy.cli import run
+from neurodeploy.datasets import as_samples
 from neurodeploy.hardware.boards.board import ACCOUNTS
 from neurodeploy.ir.reference import run_reference
 
@@ -131,6 +134,20 @@ def test_widths_that_do_not_fit_get_the_command_and_its_cost(
     for wrong in (["--data", "digits"], ["--check", "--data", "digits"], [*check[2:], *data[2:]]):
         assert run([*check[:2], *wrong, "--target", "lava"]) == 2
         assert "is for --check --board NAME --data SPEC" in capsys.readouterr().err
+
+
+def test_the_cost_of_a_remedy_is_told_in_what_can_be_measured(repository: Path) -> None:
+    net = nd.quantize(nd.load(repository / "tests" / "py310" / "data" / "digits.ndn"), 8)
+    x = as_samples("digits", "test").first(5).x
+    named = replace(net, provenance={**net.provenance, "classifier": True})
+    alone = replace(net, analog=None)
+    for asked, told in (
+        (net, r"; then it is off by \S+ %, .* now by \S+ %, .* of the outputs' spread, on the"),
+        (named, r"; then it agrees with the source network on \S+ %, now on \S+ %, on the"),
+        (alone, r" \(what that costs cannot be measured: neither labels nor a source network\);"),
+    ):
+        remedy = verdict(asked, "loihi1", data=x).remedy
+        assert re.search(r"--fit loihi1' makes it fit" + told, remedy), remedy
 
 
 def test_a_board_that_says_what_it_leaves_out(energy: Callable[..., Any]) -> None:
