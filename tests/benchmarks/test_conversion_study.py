@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 
 from benchmarks.conversion.__main__ import arguments, finished, refused_before
 from benchmarks.conversion.cases import COLUMNS, Cache, Case, against_peers, fall, heading, line
-from benchmarks.conversion.peers import FUNCTIONAL, MODES, peer_cases
+from benchmarks.conversion.peers import FUNCTIONAL, MODES, PEERS, peer_cases
+from benchmarks.conversion.priced import CODES, runs
+from benchmarks.conversion.priced import PEERS as PRICED_PEERS
+from neurodeploy.conversion.registry import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = {
@@ -129,3 +133,16 @@ def test_unknown_names_end_at_once(given: list[str], capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         arguments(given)
     assert given[1] in capsys.readouterr().err
+
+
+def test_codes_that_are_priced_are_named_with_their_time_steps() -> None:
+    assert runs("rate=32,sinabs:multi-spike=8") == [("rate", 32), ("sinabs:multi-spike", 8)]
+    assert runs("") == []
+    assert {name for name, _ in runs(CODES)} <= set(METHODS)
+    for name, _ in runs(PRICED_PEERS):
+        peer, _, mode = name.partition(":")
+        assert peer in PEERS
+        assert mode in MODES[peer]
+    for wrong in ("rate", "rate=0", "=8", "rate=1.5"):
+        with pytest.raises(ArgumentTypeError, match="expected NAME=T"):
+            runs(wrong)
