@@ -110,7 +110,8 @@ def _run(folder: Path, command: tuple[str, ...]) -> tuple[int, str | None]:
         os.chdir(here)
     text = err.getvalue()
     if status == 2:
-        lines = [x for x in text.splitlines() if not x.startswith(("warning: ", "note: ", "[ "))]
+        talk = ("warning: ", "note: ", "[ ", "source network: ")
+        lines = [x for x in text.splitlines() if not x.startswith(talk)]
         if "out of memory" in text:
             return status, f"took more than {BYTES >> 30} GiB"
         if len(lines) != 1 or not lines[0].startswith("neurodeploy: error: "):
