@@ -66,10 +66,10 @@ def test_counts_of_all_classes_are_worth_the_same() -> None:
     assert population.unit == theta
 
 
-def _alone(theta: float | None, bias: float, steps: int = 16):
+def _alone(theta: float | None, bias: float, steps: int = 16, **rest):
     """One neuron that nothing arrives at, quantized to 8 bits."""
     real = feed_forward(
-        ("b", (1,), neuron(theta, bias, 0.0), {}),
+        ("b", (1,), neuron(theta, bias, 0.0, **rest), {}),
         ("out", (3,), neuron(2.0), {"x": Dense(np.ones((3, 6)), (6,))}),
         timesteps=steps,
     )
@@ -89,6 +89,15 @@ def test_without_weights_a_large_bias_sets_the_unit() -> None:
     for bias in (3e4, 1e6, -5e8):
         model = _alone(1.0, bias)
         assert 2**20 <= 16 * abs(model.bias.item()) <= 2**21
+
+
+@pytest.mark.parametrize("depth", [3e4, 1e6, 5e8])
+def test_without_weights_a_deep_floor_or_reset_sets_the_unit(depth: float) -> None:
+    low = np.asarray(-depth)
+    floored = _alone(1.0, 0.0, floor=low)
+    reset = _alone(1.0, 0.0, reset="value", reset_value=low)
+    for value in (floored.floor, reset.reset_value):
+        assert 2**20 <= -value.item() <= 2**21
 
 
 def test_a_channel_without_weights_has_a_threshold_like_the_others() -> None:
