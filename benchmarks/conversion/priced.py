@@ -1,7 +1,7 @@
 """Codes of one network on a board: agreement, spikes, steps, time and energy; peers beside them.
 
     python -m benchmarks.conversion.priced resnet20_cifar10 --board kapoho-point --images 200
-    python -m benchmarks.conversion.priced resnet20_cifar10 --codes radix=12 --peers ''
+    python -m benchmarks.conversion.priced resnet20_cifar10 --codes radix=12 --peers
 
 Each code is converted, with the study's calibration and 8-bit weights, answers the first test
 images, and is priced on the exact spikes of the first few of them: likely figures, and what else
@@ -21,8 +21,11 @@ from benchmarks.conversion.networks import CALIBRATION_IMAGES, DATA, data_of, mo
 from benchmarks.conversion.peers import FUNCTIONAL, run_peers
 from neurodeploy.errors import NeurodeployError
 
-CODES = "graded=1,graded=2,momentum=8,momentum=10,radix=10,radix=12,reserve=33,rate=32,bistable=32"
-PEERS = "sinabs:multi-spike=32,spikingjelly:local threshold balancing=32"
+CODES = (
+    *(("graded", 2), ("momentum", 8), ("radix", 12), ("reserve", 33), ("rate", 32)),
+    ("bistable", 32),
+)
+PEERS = (("sinabs:multi-spike", 32), ("spikingjelly:max", 32))
 PRICED_IMAGES = 2
 HEADS = (
     *("code                                  ", "T ", "steps", "agree %", "spikes ", "a neuron"),
@@ -30,15 +33,12 @@ HEADS = (
 )
 
 
-def runs(text: str) -> list[tuple[str, int]]:
-    """Names and their time steps: ``NAME=T,...``, or nothing."""
-    found = []
-    for run in filter(None, text.split(",")):
-        name, _, steps = run.rpartition("=")
-        if not name or not steps.isdecimal() or not int(steps):
-            raise argparse.ArgumentTypeError(f"{run!r}: expected NAME=T")
-        found.append((name, int(steps)))
-    return found
+def run(text: str) -> tuple[str, int]:
+    """What is to run and its time steps, of ``NAME=T``."""
+    name, _, steps = text.rpartition("=")
+    if not name or not steps.isdecimal() or not int(steps):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=T")
+    return name, int(steps)
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -50,8 +50,8 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("network", choices=DATA)
     parser.add_argument("--board", default="kapoho-point")
     parser.add_argument("--images", type=int, default=200, help="first test images")
-    parser.add_argument("--codes", type=runs, default=CODES, help="METHOD=T,...")
-    parser.add_argument("--peers", type=runs, default=PEERS, help="PEER:MODE=T,... or ''")
+    parser.add_argument("--codes", type=run, nargs="*", default=CODES, help="METHOD=T ...")
+    parser.add_argument("--peers", type=run, nargs="*", default=PEERS, help="PEER:MODE=T ...")
     options = parser.parse_args(given)
     one_thread()
     print(f"{options.network} on {options.board}, {options.images} images, 8-bit weights")

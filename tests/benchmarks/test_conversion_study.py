@@ -13,7 +13,7 @@ import pytest
 from benchmarks.conversion.__main__ import arguments, finished, refused_before
 from benchmarks.conversion.cases import COLUMNS, Cache, Case, against_peers, fall, heading, line
 from benchmarks.conversion.peers import FUNCTIONAL, MODES, PEERS, peer_cases
-from benchmarks.conversion.priced import CODES, runs
+from benchmarks.conversion.priced import CODES, run
 from benchmarks.conversion.priced import PEERS as PRICED_PEERS
 from neurodeploy.conversion.registry import METHODS
 
@@ -136,13 +136,12 @@ def test_unknown_names_end_at_once(given: list[str], capsys: pytest.CaptureFixtu
 
 
 def test_codes_that_are_priced_are_named_with_their_time_steps() -> None:
-    assert runs("rate=32,sinabs:multi-spike=8") == [("rate", 32), ("sinabs:multi-spike", 8)]
-    assert runs("") == []
-    assert {name for name, _ in runs(CODES)} <= set(METHODS)
-    for name, _ in runs(PRICED_PEERS):
+    assert run("sinabs:multi-spike=8") == ("sinabs:multi-spike", 8)
+    assert {name for name, _ in CODES} <= set(METHODS)
+    for name, _ in PRICED_PEERS:
         peer, _, mode = name.partition(":")
         assert peer in PEERS
         assert mode in MODES[peer]
-    for wrong in ("rate", "rate=0", "=8", "rate=1.5"):
+    for wrong in ("rate", "rate=0", "=8", "rate=1.5", ""):
         with pytest.raises(ArgumentTypeError, match="expected NAME=T"):
-            runs(wrong)
+            run(wrong)
