@@ -53,7 +53,7 @@ class HardReset(LayerwiseMethod):
     population_cost: ClassVar[int] = POPULATION_COST
     # A tree of plain neurons ends in one that loses nothing; convolutions behind it stay shared.
     spiking_maximum: ClassVar[bool] = True
-    # Seven populations for a window of four in place of one, and a third of what the OR gets wrong.
+    # Seven populations for a window of four in place of one, and two fifths of the OR's error.
     dearer_maximum: ClassVar[MaxPooling | None] = "identity"
     # A line through counts needs more samples than a mean error does.
     raster_budget: ClassVar[int] = 4 * RASTER_BUDGET
