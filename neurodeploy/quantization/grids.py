@@ -22,6 +22,8 @@ SHARES = np.linspace(1.0, 0.5, 41)
 # A branch this many bits below another one of its neuron drowns in the rounding of that one: it
 # gets no finer unit, which would cost the state its width.
 MAX_SPREAD = 12
+BLOCK = 2**15
+"""Weights that are rounded at a time: with what is made of them they stay in the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +142,24 @@ def _best_exponent(
     best, least = highest, np.full(unit.shape, np.inf)
     for exponent in (highest, np.maximum(highest - 1, 0)):
         grid = unit * np.exp2(exponent)
-        whole = round_to_grid(rows.values, grid[:, None], bits, symmetric)
-        difference = whole * grid[:, None] - rows.values
-        error = np.square(difference).sum(axis=1) * rows.multiplicity
+        error = _squared_error(rows.values, grid, bits, symmetric) * rows.multiplicity
         better = error < least
         best, least = np.where(better, exponent, best), np.where(better, error, least)
     return best, least
+
+
+def _squared_error(values: AnyArray, grid: FloatArray, bits: int, symmetric: bool) -> FloatArray:
+    """Squared error of every row on its grid; as many rows at a time as a cache holds."""
+    error = np.empty(len(values))
+    n = max(BLOCK // max(values.shape[1], 1), 1)
+    for first in range(0, len(values), n):
+        part, step = values[first : first + n], grid[first : first + n, None]
+        whole = np.rint(part / step)
+        np.clip(whole, *weight_range(bits, symmetric), out=whole)
+        whole *= step
+        whole -= part
+        error[first : first + n] = np.square(whole, out=whole).sum(axis=1)
+    return error
 
 
 def weight_range(bits: int, symmetric: bool = False) -> tuple[int, int]:
