@@ -32,6 +32,11 @@ def test_a_row_meets_what_its_convolution_hears(window: Window, groups: int) -> 
         assert np.allclose(np.sort(found, axis=2), np.sort(given[:, own], axis=2))
 
 
+def test_shrinkage_is_never_whole() -> None:
+    # One sample says nothing of a moment that is nearly round: all of its spread is an error.
+    assert np.isclose(shrinkage(np.array([[2.0, 1.0]]), np.diag([1.0, 1.01])), 0.99 / 0.01)
+
+
 def test_shrinkage_by_hand() -> None:
     """Two orthogonal samples of two inputs tell nothing apart; one direction alone tells all."""
     apart = np.array([[2.0, 0.0], [0.0, 2.0]])
