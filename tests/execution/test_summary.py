@@ -9,6 +9,7 @@ import pytest
 
 from neurodeploy.errors import DataError, TargetUnavailableError, UnknownNameError, UsageError
 from neurodeploy.execution import make_engine, run_engine
+from neurodeploy.execution.pytorch.engine import Engine
 from neurodeploy.execution.summary import join_summaries
 from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.decoding import output_trace
@@ -110,11 +111,12 @@ def test_active_updates_by_hand() -> None:
     ]
     netlist = net("active", [source, top, quiet, last], links, ["sum"])
     stimulus = random_stimulus([source], 12, rng, rate=0.05)
-    summary = make_engine(netlist).summarize(stimulus, active=["max", "h", "sum"])
-    for name in ("max", "h", "sum"):
-        expected = active_by_hand(netlist, stimulus, name)
-        np.testing.assert_array_equal(summary.active[name], expected, name)
-    assert 0 < summary.active["h"][0] < summary.active["h"][3] == 3 * netlist.timesteps
+    for engine in (make_engine(netlist), Engine(netlist)):
+        summary = engine.summarize(stimulus, active=["max", "h", "sum"])
+        for name in ("max", "h", "sum"):
+            expected = active_by_hand(netlist, stimulus, name)
+            np.testing.assert_array_equal(summary.active[name], expected, name)
+        assert 0 < summary.active["h"][0] < summary.active["h"][3] == 3 * netlist.timesteps
 
 
 def test_refusals() -> None:
