@@ -12,7 +12,8 @@ import pytest
 
 from neurodeploy.execution.native import library
 from neurodeploy.execution.native.engine import NativeEngine
-from neurodeploy.execution.native.widths import QUOTIENTS, WIDE
+from neurodeploy.execution.native.widths import QUOTIENTS, WIDE, needs_64_bits
+from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Conv, Dense, identity
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
@@ -172,6 +173,15 @@ def test_thresholds_times_gains(kernels: library.Library, theta: int, h: int, wi
     )
     engine = exact(kernels, still((4,), 2, [layer]), silence(2))
     assert engine.program.wide == wide
+
+
+@pytest.mark.parametrize(("most", "wide"), [(2**20 - 1, False), (2**20, True)])
+def test_what_memory_adds_up_to_without_gains(most: int, wide: bool) -> None:
+    layer = neuron("h", (2,), 5, negative_threshold=5, memory=True, payload_max=most)
+    netlist = still((2,), 2**11, [layer])
+    bounds = prove_bounds(netlist)
+    assert bounds["h"].magnitude < 2**31
+    assert needs_64_bits(netlist, netlist.timesteps, bounds) == wide
 
 
 def quotients(top: int, most: int, rng: np.random.Generator) -> tuple[Any, Any]:
