@@ -241,7 +241,7 @@ class Deployed(Shown):
             return None
         where = self.folder / step.result
         damaged = f"{where}: damaged; delete it and {AGAIN}"
-        found = parsed_json(self._content(step, step.result), damaged)
+        found: dict[str, Any] = parsed_json(self._content(step, step.result), damaged)
         if not has_shape(found, _RESULTS.get(step.name, {})):
             raise FileFormatError(damaged)
         return found
