@@ -148,7 +148,9 @@ def compile_(
     )
     from neurodeploy.render.text import to_json
 
-    measured: dict[str, Any] = {k: v for k, v in (("data", data), ("samples", samples)) if v is not None}
+    measured: dict[str, Any] = {
+        k: v for k, v in (("data", data), ("samples", samples)) if v is not None
+    }
     if measured and not (only_check and board is not None and data is not None):
         raise UsageError(
             f"compile --{next(iter(measured))}: is for --check --board NAME --data SPEC, which "
