@@ -10,7 +10,7 @@ import pytest
 
 from neurodeploy.execution import make_engine
 from neurodeploy.execution.native import library
-from neurodeploy.execution.native.engine import NativeEngine
+from neurodeploy.execution.native.engine import NativeEngine, _ThreadTotals
 from neurodeploy.ir.connectivity import Conv, Dense
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
@@ -107,6 +107,22 @@ def test_populations_that_hear_the_same_or_its_negative_share_its_sum(sign: int)
         assert want.spikes[name].any()
         np.testing.assert_array_equal(got.spikes[name], want.spikes[name])
         np.testing.assert_array_equal(got.membranes[name], want.membranes[name])
+
+
+def test_totals_of_threads_are_added_up() -> None:
+    # Whether a second thread finds anything left to do is chance.
+    netlist = case("random_feedforward_3").netlist
+    names = {p.name for p in netlist.populations if not p.is_integrator}
+    parts = [_ThreadTotals(netlist, names, names) for _ in range(3)]
+    fields = ("spikes", "payload", "active")
+    for number, part in enumerate(parts, 1):
+        for field in fields:
+            for values in getattr(part, field).values():
+                values += number
+    joined = _ThreadTotals.join(parts)
+    for field in fields:
+        assert set(getattr(joined, field)) == names
+        assert all((values == 6).all() for values in getattr(joined, field).values())
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
