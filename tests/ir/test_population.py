@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neurodeploy.errors import NetlistError
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, Model
 from neurodeploy.ir.population import Coding, Population
@@ -43,3 +44,10 @@ def test_a_mean_tells_what_is_emitted(coding: Coding, gains: tuple[int, ...], ti
     np.testing.assert_array_equal(found, times * np.array([[2.0, -6.0], [1.5, 0.0]]))
     for unknown in (replace(known, mean=None), replace(known, unit=None)):
         assert unknown.expected_emissions(10) is None
+
+
+def test_the_limit_of_neurons_is_exact() -> None:
+    sends = Input("spikes", 0, 1)
+    assert Population("x", (2**31 - 1,), sends, np.int64(1)).size == 2**31 - 1
+    with pytest.raises(NetlistError, match="at most 2147483647"):
+        Population("x", (2**31,), sends, np.int64(1))
