@@ -34,7 +34,7 @@ _TRIED: Shape = {
     "measure": (str, None),
     "loss": (float, None),
     "spikes": (float, None),
-    "text": str,
+    "text": (str, None),
     "refused": (str, None),
     "quantization": ({"weight_bits": (_BITS, None)}, None),
     "options": ({}, None),
@@ -52,8 +52,9 @@ _READ: Mapping[str, Shape] = {
     "commands": [([str], str)],
     "method": {"name": (str, None), "timesteps": (WHOLE, None)},
     "auto": {
-        **{"reason": str, "met": bool, "target": (str, None), "board": (str, None)},
-        **{"chosen": (_TRIED, None), "tried": [_TRIED]},
+        **{"reason": (str, None), "met": (bool, None)},
+        **{"target": (str, None), "board": (str, None)},
+        **{"chosen": (_TRIED, None), "tried": ([_TRIED], None)},
     },
     "quantization": {
         **{"weight_bits": _BITS, "state_bits": _BITS, "neuron": (str, None)},

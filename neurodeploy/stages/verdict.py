@@ -145,7 +145,7 @@ def _tried(network: Network) -> str:
     """What the automatic conversion measured of binary spikes, or that nobody did."""
     from neurodeploy.conversion.registry import METHODS
 
-    rows = network.provenance.get("auto", {}).get("tried", ())
+    rows = network.provenance.get("auto", {}).get("tried") or ()
     known = [
         row
         for row in rows
@@ -156,4 +156,5 @@ def _tried(network: Network) -> str:
     if not known:
         return " and tells what it costs, which nobody has measured yet"
     best = min(known, key=lambda row: row["loss"])
-    return f" ({best['method']} at T = {best['timesteps']} {best['text']} on the calibration data)"
+    told = best.get("text") or f"loses {best['loss']:.1f}"
+    return f" ({best['method']} at T = {best['timesteps']} {told} on the calibration data)"

@@ -73,7 +73,7 @@ def test_a_converted_network_keeps_its_encodings_and_its_t(tmp_path: Path) -> No
         torch.nn.Linear(3 * 36, 4),
     )  # fmt: skip
     data = (np.random.default_rng(0).random((16, 1, 6, 6), dtype=np.float32), np.zeros(16, int))
-    net = nd.convert(model, data, timesteps=8)
+    net = nd.convert(model, data, method="rate", timesteps=8)
     for one in (net, net.quantize()):
         found = one.export("nir", tmp_path / "net.nir")
         again = nd.import_network(found.path)

@@ -304,7 +304,7 @@ PROVENANCE: dict[str, Any] = {
 MISREAD: tuple[tuple[str, Any], ...] = (
     *(("commands", value) for value in (0.5, "neurodeploy", [3], [[3]], {})),
     *(("method", value) for value in ("rate", None, {"name": 3}, {"timesteps": True})),
-    *(("auto", value) for value in (None, [], {}, {"reason": "it fits", "met": 1, "tried": []})),
+    *(("auto", value) for value in (None, [], {"tried": {}}, {"reason": "it fits", "met": 1})),
     ("auto", {**PROVENANCE["auto"], "tried": [{**_TRIED, "loss": 10**400}]}),
     # It becomes a part of the name of a file.
     (
@@ -318,8 +318,9 @@ MISREAD: tuple[tuple[str, Any], ...] = (
 )
 
 
-def test_provenance_is_read_as_it_is_written() -> None:
-    told = {**PROVENANCE, "seed": 3, "mine": {"anything": [None]}}
+@pytest.mark.parametrize("auto", [PROVENANCE["auto"], {"tried": [{"method": "r", "timesteps": 1}]}])
+def test_provenance_is_read_as_it_is_written(auto: dict[str, Any]) -> None:
+    told = {**PROVENANCE, "auto": auto, "seed": 3, "mine": {"anything": [None]}}
     assert network_from_bytes(edited(lambda h: h.update(provenance=told)), "f").provenance == told
 
 

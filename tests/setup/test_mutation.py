@@ -24,8 +24,8 @@ def mutation() -> ModuleType:
 
 
 def test_a_sample_is_of_places_and_of_its_seed(mutation: ModuleType) -> None:
-    many = [mutation.Mutant("a.py", f"core/{i}", 0, 3, 3) for i in range(50)]
-    few = [mutation.Mutant("b.py", "core/x", i, i, i) for i in range(1, 9)]
+    many = [mutation.Mutant("a.py", f"core/{i}", 0, 3, 3, True) for i in range(50)]
+    few = [mutation.Mutant("b.py", "core/x", i, i, i, True) for i in range(1, 9)]
     chosen = mutation.sample(many + few, 6, seed=1)
     assert chosen == mutation.sample(many + few, 6, seed=1)
     assert chosen != mutation.sample(many + few, 6, seed=2)
@@ -35,8 +35,11 @@ def test_a_sample_is_of_places_and_of_its_seed(mutation: ModuleType) -> None:
 
 def test_the_tests_of_a_mutant_reach_one_of_its_lines(mutation: ModuleType) -> None:
     reached = {"t::a": {("a.py", 3)}, "t::b": {("a.py", 5)}, "t::c": {("b.py", 4)}}
-    mutant = mutation.Mutant("a.py", "core/AddNot", 0, 3, 4)
+    mutant = mutation.Mutant("a.py", "core/AddNot", 0, 3, 4, True)
     assert list(mutation.tests_of(mutant, reached)) == ["t::a"]
+    # With the import everything of the file runs.
+    whole = mutation.Mutant("a.py", "core/AddNot", 0, 3, 4, False)
+    assert list(mutation.tests_of(whole, reached)) == ["t::a", "t::b"]
     assert mutation.tried(Path(), mutant, [], "python") == ("unreached", "")
 
 

@@ -245,5 +245,5 @@ def warnings_of(one: Measured) -> list[str]:
     ]
     auto = one.network.provenance.get("auto")
     if isinstance(auto, Mapping) and auto.get("met") is False:
-        found.append(f"the automatic choice missed its budget: {auto.get('reason', '')}")
+        found.append(f"the automatic choice missed its budget: {auto.get('reason') or ''}")
     return [*found, *(f"{part} is missing: {why}" for part, why in one.missing.items())]

@@ -312,11 +312,16 @@ def _tradeoff(one: Measured, draw: _Charts) -> Iterator[Part]:
     auto = one.network.provenance.get("auto")
     if isinstance(auto, Mapping) and auto.get("tried"):
         rows = [
-            (r["method"], r["timesteps"], _one_digit(r["spikes"]), r["text"] or r["refused"])
+            (
+                r["method"],
+                r["timesteps"],
+                _one_digit(r.get("spikes")),
+                r.get("text") or r.get("refused") or "",
+            )
             for r in auto["tried"]
         ]
         yield element("h3", "What the automatic conversion tried")
-        yield element("p", auto.get("reason", ""), class_="text")
+        yield element("p", auto.get("reason") or "", class_="text")
         yield texts([render_table(("method", "T", "spikes per inference", "result"), rows)])
 
 
@@ -347,7 +352,7 @@ def tried(one: Measured) -> tuple[list[Choice], str]:
         return [], ""
     method = one.network.provenance.get("method", {})
     used = (method.get("name"), method.get("timesteps"))
-    rows = [r for r in auto.get("tried", ()) if r.get("loss") is not None and r.get("spikes")]
+    rows = [r for r in auto.get("tried") or () if r.get("loss") is not None and r.get("spikes")]
     choices = [
         Choice(
             f"{row['method']}, T = {row['timesteps']}",
