@@ -1,7 +1,7 @@
 """Does a deep residual network keep its activations? ResNet-32 and -56, random and trained.
 
     python -m benchmarks.conversion.depth
-    python -m benchmarks.conversion.depth --blocks 9 --networks trained --images 360
+    python -m benchmarks.conversion.depth --blocks 9 --networks trained --images 355
     python -m benchmarks.conversion.depth --blocks 9 --networks trained --cifar10 CIFAR10
 
 ResNet-32 as on CIFAR (3 stages of 5 blocks, 16 to 64 channels, shortcuts that subsample and pad),
@@ -44,6 +44,7 @@ METHODS: tuple[tuple[str, int, int], ...] = (
     ("radix", 12, 8),
     ("radix", 12, 4),
     ("radix", 16, 8),
+    ("momentum", 8, 8),
     ("momentum", 10, 8),
 )
 """Methods, T, and bits of the weights."""

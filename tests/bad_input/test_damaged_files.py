@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="the networks of these tests are made with t
 from tests.bad_input.fuzz.__main__ import run_all
 from tests.bad_input.fuzz.subjects import SUBJECTS, expect_undamaged, make
 
-EACH = 3
+EACH = 2
 
 # Cases that once ended otherwise than in a line: format and seed.
 ONCE = {
