@@ -272,7 +272,7 @@ class _Drawing:
         most = max(1, int(reach * share))
         if draws.chance(0.01):
             # Beyond every membrane, and beyond 32 bits.
-            return draws.spread(shape, 2**33, 2**36)
+            return draws.spread(shape, 2**33, 2**35)
         return draws.spread(shape, 1 if draws.chance(0.2) else max(1, most // 3), most)
 
     def _gains(self, integrator: bool, binary: bool) -> dict[str, tuple[int, ...]]:
@@ -289,6 +289,8 @@ class _Drawing:
                 del gains[draws.pick(sorted(gains))]
             elif binary and draws.chance(0.8):
                 most = draws.pick([1, 4096, 9000, 2**16])
+                # With the largest threshold, 2^35, no level leaves the 44 bits of the engine.
+                most = most if firing.max() <= 3 else min(most, 9000)
                 gains["comparison"] = draws.rng.integers(1, most + 1, T)
         return {name: tuple(values.tolist()) for name, values in gains.items()}
 
