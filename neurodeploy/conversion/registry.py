@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, make_dataclass
 from functools import cache
 from pkgutil import resolve_name
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from neurodeploy.conversion.method import ConversionMethod
 from neurodeploy.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from neurodeploy.source.analog import AnalogGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +167,13 @@ METHODS: Registry[type[ConversionMethod]] = Registry(
     group="neurodeploy.methods",
     needs=("emits", "default_input", "encoders"),
 )
+
+
+def dearer_maximum(method: str, graph: AnalogGraph | None, used: str | None = None) -> str | None:
+    """What a method can make of a network's maxima for more neurons, as ``max_pooling``.
+
+    None where it can nothing, has ``used`` it, or the network has no maxima.
+    """
+    found: str | None = getattr(METHODS.get(method), "dearer_maximum", None)
+    pools = graph is not None and any(node.op.kind == "max_pool" for node in graph.nodes)
+    return found if pools and found != used else None

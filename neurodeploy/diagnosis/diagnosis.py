@@ -10,15 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodeploy.conversion.lowering.activation_graph import (
-    ActivationGraph,
-    InputLayer,
-    Layer,
-    PoolLayer,
-)
+from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer, Layer
 from neurodeploy.conversion.lowering.operators import lower
 from neurodeploy.conversion.method import by_population
-from neurodeploy.conversion.registry import METHODS
+from neurodeploy.conversion.registry import METHODS, dearer_maximum
 from neurodeploy.diagnosis.advice import OWN_REMEDIES, REMEDIES, advise, worst_layer
 from neurodeploy.diagnosis.code import accumulate
 from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
@@ -200,7 +195,7 @@ def diagnose_network(
         net.netlist.timesteps,
         layers,
         None if worst is None else worst.name,
-        tuple(advise(judged, _remedies(net, graph))),
+        tuple(advise(judged, _remedies(net))),
         tuple(
             OutputDiagnosis(
                 name,
@@ -215,13 +210,13 @@ def diagnose_network(
     )
 
 
-def _remedies(net: Network, graph: ActivationGraph) -> Mapping[str, str]:
+def _remedies(net: Network) -> Mapping[str, str]:
     """What helps against each cause, within what the method's own target can run."""
-    method = net.provenance.get("method", {}).get("name")
-    if method not in own_methods():
+    settings = net.provenance.get("method", {})
+    if settings.get("name") not in own_methods():
         return REMEDIES
-    other = getattr(METHODS.get(method), "dearer_maximum", None)
-    if other is None or not any(isinstance(layer, PoolLayer) for layer in graph.layers):
+    other = dearer_maximum(settings["name"], net.analog, settings.get("max_pooling"))
+    if other is None:
         return OWN_REMEDIES
     maxima = f"{OWN_REMEDIES['unevenness']}, or other maxima (--max-pooling {other})"
     return {**OWN_REMEDIES, "unevenness": maxima}

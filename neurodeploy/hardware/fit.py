@@ -337,7 +337,7 @@ def _neuron_violations(
     if bits is not None and model.threshold is not None:
         # theta - 1 is what is stored, in units of 2^exponent; gains and comparisons of steps make
         # more of it, which a register of the same width has to hold.
-        highest = -(-int(model.threshold.max()) * model.highest_level // DECAY_ONE)
+        highest = model.highest(int(model.threshold.max()))
         stored, most = (highest - 1) << shift, (2**bits - 1) << exponent
         if stored > most:
             plain = model.highest_level == DECAY_ONE

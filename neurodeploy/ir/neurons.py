@@ -61,7 +61,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -73,6 +73,8 @@ from neurodeploy.ir.pools import POOL_RULES as POOL_RULES
 from neurodeploy.ir.pools import MaxPool as MaxPool
 from neurodeploy.ir.pools import PoolRule as PoolRule
 from neurodeploy.ir.pools import step_gains
+
+_Whole = TypeVar("_Whole", int, AnyArray)
 
 Reset = Literal["subtract", "zero", "none", "value", "subtract-next"]
 RESETS: tuple[Reset, ...] = ("subtract", "zero", "none", "value", "subtract-next")
@@ -366,6 +368,10 @@ class Neuron:
         gains = self.firing_gain or (1,)
         shares = self.comparison or (DECAY_ONE,) * len(gains)
         return max(gain * max(share, DECAY_ONE) for gain, share in zip(gains, shares, strict=True))
+
+    def highest(self, theta: _Whole) -> _Whole:
+        """The most that a membrane is compared with in a step, of a threshold: rounded up."""
+        return -(-theta * self.highest_level // DECAY_ONE)
 
     @property
     def lag(self) -> int:

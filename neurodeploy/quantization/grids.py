@@ -154,8 +154,7 @@ def _squared_error(values: AnyArray, grid: FloatArray, bits: int, symmetric: boo
     n = max(BLOCK // max(values.shape[1], 1), 1)
     for first in range(0, len(values), n):
         part, step = values[first : first + n], grid[first : first + n, None]
-        whole = np.rint(part / step)
-        np.clip(whole, *weight_range(bits, symmetric), out=whole)
+        whole = _rounded(part, step, bits, symmetric)
         whole *= step
         whole -= part
         error[first : first + n] = np.square(whole, out=whole).sum(axis=1)
@@ -170,5 +169,9 @@ def weight_range(bits: int, symmetric: bool = False) -> tuple[int, int]:
 
 def round_to_grid(values: AnyArray, step: AnyArray, bits: int, symmetric: bool = False) -> IntArray:
     """``rint(values / step)``, clipped to :func:`weight_range`."""
-    low, high = weight_range(bits, symmetric)
-    return np.clip(np.rint(values / step), low, high).astype(np.int64)
+    return _rounded(values, step, bits, symmetric).astype(np.int64)
+
+
+def _rounded(values: AnyArray, step: AnyArray, bits: int, symmetric: bool) -> FloatArray:
+    whole: FloatArray = np.asarray(np.rint(values / step))
+    return np.clip(whole, *weight_range(bits, symmetric), out=whole)

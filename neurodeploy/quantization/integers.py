@@ -17,7 +17,6 @@ import numpy as np
 from neurodeploy.errors import QuantizationError, UnknownNameError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
     IntegerNetlist,
@@ -330,7 +329,7 @@ class Quantization:
         for theta in (model.threshold, model.negative_threshold):
             if theta is not None:
                 # Gains and comparisons of steps make more of it, up to this.
-                highest = -(-population.spread(theta) * model.highest_level // DECAY_ONE)
+                highest = model.highest(population.spread(theta))
                 checks.append((population.spread(theta), limit))
                 checks.append((highest, 2**self.threshold_bits - 1))
         excess = np.zeros(channels, dtype=np.int64)

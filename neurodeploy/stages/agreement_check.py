@@ -103,7 +103,7 @@ def agreement_warning(net: Network, agreeing: int, n: int, samples: str) -> str 
 
 
 def _remedies(net: Network, method: str | None) -> str:
-    from neurodeploy.conversion.registry import METHODS
+    from neurodeploy.conversion.registry import METHODS, dearer_maximum
 
     found = []
     quantization = net.provenance.get("quantization", {})
@@ -116,18 +116,10 @@ def _remedies(net: Network, method: str | None) -> str:
     if method not in own_methods():
         *others, last = (name for name in SURER if name in METHODS and name != method)
         found.append(f"--method {', '.join(others)} or {last}")
-    elif (other := _other_maximum(net, method)) is not None:
-        found.append(f"--max-pooling {other}")
+    else:
+        used = net.provenance["method"].get("max_pooling")
+        if (other := dearer_maximum(method, net.analog, used)) is not None:
+            found.append(f"--max-pooling {other}")
     if method not in NO_GAIN:
         found.append(f"more time steps (--timesteps {2 * net.netlist.timesteps})")
     return f"try {', or '.join(found)}"
-
-
-def _other_maximum(net: Network, method: str) -> str | None:
-    """What the method can make of the network's maxima for more neurons; None if nothing."""
-    from neurodeploy.conversion.registry import METHODS
-
-    other: str | None = getattr(METHODS.get(method), "dearer_maximum", None)
-    graph, used = net.analog, net.provenance["method"].get("max_pooling")
-    pools = graph is not None and any(node.op.kind == "max_pool" for node in graph.nodes)
-    return other if pools and used != other else None

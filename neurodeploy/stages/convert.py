@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -223,8 +224,7 @@ def convert(
         _expect_budget(graph, budget, judge.y is not None, classifier, max_loss, max_error)
         if budget.crossbar:
             expect_fan_in(graph, _method("rate", **_asked("rate", given, budget)), budget)
-        free = "max_pooling" not in given and any(n.op.kind == "max_pool" for n in graph.nodes)
-        others = {"alternatives": _other_maxima} if free else {}
+        others = {} if "max_pooling" in given else {"alternatives": partial(_other_maxima, graph)}
         net, choice = choose(converted, judge, budget, timesteps, progress, tell, _emits, **others)
         if (doubt := choice.doubt(budget)) is not None:
             warn_user(doubt)
@@ -395,11 +395,11 @@ def _emits(method: str) -> str:
     return METHODS.get(method).emits
 
 
-def _other_maxima(method: str) -> tuple[Mapping[str, Any], ...]:
-    """What a method can make of maxima for more neurons."""
-    from neurodeploy.conversion.registry import METHODS
+def _other_maxima(graph: AnalogGraph, method: str) -> tuple[Mapping[str, Any], ...]:
+    """Options with which a method makes a network's maxima of more neurons."""
+    from neurodeploy.conversion.registry import dearer_maximum
 
-    other: str | None = getattr(METHODS.get(method), "dearer_maximum", None)
+    other = dearer_maximum(method, graph)
     return () if other is None else ({"max_pooling": other},)
 
 

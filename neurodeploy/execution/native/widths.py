@@ -8,7 +8,6 @@ import numpy as np
 
 from neurodeploy.errors import CapacityError
 from neurodeploy.ir.bounds import PopulationBounds, proved_range
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import IntegerNeuron
 
@@ -77,7 +76,7 @@ def _largest_state(population: Population, proved: PopulationBounds, timesteps: 
         )
         for threshold in (model.threshold, model.negative_threshold):
             if threshold is not None:
-                compared = -(-int(threshold.max()) * model.highest_level // DECAY_ONE)
+                compared = model.highest(int(threshold.max()))
                 largest = max(largest, int(threshold.max()) * firing, compared)
         for level in (model.reset_value, model.floor):
             if level is not None:

@@ -121,7 +121,7 @@ def _state(
     thresholds = [t for t in (model.threshold, model.negative_threshold) if t is not None]
     # Or what it is compared with, rounded up.
     theta = max((int(t.max()) for t in thresholds), default=0)
-    theta = max(theta * gain, -(-theta * model.highest_level // DECAY_ONE))
+    theta = max(theta * gain, model.highest(theta))
     # In a step the membrane before it and what enters are added up, the bias on either side; a
     # reset takes at most the membrane before it and the one after it. What a neuron with memory
     # has emitted, and a threshold beyond every membrane, must have a place too.
