@@ -23,6 +23,7 @@ OF_THE_MACHINE = (
     "there is no C compiler",
     "PyTorch has no CUDA device here",
     "there is no Chromium",
+    "this machine lets nobody limit",
 )
 
 

@@ -24,6 +24,11 @@ def perform(item: tuple[str, str]) -> str:
         raise UsageError("a line\nand another")
     if what == "memory":
         raise MemoryError
+    if what == "too much":  # in a group of processes that has a limit
+        Path(folder, "group", "cgroup.procs").write_text(str(os.getpid()))
+        taken = []
+        while True:
+            taken.append(b"\1" * 2**24)
     if what == "bug":
         raise ZeroDivisionError("by zero")
     return what
