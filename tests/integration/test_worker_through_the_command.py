@@ -18,7 +18,8 @@ from tests.verification.networks import dataset, layered, packed
 
 pytestmark = [pytest.mark.lava, pytest.mark.usefixtures("lava_python")]
 
-LIMIT_S = 1.5
+LIMIT_S = 6.0  # what a worker that nobody stopped must not reach on a busy machine
+SOON_S = 20.0
 SAMPLES = 200
 
 
@@ -32,7 +33,7 @@ class Attack(threading.Thread):
         self.at = 0.0
 
     def run(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             try:
                 ready = self.victim.find() and len(self.victim.members) >= 6
@@ -66,7 +67,7 @@ def test_a_worker_stopped_in_the_middle(
     attack.join()
     assert attack.at > 0
     assert status == 2
-    assert ended - attack.at < LIMIT_S + 6
+    assert ended - attack.at < (LIMIT_S if number == signal.SIGSTOP else 0) + SOON_S
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
