@@ -1,9 +1,11 @@
 """Mutation testing of the tests: ``python scripts/mutation.py WORK --sample 150 --seed 0``.
 
-Mutants are Cosmic Ray's, of one operator at one place (``pip install cosmic-ray`` where this script
-runs). The tests of each are those that reach its line, as coverage tells. Everything happens in a
-clone of the last commit in the folder WORK, where results are added to ``results.jsonl``: a call
-that was broken off goes on. A mutant that runs longer than two minutes is counted apart.
+Mutants are Cosmic Ray's, of one operator at one place. The tests of each are those that reach its
+line, as coverage tells, the quick ones first, as many as took half a minute. They run in a fork of
+this process, which has the large libraries already: it needs what the tests need, and cosmic-ray
+and coverage. Everything happens in a clone of the last commit in the folder WORK, where results
+are added to ``results.jsonl``: a call that was broken off goes on. A mutant that runs several times
+longer than its tests should is counted apart.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import importlib
 import json
 import os
 import random
@@ -18,10 +21,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 MUTATED = (
@@ -32,9 +37,11 @@ TESTS = (
     *("tests/ir", "tests/execution", "tests/quantization", "tests/targets", "tests/conformance"),
     *("tests/verification", "tests/loading"),
 )
-SECONDS = 120
-MOST_TESTS = 60
-"""Of one mutant: first those named after its file, then those that reach the fewest other lines."""
+SECONDS = 30.0
+"""Of the tests of one mutant, as measured: first those named after its file, then the quickest."""
+ELSEWHERE = {"targets/lava": "lava"}
+"""Code that also runs in processes that coverage does not see: what the names of its tests have."""
+PRELOADED = ("numpy", "scipy.sparse", "torch", "brian2", "hypothesis", "pytest")
 
 _BINARY = "Add_Sub Sub_Add Mul_Add Div_Mul FloorDiv_Mul Mod_Mul Pow_Mul BitAnd_BitOr BitOr_BitAnd"
 _COMPARED = "Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Is_IsNot IsNot_Is"
@@ -54,6 +61,11 @@ def pytest_runtest_logstart(nodeid, location):
     running = coverage.Coverage.current()
     if running is not None:
         running.switch_context(nodeid)
+
+
+def pytest_runtest_logreport(report):
+    with open("../seconds.txt", "a") as file:
+        file.write(f"{report.duration:.4f} {report.outcome} {report.when} {report.nodeid}\\n")
 """
 # They change no behaviour, nor do types.
 _IDLE = ("from ", "import ", "class ", "def ", "@", '"""')
@@ -85,24 +97,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--mutated", nargs="*", default=MUTATED, help="folders of code")
     parser.add_argument("--tests", nargs="*", default=TESTS, help="folders of tests")
-    parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="of the tests")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     tree = cloned(given.work)
-    reached = covered(tree, given.python, given.mutated, given.tests)
+    reached = covered(tree, given.mutated, given.tests)
+    seconds = measured(given.work / "seconds.txt")
     chosen = sample(mutants(tree, given.mutated), given.sample, given.seed)
+    for library in PRELOADED:
+        importlib.import_module(library)
     results = given.work / "results.jsonl"
     known = {r["key"]: r for r in read(results)}
     for number, mutant in enumerate(chosen, 1):
         if mutant.key not in known:
-            stem = Path(mutant.path).stem
-            tests = sorted(
-                tests_of(mutant, reached), key=lambda t: (stem not in t, len(reached[t]), t)
-            )
-            outcome, diff = tried(tree, mutant, tests[:MOST_TESTS], given.python)
+            tests = affordable(mutant, tests_of(mutant, reached, seconds), seconds)
+            start = time.monotonic()
+            outcome, by, diff = tried(tree, mutant, tests, sum(seconds[t] for t in tests))
             known[mutant.key] = {
-                "key": mutant.key, **asdict(mutant), "outcome": outcome, "diff": diff,
-                "tests": len(tests),
+                "key": mutant.key, **asdict(mutant), "outcome": outcome, "by": by, "diff": diff,
+                "tests": len(tests), "seconds": round(time.monotonic() - start, 1),
             }  # fmt: skip
             with results.open("a") as file:
                 file.write(json.dumps(known[mutant.key]) + "\n")
@@ -112,7 +124,7 @@ def main() -> int:
 
 def cloned(work: Path) -> Path:
     """A clone of the last commit, with the kernels that are built here."""
-    tree = work / "tree"
+    tree = work.resolve() / "tree"
     if not tree.exists():
         subprocess.run(["git", "clone", "-q", str(ROOT), str(tree)], check=True)
         for library in (ROOT / "neurodeploy/execution/native").glob("*.so"):
@@ -125,9 +137,7 @@ def cloned(work: Path) -> Path:
     return tree
 
 
-def covered(
-    tree: Path, python: str, mutated: list[str], tests: list[str]
-) -> dict[str, set[tuple[str, int]]]:
+def covered(tree: Path, mutated: list[str], tests: list[str]) -> dict[str, set[tuple[str, int]]]:
     """Name of a test -> (file, line) that it reaches; measured once."""
     data = tree.parent / "coverage"
     if not data.exists():
@@ -135,10 +145,12 @@ def covered(
         sources = "\n    ".join(mutated)
         rules.write_text(f"[run]\nsource =\n    {sources}\n")
         (tree / "mutation_contexts.py").write_text(CONTEXTS)
-        run = [python, "-m", "coverage", "run", f"--rcfile={rules}", f"--data-file={data}.part"]
+        python = (sys.executable, "-m")
+        run = [*python, "coverage", "run", f"--rcfile={rules}", f"--data-file={data}.part"]
         plugins = ("-p", "no:cacheprovider", "-p", "mutation_contexts")
         command = [*run, "-m", "pytest", "-q", *plugins, *tests]
-        subprocess.run(command, cwd=tree, env=environment())
+        # Here everything is compiled, but not with a mutant: that file would be taken for the old.
+        subprocess.run(command, cwd=tree, env=environment(tree))
         Path(f"{data}.part").rename(data)
     # The arcs and lines of coverage are in bit sets: it unpacks them itself.
     code = (
@@ -148,7 +160,7 @@ def covered(
         "print(json.dumps(out))\n"
     )
     done = subprocess.run(
-        [python, "-c", code, str(data)], capture_output=True, text=True, check=True, cwd=tree
+        [sys.executable, "-c", code, str(data)], capture_output=True, text=True, check=True
     )
     reached: dict[str, set[tuple[str, int]]] = {}
     for file, lines in json.loads(done.stdout).items():
@@ -157,6 +169,18 @@ def covered(
             for context in filter(None, contexts):
                 reached.setdefault(context, set()).add((path, int(line)))
     return reached
+
+
+def measured(file: Path) -> dict[str, float]:
+    """Seconds of every test that passed, with what it set up."""
+    seconds: dict[str, float] = {}
+    passed = set()
+    for line in file.read_text().splitlines():
+        duration, outcome, when, test = line.split(" ", 3)
+        seconds[test] = seconds.get(test, 0.0) + float(duration)
+        if (when, outcome) == ("call", "passed"):
+            passed.add(test)
+    return {test: seconds[test] for test in passed}
 
 
 def mutants(tree: Path, mutated: list[str]) -> list[Mutant]:
@@ -202,56 +226,104 @@ def sample(found: list[Mutant], n: int, seed: int) -> list[Mutant]:
     return [draw.choice(places[place]) for place in chosen]
 
 
-def tests_of(mutant: Mutant, reached: dict[str, set[tuple[str, int]]]) -> Iterator[str]:
+def tests_of(
+    mutant: Mutant, reached: dict[str, set[tuple[str, int]]], tests: Iterable[str]
+) -> Iterator[str]:
     """Tests that reach a line of the mutant; where it runs with the import, all of its file."""
     lines = {(mutant.path, line) for line in range(mutant.line, mutant.last + 1)}
-    for test, places in reached.items():
-        if places & lines if mutant.called else any(path == mutant.path for path, _ in places):
+    names = [name for folder, name in ELSEWHERE.items() if mutant.path.startswith(f"{folder}/")]
+    for test in tests:
+        places = reached.get(test, set())
+        here = places & lines if mutant.called else any(path == mutant.path for path, _ in places)
+        if here or any(name in test for name in names):
             yield test
 
 
-def tried(tree: Path, mutant: Mutant, tests: list[str], python: str) -> tuple[str, str]:
-    """How the tests end on a mutant: killed, survived, timeout or unreached; and its diff."""
+def affordable(mutant: Mutant, tests: Iterable[str], seconds: dict[str, float]) -> list[str]:
+    """Tests of a mutant that take no longer than ``SECONDS`` together, but one at least."""
+    chosen: list[str] = []
+    stem, left = Path(mutant.path).stem, SECONDS
+    for test in sorted(tests, key=lambda test: (stem not in test, seconds[test], test)):
+        left -= seconds[test]
+        if left >= 0 or not chosen:
+            chosen.append(test)
+    return chosen
+
+
+def tried(tree: Path, mutant: Mutant, tests: list[str], seconds: float) -> tuple[str, str, str]:
+    """How the tests end on a mutant: killed, survived, timeout or unreached; by what; its diff."""
     if not tests:
-        return "unreached", ""
+        return "unreached", "", ""
     from cosmic_ray.mutating import use_mutation
     from cosmic_ray.plugins import get_operator
 
     operator = get_operator(mutant.operator)()
     with use_mutation(tree / mutant.path, operator, mutant.occurrence) as (before, after):
         if after is None:
-            return "none", ""
+            return "none", "", ""
         lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
-        command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        with subprocess.Popen(
-            command,
-            cwd=tree,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as child:
-            try:
-                status = child.wait(SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                return "timeout", "\n".join(lines)
-    return "survived" if status == 0 else "killed", "\n".join(lines)
+        status, by = tested(tree, tests, limit=20 + 3 * seconds)
+    outcome = "timeout" if status is None else "survived" if status == 0 else "killed"
+    return outcome, by, "\n".join(lines)
 
 
-def environment() -> dict[str, str]:
-    """Of the tests: their own tree, one thread, nothing compiled that could be taken for new."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "."}
+def tested(tree: Path, tests: list[str], limit: float) -> tuple[int | None, str]:
+    """How pytest exits, in a fork, and the test that failed; None where it was too long."""
+    failed = tree.parent / "failed"
+    failed.write_text("")
+    child = os.fork()
+    if child == 0:
+        _be_pytest(tree, tests, failed)
+    end = time.monotonic() + limit
+    while (done := os.waitpid(child, os.WNOHANG))[0] == 0:
+        if time.monotonic() > end:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return None, ""
+        time.sleep(0.05)
+    return os.waitstatus_to_exitcode(done[1]), failed.read_text()
 
 
-def read(results: Path) -> list[dict[str, str]]:
+def _be_pytest(tree: Path, tests: list[str], failed: Path) -> NoReturn:
+    """Run tests in this process, in a group of its own, and end."""
+    import pytest
+
+    class Failed:
+        """Writes down what failed."""
+
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.failed:
+                failed.write_text(report.nodeid)
+
+    status = 1
+    try:
+        os.setsid()
+        os.chdir(tree)
+        os.environ.update(environment(tree), PYTHONDONTWRITEBYTECODE="1")
+        sys.dont_write_bytecode = True
+        sys.path[0] = str(tree)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        options = ["-x", "-q", "-p", "no:cacheprovider"]
+        status = int(pytest.main([*options, *tests], plugins=[Failed()]))
+    finally:
+        os._exit(status)
+
+
+def environment(tree: Path) -> dict[str, str]:
+    """Of the tests: their own tree, and one thread."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
+
+
+def read(results: Path) -> list[dict[str, Any]]:
     """Results that are there already."""
     return (
         [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     )
 
 
-def told(results: list[dict[str, str]]) -> int:
+def told(results: list[dict[str, Any]]) -> int:
     """Print the figure, and everything that was not killed; 1 if that is something."""
     counts = Counter(result["outcome"] for result in results)
     decided = counts["killed"] + counts["survived"] + counts["unreached"]

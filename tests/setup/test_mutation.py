@@ -36,11 +36,43 @@ def test_a_sample_is_of_places_and_of_its_seed(mutation: ModuleType) -> None:
 def test_the_tests_of_a_mutant_reach_one_of_its_lines(mutation: ModuleType) -> None:
     reached = {"t::a": {("a.py", 3)}, "t::b": {("a.py", 5)}, "t::c": {("b.py", 4)}}
     mutant = mutation.Mutant("a.py", "core/AddNot", 0, 3, 4, True)
-    assert list(mutation.tests_of(mutant, reached)) == ["t::a"]
+    assert list(mutation.tests_of(mutant, reached, reached)) == ["t::a"]
     # With the import everything of the file runs.
     whole = mutation.Mutant("a.py", "core/AddNot", 0, 3, 4, False)
-    assert list(mutation.tests_of(whole, reached)) == ["t::a", "t::b"]
-    assert mutation.tried(Path(), mutant, [], "python") == ("unreached", "")
+    assert list(mutation.tests_of(whole, reached, reached)) == ["t::a", "t::b"]
+    # A worker's code runs where coverage does not see it.
+    worker = mutation.Mutant("targets/lava/worker.py", "core/AddNot", 0, 3, 4, True)
+    assert list(mutation.tests_of(worker, reached, ["t::a", "lava/t::d"])) == ["lava/t::d"]
+    assert mutation.tried(Path(), mutant, [], 0.0) == ("unreached", "", "")
+
+
+def test_the_quick_tests_of_a_mutant_run_for_half_a_minute(mutation: ModuleType) -> None:
+    mutant = mutation.Mutant("grids.py", "core/AddNot", 0, 3, 4, True)
+    seconds = {"x::a": 20.0, "x::b": 9.0, "x::c": 0.5, "test_grids.py::d": 1.0}
+    tests = mutation.affordable(mutant, seconds, seconds)
+    assert tests == ["test_grids.py::d", "x::c", "x::b"]
+    assert mutation.affordable(mutant, ["y"], {"y": 500.0}) == ["y"]
+
+
+def test_only_tests_that_passed_have_seconds(mutation: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "seconds.txt"
+    lines = ["0.5 passed setup t::a b", "1.0 passed call t::a b", "0.1 skipped setup t::c"]
+    file.write_text("\n".join([*lines, "0.1 passed setup t::d", "2.0 failed call t::d"]))
+    assert mutation.measured(file) == {"t::a b": 1.5}
+
+
+def test_tests_of_a_mutant_run_in_a_fork_that_tells_what_failed(
+    mutation: ModuleType, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "pytest.ini").write_text("[pytest]\n")
+    text = "import time\ndef test_a(): pass\ndef test_b(): assert 0\ndef test_c(): time.sleep(60)\n"
+    (tree / "test_three.py").write_text(text)
+    tests = [f"test_three.py::test_{name}" for name in "abc"]
+    assert mutation.tested(tree, tests[:1], 30.0) == (0, "")
+    assert mutation.tested(tree, tests[:2], 30.0) == (1, "test_three.py::test_b")
+    assert mutation.tested(tree, tests[2:], 1.0) == (None, "")
 
 
 def test_the_figure_leaves_timeouts_apart(
