@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.render.charts.figure import (
-    BLUE,
-    MUTED,
-    RED,
-    SERIES,
-    chart,
-    new_figure,
-    show_image,
-    tinted,
-    tip,
-)
+from neurodeploy.render.charts.figure import chart, new_figure, show_image, tinted, tip
+from neurodeploy.render.charts.palette import BLUE, MUTED, RED, SERIES
 from neurodeploy.verification.accuracy import Evaluation
 from neurodeploy.verification.statistics import wilson
 

@@ -10,20 +10,8 @@ import numpy as np
 from neurodeploy.hardware.boards.grid import Grid
 from neurodeploy.hardware.boards.interval import Interval
 from neurodeploy.hardware.price.report import CoreEnergy, EnergyReport
-from neurodeploy.render.charts.figure import (
-    BLUE,
-    GREY,
-    LINE,
-    MUTED,
-    PURPLE,
-    RED,
-    SERIES,
-    chart,
-    name_ticks,
-    new_figure,
-    shortened,
-    tip,
-)
+from neurodeploy.render.charts.figure import chart, name_ticks, new_figure, shortened, tip
+from neurodeploy.render.charts.palette import BLUE, GREY, LINE, MUTED, PURPLE, RED, SERIES
 from neurodeploy.render.quantities import quantity, with_bar, with_prefix
 
 if TYPE_CHECKING:

@@ -10,13 +10,6 @@ from neurodeploy.diagnosis.diagnosis import Diagnosis
 from neurodeploy.diagnosis.layer import LayerDiagnosis
 from neurodeploy.diagnosis.split import CAUSES
 from neurodeploy.render.charts.figure import (
-    BLUE,
-    CYAN,
-    GREY,
-    MUTED,
-    RED,
-    TEXT,
-    YELLOW,
     chart,
     name_ticks,
     new_figure,
@@ -25,6 +18,7 @@ from neurodeploy.render.charts.figure import (
     tinted,
     tip,
 )
+from neurodeploy.render.charts.palette import BLUE, CYAN, GREY, MUTED, RED, TEXT, YELLOW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,6 +13,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.notebook import expect_matplotlib
+from neurodeploy.render.charts.palette import LINE, MUTED, TEXT
 from neurodeploy.render.text import visible
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-TEXT, MUTED, LINE = "#1b1f24", "#69707a", "#d6dae0"
-BLUE, CYAN, GREY, RED = "#4477aa", "#66ccee", "#bbbbbb", "#ee6677"
-YELLOW, GREEN, PURPLE = "#ccbb44", "#228833", "#aa3377"
-SERIES = (BLUE, RED, GREEN, YELLOW, PURPLE, CYAN, GREY)
-"""Paul Tol's bright scheme, which people with any colour vision tell apart."""
 
 LONGEST_NAME = 22
 """Characters of a name beside an axis."""

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.printer import shape_text
 from neurodeploy.network import Network
-from neurodeploy.render.charts.figure import (
-    BLUE,
-    GREEN,
-    LINE,
-    MUTED,
-    PURPLE,
-    TEXT,
-    chart,
-    new_figure,
-    shortened,
-    tip,
-)
+from neurodeploy.render.charts.figure import chart, new_figure, shortened, tip
+from neurodeploy.render.charts.palette import BLUE, GREEN, LINE, MUTED, PURPLE, TEXT
 from neurodeploy.render.netlist import summarize_network
 
 if TYPE_CHECKING:

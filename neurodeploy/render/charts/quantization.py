@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy.render.charts.figure import BLUE, MUTED, RED, chart, name_ticks, new_figure, tip
+from neurodeploy.render.charts.figure import chart, name_ticks, new_figure, tip
+from neurodeploy.render.charts.palette import BLUE, MUTED, RED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

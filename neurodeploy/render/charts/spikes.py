@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.render.charts.figure import (
-    BLUE,
-    LINE,
-    RED,
-    SERIES,
-    chart,
-    new_figure,
-    shortened,
-    show_image,
-    tinted,
-    tip,
-)
+from neurodeploy.render.charts.figure import chart, new_figure, shortened, show_image, tinted, tip
+from neurodeploy.render.charts.palette import BLUE, LINE, RED, SERIES
 from neurodeploy.verification.spike_activity import SampleActivity, SpikeActivity
 
 if TYPE_CHECKING:

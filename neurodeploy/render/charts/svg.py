@@ -7,7 +7,7 @@ import re
 from html import escape, unescape
 from typing import TYPE_CHECKING
 
-from neurodeploy.render.charts import figure as palette
+from neurodeploy.render.charts import palette
 from neurodeploy.render.charts.figure import own_style
 from neurodeploy.render.markup import Markup, element
 

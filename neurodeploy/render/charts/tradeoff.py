@@ -6,15 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy.render.charts.figure import (
-    BLUE,
-    GREY,
-    MUTED,
-    RED,
-    chart,
-    new_figure,
-    tip,
-)
+from neurodeploy.render.charts.figure import chart, new_figure, tip
+from neurodeploy.render.charts.palette import BLUE, GREY, MUTED, RED
 from neurodeploy.render.quantities import with_prefix
 from neurodeploy.sweeps.results import undominated
 

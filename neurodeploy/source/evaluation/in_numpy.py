@@ -9,36 +9,8 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.geometry import Window
-from neurodeploy.source.analog import (
-    Add,
-    AddConstant,
-    AlongAxis,
-    AnalogGraph,
-    AnalogNode,
-    AvgPool,
-    BatchNorm,
-    Clip,
-    Concat,
-    Conv1d,
-    Conv2d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    Function,
-    Gather,
-    LeakyReLU,
-    Linear,
-    MaxPool,
-    Normalize,
-    Pad,
-    QuantizedReLU,
-    ReLU,
-    Reshape,
-    Scale,
-    Slice,
-    Softmax,
-    Upsample,
-    interpret,
-)
+from neurodeploy.source import analog
+from neurodeploy.source.analog import AnalogGraph, AnalogNode, interpret
 from neurodeploy.source.evaluation.batches import checked_batch, joined
 from neurodeploy.source.layers import Convolution, Pooling
 from neurodeploy.source.resampling import TransposedConvolution
@@ -95,11 +67,11 @@ def _along(values: AnyArray, n_dims: int) -> AnyArray:
     return values
 
 
-def _normalize(op: Normalize, x: AnyArray) -> AnyArray:
+def _normalize(op: analog.Normalize, x: AnyArray) -> AnyArray:
     return (x - _along(op.mean, x.ndim)) / _along(op.std, x.ndim)
 
 
-def _linear(op: Linear, x: AnyArray) -> AnyArray:
+def _linear(op: analog.Linear, x: AnyArray) -> AnyArray:
     y = x @ op.weight.T
     return y if op.bias is None else y + op.bias
 
@@ -148,13 +120,13 @@ def _conv_transpose(op: TransposedConvolution, x: AnyArray) -> AnyArray:
     return y if op.bias is None else y + _along(op.bias, y.ndim)
 
 
-def _upsample(op: Upsample, x: AnyArray) -> AnyArray:
+def _upsample(op: analog.Upsample, x: AnyArray) -> AnyArray:
     for axis, factor in enumerate(op.factors):
         x = np.repeat(x, factor, axis=2 + axis)
     return x
 
 
-def _batch_norm(op: BatchNorm, x: AnyArray) -> AnyArray:
+def _batch_norm(op: analog.BatchNorm, x: AnyArray) -> AnyArray:
     scale, shift = (_along(v.astype(np.float32), x.ndim) for v in op.scale_shift())
     return x * scale + shift
 
@@ -178,7 +150,7 @@ def _taps(window: Window, x: AnyArray, fill: float) -> Iterator[AnyArray]:
         yield padded[index]
 
 
-def _avg_pool(op: AvgPool, x: AnyArray) -> AnyArray:
+def _avg_pool(op: analog.AvgPool, x: AnyArray) -> AnyArray:
     window = _window(op, x, (1,) * len(op.kernel))
     total = np.zeros((*x.shape[:2], *window.output_size), np.float32)
     for part in _taps(window, x, 0.0):
@@ -187,7 +159,7 @@ def _avg_pool(op: AvgPool, x: AnyArray) -> AnyArray:
     return quotient
 
 
-def _max_pool(op: MaxPool, x: AnyArray) -> AnyArray:
+def _max_pool(op: analog.MaxPool, x: AnyArray) -> AnyArray:
     window = _window(op, x, op.dilation)
     top = np.full((*x.shape[:2], *window.output_size), -np.inf, np.float32)
     for part in _taps(window, x, -np.inf):
@@ -195,12 +167,12 @@ def _max_pool(op: MaxPool, x: AnyArray) -> AnyArray:
     return top
 
 
-def _slice(op: Slice, x: AnyArray) -> AnyArray:
+def _slice(op: analog.Slice, x: AnyArray) -> AnyArray:
     index = (slice(None), *op.slices())
     return x[index]
 
 
-def _softmax(op: Softmax, x: AnyArray) -> AnyArray:
+def _softmax(op: analog.Softmax, x: AnyArray) -> AnyArray:
     shifted = x - x.max(axis=1, keepdims=True)
     total = np.exp(shifted).sum(axis=1, keepdims=True)
     result: AnyArray = shifted - np.log(total) if op.log else np.exp(shifted) / total
@@ -208,31 +180,31 @@ def _softmax(op: Softmax, x: AnyArray) -> AnyArray:
 
 
 _EVALUATE: dict[type, _Evaluate] = {
-    Normalize: _normalize,
-    Linear: _linear,
-    Conv1d: _conv,
-    Conv2d: _conv,
-    BatchNorm: _batch_norm,
-    ConvTranspose1d: _conv_transpose,
-    ConvTranspose2d: _conv_transpose,
-    Upsample: _upsample,
-    LeakyReLU: lambda op, x: np.where(x > 0, x, x * _along(op.slope, x.ndim)),
-    Function: lambda op, x: op.value(x).astype(np.float32),
-    QuantizedReLU: lambda op, x: op.quantized(x),
-    ReLU: lambda op, x: np.maximum(x, 0),
-    Clip: lambda op, x: np.clip(x, 0, np.float32(op.maximum)),
-    AvgPool: _avg_pool,
-    MaxPool: _max_pool,
-    Reshape: lambda op, x: x.reshape(len(x), *op.shape),
-    Add: lambda op, x, y: x + y,
-    Concat: lambda op, *parts: np.concatenate(parts, axis=1),
-    Slice: _slice,
-    Gather: lambda op, x: np.where(op.index < 0, 0, x.reshape(len(x), -1)[:, op.index]),
-    AlongAxis: lambda op, x: np.moveaxis(
+    analog.Normalize: _normalize,
+    analog.Linear: _linear,
+    analog.Conv1d: _conv,
+    analog.Conv2d: _conv,
+    analog.BatchNorm: _batch_norm,
+    analog.ConvTranspose1d: _conv_transpose,
+    analog.ConvTranspose2d: _conv_transpose,
+    analog.Upsample: _upsample,
+    analog.LeakyReLU: lambda op, x: np.where(x > 0, x, x * _along(op.slope, x.ndim)),
+    analog.Function: lambda op, x: op.value(x).astype(np.float32),
+    analog.QuantizedReLU: lambda op, x: op.quantized(x),
+    analog.ReLU: lambda op, x: np.maximum(x, 0),
+    analog.Clip: lambda op, x: np.clip(x, 0, np.float32(op.maximum)),
+    analog.AvgPool: _avg_pool,
+    analog.MaxPool: _max_pool,
+    analog.Reshape: lambda op, x: x.reshape(len(x), *op.shape),
+    analog.Add: lambda op, x, y: x + y,
+    analog.Concat: lambda op, *parts: np.concatenate(parts, axis=1),
+    analog.Slice: _slice,
+    analog.Gather: lambda op, x: np.where(op.index < 0, 0, x.reshape(len(x), -1)[:, op.index]),
+    analog.AlongAxis: lambda op, x: np.moveaxis(
         np.moveaxis(x, op.axis + 1, -1) @ op.matrix.T, -1, op.axis + 1
     ),
-    Pad: lambda op, x: np.pad(x, ((0, 0), *op.amounts)),
-    Scale: lambda op, x: x * _along(op.value, x.ndim),
-    AddConstant: lambda op, x: x + _along(op.value, x.ndim),
-    Softmax: _softmax,
+    analog.Pad: lambda op, x: np.pad(x, ((0, 0), *op.amounts)),
+    analog.Scale: lambda op, x: x * _along(op.value, x.ndim),
+    analog.AddConstant: lambda op, x: x + _along(op.value, x.ndim),
+    analog.Softmax: _softmax,
 }

@@ -14,38 +14,8 @@ from neurodeploy.numerics.device import current_device
 from neurodeploy.numerics.threads import map_in_order
 from neurodeploy.numerics.torch_convolution import convolve, convolve_transposed
 from neurodeploy.numerics.torch_state import plain_torch
-from neurodeploy.source import expressions
-from neurodeploy.source.analog import (
-    Add,
-    AddConstant,
-    AlongAxis,
-    AnalogGraph,
-    AnalogNode,
-    AvgPool,
-    BatchNorm,
-    Clip,
-    Concat,
-    Conv1d,
-    Conv2d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    Function,
-    Gather,
-    Input,
-    LeakyReLU,
-    Linear,
-    MaxPool,
-    Normalize,
-    Pad,
-    QuantizedReLU,
-    ReLU,
-    Reshape,
-    Scale,
-    Slice,
-    Softmax,
-    Upsample,
-    interpret,
-)
+from neurodeploy.source import analog, expressions
+from neurodeploy.source.analog import AnalogGraph, AnalogNode, interpret
 from neurodeploy.source.evaluation.batches import batch_size, checked_batch
 from neurodeploy.source.evaluation.folding import fold_batch_norms
 from neurodeploy.source.layers import Convolution
@@ -127,7 +97,7 @@ def over_batches(
         layers = {
             node.name: _BUILD[type(node.op)](node.op)
             for node in folded.nodes
-            if not isinstance(node.op, Input)
+            if not isinstance(node.op, analog.Input)
         }
         chunk = chunk or batch_size(node.shape for node in folded.nodes)
         starts = range(0, n_samples, chunk)
@@ -144,14 +114,14 @@ def _optional(values: AnyArray | None) -> torch.Tensor | None:
     return None if values is None else torch.tensor(values)
 
 
-def _normalize(op: Normalize) -> _Layer:
+def _normalize(op: analog.Normalize) -> _Layer:
     def layer(x: torch.Tensor) -> torch.Tensor:
         return (x - _tensor(op.mean, x.ndim - 2)) / _tensor(op.std, x.ndim - 2)
 
     return layer
 
 
-def _linear(op: Linear) -> _Layer:
+def _linear(op: analog.Linear) -> _Layer:
     weight, bias = _tensor(op.weight), _optional(op.bias)
     return lambda x: F.linear(x, weight, bias)
 
@@ -176,7 +146,7 @@ def _conv_transpose(op: TransposedConvolution) -> _Layer:
     )
 
 
-def _upsample(op: Upsample) -> _Layer:
+def _upsample(op: analog.Upsample) -> _Layer:
     def layer(x: torch.Tensor) -> torch.Tensor:
         for axis, factor in enumerate(op.factors):
             x = x.repeat_interleave(factor, dim=2 + axis)
@@ -185,11 +155,11 @@ def _upsample(op: Upsample) -> _Layer:
     return layer
 
 
-def _leaky_relu(op: LeakyReLU) -> _Layer:
+def _leaky_relu(op: analog.LeakyReLU) -> _Layer:
     return lambda x: torch.where(x > 0, x, x * _tensor(op.slope, x.ndim - 2))
 
 
-def _quantized_relu(op: QuantizedReLU) -> _Layer:
+def _quantized_relu(op: analog.QuantizedReLU) -> _Layer:
     def layer(x: torch.Tensor) -> torch.Tensor:
         step = torch.tensor(op.maximum / op.levels, dtype=torch.float32)
         return (x / step + op.shift).floor().clamp(0, op.levels) * step
@@ -210,7 +180,7 @@ _FUNCTIONS: dict[str, _Layer] = {
 }
 
 
-def _function(op: Function) -> _Layer:
+def _function(op: analog.Function) -> _Layer:
     def layer(x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = expressions.run(op.name, x, _WORDS, number)
         return result.to(x.dtype).expand_as(x)
@@ -233,7 +203,7 @@ _WORDS: dict[str, _Layer] = {
 }
 
 
-def _gather(op: Gather) -> _Layer:
+def _gather(op: analog.Gather) -> _Layer:
     index = torch.tensor(op.index.reshape(-1), dtype=torch.long)
     zeros = torch.tensor(op.index < 0) if (op.index < 0).any() else None
 
@@ -244,17 +214,17 @@ def _gather(op: Gather) -> _Layer:
     return layer
 
 
-def _along_axis(op: AlongAxis) -> _Layer:
+def _along_axis(op: analog.AlongAxis) -> _Layer:
     matrix, axis = torch.tensor(op.matrix.T), op.axis + 1
     return lambda x: (x.movedim(axis, -1) @ matrix).movedim(-1, axis).contiguous()
 
 
-def _batch_norm(op: BatchNorm) -> _Layer:
+def _batch_norm(op: analog.BatchNorm) -> _Layer:
     mean, var, weight, bias = map(_optional, (op.mean, op.var, op.weight, op.bias))
     return lambda x: F.batch_norm(x, mean, var, weight, bias, training=False, eps=op.eps)
 
 
-def _avg_pool(op: AvgPool) -> _Layer:
+def _avg_pool(op: analog.AvgPool) -> _Layer:
     def pool(x: torch.Tensor, lead: tuple[int, ...], zero: tuple[int, ...]) -> torch.Tensor:
         return F.avg_pool2d(
             x,
@@ -272,50 +242,50 @@ def _avg_pool(op: AvgPool) -> _Layer:
     return lambda x: pool(x.unsqueeze(2), (1,), (0,)).squeeze(2)
 
 
-def _max_pool(op: MaxPool) -> _Layer:
+def _max_pool(op: analog.MaxPool) -> _Layer:
     pool: Callable[..., torch.Tensor] = F.max_pool1d if len(op.kernel) == 1 else F.max_pool2d
     return lambda x: pool(x, op.kernel, op.stride, op.padding, op.dilation, op.ceil_mode)
 
 
-def _pad(op: Pad) -> _Layer:
+def _pad(op: analog.Pad) -> _Layer:
     pads = [amount for pair in reversed(op.amounts) for amount in pair]
     return lambda x: F.pad(x, pads)
 
 
-def _slice(op: Slice) -> _Layer:
+def _slice(op: analog.Slice) -> _Layer:
     index = (slice(None), *op.slices())
     return lambda x: x[index]
 
 
-def _softmax(op: Softmax) -> _Layer:
+def _softmax(op: analog.Softmax) -> _Layer:
     softmax: Callable[..., torch.Tensor] = F.log_softmax if op.log else F.softmax
     return lambda x: softmax(x, dim=1)
 
 
 _BUILD: dict[type, Callable[..., _Layer]] = {
-    Normalize: _normalize,
-    Linear: _linear,
-    Conv1d: _conv,
-    Conv2d: _conv,
-    BatchNorm: _batch_norm,
-    ConvTranspose1d: _conv_transpose,
-    ConvTranspose2d: _conv_transpose,
-    Upsample: _upsample,
-    LeakyReLU: _leaky_relu,
-    Function: _function,
-    Gather: _gather,
-    AlongAxis: _along_axis,
-    QuantizedReLU: _quantized_relu,
-    ReLU: lambda op: F.relu,
-    Clip: lambda op: lambda x: x.clamp(0, op.maximum),
-    AvgPool: _avg_pool,
-    MaxPool: _max_pool,
-    Reshape: lambda op: lambda x: x.reshape(len(x), *op.shape),
-    Add: lambda op: torch.add,
-    Concat: lambda op: lambda *parts: torch.cat(parts, 1),
-    Slice: _slice,
-    Pad: _pad,
-    Scale: lambda op: lambda x: x * _tensor(op.value, x.ndim - 2),
-    AddConstant: lambda op: lambda x: x + _tensor(op.value, x.ndim - 2),
-    Softmax: _softmax,
+    analog.Normalize: _normalize,
+    analog.Linear: _linear,
+    analog.Conv1d: _conv,
+    analog.Conv2d: _conv,
+    analog.BatchNorm: _batch_norm,
+    analog.ConvTranspose1d: _conv_transpose,
+    analog.ConvTranspose2d: _conv_transpose,
+    analog.Upsample: _upsample,
+    analog.LeakyReLU: _leaky_relu,
+    analog.Function: _function,
+    analog.Gather: _gather,
+    analog.AlongAxis: _along_axis,
+    analog.QuantizedReLU: _quantized_relu,
+    analog.ReLU: lambda op: F.relu,
+    analog.Clip: lambda op: lambda x: x.clamp(0, op.maximum),
+    analog.AvgPool: _avg_pool,
+    analog.MaxPool: _max_pool,
+    analog.Reshape: lambda op: lambda x: x.reshape(len(x), *op.shape),
+    analog.Add: lambda op: torch.add,
+    analog.Concat: lambda op: lambda *parts: torch.cat(parts, 1),
+    analog.Slice: _slice,
+    analog.Pad: _pad,
+    analog.Scale: lambda op: lambda x: x * _tensor(op.value, x.ndim - 2),
+    analog.AddConstant: lambda op: lambda x: x + _tensor(op.value, x.ndim - 2),
+    analog.Softmax: _softmax,
 }
