@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from neurodeploy.execution.native.moments import moments
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.netlist import IntegerNetlist, Population, RealNetlist
 from neurodeploy.ir.neurons import Input
@@ -136,10 +137,12 @@ class Correlation:
         """
         if not a.size:
             return
-        # Tiles of rows and columns whose copies in double precision stay in the cache.
         left, right = a.reshape(len(a), -1), b.reshape(len(b), -1)
-        width = left.shape[1]
         scale = np.broadcast_to(np.asarray(unit, dtype=np.float64), a.shape[1:]).reshape(-1)
+        if self._add_at_once(left, right, scale):
+            return
+        # Tiles of rows and columns whose copies in double precision stay in the cache.
+        width = left.shape[1]
         scaled = bool((scale != 1).any())
         rows, columns = max(1, TILE // width), min(width, TILE)
         buffers = np.empty((2, rows * columns))
@@ -152,6 +155,22 @@ class Correlation:
                 if scaled:
                     p.reshape(tile.shape)[:] *= scale[j : j + columns]
                 self._add_tile(p, q)
+
+    def _add_at_once(self, a: AnyArray, b: AnyArray, unit: FloatArray) -> bool:
+        """Join the pairs in one pass, where the native library can."""
+        part = Correlation()
+        part._n = a.size
+        part._first = float(a[0, 0] * unit[0]), float(b[0, 0])
+        sums = moments(a, b, unit, np.array(part._first))
+        if sums is None:
+            return False
+        p, q, pp, qq, pq = map(float, sums)
+        # Squares of differences from the first pair.
+        part._varies = pp > 0, qq > 0
+        part._mean = part._first[0] + p / part._n, part._first[1] + q / part._n
+        part._moments = pp - p * p / part._n, qq - q * q / part._n, pq - p * q / part._n
+        self.join(part)
+        return True
 
     def _add_tile(self, p: FloatArray, q: FloatArray) -> None:
         """Join pairs; the arrays are used up."""

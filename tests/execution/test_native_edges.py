@@ -309,6 +309,20 @@ def test_rates_with_gains_beyond_32_bits(kernels: library.Library) -> None:
     assert engine.summarize(silence(3), rates=["h"]).rates["h"].min() > 2**29
 
 
+@pytest.mark.parametrize("beyond", [0, 1])
+@pytest.mark.parametrize("gains", [(1, 1, 1), (2, 0, 1)])
+def test_rates_are_as_wide_as_their_bound(
+    kernels: library.Library, gains: tuple[int, ...], beyond: int
+) -> None:
+    T, most = 3, INT32 // (3 * max(gains)) + beyond
+    gain = {} if max(gains) == 1 else {"firing_gain": gains, "input_gain": gains}
+    layer = neuron("h", (3,), 1, bias=most, initial_membrane=0, payload_max=most, **gain)
+    netlist = still((3,), T, [replace(layer, coding="sum") if gain else layer])
+    rates = exact(kernels, netlist, silence(T)).summarize(silence(T), rates=["h"]).rates["h"]
+    assert rates.dtype == (np.int64 if beyond else np.int32)
+    np.testing.assert_array_equal(rates, sum(gains) * most)
+
+
 @pytest.mark.parametrize(("weight", "e"), [(INT16, 16), (INT16, 15), (1, 0)])
 def test_siblings_of_the_largest_input(kernels: library.Library, weight: int, e: int) -> None:
     weights = np.array([[weight, 0], [0, weight], [-weight, 0]])

@@ -56,7 +56,7 @@ def test_an_error_in_progress_ends_the_run(kind: type[BaseException], threads: i
 
     with pytest.raises(kind, match="enough"):
         ours.run(samples(3000), progress=progress)
-    assert len(calls) < 2000
+    assert len(calls) < 2 + 4 * threads
     # What was interrupted leaves nothing behind.
     again = ours.run(samples(4)).spikes["h"]
     np.testing.assert_array_equal(again, engine().run(samples(4)).spikes["h"])

@@ -14,6 +14,8 @@ import neurodeploy as nd
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import DataError
 from neurodeploy.execution import batches
+from neurodeploy.execution.native.library import available
+from neurodeploy.execution.native.moments import moments as native_moments
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, Output, Population
@@ -200,13 +202,21 @@ def test_correlation_in_parts(pairs: np.ndarray, cuts: list[int]) -> None:
         assert joined.value == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-12)
 
 
-@pytest.mark.parametrize("tile", [1, 5, 12, 1000])
+@pytest.mark.parametrize("tile", [None, 1, 5, 12, 1000])
 @pytest.mark.parametrize("rows", [1, 4, 9])
 def test_correlation_of_rates_in_units(
-    tile: int, rows: int, monkeypatch: pytest.MonkeyPatch
+    tile: int | None, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counts times what a spike is worth, tile by tile, and joined part by part."""
-    monkeypatch.setattr(agreement, "TILE", tile)
+    """Counts times what a spike is worth, at once or tile by tile, and joined part by part."""
+    at_once = []
+
+    def moments(*arrays: np.ndarray) -> np.ndarray | None:
+        at_once.append(None if tile else native_moments(*arrays))
+        return at_once[-1]
+
+    monkeypatch.setattr(agreement, "moments", moments)
+    if tile:
+        monkeypatch.setattr(agreement, "TILE", tile)
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 9, (9, 3, 4)).astype(np.int32)
     unit = np.broadcast_to(rng.uniform(0.1, 2, (3, 1)), (3, 4))
@@ -218,9 +228,23 @@ def test_correlation_of_rates_in_units(
         joined.join(part)
     expected = np.corrcoef((counts * unit).ravel(), theirs.ravel())[0, 1]
     assert joined.value == pytest.approx(expected, abs=1e-12)
+    assert all(sums is not None for sums in at_once) == (tile is None and available())
     once = Correlation()
     once.add(counts * unit, theirs)
     assert once.value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.skipif(not available(), reason="there is no C compiler")
+@pytest.mark.parametrize("constant", ["ours", "theirs", "neither"])
+def test_correlation_at_once_of_what_does_not_vary(constant: str) -> None:
+    rng = np.random.default_rng(0)
+    ours = rng.integers(0, 9, (3, 13)).astype(np.int32)
+    theirs = rng.normal(size=(3, 13)).astype(np.float32)
+    (ours if constant == "ours" else theirs if constant == "theirs" else ours[:0])[:] = 3
+    found = Correlation()
+    found.add(ours, theirs, 0.1)
+    expected = np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] if constant == "neither" else None
+    assert found.value == (None if expected is None else pytest.approx(expected, abs=1e-12))
 
 
 def test_correlation_far_from_zero() -> None:

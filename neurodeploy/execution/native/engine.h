@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ND_ABI 4
+#define ND_ABI 5
 
 #if defined(_WIN32)
 #define ND_API __declspec(dllexport)
@@ -130,6 +130,7 @@ typedef struct {
     int64_t *spikes;      /* [n], own order: events, added to */
     int64_t *payload;     /* [n], own order: payloads, added to */
     int64_t *rates;       /* [B][n], C-order, zeroed: payloads times rate_gain */
+    int32_t *short_rates; /* the same, where 32 bits are proved to hold them */
     const int64_t *rate_gain; /* [T] or NULL */
     int64_t *active;      /* [n], own order, added to */
     /* Where samples come in pieces, of neurons, in values of the width of the program: states
@@ -153,6 +154,10 @@ ND_API nd_workspace *nd_workspace_new(const nd_program *program);
 ND_API void nd_workspace_free(nd_workspace *workspace);
 /* Samples first .. last - 1. inputs[i]: int32 [B][n] of a current, [B][T][n] of spikes, in own
  * order. 0, or -1 where memory ends. */
+/* Sums over pairs of p, q, p p, q q and p q, where p = a unit - from[0], q = b - from[1]: a, b
+ * [rows][width], unit [width]. */
+ND_API void nd_moments(const int32_t *a, const float *b, const double *unit, int64_t rows,
+                       int64_t width, const double *from, double *sums);
 ND_API int nd_run(int isa, const nd_program *program, nd_workspace *workspace,
                   const int32_t *const *inputs, const nd_wanted *wanted, int64_t first,
                   int64_t last);

@@ -14,7 +14,7 @@ import numpy as np
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.library import Library
-from neurodeploy.execution.native.program import build_program
+from neurodeploy.execution.native.program import NativeProgram, build_program
 from neurodeploy.execution.order import channels_first, channels_last
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
@@ -154,7 +154,7 @@ class NativeEngine:
         """Run and keep totals only; see :class:`neurodeploy.execution.pytorch.engine.Engine`."""
         expect_populations(self.netlist, {*rates, *totals, *active})
         values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
-        kept = _Totals(self.netlist, self.timesteps, values, batch, set(rates))
+        kept = _Totals(self.program, self.netlist, self.timesteps, values, batch, set(rates))
         summed = set(totals)
         counted = set(active) - {p.name for p in self.netlist.inputs}
         # One of its own for each thread: none adds to what another one adds to.
@@ -199,18 +199,23 @@ class NativeEngine:
         def work(thread: int) -> None:
             nonlocal done
             mine = wanted[thread % len(wanted)]
-            with self._workspace() as workspace:
-                while True:
-                    with taking:
-                        first = next(parts, None)
-                    if first is None or stopped.is_set():
-                        return
-                    last = min(first + size, batch)
-                    self._call(workspace, pointers, mine, first, last)
-                    with taking:
-                        done += last - first
-                        if progress is not None:
-                            progress(done, batch)
+            try:
+                with self._workspace() as workspace:
+                    while True:
+                        with taking:
+                            first = next(parts, None)
+                        if first is None or stopped.is_set():
+                            return
+                        last = min(first + size, batch)
+                        self._call(workspace, pointers, mine, first, last)
+                        with taking:
+                            done += last - first
+                            if progress is not None:
+                                progress(done, batch)
+            except BaseException:
+                # Here, and not where it is waited for: that thread may be late on a busy machine.
+                stopped.set()
+                raise
 
         if threads == 1:
             work(0)
@@ -269,6 +274,7 @@ class _Totals:
 
     def __init__(
         self,
+        program: NativeProgram,
         netlist: IntegerNetlist,
         timesteps: int,
         values: Mapping[str, IntArray],
@@ -289,7 +295,10 @@ class _Totals:
             if not population.is_integrator:
                 self.per_sample[name] = np.zeros(batch, dtype=np.int64)
                 if name in rates:
-                    self.rates[name] = np.zeros((batch, *shape), dtype=np.int64)
+                    most = timesteps * program.largest[name] * max(population.rate_gain, default=1)
+                    # They take most of the memory where many samples are compared.
+                    dtype = np.int32 if most < 2**31 else np.int64
+                    self.rates[name] = np.zeros((batch, *shape), dtype=dtype)
             watched = (name in rates and population.is_integrator) or (
                 self.decode.get(name, "counts") != "counts"
             )
@@ -304,7 +313,11 @@ class _Totals:
         if name in self.per_sample:
             want.per_sample = self.per_sample[name].ctypes.data
         if name in self.rates:
-            want.rates = self.rates[name].ctypes.data
+            rates = self.rates[name]
+            if rates.dtype == np.int32:
+                want.short_rates = rates.ctypes.data
+            else:
+                want.rates = rates.ctypes.data
             gain = population.rate_gain
             if gain:
                 array = np.array(gain, dtype=np.int64)

@@ -35,6 +35,7 @@ class NativeProgram:
 
     ``members`` are the populations that compute, in the order of ``nd_wanted``; ``inputs`` follow
     them. ``paths`` tells for every projection, in the netlist's order, the kernel that it takes.
+    ``largest``: the largest magnitude that each population is proved to emit.
     """
 
     structure: structures.Program
@@ -43,6 +44,7 @@ class NativeProgram:
     paths: list[str]
     wide: bool
     merged: int
+    largest: dict[str, int]
     keep: list[Any] = field(default_factory=list)
 
 
@@ -150,6 +152,7 @@ class _Builder:
             [self.plans[id(q)].path for q in self.netlist.projections],
             self.wide,
             sum(len(stage.names) - 1 for component in found for stage in component.stages),
+            {p.name: max(map(abs, proved_range(p, self.bounds))) for p in self.netlist.populations},
             self.keep,
         )
 

@@ -79,8 +79,8 @@ class Wanted(ctypes.Structure):
     """``nd_wanted``."""
 
     _fields_ = _fields(
-        *("raster*", "trace*", "per_sample*", "spikes*", "payload*", "rates*", "rate_gain*"),
-        *("active*", "state*", "resume", "pending*", "pending_steps"),
+        *("raster*", "trace*", "per_sample*", "spikes*", "payload*", "rates*"),
+        *("short_rates*", "rate_gain*", "active*", "state*", "resume", "pending*", "pending_steps"),
     )
 
 
@@ -100,4 +100,7 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
         c_int64,
     ]
     library.nd_run.restype = ctypes.c_int
+    library.nd_moments.argtypes = [c_void_p, c_void_p, c_void_p, c_int64, c_int64, c_void_p]
+    library.nd_moments.argtypes += [c_void_p]
+    library.nd_moments.restype = None
     return library
