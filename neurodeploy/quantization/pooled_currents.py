@@ -92,8 +92,7 @@ def _levels(pool: Population, netlist: RealNetlist, bits: int) -> FloatArray:
             cells = math.prod(pool.input_shape[1:])
             np.maximum.at(largest, q.connectivity.post // cells, weight)
         else:
-            rows = weight.reshape(len(weight), -1).max(axis=1).reshape(channels, -1).max(axis=1)
-            largest = np.maximum(largest, rows)
+            largest = np.maximum(largest, weight.reshape(channels, -1).max(axis=1))
     largest[largest == 0] = 1.0
     return np.asarray(largest / (FINER * (2 ** (bits - 1) - 1)))
 
