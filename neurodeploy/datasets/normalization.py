@@ -40,6 +40,11 @@ class Normalization:
                 "finite and the latter above 0"
             )
 
+    def by_channel(self, n: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Means and standard deviations of ``n`` channels."""
+        repeat = n if len(self.mean) == 1 else 1
+        return self.mean * repeat, self.std * repeat
+
 
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Channel statistics of ImageNet's training images in [0, 1], as torchvision's models use them."""

@@ -15,8 +15,9 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.storage import array_bytes
 from neurodeploy.network import Network, load_network
 from neurodeploy.stages.asked import FULL_BITS, Asked, package_version
+from neurodeploy.stages.budget import AUTO
 from neurodeploy.stages.compile import compile
-from neurodeploy.stages.convert import AUTO, convert
+from neurodeploy.stages.convert import convert
 from neurodeploy.stages.deployed import (
     REPORT_FILE,
     Deployed,

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
-
-from neurodeploy import __version__
 from neurodeploy.datasets import Samples, SamplesLike
 from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.hardware.boards.board import Board
@@ -24,16 +20,15 @@ from neurodeploy.stages.agreement_check import agreement_warning, counted_agreem
 from neurodeploy.stages.auto import (
     AUTO_METHODS,
     JUDGED_SAMPLES,
-    MAX_ERROR,
-    MAX_LOSS,
     NOTHING,
     OPTIONAL_METHODS,
-    Budget,
     choose,
 )
+from neurodeploy.stages.budget import AUTO, Budget, budget_for, expect_task
 from neurodeploy.stages.calibration import calibration_record, calibration_split
 from neurodeploy.stages.fan_in_check import expect_fan_in
 from neurodeploy.stages.load import wrong_kind
+from neurodeploy.stages.record import versions
 from neurodeploy.stages.samples import expect_answers
 from neurodeploy.stages.source_check import (
     LEAST_CORRELATION,
@@ -42,7 +37,6 @@ from neurodeploy.stages.source_check import (
     unseen_classes,
 )
 from neurodeploy.stages.sources import check_model, load_source
-from neurodeploy.verification.accuracy import task_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,7 +47,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LEVELS = 255
 CALIBRATION_SAMPLES = 512
-AUTO = "auto"
 MIN_JUDGED_SAMPLES = 64
 INPUTS = (*get_args(EncoderName), "spikes")
 """Choices of ``input``; ``spikes`` is another word for ``rate``."""
@@ -143,7 +136,7 @@ def convert(
     check_model(model)
     if not isinstance(method, str):
         method, timesteps, decode, options = _named_method(method, timesteps, decode, options)
-    budget = _budget(method, target, board, max_loss, max_error, max_timesteps)
+    budget = budget_for(method, target, board, max_loss, max_error, max_timesteps)
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
     given = {"timesteps": timesteps, "decode": decode, **options}
@@ -164,6 +157,8 @@ def convert(
         encoder = input or _method(method, **given).default_input
         _encoding(dataset, encoder, input_levels, seed)
     network, source = load_source(model, weights)
+    import torch
+
     graph = network.analog(dataset, name or source["name"])
     expect_answers(dataset, [graph.node(name).shape for name in graph.outputs])
     found = check_source(graph, dataset, "weights" in source and weights is None)
@@ -174,10 +169,7 @@ def convert(
         warn_user(line)
     graph = _observed(graph, dataset)
     provenance = {
-        "neurodeploy": __version__,
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "numpy": np.__version__,
-        "torch": _torch_version(),
+        **versions(torch=str(torch.__version__)),
         "source": source,
         "seed": seed,
         "calibration": calibration_record(dataset),
@@ -221,7 +213,7 @@ def convert(
         net, judged = converted(method, None, progress), None
     else:
         judge = _judge(whole, dataset)
-        _expect_budget(graph, budget, judge.y is not None, classifier, max_loss, max_error)
+        expect_task(graph, budget, judge.y is not None, classifier, max_loss, max_error)
         if budget.crossbar:
             expect_fan_in(graph, _method("rate", **_asked("rate", given, budget)), budget)
         others = {} if "max_pooling" in given else {"alternatives": partial(_other_maxima, graph)}
@@ -248,32 +240,6 @@ def convert(
         if (told := agreement_warning(net, *agreement, "calibration samples")) is not None:
             warn_user(told)
     return dataclasses.replace(net, provenance=provenance)
-
-
-def _budget(
-    method: str,
-    target: str | None,
-    board: str | Board | None,
-    max_loss: float | None,
-    max_error: str | float | None,
-    max_timesteps: int | None,
-) -> Budget | None:
-    """The budget of ``auto``; None for other methods, which take none."""
-    if method == AUTO:
-        loss = MAX_LOSS if max_loss is None else max_loss
-        error = MAX_ERROR if max_error is None else _per_cent(max_error)
-        return Budget(target, board, loss, max_timesteps, error)
-    given = {
-        "target": target,
-        "board": board,
-        "max_loss": max_loss,
-        "max_error": max_error,
-        "max_timesteps": max_timesteps,
-    }
-    for key, value in given.items():
-        if value is not None:
-            raise UsageError(f"{key} {value}: is for --method auto, got {method}; leave it out")
-    return None
 
 
 def _asked(method: str, given: Mapping[str, Any], budget: Budget | None) -> dict[str, Any]:
@@ -403,33 +369,6 @@ def _other_maxima(graph: AnalogGraph, method: str) -> tuple[Mapping[str, Any], .
     return () if other is None else ({"max_pooling": other},)
 
 
-def _per_cent(given: str | float) -> float:
-    """``2%``, ``"2"`` or 2: all are 2 per cent."""
-    try:
-        return float(given.strip().removesuffix("%") if isinstance(given, str) else given)
-    except ValueError:
-        raise UsageError(f"max error {given!r}: expected per cent, as in 2%") from None
-
-
-def _expect_budget(
-    graph: AnalogGraph,
-    budget: Budget,
-    labelled: bool,
-    classifier: bool,
-    max_loss: float | None,
-    max_error: str | float | None,
-) -> None:
-    """Refuse a budget for another kind of answers than the network gives."""
-    classes = task_of(graph, labelled, classifier) == "classes"
-    if classes and max_error is not None:
-        raise UsageError("max error: is for answers that are no classes; use --max-loss")
-    if not classes and max_loss is not None:
-        raise UsageError(
-            f"max loss {budget.max_loss:g}: nothing says that the outputs are classes; use "
-            "--max-error 2%, give labels, or say --classifier"
-        )
-
-
 def _encoding(dataset: Samples, name: str, levels: int | None, seed: int) -> Encoding:
     if name not in INPUTS:
         raise UnknownNameError("encoder", name, INPUTS)
@@ -443,9 +382,3 @@ def _encoding(dataset: Samples, name: str, levels: int | None, seed: int) -> Enc
     norm = dataset.norm
     mean, std = (None, None) if norm is None else (norm.mean, norm.std)
     return Encoding(encoder, chosen, low, high, mean, std, seed)
-
-
-def _torch_version() -> str:
-    import torch
-
-    return str(torch.__version__)

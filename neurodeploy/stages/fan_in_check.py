@@ -8,7 +8,7 @@ import numpy as np
 
 from neurodeploy.errors import CapacityError
 from neurodeploy.source.analog import AnalogGraph
-from neurodeploy.stages.auto import Budget
+from neurodeploy.stages.budget import Budget
 from neurodeploy.stages.fit import crossbar_state_bits
 from neurodeploy.targets.registry import TARGETS, target_for
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
-import numpy as np
-
-from neurodeploy import __version__
 from neurodeploy.datasets.normalization import as_normalization
 from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
+from neurodeploy.stages.record import versions
 from neurodeploy.stages.sources import TorchNetwork, load_source
 
 DEFAULT_LEVELS = 255
@@ -91,10 +88,7 @@ def import_module(
     import torch
 
     provenance = {
-        "neurodeploy": __version__,
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
+        **versions(torch=str(torch.__version__)),
         "source": {**told, "name": called},
         "exchange": {**record, "notes": notes},
     }
@@ -121,6 +115,4 @@ def _normalization(given: Any, channels: int) -> tuple[tuple[float, ...], tuple[
             raise UsageError(
                 f"normalize {given}: expected MEANS/STDS, as in 0.5,0.4,0.3/0.2,0.2,0.2"
             ) from None
-    norm = as_normalization(given, "normalize")
-    repeat = channels if len(norm.mean) == 1 else 1
-    return norm.mean * repeat, norm.std * repeat
+    return as_normalization(given, "normalize").by_channel(channels)

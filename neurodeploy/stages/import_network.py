@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from neurodeploy import __version__
 from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.exchange.reading import read_network
 from neurodeploy.ir.encoding import Encoding
@@ -18,6 +14,7 @@ from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
 from neurodeploy.stages.import_module import DEFAULT_LEVELS, INPUTS, import_module, is_module
 from neurodeploy.stages.load import wrong_kind
+from neurodeploy.stages.record import versions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -178,9 +175,7 @@ def import_network(
     for note in notes:
         warn_user(f"{path.name}: {note}")
     provenance = {
-        "neurodeploy": __version__,
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "numpy": np.__version__,
+        **versions(),
         "source": {
             "name": name or path.stem,
             "file": path.name,

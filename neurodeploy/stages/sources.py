@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 CHECKED_SAMPLES, LEAST_CHECKED = 32, 8
 CHECKED_MACS = 4e9
 """Time limit of comparing a graph with its network: a second or two."""
-
-Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class SourceNetwork(Protocol):
@@ -131,12 +129,15 @@ def _expect_torch() -> None:
         ) from error
 
 
-def _normalization(dataset: Samples) -> Normalization | None:
-    norm = dataset.norm
-    if norm is None:
-        return None
-    repeat = dataset.sample_shape[0] if len(norm.mean) == 1 else 1
-    return norm.mean * repeat, norm.std * repeat
+def _entering(
+    dataset: Samples, names: Sequence[str]
+) -> tuple[dict[str, AnyArray], dict[str, tuple[int, ...]], Any]:
+    """Samples and their shapes by the inputs of a network, and the normalization by channel."""
+    samples: dict[str, AnyArray] = {"input": dataset.x}
+    if dataset.named or len(names) > 1:
+        samples = dict(dataset.inputs_for(names))
+    norm = None if dataset.norm is None else dataset.norm.by_channel(dataset.sample_shape[0])
+    return samples, {name: values.shape[1:] for name, values in samples.items()}, norm
 
 
 def _checked(graph: AnalogGraph, samples: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
@@ -157,13 +158,9 @@ class TorchNetwork:
         from neurodeploy.source.torch.check import check_analog
         from neurodeploy.source.torch.frontend import analog_from_torch, input_names
 
-        names = input_names(self.module)
-        samples: dict[str, AnyArray] = {"input": dataset.x}
-        if dataset.named or len(names) > 1:
-            samples = dict(dataset.inputs_for(names))
-        shapes = {key: values.shape[1:] for key, values in samples.items()}
+        samples, shapes, norm = _entering(dataset, input_names(self.module))
         with plain_torch():
-            graph = analog_from_torch(self.module, shapes, name, _normalization(dataset))
+            graph = analog_from_torch(self.module, shapes, name, norm)
             check_analog(graph, self.module, _checked(graph, samples))
         return graph
 
@@ -178,11 +175,7 @@ class OnnxSource:
         from neurodeploy.source.onnx.check import check_onnx
         from neurodeploy.source.onnx.frontend import analog_from_onnx
 
-        names = self.network.inputs
-        samples: dict[str, AnyArray] = {"input": dataset.x}
-        if dataset.named or len(names) > 1:
-            samples = dict(dataset.inputs_for(names))
-        shapes = {key: values.shape[1:] for key, values in samples.items()}
-        graph = analog_from_onnx(self.network, shapes, name, _normalization(dataset))
+        samples, shapes, norm = _entering(dataset, self.network.inputs)
+        graph = analog_from_onnx(self.network, shapes, name, norm)
         check_onnx(graph, self.network, _checked(graph, samples))
         return graph

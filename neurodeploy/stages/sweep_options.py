@@ -9,7 +9,8 @@ from neurodeploy.conversion.registry import METHODS
 from neurodeploy.errors import NeurodeployError, UnknownNameError, UsageError
 from neurodeploy.quantization.integers import Quantization
 from neurodeploy.stages.auto import AUTO_METHODS
-from neurodeploy.stages.convert import AUTO, INPUTS, convert
+from neurodeploy.stages.budget import AUTO
+from neurodeploy.stages.convert import INPUTS, convert
 from neurodeploy.stages.options import Option, option_value, options_of
 from neurodeploy.stages.quantize import quantize
 from neurodeploy.sweeps.configurations import Configuration

@@ -11,11 +11,11 @@ from neurodeploy.errors import CapacityError, NeurodeployError, QuantizationErro
 from neurodeploy.hardware.boards.abilities import ABILITIES
 from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.network import Network
+from neurodeploy.stages.budget import Budget
 from neurodeploy.targets.registry import TARGETS, target_for
 from neurodeploy.verification.statistics import wilson
 
 if TYPE_CHECKING:
-    from neurodeploy.stages.auto import Budget
     from neurodeploy.verification.accuracy import Evaluation
 
 WEIGHT_BITS = 8
