@@ -15,7 +15,9 @@ from neurodeploy.quantization.grids import (
     Rows,
     choose_grid,
     round_to_grid,
+    rows_and_columns,
     rows_of,
+    weight_range,
 )
 
 
@@ -98,3 +100,59 @@ def test_rows_weigh_what_a_neuron_receives() -> None:
             np.square(a.values).sum(1) * a.multiplicity, np.square(b.values).sum(1) * b.multiplicity
         )
         np.testing.assert_allclose(a.largest, b.largest)
+
+
+@pytest.mark.parametrize(
+    ("bits", "low", "high"), [(1, -1, 0), (2, -2, 1), (8, -128, 127), (16, -32768, 32767)]
+)
+def test_the_ends_of_a_width(bits: int, low: int, high: int) -> None:
+    assert weight_range(bits) == (low, high)
+    assert weight_range(bits, symmetric=True) == (-high, high)
+    values = np.array([low - 1.0, low, -0.5, 0.5, 1.5, high, high + 1.0])
+    found = round_to_grid(values, np.ones(()), bits)
+    assert found.tolist() == np.clip([low, low, 0, 0, 2, high, high], low, high).tolist()
+    assert round_to_grid(values, np.ones(()), bits, symmetric=True).min() == -high
+
+
+def test_a_list_fills_its_rows_from_the_left() -> None:
+    post, pre = np.array([5, 0, 3, 1, 2]), np.array([0, 1, 2, 3, 4])
+    layer = Sparse(np.arange(1.0, 6.0), post, pre, (6,), (3, 2))
+    row, column = rows_and_columns(layer)
+    assert row.tolist() == [2, 0, 1, 0, 1]
+    assert column.tolist() == [0, 0, 0, 1, 1]
+    found = rows_of(layer)
+    assert found.values.tolist() == [[2.0, 4.0], [3.0, 5.0], [1.0, 0.0]]
+    assert found.largest.tolist() == [4.0, 5.0, 1.0]
+    assert found.multiplicity.tolist() == [0.5] * 3
+    nothing = Sparse(np.zeros(0), np.zeros(0, int), np.zeros(0, int), (6,), (3, 2))
+    assert rows_of(nothing).values.tolist() == [[0.0]] * 3
+
+
+def test_rows_count_as_often_as_a_neuron_hears_them() -> None:
+    """Of a padded window the one that meets most cells."""
+    conv = Conv(np.ones((2, 3, 3)), 3, Window((4,), (3,), (1,), ((1, 1),), (1,)))
+    assert rows_of(conv).multiplicity.tolist() == [1.0, 1.0]
+    pool = SumPool(np.ones(2), Window((4,), (2,), (2,), ((0, 0),), (1,)))
+    assert rows_of(pool).multiplicity.tolist() == [2.0, 2.0]
+
+
+def test_exponents_by_hand() -> None:
+    """Weights on grids of a quarter, of four, and none; at least one branch has exponent 0."""
+    small, large = np.array([[0.25, -0.75], [0.0, 0.0]]), np.array([[12.0, 4.0], [3.0, -1.0]])
+    grid = choose(rows(small, large), [3, 3])
+    assert grid.unit.tolist() == [0.25, 1.0]
+    assert grid.exponents[0].tolist() == [0, 0]
+    assert grid.exponents[1].tolist() == [4, 0]
+    # A least unit above both: exponent 0 all the same.
+    coarse = choose(rows(small, large), [3, 3], least=8.0)
+    assert coarse.unit.tolist() == [8.0, 8.0]
+    assert [e.tolist() for e in coarse.exponents] == [[0, 0], [0, 0]]
+
+
+def test_a_grid_for_both_signs_has_no_further_level() -> None:
+    """-4 fits three bits, and 4 does not: the step is that of the larger side."""
+    part = rows(np.array([[-4.0, 3.0, 2.0, 1.0]]))
+    either = choose_grid(part, [3], np.ones(1), np.zeros(1), symmetric=True)
+    one = choose_grid(part, [3], np.ones(1), np.zeros(1))
+    assert one.unit[0] == pytest.approx(1.0)
+    assert either.unit[0] > 1.1
