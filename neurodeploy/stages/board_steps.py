@@ -18,10 +18,10 @@ from neurodeploy.stages.asked import FULL_BITS, Asked, package_version
 from neurodeploy.stages.budget import AUTO
 from neurodeploy.stages.compile import compile
 from neurodeploy.stages.convert import convert
+from neurodeploy.stages.deploy_record import Name
 from neurodeploy.stages.deployed import (
     REPORT_FILE,
     Deployed,
-    Name,
     answers_file,
     deployment_folder,
     integer_file,

@@ -22,7 +22,8 @@ from neurodeploy.quantization.integers import MAX_BITS, MIN_BITS
 from neurodeploy.stages.asked import FULL_BITS, Asked, chosen_options
 from neurodeploy.stages.board_steps import BoardSteps, write_page
 from neurodeploy.stages.compile import board_list, chosen_board
-from neurodeploy.stages.deployed import Deployed, Record, plain_name
+from neurodeploy.stages.deploy_record import Record, plain_name
+from neurodeploy.stages.deployed import Deployed
 from neurodeploy.stages.keeping import kept_in
 from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.stages.sources import check_model

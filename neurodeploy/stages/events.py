@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from neurodeploy.datasets import EventSamples
 from neurodeploy.datasets.events.binning import Binned
-from neurodeploy.errors import DataError, NeurodeployWarning
+from neurodeploy.errors import DataError, warn_user
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
@@ -53,11 +52,9 @@ class EncodedEvents:
         binary = self.dataset.binning.count == "binary"
         limit = "count=binary" if binary else f"input {self.name} takes up to {self.high}"
         remedy = f"; count=sum counts up to {self.high}" if binary and self.high > 1 else ""
-        warnings.warn(
+        warn_user(
             f"{self.dataset.name}: {lost} of {events} events ({100 * lost / events:.2g} %) are not "
-            f"counted, others came to their place in the same step ({limit}){remedy}",
-            NeurodeployWarning,
-            stacklevel=5,
+            f"counted, others came to their place in the same step ({limit}){remedy}"
         )
 
 

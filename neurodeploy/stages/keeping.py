@@ -23,18 +23,16 @@ from neurodeploy.ir.files import (
 )
 from neurodeploy.ir.lock import LOCK_FILE, locked
 from neurodeploy.loading.files import file_digest
-from neurodeploy.stages.deployed import (
+from neurodeploy.stages.deploy_record import (
     DEPLOYED_FILE,
-    STEPS_FOLDER,
-    Deployed,
     Name,
     Record,
     Status,
     Step,
     is_deployed,
     read_record,
-    result_file,
 )
+from neurodeploy.stages.deployed import STEPS_FOLDER, Deployed, result_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from neurodeploy.datasets import EventSamples, Samples
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.price.report import EnergyReport
 from neurodeploy.hardware.price.stored import stored_report, stored_verdict
-from neurodeploy.stages.deployed import Deployed, Name, Step, deployment_folder, network_file
+from neurodeploy.stages.deploy_record import Name, Step
+from neurodeploy.stages.deployed import Deployed, deployment_folder, network_file
 from neurodeploy.stages.fingerprints import MeasuredOn
 from neurodeploy.stages.keeping import digest_of
 from neurodeploy.targets.registry import target_for

@@ -19,11 +19,8 @@ from neurodeploy.ir.provenance import without_folders
 from neurodeploy.network import Network
 from neurodeploy.notebook import expect_matplotlib
 from neurodeploy.stages.compile import board_list, chosen_board, compile
-from neurodeploy.stages.deployed import (
-    Deployed,
-    is_deployed,
-    read_deployed,
-)
+from neurodeploy.stages.deploy_record import is_deployed
+from neurodeploy.stages.deployed import Deployed, read_deployed
 from neurodeploy.stages.diagnose import diagnose
 from neurodeploy.stages.estimate_energy import estimate_energy
 from neurodeploy.stages.evaluate import evaluate

@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard
-
-import numpy as np
+from typing import Protocol
 
 from neurodeploy.datasets import EventSamples
-from neurodeploy.datasets.events.binning import Binning, add_events, clip_counts
+from neurodeploy.datasets.events.binning import Binning
 from neurodeploy.datasets.events.pieces import pieces
-from neurodeploy.datasets.events.plain import open_arrays
-from neurodeploy.datasets.events.recording import Events, shown_time
 from neurodeploy.datasets.events.spec import read_events
-from neurodeploy.errors import (
-    DataError,
-    NeurodeployWarning,
-    UnknownNameError,
-    UsageError,
-)
+from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.execution.native.library import available, load
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.decoding import classify, decoded_values
 from neurodeploy.ir.netlist import IntegerNetlist, Output
 from neurodeploy.ir.neurons import Input
-from neurodeploy.ir.record import RunRecord, checked_stimulus, expect_populations
+from neurodeploy.ir.record import RunRecord, expect_populations
 from neurodeploy.ir.steady import expect_streamable, steady_bounds
 from neurodeploy.ir.streaming import ReferenceStream
 from neurodeploy.network import Network
 from neurodeploy.stages.compile import compile
 from neurodeploy.stages.load import opened, wrong_kind
+from neurodeploy.stages.stream_input import Packet, StreamInput
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.registry import TARGETS
 
 EXECUTORS = ("engine", "reference")
-
-NOTHING = Events(np.empty(0, np.int64), np.empty(0, np.int64))
-
-Packet = Mapping[str, Any]
-"""Arrays ``t``, ``x`` and, where there are, ``y`` and ``p`` of some events."""
 
 
 def stream(
@@ -165,10 +151,6 @@ class Stream:
     ----------
     executor : str
         What runs it: the reference, the engine or a target.
-    steps : int
-        Steps of the input so far.
-    lost : int
-        Events so far that their counts do not show.
     """
 
     def __init__(
@@ -181,7 +163,7 @@ class Stream:
         begin: Callable[[], Running],
     ) -> None:
         self.network, self.executor, self.samples = network, executor, samples
-        self._binning, self._unit, self._begin = binning, unit, begin
+        self._given, self._begin = (network.netlist, samples, binning, unit), begin
         self._run: Running | None = None
         self.reset()
 
@@ -195,6 +177,16 @@ class Stream:
     def __exit__(self, *failure: object) -> None:
         self.close()
 
+    @property
+    def steps(self) -> int:
+        """Steps of the input so far."""
+        return self._input.steps
+
+    @property
+    def lost(self) -> int:
+        """Events so far that their counts do not show."""
+        return self._input.lost
+
     def close(self) -> None:
         """End it, and let go what its target holds, which also happens when nobody uses it."""
         self._finished = True
@@ -206,8 +198,7 @@ class Stream:
         if self._run is not None:
             self._run.close()
         self._run = self._begin()
-        self.steps = self.lost = 0
-        self._origin: int | None = None
+        self._input = StreamInput(*self._given)
         self._finished = False
         self._answers: dict[str, AnyArray] = {}
         self._answered_steps: dict[str, int] = {}
@@ -245,15 +236,12 @@ class Stream:
         UsageError
             After :meth:`finish`.
         """
-        netlist = self.network.netlist
-        expect_populations(netlist, membranes)
-        if self._finished:
-            raise UsageError("stream: it is finished; reset() begins another")
-        values = self._events(given, steps) if _is_packet(given) else self._raster(given, steps)
+        expect_populations(self.network.netlist, membranes)
+        run = self._open_run()
+        values = self._input.values(given, steps)
         length = next(iter(values.values())).shape[1]
-        assert self._run is not None
-        found = self._run.step(values, length, tuple(dict.fromkeys((*membranes, *self._read))))
-        self.steps += length
+        found = run.step(values, length, self._watched(membranes))
+        self._input.steps += length
         self._answered(found)
         return found
 
@@ -297,7 +285,7 @@ class Stream:
             one.recordings[0], one.binning, population.shape, population.model.high, every
         )
         for raster, lost in found:
-            self.lost += lost
+            self._input.lost += lost
             yield self.step(raster)
         yield self.finish()
 
@@ -309,19 +297,21 @@ class Stream:
         networks have none: the record is of 0 steps. The stream is over then, and begins again
         with :meth:`reset`.
         """
-        if self._finished:
-            raise UsageError("stream: it is finished; reset() begins another")
+        run = self._open_run()
         self._finished = True
-        assert self._run is not None
-        watched = tuple(dict.fromkeys((*membranes, *self._read)))
-        found = self._run.finish(watched)
+        found = run.finish(self._watched(membranes))
         self._answered(found)
         return found
 
-    @property
-    def _read(self) -> tuple[str, ...]:
-        """Populations that answer by their membrane."""
-        return tuple(o.population for o in self.network.netlist.outputs if o.reads_membrane)
+    def _open_run(self) -> Running:
+        if self._finished or self._run is None:
+            raise UsageError("stream: it is finished; reset() begins another")
+        return self._run
+
+    def _watched(self, membranes: Collection[str]) -> tuple[str, ...]:
+        """Populations whose membranes are recorded: those that answer by them among them."""
+        read = (o.population for o in self.network.netlist.outputs if o.reads_membrane)
+        return tuple(dict.fromkeys((*membranes, *read)))
 
     @property
     def outputs(self) -> dict[str, FloatArray]:
@@ -380,82 +370,3 @@ class Stream:
             else:
                 self._answers[name] = self._answers.get(name, 0) + fresh.sum(axis=1)
             self._answered_steps[name] = self._answered_steps.get(name, 0) + fresh.shape[1]
-
-    def _raster(
-        self, given: Mapping[str, AnyArray] | AnyArray, steps: int | None
-    ) -> dict[str, IntArray]:
-        netlist = self.network.netlist
-        if not isinstance(given, Mapping):
-            if len(netlist.inputs) != 1:
-                raise DataError(
-                    f"stream: an array for a network of {len(netlist.inputs)} inputs; pass a "
-                    "mapping by input"
-                )
-            given = {netlist.inputs[0].name: given}
-        arrays = {}
-        for name, values in given.items():
-            array = np.asarray(values)
-            rank = len(netlist.by_name[name].shape) if name in netlist.by_name else 0
-            arrays[name] = array[None] if array.ndim == rank + 1 else array
-        lengths = {a.shape[1] for a in arrays.values() if a.ndim > 1}
-        if len(lengths) != 1 or lengths & {0} or (steps is not None and lengths != {steps}):
-            told = "" if steps is None else f", steps={steps}"
-            raise DataError(f"stream: pieces of {sorted(lengths)} steps{told}; expected one length")
-        checked, batch = checked_stimulus(netlist, arrays, lengths.pop())
-        if batch != self.samples:
-            raise DataError(
-                f"stream: a piece of {batch} samples for {self.samples} streams; make it with "
-                f"samples={batch}"
-            )
-        return checked
-
-    def _events(self, given: Packet, steps: int | None) -> dict[str, IntArray]:
-        """The raster of the next steps, from events."""
-        netlist = self.network.netlist
-        binning = self._binning
-        if binning is None or binning.dt is None:
-            raise UsageError("stream: events need the length of a step; make it with dt='1ms'")
-        if len(netlist.inputs) != 1 or self.samples != 1:
-            raise DataError("stream: events are for one input and one stream; pass rasters")
-        (population,) = netlist.inputs
-        block = next(open_arrays("stream", given, self._unit).blocks, NOTHING)
-        if self._origin is None and len(block.t):
-            self._origin = binning.origin("stream", int(block.t.min()))
-        index = (block.t - (self._origin or 0)) // binning.dt - self.steps
-        length = steps
-        if length is None:
-            length = int(index.max()) + 1 if len(index) else 0
-        self._expect_now(block, index, length)
-        out = np.zeros((length, *population.shape), np.int64)
-        assert isinstance(population.model, Input)
-        if len(index):
-            added = add_events("stream", binning, block, index, None, out)
-            lost = clip_counts(binning, population.model.high, out, added)
-            if lost and not self.lost:
-                warnings.warn(
-                    f"stream: {lost} of {added} events of a piece are not counted, others came to "
-                    f"their place in the same step (count={binning.count}, input "
-                    f"{population.name} takes up to {population.model.high}); told once, see "
-                    "Stream.lost",
-                    NeurodeployWarning,
-                    stacklevel=3,
-                )
-            self.lost += lost
-        return {population.name: out[None]}
-
-    def _expect_now(self, block: Events, index: IntArray, length: int) -> None:
-        if length < 1:
-            late = "" if not len(index) else ", all of steps that are over"
-            raise DataError(f"stream: a piece of {len(index)} events{late}; pass steps=N with it")
-        wrong = np.flatnonzero((index < 0) | (index >= length))
-        if wrong.size:
-            at = int(wrong[0])
-            raise DataError(
-                f"stream: an event at {shown_time(int(block.t[at]))} belongs to step "
-                f"{self.steps + int(index[at])}, this piece is steps {self.steps} to "
-                f"{self.steps + length - 1}"
-            )
-
-
-def _is_packet(given: object) -> TypeGuard[Packet]:
-    return isinstance(given, Mapping) and {"t", "x"} <= set(given)

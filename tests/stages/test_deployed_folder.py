@@ -15,15 +15,8 @@ from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import load_board
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.network import Network, save_network
-from neurodeploy.stages.deployed import (
-    DEPLOYED_FILE,
-    Deployed,
-    Name,
-    Record,
-    Step,
-    plain_name,
-    read_deployed,
-)
+from neurodeploy.stages.deploy_record import DEPLOYED_FILE, Name, Record, Step, plain_name
+from neurodeploy.stages.deployed import Deployed, read_deployed
 from neurodeploy.stages.fingerprints import model_fingerprint, samples_fingerprint
 from neurodeploy.testing import NetlistBuilder
 
