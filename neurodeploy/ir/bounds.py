@@ -17,7 +17,8 @@ from neurodeploy.errors import CapacityError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.fixed_point import trunc0_decay
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import MAX_QUANTITY, Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.neuron import MAX_QUANTITY
+from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.resets import after_comparison, after_reset, most_emitted, reset_later
 
 STATE_LIMIT = 2**23 - 1

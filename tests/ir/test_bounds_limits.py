@@ -12,7 +12,8 @@ from neurodeploy.ir.bounds import PROVABLE, check_bounds, prove_bounds, require_
 from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import MAX_QUANTITY, IntegerNeuron, MaxPool
+from neurodeploy.ir.neuron import MAX_QUANTITY
+from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.testing.parts import current, integrator, net, neuron, project, spikes
 

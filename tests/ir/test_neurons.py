@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import NetlistError
-from neurodeploy.ir.neurons import (
-    MAX_COMPARISON,
-    MAX_INPUT_MAGNITUDE,
-    MAX_QUANTITY,
-    MAX_REFRACTORY,
-    Input,
-    IntegerNeuron,
-    RealNeuron,
-)
+from neurodeploy.ir.neuron import MAX_COMPARISON, MAX_QUANTITY, MAX_REFRACTORY
+from neurodeploy.ir.neurons import MAX_INPUT_MAGNITUDE, Input, IntegerNeuron, RealNeuron
 from neurodeploy.ir.pools import MAX_GAIN
 
 Fields = dict[str, Any]

@@ -27,7 +27,7 @@ from neurodeploy.errors import ConversionError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.encoding import EncoderName
 from neurodeploy.ir.netlist import Decode
-from neurodeploy.ir.neurons import Reset
+from neurodeploy.ir.neuron import Reset
 
 
 @dataclass(frozen=True, slots=True)

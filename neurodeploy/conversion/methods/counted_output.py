@@ -16,7 +16,8 @@ from neurodeploy.conversion.lowering.affine import compact
 from neurodeploy.errors import ConversionError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.netlist import Output, Population
-from neurodeploy.ir.neurons import PayloadCode, RealNeuron
+from neurodeploy.ir.neuron import PayloadCode
+from neurodeploy.ir.neurons import RealNeuron
 
 # Head room of a counted output above the largest calibration value, and of the winner above zero.
 COUNT_MARGIN = 0.05

@@ -19,7 +19,8 @@ from neurodeploy.conversion.lowering.context import LinearCode
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod, SpikeCode
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
-from neurodeploy.ir.neurons import PAYLOAD_CODES, PayloadCode, RealNeuron
+from neurodeploy.ir.neuron import PAYLOAD_CODES, PayloadCode
+from neurodeploy.ir.neurons import RealNeuron
 
 LINEAR_LEVELS = 4
 """Times as many levels on each side of a linear layer: it rounds towards zero, which errs twice as

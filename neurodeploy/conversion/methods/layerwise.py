@@ -59,7 +59,8 @@ from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.connectivity import Connectivity, Sparse, identity
 from neurodeploy.ir.encoding import EncoderName, Encoding
 from neurodeploy.ir.netlist import DECODES, Decode, Output, Population, RealNetlist, RealProjection
-from neurodeploy.ir.neurons import Input, PayloadCode, RealNeuron
+from neurodeploy.ir.neuron import PayloadCode
+from neurodeploy.ir.neurons import Input, RealNeuron
 
 # A neuron with memory takes back as soon as it is below zero; in integers that is one unit.
 BELOW_ZERO = 1e-6

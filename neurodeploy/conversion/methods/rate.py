@@ -16,7 +16,8 @@ from neurodeploy.conversion.lowering.activation_graph import ReluLayer
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
-from neurodeploy.ir.neurons import RESETS, RealNeuron, Reset
+from neurodeploy.ir.neuron import RESETS, Reset
+from neurodeploy.ir.neurons import RealNeuron
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.encoding import EncoderName
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import Population
-from neurodeploy.ir.neurons import MAX_COMPARISON, Input, MaxPool, RealNeuron
+from neurodeploy.ir.neuron import MAX_COMPARISON
+from neurodeploy.ir.neurons import Input, MaxPool, RealNeuron
 
 MOST_RESERVE = MAX_COMPARISON // DECAY_ONE - 1
 
