@@ -45,7 +45,7 @@ class Group:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Name of the population."""
+        """Shape of the population."""
         return self.population.shape
 
     @property
