@@ -41,7 +41,8 @@ from neurodeploy.ir.patches import has_rows, least_squares, outputs, patches, ro
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.quantization.assembly import Rounded, counted
 from neurodeploy.quantization.input_statistics import Heard
-from neurodeploy.quantization.scaling import REPORTED_SAMPLES, ScaledLayer
+from neurodeploy.quantization.report import REPORTED_SAMPLES
+from neurodeploy.quantization.scaling import ScaledLayer
 
 DAMPING = 0.2
 """Least d, in mean variances of s: with 0.02 rather than 0.2, ResNet-20 (graded, T = 4, 4 bits)

@@ -31,6 +31,7 @@ from neurodeploy.quantization.input_statistics import Heard
 from neurodeploy.quantization.levels import UNIFORM
 from neurodeploy.quantization.native import warn_of_decays
 from neurodeploy.quantization.pooled_currents import in_levels
+from neurodeploy.quantization.report import layer_reports
 from neurodeploy.quantization.rounding_error import expected_input
 from neurodeploy.quantization.scaling import (
     FITTED_BITS,
@@ -177,7 +178,7 @@ class Quantization:
         states = {name: bound.magnitude for name, bound in bounds.items()}
         rows: dict[str, dict[str, Any]] = {}
         for known in made:
-            rows |= known.layer.reports(known.scales[0], integer, states)
+            rows |= layer_reports(known.layer, known.scales[0], integer, states)
         report = [rows[p.name] for p in netlist.populations if p.name in rows]
         for row in report:
             self._require_weights(row)

@@ -1,11 +1,11 @@
-"""Siblings on their integer grid: what a membrane unit is worth, and what rounding cost."""
+"""Siblings on their integer grid: what a membrane unit is worth."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from neurodeploy.errors import QuantizationError
 from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.netlist import (
     MAX_EXPONENT,
-    IntegerNetlist,
     IntegerProjection,
     Population,
     RealProjection,
 )
-from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.patches import has_rows
 from neurodeploy.ir.siblings import Siblings, mirrored
 from neurodeploy.quantization.compensation import compensated_weights
@@ -29,11 +27,10 @@ from neurodeploy.quantization.membrane import (
     in_units,
     least_threshold,
     reach_of,
-    smallest,
     whole_threshold,
 )
 from neurodeploy.quantization.rounding import round_to_levels, round_weights
-from neurodeploy.quantization.rounding_error import corrected, heard_and_lost, lost_on_average
+from neurodeploy.quantization.rounding_error import corrected, lost_on_average
 
 # Fractional bits are added until the smallest threshold has this many units: rounding a bias or an
 # initial membrane then moves a rate by less than 0.1 %.
@@ -42,10 +39,6 @@ TARGET_THRESHOLD = 512
 INTEGRATOR_FRACTION_BITS = 4
 # Bits of the state that a threshold, or a bias over all steps, leaves to the weights.
 HEAD_ROOM_BITS = 2
-# Samples that tell what rounding against data lost, and values of the largest source over them: at
-# most 32 samples, at least 4.
-REPORTED_SAMPLES, LEAST_REPORTED = 32, 4
-REPORTED_VALUES = 2**22
 # Fitted levels lie on a grid that is this much finer than the uniform grid of their copies.
 FITTED_BITS = 3
 # Stock LIF: its membrane has these bits below a weight unit, biases a mantissa of so many bits and
@@ -239,26 +232,6 @@ class ScaledLayer:
             spare = np.maximum(spare, exponent)
         return np.asarray(scale.given_up(spare))
 
-    def lost_bits(self, scale: MembraneScale) -> IntArray:
-        """Bits that the weights of each channel lose, ``[C]``: those of its widest branch.
-
-        What was given up for a width, and what a unit that the threshold or the bias asks for
-        leaves unused: a channel whose weights all round to 0 has lost all of them.
-        """
-        channels = scale.loss.shape
-        lost = np.full(channels, self.bits)
-        silent = np.ones(channels, dtype=bool)
-        top = 2 ** (self.bits - 1) - 1
-        for projection, exponent in zip(self.projections, self.grid.exponents, strict=True):
-            full = rows_of(projection.connectivity).largest / top
-            used = full > 0
-            step = self.grid.unit * np.exp2(exponent)
-            unused = np.rint(np.log2(np.where(used, step / np.where(used, full, 1.0), 1.0)))
-            here = np.maximum(unused, 0).astype(np.int64) + scale.given_up(exponent)
-            lost = np.where(used, np.minimum(lost, here), lost)
-            silent &= ~used
-        return np.asarray(np.where(silent, 0, lost))
-
     def integer_populations(
         self,
         scale: MembraneScale,
@@ -344,7 +317,7 @@ class ScaledLayer:
         connectivity, symmetric = projection.connectivity, mirrored(self.siblings)
         if self.copies:
             return round_to_levels(connectivity, step, self.copies, self.bits)
-        if self._compensates(projection):
+        if self.compensates(projection):
             return compensated_weights(
                 connectivity,
                 step,
@@ -356,89 +329,7 @@ class ScaledLayer:
             )
         return round_weights(connectivity, step, self.bits, symmetric)
 
-    def _input_snr(self, rounded: Sequence[IntegerProjection], unit: FloatArray) -> float | None:
-        """The input's variance over samples against that of what it lost, in dB.
-
-        None without data. On the samples that weights are rounded against: of others, layers that
-        hear more than there are samples lose more.
-        """
-        if not any(map(self._compensates, self.projections)):
-            return None
-        signal: FloatArray = np.zeros(())
-        noise: FloatArray = np.zeros(())
-        largest = max(self.heard.emissions[q.pre][0].size for q in self.projections)
-        n = max(LEAST_REPORTED, min(REPORTED_SAMPLES, REPORTED_VALUES // largest))
-        for real, whole in zip(self.projections, rounded, strict=True):
-            emitted = self.heard.emissions[real.pre][:n].astype(np.float64)
-            # Before anything is rounded: what is the same in all samples has no variance left.
-            emitted = emitted - emitted.mean(axis=0)
-            heard, lost = heard_and_lost(real, whole, unit, emitted)
-            signal, noise = signal + heard, noise + lost
-        return decibels(float(np.square(signal).sum()), float(np.square(noise).sum()))
-
-    def _compensates(self, projection: RealProjection) -> bool:
+    def compensates(self, projection: RealProjection) -> bool:
         """Whether a projection is rounded against data: where all of the layer's input is known."""
         known = all(q.pre in self.heard.emissions for q in self.projections) and not self.copies
         return known and has_rows(projection.connectivity)
-
-    def reports(
-        self, scale: MembraneScale, integer: IntegerNetlist, bounds: Mapping[str, int]
-    ) -> dict[str, dict[str, Any]]:
-        """Loss of each sibling by quantization, as JSON values; ``bounds`` are of their states."""
-        first = self.siblings[0].population.name
-        unit = self.unit(scale)
-        weights = self._weights_report(integer.incoming[first], scale, unit)
-        rows = {}
-        for sibling in self.siblings:
-            name = sibling.population.name
-            model = integer.by_name[name].model
-            assert isinstance(model, IntegerNeuron)
-            theta, exact = model.threshold, sibling.model.threshold
-            raised = 0
-            if exact is not None:
-                least = smallest(exact, sibling.population)
-                raised = int((least < unit * (1 - 1e-9)).sum())
-            rows[name] = {
-                "layer": name,
-                **weights,
-                "threshold": None if theta is None else [int(theta.min()), int(theta.max())],
-                "raised_thresholds": raised,
-                "state_bound": bounds[name],
-            }
-        return rows
-
-    def _weights_report(
-        self, rounded: Sequence[IntegerProjection], scale: MembraneScale, unit: FloatArray
-    ) -> dict[str, Any]:
-        signal = noise = 0.0
-        levels: set[int] = set()
-        exponents: list[list[int]] = []
-        for real, whole in zip(self.projections, rounded, strict=True):
-            step = unit * np.exp2(whole.exponent)
-            used, exact = rows_of(whole.connectivity), rows_of(real.connectivity)
-            difference = used.values * step[:, None] - exact.values
-            noise += float((np.square(difference).sum(axis=1) * exact.multiplicity).sum())
-            signal += float((np.square(exact.values).sum(axis=1) * exact.multiplicity).sum())
-            levels |= set(np.unique(whole.connectivity.weight).tolist())
-            exponents.append([int(whole.exponent.min()), int(whole.exponent.max())])
-        lost = self.lost_bits(scale)
-        return {
-            "weight_bits": self.copies or self.bits,
-            "lost_bits": int(np.median(lost)),
-            "most_lost_bits": int(lost.max()),
-            "fraction_bits": scale.fraction,
-            "exponents": exponents,
-            "levels": len(levels),
-            "grid": "fitted" if self.copies else "uniform",
-            "compensated": any(map(self._compensates, self.projections)),
-            "fed_back": self.fed_back,
-            "bias_corrected": self.corrects,
-            "weight_snr_db": decibels(signal, noise),
-            "input_snr_db": self._input_snr(rounded, unit),
-        }
-
-
-def decibels(signal: float, noise: float) -> float | None:
-    """Ratio of two powers; None where either is 0, or beyond all floats."""
-    ratio = signal / noise if noise else 0.0
-    return 10 * math.log10(ratio) if 0 < ratio < math.inf else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from neurodeploy.datasets import EventSamples
-from neurodeploy.datasets.events.binning import Binned
+from neurodeploy.datasets.events.raster import Binned
 from neurodeploy.errors import DataError, warn_user
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist

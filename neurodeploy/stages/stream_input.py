@@ -7,8 +7,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from neurodeploy.datasets.events.binning import Binning, add_events, clip_counts
+from neurodeploy.datasets.events.binning import Binning
 from neurodeploy.datasets.events.plain import open_arrays
+from neurodeploy.datasets.events.raster import add_events, clip_counts
 from neurodeploy.datasets.events.recording import Events, shown_time
 from neurodeploy.errors import DataError, UsageError, warn_user
 from neurodeploy.ir.arrays import AnyArray, IntArray

@@ -11,7 +11,8 @@ import pytest
 from neurodeploy.errors import NeurodeployWarning
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.quantization.integers import Quantization
-from neurodeploy.quantization.scaling import TARGET_THRESHOLD, decibels
+from neurodeploy.quantization.report import decibels
+from neurodeploy.quantization.scaling import TARGET_THRESHOLD
 from tests.quantization.netlists import feed_forward, neuron
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from neurodeploy.datasets.events.binning import Binning, Span, add_events, clip_counts
+from neurodeploy.datasets.events.binning import Binning
+from neurodeploy.datasets.events.raster import Span, add_events, clip_counts
 from neurodeploy.datasets.events.recording import Recording
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import IntArray

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.datasets.events.binning import Binned, Binning, binned
+from neurodeploy.datasets.events.binning import Binning
 from neurodeploy.datasets.events.folders import labels_array, recordings
 from neurodeploy.datasets.events.plain import open_arrays
+from neurodeploy.datasets.events.raster import Binned, binned
 from neurodeploy.datasets.events.recording import UNITS, Recording
 from neurodeploy.datasets.values import checked_labels, checked_positions, first_positions
 from neurodeploy.errors import UnknownNameError, UsageError
