@@ -29,9 +29,9 @@ def events_of(image: np.ndarray, jitter: np.random.Generator) -> dict[str, np.nd
 
 def main(folder: Path) -> None:
     """Write the digits that neurodeploy tests with, every fifth of each class."""
-    from neurodeploy.datasets import load_dataset
+    from neurodeploy.datasets import as_samples
 
-    digits = load_dataset("digits", "test")
+    digits = as_samples("digits", "test")
     jitter = np.random.default_rng(0)
     for i, (image, label) in enumerate(zip(digits.x, digits.y, strict=True)):
         path = folder / str(label) / f"{i}.npz"

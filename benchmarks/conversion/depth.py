@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn import functional
 
 import neurodeploy as nd
-from neurodeploy.datasets import Samples, load_dataset
+from neurodeploy.datasets import Samples, as_samples
 
 SIDE = 16
 BATCH = 64
@@ -96,7 +96,7 @@ Images = np.ndarray[Any, Any]
 
 def images(text: str, resized: Callable[[Images], Images]) -> tuple[Samples, Samples]:
     """The training and the test images that a text names, resized to 16 x 16."""
-    training, test = (load_dataset(text, split) for split in ("train", "test"))
+    training, test = (as_samples(text, split) for split in ("train", "test"))
     name = f"{text.partition(':')[0]} {SIDE}x{SIDE}"
 
     def made(data: Samples) -> Samples:

@@ -51,9 +51,9 @@ def images_of(
     """The first images of a split as the network takes them, and their labels."""
     import torch
 
-    from neurodeploy.datasets import load_dataset
+    from neurodeploy.datasets import as_samples
 
-    data: Any = load_dataset(data_of(network), split)
+    data: Any = as_samples(data_of(network), split)
     x = torch.tensor(data.x[:n])
     if data.norm is not None:
         mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (data.norm.mean, data.norm.std))

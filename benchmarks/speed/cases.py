@@ -13,7 +13,7 @@ import numpy as np
 
 import neurodeploy as nd
 from benchmarks.conversion.networks import DATA, ROOT, SHARED, data_of, model_of, trained
-from neurodeploy.datasets import Samples, load_dataset
+from neurodeploy.datasets import Samples, as_samples
 from neurodeploy.network import Network
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def images(case: Case, split: str) -> Samples:
     """The images of one split, raw."""
     if case.network == QUICK:
         return quick_images()
-    return load_dataset(data_of(case.network), split)
+    return as_samples(data_of(case.network), split)
 
 
 def as_the_network_takes(dataset: Samples) -> np.ndarray[Any, np.dtype[np.float32]]:

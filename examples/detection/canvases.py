@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from boxes import CELL
 
-from neurodeploy.datasets import Samples, load_dataset
+from neurodeploy.datasets import Samples, as_samples
 
 SIDE = 64
 SMALLEST, LARGEST = 14, 28
@@ -41,7 +41,7 @@ class Canvases:
 
 def digits(mnist: str | None, split: str) -> Samples:
     """MNIST from the folder of its four files, or the digits that scikit-learn carries."""
-    return load_dataset(f"digits@{split}" if mnist is None else f"mnist:{mnist}@{split}")
+    return as_samples(f"digits@{split}" if mnist is None else f"mnist:{mnist}@{split}", "test")
 
 
 def draw(source: Samples, n: int, seed: int) -> Canvases:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neurodeploy.datasets.events import EventSamples
 from neurodeploy.datasets.normalization import Normalization
-from neurodeploy.datasets.samples import Samples, SamplesLike, as_data, as_samples, load_dataset
+from neurodeploy.datasets.samples import Samples, SamplesLike, as_data, as_samples
 from neurodeploy.datasets.spec import DataSpec, parse_spec
 
 __all__ = [
@@ -15,6 +15,5 @@ __all__ = [
     "SamplesLike",
     "as_data",
     "as_samples",
-    "load_dataset",
     "parse_spec",
 ]

@@ -368,17 +368,6 @@ def as_data(data: SamplesLike, split: Split) -> Samples | EventSamples:
     return as_samples(data, split)
 
 
-def load_dataset(text: str, default_split: Split = "test") -> Samples:
-    """Load the samples that a text names; see :class:`Samples`.
-
-    Raises
-    ------
-    UsageError, DataError, FileFormatError
-        As of :class:`Samples`.
-    """
-    return as_samples(text, default_split)
-
-
 def _answers(where: str, y: AnyArray | None, n: int) -> dict[str, AnyArray | None]:
     """Integers and one-hot rows are labels, floats targets."""
     y = None if y is None else from_one_hot(y)

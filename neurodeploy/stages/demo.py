@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from neurodeploy.datasets import load_dataset
+from neurodeploy.datasets import as_samples
 from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.hardware.boards.board import board_names
 from neurodeploy.ir.files import write_bytes_whole
@@ -74,7 +74,7 @@ def _train(path: Path, tell: Callable[[str], None]) -> None:
 
     from neurodeploy.stages.demo_network import train
 
-    training = load_dataset(DATA, "train")
+    training = as_samples(DATA, "train")
     tell(f"training a convolutional network on {len(training)} digits")
     content = io.BytesIO()
     torch.save(train(training).state_dict(), content)

@@ -76,14 +76,14 @@ def test_nothing_but_the_recorded_images_is_read() -> None:
 
 
 def test_the_real_digits_are_calibrated_on_their_training_split(tmp_path) -> None:
-    from neurodeploy.datasets import load_dataset
+    from neurodeploy.datasets import as_samples
 
     converted = nd.convert(
         network(10), "digits", method="rate", timesteps=4, calibration_samples=30
     )
     recorded = converted.provenance["calibration"]
     assert recorded["split"] == "train"
-    train, test = load_dataset("digits", "train"), load_dataset("digits", "test")
+    train, test = as_samples("digits", "train"), as_samples("digits", "test")
     ((first, last),) = recorded["indices"]
     np.testing.assert_array_equal(train.indices[:30], range(first, last + 1))
     seen = {image.tobytes() for image in train.x[:30]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.datasets import load_dataset
+from neurodeploy.datasets import as_samples
 from neurodeploy.errors import DataError, FileFormatError, NeurodeployError
 
 
@@ -49,7 +49,7 @@ def cifar(tmp_path: Path) -> Path:
 
 def refused(spec: str, kind: type[NeurodeployError], *words: str) -> None:
     with pytest.raises(kind) as caught:
-        load_dataset(spec)
+        as_samples(spec, "test")
     message = str(caught.value)
     assert "\n" not in message
     for word in words:
@@ -57,7 +57,7 @@ def refused(spec: str, kind: type[NeurodeployError], *words: str) -> None:
 
 
 def test_digits_are_split_the_same_way_everywhere() -> None:
-    test, train = load_dataset("digits"), load_dataset("digits", "train")
+    test, train = as_samples("digits", "test"), as_samples("digits", "train")
     assert (test.split, train.split) == ("test", "train")
     assert (len(test), len(train)) == (355, 1442)
     assert test.x.shape == (355, 1, 8, 8)
@@ -72,7 +72,7 @@ def test_digits_are_split_the_same_way_everywhere() -> None:
 
 
 def test_types_and_read_only(mnist: Path) -> None:
-    data = load_dataset(f"mnist:{mnist}")
+    data = as_samples(f"mnist:{mnist}", "test")
     assert (data.x.dtype, data.y.dtype, data.indices.dtype) == (np.float32, np.int64, np.int64)
     for array in (data.x, data.y, data.indices):
         assert not array.flags.writeable
@@ -80,33 +80,33 @@ def test_types_and_read_only(mnist: Path) -> None:
 
 
 def test_mnist_reads_plain_and_packed_files(mnist: Path) -> None:
-    test = load_dataset(f"mnist:{mnist}")
+    test = as_samples(f"mnist:{mnist}", "test")
     raw = (mnist / "t10k-images-idx3-ubyte").read_bytes()
     assert test.split == "test"
     assert test.x.shape == (4, 1, 28, 28)
     assert test.levels == 255
     assert test.x[0, 0, 0, 1] == np.float32(raw[17] / 255)
     assert list(test.y) == [0, 1, 2, 3]
-    train = load_dataset(f"mnist:{mnist}", default_split="train")
+    train = as_samples(f"mnist:{mnist}", "train")
     assert (train.split, len(train)) == ("train", 6)
-    assert load_dataset(f"mnist:{mnist}@test", default_split="train").split == "test"
+    assert as_samples(f"mnist:{mnist}@test", "train").split == "test"
 
 
 def test_cifar10_reads_the_batches_that_exist_in_order(cifar: Path) -> None:
-    train = load_dataset(f"cifar10:{cifar}@train")
+    train = as_samples(f"cifar10:{cifar}@train", "test")
     assert train.x.shape == (7, 3, 32, 32)
     assert list(train.y) == [0, 1, 2, 0, 1, 2, 3]
     raw = (cifar / "cifar-10-batches-bin/data_batch_1.bin").read_bytes()
     # Record: label, 1024 red, 1024 green, 1024 blue, row by row.
     assert train.x[0, 2, 1, 3] == np.float32(raw[1 + 2 * 1024 + 32 + 3] / 255)
-    inside = load_dataset(f"cifar10:{cifar}/cifar-10-batches-bin#norm=imagenet")
+    inside = as_samples(f"cifar10:{cifar}/cifar-10-batches-bin#norm=imagenet", "test")
     assert len(inside) == 2
     assert inside.norm is not None
-    assert np.array_equal(inside.x, load_dataset(f"cifar10:{cifar}").x), "the images stay raw"
+    assert np.array_equal(inside.x, as_samples(f"cifar10:{cifar}", "test").x), "the images stay raw"
 
 
 def test_first_and_subset_keep_the_indices(mnist: Path) -> None:
-    data = load_dataset(f"mnist:{mnist}@train#first=5")
+    data = as_samples(f"mnist:{mnist}@train#first=5", "test")
     assert list(data.indices) == [0, 1, 2, 3, 4]
     part = data.subset([4, 1, 1])
     assert list(part.indices) == [4, 1, 1]
@@ -123,10 +123,10 @@ def test_first_and_subset_keep_the_indices(mnist: Path) -> None:
 
 
 def test_real_files(shared_dir: Path) -> None:
-    test = load_dataset(f"mnist:{shared_dir}/data/mnist")
+    test = as_samples(f"mnist:{shared_dir}/data/mnist", "test")
     assert test.x.shape == (10000, 1, 28, 28)
     assert list(test.y[:5]) == [7, 2, 1, 0, 4]
-    assert load_dataset(f"cifar10:{shared_dir}/data/cifar10@train#first=3").x.shape[0] == 3
+    assert as_samples(f"cifar10:{shared_dir}/data/cifar10@train#first=3", "test").x.shape[0] == 3
 
 
 @pytest.mark.parametrize("kind", ["mnist", "cifar10"])
@@ -180,14 +180,14 @@ def test_npz(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     x = np.linspace(0, 1, 30).reshape(5, 2, 3)
     np.savez(path, x=x, y=np.arange(5, dtype=np.uint8))
-    data = load_dataset(f"{path}#first=4#norm=0.5,0.5/1,1")
+    data = as_samples(f"{path}#first=4#norm=0.5,0.5/1,1", "test")
     assert (data.split, data.levels) == (None, None)
     assert data.x.dtype == np.float32
     assert np.array_equal(data.x, x[:4].astype(np.float32))
     assert list(data.y) == [0, 1, 2, 3]
     assert data.sample_shape == (2, 3)
     np.savez(path, x=x - 0.5)
-    data = load_dataset(f"{path}#range=-1,1")
+    data = as_samples(f"{path}#range=-1,1", "test")
     assert data.y is None
     assert data.value_range == (-1.0, 1.0)
     refused(str(path), DataError, "outside [0, 1]", "#range=LOW,HIGH")

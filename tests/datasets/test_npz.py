@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neurodeploy import Samples
-from neurodeploy.datasets import load_dataset, npz, values
+from neurodeploy.datasets import as_samples, npz, values
 from neurodeploy.errors import DataError, FileFormatError
 
 X = np.random.default_rng(0).random((50, 3, 4)).astype(np.float32)
@@ -30,10 +30,10 @@ def test_parts_make_the_whole(
         for part in (2**24, 100, 1):
             monkeypatch.setattr(npz, "PART_BYTES", part)
             monkeypatch.setattr(values, "PART_BYTES", part)
-            data = load_dataset(str(path))
+            data = as_samples(str(path), "test")
             np.testing.assert_array_equal(data.x, given.astype(np.float32))
             np.testing.assert_array_equal(data.y, Y)
-            few = load_dataset(f"{path}#first=7")
+            few = as_samples(f"{path}#first=7", "test")
             np.testing.assert_array_equal(few.x, data.x[:7])
             np.testing.assert_array_equal(few.y, Y[:7])
 
@@ -42,13 +42,13 @@ def test_the_first_samples_take_no_memory_for_the_others(tmp_path: Path) -> None
     path = tmp_path / "a.npz"
     np.savez(path, x=np.zeros((4000, 1000), np.float64), y=np.zeros(4000, int))
     tracemalloc.start()
-    data = load_dataset(f"{path}#first=3")
+    data = as_samples(f"{path}#first=3", "test")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert data.x.shape == (3, 1000)
     assert peak < 4e6
     with pytest.raises(DataError, match="the first 4001 of 4000 samples"):
-        load_dataset(f"{path}#first=4001")
+        as_samples(f"{path}#first=4001", "test")
 
 
 def test_a_bad_value_is_found_in_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_a_bad_value_is_found_in_its_part(tmp_path: Path, monkeypatch: pytest.Mo
         x[33, 1, 1] = value
         np.savez(path, x=x)
         with pytest.raises(DataError, match=message):
-            load_dataset(str(path))
+            as_samples(str(path), "test")
 
 
 def member(path: Path, header: dict[str, object], content: bytes, compress: bool = False) -> None:
@@ -78,7 +78,7 @@ def test_sizes_that_lie_take_no_memory(tmp_path: Path, compress: bool) -> None:
     member(path, header, bytes(400), compress)
     tracemalloc.start()
     with pytest.raises(FileFormatError, match="x announces 4000000000000 bytes, the file holds"):
-        load_dataset(str(path))
+        as_samples(str(path), "test")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1e6
@@ -88,10 +88,10 @@ def test_bytes_after_the_array_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     header = {"descr": "<f4", "fortran_order": False, "shape": (2, 3)}
     member(path, header, bytes(24))
-    assert load_dataset(str(path)).x.shape == (2, 3)
+    assert as_samples(str(path), "test").x.shape == (2, 3)
     member(path, header, bytes(25))
     with pytest.raises(FileFormatError, match="more bytes than its header announces"):
-        load_dataset(str(path))
+        as_samples(str(path), "test")
 
 
 def test_a_directory_that_lies_about_its_member(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_directory_that_lies_about_its_member(tmp_path: Path) -> None:
     raw[entry + 24 : entry + 28] = (4 * 10**8 + 128).to_bytes(4, "little")
     path.write_bytes(raw)
     with pytest.raises(FileFormatError, match="announces 400000000 bytes, the file holds at most"):
-        load_dataset(str(path))
+        as_samples(str(path), "test")
 
 
 @pytest.mark.parametrize(("x", "y"), [("X", "Y"), ("images", "labels"), ("data", "target")])

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import neurodeploy as nd
-from neurodeploy.datasets import load_dataset
+from neurodeploy.datasets import as_samples
 
 WHERE = Path(__file__).with_name("data") / "digits.ndn"
 EPOCHS = 40
@@ -34,7 +34,7 @@ def digits() -> nn.Module:
 def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    training = load_dataset("digits", "train")
+    training = as_samples("digits", "train")
     x, y = torch.tensor(training.x), torch.tensor(training.y)
     network = digits()
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)

@@ -377,11 +377,11 @@ def test_packets_are_cut_at_multiples_of_a_step() -> None:
 def test_the_example_records_what_the_encoder_makes(tmp_path: Path) -> None:
     """Digits as recordings: the spikes of the rate encoder, image by image."""
     from examples import event_digits
-    from neurodeploy.datasets import load_dataset
+    from neurodeploy.datasets import as_samples
     from neurodeploy.ir.encoding import encode
 
     event_digits.main(tmp_path)
-    digits = load_dataset("digits", "test")
+    digits = as_samples("digits", "test")
     assert digits.y is not None
     samples = nd.Samples.events(tmp_path, dt="1ms", polarity="on", start="zero")
     assert samples.y is not None

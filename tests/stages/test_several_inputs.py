@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="networks are converted with torch")
 from torch import nn  # noqa: E402
 
 from neurodeploy import api  # noqa: E402
-from neurodeploy.datasets import load_dataset  # noqa: E402
+from neurodeploy.datasets import as_samples  # noqa: E402
 from neurodeploy.errors import ConversionError, DataError  # noqa: E402
 from neurodeploy.render.evaluation import render_evaluations  # noqa: E402
 from neurodeploy.verification.inference import infer  # noqa: E402
@@ -94,7 +94,7 @@ def test_inputs_by_place(tmp_path: Path) -> None:
     assert list(net.encodings) == ["image", "touch"]
     first, second = net.encodings.values()
     assert first.seed != second.seed, "two inputs that draw the same numbers would be correlated"
-    dataset = load_dataset(text).subset([3, 1])
+    dataset = as_samples(text, "test").subset([3, 1])
     np.testing.assert_array_equal(dataset.inputs_for(("a", "b"))["b"], TOUCH[[3, 1]])
 
 

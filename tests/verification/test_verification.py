@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import neurodeploy as nd
-from neurodeploy.datasets import Samples, load_dataset
+from neurodeploy.datasets import Samples, as_samples
 from neurodeploy.errors import ExecutionError, UnknownNameError, UsageError
 from neurodeploy.execution import batches
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
@@ -191,7 +191,7 @@ def converted() -> Network:
 
 
 def digits(n: int) -> Samples:
-    return load_dataset("digits").first(n)
+    return as_samples("digits", "test").first(n)
 
 
 def test_an_executor_that_leaves_a_population_out() -> None:
