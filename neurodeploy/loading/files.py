@@ -1,7 +1,7 @@
 """The one door for files that others made: plain ones, that memory holds, of what they say.
 
-Every netlist, compiled file, placement and board comes through here as bytes, as JSON and as
-arrays; what they mean is told by their readers. It stands below the netlist, so that compiled
+Every netlist, compiled file, placement and board comes through here as bytes, as JSON, TOML
+and arrays; what they mean is told by their readers. It stands below the netlist, so that compiled
 cores can run without it.
 """
 
@@ -12,6 +12,7 @@ import json
 import math
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -136,6 +137,25 @@ def parsed_json(text: str | bytes, damaged: str) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise FileFormatError(damaged) from error
+
+
+def parsed_toml(content: bytes, damaged: str) -> dict[str, Any]:
+    """The tables of a TOML file; ``damaged``: what the error for what is none begins with.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+    try:
+        tables: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise FileFormatError(f"{damaged}: {reason}; mend the file") from error
+    return tables
 
 
 def arrays_and_metadata(

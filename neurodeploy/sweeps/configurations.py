@@ -7,13 +7,12 @@ import hashlib
 import io
 import itertools
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileFormatError, UsageError
-from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
+from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, parsed_toml, read_bytes
 
 Configuration = dict[str, Any]
 """Options by name, those alone that were given; JSON values."""
@@ -91,14 +90,7 @@ def _json_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
 
 
 def _toml_rows(path: Path, text: str) -> list[Mapping[str, Any]]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
-    try:
-        content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise FileFormatError(f"{path}: is no TOML ({error})") from error
+    content = parsed_toml(text.encode(), f"{path}: is no TOML")
     other = next((name for name in content if name != "configuration"), None)
     if other is not None:
         raise FileFormatError(

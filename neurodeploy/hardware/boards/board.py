@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +14,7 @@ from neurodeploy.hardware.boards.constant import Basis, Constant
 from neurodeploy.hardware.boards.grid import Grid
 from neurodeploy.hardware.boards.interval import End
 from neurodeploy.ir.netlist import Population
-from neurodeploy.loading.files import read_bytes
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+from neurodeploy.loading.files import parsed_toml, read_bytes
 
 BoardKind = Literal["neurocore", "crossbar"]
 
@@ -362,9 +356,10 @@ def load_board(name_or_path: str | Path) -> Board:
     if text.endswith(".toml") or "/" in text or isinstance(name_or_path, Path):
         try:
             content = read_bytes(Path(text), "a board description (TOML)", LARGEST_FILE)
+            tables = parsed_toml(content, f"{text}: not a TOML file")
         except FileFormatError as error:
             raise BoardError(str(error)) from error
-        return Board.from_dict(_extended(_tables(content, text), text), text)
+        return Board.from_dict(_extended(tables, text), text)
     if Path(text).exists():
         raise BoardError(
             f"{text}: unknown board or not a TOML file; name a board ({', '.join(board_names())}) "
@@ -375,16 +370,7 @@ def load_board(name_or_path: str | Path) -> Board:
 
 def _shipped(name: str) -> dict[str, Any]:
     resource = importlib.resources.files("neurodeploy.boards") / f"{name}.toml"
-    return _extended(_tables(resource.read_bytes(), f"{name}.toml"), f"{name}.toml")
-
-
-def _tables(content: bytes, origin: str) -> dict[str, Any]:
-    try:
-        tables: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise BoardError(f"{origin}: not a TOML file: {reason}; mend the file") from error
-    return tables
+    return _extended(parsed_toml(resource.read_bytes(), f"{name}.toml"), f"{name}.toml")
 
 
 def _extended(data: dict[str, Any], origin: str) -> dict[str, Any]:

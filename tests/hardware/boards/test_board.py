@@ -16,10 +16,10 @@ from neurodeploy.hardware.boards.board import (
     SynapseFormat,
     board_names,
     load_board,
-    tomllib,
 )
 from neurodeploy.hardware.boards.constant import UNITS, Constant
 from neurodeploy.hardware.boards.interval import Interval
+from neurodeploy.loading.files import parsed_toml
 
 
 def test_the_boards_that_come_with_the_package() -> None:
@@ -109,7 +109,7 @@ def test_no_number_of_a_board_file_is_without_a_source(name: str) -> None:
                 check(entry, f"{place}.{key}")
 
     file = Path(__file__).parents[3] / "boards" / f"{name}.toml"
-    check(tomllib.loads(file.read_text()), name)
+    check(parsed_toml(file.read_bytes(), name), name)
 
 
 def test_loihi1_holds_table_2() -> None:
