@@ -5,21 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.notebook import Shown, data_frame
+from neurodeploy.numerics.pareto import undominated
 from neurodeploy.sweeps.configurations import Configuration
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
-T = TypeVar("T")
 
 MAX_LOSS = 0.01
 """Share of samples that the choice may lose against the best: a point."""
@@ -255,23 +255,6 @@ class Sweep(Shown):
         paths.append(folder / "results.parquet")
         write_bytes_whole(paths[1], content)
         return paths
-
-
-def undominated(items: Iterable[T], measure: Callable[[T], tuple[float, float]]) -> list[T]:
-    """Items that no other one betters in cost and value, by rising cost; one of equals.
-
-    Parameters
-    ----------
-    items : iterable
-    measure : callable
-        Cost and value of an item.
-    """
-    found: list[tuple[float, T]] = []
-    measured = sorted(((*measure(item), item) for item in items), key=lambda m: (m[0], -m[1]))
-    for _, value, item in measured:
-        if not found or value > found[-1][0]:
-            found.append((value, item))
-    return [item for _, item in found]
 
 
 def _column(option: str) -> str:

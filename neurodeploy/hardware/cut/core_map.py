@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -209,6 +209,14 @@ class CoreMap:
         """``(x, y)`` of every core in the joint grid of all chips: int64 ``[n_cores, 2]``."""
         places = np.array([(core.chip, core.x, core.y) for core in self.cores], dtype=np.int64)
         return self.board.grid.joint(*places.reshape(-1, 3).T)
+
+    def moved(self, places: abc.Iterable[abc.Sequence[int]]) -> CoreMap:
+        """The mapping with its cores at ``places``: chip, x and y of each."""
+        cores = (
+            replace(core, chip=chip, x=x, y=y)
+            for core, (chip, x, y) in zip(self.cores, places, strict=True)
+        )
+        return replace(self, cores=tuple(cores))
 
     def layers(self) -> list[LayerUtilization]:
         """Utilization by population."""

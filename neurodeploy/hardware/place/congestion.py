@@ -18,6 +18,7 @@ from neurodeploy.hardware.place.annealing import Cooling, SearchBudget, anneal
 from neurodeploy.hardware.place.cost import HopCosts, link_loads, placement_cost
 from neurodeploy.hardware.place.region import Region
 from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.numerics.pareto import undominated
 
 _TURNS = 30
 _STEEPNESS = 3
@@ -137,8 +138,5 @@ def relieve(
         found = anneal(flows, region, slot, prices, schedule, turn, seed + number)
         slot, rounds, late = found.slot, rounds + found.rounds, late or found.out_of_time
         met.append((placement_cost(flows, region.position[slot], board).key, slot))
-    front: list[tuple[tuple[float, float], IntArray]] = []
-    for cost, assignment in sorted(met, key=lambda m: m[0]):
-        if not front or cost[1] < front[-1][0][1]:
-            front.append((cost, assignment))
+    front = undominated(met, lambda m: (m[0][0], -m[0][1]))
     return Relieved(tuple(assignment for _, assignment in front), rounds, late)

@@ -84,16 +84,6 @@ def connection_positions(flows: CoreFlows, seed: int) -> FloatArray:
     return rank / max(1, n - 1)
 
 
-def in_order(n_cores: int) -> IntArray:
-    """Core k on slot k."""
-    return np.arange(n_cores, dtype=np.int64)
-
-
-def layers_along_curve(region: Region) -> IntArray:
-    """Cores in their own order, layer after layer, along a Hilbert curve."""
-    return along_hilbert(region)
-
-
 def patches_along_curve(region: Region, place: FloatArray) -> IntArray:
     """Cores of all layers in the order in which a Hilbert curve meets their patches."""
     x, y = np.clip((place * (1 << _FINE)).astype(np.int64), 0, (1 << _FINE) - 1).T

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -21,8 +21,9 @@ from neurodeploy.hardware.place import layouts
 from neurodeploy.hardware.place.annealing import Cooling, Potential, SearchBudget, anneal
 from neurodeploy.hardware.place.congestion import relieve
 from neurodeploy.hardware.place.cost import HopCosts, PlacementCost, placement_cost
-from neurodeploy.hardware.place.region import Region, index_order, near_square
+from neurodeploy.hardware.place.region import Region, along_hilbert, index_order, near_square
 from neurodeploy.ir.arrays import FloatArray, IntArray
+from neurodeploy.numerics.pareto import undominated
 
 Objective = Literal["energy", "time", "pareto", "none"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -126,11 +127,7 @@ class Placement:
 
 def pareto_front(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Candidates that no other betters in energy and time, by rising energy; one of equals."""
-    front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: c.cost.key):
-        if not front or candidate.cost.key[1] < front[-1].cost.key[1]:
-            front.append(candidate)
-    return tuple(front)
+    return tuple(undominated(candidates, lambda c: (c.cost.key[0], -c.cost.key[1])))
 
 
 def choose(
@@ -188,7 +185,7 @@ def place(
         return Candidate(name, moved, cost, seconds, rounds, late)
 
     began = time.perf_counter()
-    everywhere = layouts.in_order(mapping.n_cores)
+    everywhere = np.arange(mapping.n_cores)
     candidates = [
         candidate(INDEX_ORDER, index_order(board.grid, mapping.n_cores), everywhere, began)
     ]
@@ -247,7 +244,7 @@ def _layouts(
         return layouts.patch_positions(mapping, flows)
 
     return {
-        LAYER_CURVE: lambda: layouts.layers_along_curve(region),
+        LAYER_CURVE: lambda: along_hilbert(region),
         PATCH_CURVE: lambda: layouts.patches_along_curve(region, patches()),
         SPATIAL_TILES: lambda: layouts.bisected(region, patches(), potentials),
         CONNECTIONS: lambda: layouts.bisected(
@@ -267,18 +264,4 @@ def _schedule(region: Region) -> Cooling:
 def moved_mapping(mapping: CoreMap, region: Region, slot: IntArray) -> CoreMap:
     """The mapping with core k on slot ``slot[k]`` of the region."""
     places = np.concatenate([region.chip[slot, None], region.on_chip()[slot]], axis=1).tolist()
-    cores = tuple(
-        replace(core, chip=chip, x=x, y=y)
-        for core, (chip, x, y) in zip(mapping.cores, places, strict=True)
-    )
-    return replace(mapping, cores=cores)
-
-
-def current_placement(
-    mapping: CoreMap,
-    flows: CoreFlows,
-    core_seconds: FloatArray | None = None,
-) -> Placement:
-    """Figures of a mapping as it lies, with nothing to choose from."""
-    cost = placement_cost(flows, mapping.positions(), mapping.board, core_seconds)
-    return choose([Candidate("as given", mapping, cost, 0.0)], "none", measured=flows.measured)
+    return mapping.moved(places)

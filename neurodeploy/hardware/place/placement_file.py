@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import reprlib
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,14 +113,7 @@ def load_placement(path: str | Path, netlist: IntegerNetlist, board: Board) -> C
         else:
             cuts[population.name] = _tiling(path, population, entry)
     mapping = mapping_of(netlist, board, cuts)
-    places = [tuple(place) for name in mapping.first for place in entries[name]["cores"]]
-    placed = replace(
-        mapping,
-        cores=tuple(
-            replace(core, chip=chip, x=x, y=y)
-            for core, (chip, x, y) in zip(mapping.cores, places, strict=True)
-        ),
-    )
+    placed = mapping.moved([place for name in mapping.first for place in entries[name]["cores"]])
     _check_places(path, placed)
     _check_limits(path, placed)
     return placed

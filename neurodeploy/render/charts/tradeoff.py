@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.numerics.pareto import undominated
 from neurodeploy.render.charts.figure import chart, new_figure, tip
 from neurodeploy.render.charts.palette import BLUE, GREY, MUTED, RED
 from neurodeploy.render.quantities import with_prefix
-from neurodeploy.sweeps.results import undominated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
