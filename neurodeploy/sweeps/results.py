@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.errors import TargetUnavailableError
 from neurodeploy.ir.files import write_bytes_whole
+from neurodeploy.loading.shapes import WHOLE, Shape, has_shape
 from neurodeploy.notebook import Shown, data_frame
 from neurodeploy.numerics.pareto import undominated
 from neurodeploy.sweeps.configurations import Configuration
@@ -55,6 +56,17 @@ PRICED: dict[str, type] = {
 
 
 _SHARES = ("source_accuracy", "accuracy", "accuracy_low", "accuracy_high", "agreement")
+_KINDS: Mapping[type, Shape] = {str: str, int: WHOLE, float: float}
+_ALWAYS = {"status", "network", "T", "samples", "spikes_per_inference"}
+_DONE: Shape = {
+    name: _KINDS[kind] if name in _ALWAYS else (_KINDS[kind], None)
+    for name, kind in MEASURED.items()
+}
+_PRICE: Shape = {
+    name: (_KINDS[kind], None) if name == "energy_high_j" else _KINDS[kind]
+    for name, kind in PRICED.items()
+    if name != "board"
+}
 
 
 def is_whole(record: Mapping[str, Any], boards: Sequence[str]) -> bool:
@@ -68,45 +80,30 @@ def is_whole(record: Mapping[str, Any], boards: Sequence[str]) -> bool:
         Those of its sweep.
     """
     if record.get("status") == "error":
-        return all(isinstance(record.get(name), str) for name in ("kind", "error"))
-    priced = record.get("boards")
-    if record.get("status") != "done" or not isinstance(priced, dict) or set(priced) != set(boards):
+        return has_shape(record, {"kind": str, "error": str})
+    if record.get("status") != "done" or not has_shape(record, {**_DONE, "boards": {...: dict}}):
         return False
-    missing = {"error"} | {name for name in MEASURED if record.get(name) is None}
-    needed = set(MEASURED) - missing
-    if not {"network", "T", "samples", "spikes_per_inference"} <= needed:
-        return False
-    if "accuracy" in needed and not {"accuracy_low", "accuracy_high"} <= needed:
-        return False
-    shares = [record[name] for name in _SHARES if name in needed]
+    shares = [record.get(name) for name in _SHARES]
     return (
-        all(_is_of(record[name], MEASURED[name]) for name in needed)
-        and all(share <= 1 for share in shares)
-        and all(map(_is_price, priced.values()))
+        set(record["boards"]) == set(boards)
+        and (record.get("accuracy") is None or None not in shares[2:4])
+        and all(share is None or share <= 1 for share in shares)
+        and not _any_below_0(record, _DONE)
+        and all(map(_is_price, record["boards"].values()))
     )
 
 
-def _is_price(price: object) -> bool:
-    if not isinstance(price, dict):
-        return False
+def _is_price(price: Mapping[str, Any]) -> bool:
     if "reason" in price:
-        return set(price) == {"verdict", "reason"} and all(
-            isinstance(t, str) for t in price.values()
-        )
-    open_ended = price.get("energy_high_j") is None
-    needed = set(PRICED) - {"board"} - ({"energy_high_j"} if open_ended else set())
-    if not needed <= set(price) or not all(_is_of(price[name], PRICED[name]) for name in needed):
+        return set(price) == {"verdict", "reason"} and has_shape(price, {...: str})
+    if not has_shape(price, _PRICE) or _any_below_0(price, _PRICE):
         return False
-    high = math.inf if open_ended else price["energy_high_j"]
-    return bool(price["energy_low_j"] <= price["energy_j"] <= high)
+    high = price.get("energy_high_j")
+    return bool(price["energy_low_j"] <= price["energy_j"] <= (math.inf if high is None else high))
 
 
-def _is_of(value: object, kind: type) -> bool:
-    """Whether it is such a text or number, which are finite and not negative here."""
-    if kind is str:
-        return isinstance(value, str)
-    numbers = int if kind is int else int | float
-    return isinstance(value, numbers) and not isinstance(value, bool) and 0 <= value < 2**63
+def _any_below_0(table: Mapping[str, Any], names: Iterable[str]) -> bool:
+    return any(isinstance(table.get(name), int | float) and table[name] < 0 for name in names)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
