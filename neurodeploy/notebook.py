@@ -15,6 +15,7 @@ from neurodeploy.errors import TargetUnavailableError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +36,24 @@ class Shown:
         import neurodeploy as nd
 
         return nd.html(self)
+
+
+class Plotted(Shown):
+    """A base of results with a figure, by :func:`neurodeploy.plot`."""
+
+    __slots__ = ()
+
+    def plot(self) -> Figure:
+        """The figure of the result, as the page shows it.
+
+        Raises
+        ------
+        TargetUnavailableError
+            If matplotlib is not installed.
+        """
+        import neurodeploy as nd
+
+        return nd.plot(self)
 
 
 def data_frame(content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> pd.DataFrame:

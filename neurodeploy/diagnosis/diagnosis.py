@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import Progress, Stimulus
 from neurodeploy.json_values import Result
 from neurodeploy.network import Network
-from neurodeploy.notebook import Shown
+from neurodeploy.notebook import Plotted
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.targets.registry import own_methods
 from neurodeploy.verification.accuracy import (
@@ -37,9 +37,6 @@ from neurodeploy.verification.accuracy import (
     evaluations_to_dict,
 )
 from neurodeploy.verification.agreement import rate_unit
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class OutputDiagnosis(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis(Shown):
+class Diagnosis(Plotted):
     """Layer by layer, what a converted network makes of its source network.
 
     Parameters
@@ -99,18 +96,6 @@ class Diagnosis(Shown):
             f"Diagnosis({n} sample{'s' * (n != 1)}, T = {self.timesteps}: "
             f"{len(self.layers)} layers{worst})"
         )
-
-    def plot(self) -> Figure:
-        """Errors by layer and cause, correlations, and accuracy by time step.
-
-        Raises
-        ------
-        TargetUnavailableError
-            If matplotlib is not installed.
-        """
-        import neurodeploy as nd
-
-        return nd.plot(self)
 
     @property
     def evaluation(self) -> Evaluation:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.price.report import EnergyReport
-from neurodeploy.notebook import Shown, data_frame
+from neurodeploy.notebook import Plotted, data_frame
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyComparison(Shown):
+class EnergyComparison(Plotted):
     """Energy and time per inference on every board that runs the network.
 
     Parameters
@@ -40,18 +39,6 @@ class EnergyComparison(Shown):
     def cores_frame(self) -> pd.DataFrame:
         """The cores of all boards, one a row, as :meth:`EnergyReport.cores_frame` gives them."""
         return data_frame([row for r in self.reports.values() for row in r.core_rows()])
-
-    def plot(self) -> Figure:
-        """Static and dynamic energy per inference on each board.
-
-        Raises
-        ------
-        TargetUnavailableError
-            If matplotlib is not installed.
-        """
-        import neurodeploy as nd
-
-        return nd.plot(self)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values: what each report gives, or ``refused`` with the reason."""

@@ -13,11 +13,10 @@ from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.price.cross_validation import LayerComparison
 from neurodeploy.hardware.price.operations import SourceEnergy
 from neurodeploy.json_values import Result, json_value
-from neurodeploy.notebook import Shown, data_frame
+from neurodeploy.notebook import Plotted, data_frame
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class EstimateError(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyReport(Shown):
+class EnergyReport(Plotted):
     """Energy and time per inference of a network on a board.
 
     Parameters
@@ -202,18 +201,6 @@ class EnergyReport(Shown):
             If pandas is not installed.
         """
         return data_frame(self.core_rows())
-
-    def plot(self) -> Figure:
-        """Static and dynamic energy per inference.
-
-        Raises
-        ------
-        TargetUnavailableError
-            If matplotlib is not installed.
-        """
-        import neurodeploy as nd
-
-        return nd.plot(self)
 
     @property
     def running_w(self) -> float | None:

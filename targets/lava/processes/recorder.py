@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,32 +15,14 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from neurodeploy.targets.lava.dynamics import Timing
-from neurodeploy.targets.lava.recording import Lanes, StepCounters, StreamTiming, Trace
+from neurodeploy.targets.lava.recording import StepCounters, StreamTiming, Trace
 
 
 class SpikeRecorder(AbstractProcess):  # type: ignore[misc]
     """Stores what arrives at ``s_in``, a population's spikes with the axes in (W, H, C) order."""
 
-    def __init__(
-        self,
-        *,
-        shape: tuple[int, ...],
-        stored_shape: tuple[int, ...],
-        depth: int,
-        timing: Timing | StreamTiming,
-        trace: Path,
-        lanes: Lanes,
-        counter: tuple[Path, int],
-    ) -> None:
-        super().__init__(
-            shape=shape,
-            stored_shape=stored_shape,
-            depth=depth,
-            timing=timing,
-            trace=trace,
-            lanes=lanes,
-            counter=counter,
-        )
+    def __init__(self, *, shape: tuple[int, ...], **parameters: Any) -> None:
+        super().__init__(shape=shape, **parameters)
         self.s_in = InPort(shape=shape)
 
 
@@ -51,32 +32,14 @@ class MembraneRecorder(AbstractProcess):  # type: ignore[misc]
     ``state_shift`` bits of it are below the unit of the netlist.
     """
 
-    def __init__(
-        self,
-        *,
-        shape: tuple[int, ...],
-        stored_shape: tuple[int, ...],
-        depth: int,
-        timing: Timing | StreamTiming,
-        trace: Path,
-        lanes: Lanes,
-        counter: tuple[Path, int],
-        state_shift: int,
-    ) -> None:
-        super().__init__(
-            shape=shape,
-            stored_shape=stored_shape,
-            depth=depth,
-            timing=timing,
-            trace=trace,
-            lanes=lanes,
-            counter=counter,
-            state_shift=state_shift,
-        )
+    def __init__(self, *, shape: tuple[int, ...], **parameters: Any) -> None:
+        super().__init__(shape=shape, **parameters)
         self.v = RefPort(shape=shape)
 
 
 class _PyRecorderModel(PyLoihiProcessModel):  # type: ignore[misc]
+    """Reads the parameters of both recorders."""
+
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._timing: Timing | StreamTiming = proc_params["timing"]
