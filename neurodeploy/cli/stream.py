@@ -6,11 +6,7 @@ from pathlib import Path
 
 import click
 
-from neurodeploy.cli.options import (
-    expect_output,
-    json_option,
-    output_option,
-)
+from neurodeploy.cli.options import expect_output, json_option, output_option
 from neurodeploy.cli.terminal import say
 
 

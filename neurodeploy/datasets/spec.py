@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurodeploy.datasets.events.spec import is_events_text, no_samples
-from neurodeploy.datasets.normalization import (
-    NAMED,
-    Normalization,
-    normalization_name,
-)
+from neurodeploy.datasets.normalization import NAMED, Normalization, normalization_name
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 
 KINDS = ("cifar10", "digits", "imagefolder", "mnist", "npz", "python")

@@ -21,12 +21,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.fixed_point import DECAY_ONE
-from neurodeploy.ir.netlist import (
-    IntegerNetlist,
-    IntegerProjection,
-    Population,
-    RealNetlist,
-)
+from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population, RealNetlist
 from neurodeploy.ir.neurons import MaxPool, Neuron
 from neurodeploy.verification.agreement import rate_unit
 

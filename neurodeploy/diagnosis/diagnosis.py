@@ -31,11 +31,7 @@ from neurodeploy.network import Network
 from neurodeploy.notebook import Plotted
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.targets.registry import own_methods
-from neurodeploy.verification.accuracy import (
-    Evaluation,
-    evaluate_network,
-    evaluations_to_dict,
-)
+from neurodeploy.verification.accuracy import Evaluation, evaluate_network, evaluations_to_dict
 from neurodeploy.verification.agreement import rate_unit
 
 

@@ -11,13 +11,7 @@ from typing import Any
 
 from neurodeploy import __version__
 from neurodeploy.distribution.start import outside_working_directory
-from neurodeploy.distribution.workers import (
-    ALLOWED_FAILURES,
-    Outcome,
-    Workers,
-    died,
-    outcome_of,
-)
+from neurodeploy.distribution.workers import ALLOWED_FAILURES, Outcome, Workers, died, outcome_of
 from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError, first_line
 from neurodeploy.numerics.threads import THREADS_VARIABLE
 

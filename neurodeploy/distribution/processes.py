@@ -17,13 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from neurodeploy.distribution.start import outside_working_directory
-from neurodeploy.distribution.workers import (
-    ALLOWED_FAILURES,
-    Outcome,
-    Workers,
-    died,
-    outcome_of,
-)
+from neurodeploy.distribution.workers import ALLOWED_FAILURES, Outcome, Workers, died, outcome_of
 from neurodeploy.errors import ExecutionError, UsageError, first_line
 from neurodeploy.numerics.threads import THREADS_VARIABLE
 

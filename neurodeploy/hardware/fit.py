@@ -19,12 +19,7 @@ from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.demand import RESOURCES, on_chip
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.cut.profiles import PROFILES, crowded_tables
-from neurodeploy.hardware.cut.units import (
-    beyond_a_bias,
-    inexact,
-    unit_shift,
-    weight_exponent,
-)
+from neurodeploy.hardware.cut.units import beyond_a_bias, inexact, unit_shift, weight_exponent
 from neurodeploy.hardware.cut.windows import active_outside
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, spike_range
 from neurodeploy.ir.connectivity import Conv, SumPool

@@ -15,12 +15,7 @@ import numpy as np
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray, IntArray, frozen, whole, whole_sizes
 from neurodeploy.ir.geometry import Window
-from neurodeploy.ir.linear_map import (
-    Connectivity,
-    checked_weight,
-    common_precision,
-    exact_matmul,
-)
+from neurodeploy.ir.linear_map import Connectivity, checked_weight, common_precision, exact_matmul
 
 __all__ = [
     "CONNECTIVITIES",

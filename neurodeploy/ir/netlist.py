@@ -12,12 +12,7 @@ from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import whole
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, Neuron, RealNeuron
 from neurodeploy.ir.population import Population, is_line
-from neurodeploy.ir.projection import (
-    MAX_EXPONENT,
-    IntegerProjection,
-    Projection,
-    RealProjection,
-)
+from neurodeploy.ir.projection import MAX_EXPONENT, IntegerProjection, Projection, RealProjection
 from neurodeploy.ir.schedule import Schedule, schedule
 
 __all__ = [

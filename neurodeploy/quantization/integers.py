@@ -17,12 +17,7 @@ import numpy as np
 from neurodeploy.errors import QuantizationError, UnknownNameError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, prove_bounds
-from neurodeploy.ir.netlist import (
-    MAX_EXPONENT,
-    IntegerNetlist,
-    Population,
-    RealNetlist,
-)
+from neurodeploy.ir.netlist import MAX_EXPONENT, IntegerNetlist, Population, RealNetlist
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool, RealNeuron
 from neurodeploy.ir.siblings import Siblings, sibling_groups
 from neurodeploy.quantization.assembly import Rounded, assemble, joined
@@ -33,12 +28,7 @@ from neurodeploy.quantization.native import warn_of_decays
 from neurodeploy.quantization.pooled_currents import in_levels
 from neurodeploy.quantization.report import layer_reports
 from neurodeploy.quantization.rounding_error import expected_input
-from neurodeploy.quantization.scaling import (
-    FITTED_BITS,
-    STOCK_FRACTION,
-    MembraneScale,
-    ScaledLayer,
-)
+from neurodeploy.quantization.scaling import FITTED_BITS, STOCK_FRACTION, MembraneScale, ScaledLayer
 
 MIN_BITS, MAX_BITS = 2, 8
 LEVELS = ("uniform", "fitted")

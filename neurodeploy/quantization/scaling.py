@@ -11,12 +11,7 @@ import numpy as np
 
 from neurodeploy.errors import QuantizationError
 from neurodeploy.ir.arrays import FloatArray, IntArray
-from neurodeploy.ir.netlist import (
-    MAX_EXPONENT,
-    IntegerProjection,
-    Population,
-    RealProjection,
-)
+from neurodeploy.ir.netlist import MAX_EXPONENT, IntegerProjection, Population, RealProjection
 from neurodeploy.ir.patches import has_rows
 from neurodeploy.ir.siblings import Siblings, mirrored
 from neurodeploy.quantization.compensation import compensated_weights

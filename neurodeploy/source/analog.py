@@ -13,15 +13,7 @@ from typing import TypeVar
 
 from neurodeploy.errors import NetlistError
 from neurodeploy.source.functions import Function, LeakyReLU, QuantizedReLU
-from neurodeploy.source.layers import (
-    AvgPool,
-    BatchNorm,
-    Conv1d,
-    Conv2d,
-    Linear,
-    MaxPool,
-    Normalize,
-)
+from neurodeploy.source.layers import AvgPool, BatchNorm, Conv1d, Conv2d, Linear, MaxPool, Normalize
 from neurodeploy.source.op import Op, Shape
 from neurodeploy.source.resampling import ConvTranspose1d, ConvTranspose2d, Upsample
 from neurodeploy.source.shaping import (

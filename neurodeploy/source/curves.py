@@ -12,16 +12,7 @@ from functools import cache
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.analog import (
-    Add,
-    AddConstant,
-    Clip,
-    Function,
-    LeakyReLU,
-    Op,
-    ReLU,
-    Scale,
-)
+from neurodeploy.source.analog import Add, AddConstant, Clip, Function, LeakyReLU, Op, ReLU, Scale
 from neurodeploy.source.expressions import composed, evaluated, joined
 from neurodeploy.source.functions import FUNCTIONS
 from neurodeploy.source.lowering import Place, Ref

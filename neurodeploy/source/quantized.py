@@ -6,15 +6,7 @@ import math
 from typing import Any
 
 from neurodeploy.source import arithmetic
-from neurodeploy.source.analog import (
-    Gather,
-    MaxPool,
-    QuantizedReLU,
-    ReLU,
-    Reshape,
-    Slice,
-    Upsample,
-)
+from neurodeploy.source.analog import Gather, MaxPool, QuantizedReLU, ReLU, Reshape, Slice, Upsample
 from neurodeploy.source.lowering import Place, Ref, lowers
 
 _KEEPS = (Gather, MaxPool, Reshape, Slice, Upsample)

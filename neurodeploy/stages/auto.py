@@ -14,11 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from neurodeploy.datasets import Samples
-from neurodeploy.errors import (
-    CapacityError,
-    NeurodeployError,
-    QuantizationError,
-)
+from neurodeploy.errors import CapacityError, NeurodeployError, QuantizationError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.record import Progress
 from neurodeploy.network import Network

@@ -17,13 +17,7 @@ from neurodeploy.network import Network
 from neurodeploy.notebook import shows_progress
 from neurodeploy.numerics.device import takes_device
 from neurodeploy.stages.agreement_check import agreement_warning, counted_agreement
-from neurodeploy.stages.auto import (
-    AUTO_METHODS,
-    JUDGED_SAMPLES,
-    NOTHING,
-    OPTIONAL_METHODS,
-    choose,
-)
+from neurodeploy.stages.auto import AUTO_METHODS, JUDGED_SAMPLES, NOTHING, OPTIONAL_METHODS, choose
 from neurodeploy.stages.budget import AUTO, Budget, budget_for, expect_task
 from neurodeploy.stages.calibration import calibration_record, calibration_split
 from neurodeploy.stages.fan_in_check import expect_fan_in

@@ -10,12 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileFormatError, UsageError
-from neurodeploy.ir.files import (
-    expect_only,
-    expect_writable,
-    remove_unfinished,
-    write_bytes_whole,
-)
+from neurodeploy.ir.files import expect_only, expect_writable, remove_unfinished, write_bytes_whole
 from neurodeploy.ir.lock import LOCK_FILE, locked
 from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
 from neurodeploy.sweeps.configurations import Configuration, key_of, label

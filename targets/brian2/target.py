@@ -20,12 +20,7 @@ from neurodeploy.targets.brian2.files import FILES, read_plan, write_plan
 from neurodeploy.targets.brian2.network import build_network
 from neurodeploy.targets.brian2.plan import Plan, describe, make_plan
 from neurodeploy.targets.brian2.program import program
-from neurodeploy.targets.brian2.recording import (
-    feed,
-    forget,
-    recorded_membranes,
-    recorded_spikes,
-)
+from neurodeploy.targets.brian2.recording import feed, forget, recorded_membranes, recorded_spikes
 from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, readiness, unavailable
 from neurodeploy.targets.request import RunRequest
 from neurodeploy.targets.stream import TargetStream, stream_bounds

@@ -16,12 +16,7 @@ from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, s
 from neurodeploy.targets.lava.bundle import FILES, Bundle, Models, load_bundle, save_bundle
 from neurodeploy.targets.lava.dynamics import lanes_for, n_lava_steps
 from neurodeploy.targets.lava.interpreter import LavaPython, find_lava_python, lava_python
-from neurodeploy.targets.lava.job import (
-    Job,
-    LavaProcess,
-    read_traces,
-    write_job,
-)
+from neurodeploy.targets.lava.job import Job, LavaProcess, read_traces, write_job
 from neurodeploy.targets.lava.stock import stock_violations
 from neurodeploy.targets.lava.supervision import Limits, Watch, job_folders, run_worker
 from neurodeploy.targets.request import RunRequest

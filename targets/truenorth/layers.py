@@ -12,12 +12,7 @@ import numpy as np
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
 from neurodeploy.targets.base import Violation
-from neurodeploy.targets.truenorth.basis import (
-    Basis,
-    Levels,
-    digits,
-    fewest_copies,
-)
+from neurodeploy.targets.truenorth.basis import Basis, Levels, digits, fewest_copies
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 
 MAX_COPIES = 16

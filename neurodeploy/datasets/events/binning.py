@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.datasets.events.recording import (
-    nanoseconds,
-    shown_time,
-)
+from neurodeploy.datasets.events.recording import nanoseconds, shown_time
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.ir.arrays import whole
 

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodeploy.datasets.events.recording import (
-    MICROSECOND,
-    Events,
-    Opened,
-    in_blocks,
-    records,
-)
+from neurodeploy.datasets.events.recording import MICROSECOND, Events, Opened, in_blocks, records
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 

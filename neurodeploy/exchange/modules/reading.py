@@ -9,12 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from neurodeploy.errors import (
-    ConversionError,
-    NeurodeployError,
-    UnsupportedLayerError,
-    UsageError,
-)
+from neurodeploy.errors import ConversionError, NeurodeployError, UnsupportedLayerError, UsageError
 from neurodeploy.exchange.modules.building import Building, Entering
 from neurodeploy.exchange.modules.layer import Layer
 from neurodeploy.exchange.modules.recognition import (

@@ -30,11 +30,7 @@ from neurodeploy.errors import UnknownNameError, UsageError
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.price.activity import Activity, PopulationActivity
 from neurodeploy.hardware.price.timing import StepLoads, busy_interval, loads_of
-from neurodeploy.hardware.price.traffic import (
-    Traffic,
-    active_by_tile,
-    count_traffic,
-)
+from neurodeploy.hardware.price.traffic import Traffic, active_by_tile, count_traffic
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, Population, RealNetlist

@@ -9,12 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from neurodeploy.errors import (
-    FileFormatError,
-    TargetUnavailableError,
-    UsageError,
-    first_line,
-)
+from neurodeploy.errors import FileFormatError, TargetUnavailableError, UsageError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.loading.files import read_bytes
 
