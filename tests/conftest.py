@@ -27,8 +27,24 @@ OF_THE_MACHINE = (
 )
 
 
+MANY_MODULES = 200
+"""Imported since garbage was collected last: as many objects as there are in a large library."""
+_imported = 0
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tests and what they import stay: no collection of garbage looks at them again."""
+    _freeze()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if len(sys.modules) > _imported + MANY_MODULES:
+        _freeze()
+
+
+def _freeze() -> None:
+    """What was imported stays: no collection of garbage looks at it again."""
+    global _imported
+    _imported = len(sys.modules)
     gc.collect()
     gc.freeze()
 

@@ -74,6 +74,21 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
 }
 """Command -> the arguments of each of its runs, all of which succeed."""
 
+PROCESSES = {"--workers", "--scheduler"}
+"""Runs with these start processes. All others run in one, where what is imported once is not looked
+for again: those that import little come first."""
+LIGHT = ("targets", "boards", "methods", "inspect", "report")
+SEVERAL = """
+import json, os, sys
+from neurodeploy.cli import run
+runs, marks = json.loads(sys.argv[1]), sys.argv[2]
+for arguments in runs:
+    status = run(arguments)
+    executed = sorted(os.listdir(marks))
+    if status or executed:
+        sys.exit(f"{arguments} ended with {status} and executed {executed}")
+"""
+
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -90,6 +105,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "program").write_text(
         "from neurodeploy.cli import main\nif __name__ == '__main__':\n    main()\n"
     )
+    (folder / "several").write_text(SEVERAL)
     return folder
 
 
@@ -145,12 +161,14 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def call(installed: Path, stranger: Stranger) -> Call:
-    """Run a command of the copy in the stranger's folder."""
+    """Run a command of the copy, or several, in the stranger's folder."""
 
-    def run(*arguments: str, lava: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, lava: Path | None = None, program: str = "program"
+    ) -> subprocess.CompletedProcess[str]:
         named = {} if lava is None else {interpreter.VARIABLE: str(lava)}
         return subprocess.run(
-            [sys.executable, str(installed / "program"), *arguments],
+            [sys.executable, str(installed / program), *arguments],
             capture_output=True,
             text=True,
             timeout=240,
@@ -167,24 +185,48 @@ def test_every_command_has_a_run() -> None:
     assert list(ARGUMENTS) == cli.list_commands(click.Context(cli)) == list(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def runs_of(command: str, made: Path, out: Path, processes: bool) -> list[list[str]]:
+    runs = [run for run in ARGUMENTS[command] if bool(PROCESSES & set(run)) == processes]
+    return [[command, *(a.format(made=made, out=out) for a in run)] for run in runs]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the commands write, and what some of them read."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    pytest.importorskip("h5py", reason="NIR is HDF5")
+    write_nir(folder / "net.nir", chain(lif()))
+    steady = NetlistBuilder().input("x", (3,)).dense(2, threshold=9, membrane_decay=900)
+    nd.Network(steady.output()).save(folder / "steady.ndn")
+    np.savez(folder / "rec.npz", t=np.arange(3), x=np.arange(3))
+    return folder
+
+
+@pytest.mark.parametrize("command", ["evaluate", "sweep"])
 def test_nothing_of_the_working_directory_is_executed(
-    command: str, call: Call, stranger: Stranger, made: Path, tmp_path: Path
+    command: str, call: Call, stranger: Stranger, made: Path, out: Path
 ) -> None:
     before = sorted(stranger.folder.rglob("*"))
-    (tmp_path / "out").mkdir()
-    if command in ("import", "export"):
-        pytest.importorskip("h5py", reason="NIR is HDF5")
-        write_nir(tmp_path / "out" / "net.nir", chain(lif()))
-    if command == "stream":
-        steady = NetlistBuilder().input("x", (3,)).dense(2, threshold=9, membrane_decay=900)
-        nd.Network(steady.output()).save(tmp_path / "out" / "steady.ndn")
-        np.savez(tmp_path / "out" / "rec.npz", t=np.arange(3), x=np.arange(3))
-    for arguments in ARGUMENTS[command]:
-        filled = [a.format(made=made, out=tmp_path / "out") for a in arguments]
-        done = call(command, *filled)
-        assert stranger.executed() == [], filled
+    runs = runs_of(command, made, out, processes=True)
+    assert runs
+    for arguments in runs:
+        done = call(*arguments)
+        assert stranger.executed() == [], arguments
         assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(stranger.folder.rglob("*")) == before
+
+
+def test_nor_by_commands_that_start_no_process(
+    call: Call, stranger: Stranger, made: Path, out: Path
+) -> None:
+    before = sorted(stranger.folder.rglob("*"))
+    commands = [*LIGHT, *(c for c in COMMANDS if c not in LIGHT)]
+    runs = [run for command in commands for run in runs_of(command, made, out, processes=False)]
+    assert {run[0] for run in runs} == set(COMMANDS) - {"demo", "sweep"}
+    done = call(json.dumps(runs), str(stranger.marks), program="several")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert stranger.executed() == []
     assert sorted(stranger.folder.rglob("*")) == before
 
 

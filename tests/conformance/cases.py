@@ -56,7 +56,7 @@ def _random(
     return random_netlist(recurrent, b.rng, extended=extended)
 
 
-for _lead, _extended, _n in (("random", False, 12), ("random_extended", True, 8)):
+for _lead, _extended, _n in (("random", False, 4), ("random_extended", True, 4)):
     for _seed in range(_n):
         for _kind in ("feedforward", "recurrent"):
             _recurrent = _kind == "recurrent"

@@ -12,12 +12,15 @@ import pytest
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
-from tests.conformance.fuzz.check import DifferenceError, check
+from tests.conformance.fuzz.check import Checked, DifferenceError, check
 from tests.conformance.fuzz.generator import draw_case
 from tests.conformance.fuzz.paths import PATHS, Path, available
 from tests.ir.adversaries import any_stimulus, assert_inside
 
 BLOCK, BLOCKS = 25, 8
+COMPARED = 15
+"""Of each block: `make fuzz` does thousands."""
+drawn: dict[int, Checked] = {}
 
 # All that the generator draws, with the least share of the netlists of a run that have it.
 EXPECTED = {
@@ -41,8 +44,8 @@ EXPECTED = {
 def test_random_netlists_equal_the_reference_on_every_path(block: int) -> None:
     paths, _ = available()
     assert paths
-    for seed in range(block * BLOCK, (block + 1) * BLOCK):
-        checked = check(seed, paths)
+    for seed in range(block * BLOCK, block * BLOCK + COMPARED):
+        checked = drawn[seed] = check(seed, paths)
         assert set(checked.kernels) == {path.name for path in paths}
 
 
@@ -58,7 +61,7 @@ def test_the_generator_draws_everything_and_most_of_it_spikes() -> None:
     counts: Counter[str] = Counter()
     silent = 0
     for seed in range(BLOCK * BLOCKS):
-        checked = check(seed, [])
+        checked = drawn.get(seed) or check(seed, [])
         counts.update(checked.features)
         silent += checked.silent
     n = BLOCK * BLOCKS

@@ -168,8 +168,7 @@ def test_every_instruction_set_gives_the_same(isa: str) -> None:
         "from tests.execution.test_torch_engine import *\n"
         "test_wide_products()\n"
         "assert_exact(*one_column())\n"
-        "for seed in range(4):\n"
-        "    assert_exact(*random_netlist(False, np.random.default_rng([seed, 99])))\n"
+        "assert_exact(*random_netlist(False, np.random.default_rng([0, 99])))\n"
     )
     env = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
