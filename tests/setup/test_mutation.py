@@ -46,9 +46,9 @@ def test_the_tests_of_a_mutant_reach_one_of_its_lines(mutation: ModuleType) -> N
     assert mutation.tried(Path(), mutant, [], 0.0) == ("unreached", "", "")
 
 
-def test_the_quick_tests_of_a_mutant_run_for_half_a_minute(mutation: ModuleType) -> None:
+def test_the_quick_tests_of_a_mutant_run_for_some_seconds(mutation: ModuleType) -> None:
     mutant = mutation.Mutant("grids.py", "core/AddNot", 0, 3, 4, True)
-    seconds = {"x::a": 20.0, "x::b": 9.0, "x::c": 0.5, "test_grids.py::d": 1.0}
+    seconds = {"x::a": 12.0, "x::b": 9.0, "x::c": 0.5, "test_grids.py::d": 1.0}
     tests = mutation.affordable(mutant, seconds, seconds)
     assert tests == ["test_grids.py::d", "x::c", "x::b"]
     assert mutation.affordable(mutant, ["y"], {"y": 500.0}) == ["y"]
