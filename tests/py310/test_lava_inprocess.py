@@ -106,7 +106,7 @@ def test_a_model_that_raises_does_not_hang() -> None:
         ExecutionError, match="target lava: a Lava process raised ValueError while it ran"
     ):
         deployment.run(chain_stimulus(1))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
     # And the next run is none the worse for it.
     netlist = chain(20)
     assert_exact(

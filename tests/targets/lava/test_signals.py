@@ -25,7 +25,7 @@ from tests.targets.lava.networks import chain
 pytestmark = [pytest.mark.lava, pytest.mark.usefixtures("lava_python")]
 
 STEPS, SAMPLES = 500, 3000
-START_S, SOON_S = 60.0, 10.0
+START_S, SOON_S = 90.0, 20.0
 Moment = float | str
 """Seconds after the job folder appeared, or its first "segment", or "running"."""
 
