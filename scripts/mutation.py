@@ -35,7 +35,7 @@ MUTATED = (
 )
 TESTS = (
     *("tests/ir", "tests/execution", "tests/quantization", "tests/targets", "tests/conformance"),
-    *("tests/verification", "tests/loading"),
+    *("tests/verification", "tests/loading", "tests/setup/test_native_library.py"),
 )
 SECONDS = 20.0
 """Of the tests of one mutant, as measured: first those named after its file, then the quickest."""
