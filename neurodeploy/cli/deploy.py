@@ -81,13 +81,14 @@ def tell_deployed(context: click.Context, deployed: Deployed, data: str, as_json
     CapacityError
         If no board runs the network.
     """
-    from neurodeploy.render.deployed import deployed_to_dict, render_deployed, render_next
+    from neurodeploy.render.deployed import deployed_parts, deployed_to_dict, render_next
     from neurodeploy.render.text import to_json
 
     if as_json:
         say(to_json(deployed_to_dict(deployed)))
     else:
-        say(f"\n{render_deployed(deployed)}\n\n{render_next(deployed, data, program())}")
+        said = [*deployed_parts(deployed), render_next(deployed, data, program())]
+        say("\n" + "\n\n".join(said))
     refused = [name for name in deployed.boards if deployed.refusal(name) is not None]
     if len(refused) == len(deployed.boards):
         n = len(refused)

@@ -55,7 +55,7 @@ def diagnose(
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.render.diagnosis import render_diagnosis
+    from neurodeploy.render.diagnosis import diagnosis_parts
     from neurodeploy.render.diagnosis_plots import write_plots
     from neurodeploy.render.text import to_json
 
@@ -82,6 +82,6 @@ def diagnose(
     if as_json:
         say(to_json(diagnosis.to_dict()))
         return
-    say(render_diagnosis(diagnosis))
+    say("\n\n".join(diagnosis_parts(diagnosis)))
     if plots is not None:
         say(f"\n{plots}: {len(diagnosis.layers) + 1} plots")

@@ -37,7 +37,7 @@ def energy(
     """Estimate energy and time per inference of a deployment or a quantized netlist on a board."""
     from neurodeploy import EnergyComparison, api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.render.energy import render_comparison, render_energy
+    from neurodeploy.render.energy import comparison_parts, render_energy
     from neurodeploy.render.text import to_json
 
     with progress("energy") as advance:
@@ -45,6 +45,6 @@ def energy(
     if as_json:
         say(to_json(found.to_dict()))
     elif isinstance(found, EnergyComparison):
-        say(render_comparison(found))
+        say("\n\n".join(comparison_parts(found)))
     else:
         say(render_energy(found, details))

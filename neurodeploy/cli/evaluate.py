@@ -49,7 +49,7 @@ def evaluate(
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.render.evaluation import render_evaluations
+    from neurodeploy.render.evaluation import evaluation_parts
     from neurodeploy.render.text import to_json
 
     own = {name: given.pop(name) for name in _SHARING}
@@ -74,4 +74,4 @@ def evaluate(
     if as_json:
         say(to_json(api.evaluations_to_dict(evaluations)))
     else:
-        say(render_evaluations(evaluations))
+        say("\n\n".join(evaluation_parts(evaluations)))

@@ -26,7 +26,7 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
     """Tell what is in a netlist or a deployment: populations, projections, sizes, provenance."""
     from neurodeploy import api
     from neurodeploy.errors import UsageError
-    from neurodeploy.render.deployment import render_deployment
+    from neurodeploy.render.deployment import deployment_parts
     from neurodeploy.render.engine import render_engine
     from neurodeploy.render.netlist import render_network, summarize_network
     from neurodeploy.render.text import to_json
@@ -47,7 +47,7 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
         say(to_json(summary))
     else:
         if deployment is not None:
-            say(render_deployment(deployment) + "\n")
+            say("\n\n".join(deployment_parts(deployment)) + "\n")
         say(render_network(network))
         if with_engine:
             say("\n" + render_engine(api.describe_engine(network.netlist)))

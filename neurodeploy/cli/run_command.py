@@ -39,7 +39,7 @@ def run(
     """Run a deployment on data: the answers, their accuracy, and the spikes of each population."""
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.render.inference import inference_npz, render_inference
+    from neurodeploy.render.inference import inference_npz, inference_parts
     from neurodeploy.render.text import to_json
 
     if output is not None:
@@ -54,6 +54,6 @@ def run(
     if as_json:
         say(to_json(inference.to_dict()))
     else:
-        say(render_inference(inference))
+        say("\n\n".join(inference_parts(inference)))
         if output is not None:
             say(f"\nwrote {output}")

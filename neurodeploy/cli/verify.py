@@ -38,7 +38,7 @@ def verify(
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.text import to_json
-    from neurodeploy.render.verification import render_verification
+    from neurodeploy.render.verification import verification_parts
 
     with progress("verify") as advance:
         result = api.verify(
@@ -49,7 +49,7 @@ def verify(
             stage=advance.stage,
             progress=advance,
         )
-    say(to_json(result.to_dict()) if as_json else render_verification(result))
+    say(to_json(result.to_dict()) if as_json else "\n\n".join(verification_parts(result)))
     if result.target in result.mismatches:
         say(
             f"note: the deployment was compared with a fresh compilation for the same target, "

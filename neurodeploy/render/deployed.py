@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Mapping
 from typing import Any
 
-from neurodeploy.hardware.boards.interval import ENDS, Interval
-from neurodeploy.render.quantities import with_bar
-from neurodeploy.render.text import render_table
+from neurodeploy.render.quantities import told_bar
+from neurodeploy.render.text import optional, render_table, short_percent
 from neurodeploy.stages.deployed import REPORT_FILE, Deployed, deployment_folder
 
 HEADINGS = ("board", "verdict", "accuracy", "source", "verified", "cores", "energy", "time")
 
 
 def deployed_parts(deployed: Deployed) -> list[str]:
-    """The table of the boards, and the reasons of those that cannot run the network."""
+    """A verdict per board, and the reasons of those that cannot run the network."""
     parts = [render_table(HEADINGS, [_row(deployed, board) for board in deployed.boards])]
     reasons = [
         f"{board}: {step.line}"
@@ -35,11 +32,6 @@ def _stands_for_source(deployed: Deployed, board: str) -> bool:
     real = deployed.result(deployed.step("evaluate-real", board)) or {}
     given = real.get("source_accuracy") is None
     return given and deployed.source_accuracy(board) is not None
-
-
-def render_deployed(deployed: Deployed) -> str:
-    """A verdict per board."""
-    return "\n\n".join(deployed_parts(deployed))
 
 
 def deployed_to_dict(deployed: Deployed) -> dict[str, Any]:
@@ -71,12 +63,12 @@ def _row(deployed: Deployed, board: str) -> tuple[str | None, ...]:
     return (
         board,
         board_answer(deployed, board),
-        _percent(next(iter((measured.get("accuracy") or {}).values()), None)),
-        _percent(deployed.source_accuracy(board)),
+        optional(short_percent, next(iter((measured.get("accuracy") or {}).values()), None)),
+        optional(short_percent, deployed.source_accuracy(board)),
         _verified(deployed, board),
         None if priced.get("cores") is None else str(priced["cores"]),
-        _bar(energy, "J"),
-        _bar(priced.get("time_per_inference_s"), "s"),
+        optional(lambda told: told_bar(told, "J"), energy),
+        optional(lambda told: told_bar(told, "s"), priced.get("time_per_inference_s")),
     )
 
 
@@ -94,19 +86,6 @@ def _verified(deployed: Deployed, board: str) -> str | None:
             word = "exact" if result.get("exact") else "NOT EXACT"
             told.setdefault(word, []).append(step.target)
     return "; ".join(f"{', '.join(names)} {word}" for word, names in told.items()) or None
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f} %"
-
-
-def _bar(told: Mapping[str, float | None] | None, unit: str) -> str | None:
-    if told is None:
-        return None
-    likely, low, high = (told[end] for end in ENDS)
-    assert likely is not None
-    assert low is not None
-    return with_bar(Interval(likely, low, math.inf if high is None else high), unit)
 
 
 def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> str:

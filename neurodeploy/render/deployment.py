@@ -11,18 +11,13 @@ from typing import Any
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.network import Network
 from neurodeploy.render.numbered import LISTED, span, stem
-from neurodeploy.render.text import render_table
+from neurodeploy.render.text import Table, render_table
 from neurodeploy.targets.base import Deployment, Violation
 from neurodeploy.targets.folder import RESTATED
 
 
-def render_deployment(deployment: Deployment) -> str:
-    """Target, board, options, and what is used."""
-    return "\n\n".join(deployment_parts(deployment))
-
-
 def deployment_parts(deployment: Deployment) -> list[str]:
-    """The tables of :func:`render_deployment` and what stands above them."""
+    """Target, board, options, and what is used."""
     board = "" if deployment.board is None else f" on board {deployment.board.name}"
     options = ", ".join(f"{k}={json.dumps(v)}" for k, v in deployment.options.items())
     lines = [f"{deployment.netlist.name}: deployment for target {deployment.target}{board}"]
@@ -116,7 +111,7 @@ def _cell(value: Any) -> object:
 
 def render_compiled(deployment: Deployment, folder: Path) -> str:
     """Report of ``compile``."""
-    return f"{render_deployment(deployment)}\n\nwrote {folder}"
+    return "\n\n".join([*deployment_parts(deployment), f"wrote {folder}"])
 
 
 def render_fits(target: str, given: Network, stated: Network, board: Verdict | None = None) -> str:
@@ -143,10 +138,15 @@ def _answer(board: Verdict) -> str:
     return "\n".join([str(board), *["assuming:"] * bool(assumed), *assumed])
 
 
+def violations_table(violations: Sequence[Violation]) -> Table:
+    """All violations, one line each."""
+    rows = [(v.where, v.resource, v.used, v.limit, v.remedy) for v in violations]
+    return render_table(("where", "what", "used", "limit", "remedy"), rows)
+
+
 def render_violations(violations: Sequence[Violation], board: Verdict | None = None) -> str:
     """All violations, one line each, and what would make the network fit the board."""
-    rows = [(v.where, v.resource, v.used, v.limit, v.remedy) for v in violations]
-    table = render_table(("where", "what", "used", "limit", "remedy"), rows)
+    table = violations_table(violations)
     return f"{table}\n\n{board.remedy}" if board is not None and board.remedy else table
 
 

@@ -7,7 +7,7 @@ from neurodeploy.diagnosis.layer import LayerDiagnosis
 from neurodeploy.diagnosis.split import CAUSES
 from neurodeploy.render.evaluation import shown_prefixes
 from neurodeploy.render.netlist import fit_lines
-from neurodeploy.render.text import percent, render_table
+from neurodeploy.render.text import optional, percent, render_table
 
 COLUMNS = (
     "layer",
@@ -21,13 +21,8 @@ COLUMNS = (
 )
 
 
-def render_diagnosis(diagnosis: Diagnosis) -> str:
-    """Layers with their errors by cause, what to change, and the accuracy by T."""
-    return "\n\n".join(diagnosis_parts(diagnosis))
-
-
 def diagnosis_parts(diagnosis: Diagnosis) -> list[str]:
-    """The tables of :func:`render_diagnosis` and what stands around them."""
+    """Layers with their errors by cause, what to change, and the accuracy by T."""
     n, evaluation = diagnosis.samples, diagnosis.evaluation
     head = f"{n} sample{'s' * (n != 1)}, T = {diagnosis.timesteps}"
     if evaluation.source_accuracy is not None:
@@ -46,7 +41,8 @@ def diagnosis_parts(diagnosis: Diagnosis) -> list[str]:
     # Where a class is the answer, a difference of the outputs tells little.
     if diagnosis.outputs and evaluation.agreement is None:
         rows = [
-            (o.name, f"{o.rmse:.4g}", _number(o.correlation), o.units) for o in diagnosis.outputs
+            (o.name, f"{o.rmse:.4g}", optional("{:.4f}".format, o.correlation), o.units)
+            for o in diagnosis.outputs
         ]
         parts.append(render_table(("output", "RMSE", "correlation", "in the units of"), rows))
         if len(diagnosis.evaluations) > 1:
@@ -58,12 +54,12 @@ def _row(layer: LayerDiagnosis) -> tuple[object, ...]:
     return (
         layer.name,
         layer.neurons,
-        _number(layer.correlation),
-        _share(layer.relative_rms),
-        *(_share(layer.errors[cause]) for cause in CAUSES),
-        _share(layer.lost),
-        _share(layer.silent),
-        _share(layer.saturated),
+        optional("{:.4f}".format, layer.correlation),
+        optional(percent, layer.relative_rms),
+        *(optional(percent, layer.errors[cause]) for cause in CAUSES),
+        optional(percent, layer.lost),
+        optional(percent, layer.silent),
+        optional(percent, layer.saturated),
     )
 
 
@@ -83,11 +79,3 @@ def _output_curve(diagnosis: Diagnosis) -> str:
         for o in diagnosis.outputs
     ]
     return render_table(columns, rows)
-
-
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4f}"
-
-
-def _share(value: float | None) -> str | None:
-    return None if value is None else f"{100 * value:.2f} %"

@@ -132,13 +132,8 @@ def _unknown(report: EnergyReport) -> str:
     return f"unknown: {', '.join(shown)}" + (f" and {more} more" if more > 0 else "")
 
 
-def render_comparison(comparison: EnergyComparison) -> str:
-    """One line per board, per inference."""
-    return "\n\n".join(comparison_parts(comparison))
-
-
 def comparison_parts(comparison: EnergyComparison) -> list[str]:
-    """The table of :func:`render_comparison` and what stands above it."""
+    """One line per board, per inference, and what stands above them."""
     first = next(iter(comparison.reports.values()))
     headings = ("board", "verdict", "cores", "chips", "time", "dynamic", first.account, "note")
     return [

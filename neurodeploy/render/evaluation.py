@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from neurodeploy.render.text import percent, render_table
+from neurodeploy.render.text import optional, percent, render_table
 from neurodeploy.verification.accuracy import Evaluation
 from neurodeploy.verification.neurobench import Metrics
 from neurodeploy.verification.statistics import Paired, wilson
@@ -17,13 +17,8 @@ def shown_prefixes(timesteps: int) -> list[int]:
     return sorted(steps | {timesteps})
 
 
-def render_evaluations(evaluations: Sequence[Evaluation]) -> str:
-    """Accuracy by T, of every prefix of the longest run, and correlation by layer."""
-    return "\n\n".join(evaluation_parts(evaluations))
-
-
 def evaluation_parts(evaluations: Sequence[Evaluation]) -> list[str]:
-    """The tables of :func:`render_evaluations` and what stands above them."""
+    """Accuracy by T, of every prefix of the longest run, and correlation by layer."""
     last = max(evaluations, key=lambda e: e.timesteps)
     n = last.samples
     head = f"{n} sample{'s' * (n != 1)}"
@@ -55,7 +50,7 @@ def evaluation_parts(evaluations: Sequence[Evaluation]) -> list[str]:
         parts.append(render_table(columns, rmse))
     if last.layer_correlation:
         rows_ = [
-            (name, *(_correlation(e.layer_correlation.get(name)) for e in evaluations))
+            (name, *(optional("{:.4f}".format, e.layer_correlation.get(name)) for e in evaluations))
             for name in last.layer_correlation
         ]
         columns = (
@@ -75,8 +70,8 @@ def _metrics(metrics: Metrics) -> dict[str, str | None]:
     """Metrics of NeuroBench as they are shown."""
     return {
         "footprint (bytes)": f"{metrics.footprint:,.0f}",
-        "connection sparsity": _correlation(metrics.connection_sparsity),
-        "activation sparsity": _correlation(metrics.activation_sparsity),
+        "connection sparsity": optional("{:.4f}".format, metrics.connection_sparsity),
+        "activation sparsity": optional("{:.4f}".format, metrics.activation_sparsity),
         "effective MACs per inference": f"{metrics.effective_macs:,.1f}",
         "effective ACs per inference": f"{metrics.effective_acs:,.1f}",
         "dense operations per inference": f"{metrics.dense_operations:,.1f}",
@@ -103,13 +98,13 @@ def _answers(evaluations: Sequence[Evaluation]) -> str:
                 e.accuracy if e.accuracy is None else interval(e.accuracy, e.samples)
                 for e in evaluations
             ],
-            "agreement": [_share(e.agreement) for e in evaluations],
+            "agreement": [optional(percent, e.agreement) for e in evaluations],
         }
     for name in evaluations[-1].relative_error:
         errors = [e.relative_error.get(name) for e in evaluations]
         if evaluations[-1].task == "maps":
             found = [e.layer_correlation.get(name) for e in evaluations]
-            columns[f"{name}: correlation"] = [_correlation(r) for r in found]
+            columns[f"{name}: correlation"] = [optional("{:.4f}".format, r) for r in found]
             columns[f"{name}: relative error"] = errors
         elif evaluations[-1].task == "values":
             columns[f"{name}: error relative to its spread"] = errors
@@ -117,16 +112,8 @@ def _answers(evaluations: Sequence[Evaluation]) -> str:
         columns["error against the targets"] = [e.target_error for e in evaluations]
     columns["spikes per inference"] = [f"{e.spikes_per_inference:.1f}" for e in evaluations]
     if evaluations[-1].task == "classes":
-        columns["undecided"] = [_share(e.tie_share) for e in evaluations]
+        columns["undecided"] = [optional(percent, e.tie_share) for e in evaluations]
     rows = [
         [None if v is None else str(v) for v in row] for row in zip(*columns.values(), strict=True)
     ]
     return render_table(list(columns), rows)
-
-
-def _share(value: float | None) -> str | None:
-    return None if value is None else percent(value)
-
-
-def _correlation(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4f}"

@@ -11,13 +11,8 @@ from neurodeploy.render.text import percent, render_table
 from neurodeploy.verification.inference import Run
 
 
-def render_inference(run: Run) -> str:
-    """Accuracy and activity."""
-    return "\n\n".join(inference_parts(run))
-
-
 def inference_parts(run: Run) -> list[str]:
-    """The table of :func:`render_inference` and what stands above it."""
+    """Accuracy and activity."""
     n = run.samples
     rows = [
         (

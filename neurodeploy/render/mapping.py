@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.render.quantities import with_prefix
-from neurodeploy.render.text import render_table
+from neurodeploy.render.text import optional, render_table, short_percent
 
 if TYPE_CHECKING:
     from neurodeploy.hardware.cut.core_map import LayerUtilization
@@ -25,25 +25,20 @@ def mapping_parts(report: EnergyReport) -> list[str]:
     """Sections on utilization and placement, as far as the report has them."""
     parts = []
     if report.layers:
-        parts.append(utilization_table(report.layers))
+        parts.append("\n".join(utilization_parts(report.layers)))
     if report.placement is not None:
-        parts.append(placement_text(report.placement))
+        parts.append("\n".join(placement_parts(report.placement)))
     return parts
 
 
-def utilization_table(layers: tuple[LayerUtilization, ...]) -> str:
-    """Cores, lower bounds and mean use of the limits by population; ``-`` where unknown."""
-    return "\n".join(utilization_parts(layers))
-
-
 def utilization_parts(layers: tuple[LayerUtilization, ...]) -> list[str]:
-    """The table of :func:`utilization_table`, and the line below it."""
+    """Cores, lower bounds and mean use of the limits by population; ``-`` where unknown."""
     rows = [
         (
             layer.population,
             str(layer.cores),
             str(layer.lower_bound),
-            *(_percent(layer.utilization[resource]) for resource in SHARES),
+            *(optional(short_percent, layer.utilization[resource]) for resource in SHARES),
             SHARES[layer.binding],
             layer.advice,
         )
@@ -58,13 +53,8 @@ def utilization_parts(layers: tuple[LayerUtilization, ...]) -> list[str]:
     ]
 
 
-def placement_text(placement: Mapping[str, Any]) -> str:
-    """The chosen placement in one line, and a table of those that it was chosen from."""
-    return "\n".join(placement_parts(placement))
-
-
 def placement_parts(placement: Mapping[str, Any]) -> list[str]:
-    """The lines of :func:`placement_text`, and its table."""
+    """The chosen placement in one line, and a table of those that it was chosen from."""
     chosen = placement["chosen"]
     lines = [
         f"placement: {chosen['name']} (objective {placement['objective']}), "
@@ -91,7 +81,3 @@ def _row(candidate: Mapping[str, Any]) -> tuple[str, ...]:
         with_prefix(energy, unit) if unit == "J" else f"{energy:.4g} {unit}",
         "-" if time is None else with_prefix(time, "s"),
     )
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f} %"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from neurodeploy.hardware.boards.interval import Interval
 
 _PREFIXES: tuple[tuple[float, str], ...] = (
@@ -29,6 +32,11 @@ def _prefix(value: float) -> tuple[float, str]:
 def quantity(value: float | None, unit: str) -> str:
     """:func:`with_prefix`, or ``unknown``."""
     return "unknown" if value is None else with_prefix(value, unit)
+
+
+def told_bar(told: Mapping[str, Any], unit: str) -> str:
+    """:func:`with_bar` of the JSON of an interval."""
+    return with_bar(Interval.from_dict(told), unit)
 
 
 def with_bar(interval: Interval | None, unit: str) -> str:

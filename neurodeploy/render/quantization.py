@@ -16,13 +16,8 @@ def quantization_to_dict(network: Network) -> dict[str, Any]:
     return {"name": network.netlist.name, **network.provenance["quantization"]}
 
 
-def quantization_table(report: list[Mapping[str, Any]]) -> str:
-    """One line per layer, and one that explains the columns."""
-    return "\n".join(quantization_parts(report))
-
-
 def quantization_parts(report: list[Mapping[str, Any]]) -> list[str]:
-    """The table of :func:`quantization_table`, and the line below it."""
+    """One line per layer, and one that explains the columns."""
     lost = any(row["lost_bits"] for row in report)
     against_data = any(row.get("input_snr_db") is not None for row in report)
     fitted = any(row.get("grid") == "fitted" for row in report)
@@ -61,5 +56,5 @@ def _rounded(decibels: float | None) -> float | None:
 
 def render_quantization(network: Network, path: Path) -> str:
     """Report of ``quantize``."""
-    report = network.provenance["quantization"]["report"]
-    return f"{headline(network)}\n\n{quantization_table(report)}\n\nwrote {path}"
+    table = "\n".join(quantization_parts(network.provenance["quantization"]["report"]))
+    return f"{headline(network)}\n\n{table}\n\nwrote {path}"

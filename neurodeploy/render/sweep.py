@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from neurodeploy.hardware.boards.interval import Interval
-from neurodeploy.render.quantities import quantity, with_bar
+from neurodeploy.render.quantities import quantity, told_bar
 from neurodeploy.render.text import Table, percent, render_table
 from neurodeploy.sweeps.configurations import label
 from neurodeploy.sweeps.results import MAX_LOSS, Row, Sweep
@@ -102,9 +100,8 @@ def _quality(row: Row, name: str) -> str | None:
 def _priced(row: Row) -> list[Any]:
     if row["energy_j"] is None:
         return [row["verdict"], None, None]
-    high = row["energy_high_j"]
-    energy = Interval(row["energy_j"], row["energy_low_j"], math.inf if high is None else high)
-    return [with_bar(energy, "J"), quantity(row["time_s"], "s"), row["cores"]]
+    ends = {"likely": row["energy_j"], "low": row["energy_low_j"], "high": row["energy_high_j"]}
+    return [told_bar(ends, "J"), quantity(row["time_s"], "s"), row["cores"]]
 
 
 def failures(sweep: Sweep) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Table(str):
@@ -91,3 +93,13 @@ def visible(text: str) -> str:
 def percent(share: float) -> str:
     """A share as ``12.34 %``."""
     return f"{100 * share:.2f} %"
+
+
+def short_percent(share: float) -> str:
+    """A share as ``12.3 %``."""
+    return f"{100 * share:.1f} %"
+
+
+def optional(show: Callable[[T], str], value: T | None) -> str | None:
+    """A value as text; None stays None, for which a table has a sign of its own."""
+    return None if value is None else show(value)

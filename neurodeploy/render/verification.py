@@ -80,13 +80,8 @@ def deviation_parts(deviation: Deviation) -> list[str]:
     return lines
 
 
-def render_verification(result: Verification) -> str:
-    """The whole result."""
-    return "\n\n".join(verification_parts(result))
-
-
 def verification_parts(result: Verification) -> list[str]:
-    """The tables of :func:`render_verification` and what stands around them."""
+    """The whole result."""
     n = result.samples
     headings = (
         *("population", "compared", "spikes", "activity", "correlation"),

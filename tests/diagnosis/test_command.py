@@ -10,7 +10,7 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.cli import run
-from neurodeploy.render.diagnosis import render_diagnosis
+from neurodeploy.render.diagnosis import diagnosis_parts
 from tests.diagnosis.networks import converted, dataset
 
 FACTORY = """
@@ -97,7 +97,7 @@ def test_a_netlist_takes_no_conversion(
 def test_outputs_without_classes_are_shown_in_their_units() -> None:
     nets = [converted(T, outputs=1) for T in (8, 4)]
     found = nd.diagnose(nets[0], dataset("test", 12, labels=False), others=nets[1:])
-    text = render_diagnosis(found)
+    text = "\n\n".join(diagnosis_parts(found))
     assert "in the units of" in text
     assert "linear_6" in text
     assert "T = 4" in text

@@ -14,7 +14,7 @@ from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
 from neurodeploy.quantization.integers import Quantization
 from neurodeploy.quantization.levels import UNIFORM, fit_levels
-from neurodeploy.render.quantization import quantization_table
+from neurodeploy.render.quantization import quantization_parts
 from neurodeploy.stages.fit import fit_layer_bits
 from neurodeploy.targets.registry import TARGETS
 from tests.quantization.netlists import feed_forward, neuron
@@ -114,8 +114,8 @@ def test_layers_too_wide_for_fitted_levels_say_so_and_none_at_all_is_refused() -
         fitted.projections[0].connectivity.weight, uniform.projections[0].connectivity.weight
     )
     assert [row["grid"] for row in report] == ["uniform", "fitted"]
-    assert "fitted" in quantization_table(report)
-    assert "uniform" not in quantization_table(plain)
+    assert "fitted" in "\n".join(quantization_parts(report))
+    assert "uniform" not in "\n".join(quantization_parts(plain))
     with pytest.raises(QuantizationError, match=r"'fitted' against 6 weight bits: .* 2 to 5 bits"):
         Quantization(6, levels="fitted")(net)
     with pytest.raises(QuantizationError, match="levels 'log'; expected one of uniform, fitted"):

@@ -14,7 +14,7 @@ pytest.importorskip("brian2")
 
 import neurodeploy as nd
 from neurodeploy.cli import run
-from neurodeploy.render.deployed import render_deployed, render_next
+from neurodeploy.render.deployed import deployed_parts, render_next
 from neurodeploy.stages import board_steps
 from neurodeploy.stages.deployed import Deployed
 from tests.exchange.files import chain, lif, node, write_nir
@@ -98,7 +98,7 @@ def test_an_imported_network_is_loaded_quantized_and_measured(
     assert measured is not None
     assert measured["source_accuracy"] is None
     assert deployed.source_accuracy("loihi2") == nd.evaluate(real, "test.npz", 20).accuracy
-    assert "source: the real-valued netlist" in render_deployed(deployed)
+    assert "source: the real-valued netlist" in "\n\n".join(deployed_parts(deployed))
     assert "diagnose" not in render_next(deployed, "test.npz")
     # As a file, it is the same network: every step is kept.
     command = ["deploy", str(tmp_path / "net.ndn"), "--data", "test.npz", "--board", "loihi2"]

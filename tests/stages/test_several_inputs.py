@@ -14,7 +14,7 @@ from torch import nn  # noqa: E402
 from neurodeploy import api  # noqa: E402
 from neurodeploy.datasets import as_samples  # noqa: E402
 from neurodeploy.errors import ConversionError, DataError  # noqa: E402
-from neurodeploy.render.evaluation import render_evaluations  # noqa: E402
+from neurodeploy.render.evaluation import evaluation_parts  # noqa: E402
 from neurodeploy.verification.inference import infer  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -68,8 +68,8 @@ def test_it_runs_exactly_and_says_how_near_it_is(net: Any, data: str) -> None:
     spread = {"output_pose": 0.1, "output_force": 0.1}
     assert evaluation.output_rmse.keys() == spread.keys()
     assert all(0 < evaluation.output_rmse[name] < limit for name, limit in spread.items())
-    assert "output_force" in render_evaluations([evaluation])
-    assert "RMSE" in render_evaluations([evaluation])
+    assert "output_force" in "\n\n".join(evaluation_parts([evaluation]))
+    assert "RMSE" in "\n\n".join(evaluation_parts([evaluation]))
     assert api.estimate_energy(net, "loihi2", data, 3).network == "Two"
 
 

@@ -18,7 +18,7 @@ from neurodeploy.hardware.fit import judge
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.network import Network
-from neurodeploy.render.energy import render_comparison, render_energy
+from neurodeploy.render.energy import comparison_parts, render_energy
 from neurodeploy.render.html import html
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.testing.cases import CASES, case
@@ -56,7 +56,7 @@ def test_no_joule_for_a_board_that_cannot_run_a_netlist(
         return
     found = nd.estimate_energy(net, asked, dataset(), objective="none")
     told = found.to_dict()["boards"]
-    lines = render_comparison(found).splitlines()
+    lines = "\n\n".join(comparison_parts(found)).splitlines()
     page = html(found).splitlines()
     for board, judged in verdicts.items():
         assert (board in found.reports) == judged.fits == (board not in found.refused)

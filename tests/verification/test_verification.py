@@ -17,7 +17,7 @@ from neurodeploy.execution import batches
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
-from neurodeploy.render.verification import render_verification, verdict
+from neurodeploy.render.verification import verdict, verification_parts
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.request import RunRequest
 from neurodeploy.verification.executors import executor_names, make_executor
@@ -98,7 +98,7 @@ def test_the_first_of_several_executors() -> None:
     first = result.first
     assert first is not None
     assert (first.executor, first.population, first.step) == ("two", "a", 3)
-    shown = render_verification(result)
+    shown = "\n\n".join(verification_parts(result))
     assert "NOT exact: 3 mismatches against one, two, three, four" in shown
     assert "three: first divergence at step 1 of sample 1, a[0, 0, 0]" in shown
 

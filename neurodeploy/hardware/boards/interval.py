@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -35,6 +35,12 @@ class Interval:
     def exactly(cls, value: float) -> Interval:
         """A figure without an error bar."""
         return cls(value, value, value)
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, float | None]) -> Interval:
+        """Read what :meth:`to_dict` gives."""
+        ends = (told[end] for end in ENDS)
+        return cls(*(math.inf if value is None else float(value) for value in ends))
 
     @property
     def is_open(self) -> bool:

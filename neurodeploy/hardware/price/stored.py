@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from neurodeploy.hardware.boards.interval import ENDS, Interval
+from neurodeploy.hardware.boards.interval import Interval
 from neurodeploy.hardware.cut.core_map import LayerUtilization
 from neurodeploy.hardware.fit import Verdict, Violation
 from neurodeploy.hardware.price.cross_validation import LayerComparison
@@ -60,19 +59,19 @@ def _report(told: Mapping[str, Any]) -> EnergyReport:
         cores=told["cores"],
         samples=told["samples"],
         steps=told["steps_per_inference"],
-        time=_interval(told["time_per_inference_s"]),
-        static=_interval(energy["static"]),
-        dynamic=_interval(energy["dynamic"]),
-        total=_interval(energy["total"]),
+        time=Interval.from_dict(told["time_per_inference_s"]),
+        static=Interval.from_dict(energy["static"]),
+        dynamic=Interval.from_dict(energy["dynamic"]),
+        total=Interval.from_dict(energy["total"]),
         account=energy["account"],
         accounts=_intervals(energy["accounts"]),
         time_by_term=_intervals(told["time_by_term_s"]),
         static_by_term=_intervals(energy["static_by_term"]),
-        time_at_cores={float(k): _interval(t) for k, t in told["time_at_cores_s"].items()},
-        idle=_interval(told["power_w"]["idle"]),
+        time_at_cores={float(k): Interval.from_dict(t) for k, t in told["time_at_cores_s"].items()},
+        idle=Interval.from_dict(told["power_w"]["idle"]),
         events={name: n for name, n in told["events"].items() if name not in host},
         energy_by_event_j={
-            name: None if joules is None else _interval(joules)
+            name: None if joules is None else Interval.from_dict(joules)
             for name, joules in told["energy_by_event_j"].items()
         },
         included_in=told["included_in"],
@@ -94,13 +93,7 @@ def _report(told: Mapping[str, Any]) -> EnergyReport:
 
 
 def _intervals(told: Mapping[Any, Any]) -> dict[Any, Interval]:
-    return {name: _interval(one) for name, one in told.items()}
-
-
-def _interval(told: Mapping[str, float | None]) -> Interval:
-    """An end that is not told is open."""
-    ends = (told[end] for end in ENDS)
-    return Interval(*(math.inf if value is None else float(value) for value in ends))
+    return {name: Interval.from_dict(one) for name, one in told.items()}
 
 
 def _row(cls: type[_Row], told: Mapping[str, Any]) -> _Row:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from neurodeploy.hardware.boards.interval import Interval
 from neurodeploy.render.markup import Markup, Part, element, markup
 from neurodeploy.render.page.values import Values
-from neurodeploy.render.quantities import with_bar
+from neurodeploy.render.quantities import told_bar
+from neurodeploy.render.text import short_percent
 from neurodeploy.render.verification import verdict
 from neurodeploy.stages.reported import Measured, Report
 from neurodeploy.verification.accuracy import Evaluation
@@ -41,11 +40,6 @@ def _card(title: str, *content: Part, kind: str = "", which: str | None = None) 
 
 def _figure(number: Part, *beside: Part) -> Markup:
     return element("p", element("strong", number, class_="number"), " ", *beside)
-
-
-def percent(share: float) -> str:
-    """A share with one digit."""
-    return f"{100 * share:.1f} %"
 
 
 def interval(share: float, n: int) -> str:
@@ -99,7 +93,7 @@ def _accuracy_row(
     return element(
         "tr",
         element("th", name, scope="row"),
-        element("td", element("strong", values.shown(percent, *keys), class_="number")),
+        element("td", element("strong", values.shown(short_percent, *keys), class_="number")),
         element("td", shown, class_="note"),
     )
 
@@ -175,12 +169,12 @@ def _board(one: Measured, name: str, values: Values) -> Markup:
         name,
         answer,
         _figure(
-            told.shown(lambda j: bar(j, "J"), "energy_per_inference_j", "total"),
+            told.shown(lambda j: told_bar(j, "J"), "energy_per_inference_j", "total"),
             "per inference",
         ),
         element(
             "p",
-            told.shown(lambda t: bar(t, "s"), "time_per_inference_s"),
+            told.shown(lambda t: told_bar(t, "s"), "time_per_inference_s"),
             "; ",
             told.shown(str, "cores"),
             f" core{'s' * (cores != 1)} on ",
@@ -189,14 +183,6 @@ def _board(one: Measured, name: str, values: Values) -> Markup:
             class_="note",
         ),
         kind=kind,
-    )
-
-
-def bar(told: Mapping[str, Any], unit: str) -> str:
-    """The JSON of an interval as text."""
-    high = told["high"]
-    return with_bar(
-        Interval(told["likely"], told["low"], float("inf") if high is None else high), unit
     )
 
 

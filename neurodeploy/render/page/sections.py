@@ -29,6 +29,7 @@ from neurodeploy.render.charts.spikes import (
 )
 from neurodeploy.render.charts.svg import svg
 from neurodeploy.render.charts.tradeoff import Choice, tradeoff_figure
+from neurodeploy.render.deployment import violations_table
 from neurodeploy.render.diagnosis import diagnosis_parts
 from neurodeploy.render.energy import comparison_parts, energy_parts
 from neurodeploy.render.evaluation import evaluation_parts
@@ -38,7 +39,7 @@ from neurodeploy.render.netlist import population_table, projection_table, prove
 from neurodeploy.render.numbered import LISTED
 from neurodeploy.render.page.cards import NETLISTS
 from neurodeploy.render.quantization import quantization_parts
-from neurodeploy.render.text import Table, render_table
+from neurodeploy.render.text import Table, optional, render_table
 from neurodeploy.render.verification import verification_parts
 from neurodeploy.stages.reported import Measured
 
@@ -258,10 +259,9 @@ def _boards(one: Measured, draw: _Charts) -> Iterator[Part]:
         yield draw("events", events_figure(reports), "What the energy is of, by event")
         yield picked("Board", {name: list(_board(one, name, draw)) for name in reports})
     for name, found in refused.items():
-        rows = [(v.where, v.resource, v.used, v.limit, v.remedy) for v in found.violations]
         yield element("h3", f"{name} {found.answer}")
-        reasons = texts([render_table(("where", "what", "used", "limit", "remedy"), rows)])
-        yield reasons if len(rows) <= LISTED else folded(f"All {len(rows)} reasons", reasons)
+        n, reasons = len(found.violations), texts([violations_table(found.violations)])
+        yield reasons if n <= LISTED else folded(f"All {n} reasons", reasons)
         yield element("p", found.remedy, class_="text") if found.remedy else None
 
 
@@ -315,7 +315,7 @@ def _tradeoff(one: Measured, draw: _Charts) -> Iterator[Part]:
             (
                 r["method"],
                 r["timesteps"],
-                _one_digit(r.get("spikes")),
+                optional("{:.1f}".format, r.get("spikes")),
                 r.get("text") or r.get("refused") or "",
             )
             for r in auto["tried"]
@@ -323,10 +323,6 @@ def _tradeoff(one: Measured, draw: _Charts) -> Iterator[Part]:
         yield element("h3", "What the automatic conversion tried")
         yield element("p", auto.get("reason") or "", class_="text")
         yield texts([render_table(("method", "T", "spikes per inference", "result"), rows)])
-
-
-def _one_digit(value: float | None) -> str | None:
-    return None if value is None else f"{value:.1f}"
 
 
 def shortened_runs(one: Measured) -> list[Choice]:

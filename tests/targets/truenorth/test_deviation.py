@@ -17,7 +17,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network, load_network
 from neurodeploy.render.deployment import render_compiled, render_fits
-from neurodeploy.render.verification import render_verification
+from neurodeploy.render.verification import verification_parts
 from neurodeploy.stages.compile import check, stated
 from neurodeploy.targets.folder import GIVEN_FILE, load_deployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
@@ -79,7 +79,7 @@ def test_deviation_is_measured() -> None:
     assert found.deviation.top1 == (classes[0] == classes[1]).mean()
     assert found.deviation.accuracy_given == (classes[0] == labels).mean()
     assert found.deviation.accuracy_stated == (classes[1] == labels).mean()
-    text = render_verification(found)
+    text = "\n\n".join(verification_parts(found))
     assert "deviation of the stated netlist, which was approximated, from the given one" in text
     assert "same class as the given netlist" in text
     assert found.to_dict()["deviation"]["populations"]["a"]["differing"] == a.differing
