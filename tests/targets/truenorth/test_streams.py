@@ -12,6 +12,7 @@ import neurodeploy as nd
 from neurodeploy.errors import CapacityError, NetlistError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import prove_bounds
+from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import IntegerNeuron
 from neurodeploy.ir.reference import run_reference
@@ -21,7 +22,17 @@ from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from neurodeploy.testing import NetlistBuilder
 from tests.execution.test_streams import expect_equal, neurons, pieces
-from tests.targets.truenorth.crossbar_nets import chain, random_netlist, raster, small_board
+from tests.targets.truenorth.crossbar_nets import (
+    chain,
+    dense,
+    netlist,
+    project,
+    random_netlist,
+    raster,
+    small_board,
+    spike_input,
+)
+from tests.targets.truenorth.crossbar_nets import neurons as neurons_of
 from tests.targets.truenorth.splits import compiled, wide
 
 
@@ -102,6 +113,31 @@ def test_splits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
             ramped += any(map(deployment.readout.is_ramped, deployment.readout.populations))
     assert ran > 3
     assert ramped
+
+
+def test_a_path_that_comes_before_its_window_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where others take long steps, an input that skips a layer comes before the first of them."""
+    monkeypatch.setattr(module, "steady_bounds", prove_bounds)
+    rng = np.random.default_rng(3)
+    few = np.where(rng.random((5, 70)) < 0.3, rng.integers(1, 4, (5, 70)), 0)
+    many = rng.integers(-4, 4, (6, 70))
+    cells = [
+        spike_input("x", 70),
+        neurons_of("slow", 6, threshold=9),
+        neurons_of("a", 5, threshold=4),
+        neurons_of("b", 5, threshold=6),
+    ]
+    links = [
+        project("x", "slow", dense(many)),
+        project("x", "a", dense(few)),
+        project("x", "b", dense(few), 1),
+        project("a", "b", identity((5,), 2)),
+    ]
+    net = netlist(cells, links, timesteps=12)
+    deployment = compiled(net)
+    assert min(line.offset for line in deployment.cores.lines if line.kind == "raster") < 0
+    for seed in range(3):
+        streamed(deployment, raster(net, 2, seed=seed), seed)
 
 
 def competing(T: int) -> IntegerNetlist:
