@@ -96,9 +96,9 @@ class LavaTarget(Target):
             whole = name == "samples_side_by_side"
             try:
                 number = int(value) if whole else float(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 number = 0
-            if number <= 0:
+            if not number > 0:  # NaN is none
                 raise UsageError(
                     f"target {self.name}: {name}={value!r}; expected a positive number"
                 )
