@@ -116,9 +116,9 @@ class ScaledLayer:
         max_fraction_bits: int,
         heard: Heard,
         expected: Mapping[str, FloatArray],
-        fitted: bool = False,
-        stock: bool = False,
-        thresholds: int = 0,
+        fitted: bool,
+        stock: bool,
+        thresholds: int,
     ) -> ScaledLayer:
         """Choose the grid, and the scale that is wanted before any width is checked.
 
