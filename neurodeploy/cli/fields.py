@@ -64,7 +64,7 @@ def _stage_option(option: Option, described: Collection[str]) -> click.Option:
 def field_options(
     classes: Mapping[str, type], leave_out: Collection[str] = ()
 ) -> list[click.Option]:
-    """One option per field; values stay text, for :func:`field_value` to read.
+    """One option per field; values stay text, for :func:`field_values` to read.
 
     Parameters
     ----------
@@ -123,21 +123,12 @@ def field_values(cls: type, given: Mapping[str, str | None]) -> dict[str, Any]:
     """
     options = options_of(cls)
     return {
-        name: text if name not in options else field_value(name, options[name].kind, text)
+        name: text
+        if name not in options
+        else option_value(f"--{name.replace('_', '-')}", options[name].kind, text)
         for name, text in given.items()
         if text is not None
     }
-
-
-def field_value(name: str, kind: type, text: str) -> Any:
-    """Read a text as a value of a type.
-
-    Raises
-    ------
-    UsageError
-        If it is none.
-    """
-    return option_value(f"--{name.replace('_', '-')}", kind, text)
 
 
 def _metavar(option: Option) -> str:

@@ -83,7 +83,8 @@ def completed_on_processes(
                     task = waiting.popleft()
                     _give(worker, task, function, items[task])
             busy = sum(worker.task is not None or not worker.ready for worker in pool)
-            for _ in range(min(workers.count - len(pool), len(waiting) - _unready(pool))):
+            idle = sum(worker.task is None for worker in pool)
+            for _ in range(min(workers.count - len(pool), len(waiting) - idle)):
                 pool.append(_Worker(workers.threads))
                 busy += 1
             assert busy
@@ -121,10 +122,6 @@ def completed_on_processes(
     finally:
         for worker in pool:
             worker.end()
-
-
-def _unready(pool: Sequence[_Worker]) -> int:
-    return sum(worker.task is None for worker in pool)
 
 
 def _give(worker: _Worker, task: int, function: Callable[[Any], Any], item: Any) -> None:

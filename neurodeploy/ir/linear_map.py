@@ -148,25 +148,10 @@ class Connectivity:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        mine, theirs = _static_fields(self), _static_fields(other)
-        if mine != theirs:
-            return False
+        pairs = ((getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__)
         return all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            and getattr(self, name).dtype == getattr(other, name).dtype
-            for name in _array_fields(self)
+            a.dtype == b.dtype and np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+            for a, b in pairs
         )
 
     __hash__ = None  # type: ignore[assignment]  # equality compares arrays
-
-
-def _array_fields(value: object) -> list[str]:
-    return [n for n in value.__dataclass_fields__ if isinstance(getattr(value, n), np.ndarray)]  # type: ignore[attr-defined]
-
-
-def _static_fields(value: object) -> dict[str, object]:
-    return {
-        n: getattr(value, n)
-        for n in value.__dataclass_fields__  # type: ignore[attr-defined]
-        if not isinstance(getattr(value, n), np.ndarray)
-    }

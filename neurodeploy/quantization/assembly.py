@@ -9,7 +9,6 @@ import numpy as np
 
 from neurodeploy.errors import QuantizationError
 from neurodeploy.ir.arrays import FloatArray
-from neurodeploy.ir.connectivity import Connectivity
 from neurodeploy.ir.netlist import (
     IntegerNetlist,
     IntegerProjection,
@@ -45,7 +44,10 @@ class Rounded:
         populations = layer.integer_populations(scales[0], rounded, lesson)
         shared = {1: rounded}
         if any(x.sign < 0 for x in layer.siblings):
-            shared[-1] = [replace(q, connectivity=_negated(q.connectivity)) for q in rounded]
+            shared[-1] = [
+                replace(q, connectivity=q.connectivity.with_weight(-q.connectivity.weight))
+                for q in rounded
+            ]
         return cls(
             layer,
             scales,
@@ -55,10 +57,6 @@ class Rounded:
                 for x in layer.siblings
             },
         )
-
-
-def _negated(connectivity: Connectivity) -> Connectivity:
-    return connectivity.with_weight(-connectivity.weight)
 
 
 def assemble(

@@ -320,7 +320,8 @@ def _gather_below(place: Place, x: Ref) -> bool:
 def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:
     """Elements of several activations: a concatenation, and an index map of it."""
     used = list(dict.fromkeys(refs))
-    if index.ndim == len(refs[0].shape) and index.size == _total(refs):
+    total = sum(math.prod(ref.shape) for ref in refs)
+    if index.ndim == len(refs[0].shape) and index.size == total:
         parts = []
         first = 0
         for ref in refs:
@@ -334,7 +335,3 @@ def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:
         return rearranged(place, used[0], np.where(index < 0, -1, index % n))
     flat = [reshaped(place, ref, (math.prod(ref.shape),)) for ref in refs]
     return rearranged(place, place.emit(Concat(), *flat), index)
-
-
-def _total(refs: Sequence[Ref]) -> int:
-    return sum(math.prod(ref.shape) for ref in refs)

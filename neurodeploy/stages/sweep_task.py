@@ -112,7 +112,8 @@ def _priced(
         return {}
     names = [chosen_board(board).name for board in boards]
     try:
-        compared = estimate_energy(net, list(boards), data, _at_most(samples, data))
+        n = None if samples is None else min(samples, len(data))
+        compared = estimate_energy(net, list(boards), data, n)
     except CapacityError as error:
         return {name: {"verdict": "does not fit", "reason": str(error)} for name in names}
     found: dict[str, Any] = {}
@@ -122,10 +123,6 @@ def _priced(
         else:
             found[name] = {"verdict": "does not fit", "reason": str(compared.refused[name])}
     return found
-
-
-def _at_most(samples: int | None, data: Samples | EventSamples) -> int | None:
-    return samples if samples is None else min(samples, len(data))
 
 
 def _figures(report: EnergyReport) -> dict[str, Any]:

@@ -104,11 +104,6 @@ def coding_populations(netlist: IntegerNetlist | RealNetlist) -> dict[str, str]:
     }
 
 
-def decoded_rates(population: Population, total: AnyArray, timesteps: int) -> FloatArray:
-    """Rates in the units of the source network from summed spikes (or the final membrane)."""
-    return np.asarray(total * rate_unit(population, timesteps))
-
-
 def rate_unit(population: Population, timesteps: int) -> FloatArray:
     """Change of a rate by one spike (or one unit of the final membrane), in units of the source."""
     assert population.unit is not None

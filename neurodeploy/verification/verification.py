@@ -23,9 +23,9 @@ from neurodeploy.verification.agreement import (
     Agreement,
     Correlation,
     coding_populations,
-    decoded_rates,
     evaluate_source,
     part_of,
+    rate_unit,
 )
 from neurodeploy.verification.compare import (
     Divergence,
@@ -274,7 +274,7 @@ class _SourceComparison:
             else:
                 population = self.netlist.by_name[name]
                 total = population.summed(run.spikes[name])
-                rates = decoded_rates(population, total, run.timesteps)
+                rates = np.asarray(total * rate_unit(population, run.timesteps))
             self.correlations[name].add(rates, activations[node])
 
     def agreement(self) -> Agreement:

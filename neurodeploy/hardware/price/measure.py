@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add
 
 from neurodeploy.errors import DataError
 from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
@@ -26,8 +28,6 @@ def measure_activity(
     netlist: IntegerNetlist | RealNetlist,
     stimulus: Mapping[str, EncodedInput],
     execute: Execute,
-    *,
-    progress: Progress | None = None,
 ) -> Activity:
     """Activity of a run.
 
@@ -43,12 +43,8 @@ def measure_activity(
     DataError
         If there is no sample, or inputs have different numbers of them.
     """
-    total: Activity | None = None
-    for part in _records(netlist, stimulus, execute, progress):
-        found = activity_from_record(netlist, part)
-        total = found if total is None else total + found
-    assert total is not None  # _records refuses an empty stimulus
-    return total
+    records = _records(netlist, stimulus, execute, None)
+    return reduce(add, (activity_from_record(netlist, part) for part in records))
 
 
 def measure_traffic(

@@ -16,7 +16,7 @@ from neurodeploy.sweeps.configurations import label
 from neurodeploy.sweeps.results import Sweep
 
 
-def sweep_page(sweep: Sweep, command: Sequence[str] = ()) -> Markup:
+def sweep_page(sweep: Sweep) -> Markup:
     """A sweep as one HTML file, the same bytes for the same results.
 
     Raises
@@ -39,7 +39,6 @@ def sweep_page(sweep: Sweep, command: Sequence[str] = ()) -> Markup:
             "main",
             [_board(sweep, anchor, board) for anchor, board in parts],
             _failed(sweep),
-            _again(command),
             id="content",
         ),
     )
@@ -106,10 +105,3 @@ def _failed(sweep: Sweep) -> Part:
         scrolling(element("pre", failures(sweep))),
         id="failed",
     )
-
-
-def _again(command: Sequence[str]) -> Part:
-    if not command:
-        return None
-    text = " ".join(command)
-    return element("section", element("h2", "Command"), element("pre", text), id="commands")

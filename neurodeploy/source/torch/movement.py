@@ -41,7 +41,8 @@ def _lower_move(site: Site, **given: Any) -> Any:
     if any(isinstance(v, Ref) for v in given.get("indices") or [given.get("index")]):
         site.refuse("elements chosen by activations; choose them by constants")
     if given.get("accumulate"):
-        return _added(site, given["x"], given["values"], lambda t: t[_every(given["indices"])])
+        every = tuple(slice(None) if index is None else index for index in given["indices"])
+        return _added(site, given["x"], given["values"], lambda t: t[every])
     if given.get("reduce"):
         site.refuse(f"scattered elements with reduce={given['reduce']!r}")
     if site.operator == "aten.cat" and given["dim"] % len(site.shape) == 1:
@@ -69,10 +70,6 @@ def _lower_scatter_add(site: Site, x: Any, dim: int, index: Any, src: Any) -> Re
     ref, size = site.data(src, "source"), index.shape[1:]
     cut = numbers(ref.shape)[tuple(map(slice, size))]
     return _added(site, x, moving.rearranged(site, ref, cut), lambda t: torch.gather(t, dim, index))
-
-
-def _every(indices: Any) -> tuple[Any, ...]:
-    return tuple(slice(None) if index is None else index for index in indices)
 
 
 def _added(site: Site, x: Any, values: Any, chosen: Callable[[torch.Tensor], torch.Tensor]) -> Ref:
