@@ -21,7 +21,6 @@ def boards(name: str | None, limits: bool, as_toml: bool, as_json: bool) -> None
     """
     from neurodeploy import api
     from neurodeploy.render.boards import board_toml, render_board, render_boards, render_limits
-    from neurodeploy.render.text import to_json
 
     if as_toml:
         if name is None or limits or as_json:
@@ -30,12 +29,12 @@ def boards(name: str | None, limits: bool, as_toml: bool, as_json: bool) -> None
         return
     if name is not None and not limits:
         board = api.load_board(name)
-        say(to_json(board.to_dict()) if as_json else render_board(board))
+        say(board.to_dict() if as_json else render_board(board))
         return
     found = [api.load_board(known) for known in api.board_names()]
     if name is not None and name not in api.board_names():
         found.append(api.load_board(name))
     if as_json:
-        say(to_json({"boards": {board.name: board.to_dict() for board in found}}))
+        say({"boards": {board.name: board.to_dict() for board in found}})
     else:
         say(render_limits(found) if limits else render_boards(found))

@@ -77,13 +77,12 @@ def _check_board(source: Path, board: str, as_json: bool, **measured: Any) -> No
     """
     from neurodeploy import api
     from neurodeploy.render.deployment import render_verdict, violations_to_dict
-    from neurodeploy.render.text import to_json
 
     network = api.load_network(source)
     judged = api.verdict(network, board, **measured)
     name = network.netlist.name
     say(
-        to_json(violations_to_dict(None, name, judged.violations, judged))
+        violations_to_dict(None, name, judged.violations, judged)
         if as_json
         else render_verdict(name, judged)
     )
@@ -146,7 +145,6 @@ def compile_(
         render_violations,
         violations_to_dict,
     )
-    from neurodeploy.render.text import to_json
 
     measured: dict[str, Any] = {
         k: v for k, v in (("data", data), ("samples", samples)) if v is not None
@@ -170,7 +168,7 @@ def compile_(
         stated, found = api.stated(network, target, board, **options)
         judged = None if board is None else api.verdict(network, board, target, **measured)
         if as_json:
-            say(to_json(violations_to_dict(target, network.netlist.name, found, judged)))
+            say(violations_to_dict(target, network.netlist.name, found, judged))
         elif not found:
             say(render_fits(target, network, stated, judged))
         else:
@@ -188,6 +186,6 @@ def compile_(
     deployment = api.compile(network, target, board, **options)
     api.save(deployment, output)
     if as_json:
-        say(to_json(deployment.to_dict()))
+        say(deployment.to_dict())
     else:
         say(render_compiled(deployment, output))

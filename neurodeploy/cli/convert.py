@@ -110,7 +110,6 @@ def convert(
     from neurodeploy.cli.progress import progress
     from neurodeploy.cli.record import recorded
     from neurodeploy.render.netlist import render_written, summarize_network
-    from neurodeploy.render.text import to_json
 
     expect_output(output, ".ndn")
     arguments = conversion_arguments(given)
@@ -126,6 +125,6 @@ def convert(
     if "auto" in net.provenance and not as_json:
         say(net.provenance["auto"]["reason"])
     if as_json:
-        say(to_json(summarize_network(net)))
+        say(summarize_network(net))
     else:
         say(render_written(net, output))

@@ -82,10 +82,9 @@ def tell_deployed(context: click.Context, deployed: Deployed, data: str, as_json
         If no board runs the network.
     """
     from neurodeploy.render.deployed import deployed_parts, deployed_to_dict, render_next
-    from neurodeploy.render.text import to_json
 
     if as_json:
-        say(to_json(deployed_to_dict(deployed)))
+        say(deployed_to_dict(deployed))
     else:
         said = [*deployed_parts(deployed), render_next(deployed, data, program())]
         say("\n" + "\n\n".join(said))

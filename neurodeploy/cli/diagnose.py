@@ -57,7 +57,6 @@ def diagnose(
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.diagnosis import diagnosis_parts
     from neurodeploy.render.diagnosis_plots import write_plots
-    from neurodeploy.render.text import to_json
 
     if plots is not None:
         api.expect_matplotlib()
@@ -80,7 +79,7 @@ def diagnose(
     if plots is not None:
         write_plots(diagnosis, plots)
     if as_json:
-        say(to_json(diagnosis.to_dict()))
+        say(diagnosis.to_dict())
         return
     say("\n\n".join(diagnosis_parts(diagnosis)))
     if plots is not None:

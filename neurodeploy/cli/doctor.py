@@ -17,7 +17,6 @@ def doctor(as_json: bool) -> None:
     """
     from neurodeploy import api
     from neurodeploy.render.doctor import render_doctor
-    from neurodeploy.render.text import to_json
 
     found = api.doctor()
-    say(to_json(found.to_dict()) if as_json else render_doctor(found))
+    say(found.to_dict() if as_json else render_doctor(found))

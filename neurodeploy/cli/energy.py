@@ -38,12 +38,11 @@ def energy(
     from neurodeploy import EnergyComparison, api
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.energy import comparison_parts, render_energy
-    from neurodeploy.render.text import to_json
 
     with progress("energy") as advance:
         found: Any = api.estimate_energy(source, board, data, samples, progress=advance, **given)
     if as_json:
-        say(to_json(found.to_dict()))
+        say(found.to_dict())
     elif isinstance(found, EnergyComparison):
         say("\n\n".join(comparison_parts(found)))
     else:

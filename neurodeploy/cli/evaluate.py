@@ -50,7 +50,6 @@ def evaluate(
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.evaluation import evaluation_parts
-    from neurodeploy.render.text import to_json
 
     own = {name: given.pop(name) for name in _SHARING}
     if is_network(source) and timesteps is None:
@@ -72,6 +71,6 @@ def evaluate(
                 advance.stage(f"{run}evaluate")
                 evaluations.append(api.evaluate(net, data, samples, progress=advance, **own))
     if as_json:
-        say(to_json(api.evaluations_to_dict(evaluations)))
+        say(api.evaluations_to_dict(evaluations))
     else:
         say("\n\n".join(evaluation_parts(evaluations)))

@@ -25,7 +25,6 @@ def export(source: Path, output: Path, as_json: bool, **given: Any) -> None:
     """
     from neurodeploy import api
     from neurodeploy.render.exchange import render_exported
-    from neurodeploy.render.text import to_json
 
     found = api.export(source, path=output, **given)
-    say(to_json(found.to_dict()) if as_json else render_exported(found))
+    say(found.to_dict() if as_json else render_exported(found))

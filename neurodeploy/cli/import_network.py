@@ -38,9 +38,8 @@ def import_(
     from neurodeploy import api
     from neurodeploy.cli.record import recorded
     from neurodeploy.render.netlist import render_written, summarize_network
-    from neurodeploy.render.text import to_json
 
     expect_output(output, ".ndn")
     net = recorded(api.import_network(source, weights, **given), context)
     api.save(net, output)
-    say(to_json(summarize_network(net)) if as_json else render_written(net, output))
+    say(summarize_network(net) if as_json else render_written(net, output))

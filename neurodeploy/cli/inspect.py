@@ -29,7 +29,6 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
     from neurodeploy.render.deployment import deployment_parts
     from neurodeploy.render.engine import render_engine
     from neurodeploy.render.netlist import render_network, summarize_network
-    from neurodeploy.render.text import to_json
 
     if as_text and with_engine:
         raise UsageError("--engine is not part of --text; use one of them")
@@ -44,7 +43,7 @@ def inspect(source: Path, as_text: bool, with_engine: bool, as_json: bool) -> No
             summary["deployment"] = deployment.to_dict()
         if with_engine:
             summary["engine"] = api.describe_engine(network.netlist)
-        say(to_json(summary))
+        say(summary)
     else:
         if deployment is not None:
             say("\n\n".join(deployment_parts(deployment)) + "\n")

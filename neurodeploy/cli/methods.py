@@ -15,13 +15,12 @@ def methods(name: str | None, as_json: bool) -> None:
     """List the conversion methods; of NAME, its options."""
     from neurodeploy import api
     from neurodeploy.render.registered import render_methods
-    from neurodeploy.render.text import to_json
 
     found = api.describe_methods()
     if name is not None:
         api.METHODS.get(name)
         found = [m for m in found if m.name == name]
     if as_json:
-        say(to_json({"methods": {m.name: m.to_dict() for m in found}}))
+        say({"methods": {m.name: m.to_dict() for m in found}})
     else:
         say(render_methods(found))

@@ -99,7 +99,6 @@ def quantize(
     from neurodeploy.cli.progress import progress
     from neurodeploy.cli.record import recorded
     from neurodeploy.render.quantization import quantization_to_dict, render_quantization
-    from neurodeploy.render.text import to_json
 
     expect_output(output, ".ndn")
     common, layers = weight_widths(weight_bits)
@@ -122,6 +121,6 @@ def quantize(
         )
     api.save(recorded(network, context), output)
     if as_json:
-        say(to_json(quantization_to_dict(network)))
+        say(quantization_to_dict(network))
     else:
         say(render_quantization(network, output))

@@ -37,7 +37,6 @@ def report(
     not compute the same spikes; the page then begins with that.
     """
     from neurodeploy import api
-    from neurodeploy.render.text import to_json
 
     start = time.monotonic()
 
@@ -46,7 +45,7 @@ def report(
 
     found = api.report(source, data, output, tell=tell, **given)
     if as_json:
-        say(to_json(found.to_dict()))
+        say(found.to_dict())
     else:
         say(f"wrote {output}: {output.stat().st_size / 1000:.0f} kB")
     if not found.exact:

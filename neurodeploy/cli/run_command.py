@@ -40,7 +40,6 @@ def run(
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.inference import inference_npz, inference_parts
-    from neurodeploy.render.text import to_json
 
     if output is not None:
         expect_output(output, ".npz")
@@ -52,7 +51,7 @@ def run(
     if output is not None:
         api.write_bytes_whole(output, inference_npz(inference))
     if as_json:
-        say(to_json(inference.to_dict()))
+        say(inference.to_dict())
     else:
         say("\n\n".join(inference_parts(inference)))
         if output is not None:

@@ -51,7 +51,6 @@ def stream(
     """
     from neurodeploy import api
     from neurodeploy.render.stream import Piece, render_stream, stream_npz, stream_to_dict
-    from neurodeploy.render.text import to_json
 
     if output is not None:
         expect_output(output, ".npz")
@@ -67,7 +66,7 @@ def stream(
         if output is not None:
             api.write_bytes_whole(output, stream_npz(records))
         if as_json:
-            say(to_json(stream_to_dict(running, played)))
+            say(stream_to_dict(running, played))
         else:
             say(render_stream(running, played))
     if output is not None and not as_json:

@@ -71,7 +71,6 @@ def sweep(
     from neurodeploy.cli.progress import progress
     from neurodeploy.render.page.sweep import sweep_page
     from neurodeploy.render.sweep import render_sweep
-    from neurodeploy.render.text import to_json
 
     own = api.options_of(api.sweep)
     arguments = {name: value for name, value in given.items() if name in own}
@@ -103,7 +102,7 @@ def sweep(
     if len(found.failures) == len(found.records):
         first = found.failures[0]["error"]
         raise ExecutionError(f"{output}: no configuration has a result; the first says: {first}")
-    say(to_json(found.to_dict()) if as_json else render_sweep(found))
+    say(found.to_dict() if as_json else render_sweep(found))
     try:
         page = sweep_page(found)
     except TargetUnavailableError as error:

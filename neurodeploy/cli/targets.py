@@ -14,10 +14,9 @@ def targets(as_json: bool) -> None:
     """List the targets, whether they can run here, and their options."""
     from neurodeploy import api
     from neurodeploy.render.registered import render_targets
-    from neurodeploy.render.text import to_json
 
     found = api.describe_targets()
     if as_json:
-        say(to_json({"targets": {t.name: t.to_dict() for t in found}}))
+        say({"targets": {t.name: t.to_dict() for t in found}})
     else:
         say(render_targets(found))

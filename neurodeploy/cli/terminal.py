@@ -10,13 +10,13 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from neurodeploy.errors import NeurodeployWarning, UsageError
-from neurodeploy.render.text import visible
+from neurodeploy.render.text import to_json, visible
 
 if TYPE_CHECKING:
     from neurodeploy.cli.group import State
@@ -25,14 +25,15 @@ LONGEST_ERROR = 1600
 """Characters of an error line: about a screen."""
 
 
-def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print lines of text, their control characters shown.
+def say(told: str | Mapping[str, Any], *, err: bool = False, nl: bool = True) -> None:
+    """Print lines of text, their control characters shown, or JSON values as JSON.
 
     Raises
     ------
     UsageError
         If standard output takes no more, as a full disk.
     """
+    text = told if isinstance(told, str) else to_json(told)
     try:
         click.echo(visible(text), err=err, nl=nl)
     except BrokenPipeError:

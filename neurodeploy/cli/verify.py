@@ -37,7 +37,6 @@ def verify(
     """
     from neurodeploy import api
     from neurodeploy.cli.progress import progress
-    from neurodeploy.render.text import to_json
     from neurodeploy.render.verification import verification_parts
 
     with progress("verify") as advance:
@@ -49,7 +48,7 @@ def verify(
             stage=advance.stage,
             progress=advance,
         )
-    say(to_json(result.to_dict()) if as_json else "\n\n".join(verification_parts(result)))
+    say(result.to_dict() if as_json else "\n\n".join(verification_parts(result)))
     if result.target in result.mismatches:
         say(
             f"note: the deployment was compared with a fresh compilation for the same target, "
