@@ -12,13 +12,12 @@ from neurodeploy.cli.convert import conversion_arguments, conversion_options, ho
 from neurodeploy.cli.fields import with_stage
 from neurodeploy.cli.group import State
 from neurodeploy.cli.options import data_option, json_option, output_option
-from neurodeploy.cli.terminal import say
+from neurodeploy.cli.terminal import MISMATCH, say
 from neurodeploy.errors import CapacityError, UsageError
 
 if TYPE_CHECKING:
     from neurodeploy.api import Deployed
 
-MISMATCH = 1
 _OTHERWISE = ("model", "data", "output", "command", "tell", "stage")
 
 

@@ -10,9 +10,7 @@ import click
 
 from neurodeploy.cli.fields import with_stage
 from neurodeploy.cli.options import data_option, json_option, output_option
-from neurodeploy.cli.terminal import say
-
-MISMATCH = 1
+from neurodeploy.cli.terminal import MISMATCH, say
 
 
 @click.command()

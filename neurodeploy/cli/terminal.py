@@ -21,6 +21,8 @@ from neurodeploy.render.text import to_json, visible
 if TYPE_CHECKING:
     from neurodeploy.cli.group import State
 
+MISMATCH = 1
+"""Status of a command whose two runs differ."""
 LONGEST_ERROR = 1600
 """Characters of an error line: about a screen."""
 

@@ -8,9 +8,7 @@ import click
 
 from neurodeploy.cli.fields import with_stage
 from neurodeploy.cli.options import check_option, data_option, json_option, samples_option
-from neurodeploy.cli.terminal import say
-
-MISMATCH = 1
+from neurodeploy.cli.terminal import MISMATCH, say
 
 
 @click.command()

@@ -44,7 +44,11 @@ def inference_npz(run: Run) -> bytes:
         arrays["labels"] = np.asarray(run.labels)
     if run.steps is not None:
         arrays["steps"] = np.asarray(run.steps)
-    arrays |= {f"spikes.{name}": values for name, values in run.spikes.items()}
+    return packed(arrays | {f"spikes.{name}": values for name, values in run.spikes.items()})
+
+
+def packed(arrays: dict[str, AnyArray]) -> bytes:
+    """The bytes of an .npz file."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # keys are no keywords of it
     return stream.getvalue()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.decoding import classify
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import RunRecord, joined_steps
+from neurodeploy.render.inference import packed
 from neurodeploy.render.text import render_table
 from neurodeploy.stages.stream import Stream
 
@@ -89,7 +88,4 @@ def stream_to_dict(stream: Stream, played: Sequence[Piece]) -> dict[str, Any]:
 def stream_npz(records: Sequence[RunRecord]) -> bytes:
     """Spikes of all steps as the bytes of an .npz file."""
     whole = joined_steps([record for record in records if record.spikes])
-    arrays: dict[str, AnyArray] = {f"spikes.{n}": values for n, values in whole.spikes.items()}
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # keys are no keywords of it
-    return stream.getvalue()
+    return packed({f"spikes.{name}": values for name, values in whole.spikes.items()})
