@@ -22,7 +22,13 @@ from neurodeploy.targets.truenorth.split.gates import (
     least_gate,
     solve_gate,
 )
-from neurodeploy.targets.truenorth.split.rails import _candidates, _psi, axons_per_rail
+from neurodeploy.targets.truenorth.split.rails import (
+    Sums,
+    _candidates,
+    _psi,
+    axons_per_rail,
+    expected_error,
+)
 from tests.targets.truenorth.crossbar_nets import chain
 
 LIMITS = CrossbarLimits.from_board(load_board("truenorth"))
@@ -208,3 +214,29 @@ def test_the_second_moment_of_what_exceeds() -> None:
     for z in (-1.5, 0.7, 2.0):
         exact = np.square(np.maximum(draws - z, 0)).mean()
         assert _psi(np.array([z]))[0] == pytest.approx(exact, rel=0.05)
+
+
+def test_negative_rails_are_positive_ones_of_the_sums_negated() -> None:
+    random = np.random.default_rng(0)
+    mean, variance = random.normal(size=(2, 5)), random.random((2, 5))
+    bound = np.full((2, 5, 2), 9)
+    turned = Sums(bound, -mean, variance)
+    for unit in (1, 3, 8):
+        found = expected_error(np.array(unit), Sums(bound, mean, variance), 1, 16)
+        np.testing.assert_allclose(found, expected_error(np.array(unit), turned, 0, 16))
+    # A sum that rises is far off on a rail that is too slow for it.
+    rising = Sums(bound, np.full((2, 5), 4.0), variance)
+    slow, quick = (expected_error(np.array(unit), rising, 0, 16) for unit in (1, 9))
+    assert (slow > 100 * quick).all()
+    assert (expected_error(np.array(1), rising, 1, 16) < quick).all()
+
+
+def test_the_error_of_units_by_hand() -> None:
+    bound = np.array([[[5, 0]]])
+    assert expected_error(np.array(6), Sums(bound, None, None), 0, 8).tolist() == [[3.0]]
+    assert expected_error(np.array(6), Sums(bound, None, None), 1, 8).tolist() == [[0.0]]
+    sure = Sums(bound, np.array([[2.0]]), np.array([[0.0]]))
+    # Two a step without any doubt: in units of 1 one of them is late in each of 8 steps.
+    assert expected_error(np.array(1), sure, 0, 8)[0, 0] == pytest.approx(64 + 1 / 12, rel=1e-3)
+    assert expected_error(np.array(3), sure, 0, 8)[0, 0] == pytest.approx(9 / 12, rel=1e-3)
+    assert expected_error(np.array(5), sure, 0, 8)[0, 0] == pytest.approx(25 / 12, rel=1e-3)
