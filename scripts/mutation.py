@@ -244,9 +244,12 @@ def tests_of(
 
 def affordable(mutant: Mutant, tests: Iterable[str], seconds: dict[str, float]) -> list[str]:
     """Tests of a mutant that take no longer than ``SECONDS`` together, but one at least."""
-    chosen: list[str] = []
     stem, left = Path(mutant.path).stem, SECONDS
-    for test in sorted(tests, key=lambda test: (stem not in test, seconds[test], test)):
+    far = any(mutant.path.startswith(f"{folder}/") for folder in ELSEWHERE)
+    # What takes less than a second starts no other process.
+    ordered = sorted(tests, key=lambda t: (stem not in t, far and seconds[t] < 1, seconds[t], t))
+    chosen: list[str] = []
+    for test in ordered:
         left -= seconds[test]
         if left >= 0 or not chosen:
             chosen.append(test)
