@@ -92,8 +92,8 @@ def sums(parts: Decomposition, n_keys: int) -> IntArray:
     return found
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("most", [1, 3, 12])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("most", [1, 3, 6])
 def test_axon_copies_add_up_to_every_weight(seed: int, most: int) -> None:
     random = np.random.default_rng(seed)
     weight, other = random.integers(-most, most + 1, (2, 5, 6))
