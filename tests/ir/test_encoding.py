@@ -177,3 +177,22 @@ def test_ties_go_to_the_lowest_index_and_are_told() -> None:
     decided = classify(np.array([[1.0, 3.0, 3.0], [5.0, 1.0, 5.0], [0.0, 0.0, 1.0]]))
     assert decided.labels.tolist() == [1, 0, 2]
     assert decided.tied.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "levels", "emitted"),
+    [
+        (0.0, 1.0, (0, 10), (-10, 10)),
+        (-1.0, 0.5, (-10, 5), (-15, 15)),
+        # Nothing is within every range.
+        (-2.0, -1.0, (-10, 0), (-10, 10)),
+        (1.0, 2.0, (0, 10), (-10, 10)),
+    ],
+)
+def test_levels_reach_from_nothing_to_the_ends(
+    low: float, high: float, levels: tuple[int, int], emitted: tuple[int, int]
+) -> None:
+    assert Encoding("current", 10, low, high).level_range == levels
+    assert Encoding("current", 10, low, high).integer_range == levels
+    assert Encoding("delta", 10, low, high).integer_range == emitted
+    assert Encoding("rate", 10, low, high).integer_range == (0, 1)

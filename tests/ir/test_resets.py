@@ -126,3 +126,22 @@ def test_a_reset_one_step_later_holds_it_too(
             assert left.max() <= top[0]
             if not (decay or sign or "payload_code" in code):
                 assert (bottom[0], top[0]) == (left.min(), left.max())
+
+
+@pytest.mark.parametrize("code", CODES, ids=str)
+@pytest.mark.parametrize("floor", [-6, -2, 0])
+def test_a_membrane_that_was_raised_to_its_floor_is_reset_from_there(
+    floor: int, code: dict[str, Any]
+) -> None:
+    theta, fields = 4, {**code, "negative_threshold": 7}
+    cell, model = one(theta, reset="subtract-next", floor=floor, **fields)
+    none = np.array([0])
+    for low in LOWS:
+        for high in HIGHS:
+            every = np.arange(low, high + 1)
+            soft, _ = stepped(every, theta, **fields)
+            left = np.maximum(every, floor) - (every - soft)
+            raised = np.array([max(low, floor)]), np.array([max(high, floor)])
+            bottom, top = reset_later(cell, model, *raised, np.array([low]), none)
+            assert bottom[0] <= left.min()
+            assert left.max() <= top[0]

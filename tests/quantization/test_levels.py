@@ -12,6 +12,7 @@ from neurodeploy.hardware.boards.board import load_board
 from neurodeploy.ir.connectivity import Dense, Sparse
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
+from neurodeploy.quantization import levels
 from neurodeploy.quantization.integers import Quantization
 from neurodeploy.quantization.levels import UNIFORM, fit_levels
 from neurodeploy.render.quantization import quantization_parts
@@ -120,3 +121,22 @@ def test_layers_too_wide_for_fitted_levels_say_so_and_none_at_all_is_refused() -
         Quantization(6, levels="fitted")(net)
     with pytest.raises(QuantizationError, match="levels 'log'; expected one of uniform, fitted"):
         Quantization(3, levels="log")
+
+
+def test_values_for_fixed_digits_have_the_least_square_error() -> None:
+    """Of weights that are sums of values already, and of one that is padding."""
+    random = np.random.default_rng(0)
+    chosen = random.integers(0, 3, (1, 12, 2)).astype(float)
+    used = np.ones((1, 12))
+    used[0, 3] = 0.0
+    wanted = np.array([[5.0, -3.0]])
+    weights = (chosen * wanted[:, None]).sum(-1)
+    weights[0, 3] = 99.0
+    before = np.array([[1.0, 1.0]])
+    found = levels._least_squares(weights, chosen, used, before, 100)
+    assert found.tolist() == wanted.tolist()
+    assert levels._least_squares(weights, chosen, used, before, 4).tolist() == [[4.0, -3.0]]
+    # A type that nobody uses keeps its value.
+    chosen[..., 1] = 0.0
+    kept = levels._least_squares(weights * 0, chosen, used, np.array([[7.0, 6.0]]), 100)
+    assert kept.tolist() == [[0.0, 6.0]]
