@@ -243,16 +243,26 @@ def tests_of(
 
 
 def affordable(mutant: Mutant, tests: Iterable[str], seconds: dict[str, float]) -> list[str]:
-    """Tests of a mutant that take no longer than ``SECONDS`` together, but one at least."""
-    stem, left = Path(mutant.path).stem, SECONDS
-    far = any(mutant.path.startswith(f"{folder}/") for folder in ELSEWHERE)
-    # What takes less than a second starts no other process.
-    ordered = sorted(tests, key=lambda t: (stem not in t, far and seconds[t] < 1, seconds[t], t))
+    """Tests of a mutant that take no longer than ``SECONDS`` together, but one at least.
+
+    Where code also runs in other processes, as many more of those that take a second: they start
+    one.
+    """
+    stem = Path(mutant.path).stem
+    ordered = sorted(tests, key=lambda test: (stem not in test, seconds[test], test))
+    chosen = _first(ordered, seconds)
+    if any(mutant.path.startswith(f"{folder}/") for folder in ELSEWHERE):
+        chosen += _first([t for t in ordered if seconds[t] >= 1 and t not in chosen], seconds)
+    return chosen
+
+
+def _first(tests: list[str], seconds: dict[str, float]) -> list[str]:
     chosen: list[str] = []
-    for test in ordered:
-        left -= seconds[test]
-        if left >= 0 or not chosen:
+    left = SECONDS
+    for test in tests:
+        if seconds[test] <= left or not chosen:
             chosen.append(test)
+            left -= seconds[test]
     return chosen
 
 
