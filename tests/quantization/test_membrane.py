@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neurodeploy.errors import QuantizationError
+from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
 from neurodeploy.ir.population import Population
 from neurodeploy.ir.siblings import Sibling
+from neurodeploy.quantization.integers import Quantization
 from neurodeploy.quantization.membrane import (
     SATURATION,
     in_units,
@@ -20,7 +23,7 @@ from neurodeploy.quantization.membrane import (
     whole_threshold,
     with_mantissa,
 )
-from tests.quantization.netlists import neuron
+from tests.quantization.netlists import feed_forward, neuron
 
 UNIT = np.array([0.5, 0.25])
 
@@ -166,3 +169,16 @@ def test_the_least_threshold_is_that_of_any_sibling() -> None:
 def test_what_a_membrane_has_to_reach(fields: dict[str, Any], expected: list[float]) -> None:
     shape = (2, 2) if np.ndim(fields.get("bias")) == 2 else (2,)
     np.testing.assert_allclose(reach_of(sibling(shape, **fields), 10), expected)
+
+
+@pytest.mark.parametrize(
+    ("state_bits", "timesteps", "left"), [(8, 16, 0), (16, 16, 1), (16, 64, 0), (16, 1024, 0)]
+)
+def test_bits_that_a_state_leaves_are_told_and_never_below_none(
+    state_bits: int, timesteps: int, left: int
+) -> None:
+    sums = {"x": Dense(np.ones((2, 6)), (6,))}
+    net = feed_forward(("out", (2,), neuron(None), sums), timesteps=timesteps, levels=255)
+    told = f"against {state_bits} bits leaves {left} of 8 weight bits"
+    with pytest.raises(QuantizationError, match=told):
+        Quantization(8, state_bits=state_bits)(net)
