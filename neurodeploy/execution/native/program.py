@@ -7,7 +7,6 @@ and every index; and in :mod:`neurodeploy.execution.native.widths` those of stat
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.execution.native import structures
-from neurodeploy.execution.native.links import INT16, aligned, plan_link, window_cells
+from neurodeploy.execution.native.grouping import Component, Stage, delays, grouped, is_inner
+from neurodeploy.execution.native.links import aligned, plan_link, window_cells
 from neurodeploy.execution.native.widths import needs_64_bits
 from neurodeploy.execution.order import channels_last, grid
 from neurodeploy.ir.arrays import AnyArray
@@ -24,7 +24,7 @@ from neurodeploy.ir.bounds import PopulationBounds, prove_bounds, proved_range
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
-from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool
+from neurodeploy.ir.neurons import RESETS, IntegerNeuron, MaxPool
 
 NEURON, POOLS = 0, {"maximum": 1, "winner": 2, "now": 3}
 
@@ -65,26 +65,6 @@ def build_program(
     return _Builder(netlist, timesteps, bounds or prove_bounds(netlist, timesteps)).build()
 
 
-@dataclass(slots=True)
-class _Stage:
-    """Populations of one input; signs against the weights of the first."""
-
-    names: list[str]
-    signs: list[int]
-
-
-@dataclass(slots=True)
-class _Component:
-    stages: list[_Stage]
-    cycle: bool
-
-    def heard(self, netlist: IntegerNetlist) -> set[str]:
-        """Populations outside that any of its stages reads."""
-        own = {name for stage in self.stages for name in stage.names}
-        first = [stage.names[0] for stage in self.stages]
-        return {q.pre for name in first for q in netlist.incoming[name]} - own
-
-
 class _Builder:
     def __init__(
         self, netlist: IntegerNetlist, timesteps: int, bounds: Mapping[str, PopulationBounds]
@@ -93,23 +73,15 @@ class _Builder:
         self.keep: list[Any] = []
         self.wide = needs_64_bits(netlist, timesteps, bounds)
         self.state: Any = np.int64 if self.wide else np.int32
-        self.delay = {
-            id(q): d for q, d in zip(netlist.projections, netlist.schedule.delays, strict=True)
-        }
+        self.delay = delays(netlist)
         self.plans = {
             id(q): plan_link(q, *proved_range(netlist.by_name[q.pre], self.bounds))
             for q in netlist.projections
         }
-        self.component_of = netlist.schedule.component_of
 
     def build(self) -> NativeProgram:
         """Order, slots, structures."""
-        ordered = [
-            names
-            for names in self.netlist.schedule.components
-            if not isinstance(self.netlist.by_name[names[0]].model, Input)
-        ]
-        found = self._grouped(ordered)
+        found = grouped(self.netlist)
         slots = self._slots(found)
         members: list[Population] = []
         built = []
@@ -160,52 +132,7 @@ class _Builder:
         """Whether its spikes carry nothing: 1 is all that it ever emits."""
         return proved_range(population, self.bounds) == (0, 1)
 
-    def _grouped(self, ordered: Sequence[Sequence[str]]) -> list[_Component]:
-        """Components as stages; populations with the same input, or its negative, share one."""
-        found: list[_Component] = []
-        known: dict[object, tuple[_Stage, int]] = {}
-        for names in ordered:
-            cycle = any(self._is_inner(q) for name in names for q in self.netlist.incoming[name])
-            if cycle:
-                found.append(_Component([_Stage([name], [1]) for name in names], True))
-                continue
-            key, sign = self._heard(names[0])
-            if key in known:
-                stage, first_sign = known[key]
-                stage.names.append(names[0])
-                stage.signs.append(sign * first_sign)
-                continue
-            stage = _Stage([names[0]], [1])
-            if key is not None:
-                known[key] = stage, sign
-            found.append(_Component([stage], False))
-        return found
-
-    def _is_inner(self, projection: IntegerProjection) -> bool:
-        return self.component_of[projection.pre] == self.component_of[projection.post]
-
-    def _heard(self, name: str) -> tuple[object, int]:
-        """Key of a population's input up to its sign, and the sign; None: never shared."""
-        population = self.netlist.by_name[name]
-        incoming = self.netlist.incoming[name]
-        if isinstance(population.model, MaxPool) or not incoming:
-            return None, 1
-        weights = [q.connectivity.weight for q in incoming]
-        first = next((w.flat[np.flatnonzero(w)[0]] for w in weights if w.any()), 1)
-        sign = -1 if first < 0 and min(int(w.min(initial=0)) for w in weights) >= -INT16 else 1
-        key = tuple(
-            (
-                q.pre,
-                self.delay[id(q)],
-                type(q.connectivity),
-                _geometry(q),
-                hashlib.sha256((weight * sign).tobytes()).digest(),
-            )
-            for q, weight in zip(incoming, weights, strict=True)
-        )
-        return (self.netlist.schedule.depth[name], population.shape, key), sign
-
-    def _stage(self, stage: _Stage, slots: _Slots) -> structures.Stage:
+    def _stage(self, stage: Stage, slots: _Slots) -> structures.Stage:
         population = self.netlist.by_name[stage.names[0]]
         shape = population.input_shape
         links = [
@@ -239,7 +166,7 @@ class _Builder:
         return structures.Link(
             kind=plan.kind,
             source=slots.of[pre.name],
-            inner=self._is_inner(projection),
+            inner=is_inner(self.netlist, projection),
             constant=pre.is_current_input,
             shift=depth[projection.post] - depth[pre.name] - self.delay[id(projection)],
             src_rows=grid(pre.shape)[0],
@@ -326,7 +253,7 @@ class _Builder:
         given = {name: np.array(getattr(model, name), dtype=np.int64) for name in names}
         return {name: self._pointer(gains) for name, gains in given.items() if gains.size}
 
-    def _slots(self, found: Sequence[_Component]) -> _Slots:
+    def _slots(self, found: Sequence[Component]) -> _Slots:
         """Memory for rasters, used again when the last reader is done."""
         slots = _Slots(self.T)
         readers = {p.name: 0 for p in self.netlist.populations}
@@ -362,17 +289,6 @@ class _Builder:
         array = (kind * len(parts))(*parts)
         self.keep.append(array)
         return ctypes.addressof(array)
-
-
-def _geometry(projection: IntegerProjection) -> object:
-    """Geometry of a connectivity, and the exponents."""
-    connectivity = projection.connectivity
-    parts: list[object] = [np.asarray(projection.exponent).tobytes(), projection.exponent.shape]
-    for name in connectivity.__dataclass_fields__:
-        value = getattr(connectivity, name)
-        if name != "weight":
-            parts.append(value.tobytes() if isinstance(value, np.ndarray) else value)
-    return (*parts, connectivity.weight.shape)
 
 
 def _rows_of_windows(window: Window) -> int:
