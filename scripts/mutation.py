@@ -1,11 +1,11 @@
 """Mutation testing of the tests: ``python scripts/mutation.py WORK --sample 150 --seed 0``.
 
 Mutants are Cosmic Ray's, of one operator at one place. The tests of each are those that reach its
-line, as coverage tells, the quick ones first, as many as took 20 seconds. They run in a fork of
-this process, which has the large libraries already: it needs what the tests need, and cosmic-ray
-and coverage. Everything happens in a clone of the last commit in the folder WORK, where results
-are added to ``results.jsonl``: a call that was broken off goes on. A mutant that runs several times
-longer than its tests should is counted apart.
+line, as coverage tells, the quick ones first, as many as took 20 seconds, and others for as long.
+They run in a fork of this process, which has the large libraries already: it needs what the tests
+need, and cosmic-ray and coverage. Everything happens in a clone of the last commit in the folder
+WORK, where results are added to ``results.jsonl``: a call that was broken off goes on. A mutant that
+runs several times longer than its tests should is counted apart.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ TESTS = (
     *("tests/verification", "tests/loading", "tests/setup/test_native_library.py"),
 )
 SECONDS = 20.0
-"""Of the tests of one mutant, as measured: first those named after its file, then the quickest."""
+"""Of the tests of one mutant, as measured: first those named after its file, then the quickest; and
+once more of others, drawn."""
 ELSEWHERE = {"targets/lava": "lava"}
 """Code that also runs in processes that coverage does not see: what the names of its tests have."""
 PRELOADED = ("numpy", "scipy.sparse", "torch", "sympy", "pytest")
@@ -245,15 +246,15 @@ def tests_of(
 def affordable(mutant: Mutant, tests: Iterable[str], seconds: dict[str, float]) -> list[str]:
     """Tests of a mutant that take no longer than ``SECONDS`` together, but one at least.
 
-    Where code also runs in other processes, as many more of those that take a second: they start
-    one.
+    Then as many of the others, drawn; where code also runs in other processes, of those that take a
+    second, as they start one.
     """
-    stem = Path(mutant.path).stem
-    ordered = sorted(tests, key=lambda test: (stem not in test, seconds[test], test))
-    chosen = _first(ordered, seconds)
-    if any(mutant.path.startswith(f"{folder}/") for folder in ELSEWHERE):
-        chosen += _first([t for t in ordered if seconds[t] >= 1 and t not in chosen], seconds)
-    return chosen
+    tests, stem = list(tests), Path(mutant.path).stem
+    chosen = _first(sorted(tests, key=lambda t: (stem not in t, seconds[t], t)), seconds)
+    far = any(mutant.path.startswith(f"{folder}/") for folder in ELSEWHERE)
+    others = sorted(t for t in set(tests) - set(chosen) if seconds[t] >= 1 or not far)
+    random.Random(mutant.key).shuffle(others)
+    return chosen + _first(others, seconds)
 
 
 def _first(tests: list[str], seconds: dict[str, float]) -> list[str]:

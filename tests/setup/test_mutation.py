@@ -49,17 +49,21 @@ def test_the_tests_of_a_mutant_reach_one_of_its_lines(mutation: ModuleType) -> N
 def test_the_quick_tests_of_a_mutant_run_for_some_seconds(mutation: ModuleType) -> None:
     mutant = mutation.Mutant("grids.py", "core/AddNot", 0, 3, 4, True)
     seconds = {"x::a": 12.0, "x::b": 9.0, "x::c": 0.5, "test_grids.py::d": 1.0}
-    tests = mutation.affordable(mutant, seconds, seconds)
-    assert tests == ["test_grids.py::d", "x::c", "x::b"]
+    # Then what is left for as long, of which there is one.
+    expected = ["test_grids.py::d", "x::c", "x::b", "x::a"]
+    assert mutation.affordable(mutant, list(seconds), seconds) == expected
     assert mutation.affordable(mutant, ["y"], {"y": 500.0}) == ["y"]
-    # Where other processes run the code, as many more of those that start one.
+    many = {f"x::{i}": 1.0 for i in range(100)}
+    drawn = mutation.affordable(mutant, list(many), many)
+    assert drawn[:20] == sorted(many)[:20]
+    assert len(set(drawn)) == 40
+    assert drawn[20:] != sorted(drawn[20:])
+    assert drawn == mutation.affordable(mutant, iter(many), many)
+    # Where other processes run the code, others are those that start one.
     worker = mutation.Mutant("targets/lava/worker.py", "core/AddNot", 0, 3, 4, True)
-    assert mutation.affordable(worker, seconds, seconds) == [
-        "x::c",
-        "test_grids.py::d",
-        "x::b",
-        "x::a",
-    ]
+    quick = {f"x::{i}": 0.9 for i in range(100)} | {"y": 30.0}
+    assert [t for t in mutation.affordable(worker, list(quick), quick) if t == "y"] == ["y"]
+    assert len(mutation.affordable(worker, list(quick), quick)) == 23
 
 
 def test_only_tests_that_passed_have_seconds(mutation: ModuleType, tmp_path: Path) -> None:
