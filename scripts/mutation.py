@@ -4,8 +4,8 @@ Mutants are Cosmic Ray's, of one operator at one place. The tests of each are th
 line, as coverage tells, the quick ones first, as many as took 20 seconds, and others for as long.
 They run in a fork of this process, which has the large libraries already: it needs what the tests
 need, and cosmic-ray and coverage. Everything happens in a clone of the last commit in the folder
-WORK, where results are added to ``results.jsonl``: a call that was broken off goes on. A mutant that
-runs several times longer than its tests should is counted apart.
+WORK, where results are added to ``results.jsonl``: a call that was broken off goes on. A mutant
+that runs several times longer than its tests should is counted apart.
 """
 
 from __future__ import annotations
