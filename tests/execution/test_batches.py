@@ -65,3 +65,30 @@ def test_progress_of_a_run_is_progress_of_all(monkeypatch: pytest.MonkeyPatch) -
         for step in (1, 2):
             share(step, 2)
     assert told == [(2, 6), (4, 6), (5, 6), (6, 6)]
+
+
+@pytest.mark.parametrize(
+    ("size", "multiple", "widths"),
+    [
+        # Of 100 bytes: what holds nothing is one batch, what is too large a batch each.
+        (0, 1, [7]),
+        (1, 1, [7]),
+        (25, 1, [4, 3]),
+        (34, 1, [2, 2, 2, 1]),
+        (101, 1, [1] * 7),
+        # Multiples of two, or divisors of six.
+        (30, 2, [2, 2, 2, 1]),
+        (20, 2, [4, 3]),
+        (20, 6, [3, 3, 1]),
+        (14, 6, [6, 1]),
+    ],
+)
+def test_widths_of_batches(
+    size: int, multiple: int, widths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_BYTES", 100)
+    x = np.zeros((7, 1), np.int64)
+    found = list(batches.run_batched({"x": x}, size, multiple=multiple))
+    assert [b.samples.stop - b.samples.start for b in found] == widths
+    assert [b.number for b in found] == list(range(1, len(widths) + 1))
+    assert {(b.n_batches, b.total) for b in found} == {(len(widths), 7)}

@@ -85,6 +85,13 @@ def test_what_does_not_go_together_is_refused(fields: dict[str, Any], told: str)
         net(**fields)
 
 
+def test_outputs_take_nothing_off_unless_told() -> None:
+    plain = Output("y", "membrane")
+    assert (plain.offset, plain.reads_membrane) == (0.0, True)
+    assert Output("y", "softmax").reads_membrane
+    assert not Output("h", "counts").reads_membrane
+
+
 def test_neurons_are_of_the_netlist() -> None:
     integers = net()
     with pytest.raises(NetlistError, match="'h': IntegerNeuron in a RealNetlist; expected RealN"):

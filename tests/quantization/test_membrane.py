@@ -182,3 +182,10 @@ def test_bits_that_a_state_leaves_are_told_and_never_below_none(
     told = f"against {state_bits} bits leaves {left} of 8 weight bits"
     with pytest.raises(QuantizationError, match=told):
         Quantization(8, state_bits=state_bits)(net)
+
+
+@pytest.mark.parametrize(
+    ("levels", "bits", "largest"), [("uniform", 8, 128), ("uniform", 2, 2), ("fitted", 4, 63)]
+)
+def test_the_largest_weight_of_a_width(levels: str, bits: int, largest: int) -> None:
+    assert Quantization(bits, levels=levels).largest_weight(bits) == largest
