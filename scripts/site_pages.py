@@ -44,6 +44,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         if re.match(r"[a-z]+:", target):
             return found[0]
         path = PurePosixPath(os.path.relpath((place.parent / target).resolve(), root))
+        if (root / path).is_dir():
+            return text
         if path.parts[0] == "docs":
             there = str(path.relative_to("docs"))
         elif str(path) in PAGES:
@@ -53,8 +55,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             if files.get_file_from_path(there) is None:
                 copied = File.generated(config, there, abs_src_path=str(root / path))
                 files.append(copied)
-        elif (root / path).is_dir():
-            return text
         else:
             return found[0]  # MkDocs says that it is missing
         start = os.path.relpath(there, PurePosixPath(here).parent)
