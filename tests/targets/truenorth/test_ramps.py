@@ -39,6 +39,15 @@ def test_a_ramp_compares_where_gates_do_not_fit(bias: Any) -> None:
     assert period >= layer["burst"] + 2 * layer["ramp"]
 
 
+@pytest.mark.parametrize("scale", [21, 30])
+def test_a_high_ramp_is_repaid_by_several_neurons(scale: int) -> None:
+    weight = np.random.default_rng(2).integers(-3, 4, (6, 100)) * scale
+    net = chain(weight, timesteps=8, threshold=200, bias=[3, -4, 0, 9, 1, -2])
+    deployment = assert_exact(net, SMALL, raster(net, 3, rate=0.5))
+    owner = deployment.readout.neuron[deployment.readout.mark == REPAY]
+    assert np.bincount(owner).min() > 2
+
+
 def test_a_ramp_repays_every_spike() -> None:
     net = ramped()
     deployment, stimulus = compiled(net), raster(net, 3, rate=0.5)
