@@ -29,6 +29,7 @@ from neurodeploy.targets.truenorth.split.rails import (
     axons_per_rail,
     expected_error,
 )
+from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from tests.targets.truenorth.crossbar_nets import chain
 
 LIMITS = CrossbarLimits.from_board(load_board("truenorth"))
@@ -240,3 +241,11 @@ def test_the_error_of_units_by_hand() -> None:
     assert expected_error(np.array(1), sure, 0, 8)[0, 0] == pytest.approx(64 + 1 / 12, rel=1e-3)
     assert expected_error(np.array(3), sure, 0, 8)[0, 0] == pytest.approx(9 / 12, rel=1e-3)
     assert expected_error(np.array(5), sure, 0, 8)[0, 0] == pytest.approx(25 / 12, rel=1e-3)
+
+
+def test_one_neuron_of_a_population_is_told() -> None:
+    """The first of two that would act before the window."""
+    net = chain([[1], [1]], threshold=3, initial_membrane=[3, 3], reset="zero")
+    found = TrueNorthTarget().check(net, None, {})
+    assert [v.where for v in found] == ["a"]
+    assert "keeps neuron 0 quiet" in str(found[0])
