@@ -67,7 +67,7 @@ RESETS: list[dict[str, Any]] = [
     {"reset": "none"},
     *({"reset": "value", "reset_value": value} for value in (-2, 0, 3)),
 ]
-LOWS, HIGHS = (-30, -9, -7, -6, -3, -2, 0), (0, 2, 3, 4, 7, 11, 12, 40)
+LOWS, HIGHS = (-30, -22, -9, -7, -6, -3, -2, 0), (0, 2, 3, 4, 7, 11, 12, 40)
 
 
 @pytest.mark.parametrize("sign", SIGNS, ids=str)
