@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import sys
 import time
 import warnings
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.imagenet import networks
+from benchmarks.memory import peak_bytes
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -133,7 +133,7 @@ def _timed(what: str, work: Callable[[], Any]) -> Any:
     started = time.process_time()
     result = work()
     seconds = time.process_time() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_bytes() / 2**30
     print(f"{what}: {seconds:.1f} CPU s, peak so far {peak:.2f} GB", flush=True)
     return result
 

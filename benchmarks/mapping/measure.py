@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from typing import Any
 
 from benchmarks.mapping.boards import BOARDS
 from benchmarks.mapping.networks import NETWORKS, neurons_of, vgg16
+from benchmarks.memory import peak_bytes
 from neurodeploy.errors import CapacityError
 from neurodeploy.hardware.cut.flows import core_flows
 from neurodeploy.hardware.cut.partition import partition
@@ -32,7 +32,7 @@ def measured(netlist: IntegerNetlist, board: str) -> dict[str, Any]:
         "network": netlist.name,
         "board": target.name,
         "neurons": neurons_of(netlist),
-        "start_gb": peak_gb(),
+        "start_gb": peak_bytes() / 1e9,
     }
     start = time.perf_counter()
     try:
@@ -54,7 +54,7 @@ def measured(netlist: IntegerNetlist, board: str) -> dict[str, Any]:
         "flows_s": counted - cut,
         "place_s": placed - counted,
         "seconds": placed - start,
-        "peak_gb": peak_gb(),
+        "peak_gb": peak_bytes() / 1e9,
         "rounds": chosen.rounds,
         "out_of_time": any(c.out_of_time for c in placement.candidates),
         "chosen": chosen.name,
@@ -62,8 +62,3 @@ def measured(netlist: IntegerNetlist, board: str) -> dict[str, Any]:
         "key": {c.name: c.cost.key for c in placement.candidates},
         "layers": [layer.to_dict() for layer in mapping.layers()],
     }
-
-
-def peak_gb() -> float:
-    """Most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

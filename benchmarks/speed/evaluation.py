@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.memory import peak_bytes
 from benchmarks.speed.cases import CASES, QUICK_CASE, Case, converted, images
 from benchmarks.speed.report import figure
 
@@ -41,11 +41,10 @@ def main(name: str, path: str, samples: int) -> None:
     before = time.process_time()
     result = nd.evaluate(net, data, samples)  # type: ignore[arg-type]
     evaluate_s = time.process_time() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     told = {
         "evaluate_cpu_s": evaluate_s,
         "process_cpu_s": time.process_time(),
-        "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "peak_mb": peak_bytes() / 2**20,
         "accuracy": result.accuracy,
         "source_accuracy": result.source_accuracy,
         "agreement": result.agreement,
