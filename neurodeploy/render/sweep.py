@@ -1,4 +1,4 @@
-"""Sweeps as text: the Pareto line of each board, and what was refused."""
+"""Sweeps as text: the source network, the Pareto line of each board, and what was refused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ MOST_ERRORS = 5
 
 
 def render_sweep(sweep: Sweep) -> str:
-    """What no other configuration beats, board by board, and errors."""
+    """The source network, what no other configuration beats, board by board, and errors."""
     boards: Sequence[str | None] = sweep.boards or (None,)
     parts = [part for board in boards for part in trade_off_parts(sweep, board)]
+    if (source := source_accuracy(sweep)) is not None:
+        parts.insert(0, f"source network: {source}")
     if sweep.failures:
         parts.append(failures(sweep))
     return "\n\n".join(parts)
+
+
+def source_accuracy(sweep: Sweep) -> str | None:
+    """That of the network that was swept, on the same samples; None without labels."""
+    for row in sweep.rows():
+        if row["source_accuracy"] is not None:
+            return f"{percent(row['source_accuracy'])} of {row['samples']} samples"
+    return None
 
 
 def trade_off_parts(sweep: Sweep, board: str | None) -> list[str]:

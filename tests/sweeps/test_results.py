@@ -21,6 +21,7 @@ def record(number: int, accuracy: float, energy: float | None, **more: Any) -> d
         "status": "done",
         "T": number,
         "samples": 10,
+        "source_accuracy": 0.99,
         "accuracy": accuracy,
         "accuracy_low": accuracy,
         "accuracy_high": accuracy,
@@ -70,17 +71,19 @@ def test_without_boards_spikes_are_the_cost(sweep: Sweep) -> None:
 
 def test_where_answers_are_no_classes_small_errors_are_better() -> None:
     records = [
-        {**record(n, 0, 1e-6 * n), "accuracy": None, "agreement": None, "relative_error": error}
+        {**record(n, 0, 1e-6 * n), "relative_error": error}
+        | dict.fromkeys(("source_accuracy", "accuracy", "agreement"))
         for n, error in ((1, 0.3), (2, 0.4), (3, 0.2))
     ]
     configurations = tuple(r["configuration"] for r in records)
     found = Sweep({"boards": ["loihi1"]}, configurations, tuple(records))
     assert [row["timesteps"] for row in found.pareto()] == [1, 3]
-    assert "relative error against energy" in render_sweep(found)
+    assert render_sweep(found).startswith("relative error against energy")
 
 
 def test_text_tells_line_choice_and_refusals(sweep: Sweep) -> None:
     text = render_sweep(sweep)
+    assert text.startswith("source network: 99.00 % of 10 samples\n\naccuracy against energy")
     assert "beats these 2" in text
     assert text.count("\n* ") == 1
     assert "loihi1 does not run 1 of 6 configurations" in text
@@ -126,6 +129,12 @@ def test_the_page_shows_line_choice_and_all(sweep: Sweep) -> None:
     assert "<b>" not in page
     assert page.count("<svg") == 1
     assert "rate timesteps=5" not in page.partition("</figure>")[0]
-    for text in ("no other is better in both", "chosen", "does not fit", "Without result"):
+    for text in (
+        "99.00 % of 10 samples",
+        "no other is better in both",
+        "chosen",
+        "does not fit",
+        "Without result",
+    ):
         assert text in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")

@@ -10,7 +10,13 @@ from neurodeploy.render.charts.tradeoff import Choice, tradeoff_figure
 from neurodeploy.render.markup import Markup, Part, element, markup, table
 from neurodeploy.render.page.document import whole_page
 from neurodeploy.render.page.sections import scrolling
-from neurodeploy.render.sweep import cost_name, failures, table_of, trade_off_parts
+from neurodeploy.render.sweep import (
+    cost_name,
+    failures,
+    source_accuracy,
+    table_of,
+    trade_off_parts,
+)
 from neurodeploy.render.text import Table
 from neurodeploy.sweeps.configurations import label
 from neurodeploy.sweeps.results import Sweep
@@ -47,6 +53,7 @@ def sweep_page(sweep: Sweep) -> Markup:
 def _header(sweep: Sweep) -> Markup:
     told = [
         ("configurations", str(len(sweep.records))),
+        ("source network", source_accuracy(sweep) or "no labels to count right answers by"),
         *((name.replace("_", " "), _text(value)) for name, value in sweep.common.items()),
     ]
     rows = [markup(element("dt", name), element("dd", text), "\n") for name, text in told]
