@@ -65,6 +65,7 @@ def test_half_a_level_outside_counts_as_the_end() -> None:
     ("fields", "message"),
     [
         ({"levels": 0}, "levels 0: expected 1 to"),
+        ({"levels": 65536}, "expected 1 to"),
         ({"levels": 2.0}, "levels 2.0; expected a whole number"),
         ({"low": 1.0, "high": 0.0}, "expected low <= high"),
         ({"high": np.inf}, "expected low <= high"),
@@ -77,6 +78,12 @@ def test_half_a_level_outside_counts_as_the_end() -> None:
 def test_encodings_are_checked(fields: dict[str, object], message: str) -> None:
     with pytest.raises(NetlistError, match=message):
         replace(RATE, **fields)
+
+
+@pytest.mark.parametrize("levels", [1, 65535])
+def test_the_fewest_and_the_most_levels(levels: int) -> None:
+    encoding = replace(RATE, levels=levels)
+    assert quantize_samples(encoding, np.array([[0.0, 1.0]])).tolist() == [[0, levels]]
 
 
 def test_poisson_rates_and_extremes() -> None:

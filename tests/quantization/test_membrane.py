@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import QuantizationError
+from neurodeploy.ir.bounds import PopulationBounds
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.neurons import IntegerNeuron, RealNeuron
 from neurodeploy.ir.population import Population
@@ -23,6 +24,7 @@ from neurodeploy.quantization.membrane import (
     whole_threshold,
     with_mantissa,
 )
+from neurodeploy.testing import parts
 from tests.quantization.netlists import feed_forward, neuron
 
 UNIT = np.array([0.5, 0.25])
@@ -189,3 +191,17 @@ def test_bits_that_a_state_leaves_are_told_and_never_below_none(
 )
 def test_the_largest_weight_of_a_width(levels: str, bits: int, largest: int) -> None:
     assert Quantization(bits, levels=levels).largest_weight(bits) == largest
+
+
+@pytest.mark.parametrize(("fires", "most"), [(True, 4095 << 7), (False, 4095 << 1)])
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_biases_of_stock_neurons_have_twelve_bits_and_an_exponent(
+    fires: bool, most: int, beyond: int
+) -> None:
+    """Of thresholds in 1/64 units; an integrator has none of those."""
+    bias = np.array([most + beyond, -most])
+    population = parts.neuron("p", (2,), 9 if fires else None, bias=bias, initial_membrane=0)
+    nothing = np.zeros((2,), np.int64)
+    still = PopulationBounds(*(nothing,) * 6, 0, 0)
+    found = Quantization(neuron="stock-lif")._excess(population, still)
+    assert found.tolist() == [beyond, 0]
