@@ -138,6 +138,8 @@ def cloned(work: Path) -> Path:
                 (tree / environment).symlink_to(ROOT / environment)
         if (ROOT.parent / "shared").exists() and not (work / "shared").exists():
             (work / "shared").symlink_to(ROOT.parent / "shared")
+    # A call that was killed left its mutant there, which would fail tests of all others.
+    subprocess.run(["git", "checkout", "-q", "--", "."], cwd=tree, check=True)
     return tree
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -98,3 +99,15 @@ def test_the_figure_leaves_timeouts_apart(
     assert all(f"d{i}" in out for i in (2, 3, 4))
     assert "d0" not in out
     assert mutation.told(results[:2]) == 0
+
+
+def test_the_mutant_of_a_killed_call_is_taken_back(mutation: ModuleType, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    subprocess.run(["git", "init", "-q", str(tree)], check=True)
+    (tree / "a.py").write_text("x = 1\n")
+    subprocess.run(["git", "add", "a.py"], cwd=tree, check=True)
+    (tree / "a.py").write_text("x = 2\n")
+    (tree / "built.so").touch()
+    assert mutation.cloned(tmp_path) == tree
+    assert (tree / "a.py").read_text() == "x = 1\n"
+    assert (tree / "built.so").exists()
