@@ -110,6 +110,14 @@ def test_values_of_arrays(cores: Cores, name: str, legal: str, illegal: str, tol
         assert found == (message if expected else None)
 
 
+def test_delays_to_the_first_core_count(cores: Cores) -> None:
+    where = first_on_chip(cores)
+    first = replace(cores, dest_core=changed(cores.dest_core, 0, where))
+    assert _problem(first) is None
+    late = replace(first, dest_delay=changed(cores.dest_delay, 0, where))
+    assert _problem(late) == "dest_delay below 1"
+
+
 def test_axons_of_what_leaves_the_chip_do_not_count(cores: Cores) -> None:
     off = np.flatnonzero(cores.dest_core.reshape(-1) < 0)
     axons = changed(cores.dest_axon, -9, off)
