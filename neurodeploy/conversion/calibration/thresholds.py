@@ -74,15 +74,13 @@ class Calibration:
         self.graph.evaluate(inputs, self._visit)
 
     def _visit(self, layer: Layer, value: FloatArray) -> None:
-        total = self.sums.setdefault(layer.name, np.zeros(value.shape[1:]))
-        for image in value:
-            # NumPy adds numbers of two types ten times slower than it converts them.
-            total += image.astype(np.float64)
-        if not np.isfinite(total).all():
+        if not np.isfinite(value).all():
             raise ConversionError(
                 f"{layer.name}: NaN or infinite activations in calibration; check the weights and "
                 "the calibration images"
             )
+        total = value.sum(axis=0, dtype=np.float64)
+        self.sums[layer.name] = self.sums.get(layer.name, 0.0) + total
         if isinstance(layer, InputLayer):
             return
         parts = self.parts.setdefault(layer.name, [])
@@ -93,7 +91,7 @@ class Calibration:
             return
         batch, channels = value.shape[:2]
         flat: AnyArray = value.reshape(batch, channels, -1)
-        top = np.maximum(flat.max(axis=2), -flat.min(axis=2)).max(axis=0).astype(np.float64)
+        top = np.abs(flat).max(axis=(0, 2)).astype(np.float64)
         self.maxima[layer.name] = np.maximum(self.maxima.get(layer.name, top), top)
         if flat.shape[2] > self.per_image:
             # The same positions for a layer in every run, whatever the batch size.

@@ -262,13 +262,10 @@ def _convolve(layer: Conv, value: AnyArray) -> AnyArray:
     from neurodeploy.numerics.torch_state import plain_torch
 
     window = layer.window
-    before = tuple(first for first, _ in window.padding)
+    pads = [amount for pair in reversed(window.padding) for amount in pair]
+    none = (0,) * len(window.kernel)
     with plain_torch(current_device()):
-        # Not copied where it is writable, which is all that PyTorch asks of memory that it shares.
-        x = (torch.as_tensor if value.flags.writeable else torch.tensor)(value, dtype=torch.float32)
-        if any(first != last for first, last in window.padding):
-            x = F.pad(x, [amount for pair in reversed(window.padding) for amount in pair])
-            before = (0,) * len(before)
+        x = F.pad(torch.tensor(value, dtype=torch.float32), pads)
         weight = torch.tensor(layer.weight, dtype=torch.float32)
-        result = convolve(x, weight, None, window.stride, before, window.dilation, layer.groups)
+        result = convolve(x, weight, None, window.stride, none, window.dilation, layer.groups)
     return result.cpu().numpy()
