@@ -13,6 +13,9 @@ from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPo
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
+from neurodeploy.targets.truenorth.limits import CrossbarLimits
+
+LIMITS = CrossbarLimits.from_board(load_board("truenorth"))
 
 
 def small_board(**limits: int) -> Board:

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.hardware.boards.board import load_board
 from neurodeploy.ir.bounds import prove_bounds
-from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.prelude import MAX_BIAS_COPIES, _bias_axons, _quiet_leaks
 from neurodeploy.targets.truenorth.split.bursts import pack_finals
 from neurodeploy.targets.truenorth.split.gates import (
@@ -30,9 +28,7 @@ from neurodeploy.targets.truenorth.split.rails import (
     expected_error,
 )
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
-from tests.targets.truenorth.crossbar_nets import chain
-
-LIMITS = CrossbarLimits.from_board(load_board("truenorth"))
+from tests.targets.truenorth.crossbar_nets import LIMITS, chain
 
 
 @pytest.mark.parametrize(("n", "period"), [(1, 5), (2, 5), (3, 4), (4, 9), (8, 7), (7, 1)])

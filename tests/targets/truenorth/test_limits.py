@@ -20,6 +20,7 @@ from neurodeploy.targets.truenorth.checks import (
 from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.split.ramps import RampShape, ramp_shapes
 from tests.targets.truenorth.crossbar_nets import (
+    LIMITS,
     chain,
     dense,
     netlist,
@@ -28,7 +29,6 @@ from tests.targets.truenorth.crossbar_nets import (
     spike_input,
 )
 
-LIMITS = CrossbarLimits.from_board(load_board("truenorth"))
 Numbers = tuple[Any, Any]
 
 

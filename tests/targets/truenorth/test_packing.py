@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.hardware.boards.board import load_board
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Sparse
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -22,20 +21,18 @@ from neurodeploy.targets.truenorth.layers import (
     extract,
     least_fan_in,
 )
-from neurodeploy.targets.truenorth.limits import CrossbarLimits
 from neurodeploy.targets.truenorth.packing import PackedCore, cores_and_feeds, pack
 from neurodeploy.targets.truenorth.split.bursts import cut_layer, in_units, units
 from neurodeploy.targets.truenorth.split.cutting import chunkings, segmentations, size_violation
 from neurodeploy.targets.truenorth.units import compact, sites
 from tests.targets.truenorth.crossbar_nets import (
+    LIMITS,
     dense,
     netlist,
     neurons,
     project,
     spike_input,
 )
-
-LIMITS = CrossbarLimits.from_board(load_board("truenorth"))
 
 
 def two_sources(weight: Any, other: Any, delay: int | None = None) -> IntegerNetlist:
