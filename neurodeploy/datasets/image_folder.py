@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from neurodeploy.errors import DataError, FileFormatError, first_line
 from neurodeploy.loading.files import expect_plain_file
 
 Bytes = npt.NDArray[np.uint8]
+
+# What is wrong with an image stands in one line of ours. Without a handler, Python's logging prints
+# Pillow's complaints as well.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 SPLITS = {"train": ("train",), "test": ("test", "val", "validation")}

@@ -21,8 +21,8 @@ _PLURAL = {"i": "whole numbers", "f": "real numbers"}
 def mistyped(cls: type, fields: Mapping[str, Any]) -> str | None:
     """The first field whose value is of another type than it declares, told in a line.
 
-    Whole numbers stand for real ones, and arrays of any width for the declared one; nothing else
-    is taken for what it is not: a bool is no number, a list no tuple.
+    Whole numbers that 64 bits hold stand for real ones, and arrays of any width for the declared
+    one; nothing else is taken for what it is not: a bool is no number, a list no tuple.
     """
     hints = _hints(cls)
     for name, value in fields.items():
@@ -157,7 +157,9 @@ def _fits(value: Any, hint: Any) -> bool:
             _fits(k, key) and _fits(v, entry) for k, v in value.items()
         )
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        # NumPy makes an object of a larger one, which is then no number to its functions.
+        whole = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+        return whole or isinstance(value, float)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, origin or hint)

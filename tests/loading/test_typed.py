@@ -30,6 +30,7 @@ class Everything:
 @pytest.mark.parametrize(
     "fields",
     [
+        {"share": -(2**63)},
         {"share": 2, "sizes": (1, 2), "rows": ((1, 2),), "table": {"a": 1}, "flag": True},
         {"numbers": np.ones(2, np.float32), "whole": np.ones(2, np.int8)},
         {"numbers": None, "pair": (3, "y"), "word": "b"},
@@ -45,6 +46,7 @@ def test_right_types(fields: dict[str, object]) -> None:
         ("count", True, "True; expected a whole number"),
         ("count", 2.0, "2.0; expected a whole number"),
         ("share", "1", "'1'; expected a number"),
+        ("share", 2**63, "9223372036854775808; expected a number"),
         ("word", "c", "'c'; expected 'a' or 'b'"),
         ("sizes", (1, "2"), "'2'; expected a whole number"),
         ("sizes", 3, "3; expected a list, each entry a whole number"),

@@ -13,10 +13,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from tests.bad_input.fuzz.subjects import SUBJECTS, expect_undamaged, make
+from tests.bad_input.fuzz.subjects import SUBJECTS, expect_undamaged, make, seeds_of
 from tests.bad_input.fuzz.worker import Ending, prepare, several
 
 CHUNK = 20
+TOGETHER = 250
 
 
 def main() -> int:
@@ -32,13 +33,18 @@ def main() -> int:
         for line in make(Path(folder)):
             print(f"not made: {line}")
         expect_undamaged(Path(folder))
-        chunks = [
-            (name, range(first, min(first + CHUNK, given.seed + given.n)))
-            for name in names
-            if (Path(folder) / SUBJECTS[name].path).exists()
-            for first in range(given.seed, given.seed + given.n, CHUNK)
-        ]
+        chunks = chunks_of(Path(folder), names, given.n, given.seed)
         return report(run_all(Path(folder), chunks, given.jobs))
+
+
+def chunks_of(made: Path, names: list[str], each: int, first: int = 0) -> list[tuple[str, range]]:
+    """Cases of ``each`` damaged files of every format, a few together."""
+    names = [name for name in names if (made / SUBJECTS[name].path).exists()]
+    return [
+        (name, seeds[at : at + CHUNK])
+        for name, seeds in seeds_of(names, each, first).items()
+        for at in range(0, len(seeds), CHUNK)
+    ]
 
 
 def run_all(made: Path, chunks: list[tuple[str, range]], jobs: int) -> list[Ending]:
@@ -49,9 +55,9 @@ def run_all(made: Path, chunks: list[tuple[str, range]], jobs: int) -> list[Endi
     while waiting:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, context, initializer=prepare) as pool:
-            # Few at a time: a process that dies takes with it all that wait.
-            futures = {pool.submit(several, made, *chunk): chunk for chunk in waiting[: 16 * jobs]}
-            del waiting[: 16 * jobs]
+            # Not all at a time: a process that dies takes with it all that wait.
+            futures = {pool.submit(several, made, *chunk): chunk for chunk in waiting[:TOGETHER]}
+            del waiting[:TOGETHER]
             for future in as_completed(futures):
                 name, seeds = futures[future]
                 found: list[Ending] = []

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from neurodeploy.cli import run
 
 @dataclass(frozen=True)
 class Subject:
-    """A format.
+    """What is damaged.
 
     Parameters
     ----------
@@ -29,16 +30,19 @@ class Subject:
         The file that is damaged, or the folder of which one file is.
     commands : tuple of tuples of str
         Each reads it.
+    format : str
+        That of which it is one kind; empty: it is a format by itself.
     """
 
     path: str
     commands: tuple[tuple[str, ...], ...]
+    format: str = ""
 
 
 DATA = ("--data", "digits", "--samples", "2")
 CONVERT = ("--data", "digits", "--method", "graded", "--timesteps", "2", "-o", "out.ndn")
 FEW = ("--calibration-samples", "20")
-SWEEP = ("sweep", "nets.py:crossbar", "--data", "digits", "--samples", "2")
+SWEEP = ("sweep", "nets.py:crossbar", *DATA)
 SWEPT = (*SWEEP, *CONVERT[2:-2], *FEW, "--board", "loihi2", "--energy-samples", "1", "-o", "swept")
 DEPLOY = (
     *("deploy", "nets.py:crossbar", *DATA, "--verify-samples", "1", "--energy-samples", "1"),
@@ -53,6 +57,7 @@ SUBJECTS: dict[str, Subject] = {
             ("evaluate", "real.ndn", *DATA),
             ("quantize", "real.ndn", "-o", "out.ndn"),
         ),
+        ".ndn",
     ),
     "integer .ndn": Subject(
         "net.ndn",
@@ -63,10 +68,11 @@ SUBJECTS: dict[str, Subject] = {
             ("energy", "net.ndn", "--board", "loihi2", *DATA),
             ("export", "net.ndn", "--to", "nir", "-o", "out.nir"),
         ),
+        ".ndn",
     ),
-    "Brian2 deployment": Subject("brian", (("run", "brian", "--no-check", *DATA),)),
-    "crossbar deployment": Subject("cores", (("run", "cores", "--no-check", *DATA),)),
-    "Lava deployment": Subject("lava", (("inspect", "lava"),)),
+    "Brian2 deployment": Subject("brian", (("run", "brian", "--no-check", *DATA),), "deployment"),
+    "crossbar deployment": Subject("cores", (("run", "cores", "--no-check", *DATA),), "deployment"),
+    "Lava deployment": Subject("lava", (("inspect", "lava"),), "deployment"),
     "board": Subject(
         "board.toml",
         (("boards", "board.toml"), ("energy", "net.ndn", "--board", "board.toml", *DATA)),
@@ -100,12 +106,14 @@ SUBJECTS: dict[str, Subject] = {
                     *("--data", f"events:events.{name}#steps=4,size=4x4,polarity=merge"),
                 ),
             ),
+            "events",
         )
         for name in ("npz", "bin", "aedat", "aedat4", "dat", "raw")
     },
     "events h5": Subject(
         "events.h5",
         (("run", "line", "--samples", "1", "--data", "events:events.h5#steps=4,size=16"),),
+        "events",
     ),
     "idx": Subject("idx", (("evaluate", "images.ndn", "--data", "mnist:idx", "--samples", "2"),)),
     "cifar10": Subject(
@@ -131,12 +139,22 @@ SUBJECTS: dict[str, Subject] = {
             f"list.{ending}",
             # A share of the list that is empty: it is read and checked, and nothing runs.
             ((*SWEEP, "--list", f"list.{ending}", "--shard", "9/9", "-o", "listed"),),
+            "sweep",
         )
         for ending in ("json", "toml", "csv")
     },
-    "sweep folder": Subject("swept", ((*SWEPT, "--collect"),)),
-    "deploy folder": Subject("deployed", (DEPLOY, ("report", "deployed", "-o", "page.html"))),
+    "sweep folder": Subject("swept", ((*SWEPT, "--collect"),), "sweep"),
+    "deploy folder": Subject(
+        "deployed", (DEPLOY, ("report", "deployed", "-o", "page.html")), "deployment"
+    ),
 }
+
+
+def seeds_of(names: list[str], each: int, first: int = 0) -> dict[str, range]:
+    """Seeds of ``each`` damaged files of every format, shared by its kinds."""
+    kinds = Counter(SUBJECTS[name].format or name for name in names)
+    shares = {name: -(-each // kinds[SUBJECTS[name].format or name]) for name in names}
+    return {name: range(first, first + share) for name, share in shares.items()}
 
 
 def make(folder: Path) -> list[str]:

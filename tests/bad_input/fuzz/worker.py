@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import io
 import os
@@ -45,12 +46,15 @@ def prepare() -> None:
     """Limits of this process, above what it has once the large packages are loaded."""
     import onnx  # noqa: F401
     import torch.export  # noqa: F401
+    from sklearn import datasets
 
     signal.signal(signal.SIGALRM, _ring)
     signal.signal(signal.SIGPROF, _ring)
     size = _private_bytes() + BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (size, resource.RLIM_INFINITY))
     warnings.simplefilter("ignore")
+    # They are parsed from a text every time, which takes longer than most commands.
+    datasets.load_digits = functools.cache(datasets.load_digits)
     # Brian2 collects garbage with every run, among all objects of all packages.
     gc.freeze()
 
@@ -66,31 +70,72 @@ def _private_bytes() -> int:
     return 0
 
 
-def case(made: Path, name: str, seed: int) -> Ending:
-    """Damage a copy of one subject and run one of its commands on it."""
+class Copy:
+    """A copy of the whole files, which is mended after every case.
+
+    Making it anew takes longer than most commands, so only what a case changed is made again.
+    """
+
+    def __init__(self, made: Path, place: Path) -> None:
+        self.made, self.place, self.folder = made, place, place / "case"
+        shutil.copytree(made, self.folder)
+        self._known = {path: _state(path) for path in self.folder.rglob("*")}
+
+    def mend(self) -> None:
+        """Take away what is new, and copy again what changed or is gone."""
+        for path in self.place.iterdir():
+            if path != self.folder:
+                _remove(path)
+        for path in sorted(self.folder.rglob("*"), reverse=True):
+            if path not in self._known or path.is_symlink():
+                _remove(path)
+        for path, known in self._known.items():
+            whole = self.made / path.relative_to(self.folder)
+            if whole.is_dir():
+                path.mkdir(exist_ok=True)
+            elif not path.exists() or _state(path) != known:
+                shutil.copy2(whole, path)
+                self._known[path] = _state(path)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What no write leaves as it was."""
+    status = path.stat()
+    return status.st_ino, status.st_ctime_ns, status.st_size
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def case(copy: Copy, name: str, seed: int) -> Ending:
+    """Damage one subject and run one of its commands on it."""
     draw = np.random.default_rng([zlib.crc32(name.encode()), seed])
     subject = SUBJECTS[name]
     command = pick(draw, subject.commands)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "case"
-        shutil.copytree(made, folder)
-        mark = Path(place) / "mark"
-        os.environ[MARK] = str(mark)
-        path = folder / subject.path
-        if path.is_dir():
-            path = pick(draw, sorted(p for p in path.rglob("*") if p.is_file()))
-        hurt(path, draw)
-        status, fault = _run(folder, command)
-        if mark.exists():
-            fault = "code of the file was run"
-        if fault is None and Path(place, "etc").exists():
-            fault = "wrote outside its folder"
+    mark = copy.place / "mark"
+    os.environ[MARK] = str(mark)
+    path = copy.folder / subject.path
+    if path.is_dir():
+        path = pick(draw, sorted(p for p in path.rglob("*") if p.is_file()))
+    hurt(path, draw)
+    status, fault = _run(copy.folder, command)
+    if mark.exists():
+        fault = "code of the file was run"
+    elif fault is None and list(copy.place.iterdir()) != [copy.folder]:
+        fault = "wrote outside its folder"
+    copy.mend()
     return Ending(name, seed, " ".join(command), status, fault)
 
 
 def several(made: Path, name: str, seeds: range) -> list[Ending]:
     """Cases of one format, one after the other."""
-    return [case(made, name, seed) for seed in seeds]
+    with tempfile.TemporaryDirectory() as place:
+        copy = Copy(made, Path(place))
+        return [case(copy, name, seed) for seed in seeds]
 
 
 def _run(folder: Path, command: tuple[str, ...]) -> tuple[int, str | None]:
