@@ -1,17 +1,17 @@
 """Create or update the two environments of a checkout: .venv (everything but Lava) and .venv-lava.
 
-Run by ``make setup`` with any Python from 3.8 on; standard library, venv and pip only. Each
-environment gets the versions of the lock of its interpreter, ``requirements/NAME-X.Y.txt``, and
-neurodeploy itself in editable form; both are made side by side. pip runs with the user's own
-configuration; what it says goes to ``.setup/*.log`` and is shown where it fails.
+Run by ``make setup`` with any Python from 3.8 on; standard library, venv and pip only. Each gets
+the versions of its interpreter's lock, ``requirements/NAME-X.Y.txt``, and neurodeploy itself in
+editable form; both are made side by side. pip runs with the user's own configuration; what it says
+goes to ``.setup/NAME.log``, whose end is shown where it fails.
 
-A stamp in the environment (digest of all that it is made of) makes an unchanged second run quick.
+A stamp in the environment, a digest of all that it is made of, makes an unchanged second run quick.
 It is removed before anything is touched and written last: an environment without one broke off,
 and is created anew. Where there is no C compiler, a line says so and the set-up goes on.
 
-``NEURODEPLOY_PYTHON`` names an interpreter for .venv (3.10-3.13; else the one that runs this
-script, else one from PATH or pyenv), ``NEURODEPLOY_PYTHON310`` one for .venv-lava (3.10), or
-``none`` to go without Lava; ``CC`` and ``CFLAGS`` are those of the native library's compiler.
+``NEURODEPLOY_PYTHON`` names an interpreter for .venv (3.10-3.13; else the one that .venv has, the
+one that runs this script, or one from PATH or pyenv), ``NEURODEPLOY_PYTHON310`` one for .venv-lava
+(3.10), or ``none`` to go without; ``CC`` and ``CFLAGS`` are those of the native library's compiler.
 """
 
 from __future__ import annotations
@@ -23,43 +23,28 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-STAMP = ".neurodeploy-stamp"
-UNFINISHED = "unfinished\n"
 PROBE_SECONDS = 30
-LOG_LINES_SHOWN = 20
 NATIVE = "neurodeploy/execution/native"
 # A venv is made from the base executable, and needs modules that some distributions split off.
-PROBE = (
-    "import ensurepip, sys, venv; "
-    "print(getattr(sys, '_base_executable', None) or sys.executable); "
-    "print(sys.version.split()[0])"
-)
-STATUS = (
-    "; from neurodeploy.execution.native.library import status; s = status(); "
-    "told = ', '.join(s.isas) if s.available else f'{s.reason}; {s.remedy}'; "
-    "print('', s.path if s.available else '', told, sep='\\n')"
+PROBE = "import ensurepip, sys, venv; print(getattr(sys, '_base_executable', sys.executable)); "
+PROBE += "print('%d.%d' % sys.version_info[:2])"
+CHECK = (
+    "; import brian2, neurodeploy, numpy; from neurodeploy.execution.native.library import status; "
+    "s = status(); print('native library:', ', '.join(s.isas) or f'none, so integer netlists run "
+    "slower: {s.reason}; {s.remedy}')"
 )
 # What would leak other packages, or another library, into a child Python.
-LEAKING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__")
-LEAKING += ("NEURODEPLOY_NATIVE", "NEURODEPLOY_NATIVE_LIBRARY", "NEURODEPLOY_ISA")
-
-
-class SetupError(Exception):
-    """A set-up that cannot go on; the message is shown without a traceback."""
-
-
-class FailedPhase(SetupError):
-    """A command that ended by itself with an error, rather than being killed."""
+LEAKING = ("PYTHON", "NEURODEPLOY_", "__PYVENV_LAUNCHER__")
+CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(LEAKING)}
 
 
 class Interpreter(NamedTuple):
-    """A Python that was really run: its base executable and its version."""
+    """A Python that was really run: its base executable, and its version without the patch."""
 
     path: str
     version: str
@@ -72,228 +57,142 @@ class Environment(NamedTuple):
     folder: str
     versions: tuple[str, ...]
     variable: str
-    check: str
+    module: str
 
     def lock(self, root: Path, version: str) -> Path:
         """Return the file with the version of every package, for an interpreter."""
-        return root / "requirements" / f"{self.name}-{short(version)}.txt"
+        return root / "requirements" / f"{self.name}-{version}.txt"
 
 
-MAIN = Environment(
-    "main",
-    ".venv",
-    ("3.11", "3.12", "3.13", "3.10"),
-    "NEURODEPLOY_PYTHON",
-    "import neurodeploy, numpy, torch, brian2",
-)
-LAVA = Environment(
-    "lava",
-    ".venv-lava",
-    ("3.10",),
-    "NEURODEPLOY_PYTHON310",
-    "import neurodeploy, numpy, brian2, lava.magma.core.process.process",
-)
+SUPPORTED = ("3.11", "3.12", "3.13", "3.10")
+MAIN = Environment("main", ".venv", SUPPORTED, "NEURODEPLOY_PYTHON", "torch")
+LAVA = Environment("lava", ".venv-lava", ("3.10",), "NEURODEPLOY_PYTHON310", "lava.magma.core")
 
 
-def short(version: str) -> str:
-    """``3.11`` of ``3.11.7``."""
-    return ".".join(version.split(".")[:2])
-
-
-def clean() -> dict[str, str]:
-    """Return the user's environment without what would leak into a child Python."""
-    return {key: value for key, value in os.environ.items() if key not in LEAKING}
-
-
-def probe(*command: str) -> Interpreter | None:
-    """Run a candidate; return what it is, or None (a pyenv shim exists even where it fails)."""
-    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "env": clean()}
+def probe(candidate: str, wanted: Environment) -> Interpreter | None:
+    """Run a candidate; return what it is, or None where it fails, hangs or is another version."""
+    command = [candidate, "-I", "-c", PROBE]
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "env": CLEAN}
     try:
-        done = subprocess.run([*command, "-c", PROBE], timeout=PROBE_SECONDS, **options)
-        path, version = done.stdout.splitlines()
-    except (OSError, subprocess.TimeoutExpired, ValueError):
+        done = subprocess.run(command, timeout=PROBE_SECONDS, check=True, **options)
+        found = Interpreter(*done.stdout.splitlines())
+    except (OSError, subprocess.SubprocessError, TypeError):
         return None
-    works = done.returncode == 0 and version[:2] == "3."
-    return Interpreter(path, version) if works else None
+    return found if found.version in wanted.versions else None
 
 
-def candidates(wanted: Environment, environ: Mapping[str, str], running: str) -> Iterator[str]:
-    """Possible interpreters: the named one, the running one, PATH, pyenv's versions."""
-    yield from filter(None, (environ.get(wanted.variable), running))
-    folders = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder]
-    roots = (environ.get("PYENV_ROOT", ""), f"{environ.get('HOME', '')}/.pyenv")
-    for version in wanted.versions:
-        yield from (f"{folder}/python{version}" for folder in folders)
-        for root in filter(None, roots):
-            found = Path(root, "versions").glob(f"{version}.*/bin/python")
-            yield from map(str, sorted(found, reverse=True))
-    yield from (f"{folder}/python3" for folder in folders)
-
-
-def find_interpreter(
-    wanted: Environment, environ: Mapping[str, str], running: str = ""
-) -> Interpreter | None:
-    """Return an interpreter of one of the wanted versions that really runs, or None."""
-    for candidate in dict.fromkeys(candidates(wanted, environ, running)):
-        found = probe(candidate)
-        if found and short(found.version) in wanted.versions:
+def find_interpreter(wanted: Environment, *known: str) -> Interpreter | None:
+    """Return the first that really runs: the named one, known ones, those of PATH and of pyenv."""
+    named = os.environ.get(wanted.variable, "")
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    pyenv = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
+    candidates = [named, *known]
+    for version in (*wanted.versions, "3"):
+        candidates += [f"{folder}/python{version}" for folder in folders]
+        candidates += sorted(map(str, pyenv.glob(f"{version}.*/bin/python")), reverse=True)
+    for candidate in filter(None, dict.fromkeys(candidates)):
+        found = probe(candidate, wanted)
+        if found:
             return found
-        if candidate == environ.get(wanted.variable):
+        if candidate == named:
             names = ", ".join(wanted.versions)
-            print(f"{wanted.variable}={candidate} is not a working Python {names}; searching on")
+            print(f"{wanted.variable}={named} is not a working Python {names}; searching on")
     return None
 
 
 def digest(root: Path, wanted: Environment, version: str) -> str:
-    """Return what the stamp must say: lock, project, C sources, compiler, interpreter and place."""
+    """Return what the stamp must say: place, interpreter, compiler, lock, project and sources."""
     cc = os.environ.get("CC", "")
-    found = [shutil.which(name) for name in cc.split()[:1] or ("cc", "gcc", "clang")]
-    total = hashlib.sha256(f"{root}\n{version}\n{cc}\n{os.environ.get('CFLAGS')}{found}".encode())
-    sources = sorted((root / NATIVE).iterdir())
+    compilers = [shutil.which(name) for name in cc.split()[:1] or ("cc", "gcc", "clang")]
+    native = sorted((root / NATIVE).iterdir())
+    # A library bears its interpreter in its name; one that vanishes is built anew.
+    built = [p.name for p in native if f".cpython-{version.replace('.', '')}-" in p.name]
+    facts = f"{root}\n{version}\n{cc}\n{os.environ.get('CFLAGS')}\n{compilers}\n{built}"
+    total = hashlib.sha256(facts.encode())
     # sources.py makes the hash that the library is held to.
-    native = [p for p in sources if p.suffix in (".c", ".h", ".inc") or p.name == "sources.py"]
-    for path in (wanted.lock(root, version), root / "pyproject.toml", root / "setup.py", *native):
+    sources = [p for p in native if p.suffix in (".c", ".h", ".inc") or p.name == "sources.py"]
+    for path in (wanted.lock(root, version), root / "pyproject.toml", root / "setup.py", *sources):
         total.update(f"{path.name}\n".encode() + path.read_bytes())
     return total.hexdigest()
 
 
-def is_current(root: Path, wanted: Environment) -> bool:
-    """Tell whether the environment runs and was completed for exactly this lock."""
-    folder = root / wanted.folder
-    if not (folder / STAMP).is_file():
-        return False
-    expected, _, library = (folder / STAMP).read_text().partition("\n")
-    found = probe(f"{folder}/bin/python", "-I")
-    if found is None or not wanted.lock(root, found.version).is_file():
-        return False
-    missing = library and not Path(library).exists()
-    return not missing and expected == digest(root, wanted, found.version)
-
-
-def phase(name: str, what: str, command: list[str], log: Path) -> str:
-    """Run one command with its output in the log; show one line with the seconds it took."""
+def phase(what: str, command: list[str], log: Path) -> str:
+    """Run one command, with its output in the log; show one line; return the last line it said."""
     started = time.monotonic()
-    options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "env": clean()}
-    with log.open("ab") as sink:
-        sink.write(("\n$ " + " ".join(command) + "\n").encode())
-        sink.flush()
-        begin = sink.tell()
+    with log.open("a", encoding="utf-8") as sink:
+        print("\n$", *command, file=sink, flush=True)
+        options = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": sink, "env": CLEAN}
         # From another folder than the checkout, so that it is the installed package that answers.
-        status = subprocess.run(command, cwd=log.parent, stdout=sink, **options).returncode
-    said = log.read_bytes()[begin:].decode(errors="replace")
-    if status == 0:
-        print(f"  {name}: {what} ... {time.monotonic() - started:.1f} s", flush=True)
-        return said
-    print(f"  {name}: {what} ... failed", flush=True)
-    kind = FailedPhase if status > 0 else SetupError
-    raise kind(
-        f"{name} environment: {what} failed (exit status {status}); the log ends:\n"
-        + "\n".join("    " + line for line in said.splitlines()[-LOG_LINES_SHOWN:])
-        + f"\nwhole log: {log}"
-    )
+        status = subprocess.run(command, cwd=log.parent, **options).returncode
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    took = f"failed (exit status {status})" if status else f"{time.monotonic() - started:.1f} s"
+    print(f"  {what} ... {took}", flush=True)
+    if status:
+        raise SystemExit("\n    ".join([f"set-up: {what} failed; {log} ends:", *lines[-20:]]))
+    return lines[-1]
 
 
-def built_library(name: str, python: str, check: str, log: Path) -> str:
-    """Import everything; say which native kernels there are, or why none; return the library."""
-    library, told = phase(name, "imports", [python, "-c", check + STATUS], log).splitlines()[-2:]
-    if library:
-        print(f"  {name}: native library for {told}", flush=True)
-    else:
-        print(f"  {name}: without the native library: {told}", flush=True)
-        print(f"    integer netlists run, but slower; what the compiler said: {log}", flush=True)
-    return library
-
-
-def build(root: Path, wanted: Environment, interpreter: Interpreter) -> None:
-    """Bring one environment to its lock."""
-    folder, python = root / wanted.folder, str(root / wanted.folder / "bin/python")
-    log = root / ".setup" / f"{wanted.name}.log"
-    log.write_bytes(b"")
-    inside = probe(python, "-I") if (folder / STAMP).is_file() else None
-    if inside and inside.version == interpreter.version:
-        (folder / STAMP).unlink()
-    else:
-        what = f"virtual environment of Python {interpreter.version}"
-        phase(wanted.name, what, [interpreter.path, "-m", "venv", "--clear", str(folder)], log)
+def build(root: Path, wanted: Environment, interpreter: Interpreter, log: Path) -> None:
+    """Bring an environment that is there to its lock."""
+    python = str(root / wanted.folder / "bin/python")
     lock = wanted.lock(root, interpreter.version)
-    lines = [line for line in lock.read_text().splitlines() if "==" in line]
-    # A lock is complete: nothing is resolved. What is never imported is never compiled either.
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    what = f"up to {len(lines)} packages (log: {log.relative_to(root)})"
-    # pip hides what a build says unless it is told to show it.
-    editable = ["--verbose", "--no-deps", "--no-build-isolation", "--editable", str(root)]
-    try:
-        phase(wanted.name, what, [*pip, "--no-compile", "--no-deps", "-r", str(lock)], log)
-        # A build of torch for graphics cards needs more, which its own metadata tell.
-        for torch in (line for line in lines if line.startswith("torch==")):
-            phase(wanted.name, "what this build of torch needs", [*pip, torch], log)
-        phase(wanted.name, "neurodeploy itself", [*pip, *editable], log)
-        library = built_library(wanted.name, python, wanted.check, log)
-    except FailedPhase:
-        # pip undid what it could not finish, so the next run can go on from here.
-        (folder / STAMP).write_text(UNFINISHED)
-        raise
-    (folder / STAMP).write_text(f"{digest(root, wanted, interpreter.version)}\n{library}")
+    # A lock is complete: nothing is resolved. What is never imported is never compiled either.
+    packages = [*pip, "--no-compile", "--no-deps", "-r", str(lock)]
+    phase(f"{wanted.name}: packages of {lock.name} (log: {log})", packages, log)
+    # A build of torch for graphics cards needs more, which its own metadata tell; nothing else
+    # is missing. pip hides what a build says unless it is told to show it.
+    torch = [line for line in lock.read_text().splitlines() if line.startswith("torch==")]
+    editable = [*pip, "--verbose", "--no-build-isolation", *torch, "--editable", str(root)]
+    phase(f"{wanted.name}: neurodeploy itself", editable, log)
+    check = [python, "-c", f"import {wanted.module}{CHECK}"]
+    print(f"  {wanted.name}: {phase(f'{wanted.name}: imports', check, log)}", flush=True)
 
 
-def ensure(root: Path, wanted: Environment, environ: Mapping[str, str]) -> bool:
-    """Bring one environment up to date; False where there is no interpreter for it."""
-    if environ.get(wanted.variable) == "none":
-        return False
-    if is_current(root, wanted):
-        return True
-    interpreter = find_interpreter(wanted, environ, sys.executable)
-    if interpreter is not None:
-        build(root, wanted, interpreter)
-    return interpreter is not None
+def ensure(root: Path, wanted: Environment) -> str:
+    """Bring one environment up to date; return why there is none, or nothing."""
+    if os.environ.get(wanted.variable) == "none":
+        return f"{wanted.variable}=none"
+    folder, log = root / wanted.folder, root / ".setup" / f"{wanted.name}.log"
+    stamp, python = folder / ".neurodeploy-stamp", str(folder / "bin/python")
+    inside = probe(python, wanted) if stamp.is_file() else None
+    found = find_interpreter(wanted, python if inside else "", sys.executable)
+    if found is None:
+        return f"no Python {', '.join(wanted.versions)} found: install one or set {wanted.variable}"
+    same = inside is not None and inside.version == found.version
+    if not same or stamp.read_text() != digest(root, wanted, found.version):
+        stamp.unlink(missing_ok=True)
+        log.write_bytes(b"")
+        if not same:
+            venv = [found.path, "-m", "venv", "--clear", str(folder)]
+            phase(f"{wanted.name}: virtual environment of Python {found.version}", venv, log)
+        build(root, wanted, found, log)
+        stamp.write_text(digest(root, wanted, found.version))
+    return ""
 
 
-def set_up(root: Path, environ: Mapping[str, str]) -> str:
-    """Create or update both environments, side by side; return what to say at the end."""
-    with ThreadPoolExecutor() as threads:
-        lava = threads.submit(ensure, root, LAVA, environ)
-        if not ensure(root, MAIN, environ):
-            raise SetupError(
-                "no Python 3.10 to 3.13 with venv was found on PATH or in pyenv; install one or "
-                "set NEURODEPLOY_PYTHON=/path/to/python3.11"
-            )
-    try:
-        if lava.result():
-            return "ready: .venv and .venv-lava are up to date"
-    except SetupError as error:
-        ready = "the main environment is ready; NEURODEPLOY_PYTHON310=none goes without Lava"
-        raise SetupError(f"{error}\n{ready}") from None
-    if environ.get(LAVA.variable) == "none":
-        return "ready, without Lava (NEURODEPLOY_PYTHON310=none)"
-    return (
-        "ready, without Lava: lava-nc needs Python 3.10 and none was found; install one (pyenv "
-        "can) or set NEURODEPLOY_PYTHON310, then run make setup again"
-    )
-
-
-def main() -> int:
-    """Run the set-up; return the exit status."""
-    (ROOT / ".setup").mkdir(exist_ok=True)
-    with (ROOT / ".setup" / "lock").open("w") as held:
+def set_up(root: Path) -> str:
+    """Create or update both environments, one set-up at a time; return what to say at the end."""
+    (root / ".setup").mkdir(exist_ok=True)
+    with (root / ".setup" / "lock").open("w") as held, ThreadPoolExecutor() as threads:
         try:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print("waiting for another set-up of this checkout ...", flush=True)
-                fcntl.flock(held, fcntl.LOCK_EX)
-            print(set_up(ROOT, os.environ))
-        except SetupError as error:
-            print(f"set-up: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            # pip may have been interrupted in the other environment as well: neither goes on.
-            for stamp in (ROOT / wanted.folder / STAMP for wanted in (MAIN, LAVA)):
-                if stamp.is_file() and stamp.read_text() == UNFINISHED:
-                    stamp.unlink()
-            print("\nset-up: interrupted; the next make setup mends it", file=sys.stderr)
-            return 130
-    return 0
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another set-up of this checkout ...", flush=True)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        lava = threads.submit(ensure, root, LAVA)
+        missing = ensure(root, MAIN)
+    if missing:
+        raise SystemExit(f"set-up: {missing}")
+    if lava.exception():
+        hint = "the main environment is ready; NEURODEPLOY_PYTHON310=none goes without Lava"
+        raise SystemExit(f"{lava.exception()}\n{hint}")
+    without = f"ready, without Lava: {lava.result()}"
+    return without if lava.result() else "ready: .venv and .venv-lava are up to date"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        print(set_up(ROOT))
+    except KeyboardInterrupt:
+        sys.exit("\nset-up: interrupted; the next make setup mends it")

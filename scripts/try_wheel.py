@@ -13,7 +13,6 @@ the newest of everything, of PyTorch as well, with CUDA on Linux;
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from setup_environments import ROOT, Environment, clean, find_interpreter
+from setup_environments import CLEAN, ROOT, Environment, find_interpreter
 
 CONFORMS = (
     "from neurodeploy.testing import assert_conforms; "
@@ -64,7 +63,7 @@ def said(command: list[str], folder: Path) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**clean(), "OMP_NUM_THREADS": "1"},
+        env={**CLEAN, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -95,7 +94,7 @@ def tried(name: str, archive: Path, wheel: Path, folder: Path) -> bool:
     wanted = Environment(
         name, name, (version,), f"NEURODEPLOY_PYTHON{version.replace('.', '')}", ""
     )
-    interpreter = find_interpreter(wanted, os.environ, sys.executable)
+    interpreter = find_interpreter(wanted, sys.executable)
     if interpreter is None:
         print(f"{name}: no Python {version}")
         return False

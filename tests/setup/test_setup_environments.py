@@ -1,300 +1,347 @@
-"""The set-up script: which interpreters it takes, and when it starts anew."""
+"""The set-up script: what it installs, and when it starts anew."""
 
 from __future__ import annotations
 
-import importlib.util
-import platform
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import sysconfig
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.setup.interpreters import HERE, pretend, script
+
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("bare")
 
 
 @pytest.fixture
-def setup() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location(
-        "setup_environments", ROOT / "scripts" / "setup_environments.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
-
-
-def script(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("#!/bin/sh\n" + text + "\n")
-    path.chmod(0o755)
-    return path
-
-
-def pretend(path: Path, version: str) -> Path:
-    """A candidate that answers the probe as a Python of some version would."""
-    return script(path, f"echo {path}; echo {version}")
-
-
-def wanted(setup: ModuleType, *versions: str):
-    return setup.Environment("test", ".venv-test", versions, "NAMED", "pass")
-
-
-def test_probe_takes_only_what_runs(setup: ModuleType, tmp_path: Path) -> None:
-    assert setup.probe(sys.executable).version == platform.python_version()
-    assert setup.probe(script(tmp_path / "shim", "echo not found >&2; exit 127")) is None
-    assert setup.probe(script(tmp_path / "chatty", "echo what; echo ever")) is None
-    assert setup.probe(script(tmp_path / "late", f"echo {tmp_path}; echo 3.10.1; exit 1")) is None
-    assert setup.probe(str(tmp_path / "absent")) is None
-
-
-def test_probe_gives_up_on_what_hangs(
-    setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(setup, "PROBE_SECONDS", 0.2)
-    assert setup.probe(script(tmp_path / "hangs", "exec sleep 30")) is None
-
-
-def test_a_failing_shim_on_the_path_is_passed_over(setup: ModuleType, tmp_path: Path) -> None:
-    script(tmp_path / "shims" / "python3.10", "exit 127")
-    good = pretend(tmp_path / "bin" / "python3.10", "3.10.9")
-    environ = {"PATH": f"{tmp_path}/shims:{tmp_path}/bin", "HOME": str(tmp_path)}
-    found = setup.find_interpreter(wanted(setup, "3.10"), environ)
-    assert (found.path, found.version) == (str(good), "3.10.9")
-
-
-def test_pyenv_versions_are_found_without_their_shims(setup: ModuleType, tmp_path: Path) -> None:
-    script(tmp_path / "pyenv/shims/python3.10", "exit 127")
-    pretend(tmp_path / "pyenv/versions/3.11.7/bin/python", "3.11.7")
-    pretend(tmp_path / "pyenv/versions/3.10.13/bin/python", "3.10.13")
-    environ = {
-        "PATH": f"{tmp_path}/pyenv/shims",
-        "PYENV_ROOT": f"{tmp_path}/pyenv",
-        "HOME": str(tmp_path),
-    }
-    assert setup.find_interpreter(wanted(setup, "3.10"), environ).version == "3.10.13"
-    del environ["PYENV_ROOT"]
-    assert setup.find_interpreter(wanted(setup, "3.10"), environ) is None
-    (tmp_path / "pyenv").rename(tmp_path / ".pyenv")
-    # The candidates print their old place, which is what the probe reports.
-    assert setup.find_interpreter(wanted(setup, "3.10"), environ).version == "3.10.13"
-
-
-def test_the_named_interpreter_comes_first_and_a_wrong_one_is_told(
-    setup: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pretend(tmp_path / "bin/python3.10", "3.10.9")
-    named = pretend(tmp_path / "mine", "3.10.1")
-    environ = {"PATH": f"{tmp_path}/bin", "HOME": str(tmp_path), "NAMED": str(named)}
-    assert setup.find_interpreter(wanted(setup, "3.10"), environ).version == "3.10.1"
-    assert capsys.readouterr().out == ""
-    pretend(named, "3.12.0")
-    assert setup.find_interpreter(wanted(setup, "3.10"), environ).version == "3.10.9"
-    assert capsys.readouterr().out == f"NAMED={named} is not a working Python 3.10; searching on\n"
-
-
-def test_the_running_interpreter_serves_only_in_a_wanted_version(
-    setup: ModuleType, tmp_path: Path
-) -> None:
-    environ = {"PATH": "", "HOME": str(tmp_path)}
-    running = str(pretend(tmp_path / "running", "3.11.4"))
-    assert setup.find_interpreter(setup.MAIN, environ, running).version == "3.11.4"
-    assert setup.find_interpreter(setup.LAVA, environ, running) is None
-    running = str(pretend(tmp_path / "running", "3.13.0"))
-    assert setup.find_interpreter(setup.MAIN, environ, running).version == "3.13.0"
-    running = str(pretend(tmp_path / "running", "3.14.0"))
-    assert setup.find_interpreter(setup.MAIN, environ, running) is None
-
-
-def test_every_interpreter_has_a_lock_with_its_newest_brian2(setup: ModuleType) -> None:
-    newest = {"3.10": "2.9.0", "3.11": "2.9.0", "3.12": "2.10.1", "3.13": "2.11.0"}
-    assert set(newest) == set(setup.MAIN.versions)
-    for version, brian2 in newest.items():
-        lines = setup.MAIN.lock(ROOT, version).read_text().splitlines()
-        assert f"Brian2=={brian2}" in lines
-        pins = [line for line in lines if not line.startswith("#")]
-        assert all(re.match(r"[\w.-]+==[\w.]+(; .+)?$", line) for line in pins)
-        assert len({line.partition("==")[0].lower() for line in pins}) == len(pins)
-    assert "lava-nc==0.10.0" in setup.LAVA.lock(ROOT, "3.10.13").read_text().splitlines()
-
-
-@pytest.fixture
-def checkout(setup: ModuleType, tmp_path: Path) -> Path:
+def checkout(setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "checkout"
     (root / "requirements").mkdir(parents=True)
-    for wanted in (setup.MAIN, setup.LAVA):
-        wanted.lock(root, platform.python_version()).write_text("numpy==2.2.6\n")
+    setup.MAIN.lock(root, HERE).write_text("numpy==2.2.6\ntorch==2.13.0\n")
+    setup.LAVA.lock(root, "3.10").write_text("numpy==1.26.4\n")
     (root / "pyproject.toml").write_text("[project]\n")
     (root / "setup.py").write_text("")
     (root / setup.NATIVE).mkdir(parents=True)
     (root / setup.NATIVE / "sources.py").write_text("")
     (root / setup.NATIVE / "engine.c").write_text("int one;")
     (root / ".setup").mkdir()
+    monkeypatch.setenv("NEURODEPLOY_PYTHON310", "none")
     return root
 
 
 @pytest.fixture
-def without_pip(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Phases with everything done but what needs a network; returns what ran."""
-    ran: list[str] = []
+def ran(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that phases ran: everything is done but what needs a network."""
+    ran: list[list[str]] = []
 
-    def phase(name: str, what: str, command: list[str], log: Path) -> None:
-        ran.append(what.split()[0])
+    def phase(what: str, command: list[str], log: Path) -> str:
+        ran.append(command)
         if command[1:4] == ["-m", "venv", "--clear"]:
             shutil.rmtree(command[4], ignore_errors=True)
             python = Path(command[4]) / "bin" / "python"
             python.parent.mkdir(parents=True)
             python.symlink_to(sys.executable)
+        return "native library: portable, avx2"
 
     monkeypatch.setattr(setup, "phase", phase)
-    monkeypatch.setattr(setup, "built_library", lambda name, python, check, log: "")
     return ran
 
 
-def test_a_second_run_does_nothing(
-    setup: ModuleType, checkout: Path, without_pip: list[str]
-) -> None:
-    interpreter = setup.probe(sys.executable)
-    assert not setup.is_current(checkout, setup.MAIN)
-    setup.build(checkout, setup.MAIN, interpreter)
-    assert without_pip == ["virtual", "up", "neurodeploy"]
-    assert setup.is_current(checkout, setup.MAIN)
-    setup.MAIN.lock(checkout, platform.python_version()).write_text("numpy==2.2.5\n")
-    assert not setup.is_current(checkout, setup.MAIN)
-    without_pip.clear()
-    setup.build(checkout, setup.MAIN, interpreter)
-    assert without_pip == ["up", "neurodeploy"]
+def anew(ran: list[list[str]]) -> bool | None:
+    """Whether the environment was created anew, rather than updated; None where nothing ran."""
+    created = ["venv" in command for command in ran]
+    ran.clear()
+    return any(created) if created else None
 
 
-@pytest.mark.parametrize("name", ["engine.c", "kernels.inc", "engine.h", "../../../setup.py"])
-def test_the_stamp_knows_the_sources_of_the_library(
-    name: str, setup: ModuleType, checkout: Path, without_pip: list[str]
+def test_a_second_run_does_nothing_and_a_changed_lock_is_installed(
+    setup: ModuleType, checkout: Path, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    setup.build(checkout, setup.MAIN, setup.probe(sys.executable))
-    assert setup.is_current(checkout, setup.MAIN)
+    lock = setup.MAIN.lock(checkout, HERE)
+    assert setup.ensure(checkout, setup.MAIN) == ""
+    assert capsys.readouterr().out == "  main: native library: portable, avx2\n"
+    _, packages, editable, check = ran
+    assert packages[-2:] == ["-r", str(lock)]
+    assert "--no-deps" in packages
+    # A torch for graphics cards needs packages of no lock: there its dependencies are looked for.
+    assert editable[-3:] == ["torch==2.13.0", "--editable", str(checkout)]
+    assert "--no-deps" not in editable
+    assert "import torch;" in check[-1]
+    assert anew(ran)
+    assert setup.ensure(checkout, setup.MAIN) == ""
+    assert anew(ran) is None
+    lock.write_text("numpy==2.2.5\n")
+    setup.ensure(checkout, setup.MAIN)
+    assert not any("torch==2.13.0" in command for command in ran)
+    assert anew(ran) is False
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["engine.c", "kernels.inc", "engine.h", "sources.py", "../../../setup.py"]
+)
+def test_a_changed_source_of_the_library_is_built(
+    name: str, setup: ModuleType, checkout: Path, ran: list[list[str]]
+) -> None:
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran)
     (checkout / setup.NATIVE / name).write_text("int two;")
-    assert not setup.is_current(checkout, setup.MAIN)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is False
+
+
+@pytest.mark.parametrize("what", ["pyproject.toml", "CC", "CFLAGS"])
+def test_another_project_or_compiler_leads_to_a_new_build(
+    what: str,
+    setup: ModuleType,
+    checkout: Path,
+    ran: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran)
+    if what == "pyproject.toml":
+        (checkout / what).write_text("[project]\nname = 'other'\n")
+    else:
+        monkeypatch.setenv(what, "-something")
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is False
 
 
 def test_a_compiler_that_was_installed_since_leads_to_a_new_build(
     setup: ModuleType,
     checkout: Path,
-    without_pip: list[str],
+    ran: list[list[str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    setup.build(checkout, setup.MAIN, setup.probe(sys.executable))
-    assert setup.is_current(checkout, setup.MAIN)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran)
     script(tmp_path / "bin/gcc", "exit 0")
-    assert not setup.is_current(checkout, setup.MAIN)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is False
 
 
 def test_a_library_that_is_gone_leads_to_a_new_build(
-    setup: ModuleType,
-    checkout: Path,
-    without_pip: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    setup: ModuleType, checkout: Path, ran: list[list[str]]
 ) -> None:
-    library = checkout / setup.NATIVE / "_kernels.so"
+    native = checkout / setup.NATIVE
+    library = native / f"_kernels{sysconfig.get_config_var('EXT_SUFFIX')}"
     library.touch()
-    monkeypatch.setattr(setup, "built_library", lambda name, python, check, log: str(library))
-    setup.build(checkout, setup.MAIN, setup.probe(sys.executable))
-    assert setup.is_current(checkout, setup.MAIN)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran)
+    # That of the other environment, which is set up beside this one, is none of its business.
+    (native / "_kernels.cpython-38-x86_64-linux-gnu.so").touch()
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is None
     library.unlink()
-    assert not setup.is_current(checkout, setup.MAIN)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is False
 
 
+@pytest.mark.parametrize(("native", "told"), [("1", ": .*portable"), ("0", ": none, .*; unset")])
 def test_the_set_up_says_which_kernels_there_are(
-    setup: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    native: str, told: str, setup: ModuleType, tmp_path: Path
 ) -> None:
-    log = tmp_path / "main.log"
-    python = script(tmp_path / "python", "echo /a/_kernels.so; echo portable, avx2")
-    assert setup.built_library("main", str(python), "pass", log) == "/a/_kernels.so"
-    assert capsys.readouterr().out.endswith("  main: native library for portable, avx2\n")
-    python = script(tmp_path / "python", "echo; echo 'it is not built; install gcc'")
-    assert setup.built_library("main", str(python), "pass", log) == ""
-    said = capsys.readouterr().out
-    assert "without the native library: it is not built; install gcc\n" in said
-    assert str(log) in said
-    python = script(tmp_path / "python", "echo 'no such module' >&2; exit 1")
-    with pytest.raises(setup.FailedPhase, match="no such module"):
-        setup.built_library("main", str(python), "pass", log)
+    # The real one takes ten seconds to import.
+    (tmp_path / "brian2.py").touch()
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import json{setup.CHECK}"],
+        env={**os.environ, "PYTHONPATH": path, "NEURODEPLOY_NATIVE": native},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(f"^native library{told}", done.stdout.splitlines()[-1])
 
 
-def test_an_interrupted_run_is_created_anew(
+@pytest.mark.parametrize("broken_off", [KeyboardInterrupt, SystemExit("packages failed")])
+def test_a_run_that_broke_off_is_created_anew(
+    broken_off: BaseException | type[BaseException],
     setup: ModuleType,
     checkout: Path,
-    without_pip: list[str],
+    ran: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    interpreter = setup.probe(sys.executable)
     working = setup.phase
 
-    def interrupted(name: str, what: str, command: list[str], log: Path) -> None:
-        if what.startswith("up to"):
-            raise KeyboardInterrupt
-        working(name, what, command, log)
+    def breaks_off(what: str, command: list[str], log: Path) -> str:
+        if "packages" in what:
+            raise broken_off
+        return working(what, command, log)
 
-    monkeypatch.setattr(setup, "phase", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        setup.build(checkout, setup.MAIN, interpreter)
-    assert not setup.is_current(checkout, setup.MAIN)
+    setup.ensure(checkout, setup.MAIN)
+    setup.MAIN.lock(checkout, HERE).write_text("numpy==2.2.5\n")
+    monkeypatch.setattr(setup, "phase", breaks_off)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        setup.ensure(checkout, setup.MAIN)
     stray = checkout / ".venv" / "half-unpacked"
     stray.touch()
-
+    ran.clear()
     monkeypatch.setattr(setup, "phase", working)
-    setup.build(checkout, setup.MAIN, interpreter)
-    assert setup.is_current(checkout, setup.MAIN)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran)
     assert not stray.exists()
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is None
 
 
 def test_a_broken_environment_is_created_anew(
-    setup: ModuleType, checkout: Path, without_pip: list[str]
+    setup: ModuleType, checkout: Path, ran: list[list[str]]
 ) -> None:
-    interpreter = setup.probe(sys.executable)
-    setup.build(checkout, setup.MAIN, interpreter)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran)
     python = checkout / ".venv/bin/python"
     python.unlink()
     python.symlink_to("gone")
-    assert not setup.is_current(checkout, setup.MAIN)
-    without_pip.clear()
-    setup.build(checkout, setup.MAIN, interpreter)
-    assert without_pip[0] == "virtual"
-    assert setup.is_current(checkout, setup.MAIN)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran)
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is None
+
+
+def test_an_environment_keeps_its_interpreter_unless_another_one_is_named(
+    setup: ModuleType,
+    checkout: Path,
+    ran: list[list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran)
+    other = next(version for version in setup.MAIN.versions if version != HERE)
+    setup.MAIN.lock(checkout, other).write_text("numpy==2.2.6\n")
+    running = pretend(tmp_path / "running", other)
+    monkeypatch.setattr(setup.sys, "executable", str(running))
+    setup.ensure(checkout, setup.MAIN)
+    assert anew(ran) is None
+    monkeypatch.setenv("NEURODEPLOY_PYTHON", str(running))
+    setup.ensure(checkout, setup.MAIN)
+    assert ran[0][:2] == [str(running), "-m"]
+    assert ran[1][-1] == str(setup.MAIN.lock(checkout, other))
+    assert anew(ran)
+
+
+def test_a_phase_is_a_line_with_its_seconds(
+    setup: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "main.log"
+    command = [sys.executable, "-c", "print('first'); print('last')"]
+    assert setup.phase("main: packages", command, log) == "last"
+    assert re.fullmatch(r"  main: packages \.\.\. \d+\.\d s\n", capsys.readouterr().out)
+    assert log.read_text().splitlines()[1:] == [f"$ {' '.join(command)}", "first", "last"]
 
 
 def test_a_failed_phase_shows_the_end_of_its_log(
     setup: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "main.log"
-    code = "print('no such package', flush=True); raise SystemExit(3)"
-    with pytest.raises(setup.FailedPhase, match=r"(?s)exit status 3.*no such package.*main\.log"):
-        setup.phase("main", "packages", [sys.executable, "-c", code], log)
-    assert "packages ... failed" in capsys.readouterr().out
+    code = "print(*range(50), 'no such package', sep='\\n', flush=True); raise SystemExit(3)"
+    with pytest.raises(SystemExit) as stopped:
+        setup.phase("main: packages", [sys.executable, "-c", code], log)
+    told = str(stopped.value).splitlines()
+    assert told[0] == f"set-up: main: packages failed; {log} ends:"
+    assert told[1] == "    31"
+    assert told[-1] == "    no such package"
+    assert "packages ... failed (exit status 3)\n" in capsys.readouterr().out
 
 
 def test_without_a_310_the_set_up_goes_on(
     setup: ModuleType,
     checkout: Path,
-    without_pip: list[str],
+    ran: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    here = setup.probe(sys.executable)
+    assert setup.set_up(checkout) == "ready, without Lava: NEURODEPLOY_PYTHON310=none"
+    assert anew(ran)
+    found = setup.find_interpreter
+    monkeypatch.delenv("NEURODEPLOY_PYTHON310")
     monkeypatch.setattr(
-        setup,
-        "find_interpreter",
-        lambda wanted, environ, running: here if wanted is setup.MAIN else None,
+        setup, "find_interpreter", lambda e, *known: None if e is setup.LAVA else found(e, *known)
     )
-    said = setup.set_up(checkout, {})
-    assert setup.is_current(checkout, setup.MAIN)
-    assert said.startswith("ready, without Lava: lava-nc needs Python 3.10")
-    said = setup.set_up(checkout, {"NEURODEPLOY_PYTHON310": "none"})
-    assert "NEURODEPLOY_PYTHON310=none" in said
+    told = "ready, without Lava: no Python 3.10 found: install one or set NEURODEPLOY_PYTHON310"
+    assert setup.set_up(checkout) == told
+    assert anew(ran) is None
+
+
+def test_without_a_python_the_set_up_stops(
+    setup: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup.sys, "executable", str(checkout / "absent"))
+    told = "no Python 3.11, 3.12, 3.13, 3.10 found: install one or set NEURODEPLOY_PYTHON$"
+    with pytest.raises(SystemExit, match=told):
+        setup.set_up(checkout)
+
+
+def test_a_lava_environment_that_fails_leaves_the_main_one(
+    setup: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ensure(root: Path, environment: object) -> str:
+        if environment is setup.LAVA:
+            raise SystemExit("set-up: lava: packages failed")
+        return ""
+
+    monkeypatch.setattr(setup, "ensure", ensure)
+    told = r"(?s)lava: packages failed.*main environment is ready; NEURODEPLOY_PYTHON310=none"
+    with pytest.raises(SystemExit, match=told):
+        setup.set_up(checkout)
+    monkeypatch.setattr(setup, "ensure", lambda root, environment: "")
+    assert setup.set_up(checkout) == "ready: .venv and .venv-lava are up to date"
+
+
+def test_two_set_ups_of_a_checkout_wait_for_each_other(
+    setup: ModuleType,
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    went: list[str] = []
+
+    def ensure(root: Path, environment: object) -> str:
+        if environment is setup.MAIN:
+            went.append("begins")
+            time.sleep(0.5)
+            went.append("ends")
+        return ""
+
+    monkeypatch.setattr(setup, "ensure", ensure)
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(setup.set_up, [checkout] * 2))
+    assert went == ["begins", "ends"] * 2
+    assert capsys.readouterr().out == "waiting for another set-up of this checkout ...\n"
+
+
+def test_an_interrupt_is_a_line_and_leaves_no_stamp(checkout: Path) -> None:
+    (checkout / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/setup_environments.py", checkout / "scripts")
+    begun = checkout / "begun"
+    python = script(
+        checkout / "python",
+        f'if [ "$1" = -m ]; then : > {begun}; exec /bin/sleep 60; fi; echo "$0"; echo {HERE}',
+    )
+    with subprocess.Popen(
+        [sys.executable, str(checkout / "scripts/setup_environments.py")],
+        env={"NEURODEPLOY_PYTHON": str(python), "NEURODEPLOY_PYTHON310": "none"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        while not begun.exists():
+            assert running.poll() is None
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert said == "\nset-up: interrupted; the next make setup mends it\n"
+    assert running.returncode == 1
+    assert not (checkout / ".venv").exists()
