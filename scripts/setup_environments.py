@@ -139,14 +139,15 @@ def build(root: Path, wanted: Environment, interpreter: Interpreter, log: Path) 
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     # A lock is complete: nothing is resolved. What is never imported is never compiled either.
     packages = [*pip, "--no-compile", "--no-deps", "-r", str(lock)]
-    phase(f"{wanted.name}: packages of {lock.name} (log: {log})", packages, log)
+    phase(f"{wanted.name}: packages of {lock.name}", packages, log)
     # A build of torch for graphics cards needs more, which its own metadata tell; nothing else
     # is missing. pip hides what a build says unless it is told to show it.
     torch = [line for line in lock.read_text().splitlines() if line.startswith("torch==")]
     editable = [*pip, "--verbose", "--no-build-isolation", *torch, "--editable", str(root)]
     phase(f"{wanted.name}: neurodeploy itself", editable, log)
     check = [python, "-c", f"import {wanted.module}{CHECK}"]
-    print(f"  {wanted.name}: {phase(f'{wanted.name}: imports', check, log)}", flush=True)
+    told = phase(f"{wanted.name}: imports", check, log)
+    print(f"  {wanted.name}: {told} (log: {log})", flush=True)
 
 
 def ensure(root: Path, wanted: Environment) -> str:

@@ -68,7 +68,8 @@ def test_a_second_run_does_nothing_and_a_changed_lock_is_installed(
 ) -> None:
     lock = setup.MAIN.lock(checkout, HERE)
     assert setup.ensure(checkout, setup.MAIN) == ""
-    assert capsys.readouterr().out == "  main: native library: portable, avx2\n"
+    log = checkout / ".setup/main.log"
+    assert capsys.readouterr().out == f"  main: native library: portable, avx2 (log: {log})\n"
     _, packages, editable, check = ran
     assert packages[-2:] == ["-r", str(lock)]
     assert "--no-deps" in packages
