@@ -1,4 +1,4 @@
-"""Builds the native library. Everything else stands in pyproject.toml.
+"""Builds the native library, and fills in the project URLs. The rest stands in pyproject.toml.
 
 The library is plain C behind a C interface, loaded by ctypes: an extension module only by name, so
 that builds of several interpreters lie beside each other. It is optional: without a C compiler the
@@ -7,6 +7,7 @@ package installs as it is, and integer netlists run on slower paths.
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -24,12 +25,12 @@ FLAGS = [
 ]
 
 
-def source_hash() -> str:
-    """Return the hash that the loader compares; its file is run alone, without the package."""
-    spec = importlib.util.spec_from_file_location("sources", NATIVE / "sources.py")
+def run_alone(path: Path) -> ModuleType:
+    """Return the module of a file, run without its package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.source_hash(NATIVE)
+    return module
 
 
 class BuildLibrary(build_ext):
@@ -40,13 +41,17 @@ class BuildLibrary(build_ext):
         self.force = True
 
 
+# The hash that the loader compares.
+SOURCE_HASH = run_alone(NATIVE / "sources.py").source_hash(NATIVE)
+
 setup(
+    **run_alone(Path("scripts/project_urls.py")).metadata(Path()),
     cmdclass={"build_ext": BuildLibrary},
     ext_modules=[
         Extension(
             "neurodeploy.execution.native._kernels",
             sources=[path.as_posix() for path in sorted(NATIVE.glob("*.c"))],
-            define_macros=[("ND_SOURCE_HASH", f'"{source_hash()}"')],
+            define_macros=[("ND_SOURCE_HASH", f'"{SOURCE_HASH}"')],
             extra_compile_args=FLAGS,
             optional=True,
         )

@@ -71,6 +71,8 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignored)
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree / name)
+    (tree / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/project_urls.py", tree / "scripts")
     call([sys.executable, "setup.py", "-q", "sdist", "-d", str(folder)], tree)
     [archive] = folder.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
