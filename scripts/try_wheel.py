@@ -87,16 +87,16 @@ def built(folder: Path) -> tuple[Path, Path]:
     files = [str(path) for path in wheels + archives]
     print(f"built {', '.join(Path(name).name for name in files)}")
     print(said([python, "-m", "twine", "check", "--strict", *files], folder), flush=True)
-    print("project URLs:", ", ".join(project_urls(wheels[0])) or "none (no public address)")
+    print("project URLs:", "; ".join(project_urls(wheels[0])) or "none: no public address")
     return archives[0], wheels[0]
 
 
 def project_urls(wheel: Path) -> list[str]:
-    """Return the addresses that PyPI would show beside the project."""
+    """Return names and addresses that PyPI would show beside the project."""
     with zipfile.ZipFile(wheel) as opened:
         [name] = (name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
         said = message_from_bytes(opened.read(name))
-    return [line.partition(", ")[2] for line in said.get_all("Project-URL", [])]
+    return list(said.get_all("Project-URL", []))
 
 
 def tried(name: str, archive: Path, wheel: Path, folder: Path) -> bool:
