@@ -20,7 +20,7 @@ GIT_SECONDS = 20
 # host (and the port of https) and the path go on: what stands before the @ may be a secret.
 HTTPS = re.compile(r"https://(?:[^/@]*@)?([^/@:]+(?::\d+)?)/(.+)")
 SSH = re.compile(r"ssh://(?:[^/@]*@)?([^/@:]+)(?::\d+)?/(.+)")
-SCP = re.compile(r"(?:[^/@:]+@)?([^/@:]+):(?!/)(.+)")
+SCP = re.compile(r"(?:[^/@:]+@)?([^/@:]+):(.+)")
 # Neither an IP address, nor a name of one machine or of a local network.
 HOST = re.compile(r"(?:[a-z\d-]+\.)+(?!(?:local|localhost|internal|lan|home|test)\b)[a-z]{2,}")
 OWNER_AND_NAME = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)+")

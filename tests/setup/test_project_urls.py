@@ -286,6 +286,8 @@ def test_the_metadata_of_a_build_have_them_and_those_of_its_sdist_the_same(tmp_p
         shutil.copy(ROOT / name, tree / name)
     for name in ("scripts/project_urls.py", "docs/report.png"):
         shutil.copy(ROOT / name, tree / name)
+    with (tree / "README.md").open("a", encoding="utf-8") as readme:
+        readme.write("\nÅngström\n")
     git(tree, "init", "-q")
     git(tree, "commit", "-q", "--allow-empty", "-m", "first")
     git(tree, "remote", "add", "origin", GITHUB)
