@@ -10,7 +10,8 @@ import pytest
 
 from neurodeploy.execution import make_engine
 from neurodeploy.execution.native import library
-from neurodeploy.execution.native.engine import NativeEngine, _ThreadTotals
+from neurodeploy.execution.native.engine import NativeEngine
+from neurodeploy.execution.native.totals import ThreadTotals
 from neurodeploy.ir.connectivity import Conv, Dense
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron
@@ -113,13 +114,13 @@ def test_totals_of_threads_are_added_up() -> None:
     # Whether a second thread finds anything left to do is chance.
     netlist = case("random_feedforward_3").netlist
     names = {p.name for p in netlist.populations if not p.is_integrator}
-    parts = [_ThreadTotals(netlist, names, names) for _ in range(3)]
+    parts = [ThreadTotals(netlist, names, names) for _ in range(3)]
     fields = ("spikes", "payload", "active")
     for number, part in enumerate(parts, 1):
         for field in fields:
             for values in getattr(part, field).values():
                 values += number
-    joined = _ThreadTotals.join(parts)
+    joined = ThreadTotals.join(parts)
     for field in fields:
         assert set(getattr(joined, field)) == names
         assert all((values == 6).all() for values in getattr(joined, field).values())

@@ -29,13 +29,6 @@ pytestmark = pytest.mark.skipif(
 INT16, INT32 = 2**15 - 1, 2**31 - 1
 
 
-@pytest.fixture(params=library.ISAS)
-def kernels(request: pytest.FixtureRequest) -> library.Library:
-    if request.param not in library.load().isas:
-        pytest.skip(f"this processor does not run {request.param}")
-    return replace(library.load(), isa_name=request.param)
-
-
 def exact(
     kernels: library.Library, netlist: IntegerNetlist, stimulus: Mapping[str, Any]
 ) -> NativeEngine:

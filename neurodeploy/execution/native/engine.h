@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ND_ABI 5
+#define ND_ABI 6
 
 #if defined(_WIN32)
 #define ND_API __declspec(dllexport)
@@ -100,6 +100,10 @@ typedef struct {
     const nd_link *links;
     const nd_member *members;
     int64_t pool_rows;    /* rows of cells under a row of windows, where rows share none; else 0 */
+    /* Simple neurons (binary, without leak or gain, parameters by channel, v0 below the threshold)
+     * of links that are all steady, which only the maxima of the next component hear, each at its
+     * own place: a maximum changes when the neuron of the largest input under it fires */
+    int64_t pooled;
 } nd_stage;
 
 typedef struct {

@@ -14,8 +14,9 @@ import numpy as np
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.library import Library
-from neurodeploy.execution.native.program import NativeProgram, build_program
-from neurodeploy.execution.order import channels_first, channels_last
+from neurodeploy.execution.native.program import build_program
+from neurodeploy.execution.native.totals import ThreadTotals, Totals
+from neurodeploy.execution.order import channels_last
 from neurodeploy.execution.summary import Summary
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.bounds import PopulationBounds
@@ -154,14 +155,14 @@ class NativeEngine:
         """Run and keep totals only; see :class:`neurodeploy.execution.pytorch.engine.Engine`."""
         expect_populations(self.netlist, {*rates, *totals, *active})
         values, batch = checked_stimulus(self.netlist, stimulus, self.timesteps)
-        kept = _Totals(self.program, self.netlist, self.timesteps, values, batch, set(rates))
+        kept = Totals(self.program, self.netlist, self.timesteps, values, batch, set(rates))
         summed = set(totals)
         counted = set(active) - {p.name for p in self.netlist.inputs}
         # One of its own for each thread: none adds to what another one adds to.
         threads = self._n_threads(batch)
-        parts = [_ThreadTotals(self.netlist, summed, counted) for _ in range(threads)]
+        parts = [ThreadTotals(self.netlist, summed, counted) for _ in range(threads)]
 
-        def filler(part: _ThreadTotals) -> Filler:
+        def filler(part: ThreadTotals) -> Filler:
             def fill(population: Population, want: structures.Wanted) -> None:
                 kept.fill(population, want)
                 part.fill(population, want)
@@ -210,8 +211,14 @@ class NativeEngine:
                         self._call(workspace, pointers, mine, first, last)
                         with taking:
                             done += last - first
-                            if progress is not None:
+                            if stopped.is_set() or progress is None:
+                                continue
+                            try:
                                 progress(done, batch)
+                            except BaseException:
+                                # Before another thread has its turn.
+                                stopped.set()
+                                raise
             except BaseException:
                 # Here, and not where it is waited for: that thread may be late on a busy machine.
                 stopped.set()
@@ -267,131 +274,3 @@ def _own_values(values: IntArray, population: Population) -> AnyArray:
     """A stimulus in the engine's order, in 32 bits."""
     own = channels_last(values.astype(np.int32), population.shape)
     return np.ascontiguousarray(own)
-
-
-class _Totals:
-    """Totals, which threads write at the places of their own samples."""
-
-    def __init__(
-        self,
-        program: NativeProgram,
-        netlist: IntegerNetlist,
-        timesteps: int,
-        values: Mapping[str, IntArray],
-        batch: int,
-        rates: set[str],
-    ) -> None:
-        self.netlist, self.T, self.batch = netlist, timesteps, batch
-        self.values = values
-        self.rated = rates
-        self.decode = {o.population: o.decode for o in netlist.outputs}
-        self.per_sample: dict[str, IntArray] = {}
-        self.rates: dict[str, AnyArray] = {}
-        self.rasters: dict[str, AnyArray] = {}
-        self.moved: dict[str, AnyArray] = {}
-        self.keep: list[AnyArray] = []
-        for population in netlist.populations:
-            name, shape = population.name, population.shape
-            if not population.is_integrator:
-                self.per_sample[name] = np.zeros(batch, dtype=np.int64)
-                if name in rates:
-                    most = timesteps * program.largest[name] * max(population.rate_gain, default=1)
-                    # They take most of the memory where many samples are compared.
-                    dtype = np.int32 if most < 2**31 else np.int64
-                    self.rates[name] = np.zeros((batch, *shape), dtype=dtype)
-            watched = (name in rates and population.is_integrator) or (
-                self.decode.get(name, "counts") != "counts"
-            )
-            if watched:
-                self.moved[name] = np.zeros((batch, timesteps, *shape), dtype=np.int64)
-            if self.decode.get(name) == "counts" and not isinstance(population.model, Input):
-                self.rasters[name] = np.zeros((batch, timesteps, *shape), dtype=np.int64)
-
-    def fill(self, population: Population, want: structures.Wanted) -> None:
-        """Point a population's results at their arrays."""
-        name = population.name
-        if name in self.per_sample:
-            want.per_sample = self.per_sample[name].ctypes.data
-        if name in self.rates:
-            rates = self.rates[name]
-            if rates.dtype == np.int32:
-                want.short_rates = rates.ctypes.data
-            else:
-                want.rates = rates.ctypes.data
-            gain = population.rate_gain
-            if gain:
-                array = np.array(gain, dtype=np.int64)
-                self.keep.append(array)
-                want.rate_gain = array.ctypes.data
-        if name in self.moved:
-            want.trace = self.moved[name].ctypes.data
-        if name in self.rasters:
-            want.raster = self.rasters[name].ctypes.data
-
-    def summary(self, parts: list[_ThreadTotals]) -> Summary:
-        """Everything in the order of shapes."""
-        traces: dict[str, AnyArray] = {}
-        rates: dict[str, AnyArray] = {}
-        for name, values in self.moved.items():
-            values -= self.netlist.by_name[name].origin
-            if name in self.decode:
-                traces[name] = values
-        for name, raster in self.rasters.items():
-            traces[name] = np.cumsum(raster, axis=1)
-        for population in self.netlist.inputs:
-            if population.name in self.decode:
-                given = self.values[population.name]
-                if population.is_current_input:
-                    given = np.repeat(given[:, None], self.T, axis=1)
-                traces[population.name] = np.cumsum(given, axis=1)
-        for name in self.rated:
-            rates[name] = self.rates[name] if name in self.rates else self.moved[name][:, -1]
-        joined = _ThreadTotals.join(parts)
-
-        def by_shape(values: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-            shapes = {p.name: p.shape for p in self.netlist.populations}
-            return {n: channels_first(v, shapes[n]).copy() for n, v in values.items()}
-
-        return Summary(
-            self.T,
-            self.batch,
-            {name: traces[name] for name in self.decode},
-            by_shape(joined.spikes),
-            self.per_sample,
-            by_shape(joined.payload),
-            rates,
-            by_shape(joined.active),
-        )
-
-
-class _ThreadTotals:
-    """Totals per neuron, in the engine's order, of one thread."""
-
-    def __init__(self, netlist: IntegerNetlist, summed: set[str], counted: set[str]) -> None:
-        asked = [p for p in netlist.populations if not p.is_integrator and p.name in summed]
-        self.spikes = {p.name: np.zeros(p.size, dtype=np.int64) for p in asked}
-        self.payload = {p.name: np.zeros(p.size, dtype=np.int64) for p in asked}
-        self.active = {n: np.zeros(netlist.by_name[n].size, dtype=np.int64) for n in counted}
-
-    def fill(self, population: Population, want: structures.Wanted) -> None:
-        """Point a population's totals at their arrays."""
-        name = population.name
-        if name in self.spikes:
-            want.spikes = self.spikes[name].ctypes.data
-            want.payload = self.payload[name].ctypes.data
-        if name in self.active:
-            want.active = self.active[name].ctypes.data
-
-    @staticmethod
-    def join(parts: list[_ThreadTotals]) -> _ThreadTotals:
-        """The first one, with the others added."""
-        joined = parts[0]
-        for part in parts[1:]:
-            for mine, theirs in (
-                (joined.spikes, part.spikes),
-                (joined.payload, part.payload),
-                (joined.active, part.active),
-            ):
-                for name, values in theirs.items():
-                    mine[name] += values
-        return joined

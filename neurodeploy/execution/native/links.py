@@ -230,6 +230,20 @@ def _channels(weight: AnyArray, cells: AnyArray, connectivity: Connectivity, fan
     return LinkPlan(CHANNELS, numbers, arrays)
 
 
+def is_identity(plan: LinkPlan) -> bool:
+    """Whether every neuron hears the one at its own place, times 1, and nothing else."""
+    if plan.kind != PLACES:
+        return False
+    rows = np.arange(plan.arrays["from_begin"].size)
+    to_place = plan.arrays["to_place"]
+    return (
+        np.array_equal(plan.arrays["from_begin"], rows)
+        and np.array_equal(plan.arrays["from_row"], rows[:-1])
+        and bool((to_place == np.arange(to_place.shape[1])).all())
+        and bool((plan.arrays["weight"] == 1).all())
+    )
+
+
 def _synapses(connectivity: Connectivity, scale: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
     """All synapses (post, pre, shifted weight) in the engine's order, sorted by pre."""
     post, pre, weight = synapse_list(connectivity, scale)

@@ -17,6 +17,7 @@ import numpy as np
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.grouping import Component, Stage, delays, grouped, is_inner
 from neurodeploy.execution.native.links import aligned, plan_link, window_cells
+from neurodeploy.execution.native.pooling import is_pooled
 from neurodeploy.execution.native.widths import needs_64_bits
 from neurodeploy.execution.order import channels_last, grid
 from neurodeploy.ir.arrays import AnyArray
@@ -34,8 +35,9 @@ class NativeProgram:
     """A program in memory, and what Python has to know of it.
 
     ``members`` are the populations that compute, in the order of ``nd_wanted``; ``inputs`` follow
-    them. ``paths`` tells for every projection, in the netlist's order, the kernel that it takes.
-    ``largest``: the largest magnitude that each population is proved to emit.
+    them. ``pooled``: pools that are run from a constant input. ``paths`` tells for every
+    projection, in the netlist's order, the kernel that it takes. ``largest``: the largest magnitude
+    that each population is proved to emit.
     """
 
     structure: structures.Program
@@ -44,6 +46,7 @@ class NativeProgram:
     paths: list[str]
     wide: bool
     merged: int
+    pooled: int
     largest: dict[str, int]
     keep: list[Any] = field(default_factory=list)
 
@@ -85,8 +88,13 @@ class _Builder:
         slots = self._slots(found)
         members: list[Population] = []
         built = []
-        for component in found:
+        pooled = 0
+        for i, component in enumerate(found):
             parts = [self._stage(stage, slots) for stage in component.stages]
+            parts[0].pooled = not self.wide and is_pooled(
+                self.netlist, component, found[i + 1 : i + 2], self.T, self.plans, self._shift
+            )
+            pooled += int(parts[0].pooled)
             members += [self.netlist.by_name[n] for s in component.stages for n in s.names]
             built.append(
                 structures.Component(
@@ -124,6 +132,7 @@ class _Builder:
             [self.plans[id(q)].path for q in self.netlist.projections],
             self.wide,
             sum(len(stage.names) - 1 for component in found for stage in component.stages),
+            pooled,
             {p.name: max(map(abs, proved_range(p, self.bounds))) for p in self.netlist.populations},
             self.keep,
         )
@@ -159,16 +168,21 @@ class _Builder:
             pool_rows=pool_rows,
         )
 
+    def _shift(self, projection: IntegerProjection) -> int:
+        """Steps from one of the receiver to that of the source which it hears."""
+        depth = self.netlist.schedule.depth
+        late = self.delay[id(projection)]
+        return depth[projection.post] - depth[projection.pre] - late
+
     def _link(self, projection: IntegerProjection, slots: _Slots) -> structures.Link:
         plan = self.plans[id(projection)]
         pre = self.netlist.by_name[projection.pre]
-        depth = self.netlist.schedule.depth
         return structures.Link(
             kind=plan.kind,
             source=slots.of[pre.name],
             inner=is_inner(self.netlist, projection),
             constant=pre.is_current_input,
-            shift=depth[projection.post] - depth[pre.name] - self.delay[id(projection)],
+            shift=self._shift(projection),
             src_rows=grid(pre.shape)[0],
             src_width=grid(pre.shape)[1],
             src_channels=pre.shape[0],

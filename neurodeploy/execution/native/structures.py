@@ -50,7 +50,8 @@ class Stage(ctypes.Structure):
     """``nd_stage``."""
 
     _fields_ = _fields(
-        *("rows", "width", "channels", "n_links", "n_members", "links*", "members*", "pool_rows")
+        *("rows", "width", "channels", "n_links", "n_members", "links*", "members*", "pool_rows"),
+        "pooled",
     )
 
 
