@@ -36,7 +36,8 @@ EXPECTED = {
     "a refractory period",
     0.01: "pool now, pool now signed, pool maximum, pool winner, pool maximum signed, "
     "pool winner signed, pool in a cycle, lag, firing gain, long, wide spikes, "
-    "threshold beyond 32 bits, comparison, pool gains",
+    "threshold beyond 32 bits, comparison, pool gains, "
+    "maxima over a constant input",
 }
 
 

@@ -232,16 +232,11 @@ def _channels(weight: AnyArray, cells: AnyArray, connectivity: Connectivity, fan
 
 def is_identity(plan: LinkPlan) -> bool:
     """Whether every neuron hears the one at its own place, times 1, and nothing else."""
-    if plan.kind != PLACES:
+    if plan.kind != PLACES or plan.numbers["same"] != 1:
         return False
     rows = np.arange(plan.arrays["from_begin"].size)
-    to_place = plan.arrays["to_place"]
-    return (
-        np.array_equal(plan.arrays["from_begin"], rows)
-        and np.array_equal(plan.arrays["from_row"], rows[:-1])
-        and bool((to_place == np.arange(to_place.shape[1])).all())
-        and bool((plan.arrays["weight"] == 1).all())
-    )
+    begin, source = plan.arrays["from_begin"], plan.arrays["from_row"]
+    return np.array_equal(begin, rows) and np.array_equal(source, rows[:-1])
 
 
 def _synapses(connectivity: Connectivity, scale: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
@@ -283,7 +278,9 @@ def _places(connectivity: Connectivity, scale: AnyArray) -> LinkPlan | None:
         "to_place": to_place,
         "weight": weights,
     }
-    return LinkPlan(PLACES, {"table": 0 if alike else row_in}, arrays)
+    own = alike and row_in == row_out and bool((to_place == np.arange(row_in)).all())
+    same = int(weights[0, 0]) if own and (weights == weights[0, 0]).all() else 0
+    return LinkPlan(PLACES, {"table": 0 if alike else row_in, "same": same}, arrays)
 
 
 def _listed(connectivity: Connectivity, scale: AnyArray) -> LinkPlan:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurodeploy.errors import NeurodeployError
+from neurodeploy.errors import CapacityError, NeurodeployError
+from neurodeploy.execution.native.program import build_program
 from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Conv
 from neurodeploy.ir.netlist import IntegerNetlist
@@ -96,6 +97,7 @@ def features(netlist: IntegerNetlist) -> Iterator[str]:
     yield from ("long",) if netlist.timesteps > 64 else ()
     wide = any(b.magnitude >= 2**31 for b in prove_bounds(netlist).values())
     yield from ("states beyond 32 bits",) if wide else ()
+    yield from ("maxima over a constant input",) if _pooled(netlist) else ()
     for p in netlist.populations:
         m = p.model
         yield from ("hundreds of channels",) if p.shape[0] >= 100 else ()
@@ -139,6 +141,14 @@ def features(netlist: IntegerNetlist) -> Iterator[str]:
             yield from ("one channel",) if link.channels_in == 1 else ()
             yield from ("one column",) if where.output_size[-1] == 1 else ()
             yield from ("one row",) if where.output_size[0] == 1 else ()
+
+
+def _pooled(netlist: IntegerNetlist) -> bool:
+    """Whether an engine runs maxima from the largest inputs of their neurons."""
+    try:
+        return build_program(netlist, netlist.timesteps).pooled > 0
+    except CapacityError:
+        return False
 
 
 def _is_simple(m: IntegerNeuron) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from neurodeploy.errors import CapacityError, NetlistError
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import projection_interval, prove_bounds
+from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
@@ -85,6 +86,8 @@ class _Drawing:
         self.plain, self.aligned = draws.chance(0.3), draws.chance(0.5)
         for i in range(draws.pick([1, 1, 1, 2, 2, 3])):
             self._input(f"in{i}")
+        if draws.chance(0.2):
+            self._stem()
         for i in range(draws.pick([1, 2, 2, 3, 3, 4, 5])):
             self._layer(f"h{i}")
         if draws.chance(0.35):
@@ -115,6 +118,33 @@ class _Drawing:
             low = draws.pick([0, 0, -top, -(top // 3)])
             model = Input("spikes" if kind == "graded" else "current", low, top)
         self.populations.append(Population(name, draws.shape(), model))
+
+    def _stem(self) -> None:
+        """What an image meets first in many networks: neurons, and maxima over them."""
+        draws, bits = self.draws, self.draws.bits()
+        top = draws.pick([15, 255, 4095])
+        image = Population("image", draws.shape(), Input("current", draws.pick([0, -top]), top))
+        self.populations.append(image)
+        link = draws.connectivity(image.shape, bits)
+        if len(link.post_shape) == 1:
+            return
+        incoming = [self._projection(image, "stem", link, bits)]
+        incoming = [replace(q, delay=None) if draws.chance(0.8) else q for q in incoming]
+        own = link.post_shape[:1]
+        threshold = self._threshold(own, min(max(1, self._reach(incoming)), 2**28))
+        least = int(np.min(threshold))
+        bias = draws.pick([0, least, 3 * least])
+        model = IntegerNeuron(
+            threshold,
+            draws.spread(own, -bias, bias),
+            draws.spread(own, -draws.pick([0, 4 * least]), least - 1),
+        )
+        self._add(Population("stem", link.post_shape, model), incoming)
+        pool = self._pool_model(link.post_shape, draws.chance(0.2))
+        pool = replace(pool, rule="maximum", input_gain=()) if draws.chance(0.8) else pool
+        maxima = Population("maxima", pool.output_shape, pool)
+        same = self._projection(self.populations[-1], "maxima", identity(link.post_shape), 2)
+        self._add(maxima, [replace(same, exponent=np.asarray(0))])
 
     def _source(self) -> Population:
         senders = [p for p in self.populations if _emits(p)]
