@@ -23,7 +23,7 @@ from neurodeploy.ir.streaming import ReferenceStream, stream_lags
 from neurodeploy.testing import NetlistBuilder
 from tests.conformance.fuzz.generator import draw_case
 
-REFERENCE_SEEDS = range(50)
+REFERENCE_SEEDS = range(70)
 ENGINE_SEEDS = range(1000, 1120)
 
 
