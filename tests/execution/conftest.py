@@ -1,16 +1,16 @@
-"""The kernels of every instruction set that runs here."""
+"""The kernels of every instruction set."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 
 from neurodeploy.execution.native import library
+from tests.execution import emulated
 
 
 @pytest.fixture(params=library.ISAS)
 def kernels(request: pytest.FixtureRequest) -> library.Library:
-    if request.param not in library.load().isas:
-        pytest.skip(f"this processor does not run {request.param}")
-    return replace(library.load(), isa_name=request.param)
+    why = emulated.why_not(request.param)
+    if why is not None:
+        pytest.skip(why)
+    return emulated.kernels(request.param)

@@ -30,20 +30,14 @@ def test_the_library_is_built_where_there_is_a_compiler() -> None:
     assert library.load().path.exists()
 
 
-@pytest.mark.parametrize("isa", library.ISAS)
 @pytest.mark.parametrize("name", list(CASES))
-def test_every_version_equals_the_reference(
-    isa: str, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if isa not in library.load().isas:
-        pytest.skip(f"this processor does not run {isa}")
-    monkeypatch.setenv("NEURODEPLOY_ISA", isa)
+def test_every_version_equals_the_reference(kernels: library.Library, name: str) -> None:
     c = case(name)
 
     def run(
         netlist: IntegerNetlist, stimulus: Stimulus, *, membranes: Collection[str] = ()
     ) -> RunRecord:
-        engine = NativeEngine(netlist, library.load(), threads=2)
+        engine = NativeEngine(netlist, kernels, threads=2)
         return engine.run(stimulus, membranes=membranes)
 
     assert_exact(run, c, stateful(c.netlist))

@@ -17,6 +17,7 @@ from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.record import RunRecord, Stimulus, joined_steps
 from neurodeploy.ir.streaming import stream_lags
 from tests.conformance.fuzz.totals import expect_the_same
+from tests.execution import emulated
 
 Run = Callable[[IntegerNetlist, Stimulus, Collection[str]], tuple[RunRecord, frozenset[str]]]
 
@@ -35,28 +36,24 @@ class Path:
 
 
 def _native(isa: str, **options: Any) -> Path:
-    """The native engine, held to one version of its kernels."""
+    """The native engine, held to one version of its kernels, emulated where it must be."""
 
     def run(
         netlist: IntegerNetlist, stimulus: Stimulus, membranes: Collection[str]
     ) -> tuple[RunRecord, frozenset[str]]:
         from neurodeploy.execution.native.engine import NativeEngine
-        from neurodeploy.execution.native.library import load
 
-        engine = NativeEngine(netlist, replace(load(), isa_name=isa), **options)
+        engine = NativeEngine(netlist, emulated.kernels(isa), **options)
         kernels = frozenset(map(str, engine.paths.values()))
         record = engine.run(stimulus, membranes=membranes)
         expect_the_same(engine, netlist, stimulus, record)
         return record, kernels
 
     def missing() -> str | None:
-        from neurodeploy.execution.native.library import load
-
         try:
-            supported = load().isas
+            return emulated.why_not(isa)
         except NeurodeployError as error:
             return str(error)
-        return None if isa in supported else f"this processor does not run {isa}"
 
     told = "".join(f", {name} {value}" for name, value in options.items())
     return Path(f"native {isa}{told}", run, missing)
