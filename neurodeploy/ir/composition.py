@@ -40,33 +40,39 @@ def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivi
         if columns is not None:
             return second.with_weight(second.weight[:, np.argsort(columns)])
     if isinstance(first, Conv):
+        rows = _kept_channels(second) if first.groups == 1 else None
+        if rows is not None:
+            return Conv(first.weight[rows], first.channels_in, first.window)
         merged = _convolved(second, first)
         if merged is not None:
             return merged
     return _expanded(second, first, where)
 
 
-def composed_synapses(second: Connectivity, first: Connectivity) -> tuple[int, bool]:
-    """How many synapses :func:`compose` makes at most, and whether it lists them one by one."""
+def composed_synapses(second: Connectivity, first: Connectivity) -> tuple[int, int]:
+    """How many synapses :func:`compose` makes at most, and how long a list it needs for them."""
     if isinstance(second, Dense) and isinstance(first, Dense):
-        return second.weight.shape[0] * first.weight.shape[1], False
+        return second.weight.shape[0] * first.weight.shape[1], 0
     if isinstance(second, Conv) and isinstance(first, SumPool) and _is_padding(first):
-        return second.n_synapses, False
+        return second.n_synapses, 0
     if isinstance(second, Conv) and isinstance(first, SumPool) and _tiles(first):
         window = None if second.groups > 1 else _tiled_window(second.window, first.window)
         if window is not None:
             channels = second.weight.shape[0] * second.channels_in
-            return int(window.taps_per_output().sum()) * channels, False
+            return int(window.taps_per_output().sum()) * channels, 0
     picks = isinstance(second, Conv) and second.groups == 1
     if picks and isinstance(first, Sparse) and _channels(first) is not None:
-        return second.n_synapses, False
+        return second.n_synapses, 0
     if isinstance(first, Conv):
+        if first.groups == 1 and _kept_channels(second) is not None:
+            return first.n_synapses * second.post_shape[0] // first.post_shape[0], 0
         window = _joint_window(second, first)
         if window is not None:
-            channels = second.post_shape[0] * first.weight.shape[1]
-            return int(window.taps_per_output().sum()) * channels, False
+            over = first.channels_in if isinstance(second, Conv) else first.weight.shape[1]
+            channels = second.post_shape[0] * over
+            return int(window.taps_per_output().sum()) * channels, 0
     pairs = math.prod(second.post_shape) * math.prod(first.pre_shape)
-    return min(_paths(second, first), pairs), True
+    return min(_paths(second, first), pairs), _listed(second, first)
 
 
 def padding(shape: tuple[int, ...], amounts: tuple[tuple[int, int], ...]) -> SumPool:
@@ -126,15 +132,23 @@ def _tiled_window(outer: Window, tiles: Window) -> Window | None:
 
 def _channels(first: Sparse) -> IntArray | None:
     """The order that an index map brings whole channels into, None where it does something else."""
-    if first.pre_shape != first.post_shape or (first.weight != 1).any():
+    columns = _kept_channels(first)
+    if columns is None or not np.array_equal(np.sort(columns), np.arange(first.pre_shape[0])):
         return None
-    size = math.prod(first.pre_shape[1:])
-    if not np.array_equal(np.sort(first.post), np.arange(first.pre_shape[0] * size)):
+    return columns
+
+
+def _kept_channels(layer: Connectivity) -> IntArray | None:
+    """The channels that an index map takes whole, in its order; None where it is none of them."""
+    same = len(layer.pre_shape) > 1 and layer.pre_shape[1:] == layer.post_shape[1:]
+    if not isinstance(layer, Sparse) or not same or (layer.weight != 1).any():
         return None
-    by_channel = first.pre[np.argsort(first.post)].reshape(-1, size)
+    if not np.array_equal(np.sort(layer.post), np.arange(math.prod(layer.post_shape))):
+        return None
+    size = math.prod(layer.pre_shape[1:])
+    by_channel = layer.pre[np.argsort(layer.post)].reshape(-1, size)
     columns = by_channel[:, 0] // size
-    whole = by_channel == columns[:, None] * size + np.arange(size)
-    return columns if whole.all() and np.unique(columns).size == columns.size else None
+    return columns if (by_channel == columns[:, None] * size + np.arange(size)).all() else None
 
 
 def _padded(second: Conv, first: SumPool) -> Conv:
@@ -155,6 +169,7 @@ def _convolved(second: Connectivity, first: Conv) -> Conv | None:
     if window is None or not isinstance(second, Conv | SumPool):
         return None
     outer, inner = second.window, first.window
+    first = _of_all_channels(first) if isinstance(second, Conv) else first
     weight = np.zeros((second.post_shape[0], first.weight.shape[1], *window.kernel))
     for tap in itertools.product(*map(range, outer.kernel)):
         if isinstance(second, Conv):
@@ -173,6 +188,18 @@ def _convolved(second: Connectivity, first: Conv) -> Conv | None:
     return Conv(weight, first.channels_in, window, first.groups)
 
 
+def _of_all_channels(layer: Conv) -> Conv:
+    """A convolution of groups with the zeros between them written out."""
+    if layer.groups == 1:
+        return layer
+    weight = np.zeros((len(layer.weight), layer.channels_in, *layer.window.kernel))
+    rows, columns = (n // layer.groups for n in weight.shape[:2])
+    for i in range(layer.groups):
+        own = slice(i * rows, (i + 1) * rows)
+        weight[own, i * columns : (i + 1) * columns] = layer.weight[own]
+    return Conv(weight, layer.channels_in, layer.window)
+
+
 def _joint_window(second: Connectivity, first: Conv) -> Window | None:
     """The window of a window over a convolution; None where both are no convolution.
 
@@ -183,7 +210,7 @@ def _joint_window(second: Connectivity, first: Conv) -> Window | None:
         return None
     outer, inner = second.window, first.window
     plain = set(outer.dilation) == {1} == set(inner.dilation) and not any(map(any, outer.padding))
-    if not plain or (isinstance(second, Conv) and not second.groups == first.groups == 1):
+    if not plain or (isinstance(second, Conv) and second.groups > 1):
         return None
     kernel = tuple(
         (k2 - 1) * s + k1
@@ -195,7 +222,7 @@ def _joint_window(second: Connectivity, first: Conv) -> Window | None:
 
 def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connectivity:
     paths = _paths(second, first)
-    longest = max(paths, first.n_synapses, second.n_synapses)
+    longest = _listed(second, first)
     if longest > MAX_COMPOSED_SYNAPSES:
         raise UnsupportedLayerError(
             f"{where}: two linear layers without an activation between them compose to {longest} "
@@ -203,8 +230,9 @@ def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connecti
         )
     post2, middle2, weight2 = second.to_coo()
     post1, pre1, weight1 = first.to_coo()
-    order = np.argsort(post1, kind="stable")
-    post1, pre1, weight1 = post1[order], pre1[order], weight1[order]
+    if (post1[1:] < post1[:-1]).any():
+        order = np.argsort(post1, kind="stable")
+        post1, pre1, weight1 = post1[order], pre1[order], weight1[order]
     starts = np.searchsorted(post1, np.arange(math.prod(first.post_shape) + 1))
     counts = starts[middle2 + 1] - starts[middle2]
     run = np.repeat(starts[middle2] - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
@@ -221,6 +249,10 @@ def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connecti
     return Sparse(weight, post, pre, first.pre_shape, second.post_shape)
 
 
+def _listed(second: Connectivity, first: Connectivity) -> int:
+    return max(_paths(second, first), first.n_synapses, second.n_synapses)
+
+
 def _paths(second: Connectivity, first: Connectivity) -> int:
     """Ways from a first to a last neuron through any in between."""
     return int((second.fan_out().reshape(-1) * first.fan_in().reshape(-1)).sum())
@@ -230,6 +262,9 @@ def summed(
     post: IntArray, pre: IntArray, weight: FloatArray, n_pre: int
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Synapses with those of one pair added up, sorted by post, then pre."""
-    pairs, inverse = np.unique(post * n_pre + pre, return_inverse=True)
+    pairs = post * n_pre + pre
+    if (pairs[1:] > pairs[:-1]).all():
+        return post, pre, weight
+    pairs, inverse = np.unique(pairs, return_inverse=True)
     total = np.bincount(inverse.reshape(-1), weights=weight, minlength=pairs.size)
     return pairs // n_pre, pairs % n_pre, total.astype(np.float64)

@@ -263,7 +263,7 @@ class Sparse(Connectivity):
                 raise NetlistError(f"sparse: {name} index outside 0..{math.prod(limit) - 1}")
             object.__setattr__(self, name, frozen(index, np.int64))
         flat = self.post * math.prod(self.shape_in) + self.pre
-        if np.unique(flat).size != flat.size:
+        if not (flat[1:] > flat[:-1]).all() and np.unique(flat).size != flat.size:
             raise NetlistError("sparse: a synapse is listed twice; add their weights")
 
     @property

@@ -118,7 +118,7 @@ def test_convolutions_stay_convolutions() -> None:
     kinds = {
         "explicit asymmetric padding": Conv,
         "conv after conv, plain": Conv,
-        "pointwise after grouped conv": Sparse,
+        "pointwise after grouped conv": Conv,
         "conv after conv, padded": Sparse,
         "average before relu": Conv,
         "norm before conv": Conv,

@@ -154,8 +154,19 @@ CASES: dict[str, tuple[Connectivity, Connectivity, type[Connectivity]]] = {
     "convolution of grouped convolution": (
         conv((4, *FIVE), window(FIVE, 1)),
         conv((2, *FIVE), window(FIVE, 1), 2),
+        Conv,
+    ),
+    "channels of a convolution": (
+        picking(np.arange(60).reshape(4, 3, 5)[[2, 0, 2]], (4, 3, 5)),
+        conv((2, 4, 6), window((4, 6), 2)),
+        Conv,
+    ),
+    "channels of a grouped convolution": (
+        picking(np.arange(60).reshape(4, 3, 5)[[2, 0]], (4, 3, 5)),
+        conv((2, 4, 6), window((4, 6), 2), 2),
         Sparse,
     ),
+    "cells of a convolution": (rolled(), conv((2, 4, 6), window((4, 6), 2)), Sparse),
     "pool of convolution": (
         pool(4, window(FIVE, 2)),
         conv((2, 4, 6), window((4, 6), 2)),
@@ -203,8 +214,9 @@ def test_the_map_is_both_in_turn_and_as_large_as_was_told(case: str) -> None:
     pairs = np.count_nonzero(paths)
     assert whole.n_synapses == pairs
     most, listed = composed_synapses(second, first)
-    assert listed is (kind is Sparse or case == "dense of all cells")
+    assert bool(listed) is (kind is Sparse or case == "dense of all cells")
     if listed:
+        assert listed == max(paths.sum(), first.n_synapses, second.n_synapses)
         assert most == min(paths.sum(), paths.size)
     else:
         # A convolution that only pads more has those onto padding too.
@@ -247,4 +259,4 @@ def test_what_connects_as_a_convolution_becomes_one(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(composition, "MAX_COMPOSED_SYNAPSES", 0)
     made: Callable[[str], Connectivity] = lambda case: compose(*CASES[case][:2], "x")  # noqa: E731
     kinds = [type(made(case)) for case, (*_, kind) in CASES.items() if kind is Conv]
-    assert kinds == [Conv] * 6
+    assert kinds == [Conv] * 8

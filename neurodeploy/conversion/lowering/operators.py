@@ -268,13 +268,13 @@ def _slice(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
     block = merged(taken[0], node.name)
     kept = np.arange(math.prod(block.shape)).reshape(block.shape)[op.slices()]
-    return (block.mapped(picking(kept, block.shape), node.name),)
+    return (multiplied(lowering, picking(kept, block.shape), block, node),)
 
 
 def _gather(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
     block = merged(taken[0], node.name)
-    return (block.mapped(picking(op.index, block.shape), node.name),)
+    return (multiplied(lowering, picking(op.index, block.shape), block, node),)
 
 
 def _along_axis(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:

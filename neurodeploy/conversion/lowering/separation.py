@@ -67,7 +67,7 @@ def _together(layer: Connectivity, block: Affine) -> tuple[int, int]:
             continue
         n, listed = composed_synapses(layer, term.connectivity)
         total += n
-        longest = max(longest, n if listed else 0)
+        longest = max(longest, listed)
     return total, longest
 
 
