@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
@@ -185,16 +185,18 @@ class Netlist(Generic[P]):
     @cached_property
     def incoming(self) -> Mapping[str, tuple[P, ...]]:
         """Projections into each population."""
-        return {
-            p.name: tuple(q for q in self.projections if q.post == p.name) for p in self.populations
-        }
+        return self._projections_by(lambda q: q.post)
 
     @cached_property
     def outgoing(self) -> Mapping[str, tuple[P, ...]]:
         """Projections out of each population."""
-        return {
-            p.name: tuple(q for q in self.projections if q.pre == p.name) for p in self.populations
-        }
+        return self._projections_by(lambda q: q.pre)
+
+    def _projections_by(self, end: Callable[[P], str]) -> dict[str, tuple[P, ...]]:
+        found: dict[str, list[P]] = {p.name: [] for p in self.populations}
+        for projection in self.projections:
+            found[end(projection)].append(projection)
+        return {name: tuple(ours) for name, ours in found.items()}
 
     @cached_property
     def schedule(self) -> Schedule:
