@@ -193,6 +193,47 @@ def test_check_sees_borders() -> None:
         check_analog(shifted, module, _x())
 
 
+class Cancels(nn.Module):
+    """Takes away most of what a convolution gives: single precision leaves four digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)
+        nn.init.constant_(self.conv.bias, 3e4)
+        nn.init.constant_(self.norm.running_mean, 3e4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.conv(x))
+
+
+def test_check_allows_what_rounding_makes_and_nothing_else() -> None:
+    module = Cancels().eval()
+    graph = analog_from_torch(module, SHAPE)
+    assert 1e-4 < check_analog(graph, module, _x()) < 1e-2
+    wrong = _with_op(graph, "norm", bias=np.array([0.0, 0.0, 0.2]))
+    with pytest.raises(ConversionError, match="differs from the torch module"):
+        check_analog(wrong, module, _x())
+    # With digits to spare, nothing is put down to rounding.
+    nn.init.zeros_(module.conv.bias)
+    nn.init.zeros_(module.norm.running_mean)
+    graph = analog_from_torch(module, SHAPE)
+    wrong = _with_op(graph, "norm", bias=np.array([0.0, 0.0, 1e-3]))
+    with pytest.raises(ConversionError, match="first node that differs is 'norm'"):
+        check_analog(wrong, module, _x())
+
+
+def test_layers_in_place_are_exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def traced_again(self, rules):
+        raise AssertionError("traced again")
+
+    monkeypatch.setattr(torch.export.ExportedProgram, "run_decompositions", traced_again)
+    layers = (nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(True), nn.Hardtanh(0, 1, True))
+    module = nn.Sequential(*layers, nn.Conv2d(3, 2, 1)).eval()
+    graph = analog_from_torch(module, SHAPE)
+    assert [n.op.kind for n in graph.nodes][3:5] == ["relu", "clip"]
+    assert check_analog(graph, module, _x()) < 1e-6
+
+
 class ScalesByBatch(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * x.shape[0]

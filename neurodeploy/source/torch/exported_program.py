@@ -22,6 +22,7 @@ from torch import fx, nn
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.lowering import LOWERINGS, REFUSED
+from neurodeploy.source.torch.in_place import taken_out
 from neurodeploy.source.torch.reference_modules import on_integers
 
 BATCH = 7
@@ -116,6 +117,8 @@ def _functional(
     if all(_is_functional(target, known) for target in targets):
         return program
     rules = {} if all(_is_known(target, known) for target in targets) else _spelled_out(known)
+    if not rules and taken_out(program):
+        return program
     functional: torch.export.ExportedProgram = program.run_decompositions(rules)
     return functional
 
