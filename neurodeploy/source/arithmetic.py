@@ -5,7 +5,9 @@ Constants are float32 arrays that broadcast with an activation, its batch includ
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,23 @@ _POSITIVE = (["0.0", "gt"], ["0", "gt"], ["0.0", "ge"], ["0", "ge"])
 
 Value = Ref | Deferred | AnyArray
 Constant = AnyArray | np.floating[Any] | float
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked(Deferred):
+    """Activations of one shape on an axis in front of the batch, which the next operation sums."""
+
+    parts: tuple[Ref, ...] = ()
+
+    def reduced(self, place: Place, word: str, dim: Any, keepdim: bool) -> Ref:
+        """Their sum, mean, max or min over that axis; refused over any other."""
+        if keepdim or dim is None or [n % (len(self.base.shape) + 2) for n in np.ravel(dim)] != [0]:
+            self.refuse()
+        if word in ("max", "min"):
+            return functools.reduce(lambda a, b: extreme(place, word, a, b), self.parts)
+        y = functools.reduce(lambda a, b: total(place, a, b), self.parts)
+        return y if word == "sum" else scaled(place, y, np.float32(1 / len(self.parts)))
+
 
 QUOTIENT = "division by an activation: neurons add, they do not divide; divide by a constant"
 

@@ -202,14 +202,18 @@ def _lower_pow(site: Place, x: Any, exponent: Any) -> Ref:
     return arithmetic.power(site, site.value(x), site.value(exponent))
 
 
-@lowers("mean", "sum")
+@lowers("mean", "sum", deferred=True)
 def _lower_reduction(site: Place, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Ref:
+    if isinstance(x, arithmetic.Stacked):
+        return x.reduced(site, _name(site), dim, keepdim)
     ref = site.data(x)
     return moving.reduced(site, ref, site.axes(ref, dim), keepdim, _name(site) == "mean")
 
 
-@lowers("amax", "amin")
+@lowers("amax", "amin", deferred=True)
 def _lower_amax(site: Place, x: Any, dim: Any = (), keepdim: bool = False) -> Ref:
+    if isinstance(x, arithmetic.Stacked):
+        return x.reduced(site, _name(site)[-3:], dim, keepdim)
     ref = site.data(x)
     sign = np.float32(-1 if "min" in site.operator.lower() else 1)
     y = moving.largest(site, arithmetic.scaled(site, ref, sign), site.axes(ref, dim), keepdim)
@@ -247,7 +251,7 @@ def _lower_onnx_reduction(
     return _program(site, ref, "x sqrt") if site.operator == "ReduceL2" else ref
 
 
-@lowers("max", "min")
+@lowers("max", "min", deferred=True)
 def _lower_max(
     site: Place, x: Any, dim: Any = None, keepdim: bool = False, other: Any = None
 ) -> Any:

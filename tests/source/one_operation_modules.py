@@ -93,6 +93,20 @@ def _relu_in_place_then_reused(self: Any, x: torch.Tensor) -> torch.Tensor:
     return F.relu(y, inplace=True) + y
 
 
+def _dropped_in_place(self: Any, x: torch.Tensor) -> torch.Tensor:
+    y = F.dropout(self.conv(x), training=False)
+    F.relu(y, inplace=True)
+    return y + x
+
+
+def _seen_before_it_is_written(self: Any, x: torch.Tensor) -> torch.Tensor:
+    y = self.conv(x)
+    first, kept = y[:, :1], y * 2
+    y += 1
+    F.relu(y, inplace=True)
+    return torch.cat([first, kept, y], 1)
+
+
 def _assigned(self: Any, x: torch.Tensor) -> torch.Tensor:
     y = x.clone()
     y[:, 0] = 0.3
@@ -271,7 +285,25 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "x + x": (lambda: calls(lambda s, x: x + x), C2),
     "difference": (lambda: calls(lambda s, x: s.conv(x) - x, conv=conv()), C2),
+    "in-place relu of what dropout left": (lambda: calls(_dropped_in_place, conv=conv()), C2),
+    "in-place relu of what was seen": (lambda: calls(_seen_before_it_is_written, conv=conv()), C2),
     "in-place relu, input reused": (lambda: calls(_relu_in_place_then_reused, conv=conv()), C2),
+    "mean of a stack in front": (
+        lambda: calls(lambda s, x: torch.stack([x, s.conv(x), -x]).mean(0), conv=conv()),
+        C2,
+    ),
+    "sum of a stack in front": (
+        lambda: calls(lambda s, x: torch.stack([x, s.conv(x)]).sum(dim=-5), conv=conv()),
+        C2,
+    ),
+    "maximum of a stack in front": (
+        lambda: calls(lambda s, x: torch.stack([x, s.conv(x), -x]).max(0)[0], conv=conv()),
+        C2,
+    ),
+    "minimum of a stack in front": (
+        lambda: calls(lambda s, x: torch.stack([x, s.conv(x), -x]).amin(0), conv=conv()),
+        C2,
+    ),
     "cat": (lambda: calls(lambda s, x: torch.cat([x, s.conv(x), x], 1), conv=conv()), C2),
     "cat with zeros": (
         lambda: calls(lambda s, x: torch.cat([x, x.new_zeros(len(x), 3, 9, 7)], 1)),
@@ -583,6 +615,12 @@ REFUSED: dict[str, Refused] = {
     "gated linear unit": _layer(nn.GLU, FLAT, "aten.glu", "product of two activations"),
     "softmax over space": _function(lambda s, x: F.softmax(x, 3), C2, "over dimension 3"),
     "transpose of the batch": _function(lambda s, x: x.transpose(0, 1), C2, "batch is mixed"),
+    "stack in front of the batch": _function(
+        lambda s, x: torch.stack([x, -x]).relu().mean(0), C2, "batch is mixed", "dimension 0 next"
+    ),
+    "mean of a stack over more": _function(
+        lambda s, x: torch.stack([x, -x]).mean((0, 2)), C2, "aten.stack", "dimension 0 next"
+    ),
     "view over the batch": _function(lambda s, x: x.view(-1, 9, 7), C2, "batch", "keep it apart"),
     "running maxima": _function(lambda s, x: x.cummax(1)[0], C2, "use maxima over windows"),
     "one number per sample": _function(lambda s, x: x.sum((1, 2, 3)), C2, "one number per sample"),

@@ -21,6 +21,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import AnalogGraph, Input, Shape
 from neurodeploy.source.lowering import (
     LOWERINGS,
+    REFUSED,
     Deferred,
     GraphBuilder,
     Mutated,
@@ -200,6 +201,8 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
     used = [values[source] for source in node.all_input_nodes]
     for value in used:
         if isinstance(value, Unconverted):
+            if site.operator.removeprefix("aten.") in REFUSED:
+                site.refuse_operator()
             site.refuse(f"{value.what} are not converted")
     varies = any(isinstance(value, Ref | Deferred) for value in used)
     if site.operator in _SHAPE_ONLY or not varies:

@@ -16,6 +16,10 @@ from neurodeploy.source.index_maps import numbers
 from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.torch.site import Site
 
+_IN_FRONT = (
+    "the batch is mixed with other dimensions: activations are stacked in front of it; take their"
+    " sum, mean or maximum over dimension 0 next, or stack along another"
+)
 _PADDING = ("reflection_pad", "replication_pad")
 
 MOVES = frozenset(
@@ -45,6 +49,9 @@ def _lower_move(site: Site, **given: Any) -> Any:
         return _added(site, given["x"], given["values"], lambda t: t[every])
     if given.get("reduce"):
         site.refuse(f"scattered elements with reduce={given['reduce']!r}")
+    if site.operator == "aten.stack" and given["dim"] % len(site.shape) == 0:
+        parts = tuple(site.data(value) for value in given["tensors"])
+        return arithmetic.Stacked(parts[0], site, _IN_FRONT, parts)
     if site.operator == "aten.cat" and given["dim"] % len(site.shape) == 1:
         parts = given["tensors"]
         if len(parts) > 1 and all(isinstance(value, Ref) for value in parts):
