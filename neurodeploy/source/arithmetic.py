@@ -20,6 +20,7 @@ from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref
 from neurodeploy.source.moving import spread
 from neurodeploy.source.rounding import Floored, clip, minimum
 
+_ORDERS = ("gt", "ge", "lt", "le")
 _POSITIVE = (["0.0", "gt"], ["0", "gt"], ["0.0", "ge"], ["0", "ge"])
 
 Value = Ref | Deferred | AnyArray
@@ -128,17 +129,21 @@ def divided(place: Place, a: Value, b: Value) -> Ref | Deferred:
 
 def power(place: Place, x: Value, exponent: Value) -> Ref:
     """``x`` to the power of a number."""
-    return _of_one(place, "pow", x, exponent, reason="an activation as an exponent")
+    return _of_one(place, "pow", x, exponent, reason="an activation as an exponent; use a number")
 
 
 def compared(place: Place, word: str, a: Value, b: Value) -> Ref:
-    """1 where a comparison holds, 0 elsewhere."""
-    return _of_one(place, word, a, b, reason="a comparison of two activations")
+    """1 where a comparison holds, 0 elsewhere: of two activations by the sign of the difference."""
+    alone = isinstance(a, Ref) and isinstance(b, Ref) and not curves.related(place, a, b)
+    if word in _ORDERS and (alone or any(isinstance(v, np.ndarray) and v.size > 1 for v in (a, b))):
+        a, b = total(place, a, b, 1, -1), np.zeros((), np.float32)
+    reason = "a comparison of two activations for equality; greater and less are converted"
+    return _of_one(place, word, a, b, reason=reason)
 
 
 def chosen(place: Place, test: Value, a: Any, b: Any) -> Ref:
     """``a`` where the test holds, else ``b``: all functions of one activation."""
-    reason = "a choice between activations by the sign of another"
+    reason = "a choice between activations by the sign of another; maxima and minima of two are converted"
     if isinstance(test, np.ndarray):
         mask = test.astype(np.float32)
         parts = [

@@ -304,6 +304,20 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: calls(lambda s, x: torch.stack([x, s.conv(x), -x]).amin(0), conv=conv()),
         C2,
     ),
+    "dropout of one dimension more": (
+        lambda: calls(lambda s, x: s.drop(s.conv(x)), conv=conv(), drop=nn.Dropout3d().eval()),
+        C2,
+    ),
+    "dropout of channels without a place": (lambda: nn.Dropout1d().eval(), FLAT),
+    "constant of an activation's type": (
+        lambda: calls(lambda s, x: x + torch.arange(7.0).type_as(x)),
+        C2,
+    ),
+    "comparison of two": (lambda: calls(lambda s, x: (x > s.conv(x)).float(), conv=conv()), C2),
+    "comparison with a constant per element": (
+        lambda: calls(lambda s, x: (x <= torch.linspace(-1, 1, 7)).float()),
+        C2,
+    ),
     "cat": (lambda: calls(lambda s, x: torch.cat([x, s.conv(x), x], 1), conv=conv()), C2),
     "cat with zeros": (
         lambda: calls(lambda s, x: torch.cat([x, x.new_zeros(len(x), 3, 9, 7)], 1)),
@@ -621,6 +635,9 @@ REFUSED: dict[str, Refused] = {
     "mean of a stack over more": _function(
         lambda s, x: torch.stack([x, -x]).mean((0, 2)), C2, "aten.stack", "dimension 0 next"
     ),
+    "an axis in front of the batch": _function(
+        lambda s, x: x.unsqueeze(0).relu(), C2, "batch is mixed", "aten.unsqueeze"
+    ),
     "view over the batch": _function(lambda s, x: x.view(-1, 9, 7), C2, "batch", "keep it apart"),
     "running maxima": _function(lambda s, x: x.cummax(1)[0], C2, "use maxima over windows"),
     "one number per sample": _function(lambda s, x: x.sum((1, 2, 3)), C2, "one number per sample"),
@@ -634,11 +651,14 @@ REFUSED: dict[str, Refused] = {
     "division by another": _function(
         lambda s, x: x / (1 + F.avg_pool2d(x, 3, 1, 1) ** 2), C2, "division by an"
     ),
+    "equality of two": _function(
+        lambda s, x: (x == F.max_pool2d(x, 3, 1, 1)).float(), C2, "greater and less are converted"
+    ),
     "exponent of another": _function(
         lambda s, x: 2 ** F.avg_pool2d(x, 3, 1, 1) ** x, C2, "as an exponent"
     ),
     "comparison of two": _function(
-        lambda s, x: x * (x > F.avg_pool2d(x, 3, 1, 1)), C2, "comparison of two"
+        lambda s, x: x * (x > F.avg_pool2d(x, 3, 1, 1)), C2, "product of two"
     ),
     "choice by another": _function(
         lambda s, x: torch.where(F.avg_pool2d(x, 3, 1, 1) > 0, x, -x), C2, "choice between"
@@ -662,6 +682,11 @@ REFUSED: dict[str, Refused] = {
     ),
     "division by 0": _function(lambda s, x: x / 0.0, C2, "division by 0"),
     "infinite factor": _function(lambda s, x: x * float("inf"), C2, "NaN or infinite"),
+    "unpooling": _function(
+        lambda s, x: F.max_unpool2d(*F.max_pool2d(x, 3, return_indices=True), 3),
+        (4, 9, 6),
+        "the positions of maxima; use upsampling",
+    ),
     "indices of max-pooling": _function(
         lambda s, x: F.max_pool2d(x, 2, return_indices=True)[1] * 1.0, C2, "indices"
     ),

@@ -121,6 +121,34 @@ def test_fx_is_the_fallback_and_keeps_the_lines(monkeypatch: pytest.MonkeyPatch)
     assert check_analog(graph, module, _x()) < 1e-6
 
 
+class CropsBySizesInTensors(nn.Module):
+    """Half of the map, of a size that is computed in a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        sizes = torch.tensor(y.shape[2:]) - torch.tensor((3, 2))
+        ends = (sizes // 2).tolist()
+        return F.relu(F.pad(y, [-ends[1], 0, -ends[0], 0]))
+
+
+def test_sizes_that_are_computed_in_tensors_are_numbers() -> None:
+    module = CropsBySizesInTensors().eval()
+    graph = analog_from_torch(module, SHAPE)
+
+    assert graph.nodes[-1].shape == (3, 5, 4)
+    assert graph.nodes[-1].source == _line_of(CropsBySizesInTensors.forward, 4)
+    assert check_analog(graph, module, _x()) < 1e-6
+
+
+class TakesANumber(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :, int(x.max()) :]
+
+
 class Branches(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.sum() > 0:
@@ -149,6 +177,7 @@ class ReturnsTwice(nn.Module):
     [
         (Branches(), ConversionError, _line_of(Branches.forward, 1)),
         (Branches(), ConversionError, "torch.export gave .*torch.fx gave .*control flow"),
+        (TakesANumber(), ConversionError, "torch.export gave .*numbers taken from them"),
         (TwoInputs(), ConversionError, "does not run on an input of shape .*'y'"),
         (nn.Linear(5, 2), ConversionError, r"does not run on an input of shape \(2, 6, 6\)"),
         (ReturnsNumber(), ConversionError, "returns a constant"),

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.source.analog import Shape
@@ -31,6 +32,7 @@ BATCH = 7
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _KERNELS = re.compile(r"torch\.ao\.nn\.(intrinsic\.)?quantized\.(dynamic\.)?modules")
+_NUMBERS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
@@ -100,9 +102,13 @@ def export(
     example = tuple(torch.zeros(BATCH, *shape, device=device) for shape in shapes)
     with _quiet(), _whole_stacks(), torch.no_grad():
         try:
-            program = _functional(torch.export.export(module, example), known)
+            program = torch.export.export(module, example)
+            if any(node.target in _NUMBERS for node in program.graph.nodes):
+                with contextlib.suppress(Exception):
+                    program = _run_once(module, example)
+            program = _functional(program, known)
         except Exception as error:
-            program = _export_traced(module, example, error)
+            program = _export_traced(module, example, error, known)
     return _collect(program, len(example))
 
 
@@ -149,8 +155,13 @@ def _is_known(target: Any, known: frozenset[str]) -> bool:
     return name in LOWERINGS or name.removeprefix("aten.") in known
 
 
-def _export_traced(module: nn.Module, example: tuple[torch.Tensor, ...], first: Exception) -> Any:
-    """Trace with torch.fx, which ignores what torch.export cannot follow, and export the trace."""
+def _export_traced(
+    module: nn.Module, example: tuple[torch.Tensor, ...], first: Exception, known: frozenset[str]
+) -> Any:
+    """Trace with torch.fx, which ignores what torch.export cannot follow, and export the trace.
+
+    Where that cannot either, the module is run once.
+    """
     try:
         copy.deepcopy(module)(*(tensor.clone() for tensor in example))
     except Exception as error:
@@ -162,13 +173,29 @@ def _export_traced(module: nn.Module, example: tuple[torch.Tensor, ...], first: 
         tracer = fx.Tracer()
         tracer.record_stack_traces = True
         traced = fx.GraphModule(module, tracer.trace(module))
-        return _functional(torch.export.export(traced, example))
+        return _functional(torch.export.export(traced, example), known)
     except Exception as error:
+        with contextlib.suppress(Exception):
+            return _functional(_run_once(module, example), known)
         raise ConversionError(
             f"the module cannot be traced{_raised_at(first)}: torch.export gave {one_line(first)};"
             f" torch.fx gave {one_line(error)}; branches on values of activations and Python"
             " numbers taken from them are not converted"
         ) from error
+
+
+def _run_once(module: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
+    """Export what a module does on zeros: sizes that it computes in tensors are numbers then.
+
+    A number that depends on the input is still an error.
+    """
+    trace = make_fx(
+        copy.deepcopy(module),
+        pre_dispatch=True,
+        record_module_stack=True,
+        record_stack_traces=True,
+    )
+    return torch.export.export(trace(*example), example)
 
 
 def _remedy(module: nn.Module, example: tuple[torch.Tensor, ...]) -> str:

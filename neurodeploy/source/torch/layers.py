@@ -145,14 +145,14 @@ def _refuse_batch_statistics(site: Site, **_: Any) -> Ref:
     )
 
 
-@lowers("native_dropout")
+@lowers("native_dropout", deferred=True)
 def _lower_native_dropout(site: Site, x: Any, p: float, train: bool | None) -> Any:
     if train and p > 0:
         site.refuse("dropout is active; call .eval(), and pass training=self.training to F.dropout")
     return x, Unconverted("dropout masks")
 
 
-@lowers("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout")
+@lowers("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", deferred=True)
 def _lower_dropout(site: Site, x: Any, p: float, train: bool) -> Any:
     return _lower_native_dropout(site, x, p, train)[0]
 

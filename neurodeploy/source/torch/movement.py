@@ -60,7 +60,17 @@ def _lower_move(site: Site, **given: Any) -> Any:
     return moving.moved_apart(site, site.refs, site.batch, site.run, site.n_results)
 
 
-@lowers("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze")
+@lowers("squeeze", "unsqueeze", deferred=True)
+def _lower_squeeze(site: Site, x: Any, **given: Any) -> Ref | arithmetic.Stacked:
+    """An axis in front of the batch comes and goes around dropout of one dimension more."""
+    if isinstance(x, arithmetic.Stacked) and site.shape == (site.batch, *x.base.shape):
+        return x.base
+    if "unsqueeze" in site.operator and given["dim"] % len(site.shape) == 0:
+        return arithmetic.Stacked(ref := site.data(x), site, _IN_FRONT, (ref,))
+    return _lower_reshape(site, x)
+
+
+@lowers("view", "reshape", "_unsafe_view", "flatten", "unflatten")
 def _lower_reshape(site: Site, x: Any, **_: Any) -> Ref:
     ref = site.data(x)
     shape = site.shape[1:]
@@ -114,7 +124,10 @@ def _lower_assignment(site: Site, x: Any, src: Any, **_: Any) -> Any:
 
 @lowers("clone", "contiguous", "alias", "detach", "lift_fresh_copy", "_to_copy", "to", "type_as")
 @lowers("nan_to_num")
-def _lower_copy(site: Site, x: Any, **_: Any) -> Ref:
+def _lower_copy(site: Site, x: Any, **_: Any) -> Any:
+    if isinstance(x, torch.Tensor):
+        # Of an activation it takes the type alone.
+        return x.to(site.dtype)
     if site.dtype not in (torch.float32, torch.bool):
         site.refuse(f"conversion to {site.dtype}, expected torch.float32")
     return site.data(x)
