@@ -6,6 +6,7 @@ and keeps the dtype. Shapes are C-order, channels first, without a batch axis.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -284,11 +285,21 @@ class Sparse(Connectivity):
     def to_coo(self) -> tuple[IntArray, IntArray, AnyArray]:
         return self.post, self.pre, self.weight
 
+    def with_weight(self, weight: AnyArray) -> Sparse:
+        if weight.shape != self.weight.shape:
+            return super(Sparse, self).with_weight(weight)
+        # The pairs, of which there may be millions, are not checked again.
+        made = copy.copy(self)
+        object.__setattr__(made, "weight", checked_weight(weight, 1, self.kind))
+        return made
+
     def scale_channels(self, scale: AnyArray) -> Sparse:
         per_channel = math.prod(self.shape_out) // self.shape_out[0]
         return self.with_weight(self.weight * scale[self.post // per_channel])
 
     def scale_inputs(self, scale: AnyArray) -> Sparse:
+        if (scale == scale[:1]).all():
+            return self.with_weight(self.weight * scale[:1])
         per_channel = math.prod(self.shape_in) // scale.size
         return self.with_weight(self.weight * scale[self.pre // per_channel])
 

@@ -143,7 +143,7 @@ def compared(place: Place, word: str, a: Value, b: Value) -> Ref:
 
 def chosen(place: Place, test: Value, a: Any, b: Any) -> Ref:
     """``a`` where the test holds, else ``b``: all functions of one activation."""
-    reason = "a choice between activations by the sign of another; use the maximum or minimum of two"
+    reason = "a choice between activations by the sign of another; use a maximum of two"
     if isinstance(test, np.ndarray):
         mask = test.astype(np.float32)
         parts = [
