@@ -247,7 +247,7 @@ def _folded(node: fx.Node, site: Site, values: dict[fx.Node, Any]) -> Any:
     """Compute a value that does not depend on the network's input."""
     assert isinstance(node.target, torch._ops.OpOverload)
     if torch.Tag.nondeterministic_seeded in node.target.tags:
-        site.refuse("random values in every call (active dropout or noise); call .eval()")
+        site.refuse("random values in every call; call .eval(), and leave out what stays random")
 
     def concrete(source: fx.Node) -> Any:
         value = values[source]
