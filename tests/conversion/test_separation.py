@@ -20,6 +20,7 @@ from neurodeploy.conversion.lowering.activation_graph import (  # noqa: E402
 )
 from neurodeploy.conversion.lowering.context import LoweringOptions  # noqa: E402
 from neurodeploy.conversion.lowering.operators import lower  # noqa: E402
+from neurodeploy.ir import composition  # noqa: E402
 from neurodeploy.ir.connectivity import Conv, SumPool  # noqa: E402
 from neurodeploy.source.evaluation.in_torch import evaluate  # noqa: E402
 from tests.conversion.test_lowering import graph_of, samples, values_of  # noqa: E402
@@ -223,3 +224,20 @@ def test_a_code_that_loses_more_in_every_population_folds_more(
         options = LoweringOptions(average_pooling="fold", population_cost=cost)
         assert [p.separated for p in lower(graph, options).products] == [separated]
     assert nd.methods.HardReset().lowering.population_cost > 1
+
+
+def test_a_product_with_few_synapses_but_many_ways_to_them_is_a_population(monkeypatch) -> None:
+    """The list of the ways between them would be longer than the product."""
+    module = nn.Sequential(
+        nn.Conv2d(2, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(2, 32, 3, padding=1),
+        nn.Conv2d(32, 2, 3, padding=1),
+    )
+    graph = graph_of(module.eval(), (2, 4, 4))
+    for place in (composition, separation):
+        monkeypatch.setattr(place, "MAX_COMPOSED_SYNAPSES", 10_000)
+    layers = lower(graph, LoweringOptions())
+    assert [product.separated for product in layers.products] == [True]
+    monkeypatch.undo()
+    assert not lower(graph, LoweringOptions()).products
