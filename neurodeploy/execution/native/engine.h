@@ -157,12 +157,12 @@ ND_API const char *nd_isa_name(int isa);
 
 ND_API nd_workspace *nd_workspace_new(const nd_program *program);
 ND_API void nd_workspace_free(nd_workspace *workspace);
-/* Samples first .. last - 1. inputs[i]: int32 [B][n] of a current, [B][T][n] of spikes, in own
- * order. 0, or -1 where memory ends. */
 /* Sums over pairs of p, q, p p, q q and p q, where p = a unit - from[0], q = b - from[1]: a, b
  * [rows][width], unit [width]. */
 ND_API void nd_moments(const int32_t *a, const float *b, const double *unit, int64_t rows,
                        int64_t width, const double *from, double *sums);
+/* Samples first .. last - 1. inputs[i]: int32 [B][n] of a current, [B][T][n] of spikes, in own
+ * order. 0, or -1 where memory ends. */
 ND_API int nd_run(int isa, const nd_program *program, nd_workspace *workspace,
                   const int32_t *const *inputs, const nd_wanted *wanted, int64_t first,
                   int64_t last);
