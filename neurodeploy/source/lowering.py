@@ -250,8 +250,8 @@ class GraphBuilder:
             for key in node.inputs:
                 if isinstance(self._by_name[key].op, Softmax):
                     self.places[key].refuse(
-                        f"softmax in the middle of the network, used by {node.name!r}; only an"
-                        " output can be one"
+                        f"softmax in the middle of the network, used by {node.name!r}: it divides"
+                        " by a sum of activations; use ReLU or sigmoid, or end the network there"
                     )
         return AnalogGraph(name, nodes, tuple(inputs), tuple(outputs))
 

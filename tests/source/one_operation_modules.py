@@ -616,7 +616,7 @@ REFUSED: dict[str, Refused] = {
     "group norm": _layer(lambda: nn.GroupNorm(2, 4), C2, "aten.group_norm"),
     "layer norm": _layer(lambda: nn.LayerNorm(12), FLAT, "aten.layer_norm"),
     "softmax in the middle": _function(
-        lambda s, x: F.relu(F.softmax(x, 1)), FLAT, "softmax in the middle"
+        lambda s, x: F.relu(F.softmax(x, 1)), FLAT, "use ReLU or sigmoid, or end the network"
     ),
     "self-attention": Refused(
         lambda: calls(

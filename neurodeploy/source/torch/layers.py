@@ -160,7 +160,8 @@ def _lower_dropout(site: Site, x: Any, p: float, train: bool) -> Any:
 @lowers("softmax", "log_softmax", "_softmax", "_log_softmax")
 def _lower_softmax(site: Site, x: Any, dim: int, **_: Any) -> Ref:
     if dim % len(site.shape) != 1:
-        site.refuse(f"softmax over dimension {dim}, expected the channels (1)")
+        what = f"softmax over dimension {dim}, expected the channels (1)"
+        site.refuse(f"{what}; end the network before it")
     if site.dtype != torch.float32:
         site.refuse(f"softmax to {site.dtype}, expected torch.float32")
     return site.emit(Softmax("log" in site.operator), site.data(x))
