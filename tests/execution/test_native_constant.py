@@ -84,7 +84,9 @@ def images(seed: int = 0, n: int = 3) -> dict[str, Any]:
 def test_equals_the_reference(kernels: library.Library, channels: int, place: Any) -> None:
     for seed in range(4):
         netlist = pooled_net(channels, place, seed=seed, T=(1, 2, 7, 40)[seed])
-        assert exact(kernels, netlist, images(seed)).program.pooled == 1
+        engine = exact(kernels, netlist, images(seed))
+        assert engine.program.pooled == 1
+        assert engine.paths["h->p"] == "largest input of a window"
 
 
 @pytest.mark.parametrize("delay", [1, 2, 5, 30])

@@ -88,13 +88,15 @@ class _Builder:
         slots = self._slots(found)
         members: list[Population] = []
         built = []
-        pooled = 0
+        pooled = set()
         for i, component in enumerate(found):
             parts = [self._stage(stage, slots) for stage in component.stages]
             parts[0].pooled = not self.wide and is_pooled(
                 self.netlist, component, found[i + 1 : i + 2], self.T, self.plans, self._shift
             )
-            pooled += int(parts[0].pooled)
+            if parts[0].pooled:
+                pool = found[i + 1].stages[0].names[0]
+                pooled |= {id(q) for q in self.netlist.incoming[pool]}
             members += [self.netlist.by_name[n] for s in component.stages for n in s.names]
             built.append(
                 structures.Component(
@@ -129,10 +131,13 @@ class _Builder:
             structure,
             members,
             list(self.netlist.inputs),
-            [self.plans[id(q)].path for q in self.netlist.projections],
+            [
+                "largest input of a window" if id(q) in pooled else self.plans[id(q)].path
+                for q in self.netlist.projections
+            ],
             self.wide,
             sum(len(stage.names) - 1 for component in found for stage in component.stages),
-            pooled,
+            len(pooled),
             {p.name: max(map(abs, proved_range(p, self.bounds))) for p in self.netlist.populations},
             self.keep,
         )
