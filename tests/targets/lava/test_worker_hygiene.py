@@ -263,9 +263,11 @@ def test_the_last_logs_of_failed_runs_are_kept(temporary: Path) -> None:
     assert sorted(temporary.glob("neurodeploy-lava-*")) == sorted([other, *kept[-KEPT_LOGS:]])
 
 
-def test_a_temporary_folder_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", "/nowhere")
-    with pytest.raises(ExecutionError, match=r"TMPDIR=/nowhere is no folder; name another"):
+def test_a_temporary_folder_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "absent"))
+    with pytest.raises(ExecutionError, match=r"TMPDIR=.*/absent is no folder; name another"):
         compiled(chain(5)).run(chain_stimulus(1))
 
 
