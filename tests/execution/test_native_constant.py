@@ -112,7 +112,7 @@ def test_drawn_as_the_maxima_are_wanted(kernels: library.Library) -> None:
 def test_counts_of_every_course(kernels: library.Library, start: int, drive: int) -> None:
     """Never, late, at every multiple of the threshold, and in every step."""
     options = {"threshold": 100, "bias": drive, "initial_membrane": start}
-    for T in (1, 3, 101):
+    for T in (3, 101):
         netlist = pooled_net(3, seed=1, T=T, **options)
         silent = replace(
             netlist.projections[0],
