@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from email import message_from_bytes
 from pathlib import Path
 from types import ModuleType
@@ -211,39 +212,28 @@ def without_commit(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return checkout
 
 
-def other_git(text: str, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    git(checkout, "remote", "add", "origin", GITHUB)
-    program = checkout / "bin/git"
-    program.parent.mkdir()
-    program.write_text(text)
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent))
+def other_git(text: str) -> Callable[[Path, pytest.MonkeyPatch], Path]:
+    """A case with another program in git's place."""
 
+    def made(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        git(checkout, "remote", "add", "origin", GITHUB)
+        program = checkout / "bin/git"
+        program.parent.mkdir()
+        program.write_text(text)
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(program.parent))
+        return checkout
 
-def git_that_fails(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    other_git(f"#!/bin/sh\necho; echo {GITHUB}; exit 128\n", checkout, monkeypatch)
-    return checkout
-
-
-def git_that_hangs(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    other_git("#!/bin/sh\nexec /bin/sleep 60\n", checkout, monkeypatch)
-    return checkout
-
-
-def git_of_no_format(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    other_git("\x7fELF\n", checkout, monkeypatch)
-    return checkout
-
-
-def git_that_says_bytes(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    other_git("#!/bin/sh\nprintf '\\377\\376\\n'\n", checkout, monkeypatch)
-    return checkout
+    return made
 
 
 def without_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    other_git("", checkout, monkeypatch)
+    other_git("")(checkout, monkeypatch)
     (checkout / "bin/git").unlink()
     return checkout
+
+
+GIT_THAT_HANGS = other_git("#!/bin/sh\nexec /bin/sleep 60\n")
 
 
 @pytest.mark.parametrize(
@@ -253,10 +243,10 @@ def without_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         without_origin,
         local_origin,
         without_commit,
-        git_that_fails,
-        git_that_hangs,
-        git_of_no_format,
-        git_that_says_bytes,
+        pytest.param(other_git(f"#!/bin/sh\necho; echo {GITHUB}; exit 128\n"), id="git fails"),
+        pytest.param(GIT_THAT_HANGS, id="git hangs"),
+        pytest.param(other_git("\x7fELF\n"), id="git of no format"),
+        pytest.param(other_git("#!/bin/sh\nprintf '\\377\\376\\n'\n"), id="git says bytes"),
         without_git,
     ],
 )
@@ -267,7 +257,7 @@ def test_without_an_address_the_readme_stays_and_a_line_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(urls, "GIT_SECONDS", 20 if case is not git_that_hangs else 0.2)
+    monkeypatch.setattr(urls, "GIT_SECONDS", 20 if case is not GIT_THAT_HANGS else 0.2)
     told = urls.metadata(case(checkout, monkeypatch))
     assert told["project_urls"] == {}
     assert told["long_description"] == "![Ångström](docs/a.png)\n"

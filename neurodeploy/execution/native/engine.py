@@ -200,29 +200,19 @@ class NativeEngine:
         def work(thread: int) -> None:
             nonlocal done
             mine = wanted[thread % len(wanted)]
-            try:
-                with self._workspace() as workspace:
-                    while True:
-                        with taking:
-                            first = next(parts, None)
-                        if first is None or stopped.is_set():
-                            return
-                        last = min(first + size, batch)
-                        self._call(workspace, pointers, mine, first, last)
-                        with taking:
-                            done += last - first
-                            if stopped.is_set() or progress is None:
-                                continue
-                            try:
-                                progress(done, batch)
-                            except BaseException:
-                                # Before another thread has its turn.
-                                stopped.set()
-                                raise
-            except BaseException:
-                # Here, and not where it is waited for: that thread may be late on a busy machine.
-                stopped.set()
-                raise
+            with _stopping(stopped), self._workspace() as workspace:
+                while True:
+                    with taking:
+                        first = next(parts, None)
+                    if first is None or stopped.is_set():
+                        return
+                    last = min(first + size, batch)
+                    self._call(workspace, pointers, mine, first, last)
+                    # After an error here no other thread has its turn.
+                    with taking, _stopping(stopped):
+                        done += last - first
+                        if progress is not None and not stopped.is_set():
+                            progress(done, batch)
 
         if threads == 1:
             work(0)
@@ -268,6 +258,16 @@ class NativeEngine:
         spare = getattr(self, "_spare", [])
         while spare:
             self.library.functions.nd_workspace_free(spare.pop())
+
+
+@contextmanager
+def _stopping(stopped: Event) -> Iterator[None]:
+    """Tell of an error at once, and not where it is waited for: that may be late."""
+    try:
+        yield
+    except BaseException:
+        stopped.set()
+        raise
 
 
 def _own_values(values: IntArray, population: Population) -> AnyArray:

@@ -9,7 +9,6 @@ import numpy as np
 from neurodeploy.execution.native.grouping import Component
 from neurodeploy.execution.native.links import LISTED, LinkPlan, is_identity, window_cells
 from neurodeploy.execution.order import grid
-from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool
 
@@ -38,7 +37,7 @@ def is_pooled(
         return False
     neurons, pool = (netlist.by_name[name] for name in names)
     maxima, incoming = pool.model, list(netlist.incoming[neurons.name])
-    heard = [q for q in netlist.projections if q.pre == neurons.name]
+    heard = list(netlist.outgoing[neurons.name])
     return (
         isinstance(maxima, MaxPool)
         and (maxima.rule, maxima.input_gain) == ("maximum", ())
@@ -72,9 +71,8 @@ def _is_simple(population: Population) -> bool:
     )
     return (
         (model.payload_max, model.signed, model.reset) == (1, False, "subtract")
-        and not (model.input_gain or model.firing_gain or model.comparison)
-        and bool(np.all(np.asarray(model.current_decay) == DECAY_ONE))
-        and not np.any(model.membrane_decay)
+        and not (model.has_gains or model.comparison)
+        and not (model.has_current_memory or model.leaks)
         and all(bool((own == own[:, :1]).all()) for own in (threshold, initial, bias))
         and bool((initial < threshold).all())
     )
