@@ -23,7 +23,7 @@ demo: setup ## train on digits and deploy on three boards: verdicts, energy and 
 
 test: setup setup-frameworks ## the tests, in the main environment and in the single 3.10 environment
 	@$(PYTHON) scripts/setup_browser.py
-	NEURODEPLOY_NO_SKIP=$(NO_SKIP) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	NEURODEPLOY_NO_SKIP=$(NO_SKIP) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	@if [ ! -x $(LAVA_BIN)/python ]; then echo "tests/py310 not run: there is no Lava environment (see make setup)"; \
 	else set -x; NEURODEPLOY_NO_SKIP=$(NO_SKIP) OMP_NUM_THREADS=1 $(LAVA_BIN)/python -m pytest tests/py310; fi
 

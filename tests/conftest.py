@@ -29,7 +29,16 @@ OF_THE_MACHINE = (
 
 MANY_MODULES = 200
 """Imported since garbage was collected last: as many objects as there are in a large library."""
+MANY_TESTS = 50
+"""Run since then: what they left is kept for good, as cases and netlists are."""
 _imported = 0
+_run = 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of slow tests come first (``--no-loadscope-reorder``): at the end all workers work."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -37,14 +46,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if len(sys.modules) > _imported + MANY_MODULES:
+    global _run
+    _run += 1
+    if len(sys.modules) > _imported + MANY_MODULES or _run > MANY_TESTS:
         _freeze()
 
 
 def _freeze() -> None:
-    """What was imported stays: no collection of garbage looks at it again."""
-    global _imported
-    _imported = len(sys.modules)
+    """What is there stays: no collection of garbage looks at it again, and Brian2 asks for many."""
+    global _imported, _run
+    _imported, _run = len(sys.modules), 0
     gc.collect()
     gc.freeze()
 

@@ -27,6 +27,9 @@ STATE_LIMIT = 2**23 - 1
 PROVABLE = MAX_QUANTITY
 """Magnitude that no proved value reaches: 64 bits hold every sum and product of those below."""
 
+KEPT_NEURONS = 100_000
+"""Proofs of netlists up to here are kept as long as the netlist: every stage asks for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class PopulationBounds:
@@ -53,6 +56,11 @@ class PopulationBounds:
     emitted: int = 0
     unclipped: int = 0
     settled: bool = False
+
+    def __post_init__(self) -> None:
+        # One proof is handed to many.
+        for interval in (self.a_low, self.a_high, self.u_low, self.u_high, self.v_low, self.v_high):
+            interval.setflags(write=False)
 
     @property
     def magnitude(self) -> int:
@@ -123,6 +131,18 @@ def prove_bounds(
         Those that are asked for; all by default.
     """
     T = netlist.window(timesteps)
+    if populations is not None or sum(p.size for p in netlist.populations) > KEPT_NEURONS:
+        return _prove(netlist, T, populations)
+    kept = netlist.proofs
+    if T not in kept:
+        kept[T] = _prove(netlist, T, None)
+    proved: Mapping[str, PopulationBounds] = dict(kept[T])
+    return proved
+
+
+def _prove(
+    netlist: IntegerNetlist, T: int, populations: Collection[str] | None
+) -> Mapping[str, PopulationBounds]:
     bounds: dict[str, PopulationBounds] = {}
     ranges = _payload_ranges(netlist)
     for name in netlist.schedule.order:

@@ -269,3 +269,8 @@ class IntegerNetlist(Netlist[IntegerProjection]):
 
     neuron_type = IntegerNeuron
     projection_type = IntegerProjection
+
+    @cached_property
+    def proofs(self) -> dict[int, Any]:
+        """What :mod:`neurodeploy.ir.bounds` proved of it, by the number of steps."""
+        return {}

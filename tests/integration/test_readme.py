@@ -35,6 +35,7 @@ def test_it_is_short_and_its_make_targets_exist(repository: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_line_runs(lava_python: Path, repository: Path, tmp_path: Path) -> None:
     # Of a clone only the examples are needed; what is installed is the package.
     shutil.copytree(repository / "examples", tmp_path / "examples")

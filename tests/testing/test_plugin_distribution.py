@@ -55,6 +55,7 @@ def test_the_distribution_is_one(abacus: Any) -> None:
     assert importlib.metadata.version("neurodeploy-abacus") == "1.0"
 
 
+@pytest.mark.slow
 def test_the_target_conforms(abacus: Any) -> None:
     # By its name, as users do, for a few; the whole list with what it refuses.
     assert_conforms("abacus", cases=["dense_spikes", "conv2d_asymmetric", "conv2d_groups"])

@@ -177,6 +177,7 @@ def edit_of(target: str, what: str) -> Callable[[Path], None]:
     return lambda folder: EDITS[what](folder, target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("target", ["brian2", "lava"])
 def test_one_change_in_the_compiled_files(compiled: Compiled, target: str, what: str) -> None:
