@@ -10,7 +10,7 @@ arXiv 2303.04347 (clip-floor-shift activation, QCFS).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -56,15 +56,32 @@ PROGRAMS = {
 """Further functions without parameters, by torch's names for them, as programs."""
 
 
-def elu(alpha: float, scale: float = 1, input_scale: float = 1) -> str:
+def elu(alpha: float = 1, scale: float = 1, input_scale: float = 1) -> str:
     """``scale (max(x, 0) + alpha (exp(input_scale min(x, 0)) - 1))``."""
     alpha, scale, input_scale = map(float, (alpha, scale, input_scale))
     return f"x 0 max x 0 min {input_scale!r} mul expm1 {alpha!r} mul add {scale!r} mul"
 
 
-def shrink(threshold: float, bias: float) -> str:
-    """0 within the threshold of 0, ``x - sign(x) bias`` elsewhere."""
-    return f"x x sign {bias!r} mul sub x abs {threshold!r} gt mul"
+def shrink(lambd: float = 0.5, bias: float = 0.0) -> str:
+    """0 within ``lambd`` of 0, ``x - sign(x) bias`` elsewhere."""
+    return f"x x sign {bias!r} mul sub x abs {lambd!r} gt mul"
+
+
+def softplus(beta: float = 1, threshold: float = 20) -> str:
+    """``log(1 + exp(beta x)) / beta``; PyTorch has ``x`` above a threshold, which is the same."""
+    return FUNCTIONS["softplus"] if beta == 1 else f"x {beta!r} mul softplus {beta!r} div"
+
+
+FAMILIES: dict[str, Callable[..., str]] = {
+    **{"elu": elu, "Elu": elu, "softplus": softplus, "Softplus": softplus, "Shrink": shrink},
+    **dict.fromkeys(("celu", "Celu"), lambda alpha=1: elu(alpha, 1, 1 / alpha)),
+    **dict.fromkeys(("selu", "Selu"), lambda alpha=SELU[0], gamma=SELU[1]: elu(alpha, gamma)),
+    "hardshrink": shrink,
+    "softshrink": lambda lambd: shrink(lambd, lambd),
+    "ThresholdedRelu": lambda alpha=1.0: f"x {alpha!r} gt x 0 where",
+    "Swish": lambda alpha=1.0: f"x x {alpha!r} mul sigmoid mul",
+}
+"""Functions with parameters, by PyTorch's or ONNX's names for them, as what makes the program."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.source import arithmetic, moving, rounding
 from neurodeploy.source.analog import BatchNorm, Function, LeakyReLU, ReLU
-from neurodeploy.source.functions import FUNCTIONS, PROGRAMS, SELU, elu, shrink
+from neurodeploy.source.functions import FAMILIES, FUNCTIONS, PROGRAMS
 from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref, Unconverted, lowers
 
 _NAMES = {
@@ -22,7 +22,9 @@ _COMPARISONS = {
     **{"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le", "Equal": "eq"},
 }
 """Names of ONNX and of PyTorch."""
-_PROGRAMS = {**PROGRAMS, "softsign": "x 1 x abs add div"}
+_LOGIC = {"logical_or": "max", "bitwise_or": "max", "logical_xor": "ne", "bitwise_xor": "ne"}
+_PROGRAMS: dict[str, Any] = {**PROGRAMS, **FAMILIES, "softsign": "x 1 x abs add div"}
+_OF_TORCH = [name for name in (*PROGRAMS, *FAMILIES) if name.islower()]
 
 
 def _name(site: Place) -> str:
@@ -33,9 +35,10 @@ def _program(site: Place, x: Any, program: str) -> Ref:
     return arithmetic.function(site, site.data(x), program)
 
 
-@lowers(*PROGRAMS, onnx=_NAMES)
-def _lower_program(site: Place, x: Any) -> Ref:
-    return _program(site, x, _PROGRAMS[_NAMES.get(site.operator, _name(site))])
+@lowers(*_OF_TORCH, onnx=(*_NAMES, *(n for n in FAMILIES if n not in _OF_TORCH)))
+def _lower_program(site: Place, x: Any, **parameters: Any) -> Ref:
+    program = _PROGRAMS[_NAMES.get(site.operator, _name(site))]
+    return _program(site, x, program if isinstance(program, str) else program(**parameters))
 
 
 @lowers("relu", onnx=("Relu",))
@@ -71,14 +74,10 @@ def _lower_prelu(site: Place, x: Any, weight: Any) -> Ref:
     return arithmetic.leaky(site, ref, slope)
 
 
-@lowers("leaky_relu")
-def _lower_leaky_relu(site: Place, x: Any, negative_slope: float = 0.01) -> Ref:
-    return arithmetic.leaky(site, site.data(x), site.constant(negative_slope))
-
-
-@lowers(onnx=("LeakyRelu",))
-def _lower_onnx_leaky_relu(site: Place, x: Any, alpha: float = 0.01) -> Ref:
-    return _lower_leaky_relu(site, x, alpha)
+@lowers("leaky_relu", onnx=("LeakyRelu",))
+def _lower_leaky_relu(site: Place, x: Any, **slope: float) -> Ref:
+    """``negative_slope`` of PyTorch, ``alpha`` of ONNX."""
+    return arithmetic.leaky(site, site.data(x), site.constant(next(iter(slope.values()), 0.01)))
 
 
 @lowers("gelu", onnx=("Gelu",))
@@ -88,58 +87,15 @@ def _lower_gelu(site: Place, x: Any, approximate: str = "none") -> Ref:
     return site.emit(Function("gelu" if approximate == "none" else "gelu_tanh"), site.data(x))
 
 
-@lowers("softplus", onnx=("Softplus",))
-def _lower_softplus(site: Place, x: Any, beta: float = 1, threshold: float = 20) -> Ref:
-    program = FUNCTIONS["softplus"] if beta == 1 else f"x {beta!r} mul softplus {beta!r} div"
-    return _program(site, x, program)
-
-
-@lowers("elu", onnx=("Elu",))
-def _lower_elu(
-    site: Place, x: Any, alpha: float = 1, scale: float = 1, input_scale: float = 1
-) -> Ref:
-    return _program(site, x, elu(alpha, scale, input_scale))
-
-
-@lowers("celu", onnx=("Celu",))
-def _lower_celu(site: Place, x: Any, alpha: float = 1) -> Ref:
-    return _program(site, x, elu(alpha, 1, 1 / alpha))
-
-
-@lowers("selu", onnx=("Selu",))
-def _lower_selu(site: Place, x: Any, alpha: float = SELU[0], gamma: float = SELU[1]) -> Ref:
-    return _program(site, x, elu(alpha, gamma))
-
-
-@lowers("hardshrink", "softshrink")
-def _lower_shrink(site: Place, x: Any, lambd: Any = 0.5) -> Ref:
-    return _program(site, x, shrink(lambd, 0.0 if _name(site) == "hardshrink" else lambd))
-
-
-@lowers(onnx=("Shrink",))
-def _lower_onnx_shrink(site: Place, x: Any, lambd: float = 0.5, bias: float = 0.0) -> Ref:
-    return _program(site, x, shrink(lambd, bias))
-
-
 @lowers("floor", onnx=("Floor",))
 def _lower_floor(site: Place, x: Any) -> Ref | Deferred:
     return rounding.floor(site, site.data(x))
 
 
-@lowers("gt", "ge", "lt", "le", "eq", "ne", onnx=_COMPARISONS)
+@lowers("gt", "ge", "lt", "le", "eq", "ne", *_LOGIC, onnx=_COMPARISONS)
 def _lower_comparison(site: Place, x: Any, other: Any) -> Ref:
-    word = _COMPARISONS.get(site.operator, _name(site))
+    word = {**_COMPARISONS, **_LOGIC}.get(_name(site), _name(site))
     return arithmetic.compared(site, word, site.value(x), site.value(other))
-
-
-@lowers("logical_or", "bitwise_or")
-def _lower_or(site: Place, x: Any, other: Any) -> Ref:
-    return arithmetic.compared(site, "max", site.value(x), site.value(other))
-
-
-@lowers("logical_xor", "bitwise_xor")
-def _lower_xor(site: Place, x: Any, other: Any) -> Ref:
-    return arithmetic.compared(site, "ne", site.value(x), site.value(other))
 
 
 @lowers("heaviside")
@@ -202,21 +158,20 @@ def _lower_pow(site: Place, x: Any, exponent: Any) -> Ref:
     return arithmetic.power(site, site.value(x), site.value(exponent))
 
 
-@lowers("mean", "sum", deferred=True)
+@lowers("mean", "sum", "amax", "amin", deferred=True)
 def _lower_reduction(site: Place, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Ref:
-    if isinstance(x, arithmetic.Stacked):
-        return x.reduced(site, _name(site), dim, keepdim)
-    ref = site.data(x)
-    return moving.reduced(site, ref, site.axes(ref, dim), keepdim, _name(site) == "mean")
+    return _reduced(site, x, _name(site).removeprefix("a"), dim, keepdim)
 
 
-@lowers("amax", "amin", deferred=True)
-def _lower_amax(site: Place, x: Any, dim: Any = (), keepdim: bool = False) -> Ref:
+def _reduced(site: Place, x: Any, word: str, dim: Any, keep: bool) -> Ref:
+    """The sum, mean, max or min over axes, the batch counted."""
     if isinstance(x, arithmetic.Stacked):
-        return x.reduced(site, _name(site)[-3:], dim, keepdim)
+        return x.reduced(site, word, dim, keep)
     ref = site.data(x)
-    sign = np.float32(-1 if "min" in site.operator.lower() else 1)
-    y = moving.largest(site, arithmetic.scaled(site, ref, sign), site.axes(ref, dim), keepdim)
+    if word in ("sum", "mean"):
+        return moving.reduced(site, ref, site.axes(ref, dim), keep, word == "mean")
+    sign = np.float32(-1 if word == "min" else 1)
+    y = moving.largest(site, arithmetic.scaled(site, ref, sign), site.axes(ref, dim), keep)
     return arithmetic.scaled(site, y, sign)
 
 
@@ -226,28 +181,22 @@ def _lower_norm(site: Place, x: Any, dim: Any = None, keepdim: bool = False, **g
     if order not in (1.0, 2.0, math.inf):
         site.refuse(f"a norm of order {order:g}, expected 1, 2 or inf")
     ref = _program(site, x, "x x mul" if order == 2 else "x abs")
-    if order == math.inf:
-        return moving.largest(site, ref, site.axes(ref, dim), keepdim)
-    total = moving.reduced(site, ref, site.axes(ref, dim), keepdim, mean=False)
+    total = _reduced(site, ref, "max" if order == math.inf else "sum", dim, keepdim)
     return _program(site, total, "x sqrt") if order == 2 else total
 
 
-_REDUCED = ("ReduceMax", "ReduceMin")
-_SQUARED, _ABSOLUTE = ("ReduceSumSquare", "ReduceL2"), ("ReduceL1",)
+_REDUCED = {"ReduceMean": "mean", "ReduceMax": "max", "ReduceMin": "min", "ReduceSum": "sum"}
+_INSIDE = {"ReduceL1": "x abs", "ReduceL2": "x x mul", "ReduceSumSquare": "x x mul"}
 
 
-@lowers(onnx=("ReduceMean", "ReduceSum", *_SQUARED, *_ABSOLUTE, *_REDUCED))
+@lowers(onnx=(*_REDUCED, *_INSIDE))
 def _lower_onnx_reduction(
     site: Place, x: Any, axes: Any = None, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> Ref:
-    ref, keep = site.data(x), bool(keepdims)
-    none = bool(noop_with_empty_axes) and not np.size(() if axes is None else axes)
-    if site.operator in _REDUCED:
-        return ref if none else _lower_amax(site, ref, axes, keep)
-    if site.operator in (*_SQUARED, *_ABSOLUTE):
-        ref = _program(site, ref, "x abs" if site.operator in _ABSOLUTE else "x x mul")
-    if not none:
-        ref = moving.reduced(site, ref, site.axes(ref, axes), keep, site.operator == "ReduceMean")
+    ref, inside = site.data(x), _INSIDE.get(site.operator)
+    ref = ref if inside is None else _program(site, ref, inside)
+    if not noop_with_empty_axes or np.size(() if axes is None else axes):
+        ref = _reduced(site, ref, _REDUCED.get(site.operator, "sum"), axes, bool(keepdims))
     return _program(site, ref, "x sqrt") if site.operator == "ReduceL2" else ref
 
 
@@ -257,7 +206,7 @@ def _lower_max(
 ) -> Any:
     if other is not None:
         return _lower_extreme(site, x, other)
-    y = _lower_amax(site, x, dim, keepdim)
+    y = _reduced(site, x, _name(site), dim, keepdim)
     return y if dim is None else (y, Unconverted("the indices of a maximum"))
 
 
@@ -267,8 +216,9 @@ def _lower_matmul(site: Place, x: Any, *given: Any, **named: Any) -> Ref:
     return moving.product(site, site.value(x), site.value(other))
 
 
-@lowers("einsum")
-def _lower_einsum(site: Place, equation: str, tensors: Any, **_: Any) -> Ref:
+@lowers("einsum", onnx=("Einsum",))
+def _lower_einsum(site: Place, *inputs: Any, equation: str, **given: Any) -> Ref:
+    tensors = given.get("tensors", inputs)
     at = [i for i, value in enumerate(tensors) if isinstance(value, Ref)]
     if len(at) != 1 or len(tensors) != 2:
         site.refuse(PRODUCT if len(at) > 1 else f"{len(tensors)} operands; take two at a time")
@@ -276,26 +226,16 @@ def _lower_einsum(site: Place, equation: str, tensors: Any, **_: Any) -> Ref:
     return moving.contraction(site, equation, at[0], tensors[at[0]], constant)
 
 
-@lowers(onnx=("Einsum",))
-def _lower_onnx_einsum(site: Place, *tensors: Any, equation: str) -> Ref:
-    return _lower_einsum(site, equation, tensors)
-
-
-@lowers("cumsum")
+@lowers("cumsum", onnx=("CumSum",))
 def _lower_cumsum(
-    site: Place, x: Any, dim: int, *, reverse: int = 0, exclusive: int = 0, **_: Any
+    site: Place, x: Any, dim: Any, *, reverse: int = 0, exclusive: int = 0, **_: Any
 ) -> Ref:
     ref = site.data(x)
-    axis = int(dim) % (len(ref.shape) + 1) - 1
+    axis = int(site.constant(dim, "axis").reshape(())) % (len(ref.shape) + 1) - 1
     if axis < 0:
         site.refuse("a cumulative sum over the samples of the batch")
     matrix = np.tril(np.ones((ref.shape[axis],) * 2), -1 if exclusive else 0)
     return moving.along(site, ref, axis, matrix[::-1, ::-1] if reverse else matrix)
-
-
-@lowers(onnx=("CumSum",))
-def _lower_onnx_cumsum(site: Place, x: Any, axis: Any, **how: Any) -> Ref:
-    return _lower_cumsum(site, x, int(site.constant(axis, "axis").reshape(())), **how)
 
 
 def batch_norm(site: Place, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Ref:

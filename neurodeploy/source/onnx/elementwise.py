@@ -13,16 +13,6 @@ from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.onnx.lowering import OnnxSite
 
 
-@lowers(onnx=("ThresholdedRelu",))
-def _lower_thresholded(site: OnnxSite, x: Any, alpha: float = 1.0) -> Ref:
-    return arithmetic.function(site, site.data(x), f"x {alpha!r} gt x 0 where")
-
-
-@lowers(onnx=("Swish",))
-def _lower_swish(site: OnnxSite, x: Any, alpha: float = 1.0) -> Ref:
-    return arithmetic.function(site, site.data(x), f"x x {alpha!r} mul sigmoid mul")
-
-
 @lowers(onnx=("HardSigmoid",))
 def _lower_hard_sigmoid(site: OnnxSite, x: Any, alpha: float = 0.2, beta: float = 0.5) -> Ref:
     """``clip(alpha x + beta, 0, 1)``, which for 1/6 and 1/2 has a name."""

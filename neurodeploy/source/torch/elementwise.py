@@ -13,13 +13,8 @@ from neurodeploy.source.lowering import Ref, Unconverted, lowers
 from neurodeploy.source.torch.site import Site
 
 
-@lowers("relu6", deferred=True)
-def _lower_relu6(site: Site, x: Any) -> Ref:
-    return arithmetic.clamped(site, x, 0.0, 6.0)
-
-
-@lowers("hardtanh", deferred=True)
-def _lower_hardtanh(site: Site, x: Any, min_val: float, max_val: float) -> Ref:
+@lowers("relu6", "hardtanh", deferred=True)
+def _lower_hardtanh(site: Site, x: Any, min_val: float = 0.0, max_val: float = 6.0) -> Ref:
     return arithmetic.clamped(site, x, min_val, max_val)
 
 
