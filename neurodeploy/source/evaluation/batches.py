@@ -1,15 +1,28 @@
-"""The common part of the evaluators of analog graphs: checking a batch and joining its parts."""
+"""The common part of the evaluators of analog graphs: batches, and what both spell alike."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import DataError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph
+
+ALIKE: dict[type, Callable[..., Any]] = {
+    analog.Normalize: lambda fit, op, x: (x - fit(op.mean, x.ndim)) / fit(op.std, x.ndim),
+    analog.Scale: lambda fit, op, x: x * fit(op.value, x.ndim),
+    analog.AddConstant: lambda fit, op, x: x + fit(op.value, x.ndim),
+    analog.Add: lambda fit, op, x, y: x + y,
+    analog.Reshape: lambda fit, op, x: x.reshape(len(x), *op.shape),
+    analog.Slice: lambda fit, op, x: operator.getitem(x, (slice(None), *op.slices())),
+}
+"""Operations that arrays and tensors spell alike; ``fit`` shapes a constant to a number of axes."""
 
 BATCH = 32
 """Most samples that are evaluated at a time: activations of small networks stay in the cache."""
@@ -53,12 +66,3 @@ def checked_batch(
     if len(counts) != 1:
         raise DataError(f"{graph.name}: inputs with different numbers of samples {sorted(counts)}")
     return checked, counts.pop()
-
-
-def joined(
-    graph: AnalogGraph, names: Sequence[str], parts: Sequence[Mapping[str, AnyArray]]
-) -> dict[str, AnyArray]:
-    """Join the activations of consecutive parts of a batch; no part at all gives empty arrays."""
-    if not parts:
-        return {name: np.zeros((0, *graph.node(name).shape), np.float32) for name in names}
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.geometry import Window
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, interpret
-from neurodeploy.source.evaluation.batches import checked_batch, joined
+from neurodeploy.source.evaluation.batches import ALIKE, checked_batch
 from neurodeploy.source.layers import Convolution, Pooling
 from neurodeploy.source.resampling import TransposedConvolution
 
@@ -49,11 +50,12 @@ def evaluate(
     """
     names = tuple(graph.outputs if keep is None else keep)
     inputs, n_samples = checked_batch(graph, x)
-    parts = [
-        interpret(graph, {k: v[i : i + chunk] for k, v in inputs.items()}, _apply, names)
-        for i in range(0, n_samples, chunk)
-    ]
-    return joined(graph, names, parts)
+    result = {name: np.empty((n_samples, *graph.node(name).shape), np.float32) for name in names}
+    for i in range(0, n_samples, chunk):
+        batch = {k: v[i : i + chunk] for k, v in inputs.items()}
+        for name, values in interpret(graph, batch, _apply, names).items():
+            result[name][i : i + chunk] = values
+    return result
 
 
 def _apply(node: AnalogNode, inputs: Any) -> AnyArray:
@@ -65,10 +67,6 @@ def _along(values: AnyArray, n_dims: int) -> AnyArray:
     if values.ndim == 1:
         return values.reshape(-1, *(1,) * (n_dims - 2))
     return values
-
-
-def _normalize(op: analog.Normalize, x: AnyArray) -> AnyArray:
-    return (x - _along(op.mean, x.ndim)) / _along(op.std, x.ndim)
 
 
 def _linear(op: analog.Linear, x: AnyArray) -> AnyArray:
@@ -167,11 +165,6 @@ def _max_pool(op: analog.MaxPool, x: AnyArray) -> AnyArray:
     return top
 
 
-def _slice(op: analog.Slice, x: AnyArray) -> AnyArray:
-    index = (slice(None), *op.slices())
-    return x[index]
-
-
 def _softmax(op: analog.Softmax, x: AnyArray) -> AnyArray:
     shifted = x - x.max(axis=1, keepdims=True)
     total = np.exp(shifted).sum(axis=1, keepdims=True)
@@ -180,7 +173,7 @@ def _softmax(op: analog.Softmax, x: AnyArray) -> AnyArray:
 
 
 _EVALUATE: dict[type, _Evaluate] = {
-    analog.Normalize: _normalize,
+    **{kind: partial(function, _along) for kind, function in ALIKE.items()},
     analog.Linear: _linear,
     analog.Conv1d: _conv,
     analog.Conv2d: _conv,
@@ -195,16 +188,11 @@ _EVALUATE: dict[type, _Evaluate] = {
     analog.Clip: lambda op, x: np.clip(x, 0, np.float32(op.maximum)),
     analog.AvgPool: _avg_pool,
     analog.MaxPool: _max_pool,
-    analog.Reshape: lambda op, x: x.reshape(len(x), *op.shape),
-    analog.Add: lambda op, x, y: x + y,
     analog.Concat: lambda op, *parts: np.concatenate(parts, axis=1),
-    analog.Slice: _slice,
     analog.Gather: lambda op, x: np.where(op.index < 0, 0, x.reshape(len(x), -1)[:, op.index]),
     analog.AlongAxis: lambda op, x: np.moveaxis(
         np.moveaxis(x, op.axis + 1, -1) @ op.matrix.T, -1, op.axis + 1
     ),
     analog.Pad: lambda op, x: np.pad(x, ((0, 0), *op.amounts)),
-    analog.Scale: lambda op, x: x * _along(op.value, x.ndim),
-    analog.AddConstant: lambda op, x: x + _along(op.value, x.ndim),
     analog.Softmax: _softmax,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from neurodeploy.numerics.torch_convolution import convolve, convolve_transposed
 from neurodeploy.numerics.torch_state import plain_torch
 from neurodeploy.source import analog, expressions
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, interpret
-from neurodeploy.source.evaluation.batches import batch_size, checked_batch
+from neurodeploy.source.evaluation.batches import ALIKE, batch_size, checked_batch
 from neurodeploy.source.evaluation.folding import fold_batch_norms
 from neurodeploy.source.layers import Convolution
 from neurodeploy.source.resampling import TransposedConvolution
@@ -104,30 +105,22 @@ def over_batches(
         return map_in_order(one, [slice(i, min(i + chunk, n_samples)) for i in starts])
 
 
-def _tensor(values: AnyArray, spatial: int = 0) -> torch.Tensor:
-    """Copy; one value per channel is shaped to broadcast over ``spatial`` dimensions."""
-    array = values.reshape(-1, *(1,) * spatial) if values.ndim == 1 else values
-    return torch.tensor(array)
+def _along(values: AnyArray, n_dims: int) -> torch.Tensor:
+    """A copy that broadcasts with ``n_dims``: a scalar, one value per channel or per element."""
+    return torch.tensor(values.reshape(-1, *(1,) * (n_dims - 2)) if values.ndim == 1 else values)
 
 
 def _optional(values: AnyArray | None) -> torch.Tensor | None:
     return None if values is None else torch.tensor(values)
 
 
-def _normalize(op: analog.Normalize) -> _Layer:
-    def layer(x: torch.Tensor) -> torch.Tensor:
-        return (x - _tensor(op.mean, x.ndim - 2)) / _tensor(op.std, x.ndim - 2)
-
-    return layer
-
-
 def _linear(op: analog.Linear) -> _Layer:
-    weight, bias = _tensor(op.weight), _optional(op.bias)
+    weight, bias = torch.tensor(op.weight), _optional(op.bias)
     return lambda x: F.linear(x, weight, bias)
 
 
 def _conv(op: Convolution) -> _Layer:
-    weight, bias = _tensor(op.weight), _optional(op.bias)
+    weight, bias = torch.tensor(op.weight), _optional(op.bias)
     pads = [amount for pair in reversed(op.padding_pairs) for amount in pair]
     symmetric = all(before == after for before, after in op.padding_pairs)
     inner = op.padding[::2] if symmetric else (0,) * op.rank
@@ -140,7 +133,7 @@ def _conv(op: Convolution) -> _Layer:
 
 
 def _conv_transpose(op: TransposedConvolution) -> _Layer:
-    weight, bias = _tensor(op.weight), _optional(op.bias)
+    weight, bias = torch.tensor(op.weight), _optional(op.bias)
     return lambda x: convolve_transposed(
         x, weight, bias, op.stride, op.padding, op.output_padding, op.dilation, op.groups
     )
@@ -156,7 +149,7 @@ def _upsample(op: analog.Upsample) -> _Layer:
 
 
 def _leaky_relu(op: analog.LeakyReLU) -> _Layer:
-    return lambda x: torch.where(x > 0, x, x * _tensor(op.slope, x.ndim - 2))
+    return lambda x: torch.where(x > 0, x, x * _along(op.slope, x.ndim))
 
 
 def _quantized_relu(op: analog.QuantizedReLU) -> _Layer:
@@ -252,18 +245,13 @@ def _pad(op: analog.Pad) -> _Layer:
     return lambda x: F.pad(x, pads)
 
 
-def _slice(op: analog.Slice) -> _Layer:
-    index = (slice(None), *op.slices())
-    return lambda x: x[index]
-
-
 def _softmax(op: analog.Softmax) -> _Layer:
     softmax: Callable[..., torch.Tensor] = F.log_softmax if op.log else F.softmax
     return lambda x: softmax(x, dim=1)
 
 
 _BUILD: dict[type, Callable[..., _Layer]] = {
-    analog.Normalize: _normalize,
+    **{kind: partial(partial, function, _along) for kind, function in ALIKE.items()},
     analog.Linear: _linear,
     analog.Conv1d: _conv,
     analog.Conv2d: _conv,
@@ -280,12 +268,7 @@ _BUILD: dict[type, Callable[..., _Layer]] = {
     analog.Clip: lambda op: lambda x: x.clamp(0, op.maximum),
     analog.AvgPool: _avg_pool,
     analog.MaxPool: _max_pool,
-    analog.Reshape: lambda op: lambda x: x.reshape(len(x), *op.shape),
-    analog.Add: lambda op: torch.add,
     analog.Concat: lambda op: lambda *parts: torch.cat(parts, 1),
-    analog.Slice: _slice,
     analog.Pad: _pad,
-    analog.Scale: lambda op: lambda x: x * _tensor(op.value, x.ndim - 2),
-    analog.AddConstant: lambda op: lambda x: x + _tensor(op.value, x.ndim - 2),
     analog.Softmax: _softmax,
 }
