@@ -14,7 +14,7 @@ from typing import TypeVar
 from neurodeploy.errors import NetlistError
 from neurodeploy.source.functions import Function, LeakyReLU, QuantizedReLU
 from neurodeploy.source.layers import AvgPool, BatchNorm, Conv1d, Conv2d, Linear, MaxPool, Normalize
-from neurodeploy.source.op import Op, Shape
+from neurodeploy.source.op import OPS, Op, Shape
 from neurodeploy.source.resampling import ConvTranspose1d, ConvTranspose2d, Upsample
 from neurodeploy.source.shaping import (
     Add,
@@ -67,38 +67,6 @@ __all__ = [
     "interpret",
     "macs",
 ]
-
-OPS: dict[str, type[Op]] = {
-    op.kind: op
-    for op in (
-        Input,
-        Normalize,
-        Linear,
-        Conv1d,
-        Conv2d,
-        ConvTranspose1d,
-        ConvTranspose2d,
-        Upsample,
-        BatchNorm,
-        ReLU,
-        Clip,
-        LeakyReLU,
-        Function,
-        QuantizedReLU,
-        AvgPool,
-        MaxPool,
-        Reshape,
-        Add,
-        Concat,
-        Slice,
-        Pad,
-        Gather,
-        AlongAxis,
-        Scale,
-        AddConstant,
-        Softmax,
-    )
-}
 
 _T = TypeVar("_T")
 

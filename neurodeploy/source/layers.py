@@ -5,21 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.op import (
-    Op,
-    Shape,
-    conv_length,
-    pool_length,
-    set_array,
-    set_ints,
-    set_vector,
-)
+from neurodeploy.source.op import Op, Shape, n_windows, set_array, set_ints, set_vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,14 +128,8 @@ class Convolution(Op):
                 f"{self.kind}: input has shape {shape}, expected {channels} channels and"
                 f" {self.rank} spatial dimensions"
             )
-        spatial = tuple(
-            conv_length(n, k, s, sum(p), d)
-            for n, k, s, p, d in zip(
-                shape[1:], self.kernel, self.stride, self.padding_pairs, self.dilation, strict=True
-            )
-        )
-        _expect_positive(self, shape, spatial)
-        return (len(self.weight), *spatial)
+        windows = (self.kernel, self.stride, self.padding_pairs, self.dilation)
+        return (len(self.weight), *_spatial(self, shape, *windows))
 
     def macs(self, inputs: Sequence[Shape]) -> int:
         """Every weight meets one activation at each position."""
@@ -225,16 +211,13 @@ class Pooling(Op):
         set_ints(self, "padding", rank, 0)
         if type(self.ceil_mode) is not bool:
             raise NetlistError(f"{self.kind}: ceil_mode is {self.ceil_mode!r}, expected a bool")
+        if any(2 * p > k for k, p in zip(self.kernel, self.padding, strict=True)):
+            raise NetlistError(
+                f"{self.kind}: padding {self.padding} exceeds half of the kernel {self.kernel}"
+            )
 
     def _spacing(self) -> tuple[int, ...]:
         return (1,) * len(self.kernel)
-
-    def _expect_half(self) -> None:
-        for k, p in zip(self.kernel, self.padding, strict=True):
-            if 2 * p > k:
-                raise NetlistError(
-                    f"{self.kind}: padding {self.padding} exceeds half of the kernel {self.kernel}"
-                )
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = inputs[0]
@@ -243,14 +226,9 @@ class Pooling(Op):
                 f"{self.kind}: input has shape {shape}, expected {len(self.kernel)} spatial"
                 " dimensions after the channels"
             )
-        spatial = tuple(
-            pool_length(n, k, s, p, d, self.ceil_mode)
-            for n, k, s, p, d in zip(
-                shape[1:], self.kernel, self.stride, self.padding, self._spacing(), strict=True
-            )
-        )
-        _expect_positive(self, shape, spatial)
-        return (shape[0], *spatial)
+        pads = [(p, p) for p in self.padding]
+        windows = (self.kernel, self.stride, pads, self._spacing())
+        return (shape[0], *_spatial(self, shape, *windows, ceil=self.ceil_mode))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -275,7 +253,6 @@ class AvgPool(Pooling):
 
     def __post_init__(self) -> None:
         Pooling.__post_init__(self)
-        self._expect_half()
         if type(self.count_include_pad) is not bool:
             raise NetlistError("avg_pool: count_include_pad must be a bool")
         if self.divisor is not None and (type(self.divisor) is not int or self.divisor == 0):
@@ -319,7 +296,6 @@ class MaxPool(Pooling):
         Pooling.__post_init__(self)
         set_ints(self, "dilation", len(self.kernel), 1)
         object.__setattr__(self, "dilation", _spread(self.kernel, self.dilation))
-        self._expect_half()
 
     def _spacing(self) -> tuple[int, ...]:
         return self.dilation
@@ -335,6 +311,10 @@ def _expect_channels(op: Op, shape: Shape, channels: int) -> None:
         raise NetlistError(f"{op.kind}: input has shape {shape}, expected {channels} channels")
 
 
-def _expect_positive(op: Op, shape: Shape, spatial: Shape) -> None:
+def _spatial(op: Op, shape: Shape, *windows: Sequence[Any], ceil: bool = False) -> Shape:
+    """Spatial shape of the result, from kernels, strides, paddings and dilations."""
+    axes = zip(shape[1:], *windows, strict=True)
+    spatial = tuple(n_windows(n, k, s, p, d, ceil) for n, k, s, p, d in axes)
     if min(spatial) < 1:
         raise NetlistError(f"{op.kind}: input of shape {shape} is smaller than the kernel")
+    return spatial

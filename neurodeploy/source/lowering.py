@@ -192,6 +192,16 @@ class Deferred:
         return constant.size == 1 and constant.ndim <= len(self.base.shape) + 1
 
 
+def activation(value: Any, found: str, expected: str) -> Ref:
+    """An activation that leaves the network; ConversionError saying what is found instead."""
+    if isinstance(value, Deferred):
+        value.refuse()
+    if not isinstance(value, Ref):
+        what = value.what if isinstance(value, Unconverted) else "a constant"
+        raise ConversionError(f"{found} {what}{expected}")
+    return value
+
+
 class GraphBuilder:
     """Collects analog nodes, gives them unique names, and knows which call made each."""
 

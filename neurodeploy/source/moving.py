@@ -10,7 +10,7 @@ anything else is a :class:`Gather`, and gathers in a row are one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,8 +34,6 @@ from neurodeploy.source.analog import (
 from neurodeploy.source.index_maps import index_of, numbers, recognized
 from neurodeploy.source.lowering import PRODUCT, Place, Ref
 
-Run = Callable[[list[AnyArray]], AnyArray]
-
 _MOVES = (Reshape, Slice, Pad, Upsample, Gather)
 
 
@@ -50,17 +48,17 @@ def reshaped(place: Place, x: Ref, shape: Shape) -> Ref:
     return place.emit(Reshape(shape), x)
 
 
-def moved(place: Place, refs: Sequence[Ref], batch: int, run: Run) -> Ref:
-    """What ``run`` makes of activations, of which it only moves elements and adds constants.
+def moved(place: Place, result: int = 0) -> Ref:
+    """A result of an operator that only moves elements of activations and adds constants."""
+    refs, batch = place.refs, place.batch
 
-    Parameters
-    ----------
-    refs : sequence of Ref
-    batch : int
-        Samples that ``run`` is called with.
-    run : callable
-        Takes float64 arrays ``[batch, *shape]``, one per ref, and returns one.
-    """
+    def run(arrays: list[AnyArray]) -> AnyArray:
+        assert place.run is not None
+        try:
+            return np.asarray(place.run(arrays)[result])
+        except Exception as error:
+            return place.refuse(f"cannot be computed: {first_line(error, 120)}")
+
     ends = np.cumsum([0, *(math.prod(ref.shape) for ref in refs)])
     n = int(ends[-1])
     sample = np.arange(batch, dtype=np.float64)[:, None] * n + 1
@@ -69,8 +67,8 @@ def moved(place: Place, refs: Sequence[Ref], batch: int, run: Run) -> Ref:
         (sample + np.arange(first, last)).reshape(zero.shape)
         for zero, first, last in zip(zeros, ends, ends[1:], strict=False)
     ]
-    constant = np.asarray(run(zeros))
-    index = np.asarray(run(numbered)) - constant
+    constant = run(zeros)
+    index = run(numbered) - constant
     if constant.ndim == 0 or len(constant) != batch or (constant != constant[:1]).any():
         place.refuse("the batch is mixed with other dimensions")
     first = np.rint(index[0]).astype(np.int64) - 1
@@ -87,25 +85,10 @@ def moved(place: Place, refs: Sequence[Ref], batch: int, run: Run) -> Ref:
     return place.emit(AddConstant(constant[0]), y)
 
 
-def moved_apart(
-    place: Place,
-    refs: Sequence[Ref],
-    batch: int,
-    run: Callable[[list[AnyArray]], tuple[AnyArray, ...]],
-    n_results: int | None,
-) -> Ref | tuple[Ref, ...]:
-    """:func:`moved` for what returns a tuple: result by result, or (None) the first one alone."""
-
-    def result(i: int) -> Ref:
-        def one(arrays: list[AnyArray]) -> AnyArray:
-            try:
-                return run(arrays)[i]
-            except Exception as error:
-                return place.refuse(f"cannot be computed: {first_line(error, 120)}")
-
-        return moved(place, refs, batch, one)
-
-    return result(0) if n_results is None else tuple(map(result, range(n_results)))
+def moved_apart(place: Place) -> Ref | tuple[Ref, ...]:
+    """:func:`moved`, result by result where an operator has several."""
+    n = place.n_results
+    return moved(place) if n is None else tuple(moved(place, i) for i in range(n))
 
 
 def rearranged(place: Place, x: Ref, index: IntArray) -> Ref:
@@ -292,21 +275,24 @@ def uneven_windows(shape: Shape, after: Sequence[int]) -> list[IntArray]:
     return found
 
 
-def uneven_maximum(place: Place, x: Ref, after: Sequence[int]) -> Ref:
-    """Adaptive maximum of windows that differ in size."""
-    windows = numbers(x.shape)
-    for axis, cells in enumerate(uneven_windows(x.shape, after), 1):
-        # The axis becomes (after, longest), the latter at the end.
-        windows = np.moveaxis(np.take(windows, cells, axis), axis + 1, -1)
-    return windowed(place, x, windows.reshape(*windows.shape[: len(x.shape)], -1))
+def maxima(place: Place, x: Ref, windows: Sequence[IntArray]) -> Ref:
+    """Maxima of windows given per spatial axis: ``[after, element]``, those outside included."""
+    found = numbers(x.shape)
+    for axis, cells in enumerate(windows, 1):
+        inside = (cells >= 0) & (cells < x.shape[axis])
+        # An element outside is replaced by one of the window that is inside.
+        first = np.take_along_axis(cells, inside.argmax(axis=1)[:, None], axis=1)
+        # The axis becomes (after, element), the latter at the end.
+        found = np.moveaxis(np.take(found, np.where(inside, cells, first), axis), axis + 1, -1)
+    return windowed(place, x, found.reshape(*found.shape[: len(x.shape)], -1))
 
 
-def uneven_average(place: Place, x: Ref, after: Sequence[int]) -> Ref:
-    """Adaptive average of windows that differ in size."""
-    for axis, cells in enumerate(uneven_windows(x.shape, after), 1):
-        matrix = np.zeros((len(cells), x.shape[axis]))
-        matrix[np.arange(len(cells))[:, None], cells] = 1
-        x = along(place, x, axis, matrix / matrix.sum(axis=1, keepdims=True))
+def averages(place: Place, x: Ref, windows: Sequence[IntArray], counted: bool = False) -> Ref:
+    """Averages of windows as in :func:`maxima`; ``counted``: of zeros outside as well."""
+    for axis, cells in enumerate(windows, 1):
+        matrix = (cells[:, :, None] == np.arange(x.shape[axis])).any(axis=1)
+        n = cells.shape[1] if counted else matrix.sum(axis=1, keepdims=True)
+        x = along(place, x, axis, matrix / n)
     return x
 
 

@@ -14,6 +14,10 @@ from neurodeploy.ir.arrays import AnyArray, arrays_equal, frozen
 Shape = tuple[int, ...]
 
 
+OPS: dict[str, type[Op]] = {}
+"""All operators by kind."""
+
+
 class Op:
     """One operation of the source network; the batch dimension is not part of any shape.
 
@@ -31,6 +35,11 @@ class Op:
     __slots__ = ()
     kind: ClassVar[str]
     arity: ClassVar[int | None] = 1
+
+    def __init_subclass__(cls) -> None:
+        # A dataclass with slots is a second class of its name, and the one that counts.
+        if "kind" in vars(cls):
+            OPS[cls.kind] = cls
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """Shape of the result for inputs of the given shapes.
@@ -131,20 +140,13 @@ def set_pairs(op: Op, name: str, rank: int, length: int) -> None:
     object.__setattr__(op, name, rows)
 
 
-def conv_length(length: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """Output length of a convolution along one dimension; ``padding`` is the sum of both sides."""
-    return (length + padding - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def pool_length(
-    length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
+def n_windows(
+    n: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int, ceil: bool = False
 ) -> int:
-    """Output length of a pooling along one dimension; ``padding`` is that of each side.
+    """Windows along one dimension of ``n`` elements and ``padding`` before and after them.
 
-    In ceil mode a last window that would start in the right padding is dropped.
+    In ceil mode a last window that would start in the padding after them is dropped.
     """
-    room = length + 2 * padding - dilation * (kernel - 1) - 1
-    out = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
-    if ceil_mode and (out - 1) * stride >= length + padding:
-        out -= 1
-    return out
+    room = n + sum(padding) - dilation * (kernel - 1) - 1
+    out = (room + (stride - 1 if ceil else 0)) // stride + 1
+    return out - 1 if ceil and (out - 1) * stride >= n + padding[0] else out

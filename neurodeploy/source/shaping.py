@@ -69,6 +69,9 @@ class _WithConstant(Op):
     __slots__ = ()
     value: AnyArray
 
+    def __post_init__(self) -> None:
+        set_array(self, "value")
+
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = inputs[0]
         if self.value.shape not in ((), shape[:1], shape):
@@ -86,9 +89,6 @@ class Scale(_WithConstant):
     kind: ClassVar[str] = "scale"
     value: AnyArray
 
-    def __post_init__(self) -> None:
-        set_array(self, "value")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AddConstant(_WithConstant):
@@ -96,9 +96,6 @@ class AddConstant(_WithConstant):
 
     kind: ClassVar[str] = "add_constant"
     value: AnyArray
-
-    def __post_init__(self) -> None:
-        set_array(self, "value")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

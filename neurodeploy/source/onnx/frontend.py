@@ -12,7 +12,7 @@ import neurodeploy.source.onnx.elementwise  # importing them fills the table of 
 import neurodeploy.source.onnx.layers
 import neurodeploy.source.onnx.quantized
 import neurodeploy.source.operators  # noqa: F401
-from neurodeploy.errors import ConversionError, DataError, first_line
+from neurodeploy.errors import DataError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import moving
 from neurodeploy.source.analog import AnalogGraph, Concat, Gather, Input, Shape
@@ -22,6 +22,7 @@ from neurodeploy.source.lowering import (
     GraphBuilder,
     Normalization,
     Ref,
+    activation,
     lowers,
     unsupported,
 )
@@ -99,7 +100,10 @@ def analog_from_onnx(
     for i, node in enumerate(network.model.graph.node):
         if i in needed:
             _lower(node, network, values, builder)
-    outputs = [_output(out, values) for out in network.outputs]
+    outputs = [
+        activation(values.get(out), f"output {out!r} is", " or not converted").name
+        for out in network.outputs
+    ]
     return builder.graph(name, names, outputs, f"{network.path}: the network")
 
 
@@ -223,19 +227,14 @@ def _folded(site: OnnxSite, taken: list[Any], n_inputs: int) -> tuple[AnyArray, 
 
 def _run(node: Any, network: OnnxNetwork, values: list[Any]) -> tuple[AnyArray, ...]:
     """One node alone, on arrays."""
-    import onnx
+    from onnx import GraphProto, ValueInfoProto
     from onnx.reference import ReferenceEvaluator
 
     feeds = {name: v for name, v in zip(node.input, values, strict=True) if name}
-    none = onnx.helper.make_tensor_value_info
-    graph = onnx.helper.make_graph(
-        [node],
-        "constant",
-        [none(n, onnx.TensorProto.UNDEFINED, None) for n in feeds],
-        [none(n, onnx.TensorProto.UNDEFINED, None) for n in node.output],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=network.model.opset_import)
-    return tuple(np.asarray(v) for v in ReferenceEvaluator(model).run(None, feeds))
+    given, made = ([ValueInfoProto(name=n) for n in names] for names in (feeds, node.output))
+    graph = GraphProto(node=[node], name="alone", input=given, output=made)
+    opsets = {o.domain: o.version for o in network.model.opset_import}
+    return tuple(np.asarray(v) for v in ReferenceEvaluator(graph, opsets).run(None, feeds))
 
 
 @lowers(onnx=MOVES)
@@ -253,14 +252,4 @@ def _lower_move(site: OnnxSite, *values: Any, axis: int = 1, **given: Any) -> An
         size = math.prod(n + max(sizes) for n in own) if pads else math.prod(own + sizes)
         if size > _MAX_CONSTANT * site.batch:
             site.refuse(f"{size:.0f} elements of {math.prod(own):.0f}")
-    assert site.run is not None
-    return moving.moved_apart(site, refs, site.batch, site.run, site.n_results)
-
-
-def _output(name: str, values: Mapping[str, Value]) -> str:
-    value = values.get(name)
-    if isinstance(value, Deferred):
-        value.refuse()
-    if not isinstance(value, Ref):
-        raise ConversionError(f"output {name!r} is a constant or not converted")
-    return value.name
+    return moving.moved_apart(site)

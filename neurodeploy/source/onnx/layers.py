@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -25,6 +25,7 @@ from neurodeploy.source.analog import (
 )
 from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.onnx.lowering import OnnxSite
+from neurodeploy.source.op import n_windows
 from neurodeploy.source.operators import batch_norm
 
 _Sizes = tuple[int, ...]
@@ -74,14 +75,12 @@ class _Window:
     def even(self) -> bool:
         return all(before == after for before, after in self.pairs)
 
-    def cells(self, shape: _Sizes, axis: int) -> IntArray:
-        """Positions ``[window, element]`` along an axis of a sample, those outside included."""
-        k, s, d = (v[axis - 1] for v in (self.kernel, self.stride, self.dilation))
-        n, (before, after) = shape[axis], self.pairs[axis - 1]
-        room = n + before + after - d * (k - 1) - 1
-        count = (room + (s - 1 if self.ceil else 0)) // s + 1
-        count -= self.ceil and (count - 1) * s >= n + before
-        return np.asarray(np.arange(count)[:, None] * s - before + np.arange(k) * d)
+    def cells(self, shape: _Sizes) -> Iterator[IntArray]:
+        """Positions ``[window, element]`` along the axes of a sample, those outside included."""
+        axes = zip(shape[1:], self.kernel, self.stride, self.pairs, self.dilation, strict=True)
+        for n, k, s, pair, d in axes:
+            count = n_windows(n, k, s, pair, d, self.ceil)
+            yield np.arange(count)[:, None] * s - pair[0] + np.arange(k) * d
 
 
 def _each(value: Any, rank: int, default: int) -> _Sizes:
@@ -90,21 +89,14 @@ def _each(value: Any, rank: int, default: int) -> _Sizes:
 
 
 def _window(
-    site: OnnxSite,
-    x: Ref,
-    kernel_shape: Any,
-    strides: Any = None,
-    dilations: Any = None,
-    pads: Any = None,
-    auto_pad: str = "NOTSET",
-    ceil_mode: int = 0,
-    **_: Any,
+    site: OnnxSite, x: Ref, kernel_shape: Any, auto_pad: str = "NOTSET", **given: Any
 ) -> _Window:
     """The attributes of all operators with windows, auto_pad worked out."""
     rank = _rank(site, x)
-    kernel, stride, dilation = (_each(v, rank, 1) for v in (kernel_shape, strides, dilations))
+    sizes = (kernel_shape, given.get("strides"), given.get("dilations"))
+    kernel, stride, dilation = (_each(value, rank, 1) for value in sizes)
     if auto_pad in ("NOTSET", "VALID"):
-        pairs = _given_pads(site, rank, pads, auto_pad)
+        pairs = _given_pads(site, rank, given.get("pads"), auto_pad)
     elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         pairs = []
         for n, k, s, d in zip(x.shape[1:], kernel, stride, dilation, strict=True):
@@ -113,7 +105,7 @@ def _window(
             pairs.append((less, more) if auto_pad == "SAME_UPPER" else (more, less))
     else:
         site.refuse(f"auto_pad {auto_pad!r}")
-    return _Window(kernel, stride, dilation, pairs, bool(ceil_mode))
+    return _Window(kernel, stride, dilation, pairs, bool(given.get("ceil_mode")))
 
 
 def _given_pads(site: OnnxSite, rank: int, pads: Any, auto: str) -> list[tuple[int, int]]:
@@ -169,20 +161,14 @@ def _lower_conv_transpose(
 
 
 def _cuts(
-    site: OnnxSite,
-    x: Ref,
-    stride: _Sizes,
-    full: _Sizes,
-    pads: Any = None,
-    auto_pad: str = "NOTSET",
-    output_shape: Any = None,
-    **_: Any,
+    site: OnnxSite, x: Ref, stride: _Sizes, full: _Sizes, auto_pad: str = "NOTSET", **given: Any
 ) -> list[tuple[int, int]]:
     """Elements that are cut (before, after) from every spatial dimension of the full result."""
+    output_shape = given.get("output_shape")
     if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         site.refuse(f"auto_pad {auto_pad!r}")
     if output_shape is None and auto_pad in ("NOTSET", "VALID"):
-        return _given_pads(site, len(full), pads, auto_pad)
+        return _given_pads(site, len(full), given.get("pads"), auto_pad)
     if output_shape is None:
         output_shape = [n * s for n, s in zip(x.shape[1:], stride, strict=True)]
     totals = [have - int(n) for have, n in zip(full, output_shape[-len(full) :], strict=True)]
@@ -193,24 +179,14 @@ def _cuts(
 
 
 @lowers(onnx=("Gemm",))
-def _lower_gemm(
-    site: OnnxSite,
-    x: Any,
-    weight: Any,
-    bias: Any = None,
-    *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    transA: int = 0,
-    transB: int = 0,
-) -> Ref:
-    if transA:
+def _lower_gemm(site: OnnxSite, x: Any, weight: Any, bias: Any = None, **how: Any) -> Ref:
+    if how.get("transA"):
         site.refuse("transA: the batch would not be first")
-    matrix = site.constant(weight, "weight") * np.float32(alpha)
-    matrix = matrix if transB else matrix.T
+    matrix = site.constant(weight, "weight") * np.float32(how.get("alpha", 1))
+    matrix = matrix if how.get("transB") else matrix.T
     if bias is None:
         return moving.contracted(site, site.data(x), 0, matrix, None)
-    added = site.constant(bias, "bias") * np.float32(beta)
+    added = site.constant(bias, "bias") * np.float32(how.get("beta", 1))
     if added.size in (1, len(matrix)) and added.shape[-1:] in ((), (1,), matrix.shape[:1]):
         vector = np.broadcast_to(added.reshape(-1), (len(matrix),))
         return moving.contracted(site, site.data(x), 0, matrix, vector)
@@ -220,18 +196,11 @@ def _lower_gemm(
 
 @lowers(onnx=("BatchNormalization",))
 def _lower_batch_norm(
-    site: OnnxSite,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    mean: Any,
-    var: Any,
-    *,
-    epsilon: float = 1e-5,
-    training_mode: int = 0,
+    site: OnnxSite, x: Any, *given: Any, epsilon: float = 1e-5, training_mode: int = 0
 ) -> Ref:
     if training_mode:
         site.refuse("the statistics of the batch (training_mode); export in evaluation mode")
+    weight, bias, mean, var = given
     return batch_norm(site, x, mean, var, weight, bias, epsilon)
 
 
@@ -247,15 +216,7 @@ def _lower_max_pool(site: OnnxSite, x: Any, **given: Any) -> Ref:
         padded = site.emit(Pad(((0, 0), *w.pairs)), ref)
         op = MaxPool(w.kernel, w.stride, (0,) * len(w.kernel), w.ceil, w.dilation)
         return site.emit(op, padded)
-    windows = np.arange(math.prod(ref.shape)).reshape(ref.shape)
-    for axis in range(1, len(ref.shape)):
-        cells = w.cells(ref.shape, axis)
-        inside = (cells >= 0) & (cells < ref.shape[axis])
-        # An element outside is replaced by one of the window that is inside.
-        first = np.take_along_axis(cells, inside.argmax(axis=1)[:, None], axis=1)
-        taken = np.take(windows, np.where(inside, cells, first), axis)
-        windows = np.moveaxis(taken, axis + 1, -1)
-    return moving.windowed(site, ref, windows.reshape(*windows.shape[: len(ref.shape)], -1))
+    return moving.maxima(site, ref, list(w.cells(ref.shape)))
 
 
 @lowers(onnx=("AveragePool",))
@@ -268,12 +229,7 @@ def _lower_avg_pool(site: OnnxSite, x: Any, *, count_include_pad: int = 0, **giv
     if set(w.dilation) == {1} and counted:
         padded = site.emit(Pad(((0, 0), *w.pairs)), ref)
         return site.emit(AvgPool(w.kernel, w.stride, (0,) * len(w.kernel), w.ceil, True), padded)
-    for axis in range(1, len(ref.shape)):
-        cells = w.cells(ref.shape, axis)
-        matrix = (cells[:, :, None] == np.arange(ref.shape[axis])).sum(axis=1)
-        shares = matrix / (cells.shape[1] if counted else matrix.sum(axis=1, keepdims=True))
-        ref = moving.along(site, ref, axis, shares)
-    return ref
+    return moving.averages(site, ref, list(w.cells(ref.shape)), counted)
 
 
 @lowers(onnx=("GlobalAveragePool", "GlobalMaxPool"))
@@ -304,25 +260,13 @@ def _lower_upsample(
 
 @lowers(onnx=("Resize",))
 def _lower_resize(
-    site: OnnxSite,
-    x: Any,
-    roi: Any = None,
-    scales: Any = None,
-    sizes: Any = None,
-    *,
-    mode: str = "nearest",
-    axes: Any = None,
-    keep_aspect_ratio_policy: str = "stretch",
-    antialias: int = 0,
-    **how: Any,
+    site: OnnxSite, x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, **how: Any
 ) -> Ref:
     """One matrix per axis: nearest elements or linear interpolation between two."""
-    ref = site.data(x)
-    if mode not in ("nearest", "linear") or keep_aspect_ratio_policy != "stretch" or antialias:
-        site.refuse(
-            f"mode {mode!r}, {keep_aspect_ratio_policy}, expected 'nearest' or 'linear' without"
-            " antialias"
-        )
+    ref, mode, axes = site.data(x), how.get("mode", "nearest"), how.get("axes")
+    policy = how.get("keep_aspect_ratio_policy", "stretch")
+    if mode not in ("nearest", "linear") or policy != "stretch" or how.get("antialias"):
+        site.refuse(f"mode {mode!r}, {policy}, expected 'nearest' or 'linear' without antialias")
     if site.operator == "Resize" and site.opset < 11:
         # Opset 10 has no region of interest in between.
         scales = roi
@@ -333,22 +277,14 @@ def _lower_resize(
         if (axis == 0 and after != own[0]) or after < 1:
             site.refuse("resizing of the batch, or to nothing")
         if axis and (after != own[axis] or factor != 1):
-            matrix = _resized(site, mode, own[axis], after, factor, **how)
+            matrix = _resized(site, own[axis], after, factor, **how)
             ref = moving.along(site, ref, axis - 1, matrix)
     return ref
 
 
-def _resized(
-    site: OnnxSite,
-    mode: str,
-    n: int,
-    m: int,
-    factor: Fraction,
-    coordinate_transformation_mode: str = "half_pixel",
-    nearest_mode: str = "round_prefer_floor",
-    **_: Any,
-) -> AnyArray:
-    place, nearest = coordinate_transformation_mode, nearest_mode
+def _resized(site: OnnxSite, n: int, m: int, factor: Fraction, **how: Any) -> AnyArray:
+    place = how.get("coordinate_transformation_mode", "half_pixel")
+    nearest = how.get("nearest_mode", "round_prefer_floor")
     if site.operator == "Upsample" or site.opset < 11:
         place, nearest = "asymmetric", "floor"
     if place not in _ORIGINS or nearest not in _NEAREST:
@@ -356,7 +292,7 @@ def _resized(
     matrix = np.zeros((m, n))
     for i in range(m):
         at = _ORIGINS[place](i, n, m, factor)
-        if mode == "nearest":
+        if how.get("mode", "nearest") == "nearest":
             matrix[i, min(max(_NEAREST[nearest](at), 0), n - 1)] = 1
             continue
         low = math.floor(at)

@@ -40,60 +40,30 @@ def _lower_addmm(site: Site, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any
 
 @lowers("conv1d", "conv2d")
 def _lower_conv(
-    site: Site,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
+    site: Site, x: Any, weight: Any, bias: Any, padding: Any, groups: int, **given: Any
 ) -> Ref:
-    kernel = site.constant(weight, "weight")
+    kernel, vector = site.constant(weight, "weight"), site.optional_constant(bias, "bias")
     rank = kernel.ndim - 2
-    dilation = _sizes(dilation, rank)
-    pads: list[int] = []
-    for i, d in enumerate(dilation):
-        if padding == "same":
-            total = d * (kernel.shape[2 + i] - 1)
-            pads += [total // 2, total - total // 2]
-        else:
-            pads += [0, 0] if padding == "valid" else [_sizes(padding, rank)[i]] * 2
-    conv = (Conv1d, Conv2d)[rank - 1](
-        kernel,
-        site.optional_constant(bias, "bias"),
-        _sizes(stride, rank),
-        tuple(pads),
-        dilation,
-        groups,
-    )
-    return site.emit(conv, site.data(x))
+    stride, dilation = (_sizes(given[name], rank) for name in ("stride", "dilation"))
+    if padding == "same":
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel.shape[2:], strict=True)]
+        pads = tuple(n for total in totals for n in (total // 2, total - total // 2))
+    else:
+        both = _sizes(0 if padding == "valid" else padding, rank)
+        pads = tuple(n for n in both for _ in range(2))
+    conv = (Conv1d, Conv2d)[rank - 1]
+    return site.emit(conv(kernel, vector, stride, pads, dilation, groups), site.data(x))
 
 
 @lowers("conv_transpose1d", "conv_transpose2d")
 def _lower_conv_transpose(
-    site: Site,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    output_padding: Any,
-    groups: int,
-    dilation: Any,
+    site: Site, x: Any, weight: Any, bias: Any, groups: int, **given: Any
 ) -> Ref:
-    kernel = site.constant(weight, "weight")
-    rank = kernel.ndim - 2
-    op = (ConvTranspose1d, ConvTranspose2d)[rank - 1](
-        kernel,
-        site.optional_constant(bias, "bias"),
-        _sizes(stride, rank),
-        _sizes(padding, rank),
-        _sizes(output_padding, rank),
-        _sizes(dilation, rank),
-        groups,
-    )
-    return site.emit(op, site.data(x))
+    kernel, vector = site.constant(weight, "weight"), site.optional_constant(bias, "bias")
+    names = ("stride", "padding", "output_padding", "dilation")
+    sizes = {name: _sizes(given[name], kernel.ndim - 2) for name in names}
+    conv: Any = (ConvTranspose1d, ConvTranspose2d)[kernel.ndim - 3]
+    return site.emit(conv(kernel, vector, groups=groups, **sizes), site.data(x))
 
 
 @lowers("convolution")
@@ -115,23 +85,15 @@ def _sizes(value: Any, rank: int) -> tuple[int, ...]:
 
 
 @lowers("_native_batch_norm_legit_no_training")
-def _lower_batch_norm(
-    site: Site,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    running_mean: Any,
-    running_var: Any,
-    momentum: float,
-    eps: float,
-) -> tuple[Ref | Unconverted, ...]:
-    y = batch_norm(site, x, running_mean, running_var, weight, bias, eps)
+def _lower_batch_norm(site: Site, x: Any, eps: float, **given: Any) -> tuple[Any, ...]:
+    names = ("running_mean", "running_var", "weight", "bias")
+    mean, var, weight, bias = (given[name] for name in names)
     rest = Unconverted("the saved statistics of batch normalization")
-    return y, rest, rest
+    return batch_norm(site, x, mean, var, weight, bias, eps), rest, rest
 
 
 @lowers("batch_norm")
-def _lower_whole_batch_norm(site: Site, training: bool, cudnn_enabled: bool, **rest: Any) -> Any:
+def _lower_whole_batch_norm(site: Site, training: bool, **rest: Any) -> Any:
     if training:
         _refuse_batch_statistics(site)
     return _lower_batch_norm(site, **rest)[0]
@@ -171,40 +133,24 @@ def _rank(site: Site) -> int:
     return 1 if "pool1d" in site.operator else 2
 
 
-def _windows(site: Site, kernel: Any, stride: Any, padding: Any) -> tuple[Shape, Shape, Shape]:
-    """Kernel, stride and padding of a pooling."""
-    k, s, p = (_sizes(value, _rank(site)) for value in (kernel, stride or kernel, padding))
-    return k, s, p
+def _windows(
+    site: Site, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, **_: Any
+) -> tuple[Shape, Shape, Shape, bool]:
+    """The arguments that all poolings have."""
+    sizes = (kernel_size, stride or kernel_size, padding)
+    k, s, p = (_sizes(value, _rank(site)) for value in sizes)
+    return k, s, p, ceil_mode
 
 
 @lowers("avg_pool1d", "avg_pool2d")
-def _lower_avg_pool(
-    site: Site,
-    x: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None = None,
-) -> Ref:
-    windows = _windows(site, kernel_size, stride, padding)
-    op = AvgPool(*windows, ceil_mode, count_include_pad, divisor_override)
+def _lower_avg_pool(site: Site, x: Any, count_include_pad: bool, **given: Any) -> Ref:
+    op = AvgPool(*_windows(site, **given), count_include_pad, given.get("divisor_override"))
     return site.emit(op, site.data(x))
 
 
 @lowers("max_pool1d", "max_pool2d")
-def _lower_max_pool(
-    site: Site,
-    x: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: bool,
-) -> Ref:
-    windows = _windows(site, kernel_size, stride, padding)
-    op = MaxPool(*windows, ceil_mode, _sizes(dilation, _rank(site)))
+def _lower_max_pool(site: Site, x: Any, dilation: Any, **given: Any) -> Ref:
+    op = MaxPool(*_windows(site, **given), _sizes(dilation, _rank(site)))
     return site.emit(op, site.data(x))
 
 
@@ -230,8 +176,8 @@ def _adaptive(site: Site, x: Ref, output_size: Any, maximum: bool) -> Ref:
         site.refuse(f"adaptive pooling of an input of shape {x.shape}")
     outs = tuple(n if out is None else out for n, out in zip(sizes, outs, strict=True))
     if any(n % out for n, out in zip(sizes, outs, strict=True)):
-        uneven = moving.uneven_maximum if maximum else moving.uneven_average
-        return uneven(site, x, outs)
+        windows = moving.uneven_windows(x.shape, outs)
+        return (moving.maxima if maximum else moving.averages)(site, x, windows)
     kernel = tuple(n // out for n, out in zip(sizes, outs, strict=True))
     return site.emit(MaxPool(kernel, kernel) if maximum else AvgPool(kernel, kernel), x)
 
@@ -240,5 +186,5 @@ def _adaptive(site: Site, x: Ref, output_size: Any, maximum: bool) -> Ref:
 def _lower_instance_norm(site: Site, x: Any, use_input_stats: bool, **given: Any) -> Ref:
     if use_input_stats:
         site.refuse_operator()
-    names = ("weight", "bias", "running_mean", "running_var", "momentum", "eps")
-    return _lower_batch_norm(site, x, **{name: given[name] for name in names})[0]  # type: ignore[return-value]
+    ref: Ref = _lower_batch_norm(site, x, **given)[0]
+    return ref

@@ -56,8 +56,7 @@ def _lower_move(site: Site, **given: Any) -> Any:
         parts = given["tensors"]
         if len(parts) > 1 and all(isinstance(value, Ref) for value in parts):
             return site.emit(Concat(), *parts)
-    assert site.run is not None
-    return moving.moved_apart(site, site.refs, site.batch, site.run, site.n_results)
+    return moving.moved_apart(site)
 
 
 @lowers("squeeze", "unsqueeze", deferred=True)
