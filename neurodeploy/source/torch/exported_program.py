@@ -12,7 +12,7 @@ import os
 import re
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,13 +260,7 @@ def _collect(program: Any, n_inputs: int) -> ExportedProgram:
     by_name = {node.name: node for node in program.graph.nodes}
     changed = set(signature.buffers_to_mutate.values())
     outputs = tuple(by_name.get(out, out) for out in signature.user_outputs)
-    needed: set[fx.Node] = set()
-    stack = [out for out in outputs if isinstance(out, fx.Node)]
-    while stack:
-        node = stack.pop()
-        if node not in needed:
-            needed.add(node)
-            stack.extend(node.all_input_nodes)
+    needed = depended_on(out for out in outputs if isinstance(out, fx.Node))
     if len(signature.user_inputs) != n_inputs:
         raise ConversionError(
             f"the module takes {len(signature.user_inputs)} inputs, the data have {n_inputs}"
@@ -279,6 +273,18 @@ def _collect(program: Any, n_inputs: int) -> ExportedProgram:
         inputs=tuple(signature.user_inputs),
         outputs=outputs,
     )
+
+
+def depended_on(ends: Iterable[fx.Node]) -> set[fx.Node]:
+    """Nodes, and all that they depend on."""
+    found: set[fx.Node] = set()
+    stack = list(ends)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(node.all_input_nodes)
+    return found
 
 
 def source_line(node: fx.Node) -> str | None:
@@ -309,6 +315,14 @@ def calling_module(node: fx.Node) -> tuple[str, str | None]:
     kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
     is_leaf = kind.startswith("torch.nn.modules.") and ".container." not in kind
     return re.sub(r"@\d+", "", path), kind.rpartition(".")[2] if is_leaf else None
+
+
+def computed(node: fx.Node, find: Callable[[fx.Node], Any]) -> Any:
+    """What a node makes of values in place of the nodes that it takes."""
+    target: Any = node.target
+    args, kwargs = mapped(node, find)
+    with torch.no_grad():
+        return target(*args, **kwargs)
 
 
 def mapped(node: fx.Node, find: Callable[[fx.Node], Any]) -> tuple[Any, Any]:

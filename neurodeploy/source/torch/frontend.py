@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +16,6 @@ import neurodeploy.source.quantized
 import neurodeploy.source.torch.elementwise
 import neurodeploy.source.torch.layers
 import neurodeploy.source.torch.movement  # noqa: F401
-from neurodeploy.errors import ConversionError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import AnalogGraph, Input, Shape
 from neurodeploy.source.lowering import (
@@ -28,11 +27,13 @@ from neurodeploy.source.lowering import (
     Normalization,
     Ref,
     Unconverted,
+    activation,
 )
 from neurodeploy.source.torch.exported_program import (
     BATCH,
     ExportedProgram,
     calling_module,
+    computed,
     export,
     mapped,
     source_line,
@@ -116,7 +117,8 @@ def lower(
     names = tuple(shapes)
     given = [builder.normalized(ref, normalization) for ref in given]
     values = lowered_values(program, builder, given)
-    outputs = [_output(out, values) for out in program.outputs]
+    results = [values[out] if isinstance(out, fx.Node) else out for out in program.outputs]
+    outputs = [activation(v, "the module returns", ", expected activations").name for v in results]
     graph = builder.graph(name, names, outputs, "the module")
     kept = {made.name for made in graph.nodes}
     origin = {
@@ -140,7 +142,7 @@ def lowered_values(
     first = dict(zip(program.inputs, given, strict=True))
     values: dict[fx.Node, Any] = {}
     for node in program.nodes:
-        site = _site(node, builder)
+        site = _site(node, builder, values)
         values[node] = (
             first[node.name] if node.name in first else _value(node, site, program, values)
         )
@@ -159,11 +161,12 @@ def input_names(module: nn.Module) -> tuple[str, ...]:
     )
 
 
-def _site(node: fx.Node, builder: GraphBuilder) -> Site:
+def _site(node: fx.Node, builder: GraphBuilder, values: Mapping[fx.Node, Any]) -> Site:
     module, layer = calling_module(node)
+    sources = [source for source in node.all_input_nodes if isinstance(values[source], Ref)]
     result: Any = node.meta.get("val")
-    if isinstance(result, (tuple, list)) and result:
-        result = result[0]
+    n_results = len(result) if isinstance(result, (tuple, list)) else None
+    result = result[0] if n_results else result
     tensor = result if isinstance(result, torch.Tensor) else None
     return Site(
         node=node.name,
@@ -175,6 +178,9 @@ def _site(node: fx.Node, builder: GraphBuilder) -> Site:
         dtype=None if tensor is None else tensor.dtype,
         builder=builder,
         batch=BATCH,
+        refs=tuple(values[source] for source in sources),
+        n_results=n_results,
+        run=_runner(node, sources, values),
     )
 
 
@@ -210,14 +216,6 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
     lowering = LOWERINGS.get(site.operator)
     if lowering is None:
         site.refuse_operator()
-    sources = [source for source in node.all_input_nodes if isinstance(values[source], Ref)]
-    result = node.meta.get("val")
-    site = replace(
-        site,
-        refs=tuple(values[source] for source in sources),
-        n_results=len(result) if isinstance(result, (tuple, list)) else None,
-        run=_runner(node, sources, values),
-    )
     return site.lowered(lowering, **_bound(node.target, args, kwargs))
 
 
@@ -228,9 +226,7 @@ def _runner(
 
     def run(arrays: list[AnyArray]) -> tuple[AnyArray, ...]:
         given = dict(zip(sources, map(torch.tensor, arrays), strict=True))
-        args, kwargs = mapped(node, lambda n: given[n] if n in given else _double(values[n]))
-        with torch.no_grad():
-            result: Any = node.target(*args, **kwargs)  # type: ignore[operator]
+        result = computed(node, lambda n: given[n] if n in given else _double(values[n]))
         parts = result if isinstance(result, (tuple, list)) else (result,)
         return tuple(part.numpy() for part in parts)
 
@@ -257,9 +253,7 @@ def _folded(node: fx.Node, site: Site, values: dict[fx.Node, Any]) -> Any:
             return torch.zeros(tuple(source.meta["val"].shape))
         return value
 
-    args, kwargs = mapped(node, concrete)
-    with torch.no_grad():
-        return node.target(*args, **kwargs)
+    return computed(node, concrete)
 
 
 def _bound(target: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -283,13 +277,3 @@ def _expect_batch(site: Site, ref: Ref) -> None:
     levels = site.operator.startswith("quantized_decomposed.")
     if site.dtype not in (torch.float32, torch.bool) and not levels:
         site.refuse(f"the result is {site.dtype}, expected torch.float32")
-
-
-def _output(out: Any, values: dict[fx.Node, Any]) -> str:
-    value = values[out] if isinstance(out, fx.Node) else out
-    if isinstance(value, Deferred):
-        value.refuse()
-    if not isinstance(value, Ref):
-        what = value.what if isinstance(value, Unconverted) else "a constant"
-        raise ConversionError(f"the module returns {what}, expected activations")
-    return value.name

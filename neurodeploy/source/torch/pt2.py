@@ -38,6 +38,12 @@ _DTYPES: dict[int, torch.dtype] = {
 }
 """Numbers of torch._export.serde.schema.ScalarType."""
 
+_ALWAYS = {
+    **{"as_none": None, "as_device": torch.device("cpu"), "as_layout": torch.strided},
+    "as_memory_format": torch.preserve_format,
+}
+"""Kinds of arguments that are the same whatever a file says."""
+
 _CONSTANT = frozenset(
     {
         *("abs", "arange", "cos", "exp", "floor", "fmod", "full", "full_like", "linspace", "log"),
@@ -109,6 +115,8 @@ class _Program:
         document = self.document(graphs[0])["graph_module"]
         self.graph: Mapping[str, Any] = document["graph"]
         self.signature: Mapping[str, Any] = document["signature"]
+        self.root, self.made = nn.Module(), fx.Graph()
+        self.values: dict[str, fx.Node] = {}
 
     def refuse(self, reason: str) -> NoReturn:
         raise FileFormatError(f"program {self.path} {reason}")
@@ -126,16 +134,13 @@ class _Program:
 
     def module(self) -> nn.Module:
         stored = {**self.tensors("weights"), **self.tensors("constants")}
-        root = nn.Module()
-        graph = fx.Graph()
-        values: dict[str, fx.Node] = {}
-        self.inputs(root, graph, values, stored)
+        self.inputs(stored)
         for node in self.graph["nodes"]:
-            self.node(graph, values, node)
+            self.node(node)
         results = [out["user_output"]["arg"] for out in self.outputs()]
-        graph.output(tuple(values[arg["as_tensor"]["name"]] for arg in results))
-        graph.eliminate_dead_code()
-        return fx.GraphModule(root, graph, self.path.stem).eval()
+        self.made.output(tuple(self.values[arg["as_tensor"]["name"]] for arg in results))
+        self.made.eliminate_dead_code()
+        return fx.GraphModule(self.root, self.made, self.path.stem).eval()
 
     def outputs(self) -> list[Any]:
         specs = self.signature["output_specs"]
@@ -182,38 +187,30 @@ class _Program:
         flat = torch.frombuffer(raw, dtype=dtype)
         return torch.as_strided(flat, size, stride, offset).clone()
 
-    def inputs(
-        self,
-        root: nn.Module,
-        graph: fx.Graph,
-        values: dict[str, fx.Node],
-        stored: Mapping[str, torch.Tensor],
-    ) -> None:
+    def inputs(self, stored: Mapping[str, torch.Tensor]) -> None:
         """Create placeholders for what the user gives, attributes for what is stored."""
         given, lifted = [], []
-        targets = {"parameter": "parameter_name", "buffer": "buffer_name"}
-        targets["tensor_constant"] = "tensor_constant_name"
         for spec in self.signature["input_specs"]:
             ((kind, content),) = spec.items()
             if kind == "user_input":
                 given.append(content["arg"]["as_tensor"]["name"])
-            elif kind in targets:
-                lifted.append((content["arg"]["name"], content[targets[kind]], kind))
+            elif kind in ("parameter", "buffer", "tensor_constant"):
+                lifted.append((content["arg"]["name"], content[f"{kind}_name"], kind))
             else:
                 self.refuse(f"takes an input that is no tensor ({kind}); {_REMEDY}")
         for name in given:
-            values[name] = graph.placeholder(_identifier(name))
+            self.values[name] = self.made.placeholder(_identifier(name))
         for i, (name, target, kind) in enumerate(lifted):
             # A flat name of its own: qualified ones could shadow attributes of nn.Module.
             attribute = f"stored_{i}_{re.sub(r'[^A-Za-z0-9_]', '_', target)}"
             value = stored[target]
             if kind == "parameter" and value.is_floating_point():
-                setattr(root, attribute, nn.Parameter(value, requires_grad=False))
+                setattr(self.root, attribute, nn.Parameter(value, requires_grad=False))
             else:
-                root.register_buffer(attribute, value)
-            values[name] = graph.get_attr(attribute)
+                self.root.register_buffer(attribute, value)
+            self.values[name] = self.made.get_attr(attribute)
 
-    def node(self, graph: fx.Graph, values: dict[str, fx.Node], node: Mapping[str, Any]) -> None:
+    def node(self, node: Mapping[str, Any]) -> None:
         if node["target"] in _SIZES and "as_sym_int" in node["outputs"][0]:
             # Only reshapes may take it; for others the name is missing.
             return
@@ -225,21 +222,21 @@ class _Program:
             if item["name"] == "memory_format":
                 continue
             resized = i == 1 and call in _RESHAPES
-            value = None if resized else self.argument(item["arg"], values)
+            value = None if resized else self.argument(item["arg"])
             if item.get("kind", 1) == 2:
                 kwargs[_identifier(item["name"])] = value
             else:
                 args.append(value)
         if call in _RESHAPES:
             args[1] = self.sizes(outputs[0]["as_tensor"]["name"])
-        made = graph.call_function(target, tuple(args), kwargs)
+        made = self.made.call_function(target, tuple(args), kwargs)
         made.meta.update(_metadata(node.get("metadata") or {}))
         names = [n for out in outputs for n in self.results(out)]
         if len(outputs) == 1 and "as_tensors" not in outputs[0]:
-            values[names[0]] = made
+            self.values[names[0]] = made
             return
         for i, name in enumerate(names):
-            values[name] = graph.call_function(operator.getitem, (made, i))
+            self.values[name] = self.made.call_function(operator.getitem, (made, i))
 
     def operator(self, target: str, outputs: Any, node: Mapping[str, Any]) -> Any:
         match = _OPERATOR.fullmatch(target)
@@ -283,35 +280,27 @@ class _Program:
         sizes = self.graph["tensor_values"][name]["sizes"]
         return [-1, *(_number(n) for n in sizes[1:])]
 
-    def argument(self, arg: Mapping[str, Any], values: Mapping[str, fx.Node]) -> Any:
+    def argument(self, arg: Mapping[str, Any]) -> Any:
         ((kind, value),) = arg.items()
-        if kind == "as_none":
-            return None
+        if kind in _ALWAYS:
+            return _ALWAYS[kind]
         if kind in ("as_int", "as_float", "as_bool", "as_string"):
             if not isinstance(value, (int, float, bool, str)):
                 raise TypeError(f"{kind} holds {type(value).__name__}")
             # Infinities and NaN are strings in JSON.
             return float(value) if kind == "as_float" else value
-        if kind in ("as_ints", "as_floats", "as_bools"):
-            return [self.argument({kind[:-1]: item}, values) for item in value]
+        if kind in ("as_ints", "as_floats", "as_bools", "as_sym_ints"):
+            return [self.argument({kind[:-1]: item}) for item in value]
         if kind == "as_tensor":
-            return values[value["name"]]
+            return self.values[value["name"]]
         if kind in ("as_tensors", "as_nested_tensors"):
-            return [values[item["name"]] for item in value]
+            return [self.values[item["name"]] for item in value]
         if kind == "as_optional_tensors":
-            return [self.argument(item, values) for item in value]
+            return [self.argument(item) for item in value]
         if kind == "as_sym_int":
-            return values[value["as_name"]] if "as_name" in value else int(value["as_int"])
-        if kind == "as_sym_ints":
-            return [self.argument({"as_sym_int": item}, values) for item in value]
+            return self.values[value["as_name"]] if "as_name" in value else int(value["as_int"])
         if kind == "as_scalar_type":
             return _DTYPES[value]
-        if kind == "as_device":
-            return torch.device("cpu")
-        if kind == "as_memory_format":
-            return torch.preserve_format
-        if kind == "as_layout":
-            return torch.strided
         return self.refuse(f"has an argument of kind {kind}")
 
 

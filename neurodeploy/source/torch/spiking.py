@@ -7,7 +7,7 @@ the network between populations, read as every other network is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -18,11 +18,9 @@ from neurodeploy.errors import ConversionError
 from neurodeploy.source.analog import AnalogGraph, Input, Reshape
 from neurodeploy.source.lowering import (
     LOWERINGS,
-    Deferred,
     GraphBuilder,
     Normalization,
-    Ref,
-    Unconverted,
+    activation,
     reachable,
 )
 from neurodeploy.source.torch.frontend import lowered_values
@@ -38,54 +36,34 @@ _LIBRARY.define(
 )
 
 
-def _results(
-    x: torch.Tensor,
-    states: list[torch.Tensor],
-    name: str,
-    call: int,
-    n: int,
-    layout: str,
-    own: bool,
-) -> list[torch.Tensor]:
-    return [torch.zeros_like(x) for _ in range(1 + n)]
-
-
-_LIBRARY.impl("population", _results, "CompositeExplicitAutograd")
+_LIBRARY.impl(
+    "population",
+    lambda x, states, name, call, n, *_: [torch.zeros_like(x) for _ in range(1 + n)],
+    "CompositeExplicitAutograd",
+)
 # A call changes the state of its layer: none is left out, also where nothing reads its spikes.
 fx.node.has_side_effect(torch.ops.neurodeploy.population.default)
 
+population: Any = torch.ops.neurodeploy.population
+"""A call of a spiking layer while a module is exported.
 
-def population(
-    x: torch.Tensor,
-    states: Sequence[torch.Tensor],
-    name: str,
-    call: int,
-    n: int,
-    layout: str,
-    own: bool,
-) -> list[torch.Tensor]:
-    """A call of a spiking layer while a module is exported.
-
-    Parameters
-    ----------
-    x : tensor
-        What arrives.
-    states : sequence of tensor
-        States that the module hands over; none where it begins.
-    name : str
-        Path of the layer in the module.
-    call : int
-        How often the layer was called before.
-    n : int
-        States that it returns beside its spikes.
-    layout : {"step", "time", "batch", "flat"}
-        Whether a call is one step, ``[T, N, ...]``, ``[N, T, ...]`` or ``[N T, ...]``.
-    own : bool
-        Whether it keeps its states itself from call to call.
-    """
-    operator: Any = torch.ops.neurodeploy.population
-    found: list[torch.Tensor] = operator(x, list(states), name, call, n, layout, own)
-    return found
+Parameters
+----------
+x : tensor
+    What arrives.
+states : sequence of tensor
+    States that the module hands over; none where it begins.
+name : str
+    Path of the layer in the module.
+call : int
+    How often the layer was called before.
+n : int
+    States that it returns beside its spikes.
+layout : {"step", "time", "batch", "flat"}
+    Whether a call is one step, ``[T, N, ...]``, ``[N, T, ...]`` or ``[N T, ...]``.
+own : bool
+    Whether it keeps its states itself from call to call.
+"""
 
 
 def _refuse_population(site: Site, **_: Any) -> NoReturn:
@@ -93,6 +71,7 @@ def _refuse_population(site: Site, **_: Any) -> NoReturn:
 
 
 LOWERINGS[POPULATION] = _refuse_population
+_EXPECTED = ", expected what depends on the input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +149,16 @@ def cut(step: Step, name: str, normalization: Normalization | None = None) -> Sp
     values = lowered_values(step.program, builder, entering)
     cuts = {}
     for layer, (node, source) in step.layers.items():
-        heard = _activation(node, values, layer)
+        heard = activation(values[node], f"{layer}: is", _EXPECTED)
         # What several populations hear is an output for each of them.
         current = builder.add(f"{layer}.input", Reshape(heard.shape), (heard,), source)
         cuts[layer] = Cut(layer, current.name, source)
     returned: list[tuple[str | StateOf, str]] = []
     for what, how in step.returned:
-        found = _activation(what, values, "output").name if isinstance(what, fx.Node) else what
-        returned.append((found, how))
+        if isinstance(what, StateOf):
+            returned.append((what, how))
+        else:
+            returned.append((activation(values[what], "output: is", _EXPECTED).name, how))
     if not returned:
         raise ConversionError(
             "the module returns constants, expected spikes or what they add up to"
@@ -191,13 +172,3 @@ def cut(step: Step, name: str, normalization: Normalization | None = None) -> Sp
     graph = AnalogGraph(name, nodes, inputs, tuple(ends))
     kept = {key: sent[key] for key in inputs}
     return SpikingGraph(graph, kept, cuts, tuple(returned), step.steps)
-
-
-def _activation(node: fx.Node, values: Mapping[fx.Node, Any], where: str) -> Ref:
-    value = values[node]
-    if isinstance(value, Deferred):
-        value.refuse()
-    if not isinstance(value, Ref):
-        what = value.what if isinstance(value, Unconverted) else "a constant"
-        raise ConversionError(f"{where}: is {what}, expected what depends on the input")
-    return value

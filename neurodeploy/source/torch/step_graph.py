@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from neurodeploy.source.torch.exported_program import ExportedProgram, mapped
+from neurodeploy.source.torch.exported_program import ExportedProgram, computed, mapped
 
 GIVEN = ""
 """What enters the module, where others are the names of its layers."""
@@ -135,9 +135,6 @@ def _evaluated(node: fx.Node, given: Mapping[str, torch.Tensor], known: dict[fx.
     elif node.op == "get_attr":
         found = node.meta["val"]
     else:
-        args, kwargs = mapped(node, lambda n: _evaluated(n, given, known))
-        target: Any = node.target
-        with torch.no_grad():
-            found = target(*args, **kwargs)
+        found = computed(node, lambda n: _evaluated(n, given, known))
     known[node] = found
     return found

@@ -8,27 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import fx
 
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.torch.exported_program import BATCH
-from neurodeploy.source.torch.step_graph import StepGraph
 from neurodeploy.source.torch.step_values import Flat, Now, One, Seq, Total, is_value
 
-
-class Folding(Protocol):
-    """What the rules need of the folding that they are part of."""
-
-    graph: StepGraph
-
-    def refuse(self, why: str) -> NoReturn:
-        """Refuse the program at the present node."""
-
-    def make(self, like: fx.Node, args: Any, kwargs: Any) -> fx.Node:
-        """A node of one step that computes what ``like`` does."""
+if TYPE_CHECKING:
+    from neurodeploy.source.torch.steps import Folding
 
 
 Rule = Callable[..., Any]
@@ -51,23 +41,16 @@ def _rule(*operators: str) -> Callable[[Rule], Rule]:
     return enter
 
 
-@_rule("select")
-def _select(folding: Folding, node: fx.Node, x: Any, dim: int, index: int) -> Any:
+@_rule("select", "unbind")
+def _taken_out(
+    folding: Folding, node: fx.Node, x: Any, dim: int = 0, index: int | None = None
+) -> Any:
     if isinstance(x, Seq) and dim % _rank(x) == x.axis:
-        return Now(x.node, index % x.steps)
-    return _keep_samples(folding, x, dim)
-
-
-@_rule("unbind")
-def _unbind(folding: Folding, node: fx.Node, x: Any, dim: int = 0) -> Any:
-    if isinstance(x, Seq) and dim % _rank(x) == x.axis:
-        return tuple(Now(x.node, t) for t in range(x.steps))
-    return _keep_samples(folding, x, dim)
-
-
-def _keep_samples(folding: Folding, x: Any, dim: int) -> None:
+        steps = tuple(Now(x.node, t) for t in range(x.steps))
+        return steps if index is None else steps[index]
     if isinstance(x, Now) and dim == 0:
         folding.refuse("takes one sample out of the batch")
+    return None
 
 
 def _rank(x: Seq) -> int:
@@ -192,7 +175,7 @@ def _transpose(folding: Folding, node: fx.Node, x: Any, a: int, b: int) -> Any:
 @_rule("permute")
 def _permute(folding: Folding, node: fx.Node, x: Any, dims: Sequence[int]) -> Any:
     swaps = list(dims) == [1, 0, *range(2, len(dims))]
-    return replace(x, axis=1 - x.axis) if isinstance(x, Seq) and swaps else None
+    return _transpose(folding, node, x, 0, 1) if swaps else None
 
 
 @_rule(*VIEWS)

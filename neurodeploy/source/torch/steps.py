@@ -22,6 +22,8 @@ from neurodeploy.source.torch.exported_program import (
     BATCH,
     ExportedProgram,
     calling_module,
+    computed,
+    depended_on,
     mapped,
     source_line,
 )
@@ -85,7 +87,7 @@ def fold(program: ExportedProgram, shape: Shape, steps: int | None) -> Step:
     ------
     Refused
     """
-    return _Folding(program, shape, steps).step()
+    return Folding(program, shape, steps).step()
 
 
 @dataclass(slots=True)
@@ -97,7 +99,9 @@ class _Heard:
     whole: bool = False
 
 
-class _Folding:
+class Folding:
+    """A program while it is followed."""
+
     def __init__(self, program: ExportedProgram, shape: Shape, steps: int | None) -> None:
         self.program = program
         self.graph = StepGraph()
@@ -109,13 +113,12 @@ class _Folding:
         self.entered: Any = Now(given, None) if steps is None else Seq(given, 1, steps)
 
     def refuse(self, why: str) -> NoReturn:
+        """Refuse the program at the present node."""
         place = ""
         if self.here is not None:
             module, _ = calling_module(self.here)
-            parts = [f"module {module!r}" if module else "", source_line(self.here) or ""]
-            place = ", ".join(part for part in parts if part)
-            place = f" ({place})" if place else ""
-            place = f"node {self.here.name!r}{place}: "
+            parts = (f"module {module!r}" if module else None, source_line(self.here))
+            place = f"node {self.here.name!r}{_at(', '.join(filter(None, parts)))}: "
         raise Refused(f"{place}{why}")
 
     def step(self) -> Step:
@@ -138,14 +141,8 @@ class _Folding:
     def needed(self) -> list[fx.Node]:
         """What is returned and every call of a layer depend on, in order."""
         nodes = [n for n in self.program.graph_module.graph.nodes if n.op != "output"]
-        stack = [n for n in self.program.outputs if isinstance(n, fx.Node)]
-        stack += [n for n in nodes if str(n.target).startswith(POPULATION)]
-        found: set[fx.Node] = set()
-        while stack:
-            node = stack.pop()
-            if node not in found:
-                found.add(node)
-                stack.extend(node.all_input_nodes)
+        ends = [n for n in self.program.outputs if isinstance(n, fx.Node)]
+        found = depended_on(ends + [n for n in nodes if str(n.target).startswith(POPULATION)])
         return [n for n in nodes if n in found]
 
     def folded(self) -> Step:
@@ -207,17 +204,14 @@ class _Folding:
 
     def constant(self, node: fx.Node) -> Any:
         """A value that depends on nothing that enters."""
-        target: Any = node.target
-        if torch.Tag.nondeterministic_seeded in target.tags:
+        if torch.Tag.nondeterministic_seeded in node.target.tags:  # type: ignore[union-attr]
             self.refuse("random values in every call (active dropout, or states drawn at random)")
 
         def concrete(source: fx.Node) -> Any:
             value = self.values[source]
             return torch.zeros(source.meta["val"].shape) if is_value(value) else value
 
-        args, kwargs = mapped(node, concrete)
-        with torch.no_grad():
-            return target(*args, **kwargs)
+        return computed(node, concrete)
 
     def computed(self, node: fx.Node, used: list[Any], args: Any, kwargs: Any) -> Any:
         """An operation on values of one step, or on all steps alike."""
