@@ -88,20 +88,20 @@ def total(place: Place, a: Value, b: Value, factor: float = 1, other: float = 1)
     for value in (a, b):
         if isinstance(value, Deferred):
             value.refuse()
-    if isinstance(a, Ref) and isinstance(b, Ref):
-        if a == b:
-            return scaled(place, a, factor + other)
-        a, b = _alike(place, a, b)
-        if curves.related(place, a, b) and any(curves.unfinished(place, v) for v in (a, b)):
-            a, b = (_times(place, v, f) for v, f in ((a, factor), (b, other)))
-            return curves.combined(place, "add", a, b, reason="")
-        return place.emit(Add(), _times(place, a, factor), _times(place, b, other))
-    if isinstance(a, Ref):
-        assert isinstance(b, np.ndarray)
+    if isinstance(a, np.ndarray):
+        a, b, factor, other = b, a, other, factor
+    assert isinstance(a, Ref)
+    if isinstance(b, np.ndarray):
         return shifted(place, _times(place, a, factor), b * np.float32(other))
     assert isinstance(b, Ref)
-    assert isinstance(a, np.ndarray)
-    return shifted(place, _times(place, b, other), a * np.float32(factor))
+    if a == b:
+        return scaled(place, a, factor + other)
+    a, b = _alike(place, a, b)
+    unfinished = any(curves.unfinished(place, v) for v in (a, b))
+    a, b, related = _times(place, a, factor), _times(place, b, other), curves.related(place, a, b)
+    if unfinished and related:
+        return curves.combined(place, "add", a, b, reason="")
+    return place.emit(Add(), a, b)
 
 
 def multiplied(place: Place, a: Value, b: Value) -> Ref | Deferred:
@@ -172,23 +172,19 @@ def _leaky(place: Place, test: Value, a: Any, b: Any) -> AnyArray | None:
 
 def extreme(place: Place, word: str, a: Value, b: Value) -> Ref:
     """``max`` or ``min``: with a number a function, of two activations ``b + relu(a - b)``."""
+    a, b = (b, a) if isinstance(a, np.ndarray) else (a, b)
     if isinstance(a, Ref) and isinstance(b, Ref):
         a, b = _alike(place, a, b)
+    elif isinstance(a, Ref) and isinstance(b, np.ndarray):
+        a, constant = fitted(place, a, b)
+        b = _whole(constant, a)
+    if isinstance(b, Ref | Deferred) or b.size > 1:
+        # By channel or element where that is a constant.
         sign = 1 if word == "max" else -1
         above = place.emit(ReLU(), total(place, a, b, sign, -sign))
         return total(place, b, above, 1, sign)
-    x, constant = (a, b) if isinstance(b, np.ndarray) else (b, a)
-    assert isinstance(constant, np.ndarray)
-    if isinstance(x, Ref):
-        x, constant = fitted(place, x, constant)
-        if constant.ndim:
-            # max(x, c) = c + relu(x - c), by channel or element.
-            sign = 1 if word == "max" else -1
-            inner = total(place, x, _whole(constant, x), sign, -sign)
-            above = place.emit(ReLU(), inner)
-            return total(place, above, _whole(constant, x), sign, 1)
-    number = float(constant.reshape(()))
-    return clamped(place, x, *((number, None) if word == "max" else (None, number)))
+    number = float(b.reshape(()))
+    return clamped(place, a, *((number, None) if word == "max" else (None, number)))
 
 
 def clamped(place: Place, x: Value, low: float | None, high: float | None) -> Ref:

@@ -47,18 +47,15 @@ def check(program: str) -> None:
     depth = 0
     words = program.split()
     for word in words:
-        if word in ARITY:
-            depth = depth - ARITY[word] + 1 if depth >= ARITY[word] else -len(words)
-        elif word != "x":
+        taken = ARITY.get(word, 0)
+        depth = depth - taken + 1 if depth >= taken else -len(words)
+        if not taken and word != "x":
             try:
                 good = math.isfinite(float(word))
             except ValueError:
                 good = False
             if not good:
                 raise NetlistError(f"function: {word!r} is no word; known: {', '.join(ARITY)}")
-            depth += 1
-        else:
-            depth += 1
     if depth != 1 or "x" not in words:
         raise NetlistError(f"function: {program[:80]!r} is not one value of x")
     if len(words) > MAX_WORDS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -53,18 +52,13 @@ def recognized(shape: Shape, index: IntArray) -> Op:
 def _slice(shape: Shape, index: IntArray) -> Slice | None:
     if index.min() < 0:
         return None
-    first = np.unravel_index(index.flat[0], shape)
+    first, last = (np.unravel_index(index.flat[i], shape) for i in (0, -1))
     ranges = []
-    for axis, (n, start) in enumerate(zip(index.shape, first, strict=True)):
-        step = 1
-        if n > 1:
-            at: Any = tuple(1 if i == axis else 0 for i in range(index.ndim))
-            step = int(np.unravel_index(index[at], shape)[axis]) - int(start)
+    for n, start, end in zip(index.shape, map(int, first), map(int, last), strict=True):
+        step = (end - start) // (n - 1) if n > 1 else 1
         if step < 1:
             return None
-        stop = int(start) + (n - 1) * step + 1
-        # A range that leaves no whole step is written as it was given: to the end.
-        ranges.append((int(start), stop, step))
+        ranges.append((start, start + (n - 1) * step + 1, step))
     return Slice(tuple(ranges))
 
 

@@ -6,7 +6,6 @@ are groups, does not run with an ``output_shape``, and needs seconds per image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,31 +20,24 @@ class ConvTranspose(OpRun):  # type: ignore[misc]
     """The whole result by torch, of which the padding is cut as ONNX says."""
 
     def _run(
-        self,
-        x: AnyArray,
-        weight: AnyArray,
-        bias: AnyArray | None = None,
-        auto_pad: str | None = None,
-        dilations: Sequence[int] | None = None,
-        group: int | None = None,
-        kernel_shape: Any = None,
-        output_padding: Sequence[int] | None = None,
-        output_shape: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
+        self, x: AnyArray, weight: AnyArray, bias: AnyArray | None = None, **how: Any
     ) -> tuple[AnyArray]:
         rank = x.ndim - 2
         ones, zeros = [1] * rank, [0] * rank
         conv: Any = (torch.conv_transpose1d, torch.conv_transpose2d)[rank - 1]
         x64, w64, *b64 = (torch.tensor(v).double() for v in (x, weight, bias) if v is not None)
-        how = (strides or ones, zeros, zeros, group or 1, dilations or ones)
-        y = conv(x64, w64, b64[0] if b64 else None, *how).numpy()
+        strides, dilations = (how.get(name) or ones for name in ("strides", "dilations"))
+        y = conv(
+            *(x64, w64, b64[0] if b64 else None),
+            *(strides, zeros, zeros, how.get("group") or 1, dilations),
+        ).numpy()
         # What output_padding adds at the end, no input reaches.
-        extra = [(0, 0), (0, 0), *((0, n) for n in output_padding or zeros)]
+        extra = [(0, 0), (0, 0), *((0, n) for n in how.get("output_padding") or zeros)]
         end = 0.0 if bias is None else bias.reshape(-1, *ones).astype(np.float64)
         y = np.pad(y - end, extra) + end
+        auto_pad, output_shape, pads = map(how.get, ("auto_pad", "output_shape", "pads"))
         if auto_pad in ("SAME_UPPER", "SAME_LOWER") and output_shape is None:
-            output_shape = [n * s for n, s in zip(x.shape[2:], strides or ones, strict=True)]
+            output_shape = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
         if output_shape is not None:
             cut = np.subtract(y.shape[2:], output_shape[-rank:])
             before = cut // 2 if auto_pad == "SAME_UPPER" else cut - cut // 2
@@ -62,16 +54,8 @@ class Quant(OpRun):  # type: ignore[misc]
 
     op_domain = QONNX
 
-    def _run(
-        self,
-        *values: AnyArray,
-        signed: int | None = None,
-        narrow: int | None = None,
-        rounding_mode: str | None = None,
-    ) -> tuple[AnyArray]:
-        how = {"signed": signed, "narrow": narrow, "rounding_mode": rounding_mode}
-        given = {name: value for name, value in how.items() if value is not None}
-        return (folded(type(self).__name__, list(values), **given),)
+    def _run(self, *values: AnyArray, **how: Any) -> tuple[AnyArray]:
+        return (folded(type(self).__name__, list(values), **how),)
 
 
 class BipolarQuant(Quant):

@@ -116,10 +116,8 @@ class _Reader:
         try:
             model = self.onnx.load_model_from_string(content)
         except Exception as error:
-            raise FileFormatError(
-                f"network {self.path} is truncated or not an ONNX file ({type(error).__name__});"
-                " export it again"
-            ) from error
+            kind = type(error).__name__
+            self.refuse(f"is truncated or not an ONNX file ({kind}); export it again")
         if not model.graph.node:
             self.refuse("holds no graph; is it an ONNX file?")
         bad = next(
@@ -145,9 +143,7 @@ class _Reader:
         except Exception as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = lines[0][:200] if lines else type(error).__name__
-            raise FileFormatError(
-                f"network {self.path} is not valid ONNX: {reason}; export it again"
-            ) from error
+            self.refuse(f"is not valid ONNX: {reason}; export it again")
         return model
 
     def upgraded(self, model: Any) -> Any:
@@ -170,10 +166,10 @@ class _Reader:
                 value.CopyFrom(own)
             return model
         except Exception as error:
-            raise FileFormatError(
-                f"network {self.path} uses opset {opset}, which onnx cannot bring to {least} "
+            self.refuse(
+                f"uses opset {opset}, which onnx cannot bring to {least} "
                 f"({first_line(error, 120)}); export it again in {least} or later"
-            ) from error
+            )
 
     def aligned(self, model: Any) -> Any:
         """Constants of opsets before 7 that begin at an axis, with the axes behind it."""
@@ -229,10 +225,8 @@ class _Reader:
     def array(self, tensor: Any) -> AnyArray:
         try:
             values = np.asarray(self.onnx.numpy_helper.to_array(tensor))
-        except Exception as error:
-            raise FileFormatError(
-                f"network {self.path} holds a damaged weight {tensor.name!r}; export it again"
-            ) from error
+        except Exception:
+            self.refuse(f"holds a damaged weight {tensor.name!r}; export it again")
         # One infinite number is a bound that nothing reaches.
         numbers = values.astype(np.float64) if values.dtype.kind == "f" else np.zeros(1)
         if not (np.isfinite(numbers) | (np.isinf(numbers) & (numbers.size == 1))).all():

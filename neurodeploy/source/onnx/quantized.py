@@ -36,19 +36,11 @@ def _lower_dequantize(site: OnnxSite, x: Any, scale: Any, zero: Any = None, **_:
 
 
 @lowers(onnx=("Quant",))
-def _lower_quant(
-    site: OnnxSite,
-    x: Any,
-    scale: Any,
-    zero: Any,
-    bits: Any,
-    *,
-    rounding_mode: str = "ROUND",
-    **how: Any,
-) -> Ref:
+def _lower_quant(site: OnnxSite, x: Any, scale: Any, zero: Any, bits: Any, **how: Any) -> Ref:
     """QONNX: ``scale (clip(round(x / scale + zero), low, high) - zero)`` of any number of bits."""
-    if rounding_mode not in _ROUNDING:
-        site.refuse(f"rounding {rounding_mode!r}, expected one of {', '.join(_ROUNDING)}")
+    rounding = how.get("rounding_mode", "ROUND")
+    if rounding not in _ROUNDING:
+        site.refuse(f"rounding {rounding!r}, expected one of {', '.join(_ROUNDING)}")
     return quantized.levels(site, site.data(x), scale, zero, *_span(site.array(bits), **how))
 
 
