@@ -18,7 +18,7 @@ from neurodeploy.source.analog import AnalogGraph, Normalize
 from neurodeploy.source.evaluation.compare import Samples, compared, deviation_of, entering
 from neurodeploy.source.evaluation.in_torch import evaluate
 from neurodeploy.source.quantized import ROUNDED
-from neurodeploy.source.torch.exported_program import BATCH, one_line
+from neurodeploy.source.torch.exported_program import BATCH, executed, one_line
 from neurodeploy.source.torch.frontend import Lowered, lower
 from neurodeploy.source.torch.reference_modules import quantizes
 
@@ -115,22 +115,6 @@ def _outputs(graph: AnalogGraph, module: nn.Module, x: Samples) -> list[AnyArray
     return outputs
 
 
-class _Recorder(fx.Interpreter):
-    """Runs the exported program and yields the values of chosen nodes."""
-
-    def __init__(self, module: fx.GraphModule, wanted: dict[str, str]) -> None:
-        super().__init__(module)
-        self.wanted = wanted
-        self.values: dict[str, AnyArray] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        """Keep a copy of the value where it is wanted."""
-        value = super().run_node(n)
-        if n.name in self.wanted:
-            self.values[n.name] = value.detach().cpu().numpy().copy()
-        return value
-
-
 def _first_difference(graph: AnalogGraph, module: nn.Module, x: Samples, tolerance: float) -> str:
     """Say at which node the graph starts to differ from the exported program."""
     normalize = any(isinstance(node.op, Normalize) for node in graph.nodes)
@@ -161,15 +145,12 @@ def _first_difference(graph: AnalogGraph, module: nn.Module, x: Samples, toleran
 def _recorded(lowered: Lowered, batch: list[torch.Tensor]) -> Iterator[tuple[str, AnyArray]]:
     """Values of the exported program by the name of the analog node, in order."""
     program = lowered.program
-    recorder = _Recorder(program.graph_module, lowered.origin)
     given = dict(zip(program.inputs, batch, strict=True))
-    arguments = [
-        given[node.name] if node.name in given else program.constants[node.name]
-        for node in program.graph_module.graph.nodes
-        if node.op == "placeholder"
-    ]
-    with torch.no_grad(), single_threaded_torch():
-        recorder.run(*arguments)
-    for node, name in lowered.origin.items():
-        if node not in given:
-            yield name, recorder.values[node]
+
+    def held(node: fx.Node) -> Any:
+        return given[node.name] if node.name in given else program.held(node)
+
+    with single_threaded_torch():
+        for node, value in executed(program.nodes, held):
+            if node.name in lowered.origin and node.name not in given:
+                yield lowered.origin[node.name], value.detach().cpu().numpy()

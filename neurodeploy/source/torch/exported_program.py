@@ -63,6 +63,12 @@ class ExportedProgram:
     inputs: tuple[str, ...]
     outputs: tuple[Any, ...]
 
+    def held(self, node: fx.Node) -> Any:
+        """The constant that a placeholder or an attribute is; None for a random generator."""
+        if node.op == "get_attr":
+            return operator.attrgetter(str(node.target))(self.graph_module)
+        return self.constants.get(node.name)
+
 
 def one_line(error: BaseException, limit: int = 300) -> str:
     """First non-empty line of an exception, with its type where it has no text."""
@@ -323,6 +329,17 @@ def computed(node: fx.Node, find: Callable[[fx.Node], Any]) -> Any:
     args, kwargs = mapped(node, find)
     with torch.no_grad():
         return target(*args, **kwargs)
+
+
+def executed(
+    nodes: Iterable[fx.Node], held: Callable[[fx.Node], Any]
+) -> Iterator[tuple[fx.Node, Any]]:
+    """Nodes with their values, in order; ``held`` gives those that nothing computes."""
+    values: dict[fx.Node, Any] = {}
+    for node in nodes:
+        calls = node.op == "call_function"
+        values[node] = computed(node, values.__getitem__) if calls else held(node)
+        yield node, values[node]
 
 
 def mapped(node: fx.Node, find: Callable[[fx.Node], Any]) -> tuple[Any, Any]:

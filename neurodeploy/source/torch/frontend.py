@@ -192,13 +192,11 @@ def _operator_name(target: Any) -> str:
 
 def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.Node, Any]) -> Any:
     """Lower one node: an activation, a constant, or a tuple of them."""
-    if node.op == "placeholder":
-        if node.name in program.mutated:
-            return Mutated(program.mutated[node.name])
+    if node.op == "placeholder" and node.name in program.mutated:
+        return Mutated(program.mutated[node.name])
+    if node.op in ("placeholder", "get_attr"):
         # A random generator is none; what draws from it is refused.
-        return program.constants.get(node.name)
-    if node.op == "get_attr" and isinstance(node.target, str):
-        return operator.attrgetter(node.target)(program.graph_module)
+        return program.held(node)
     args, kwargs = mapped(node, values.__getitem__)
     if node.target is operator.getitem:
         return args[0][args[1]]
@@ -258,16 +256,10 @@ def _folded(node: fx.Node, site: Site, values: dict[fx.Node, Any]) -> Any:
 
 def _bound(target: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by schema name, defaults filled in; the first is called ``x``."""
-    bound: dict[str, Any] = {}
-    for i, argument in enumerate(target._schema.arguments):
-        name = "x" if i == 0 and argument.name in ("self", "input") else argument.name
-        if i < len(args):
-            bound[name] = args[i]
-        elif argument.name in kwargs:
-            bound[name] = kwargs[argument.name]
-        else:
-            bound[name] = argument.default_value
-    return bound
+    bound = {argument.name: argument.default_value for argument in target._schema.arguments}
+    bound |= dict(zip(bound, args, strict=False)) | kwargs
+    first = next(iter(bound))
+    return {"x" if first in ("self", "input") else first: bound.pop(first), **bound}
 
 
 def _expect_batch(site: Site, ref: Ref) -> None:

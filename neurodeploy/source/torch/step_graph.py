@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from neurodeploy.source.torch.exported_program import ExportedProgram, computed, mapped
+from neurodeploy.source.torch.exported_program import ExportedProgram, depended_on, executed, mapped
 
 GIVEN = ""
 """What enters the module, where others are the names of its layers."""
@@ -114,7 +114,10 @@ class StepGraph:
             if node.op == "placeholder"
             for name, lag in [(node.name, self.sent[node.name][1])]
         }
-        a, b = (_evaluated(node, given, {}) for node in (first, usual))
+        needed = depended_on((first, usual))
+        nodes = [node for node in self._graph.nodes if node in needed]
+        found = dict(executed(nodes, lambda node: given.get(node.name, node.meta["val"])))
+        a, b = found[first], found[usual]
         return a.shape == b.shape and bool(torch.allclose(a, b, rtol=1e-5, atol=1e-6))
 
 
@@ -124,17 +127,3 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, Mapping):
         return tuple((k, _frozen(v)) for k, v in value.items())
     return value
-
-
-def _evaluated(node: fx.Node, given: Mapping[str, torch.Tensor], known: dict[fx.Node, Any]) -> Any:
-    """The value of a node for values of the placeholders."""
-    if node in known:
-        return known[node]
-    if node.op == "placeholder":
-        found: Any = given[node.name]
-    elif node.op == "get_attr":
-        found = node.meta["val"]
-    else:
-        found = computed(node, lambda n: _evaluated(n, given, known))
-    known[node] = found
-    return found

@@ -168,15 +168,13 @@ class Folding:
     # Values of the program, node by node.
 
     def value(self, node: fx.Node) -> Any:
-        if node.op == "placeholder":
-            if node.name in self.program.inputs:
-                return self.entered
-            if node.name in self.program.mutated:
-                name = self.program.mutated[node.name]
-                self.refuse(f"buffer {name!r} changes in every call; hand states on instead")
-            return self.program.constants[node.name]
-        if node.op == "get_attr":
-            return operator.attrgetter(str(node.target))(self.program.graph_module)
+        if node.name in self.program.inputs:
+            return self.entered
+        if node.name in self.program.mutated:
+            name = self.program.mutated[node.name]
+            self.refuse(f"buffer {name!r} changes in every call; hand states on instead")
+        if node.op in ("placeholder", "get_attr"):
+            return self.program.held(node)
         args, kwargs = mapped(node, lambda n: self.values[n])
         if node.target is operator.getitem:
             return args[0][args[1]]
