@@ -16,22 +16,8 @@ import numpy as np
 
 from neurodeploy.errors import ConversionError, NetlistError, UnsupportedLayerError
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.analog import (
-    AddConstant,
-    AnalogGraph,
-    AnalogNode,
-    Clip,
-    Function,
-    Gather,
-    LeakyReLU,
-    Normalize,
-    Op,
-    QuantizedReLU,
-    ReLU,
-    Scale,
-    Shape,
-    Softmax,
-)
+from neurodeploy.source import analog
+from neurodeploy.source.analog import AnalogGraph, AnalogNode, Op, Shape
 
 Lower = Callable[..., Any]
 _Lower = TypeVar("_Lower", bound=Lower)
@@ -224,7 +210,7 @@ class GraphBuilder:
         A function of one value comes before the index map that it could follow: layers and their
         activations stay together, and their weights shared.
         """
-        if len(inputs) == 1 and isinstance((made := self.node(inputs[0])).op, Gather):
+        if len(inputs) == 1 and isinstance((made := self.node(inputs[0])).op, analog.Gather):
             before = self.result(made.inputs[0])
             if _commutes(op, made.op.index, math.prod(before.shape)):
                 return self.add(name, made.op, (self.add(name, op, (before,), source),), source)
@@ -243,7 +229,7 @@ class GraphBuilder:
         if normalization is None:
             return ref
         mean, std = normalization
-        return self.add("normalize", Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
+        return self.add("normalize", analog.Normalize(mean, std), (ref,), None)  # type: ignore[arg-type]
 
     def graph(
         self, name: str, inputs: Sequence[str], outputs: Sequence[str], network: str
@@ -258,7 +244,7 @@ class GraphBuilder:
                 raise ConversionError(f"no output of {network} depends on its input {key!r}")
         for node in nodes:
             for key in node.inputs:
-                if isinstance(self._by_name[key].op, Softmax):
+                if isinstance(self._by_name[key].op, analog.Softmax):
                     self.places[key].refuse(
                         f"softmax in the middle of the network, used by {node.name!r}: it divides"
                         " by a sum of activations; use ReLU or sigmoid, or end the network there"
@@ -279,14 +265,14 @@ def reachable(nodes: Sequence[AnalogNode], outputs: Sequence[str]) -> tuple[Anal
 
 def _commutes(op: Op, index: AnyArray, n: int) -> bool:
     """Whether a function may come before an index map: one that keeps all ``n`` elements."""
-    if isinstance(op, Function):
+    if isinstance(op, analog.Function):
         fills = bool(op.value(np.zeros(1))[0])
-    elif isinstance(op, LeakyReLU | Scale | AddConstant):
-        constant = op.slope if isinstance(op, LeakyReLU) else op.value
+    elif isinstance(op, analog.LeakyReLU | analog.Scale | analog.AddConstant):
+        constant = op.slope if isinstance(op, analog.LeakyReLU) else op.value
         if constant.ndim:
             return False
-        fills = isinstance(op, AddConstant)
-    elif isinstance(op, ReLU | Clip | QuantizedReLU):
+        fills = isinstance(op, analog.AddConstant)
+    elif isinstance(op, analog.ReLU | analog.Clip | analog.QuantizedReLU):
         fills = False
     else:
         return False

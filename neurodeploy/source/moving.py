@@ -16,25 +16,12 @@ import numpy as np
 
 from neurodeploy.errors import first_line
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.source.analog import (
-    AddConstant,
-    AlongAxis,
-    AvgPool,
-    Concat,
-    Conv1d,
-    Gather,
-    Linear,
-    MaxPool,
-    Pad,
-    Reshape,
-    Shape,
-    Slice,
-    Upsample,
-)
+from neurodeploy.source import analog
+from neurodeploy.source.analog import Shape
 from neurodeploy.source.index_maps import index_of, numbers, recognized
 from neurodeploy.source.lowering import PRODUCT, Place, Ref
 
-_MOVES = (Reshape, Slice, Pad, Upsample, Gather)
+_MOVES = (analog.Reshape, analog.Slice, analog.Pad, analog.Upsample, analog.Gather)
 
 
 def reshaped(place: Place, x: Ref, shape: Shape) -> Ref:
@@ -45,7 +32,7 @@ def reshaped(place: Place, x: Ref, shape: Shape) -> Ref:
         return x
     if _gather_below(place, x):
         return rearranged(place, x, numbers(x.shape).reshape(shape))
-    return place.emit(Reshape(shape), x)
+    return place.emit(analog.Reshape(shape), x)
 
 
 def moved(place: Place, result: int = 0) -> Ref:
@@ -82,7 +69,7 @@ def moved(place: Place, result: int = 0) -> Ref:
     y = rearranged(place, refs[0], first) if len(refs) == 1 else _joined(place, refs, first)
     if not constant[0].any():
         return y
-    return place.emit(AddConstant(constant[0]), y)
+    return place.emit(analog.AddConstant(constant[0]), y)
 
 
 def moved_apart(place: Place) -> Ref | tuple[Ref, ...]:
@@ -98,8 +85,8 @@ def rearranged(place: Place, x: Ref, index: IntArray) -> Ref:
         return x
     op = recognized(x.shape, index)
     made = place.builder.node(x).op
-    joins = isinstance(op, Gather) or _gather_below(place, x)
-    alike = type(op) if isinstance(op, Slice | Upsample) else Gather
+    joins = isinstance(op, analog.Gather) or _gather_below(place, x)
+    alike = type(op) if isinstance(op, analog.Slice | analog.Upsample) else analog.Gather
     if joins or isinstance(made, alike):
         while isinstance(made, _MOVES if joins else alike):
             source = place.builder.result(place.builder.node(x).inputs[0])
@@ -109,7 +96,7 @@ def rearranged(place: Place, x: Ref, index: IntArray) -> Ref:
         if index.shape == x.shape and (index == numbers(x.shape)).all():
             return x
         op = recognized(x.shape, index)
-    if isinstance(op, Gather):
+    if isinstance(op, analog.Gather):
         return _in_two(place, x, index)
     return place.emit(op, x)
 
@@ -118,19 +105,19 @@ def _in_two(place: Place, x: Ref, index: IntArray) -> Ref:
     """An index map that is a slice and a padding or a reshape; else a gather."""
     for axis in range(len(x.shape)) if index.ndim == len(x.shape) - 1 else ():
         cut = recognized(x.shape, np.expand_dims(index, axis))
-        if isinstance(cut, Slice):
-            return place.emit(Reshape(index.shape), place.emit(cut, x))
+        if isinstance(cut, analog.Slice):
+            return place.emit(analog.Reshape(index.shape), place.emit(cut, x))
     if index.ndim == len(x.shape) and index.min() < 0 <= index.max():
         inside = np.argwhere(index >= 0)
         low, high = inside.min(axis=0), inside.max(axis=0) + 1
         box = index[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
         cut = recognized(x.shape, box)
-        if isinstance(cut, Slice):
+        if isinstance(cut, analog.Slice):
             pads = tuple(
                 (int(a), n - int(b)) for a, b, n in zip(low, high, index.shape, strict=True)
             )
-            return place.emit(Pad(pads), place.emit(cut, x))
-    return place.emit(Gather(index), x)
+            return place.emit(analog.Pad(pads), place.emit(cut, x))
+    return place.emit(analog.Gather(index), x)
 
 
 def along(place: Place, x: Ref, axis: int, matrix: AnyArray) -> Ref:
@@ -141,7 +128,7 @@ def along(place: Place, x: Ref, axis: int, matrix: AnyArray) -> Ref:
         taken = np.take(numbers(x.shape), ones.argmax(axis=1), axis)
         empty = ~ones.any(axis=1).reshape(-1, *(1,) * (len(x.shape) - 1 - axis))
         return rearranged(place, x, np.where(empty, -1, taken))
-    return place.emit(AlongAxis(matrix, axis), x)
+    return place.emit(analog.AlongAxis(matrix, axis), x)
 
 
 def contracted(place: Place, x: Ref, axis: int, weight: AnyArray, bias: AnyArray | None) -> Ref:
@@ -150,10 +137,10 @@ def contracted(place: Place, x: Ref, axis: int, weight: AnyArray, bias: AnyArray
     if weight.shape[1] != size:
         place.refuse(f"a matrix of shape {weight.shape} for {size} values")
     if math.prod(rest) == 1:
-        y = place.emit(Linear(weight, bias), reshaped(place, x, (size,)))
+        y = place.emit(analog.Linear(weight, bias), reshaped(place, x, (size,)))
         return reshaped(place, y, (*rest[:axis], len(weight), *rest[axis:]))
     front = np.moveaxis(numbers(x.shape), axis, 0).reshape(size, -1)
-    y = place.emit(Conv1d(weight[:, :, None], bias), rearranged(place, x, front))
+    y = place.emit(analog.Conv1d(weight[:, :, None], bias), rearranged(place, x, front))
     back = np.moveaxis(numbers((len(weight), *rest)), 0, axis)
     return rearranged(place, y, back)
 
@@ -189,7 +176,7 @@ def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
         place.refuse(f"a matrix of shape {matrix.shape} for activations of {x.shape}")
     front = np.moveaxis(numbers(x.shape), axis, -2).reshape(n * before, -1)
     kernel = np.broadcast_to(weight, (*shape, after, before)).reshape(n * after, before, 1)
-    y = place.emit(Conv1d(kernel, groups=n), rearranged(place, x, front))
+    y = place.emit(analog.Conv1d(kernel, groups=n), rearranged(place, x, front))
     back = numbers(y.shape).reshape(*shape, after, -1)
     return rearranged(place, y, np.moveaxis(back, -2, axis))
 
@@ -227,7 +214,7 @@ def reduced(place: Place, x: Ref, axes: set[int], keep: bool, mean: bool) -> Ref
     shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes)
     if 0 not in axes and rank in (2, 3):
         kernel = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))[1:]
-        y = place.emit(AvgPool(kernel, kernel, divisor=None if mean else 1), x)
+        y = place.emit(analog.AvgPool(kernel, kernel, divisor=None if mean else 1), x)
     else:
         y = x
         for axis in sorted(axes):
@@ -244,7 +231,7 @@ def largest(place: Place, x: Ref, axes: set[int], keep: bool) -> Ref:
         place.refuse("the result is one number per sample, without a dimension beside the batch")
     if 0 not in axes and rank in (2, 3):
         kernel = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))[1:]
-        return reshaped(place, place.emit(MaxPool(kernel, kernel), x), shape)
+        return reshaped(place, place.emit(analog.MaxPool(kernel, kernel), x), shape)
     order = [i for i in range(rank) if i not in axes] + sorted(axes)
     windows = numbers(x.shape).transpose(order)
     return windowed(place, x, windows.reshape(*shape, -1))
@@ -254,7 +241,7 @@ def windowed(place: Place, x: Ref, windows: IntArray) -> Ref:
     """The maxima of windows of elements, listed on the last axis."""
     *shape, k = windows.shape
     y = rearranged(place, x, windows.reshape(shape[0], -1))
-    return reshaped(place, place.emit(MaxPool((k,), (k,)), y), tuple(shape))
+    return reshaped(place, place.emit(analog.MaxPool((k,), (k,)), y), tuple(shape))
 
 
 def spread(place: Place, x: Ref, shape: Shape) -> Ref:
@@ -298,9 +285,9 @@ def averages(place: Place, x: Ref, windows: Sequence[IntArray], counted: bool = 
 
 def _gather_below(place: Place, x: Ref) -> bool:
     node = place.builder.node(x)
-    while isinstance(node.op, Reshape):
+    while isinstance(node.op, analog.Reshape):
         node = place.builder.node(place.builder.result(node.inputs[0]))
-    return isinstance(node.op, Gather)
+    return isinstance(node.op, analog.Gather)
 
 
 def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:
@@ -315,9 +302,9 @@ def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:
             first += math.prod(ref.shape)
         fits = all(p.shape[1:] == parts[0].shape[1:] for p in parts)
         if fits and np.array_equal(np.concatenate(parts), index):
-            return place.emit(Concat(), *refs)
+            return place.emit(analog.Concat(), *refs)
     if len(used) == 1:
         n = math.prod(used[0].shape)
         return rearranged(place, used[0], np.where(index < 0, -1, index % n))
     flat = [reshaped(place, ref, (math.prod(ref.shape),)) for ref in refs]
-    return rearranged(place, place.emit(Concat(), *flat), index)
+    return rearranged(place, place.emit(analog.Concat(), *flat), index)

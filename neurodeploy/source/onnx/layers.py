@@ -11,18 +11,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.source import arithmetic, moving
-from neurodeploy.source.analog import (
-    AvgPool,
-    Conv1d,
-    Conv2d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    MaxPool,
-    Pad,
-    Slice,
-    Softmax,
-)
+from neurodeploy.source import analog, arithmetic, moving
 from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.onnx.lowering import OnnxSite
 from neurodeploy.source.op import n_windows
@@ -130,7 +119,7 @@ def _lower_conv(
     kernel, bias = _kernel(site, ref, weight, bias)
     w = _window(site, ref, **{**window, "kernel_shape": kernel.shape[2:]})
     padding = tuple(n for pair in w.pairs for n in pair)
-    conv: type[Conv1d] | type[Conv2d] = Conv1d if kernel.ndim == 3 else Conv2d
+    conv: Any = analog.Conv1d if kernel.ndim == 3 else analog.Conv2d
     return site.emit(conv(kernel, bias, w.stride, padding, w.dilation, group), ref)
 
 
@@ -149,15 +138,14 @@ def _lower_conv_transpose(
     full = tuple((n - 1) * s + d * (k - 1) + 1 + e for n, k, s, d, e in sizes)
     cuts = _cuts(site, ref, stride, full, **window)
     padding = tuple(min(pair) for pair in cuts)
-    conv: type[ConvTranspose1d] | type[ConvTranspose2d]
-    conv = ConvTranspose1d if rank == 1 else ConvTranspose2d
+    conv: Any = analog.ConvTranspose1d if rank == 1 else analog.ConvTranspose2d
     y = site.emit(conv(kernel, bias, stride, padding, extra, dilation, group), ref)
     if all(pair == (p, p) for pair, p in zip(cuts, padding, strict=True)):
         return y
     ranges = [(0, y.shape[0], 1)]
     for (before, after), p, n in zip(cuts, padding, y.shape[1:], strict=True):
         ranges.append((before - p, n - (after - p), 1))
-    return site.emit(Slice(tuple(ranges)), y)
+    return site.emit(analog.Slice(tuple(ranges)), y)
 
 
 def _cuts(
@@ -204,18 +192,21 @@ def _lower_batch_norm(
     return batch_norm(site, x, mean, var, weight, bias, epsilon)
 
 
+def _padded(site: OnnxSite, x: Ref, w: _Window) -> tuple[Ref, _Sizes]:
+    """What a pooling takes and its padding, which is an operation before it where it is uneven."""
+    if w.even:
+        return x, tuple(before for before, _ in w.pairs)
+    return site.emit(analog.Pad(((0, 0), *w.pairs)), x), (0,) * len(w.pairs)
+
+
 @lowers(onnx=("MaxPool",))
 def _lower_max_pool(site: OnnxSite, x: Any, **given: Any) -> Ref:
     ref = site.data(x)
     w = _window(site, ref, **given)
-    if w.even:
-        op = MaxPool(w.kernel, w.stride, tuple(p for p, _ in w.pairs), w.ceil, w.dilation)
-        return site.emit(op, ref)
-    if site.builder.node(ref).op.kind in ("relu", "clip"):
-        # A zero is below every activation after a ReLU.
-        padded = site.emit(Pad(((0, 0), *w.pairs)), ref)
-        op = MaxPool(w.kernel, w.stride, (0,) * len(w.kernel), w.ceil, w.dilation)
-        return site.emit(op, padded)
+    # A zero is below every activation after a ReLU.
+    if w.even or site.builder.node(ref).op.kind in ("relu", "clip"):
+        ref, padding = _padded(site, ref, w)
+        return site.emit(analog.MaxPool(w.kernel, w.stride, padding, w.ceil, w.dilation), ref)
     return moving.maxima(site, ref, list(w.cells(ref.shape)))
 
 
@@ -223,12 +214,9 @@ def _lower_max_pool(site: OnnxSite, x: Any, **given: Any) -> Ref:
 def _lower_avg_pool(site: OnnxSite, x: Any, *, count_include_pad: int = 0, **given: Any) -> Ref:
     ref = site.data(x)
     w, counted = _window(site, ref, **given), bool(count_include_pad)
-    if set(w.dilation) == {1} and w.even:
-        op = AvgPool(w.kernel, w.stride, tuple(p for p, _ in w.pairs), w.ceil, counted)
-        return site.emit(op, ref)
-    if set(w.dilation) == {1} and counted:
-        padded = site.emit(Pad(((0, 0), *w.pairs)), ref)
-        return site.emit(AvgPool(w.kernel, w.stride, (0,) * len(w.kernel), w.ceil, True), padded)
+    if set(w.dilation) == {1} and (w.even or counted):
+        ref, padding = _padded(site, ref, w)
+        return site.emit(analog.AvgPool(w.kernel, w.stride, padding, w.ceil, counted), ref)
     return moving.averages(site, ref, list(w.cells(ref.shape)), counted)
 
 
@@ -236,7 +224,7 @@ def _lower_avg_pool(site: OnnxSite, x: Any, *, count_include_pad: int = 0, **giv
 def _lower_global_pool(site: OnnxSite, x: Any) -> Ref:
     ref = site.data(x)
     _rank(site, ref)
-    pool = AvgPool if site.operator == "GlobalAveragePool" else MaxPool
+    pool = analog.AvgPool if site.operator == "GlobalAveragePool" else analog.MaxPool
     return site.emit(pool(ref.shape[1:], ref.shape[1:]), ref)
 
 
@@ -248,7 +236,7 @@ def _lower_softmax(site: OnnxSite, x: Any, *, axis: int | None = None) -> Ref:
     if axis != 1 or (site.opset < 13 and len(ref.shape) > 1):
         what = f"softmax over axis {axis} of {len(ref.shape) + 1}, expected the channels (1)"
         site.refuse(f"{what}; end the network before it")
-    return site.emit(Softmax(site.operator == "LogSoftmax"), ref)
+    return site.emit(analog.Softmax(site.operator == "LogSoftmax"), ref)
 
 
 @lowers(onnx=("Upsample",))

@@ -6,17 +6,8 @@ from typing import Any
 
 import torch
 
-from neurodeploy.source import moving
-from neurodeploy.source.analog import (
-    AvgPool,
-    Conv1d,
-    Conv2d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    MaxPool,
-    Shape,
-    Softmax,
-)
+from neurodeploy.source import analog, moving
+from neurodeploy.source.analog import Shape
 from neurodeploy.source.lowering import Ref, Unconverted, lowers
 from neurodeploy.source.operators import batch_norm
 from neurodeploy.source.torch.site import Site
@@ -51,7 +42,7 @@ def _lower_conv(
     else:
         both = _sizes(0 if padding == "valid" else padding, rank)
         pads = tuple(n for n in both for _ in range(2))
-    conv = (Conv1d, Conv2d)[rank - 1]
+    conv = (analog.Conv1d, analog.Conv2d)[rank - 1]
     return site.emit(conv(kernel, vector, stride, pads, dilation, groups), site.data(x))
 
 
@@ -62,7 +53,7 @@ def _lower_conv_transpose(
     kernel, vector = site.constant(weight, "weight"), site.optional_constant(bias, "bias")
     names = ("stride", "padding", "output_padding", "dilation")
     sizes = {name: _sizes(given[name], kernel.ndim - 2) for name in names}
-    conv: Any = (ConvTranspose1d, ConvTranspose2d)[kernel.ndim - 3]
+    conv: Any = (analog.ConvTranspose1d, analog.ConvTranspose2d)[kernel.ndim - 3]
     return site.emit(conv(kernel, vector, groups=groups, **sizes), site.data(x))
 
 
@@ -126,7 +117,7 @@ def _lower_softmax(site: Site, x: Any, dim: int, **_: Any) -> Ref:
         site.refuse(f"{what}; end the network before it")
     if site.dtype != torch.float32:
         site.refuse(f"softmax to {site.dtype}, expected torch.float32")
-    return site.emit(Softmax("log" in site.operator), site.data(x))
+    return site.emit(analog.Softmax("log" in site.operator), site.data(x))
 
 
 def _rank(site: Site) -> int:
@@ -144,13 +135,13 @@ def _windows(
 
 @lowers("avg_pool1d", "avg_pool2d")
 def _lower_avg_pool(site: Site, x: Any, count_include_pad: bool, **given: Any) -> Ref:
-    op = AvgPool(*_windows(site, **given), count_include_pad, given.get("divisor_override"))
+    op = analog.AvgPool(*_windows(site, **given), count_include_pad, given.get("divisor_override"))
     return site.emit(op, site.data(x))
 
 
 @lowers("max_pool1d", "max_pool2d")
 def _lower_max_pool(site: Site, x: Any, dilation: Any, **given: Any) -> Ref:
-    op = MaxPool(*_windows(site, **given), _sizes(dilation, _rank(site)))
+    op = analog.MaxPool(*_windows(site, **given), _sizes(dilation, _rank(site)))
     return site.emit(op, site.data(x))
 
 
@@ -179,7 +170,9 @@ def _adaptive(site: Site, x: Ref, output_size: Any, maximum: bool) -> Ref:
         windows = moving.uneven_windows(x.shape, outs)
         return (moving.maxima if maximum else moving.averages)(site, x, windows)
     kernel = tuple(n // out for n, out in zip(sizes, outs, strict=True))
-    return site.emit(MaxPool(kernel, kernel) if maximum else AvgPool(kernel, kernel), x)
+    return site.emit(
+        analog.MaxPool(kernel, kernel) if maximum else analog.AvgPool(kernel, kernel), x
+    )
 
 
 @lowers("instance_norm")
