@@ -88,19 +88,9 @@ def _conv_transpose(op: TransposedConvolution, x: AnyArray) -> AnyArray:
     shape = op.output_shape((x.shape[1:],))
     n, cells = len(x), x.shape[2:]
     # Every input cell adds its kernel into a canvas, of which the padding is cut off.
-    canvas = np.zeros(
-        (
-            n,
-            shape[0],
-            *(
-                (size - 1) * s + d * (k - 1) + 1 + o
-                for size, k, s, d, o in zip(
-                    cells, op.kernel, op.stride, op.dilation, op.output_padding, strict=True
-                )
-            ),
-        ),
-        np.float32,
-    )
+    sizes = zip(cells, op.kernel, op.stride, op.dilation, op.output_padding, strict=True)
+    full = [(size - 1) * s + d * (k - 1) + 1 + o for size, k, s, d, o in sizes]
+    canvas = np.zeros((n, shape[0], *full), np.float32)
     grouped = x.reshape(n, op.groups, -1, *cells)
     weight = op.weight.reshape(op.groups, -1, *op.weight.shape[1:])
     for tap in np.ndindex(*op.kernel):

@@ -218,21 +218,12 @@ def _batch_norm(op: analog.BatchNorm) -> _Layer:
 
 
 def _avg_pool(op: analog.AvgPool) -> _Layer:
-    def pool(x: torch.Tensor, lead: tuple[int, ...], zero: tuple[int, ...]) -> torch.Tensor:
-        return F.avg_pool2d(
-            x,
-            (*lead, *op.kernel),
-            (*lead, *op.stride),
-            (*zero, *op.padding),
-            op.ceil_mode,
-            op.count_include_pad,
-            op.divisor,
-        )
-
+    how = (op.ceil_mode, op.count_include_pad, op.divisor)
     if len(op.kernel) == 2:
-        return lambda x: pool(x, (), ())
+        return lambda x: F.avg_pool2d(x, op.kernel, op.stride, op.padding, *how)
     # avg_pool1d knows no divisor.
-    return lambda x: pool(x.unsqueeze(2), (1,), (0,)).squeeze(2)
+    windows = ((1, *op.kernel), (1, *op.stride), (0, *op.padding))
+    return lambda x: F.avg_pool2d(x.unsqueeze(2), *windows, *how).squeeze(2)
 
 
 def _max_pool(op: analog.MaxPool) -> _Layer:

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -221,26 +221,24 @@ def _without_prefix(
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
+
+    def refuse(reason: str) -> NoReturn:
+        remedy = "write it with torch.save(module.state_dict(), path)"
+        raise FileFormatError(f"weights file {path} {reason}; {remedy}")
+
     expect_plain_file(path, "a file of weights")
-    remedy = "write it with torch.save(module.state_dict(), path)"
     kind = _archive(path)
     if kind is not None:
-        raise FileFormatError(f"weights file {path} is {kind}; {remedy}")
+        refuse(f"is {kind}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code:
-            raise FileFormatError(
-                f"weights file {path} holds pickled code ({code[1]}), which is never executed;"
-                f" {remedy}"
-            ) from error
-        raise FileFormatError(f"weights file {path} is not a torch file; {remedy}") from error
+            refuse(f"holds pickled code ({code[1]}), which is never executed")
+        refuse("is not a torch file")
     except Exception as error:
-        raise FileFormatError(
-            f"weights file {path} is truncated or not a torch file ({one_line(error, 120)});"
-            f" {remedy}"
-        ) from error
+        refuse(f"is truncated or not a torch file ({one_line(error, 120)})")
     if isinstance(content, Mapping):
         inner = (content.get(key) for key in _WRAPPERS)
         content = next((value for value in inner if isinstance(value, Mapping)), content)
@@ -248,9 +246,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
     )
     if not good or not content:
-        raise FileFormatError(
-            f"weights file {path} holds no state dict (a dict of tensors by name); {remedy}"
-        )
+        refuse("holds no state dict (a dict of tensors by name)")
     return dict(content)
 
 
