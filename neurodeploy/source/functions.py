@@ -16,7 +16,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import expressions
 from neurodeploy.source.op import Elementwise, Op, Shape, set_array
@@ -106,7 +105,7 @@ class Function(Elementwise):
         if self.seen is not None:
             seen = set_array(self, "seen", 1)
             if len(seen) < 2 or (np.diff(seen) < 0).any():
-                raise NetlistError("function: quantiles must ascend, from two on")
+                self.refuse("quantiles must ascend, from two on")
 
     @property
     def program(self) -> str:
@@ -139,11 +138,11 @@ class LeakyReLU(Op):
     def __post_init__(self) -> None:
         slope = set_array(self, "slope")
         if slope.ndim > 1 or slope.size == 0:
-            raise NetlistError(f"leaky_relu: slope of shape {slope.shape}, expected () or (C,)")
+            self.refuse(f"slope of shape {slope.shape}, expected () or (C,)")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         if self.slope.ndim and self.slope.shape != inputs[0][:1]:
-            raise NetlistError(f"leaky_relu: {len(self.slope)} slopes for {inputs[0][0]} channels")
+            self.refuse(f"{len(self.slope)} slopes for {inputs[0][0]} channels")
         return inputs[0]
 
 
@@ -168,11 +167,11 @@ class QuantizedReLU(Elementwise):
         for name in ("maximum", "shift"):
             object.__setattr__(self, name, float(getattr(self, name)))
         if not (math.isfinite(self.maximum) and self.maximum > 0):
-            raise NetlistError(f"quantized_relu: maximum {self.maximum}, expected above 0")
+            self.refuse(f"maximum {self.maximum}, expected above 0")
         if type(self.levels) is not int or self.levels < 1:
-            raise NetlistError(f"quantized_relu: {self.levels!r} levels, expected 1 or more")
+            self.refuse(f"{self.levels!r} levels, expected 1 or more")
         if not 0 <= self.shift < 1:
-            raise NetlistError(f"quantized_relu: shift {self.shift}, expected [0, 1)")
+            self.refuse(f"shift {self.shift}, expected [0, 1)")
 
     def quantized(self, x: AnyArray) -> AnyArray:
         """The activation of ``x``, float32 like its input."""

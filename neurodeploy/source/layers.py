@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.op import Op, Shape, n_windows, set_array, set_ints, set_vector
 
@@ -32,7 +31,7 @@ class Normalize(Op):
         set_array(self, "mean", 1)
         set_vector(self, "std", len(self.mean))
         if (self.std <= 0).any():
-            raise NetlistError("normalize: every std must be above 0")
+            self.refuse("every std must be above 0")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         _expect_channels(self, inputs[0], len(self.mean))
@@ -59,7 +58,7 @@ class Linear(Op):
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         n_out, n_in = self.weight.shape
         if inputs[0] != (n_in,):
-            raise NetlistError(f"linear: input has shape {inputs[0]}, expected ({n_in},)")
+            self.refuse(f"input has shape {inputs[0]}, expected ({n_in},)")
         return (n_out,)
 
     def macs(self, inputs: Sequence[Shape]) -> int:
@@ -103,12 +102,9 @@ class Convolution(Op):
         set_ints(self, "dilation", self.rank, 1)
         object.__setattr__(self, "dilation", _spread(self.kernel, self.dilation))
         if type(self.groups) is not int or self.groups < 1 or len(weight) % self.groups:
-            raise NetlistError(
-                f"{self.kind}: {len(weight)} output channels do not divide into"
-                f" {self.groups} groups"
-            )
+            self.refuse(f"{len(weight)} output channels do not divide into {self.groups} groups")
         if 0 in weight.shape:
-            raise NetlistError(f"{self.kind}: weight of shape {weight.shape} is empty")
+            self.refuse(f"weight of shape {weight.shape} is empty")
 
     @property
     def kernel(self) -> tuple[int, ...]:
@@ -124,10 +120,8 @@ class Convolution(Op):
         shape = inputs[0]
         channels = self.weight.shape[1] * self.groups
         if len(shape) != 1 + self.rank or shape[0] != channels:
-            raise NetlistError(
-                f"{self.kind}: input has shape {shape}, expected {channels} channels and"
-                f" {self.rank} spatial dimensions"
-            )
+            expected = f"{channels} channels and {self.rank} spatial dimensions"
+            self.refuse(f"input has shape {shape}, expected {expected}")
         windows = (self.kernel, self.stride, self.padding_pairs, self.dilation)
         return (len(self.weight), *_spatial(self, shape, *windows))
 
@@ -178,7 +172,7 @@ class BatchNorm(Op):
         set_vector(self, "bias", channels, optional=True)
         object.__setattr__(self, "eps", float(self.eps))
         if not math.isfinite(self.eps) or not (self.var.astype(np.float64) + self.eps > 0).all():
-            raise NetlistError("batch_norm: var + eps must be above 0 in every channel")
+            self.refuse("var + eps must be above 0 in every channel")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         _expect_channels(self, inputs[0], len(self.mean))
@@ -204,17 +198,15 @@ class Pooling(Op):
 
     def __post_init__(self) -> None:
         if not isinstance(self.kernel, (tuple, list)) or len(self.kernel) not in (1, 2):
-            raise NetlistError(f"{self.kind}: kernel is {self.kernel!r}, expected 1 or 2 integers")
+            self.refuse(f"kernel is {self.kernel!r}, expected 1 or 2 integers")
         rank = len(self.kernel)
         set_ints(self, "kernel", rank, 1)
         set_ints(self, "stride", rank, 1)
         set_ints(self, "padding", rank, 0)
         if type(self.ceil_mode) is not bool:
-            raise NetlistError(f"{self.kind}: ceil_mode is {self.ceil_mode!r}, expected a bool")
+            self.refuse(f"ceil_mode is {self.ceil_mode!r}, expected a bool")
         if any(2 * p > k for k, p in zip(self.kernel, self.padding, strict=True)):
-            raise NetlistError(
-                f"{self.kind}: padding {self.padding} exceeds half of the kernel {self.kernel}"
-            )
+            self.refuse(f"padding {self.padding} exceeds half of the kernel {self.kernel}")
 
     def _spacing(self) -> tuple[int, ...]:
         return (1,) * len(self.kernel)
@@ -222,10 +214,8 @@ class Pooling(Op):
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = inputs[0]
         if len(shape) != 1 + len(self.kernel):
-            raise NetlistError(
-                f"{self.kind}: input has shape {shape}, expected {len(self.kernel)} spatial"
-                " dimensions after the channels"
-            )
+            expected = f"{len(self.kernel)} spatial dimensions after the channels"
+            self.refuse(f"input has shape {shape}, expected {expected}")
         pads = [(p, p) for p in self.padding]
         windows = (self.kernel, self.stride, pads, self._spacing())
         return (shape[0], *_spatial(self, shape, *windows, ceil=self.ceil_mode))
@@ -254,9 +244,9 @@ class AvgPool(Pooling):
     def __post_init__(self) -> None:
         Pooling.__post_init__(self)
         if type(self.count_include_pad) is not bool:
-            raise NetlistError("avg_pool: count_include_pad must be a bool")
+            self.refuse("count_include_pad must be a bool")
         if self.divisor is not None and (type(self.divisor) is not int or self.divisor == 0):
-            raise NetlistError(f"avg_pool: divisor is {self.divisor!r}, expected an int, not 0")
+            self.refuse(f"divisor is {self.divisor!r}, expected an int, not 0")
 
     def divisors(self, shape: Shape) -> AnyArray:
         """Divisor of every output position, int64, for an input of ``shape``; spatial shape.
@@ -308,7 +298,7 @@ def _spread(kernel: Shape, dilation: Shape) -> Shape:
 
 def _expect_channels(op: Op, shape: Shape, channels: int) -> None:
     if not shape or shape[0] != channels:
-        raise NetlistError(f"{op.kind}: input has shape {shape}, expected {channels} channels")
+        op.refuse(f"input has shape {shape}, expected {channels} channels")
 
 
 def _spatial(op: Op, shape: Shape, *windows: Sequence[Any], ceil: bool = False) -> Shape:
@@ -316,5 +306,5 @@ def _spatial(op: Op, shape: Shape, *windows: Sequence[Any], ceil: bool = False) 
     axes = zip(shape[1:], *windows, strict=True)
     spatial = tuple(n_windows(n, k, s, p, d, ceil) for n, k, s, p, d in axes)
     if min(spatial) < 1:
-        raise NetlistError(f"{op.kind}: input of shape {shape} is smaller than the kernel")
+        op.refuse(f"input of shape {shape} is smaller than the kernel")
     return spatial

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -52,12 +52,16 @@ class Op:
         n = len(inputs)
         if n != self.arity and (self.arity is not None or n < 2):
             expected = "two or more" if self.arity is None else self.arity
-            raise NetlistError(f"{self.kind}: got {n} inputs, expected {expected}")
+            self.refuse(f"got {n} inputs, expected {expected}")
         return self._infer(inputs)
 
     def macs(self, inputs: Sequence[Shape]) -> int:
         """Multiply-accumulates of weights with activations in one inference."""
         return 0
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise NetlistError with the operation's kind and a reason."""
+        raise NetlistError(f"{self.kind}: {reason}")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         raise NotImplementedError
@@ -99,9 +103,9 @@ def set_array(op: Op, name: str, n_dims: int | None = None) -> AnyArray:
     except (TypeError, ValueError) as error:
         raise NetlistError(f"{op.kind}: {name} is not an array of numbers") from error
     if not np.isfinite(array).all():
-        raise NetlistError(f"{op.kind}: {name} holds NaN or infinite values")
+        op.refuse(f"{name} holds NaN or infinite values")
     if n_dims is not None and array.ndim != n_dims:
-        raise NetlistError(f"{op.kind}: {name} has {array.ndim} dimensions, expected {n_dims}")
+        op.refuse(f"{name} has {array.ndim} dimensions, expected {n_dims}")
     object.__setattr__(op, name, array)
     return array
 
@@ -112,7 +116,7 @@ def set_vector(op: Op, name: str, length: int, *, optional: bool = False) -> Non
         return
     array = set_array(op, name)
     if array.shape != (length,):
-        raise NetlistError(f"{op.kind}: {name} has shape {array.shape}, expected ({length},)")
+        op.refuse(f"{name} has shape {array.shape}, expected ({length},)")
 
 
 def set_ints(op: Op, name: str, rank: int, minimum: int) -> None:
@@ -121,7 +125,7 @@ def set_ints(op: Op, name: str, rank: int, minimum: int) -> None:
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
     is_int = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values)
     if not is_int or len(values) != rank or any(v < minimum for v in values):
-        raise NetlistError(f"{op.kind}: {name} is {value!r}, expected {rank} integers >= {minimum}")
+        op.refuse(f"{name} is {value!r}, expected {rank} integers >= {minimum}")
     object.__setattr__(op, name, tuple(int(v) for v in values))
 
 
@@ -132,11 +136,8 @@ def set_pairs(op: Op, name: str, rank: int, length: int) -> None:
         rows = tuple(tuple(int(v) for v in row) for row in value)
     except (TypeError, ValueError):
         rows = ()
-    good = len(rows) == rank and all(len(r) == length and min(r) >= 0 for r in rows)
-    if not good:
-        raise NetlistError(
-            f"{op.kind}: {name} is {value!r}, expected {rank} rows of {length} integers >= 0"
-        )
+    if len(rows) != rank or not all(len(r) == length and min(r) >= 0 for r in rows):
+        op.refuse(f"{name} is {value!r}, expected {rank} rows of {length} integers >= 0")
     object.__setattr__(op, name, rows)
 
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray, frozen
 from neurodeploy.source.op import Elementwise, Op, Shape, set_array, set_ints, set_pairs
 
@@ -25,7 +24,7 @@ class Input(Op):
     def __post_init__(self) -> None:
         set_ints(self, "shape", len(self.shape), 1)
         if not self.shape:
-            raise NetlistError("input: the shape needs at least one dimension")
+            self.refuse("the shape needs at least one dimension")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
@@ -48,7 +47,7 @@ class Clip(Elementwise):
     def __post_init__(self) -> None:
         object.__setattr__(self, "maximum", float(self.maximum))
         if not (math.isfinite(self.maximum) and self.maximum > 0):
-            raise NetlistError(f"clip: maximum is {self.maximum}, expected a number above 0")
+            self.refuse(f"maximum is {self.maximum}, expected a number above 0")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +59,7 @@ class Softmax(Elementwise):
 
     def __post_init__(self) -> None:
         if type(self.log) is not bool:
-            raise NetlistError(f"softmax: log is {self.log!r}, expected a bool")
+            self.refuse(f"log is {self.log!r}, expected a bool")
 
 
 class _WithConstant(Op):
@@ -73,12 +72,9 @@ class _WithConstant(Op):
         set_array(self, "value")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
-        shape = inputs[0]
-        if self.value.shape not in ((), shape[:1], shape):
-            raise NetlistError(
-                f"{self.kind}: constant has shape {self.value.shape}, expected (), {shape[:1]}"
-                f" or {shape}"
-            )
+        shape, own = inputs[0], self.value.shape
+        if own not in ((), shape[:1], shape):
+            self.refuse(f"constant has shape {own}, expected (), {shape[:1]} or {shape}")
         return shape
 
 
@@ -107,7 +103,7 @@ class Add(Op):
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         if inputs[0] != inputs[1]:
-            raise NetlistError(f"add: shapes {inputs[0]} and {inputs[1]} differ")
+            self.refuse(f"shapes {inputs[0]} and {inputs[1]} differ")
         return inputs[0]
 
 
@@ -120,7 +116,7 @@ class Concat(Op):
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         if any(shape[1:] != inputs[0][1:] for shape in inputs):
-            raise NetlistError(f"concat: shapes {list(inputs)} differ beyond the channels")
+            self.refuse(f"shapes {list(inputs)} differ beyond the channels")
         return (sum(shape[0] for shape in inputs), *inputs[0][1:])
 
 
@@ -134,11 +130,11 @@ class Reshape(Op):
     def __post_init__(self) -> None:
         set_ints(self, "shape", len(self.shape), 1)
         if not self.shape:
-            raise NetlistError("reshape: the shape needs at least one dimension")
+            self.refuse("the shape needs at least one dimension")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         if math.prod(inputs[0]) != math.prod(self.shape):
-            raise NetlistError(f"reshape: {inputs[0]} does not have the elements of {self.shape}")
+            self.refuse(f"{inputs[0]} does not have the elements of {self.shape}")
         return self.shape
 
 
@@ -158,14 +154,14 @@ class Slice(Op):
     def __post_init__(self) -> None:
         set_pairs(self, "ranges", len(self.ranges), 3)
         if any(start >= stop or step < 1 for start, stop, step in self.ranges):
-            raise NetlistError(f"slice: {self.ranges} selects nothing in some dimension")
+            self.refuse(f"{self.ranges} selects nothing in some dimension")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = inputs[0]
         if len(shape) != len(self.ranges) or any(
             stop > n for n, (_, stop, _) in zip(shape, self.ranges, strict=True)
         ):
-            raise NetlistError(f"slice: {self.ranges} does not fit an input of shape {shape}")
+            self.refuse(f"{self.ranges} does not fit an input of shape {shape}")
         return tuple(len(range(*bounds)) for bounds in self.ranges)
 
     def slices(self) -> tuple[slice, ...]:
@@ -186,7 +182,7 @@ class Pad(Op):
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = inputs[0]
         if len(shape) != len(self.amounts):
-            raise NetlistError(f"pad: {self.amounts} does not fit an input of shape {shape}")
+            self.refuse(f"{self.amounts} does not fit an input of shape {shape}")
         return tuple(n + sum(pair) for n, pair in zip(shape, self.amounts, strict=True))
 
 
@@ -207,12 +203,12 @@ class Gather(Op):
         whole = np.asarray(self.index).dtype.kind in "iu"
         index = frozen(self.index, np.int32)
         if not whole or not index.size or not index.ndim or index.min() < -1:
-            raise NetlistError("gather: expected indices from -1 on, of one dimension or more")
+            self.refuse("expected indices from -1 on, of one dimension or more")
         object.__setattr__(self, "index", index)
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         if self.index.max() >= math.prod(inputs[0]):
-            raise NetlistError(f"gather: {inputs[0]} has no element {self.index.max()}")
+            self.refuse(f"{inputs[0]} has no element {self.index.max()}")
         return self.index.shape
 
 
@@ -234,13 +230,11 @@ class AlongAxis(Op):
     def __post_init__(self) -> None:
         set_array(self, "matrix", 2)
         if type(self.axis) is not int or self.axis < 0:
-            raise NetlistError(f"along_axis: axis {self.axis!r}, expected 0 or more")
+            self.refuse(f"axis {self.axis!r}, expected 0 or more")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = list(inputs[0])
         if self.axis >= len(shape) or shape[self.axis] != self.matrix.shape[1]:
-            raise NetlistError(
-                f"along_axis: {self.matrix.shape} along axis {self.axis} of an input of {shape}"
-            )
+            self.refuse(f"{self.matrix.shape} along axis {self.axis} of an input of {shape}")
         shape[self.axis] = len(self.matrix)
         return tuple(shape)
