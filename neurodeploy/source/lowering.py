@@ -369,6 +369,11 @@ class Place:
         """An operand: an activation, what may become one, or a constant array."""
         return value if isinstance(value, Ref | Deferred) else self.constant(value)
 
+    def first(self, result: Any, others: str) -> Any:
+        """A result alone, or where the operator has several, with what the others are called."""
+        n = self.n_results
+        return result if n is None else (result, *[Unconverted(others)] * (n - 1))
+
     def axes(self, x: Ref, given: Any) -> set[int]:
         """Axes of a sample that are given with the batch counted; all of them if none are."""
         rank = len(x.shape) + 1

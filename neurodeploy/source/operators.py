@@ -10,7 +10,7 @@ import numpy as np
 from neurodeploy.source import arithmetic, moving, rounding
 from neurodeploy.source.analog import BatchNorm, Function, LeakyReLU, ReLU
 from neurodeploy.source.functions import FAMILIES, FUNCTIONS, PROGRAMS
-from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref, Unconverted, lowers
+from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref, lowers
 
 _NAMES = {
     **{name: name.lower() for name in ("Sigmoid", "Tanh", "HardSwish", "Mish", "Erf", "Abs")},
@@ -207,7 +207,7 @@ def _lower_max(
     if other is not None:
         return _lower_extreme(site, x, other)
     y = _reduced(site, x, _name(site), dim, keepdim)
-    return y if dim is None else (y, Unconverted("the indices of a maximum"))
+    return site.first(y, "the indices of a maximum")
 
 
 @lowers("matmul", "mm", "bmm", onnx=("MatMul",))

@@ -9,7 +9,7 @@ import numpy as np
 from neurodeploy.source import arithmetic, moving
 from neurodeploy.source.analog import ReLU
 from neurodeploy.source.functions import PROGRAMS
-from neurodeploy.source.lowering import Ref, Unconverted, lowers
+from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.torch.site import Site
 
 
@@ -26,22 +26,18 @@ def _lower_threshold(site: Site, x: Any, threshold: float, value: float) -> Ref:
     return arithmetic.function(site, site.data(x), program)
 
 
-@lowers("rrelu", "rrelu_with_noise")
-def _lower_rrelu(site: Site, x: Any, lower: Any, upper: Any, training: bool, **_: Any) -> Ref:
+@lowers("rrelu", "rrelu_with_noise", "rrelu_with_noise_functional")
+def _lower_rrelu(site: Site, x: Any, lower: Any, upper: Any, training: bool, **_: Any) -> Any:
     if training:
         site.refuse("slopes drawn at random in every call; call .eval()")
-    return arithmetic.leaky(site, site.data(x), np.float32((lower + upper) / 2))
-
-
-@lowers("rrelu_with_noise_functional")
-def _lower_functional_rrelu(site: Site, x: Any, **given: Any) -> Any:
-    return _lower_rrelu(site, x, **given), Unconverted("the noise of a random slope")
+    y = arithmetic.leaky(site, site.data(x), np.float32((lower + upper) / 2))
+    return site.first(y, "the noise of a random slope")
 
 
 @lowers("log_sigmoid_forward")
 def _lower_log_sigmoid(site: Site, x: Any) -> Any:
-    rest = Unconverted("the buffer of a log-sigmoid")
-    return arithmetic.function(site, site.data(x), PROGRAMS["log_sigmoid"]), rest
+    y = arithmetic.function(site, site.data(x), PROGRAMS["log_sigmoid"])
+    return site.first(y, "the buffer of a log-sigmoid")
 
 
 @lowers("masked_fill")

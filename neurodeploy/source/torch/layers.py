@@ -8,7 +8,7 @@ import torch
 
 from neurodeploy.source import analog, moving
 from neurodeploy.source.analog import Shape
-from neurodeploy.source.lowering import Ref, Unconverted, lowers
+from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.operators import batch_norm
 from neurodeploy.source.torch.site import Site
 
@@ -75,19 +75,14 @@ def _sizes(value: Any, rank: int) -> tuple[int, ...]:
     return values * rank if len(values) == 1 else values
 
 
-@lowers("_native_batch_norm_legit_no_training")
-def _lower_batch_norm(site: Site, x: Any, eps: float, **given: Any) -> tuple[Any, ...]:
+@lowers("batch_norm", "_native_batch_norm_legit_no_training")
+def _lower_batch_norm(site: Site, x: Any, eps: float, **given: Any) -> Any:
+    if given.get("training"):
+        _refuse_batch_statistics(site)
     names = ("running_mean", "running_var", "weight", "bias")
     mean, var, weight, bias = (given[name] for name in names)
-    rest = Unconverted("the saved statistics of batch normalization")
-    return batch_norm(site, x, mean, var, weight, bias, eps), rest, rest
-
-
-@lowers("batch_norm")
-def _lower_whole_batch_norm(site: Site, training: bool, **rest: Any) -> Any:
-    if training:
-        _refuse_batch_statistics(site)
-    return _lower_batch_norm(site, **rest)[0]
+    y = batch_norm(site, x, mean, var, weight, bias, eps)
+    return site.first(y, "the saved statistics of batch normalization")
 
 
 @lowers("_native_batch_norm_legit", "_native_batch_norm_legit_functional")
@@ -98,16 +93,12 @@ def _refuse_batch_statistics(site: Site, **_: Any) -> Ref:
     )
 
 
+@lowers("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", deferred=True)
 @lowers("native_dropout", deferred=True)
-def _lower_native_dropout(site: Site, x: Any, p: float, train: bool | None) -> Any:
+def _lower_dropout(site: Site, x: Any, p: float, train: bool | None) -> Any:
     if train and p > 0:
         site.refuse("dropout is active; call .eval(), and pass training=self.training to F.dropout")
-    return x, Unconverted("dropout masks")
-
-
-@lowers("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", deferred=True)
-def _lower_dropout(site: Site, x: Any, p: float, train: bool) -> Any:
-    return _lower_native_dropout(site, x, p, train)[0]
+    return site.first(x, "dropout masks")
 
 
 @lowers("softmax", "log_softmax", "_softmax", "_log_softmax")
@@ -139,26 +130,17 @@ def _lower_avg_pool(site: Site, x: Any, count_include_pad: bool, **given: Any) -
     return site.emit(op, site.data(x))
 
 
-@lowers("max_pool1d", "max_pool2d")
-def _lower_max_pool(site: Site, x: Any, dilation: Any, **given: Any) -> Ref:
+@lowers("max_pool1d", "max_pool2d", "max_pool1d_with_indices", "max_pool2d_with_indices")
+def _lower_max_pool(site: Site, x: Any, dilation: Any, **given: Any) -> Any:
     op = analog.MaxPool(*_windows(site, **given), _sizes(dilation, _rank(site)))
-    return site.emit(op, site.data(x))
-
-
-@lowers("max_pool1d_with_indices", "max_pool2d_with_indices")
-def _lower_max_pool_with_indices(site: Site, **arguments: Any) -> tuple[Ref | Unconverted, ...]:
-    return _lower_max_pool(site, **arguments), Unconverted("the indices of max-pooling")
+    return site.first(site.emit(op, site.data(x)), "the indices of max-pooling")
 
 
 @lowers("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
-def _lower_adaptive_avg_pool(site: Site, x: Any, output_size: Any) -> Ref:
-    return _adaptive(site, site.data(x), output_size, maximum=False)
-
-
 @lowers("adaptive_max_pool1d", "adaptive_max_pool2d")
-def _lower_adaptive_max_pool(site: Site, x: Any, output_size: Any) -> tuple[Ref | Unconverted, ...]:
-    y = _adaptive(site, site.data(x), output_size, maximum=True)
-    return y, Unconverted("the indices of max-pooling")
+def _lower_adaptive_pool(site: Site, x: Any, output_size: Any) -> Any:
+    y = _adaptive(site, site.data(x), output_size, "max" in site.operator)
+    return site.first(y, "the indices of max-pooling")
 
 
 def _adaptive(site: Site, x: Ref, output_size: Any, maximum: bool) -> Ref:
@@ -179,5 +161,5 @@ def _adaptive(site: Site, x: Ref, output_size: Any, maximum: bool) -> Ref:
 def _lower_instance_norm(site: Site, x: Any, use_input_stats: bool, **given: Any) -> Ref:
     if use_input_stats:
         site.refuse_operator()
-    ref: Ref = _lower_batch_norm(site, x, **given)[0]
+    ref: Ref = _lower_batch_norm(site, x, **given)
     return ref
