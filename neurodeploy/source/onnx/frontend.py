@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-import neurodeploy.source.onnx.elementwise  # importing them fills the table of operators
-import neurodeploy.source.onnx.layers
+import neurodeploy.source.onnx.layers  # importing them fills the table of operators
 import neurodeploy.source.onnx.quantized
 import neurodeploy.source.operators  # noqa: F401
 from neurodeploy.errors import DataError, first_line

@@ -13,7 +13,6 @@ from torch import fx, nn
 
 import neurodeploy.source.operators  # importing them fills the table of operators
 import neurodeploy.source.quantized
-import neurodeploy.source.torch.elementwise
 import neurodeploy.source.torch.layers
 import neurodeploy.source.torch.movement  # noqa: F401
 from neurodeploy.ir.arrays import AnyArray
