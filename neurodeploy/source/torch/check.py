@@ -125,9 +125,8 @@ def _first_difference(graph: AnalogGraph, module: nn.Module, x: Samples, toleran
     except NeurodeployError as error:
         return f"the module cannot be traced again: {error}"
     batch = {name: np.resize(v, (BATCH, *v.shape[1:])) for name, v in x.items()}
-    wanted = list(dict.fromkeys(lowered.origin.values()))
     known = {node.name for node in graph.nodes}
-    ours = evaluate(graph, batch, [name for name in wanted if name in known])
+    ours = evaluate(graph, batch, known.intersection(lowered.origin.values()))
     for name, expected in _recorded(lowered, _module_input(graph, batch)):
         if name not in known:
             return f"the first node that differs is {name!r}: the graph does not have it"

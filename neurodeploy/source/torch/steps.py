@@ -124,18 +124,15 @@ class Folding:
     def step(self) -> Step:
         """Follow the program."""
         nodes = self.needed()
-        for node in nodes:
-            self.here = node
-            try:
-                self.values[node] = self.value(node)
-            except Refused as error:
-                error.followed = len(self.values) / (len(nodes) + 1)
-                raise
-        self.here = None
         try:
+            for node in nodes:
+                self.here = node
+                self.values[node] = self.value(node)
+            self.here = None
             return self.folded()
         except Refused as error:
-            error.followed = 1.0
+            done = self.here is None
+            error.followed = 1.0 if done else len(self.values) / (len(nodes) + 1)
             raise
 
     def needed(self) -> list[fx.Node]:
@@ -154,11 +151,8 @@ class Folding:
                     f"{_at(heard.source)}: every step has to do the same"
                 )
         layers = {name: (self.common(name, x), x.source) for name, x in self.heard.items()}
-        returned = []
-        for out in self.program.outputs:
-            found = self.returned(self.values[out] if isinstance(out, fx.Node) else out)
-            if found is not None:
-                returned.append(found)
+        results = (self.values[o] if isinstance(o, fx.Node) else o for o in self.program.outputs)
+        returned = [found for found in map(self.returned, results) if found is not None]
         ends = [n for n, _ in returned if isinstance(n, fx.Node)]
         ends += [node for node, _ in layers.values()]
         folded = self.graph.program(tuple(ends))
@@ -290,10 +284,8 @@ class Folding:
             x = Now(self.graph.attribute(x), call)
         if isinstance(x, Total | StateOf):
             self.refuse(f"{name!r} hears what a sample adds up to")
-        if layout == "flat":
-            # Where the caller's batch is that of a step, batch and time are one axis for it.
-            layout = "step" if isinstance(x, Now) else layout
-        if layout == "step" and isinstance(x, Now):
+        # Where the caller's batch is that of a step, batch and time are one axis for it.
+        if layout in ("step", "flat") and isinstance(x, Now):
             return self.one_call(found, x, states, name, call, n, own)
         if found.nodes:
             self.refuse(f"{name!r} is called twice with all steps; give every call its own layer")
