@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 BITS = 8
 CACHE = ROOT / "build" / "speed"
 # What a converted network depends on. The engine is not among them: it changes no result.
-SOURCES = ("ir", "frontends", "convert", "quantize", "datasets", "workflow")
+SOURCES = (
+    *("conversion", "datasets", "ir", "loading", "numerics", "quantization", "source"),
+    "stages",
+)
 QUICK = "quick"
 QUICK_IMAGES = 128
 
@@ -190,8 +193,13 @@ def _digest(case: Case) -> str:
     parts = [torch.__version__, np.__version__, torch.backends.cpu.get_cpu_capability(), str(BITS)]
     files = [Path(__file__)] if case.network == QUICK else [model_of(case.network)[1]]
     for package in SOURCES:
-        files += sorted((ROOT / "neurodeploy" / package).rglob("*.py"))
-    found = hashlib.sha256("\n".join(parts).encode())
+        found = sorted((ROOT / "neurodeploy" / package).rglob("*.py"))
+        if not found:
+            raise FileNotFoundError(
+                f"neurodeploy/{package}: no sources, on which conversions depend"
+            )
+        files += found
+    digest = hashlib.sha256("\n".join(parts).encode())
     for file in files:
-        found.update(file.name.encode() + file.read_bytes())
-    return found.hexdigest()[:12]
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
