@@ -122,4 +122,8 @@ class Codec:
 
 
 def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    # A field whose default is filled in by the constructor says itself what that looks like.
+    filled = field.metadata.get("is_default")
+    if filled is not None:
+        return bool(filled(value))
     return type(value) is type(field.default) and bool(value == field.default)

@@ -12,6 +12,7 @@ from neurodeploy.errors import UnsupportedLayerError
 from neurodeploy.ir.arrays import FloatArray, IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
+from neurodeploy.ir.joint_windows import JointWindow, joint_window
 
 MAX_COMPOSED_SYNAPSES = 50_000_000
 
@@ -39,13 +40,13 @@ def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivi
         columns = _channels(first)
         if columns is not None:
             return second.with_weight(second.weight[:, np.argsort(columns)])
-    if isinstance(first, Conv):
-        rows = _kept_channels(second) if first.groups == 1 else None
+    if isinstance(first, Conv) and first.groups == 1:
+        rows = _kept_channels(second)
         if rows is not None:
             return Conv(first.weight[rows], first.channels_in, first.window)
-        merged = _convolved(second, first)
-        if merged is not None:
-            return merged
+    joint = _joint(second, first)
+    if joint is not None:
+        return _joined(second, first, joint)
     return _expanded(second, first, where)
 
 
@@ -63,14 +64,12 @@ def composed_synapses(second: Connectivity, first: Connectivity) -> tuple[int, i
     picks = isinstance(second, Conv) and second.groups == 1
     if picks and isinstance(first, Sparse) and _channels(first) is not None:
         return second.n_synapses, 0
-    if isinstance(first, Conv):
-        if first.groups == 1 and _kept_channels(second) is not None:
-            return first.n_synapses * second.post_shape[0] // first.post_shape[0], 0
-        window = _joint_window(second, first)
-        if window is not None:
-            over = first.channels_in if isinstance(second, Conv) else first.weight.shape[1]
-            channels = second.post_shape[0] * over
-            return int(window.taps_per_output().sum()) * channels, 0
+    if isinstance(first, Conv) and first.groups == 1 and _kept_channels(second) is not None:
+        return first.n_synapses * second.post_shape[0] // first.post_shape[0], 0
+    joint = _joint(second, first)
+    if joint is not None:
+        channels = second.post_shape[0] * _joint_fan_in(second, first)
+        return int(joint.window.taps_per_output().sum()) * channels, 0
     pairs = math.prod(second.post_shape) * math.prod(first.pre_shape)
     return min(_paths(second, first), pairs), _listed(second, first)
 
@@ -89,7 +88,8 @@ def picking(index: IntArray, shape: tuple[int, ...]) -> Sparse:
 
 
 def _is_padding(layer: SumPool) -> bool:
-    return layer.window.n_taps == 1 and set(layer.window.stride) == {1}
+    window = layer.window
+    return window.n_taps == 1 and set(window.stride) == {1} and not window.is_spaced
 
 
 def _tiles(layer: SumPool) -> bool:
@@ -100,6 +100,7 @@ def _tiles(layer: SumPool) -> bool:
         window.stride == window.kernel
         and not any(map(any, window.padding))
         and set(window.dilation) == {1}
+        and not window.is_spaced
         and all(n % k == 0 for n, k in sizes)
     )
 
@@ -117,8 +118,8 @@ def _of_tiles(second: Conv, first: SumPool) -> Conv | None:
 
 
 def _tiled_window(outer: Window, tiles: Window) -> Window | None:
-    """The window of a convolution of sums over tiles; None with dilation."""
-    if set(outer.dilation) != {1}:
+    """The window of a convolution of sums over tiles; None with dilation or spacing."""
+    if set(outer.dilation) != {1} or outer.is_spaced:
         return None
     tile = tiles.kernel
     return Window(
@@ -155,37 +156,88 @@ def _padded(second: Conv, first: SumPool) -> Conv:
     """A convolution of an explicitly padded tensor: the convolution pads more."""
     window = second.window
     amounts = tuple(
-        (before + a, after + b)
-        for (before, after), (a, b) in zip(window.padding, first.window.padding, strict=True)
+        (before + a * apart, after + b * apart)
+        for (before, after), (a, b), apart in zip(
+            window.padding, first.window.padding, window.spacing, strict=True
+        )
     )
-    wider = Window(first.window.input_size, window.kernel, window.stride, amounts, window.dilation)
+    size, kernel = first.window.input_size, window.kernel
+    wider = Window(size, kernel, window.stride, amounts, window.dilation, window.spacing)
     scaled = second.scale_inputs(first.weight)
     return Conv(scaled.weight, second.channels_in, wider, second.groups)
 
 
-def _convolved(second: Connectivity, first: Conv) -> Conv | None:
-    """A window over a convolution as one convolution; None where it is none."""
-    window = _joint_window(second, first)
-    if window is None or not isinstance(second, Conv | SumPool):
+def _joint(second: Connectivity, first: Connectivity) -> JointWindow | None:
+    """The window of a window over another one; None where both are no one convolution."""
+    if not isinstance(second, Conv | SumPool) or not isinstance(first, Conv | SumPool):
         return None
-    outer, inner = second.window, first.window
-    first = _of_all_channels(first) if isinstance(second, Conv) else first
-    weight = np.zeros((second.post_shape[0], first.weight.shape[1], *window.kernel))
-    for tap in itertools.product(*map(range, outer.kernel)):
-        if isinstance(second, Conv):
-            cell: Any = (slice(None), slice(None), *tap)
+    if isinstance(first, SumPool):
+        # Of sums over windows, only those that set cells apart are worth more than a list.
+        if not (first.window.is_spaced or second.window.is_spaced):
+            return None
+    elif isinstance(second, Conv) and second.groups > 1 and not _is_depthwise(second):
+        return None
+    return joint_window(second.window, first.window)
+
+
+def _is_depthwise(layer: Conv) -> bool:
+    return layer.groups == layer.channels_in
+
+
+def _joint_fan_in(second: Connectivity, first: Connectivity) -> int:
+    """Input channels of an output channel of both in turn."""
+    if isinstance(first, SumPool):
+        return second.weight.shape[1] if isinstance(second, Conv) else 1
+    assert isinstance(first, Conv)
+    mixes = isinstance(second, Conv) and not _is_depthwise(second)
+    return first.channels_in if mixes else int(first.weight.shape[1])
+
+
+def _joined(second: Connectivity, first: Connectivity, joint: JointWindow) -> Conv | SumPool:
+    """Both in turn: the outer kernel times what the inner one is at each of its cells."""
+    assert isinstance(second, Conv | SumPool)
+    if isinstance(first, SumPool):
+        return _joined_sums(second, first, joint)
+    assert isinstance(first, Conv)
+    mixes = isinstance(second, Conv) and not _is_depthwise(second)
+    first = _of_all_channels(first) if mixes else first
+    n_out, n_in = second.post_shape[0], first.weight.shape[1]
+    weight = np.zeros((n_out, n_in, *joint.window.kernel))
+    for tap in itertools.product(*map(range, second.window.kernel)):
+        cell: Any = (slice(None), slice(None), *tap)
+        if isinstance(second, SumPool):
+            mixed = first.scale_channels(second.weight).weight
+        elif mixes:
             mixed = np.tensordot(second.weight[cell], first.weight, 1)
         else:
-            mixed = first.scale_channels(second.weight).weight
-        at: Any = (
-            ...,
-            *(
-                slice(t * s, t * s + k)
-                for t, s, k in zip(tap, inner.stride, inner.kernel, strict=True)
-            ),
-        )
+            each = np.repeat(first.weight, n_out // len(first.weight), axis=0)
+            mixed = each * second.weight[cell].reshape(-1, *(1,) * (each.ndim - 1))
+        at: Any = (..., *joint.at(tap, first.window.kernel))
         weight[at] += mixed
-    return Conv(weight, first.channels_in, window, first.groups)
+    return Conv(weight, first.channels_in, joint.window, first.groups)
+
+
+def _joined_sums(second: Conv | SumPool, first: SumPool, joint: JointWindow) -> Conv | SumPool:
+    """A window over sums: each of its weights stands at all cells of a sum, once for each."""
+    inner = first.window.kernel
+    if isinstance(second, Conv):
+        outer = second.scale_inputs(first.weight).weight
+        lead = outer.shape[:2]
+    else:
+        outer, lead = np.ones((1, 1, *second.window.kernel)), (1, 1)
+    weight = np.zeros((*lead, *joint.window.kernel))
+    for tap in itertools.product(*map(range, second.window.kernel)):
+        at: Any = (..., *joint.at(tap, inner))
+        cell: Any = (slice(None), slice(None), *tap)
+        weight[at] += outer[cell].reshape(*lead, *(1,) * len(inner))
+    channels = first.pre_shape[0]
+    if isinstance(second, Conv):
+        return Conv(weight, channels, joint.window, second.groups)
+    both = second.weight * first.weight
+    if (weight == weight.flat[0]).all():
+        return SumPool(both * weight.flat[0], joint.window)
+    each = both.reshape(-1, *(1,) * (weight.ndim - 1)) * weight
+    return Conv(each, channels, joint.window, channels)
 
 
 def _of_all_channels(layer: Conv) -> Conv:
@@ -198,26 +250,6 @@ def _of_all_channels(layer: Conv) -> Conv:
         own = slice(i * rows, (i + 1) * rows)
         weight[own, i * columns : (i + 1) * columns] = layer.weight[own]
     return Conv(weight, layer.channels_in, layer.window)
-
-
-def _joint_window(second: Connectivity, first: Conv) -> Window | None:
-    """The window of a window over a convolution; None where both are no convolution.
-
-    A padded second window would see zeros where a wider convolution computes values, and dilation
-    would leave holes in the joint kernel.
-    """
-    if not isinstance(second, Conv | SumPool):
-        return None
-    outer, inner = second.window, first.window
-    plain = set(outer.dilation) == {1} == set(inner.dilation) and not any(map(any, outer.padding))
-    if not plain or (isinstance(second, Conv) and second.groups > 1):
-        return None
-    kernel = tuple(
-        (k2 - 1) * s + k1
-        for k1, k2, s in zip(inner.kernel, outer.kernel, inner.stride, strict=True)
-    )
-    stride = tuple(a * b for a, b in zip(inner.stride, outer.stride, strict=True))
-    return Window(inner.input_size, kernel, stride, inner.padding, inner.dilation)
 
 
 def _expanded(second: Connectivity, first: Connectivity, where: str) -> Connectivity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,10 @@ class Window:
     padding : tuple of (int, int)
         Cells added before and after each spatial axis. They may differ: pooling with
         ``ceil_mode`` is padding after the end.
+    spacing : tuple of int
+        How far apart the cells of the input stand along each spatial axis, with nothing between
+        them: a convolution of stride s, transposed, is one over cells that stand s apart.
+        [default: 1 everywhere] That of an axis of one cell is kept as 1.
     """
 
     input_size: tuple[int, ...]
@@ -34,9 +38,11 @@ class Window:
     stride: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
+    # Files leave it out where it is 1.
+    spacing: tuple[int, ...] = field(default=(), metadata={"is_default": lambda s: set(s) == {1}})
 
     def __post_init__(self) -> None:
-        for name in ("input_size", "kernel", "stride", "dilation"):
+        for name in ("input_size", "kernel", "stride", "dilation", "spacing"):
             object.__setattr__(self, name, whole_sizes(getattr(self, name), f"window: {name}"))
         pairs = tuple(whole_sizes(pair, "window: padding") for pair in self.padding)
         if any(len(pair) != 2 for pair in pairs):
@@ -45,16 +51,24 @@ class Window:
         n = len(self.input_size)
         if n not in (1, 2):
             raise NetlistError(f"window: {n} spatial axes; 1 or 2 are supported")
-        for name in ("kernel", "stride", "padding", "dilation"):
+        object.__setattr__(self, "spacing", self.spacing or (1,) * n)
+        for name in ("kernel", "stride", "padding", "dilation", "spacing"):
             if len(getattr(self, name)) != n:
                 raise NetlistError(f"window: {name} {getattr(self, name)} needs {n} entries")
-        if min(*self.input_size, *self.kernel, *self.stride, *self.dilation) < 1:
-            raise NetlistError("window: input, kernel, stride and dilation must be at least 1")
+        least = min(*self.input_size, *self.kernel, *self.stride, *self.dilation, *self.spacing)
+        if least < 1:
+            raise NetlistError(
+                "window: input, kernel, stride, dilation and spacing must be at least 1"
+            )
         if min(min(pair) for pair in self.padding) < 0:
             raise NetlistError(f"window: negative padding {self.padding}")
         # Between the cells of one there is nothing; libraries differ in what they make of it.
         spread = tuple(1 if k == 1 else d for k, d in zip(self.kernel, self.dilation, strict=True))
         object.__setattr__(self, "dilation", spread)
+        apart = tuple(
+            1 if m == 1 else a for m, a in zip(self.input_size, self.spacing, strict=True)
+        )
+        object.__setattr__(self, "spacing", apart)
         if min(self.output_size) < 1:
             raise NetlistError(
                 f"window: kernel {self.kernel} with dilation {self.dilation} is larger than the "
@@ -63,8 +77,16 @@ class Window:
 
     @property
     def padded_size(self) -> tuple[int, ...]:
-        """Spatial shape after padding."""
-        return tuple(n + a + b for n, (a, b) in zip(self.input_size, self.padding, strict=True))
+        """Spatial shape after spacing and padding."""
+        return tuple(
+            (n - 1) * apart + 1 + a + b
+            for n, apart, (a, b) in zip(self.input_size, self.spacing, self.padding, strict=True)
+        )
+
+    @property
+    def is_spaced(self) -> bool:
+        """Whether cells of the input stand apart along any axis."""
+        return max(self.spacing) > 1
 
     @property
     def output_size(self) -> tuple[int, ...]:
@@ -97,17 +119,26 @@ class Window:
         )
 
     def pad(self, x: AnyArray, value: float | int = 0) -> AnyArray:
-        """Pad the trailing spatial axes of ``x`` with ``value``."""
+        """Space the cells of the trailing spatial axes of ``x`` and pad them, with ``value``."""
         lead = x.ndim - len(self.input_size)
-        return np.pad(x, [(0, 0)] * lead + list(self.padding), constant_values=value)
+        if not self.is_spaced:
+            return np.pad(x, [(0, 0)] * lead + list(self.padding), constant_values=value)
+        padded = np.full((*x.shape[:lead], *self.padded_size), value, dtype=x.dtype)
+        padded[self._cells] = x
+        return padded
 
     def unpad(self, x: AnyArray) -> AnyArray:
-        """Drop the padding from the trailing spatial axes of ``x``."""
-        inner = tuple(
-            slice(a, a + n) for (a, _), n in zip(self.padding, self.input_size, strict=True)
+        """Drop the padding, and what is between cells, from the trailing spatial axes of ``x``."""
+        return np.asarray(x[self._cells])
+
+    @property
+    def _cells(self) -> Any:
+        """Index of the cells of the input among the padded ones."""
+        inner = (
+            slice(a, a + (n - 1) * apart + 1, apart)
+            for (a, _), n, apart in zip(self.padding, self.input_size, self.spacing, strict=True)
         )
-        index: Any = (..., *inner)
-        return np.asarray(x[index])
+        return (..., *inner)
 
     def taps_per_input(self) -> AnyArray:
         """Number of output windows that contain each input cell: int64 of shape ``input_size``."""
@@ -117,7 +148,7 @@ class Window:
         return self.unpad(seen)
 
     def taps_per_output(self) -> AnyArray:
-        """Number of cells (without padding) in each output window: int64, ``output_size``."""
+        """Number of cells of the input in each output window: int64, ``output_size``."""
         real = self.pad(np.ones(self.input_size, dtype=np.int64))
         seen = np.zeros(self.output_size, dtype=np.int64)
         for _, where in self.taps():

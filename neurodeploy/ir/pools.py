@@ -68,6 +68,8 @@ class MaxPool:
             raise NetlistError(f"pooling rule {self.rule!r}; expected one of {POOL_RULES}")
         if not isinstance(self.signed, bool):
             raise NetlistError(f"pooling signed {self.signed!r}; expected true or false")
+        if self.window.is_spaced:
+            raise NetlistError(f"pooling over a spacing of {self.window.spacing}; expected 1")
         if self.signed and (self.maximum(np.zeros((1, *self.input_shape))) == PADDED).any():
             raise NetlistError(
                 f"signed pooling of {self.window.input_size} by {self.window.kernel}: a window "

@@ -98,8 +98,9 @@ def _window(window: Window) -> str:
         str(before) if before == after else f"{before}:{after}" for before, after in window.padding
     )
     text = f"{shape_text(window.kernel)} stride={shape_text(window.stride)} padding={padding}"
-    plain = set(window.dilation) == {1}
-    return text if plain else f"{text} dilation={shape_text(window.dilation)}"
+    if set(window.dilation) != {1}:
+        text = f"{text} dilation={shape_text(window.dilation)}"
+    return f"{text} spacing={shape_text(window.spacing)}" if window.is_spaced else text
 
 
 def _model(population: Population) -> str:

@@ -56,7 +56,15 @@ _JOINED = (
     "signed",
 )
 # Written only where they are not the default.
-_SPARSE = ("comparison", "floor", "refractory", "reset_value", "saturation", "strict")
+_SPARSE = (
+    "comparison",
+    "floor",
+    "refractory",
+    "reset_value",
+    "saturation",
+    "spacing",
+    "strict",
+)
 
 
 def netlist_codec(*more: type) -> Codec:

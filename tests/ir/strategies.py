@@ -28,11 +28,14 @@ native = st.sampled_from([0.0, 0.0, 0.5])
 
 @st.composite
 def windows(draw: st.DrawFn, sizes: tuple[int, ...] | None = None) -> Window:
-    """Any legal window over one or two axes."""
+    """Any legal window over one or two axes; of given sizes, one that pools may have."""
+    apart = st.just(1) if sizes else st.sampled_from([1, 1, 2, 3])
     if sizes is None:
         sizes = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=2)))
-    kernel, stride, padding, dilation = [], [], [], []
-    for n in sizes:
+    kernel, stride, padding, dilation, spacing = [], [], [], [], []
+    for cells in sizes:
+        spacing.append(draw(apart))
+        n = (cells - 1) * spacing[-1] + 1
         before, after = draw(st.integers(0, 2)), draw(st.integers(0, 2))
         k = draw(st.integers(1, min(3, n + before + after)))
         widest = (n + before + after - 1) // (k - 1) if k > 1 else 3
@@ -40,7 +43,9 @@ def windows(draw: st.DrawFn, sizes: tuple[int, ...] | None = None) -> Window:
         padding.append((before, after))
         dilation.append(draw(st.integers(1, max(1, min(3, widest)))))
         stride.append(draw(st.integers(1, 3)))
-    return Window(sizes, tuple(kernel), tuple(stride), tuple(padding), tuple(dilation))
+    return Window(
+        sizes, tuple(kernel), tuple(stride), tuple(padding), tuple(dilation), tuple(spacing)
+    )
 
 
 @st.composite

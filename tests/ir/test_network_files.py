@@ -16,11 +16,12 @@ from safetensors.numpy import save
 
 from neurodeploy.errors import FileFormatError, NetlistError, UsageError
 from neurodeploy.ir.codec import Codec
-from neurodeploy.ir.connectivity import Dense
+from neurodeploy.ir.connectivity import Conv, Dense
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import Population, RealNetlist, RealProjection
 from neurodeploy.ir.neurons import Input, RealNeuron
+from neurodeploy.ir.storage import netlist_codec
 from neurodeploy.network import (
     Network,
     load_network,
@@ -53,6 +54,44 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ndn", "b.ndn"]
     with pytest.raises(UsageError, match="cannot write here"):
         save_network(network, tmp_path / "none" / "a.ndn")
+
+
+def apart(spacing: tuple[int, ...]) -> RealNetlist:
+    """One convolution over cells that stand apart, along one axis."""
+    window = Window((4,), (2,), (1,), ((0, 0),), (1,), spacing)
+    link = Conv(np.ones((1, 1, 2)), 1, window)
+    populations = (
+        Population("x", link.pre_shape, Input("spikes", 0, 1)),
+        Population("y", link.post_shape, RealNeuron(np.ones(()), np.zeros(()), np.zeros(()))),
+    )
+    return RealNetlist("net", populations, (RealProjection("x", "y", link),), (), 2)
+
+
+def test_a_spacing_is_written_only_where_there_is_one() -> None:
+    plain, three = (network_to_bytes(Network(apart(s))) for s in ((1,), (3,)))
+    assert b"spacing" not in plain
+    assert b'\\"spacing\\":[3]' in three or b'"spacing":[3]' in three
+    for written, spacing in ((plain, (1,)), (three, (3,))):
+        assert network_from_bytes(written, "f").netlist == apart(spacing)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ([0], "dilation and spacing must be at least 1"),
+        ([3, 3], r"spacing \(3, 3\) needs 1 entries"),
+        ([True], r"spacing.*True; expected a whole number"),
+        (3, "spacing 3; expected a list"),
+        ([5], r"connectivity gives \(1, 15\)"),
+    ],
+)
+def test_a_spacing_that_is_none_is_refused(value: Any, told: str) -> None:
+    codec = netlist_codec()
+    json_, arrays = codec.encode(apart((3,)))
+    fields = json_["fields"]["projections"][0]["fields"]["connectivity"]["fields"]["window"]
+    fields["fields"]["spacing"] = value
+    with pytest.raises(FileFormatError, match=told):
+        codec.decode(json_, arrays)
 
 
 def floats(values: list[float]) -> RealNetlist:

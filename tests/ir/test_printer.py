@@ -19,7 +19,7 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
-from neurodeploy.ir.printer import digest, print_netlist, values_text
+from neurodeploy.ir.printer import digest, geometry_text, print_netlist, values_text
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -129,6 +129,14 @@ def test_one_change_changes_one_line_or_more(change) -> None:
     after = print_netlist(change(netlist)).splitlines()
     assert len(before) == len(after)
     assert before != after
+
+
+def test_cells_that_stand_apart_are_told() -> None:
+    apart = Window((5, 4), (2, 3), (1, 1), ((1, 1), (0, 2)), (1, 1), (2, 3))
+    text = "2x3 stride=1x1 padding=1x0:2"
+    assert geometry_text(SumPool(np.ones(2), apart)) == f"sumpool {text} spacing=2x3"
+    plain = replace(apart, spacing=())
+    assert geometry_text(SumPool(np.ones(2), plain)) == f"sumpool {text}"
 
 
 def test_equal_netlists_print_alike() -> None:
