@@ -211,6 +211,8 @@ class _Writing:
         conv = found.as_depthwise() if isinstance(found, SumPool) else found
         assert isinstance(conv, Conv)
         window = conv.window
+        if window.is_spaced:
+            raise self.refuse(q.label, f"cells that stand {window.spacing} apart, upsampled")
         if len(window.kernel) != 2:
             raise self.refuse(q.label, "a convolution along one axis")
         if any(a != b for a, b in window.padding):

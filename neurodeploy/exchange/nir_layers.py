@@ -41,6 +41,11 @@ def layers(
     UnsupportedLayerError
         If no nodes of NIR compute the map.
     """
+    if isinstance(connectivity, Conv | SumPool) and connectivity.window.is_spaced:
+        raise UnsupportedLayerError(
+            f"{where}: NIR has no node for a convolution over cells that stand "
+            f"{connectivity.window.spacing} apart (upsampling, or a transposed one)"
+        )
     if isinstance(connectivity, SumPool):
         connectivity = connectivity.as_depthwise()
     found: Connectivity | None = connectivity

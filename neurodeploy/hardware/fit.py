@@ -209,7 +209,8 @@ def _needed(netlist: IntegerNetlist, board: Board) -> dict[str, list[str]]:
             continue
         if weight_exponent(netlist, q, board):
             add("weight_exponent", q.label)
-        if isinstance(q.connectivity, Conv | SumPool):
+        # Over cells that stand apart it is synapses like any others to what computes convolutions.
+        if isinstance(q.connectivity, Conv | SumPool) and not q.connectivity.window.is_spaced:
             if delay > 1:
                 add("delayed_convolution", q.label)
             if any(before != after for before, after in q.connectivity.window.padding):

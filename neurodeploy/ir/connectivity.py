@@ -27,6 +27,7 @@ __all__ = [
     "SumPool",
     "exact_matmul",
     "identity",
+    "listed",
 ]
 
 
@@ -319,6 +320,12 @@ def identity(shape: tuple[int, ...], weight: AnyArray | int | float = 1) -> Spar
     values = np.repeat(values, n // shape[0]) if values.ndim else np.full(n, values)
     index = np.arange(n, dtype=np.int64)
     return Sparse(values, index, index, shape, shape)
+
+
+def listed(layer: Connectivity) -> Sparse:
+    """The same map, synapse by synapse."""
+    post, pre, weight = layer.to_coo()
+    return Sparse(weight, post, pre, layer.pre_shape, layer.post_shape)
 
 
 CONNECTIVITIES: tuple[type[Connectivity], ...] = (Dense, Conv, SumPool, Sparse)

@@ -145,12 +145,14 @@ class NetlistBuilder:
         padding: Padding = 0,
         dilation: Sizes = 1,
         groups: int = 1,
+        spacing: Sizes = 1,
         **options: Any,
     ) -> NetlistBuilder:
         """Add a convolution: ``weight[c_out, c_in / groups, *kernel]``, or a number of channels.
 
         ``kernel`` is read only where weights are drawn. One number counts for every axis;
-        ``padding`` is a number, one per axis, or a pair (before, after) per axis.
+        ``padding`` is a number, one per axis, or a pair (before, after) per axis. ``spacing`` is
+        how far apart the cells of the input stand, as for a transposed convolution.
         """
         pre = self._before(options)
         drawn = isinstance(weight, int)
@@ -161,7 +163,7 @@ class NetlistBuilder:
                 f"{pre.shape}; expected [c_out, c_in, *kernel] over [channels, *size]"
             )
         size = kernel if drawn else array.shape[2:]
-        where = parts.window(pre.shape[1:], size, stride, padding, dilation)
+        where = parts.window(pre.shape[1:], size, stride, padding, dilation, spacing)
         if drawn:
             array = self.draw((int(array), pre.shape[0] // groups, *where.kernel))
         link = Conv(array, pre.shape[0], where, groups)
@@ -175,12 +177,13 @@ class NetlistBuilder:
         stride: Sizes | None = None,
         padding: Padding = 0,
         dilation: Sizes = 1,
+        spacing: Sizes = 1,
         **options: Any,
     ) -> NetlistBuilder:
         """Add neurons that see the sum of each window times a weight per channel."""
         pre = self._before(options)
         step = kernel if stride is None else stride
-        where = parts.window(pre.shape[1:], kernel, step, padding, dilation)
+        where = parts.window(pre.shape[1:], kernel, step, padding, dilation, spacing)
         link = parts.sumpool(pre.shape[0], where, weight)
         return self.layer(link, kind="sumpool", after=pre.name, **options)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from neurodeploy.ir.connectivity import Conv, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 
@@ -25,6 +26,8 @@ def features(netlist: IntegerNetlist) -> set[str]:
         if q.exponent.any():
             found.add("exponent")
         found.add(q.connectivity.kind)
+        if isinstance(q.connectivity, Conv | SumPool) and q.connectivity.window.is_spaced:
+            found.add("spacing")
     if any(o.reads_membrane for o in netlist.outputs):
         found.add("membrane output")
     return found

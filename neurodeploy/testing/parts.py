@@ -92,7 +92,12 @@ def pool(
 
 
 def window(
-    size: Shape, kernel: Sizes, stride: Sizes = 1, padding: Padding = 0, dilation: Sizes = 1
+    size: Shape,
+    kernel: Sizes,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    spacing: Sizes = 1,
 ) -> Window:
     """A window; one number counts for every axis, one number of padding for both ends."""
     n = len(size)
@@ -102,7 +107,7 @@ def window(
 
     sides = (padding,) * n if isinstance(padding, int) else tuple(padding)
     pairs = tuple((p, p) if isinstance(p, int) else tuple(p) for p in sides)
-    return Window(size, axes(kernel), axes(stride), pairs, axes(dilation))  # type: ignore[arg-type]
+    return Window(size, axes(kernel), axes(stride), pairs, axes(dilation), axes(spacing))  # type: ignore[arg-type]
 
 
 def dense(rng: Rng, n_post: int, shape: Shape, low: int = -30, high: int = 45) -> Dense:

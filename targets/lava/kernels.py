@@ -106,8 +106,15 @@ def patches_of(x: AnyArray, window: Window, fill: int = 0) -> AnyArray:
     """Padded windows of ``[lanes, C, *spatial]`` as a view ``[lanes, C, *out, *kernel]``."""
     n = len(window.kernel)
     padded = x
+    for axis, apart in enumerate(window.spacing, start=2):
+        if apart > 1:
+            # Each cell with what follows it up to the next one; nothing follows the last.
+            gap = np.full((*padded.shape[: axis + 1], apart - 1, *padded.shape[axis + 1 :]), fill)
+            wide = np.concatenate([np.expand_dims(padded, axis + 1), gap], axis=axis + 1)
+            wide = wide.reshape(*padded.shape[:axis], -1, *padded.shape[axis + 1 :])
+            padded = wide[(slice(None),) * axis + (slice(None, 1 - apart),)]
     if np.any(window.padding):
-        padded = np.pad(x, [(0, 0), (0, 0), *window.padding], constant_values=fill)
+        padded = np.pad(padded, [(0, 0), (0, 0), *window.padding], constant_values=fill)
     extent = tuple(d * (k - 1) + 1 for k, d in zip(window.kernel, window.dilation, strict=True))
     axes: Any = tuple(range(2, 2 + n))
     view: AnyArray = sliding_window_view(padded, extent, axis=axes)

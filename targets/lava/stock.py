@@ -21,7 +21,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds
-from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
+from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool, listed
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -172,8 +172,13 @@ def _projection_violations(
 
 
 def stock_map(connectivity: Connectivity, delay: int, exponent: IntArray) -> Connectivity:
-    """The map that a stock process is given: a Conv of one cell for what goes straight through."""
+    """The map that a stock process is given: a Conv of one cell for what goes straight through.
+
+    Its Conv knows no cells that stand apart: those are listed, for a matrix.
+    """
     c = connectivity
+    if isinstance(c, Conv | SumPool) and c.window.is_spaced:
+        return listed(c)
     if not isinstance(c, Sparse) or delay != 1 or exponent.any():
         return c
     if c.shape_in != c.shape_out or len(c.shape_out) == 1 or not (c.post == c.pre).all():

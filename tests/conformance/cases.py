@@ -51,14 +51,20 @@ def assert_exact(run: Executor, c: Case, membranes: Collection[str] | None = Non
 
 
 def _random(
-    b: NetlistBuilder, *, recurrent: bool, extended: bool
+    b: NetlistBuilder, *, recurrent: bool, extended: bool, spaced: bool
 ) -> tuple[IntegerNetlist, Stimulus]:
-    return random_netlist(recurrent, b.rng, extended=extended)
+    return random_netlist(recurrent, b.rng, extended=extended, spaced=spaced)
 
 
-for _lead, _extended, _n in (("random", False, 4), ("random_extended", True, 4)):
+for _lead, _extended, _spaced, _n in (
+    ("random", False, False, 4),
+    ("random_extended", True, False, 4),
+    ("random_spaced", False, True, 2),
+):
     for _seed in range(_n):
         for _kind in ("feedforward", "recurrent"):
             _recurrent = _kind == "recurrent"
-            _build = functools.partial(_random, recurrent=_recurrent, extended=_extended)
+            _build = functools.partial(
+                _random, recurrent=_recurrent, extended=_extended, spaced=_spaced
+            )
             add(f"{_lead}_{_kind}_{_seed}", _build, tune=False)

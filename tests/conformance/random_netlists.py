@@ -49,16 +49,17 @@ Shape = tuple[int, ...]
 
 
 def random_netlist(
-    recurrent: bool, rng: Rng, *, extended: bool = False
+    recurrent: bool, rng: Rng, *, extended: bool = False, spaced: bool = False
 ) -> tuple[IntegerNetlist, Stimulus]:
     """A netlist of one or two inputs, three to six hidden populations and two readouts.
 
     Draws are repeated until the bounds are proved and every population spikes at a sensible rate.
     ``extended`` ones also draw memory, powers of two, winner pools, and signed pools that have
-    weights, several sources and a place in cycles.
+    weights, several sources and a place in cycles. In ``spaced`` ones half of the windows are over
+    cells that stand apart.
     """
     while True:
-        netlist, stimulus = _draw(rng, recurrent, extended)
+        netlist, stimulus = _draw(rng, recurrent, extended, spaced)
         try:
             netlist = tuned(netlist, stimulus)
             proved = not check_bounds(prove_bounds(netlist), STATE_LIMIT)
@@ -69,7 +70,9 @@ def random_netlist(
             return netlist, stimulus
 
 
-def _draw(rng: Rng, recurrent: bool, extended: bool) -> tuple[IntegerNetlist, Stimulus]:
+def _draw(
+    rng: Rng, recurrent: bool, extended: bool, spaced: bool
+) -> tuple[IntegerNetlist, Stimulus]:
     populations: list[Population] = []
     stimulus: dict[str, Any] = {}
     for i in range(int(rng.integers(1, 3))):
@@ -81,7 +84,7 @@ def _draw(rng: Rng, recurrent: bool, extended: bool) -> tuple[IntegerNetlist, St
         sources = [populations[-1]]
         if len(populations) > 1 and rng.random() < 0.5:
             sources.append(populations[int(rng.integers(len(populations) - 1))])
-        post, first = _layer(rng, f"h{i}", sources[0], extended)
+        post, first = _layer(rng, f"h{i}", sources[0], extended, spaced)
         links.append(first)
         if _takes_any_input(post):
             links += [_link(rng, s, post) for s in sources[1:]]
@@ -131,8 +134,16 @@ def _window(rng: Rng, size: Shape) -> Any:
     return window(size, kernel, stride, padding, dilation)
 
 
+def _spaced(rng: Rng, where: Window) -> Window:
+    """The window over cells that stand apart, now and then; not far, where there are many."""
+    if rng.random() < 0.5:
+        return where
+    apart = rng.integers(1, 4 if max(where.input_size) < 7 else 2, len(where.kernel))
+    return replace(where, spacing=tuple(int(n) for n in apart))
+
+
 def _layer(
-    rng: Rng, name: str, pre: Population, extended: bool
+    rng: Rng, name: str, pre: Population, extended: bool, spaced: bool
 ) -> tuple[Population, IntegerProjection]:
     if len(pre.shape) > 1:
         where = _window(rng, pre.shape[1:])
@@ -144,6 +155,7 @@ def _layer(
         if kind == "maxpool" and not pre.emits_negative:
             post = pool(name, channels, where)
             return post, project(pre.name, name, identity(pre.shape), _delay(rng))
+        where = _spaced(rng, where) if spaced else where
         if kind == "sumpool":
             pooled = sumpool(channels, where, rng.integers(-20, 40, channels).tolist())
             return _neurons(rng, name, pooled.post_shape, extended), _finish(rng, pre, name, pooled)

@@ -37,7 +37,7 @@ EXPECTED = {
     0.01: "pool now, pool now signed, pool maximum, pool winner, pool maximum signed, "
     "pool winner signed, pool in a cycle, lag, firing gain, long, wide spikes, "
     "threshold beyond 32 bits, comparison, pool gains, "
-    "maxima over a constant input",
+    "maxima over a constant input, spacing of a conv, spacing of a sumpool, spacing and stride",
 }
 
 

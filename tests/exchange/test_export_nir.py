@@ -20,6 +20,7 @@ from neurodeploy.errors import (
     UsageError,
 )
 from neurodeploy.exchange.dynamics import DYNAMICS
+from neurodeploy.exchange.nir_layers import layers
 from neurodeploy.exchange.readers import READERS
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool, identity
 from neurodeploy.ir.geometry import Window
@@ -155,6 +156,14 @@ def test_real_netlists_with_delays_floors_and_feedback_come_back(tmp_path: Path,
 def _padded(a: int, b: int) -> Conv:
     window = Window((7, 6), (3, 2), (2, 1), ((a, b), (0, 1)), (1, 1))
     return Conv(np.random.default_rng(2).normal(size=(4, 1, 3, 2)), 2, window, 2)
+
+
+def test_cells_that_stand_apart_are_refused() -> None:
+    window = Window((3, 4), (2, 2), (1, 1), ((1, 1), (1, 1)), (1, 1), (2, 2))
+    one = np.ones((2, *window.output_size))
+    for link in (SumPool(np.ones(2), window), Conv(np.ones((2, 2, 2, 2)), 2, window)):
+        with pytest.raises(UnsupportedLayerError, match=r"a->b: NIR has no node .* \(2, 2\) apart"):
+            layers(link, one, one, "a->b")
 
 
 def _shortcut() -> Sparse:

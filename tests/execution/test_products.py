@@ -48,6 +48,14 @@ MAPS: dict[str, Connectivity] = {
     "long runs": convolution(70, 3, window((4, 4), 3, padding=1)),
     "groups": convolution(6, 9, window((4, 5), 2), 3),
     "many groups": convolution(40, 40, window((4, 5), (2, 1)), 40),
+    "line, apart": convolution(2, 3, window((5,), 4, padding=[(2, 3)], spacing=3)),
+    "plane, apart": convolution(2, 3, window((4, 3), (4, 3), padding=[2, (1, 2)], spacing=(2, 3))),
+    "plane, apart along one axis": convolution(2, 3, window((4, 3), 2, (1, 2), 1, 1, (2, 1))),
+    "plane, apart, strided with holes": convolution(
+        4, 6, window((4, 5), (3, 2), (3, 2), [(3, 2), (0, 1)], (2, 3), (2, 4)), 2
+    ),
+    "plane, further apart than the kernel": convolution(2, 3, window((3, 3), 2, spacing=4)),
+    "repeated cells": SumPool(drawn(3), window((3, 4), (2, 3), padding=[1, 2], spacing=(2, 3))),
     "pool of a line": SumPool(drawn(3), window((9,), 3, 2, [(1, 0)])),
     "pool": SumPool(drawn(3), window((5, 6), (2, 3), (2, 1), [(0, 1), (1, 0)], (1, 2))),
     "cells as they are": identity((2, 3)),
@@ -85,7 +93,8 @@ def test_maps_of_floats(name: str, dtype: torch.dtype) -> None:
         expected = connectivity.apply(x) + lead
         np.testing.assert_array_equal(applied(product, connectivity, x, dtype), expected)
     else:
-        assert not isinstance(connectivity, Dense | Conv)
+        plain = not isinstance(connectivity, Conv) or not connectivity.window.is_spaced
+        assert not (isinstance(connectivity, Dense | Conv) and plain)
 
 
 @pytest.mark.parametrize("name", MAPS)

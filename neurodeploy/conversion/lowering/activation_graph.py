@@ -10,13 +10,15 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from neurodeploy.conversion.lowering.affine import Affine, Term
 from neurodeploy.ir import neurons
 from neurodeploy.ir.arrays import AnyArray, FloatArray
-from neurodeploy.ir.connectivity import Conv, Sparse
+from neurodeploy.ir.connectivity import Conv, Sparse, SumPool
+from neurodeploy.ir.phases import phases
 from neurodeploy.numerics.device import current_device
 
 
@@ -231,6 +233,8 @@ def evaluate_term(term: Term, value: AnyArray) -> AnyArray:
     """The value of one term for its population's values ``[B, *source_shape]``."""
     if term.connectivity is None:
         return np.asarray(value * term.scale.astype(value.dtype).reshape(term.source_shape))
+    if isinstance(term.connectivity, Conv | SumPool) and term.connectivity.window.is_spaced:
+        return _by_phases(term.connectivity, value)
     if isinstance(term.connectivity, Conv):
         return _convolve(term.connectivity, value)
     if isinstance(term.connectivity, Sparse):
@@ -251,6 +255,21 @@ def _add_listed(layer: Sparse, value: AnyArray) -> AnyArray:
         x = torch.tensor(value.reshape(len(value), n_pre).T, dtype=torch.float32)
         result = matrix @ x.contiguous()
     return result.cpu().numpy().T.reshape(len(value), *layer.post_shape)
+
+
+def _by_phases(layer: Conv | SumPool, value: AnyArray) -> AnyArray:
+    """A window over cells that stand apart, as plain windows of the cells."""
+    total: AnyArray = np.zeros((len(value), *layer.post_shape), dtype=np.float32)
+    for phase in phases(layer.window):
+        cells: Any = (..., *phase.cells)
+        taps: Any = (..., *phase.taps)
+        outputs: Any = (..., *phase.outputs)
+        if isinstance(layer, SumPool):
+            total[outputs] = SumPool(layer.weight, phase.window).apply(value[cells])
+        else:
+            part = Conv(layer.weight[taps], layer.channels_in, phase.window, layer.groups)
+            total[outputs] = _convolve(part, value[cells])
+    return total
 
 
 def _convolve(layer: Conv, value: AnyArray) -> AnyArray:

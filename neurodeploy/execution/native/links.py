@@ -70,14 +70,16 @@ def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
         ranges[0, :, 0] = np.arange(rows)
         ranges[0, :, 2] = width
         ranges[0, :, 3] = np.arange(rows) * width * connectivity.pre_shape[0]
-        return _rows(connectivity, columns.T, ranges, scale, low, high)
+        return _rows(connectivity, columns.T, ranges, columns.shape[1], scale, low, high)
     if isinstance(connectivity, Conv):
         c_out, c_group = connectivity.weight.shape[:2]
         weight = connectivity.weight.reshape(c_out, c_group, -1)
         if connectivity.groups == 1:
-            rows_of_weights = weight.transpose(2, 1, 0).reshape(-1, c_out)
+            order = _taps_in_order(connectivity.window).reshape(-1)
+            rows_of_weights = weight[..., order].transpose(2, 1, 0).reshape(-1, c_out)
             ranges = _kernel_ranges(connectivity.window, c_group)
-            plan = _rows(connectivity, rows_of_weights, ranges, scale, low, high)
+            most = int((ranges[..., 2] - ranges[..., 1]).sum(axis=1).max()) * c_group
+            plan = _rows(connectivity, rows_of_weights, ranges, most, scale, low, high)
             return _spread(connectivity, plan) if (low, high) == (0, 1) else plan
         fan = c_out // connectivity.groups
         scaled = (weight * scale[:, None, None]).reshape(connectivity.groups, fan, c_group, -1)
@@ -96,7 +98,7 @@ def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
 
 
 def window_cells(window: Window) -> AnyArray:
-    """Flat input cell that every tap of every window meets, -1 in the padding.
+    """Flat input cell that every tap of every window meets, -1 where there is none.
 
     int32 ``[windows, taps]``.
     """
@@ -105,16 +107,29 @@ def window_cells(window: Window) -> AnyArray:
     return np.stack([padded[where].reshape(-1) for _, where in window.taps()], axis=1)
 
 
+def _taps_in_order(window: Window) -> AnyArray:
+    """Flat taps, the rows of the kernel one after another: ``[rows, taps of a row]``.
+
+    Between cells that stand apart there is nothing: a row of the kernel meets every n-th cell of
+    itself at one place, and those follow one another here.
+    """
+    kernel, apart = window.kernel[-1], window.spacing[-1]
+    each = apart // math.gcd(window.dilation[-1], apart)
+    own = np.concatenate([np.arange(first, kernel, each) for first in range(min(each, kernel))])
+    return np.arange(window.n_taps).reshape(-1, kernel)[:, own]
+
+
 def _kernel_ranges(window: Window, channels: int) -> AnyArray:
     """Pixels that every row of the kernel meets, side by side: int32 ``[windows, ranges, 4]``.
 
     Row of the input (-1: none), first pixel, pixel after the last, and what to add to a place in
-    the row, ``x * channels + c``, to have ``tap * channels + c``. With dilation along the row each
-    tap is a range of its own.
+    the row, ``x * channels + c``, to have ``tap * channels + c`` of the taps in their order. Where
+    taps that follow one another do not meet neighbours, for dilation along the row, each is a range
+    of its own.
     """
-    cells = window_cells(window)
+    cells = window_cells(window)[:, _taps_in_order(window)]
     width, taps = window.input_size[-1], window.kernel[-1]
-    if window.dilation[-1] > 1:
+    if window.dilation[-1] > math.gcd(window.dilation[-1], window.spacing[-1]):
         taps = 1
     cells = cells.reshape(len(cells), -1, taps)
     inside = cells >= 0
@@ -122,11 +137,16 @@ def _kernel_ranges(window: Window, channels: int) -> AnyArray:
     column = np.where(inside, cells % width, width)
     first = column.min(axis=2)
     met = inside.sum(axis=2)
-    # Taps of one row of the kernel that lie in the padding are the first ones or the last ones.
+    # Taps of one row of the kernel that meet nothing are the first ones or the last ones.
     skipped = inside.argmax(axis=2)
     before = np.arange(cells.shape[1]) * taps + skipped
     ranges = np.stack([row, first, first + met, (before - first) * channels], axis=2)
     ranges[row < 0] = (-1, 0, 0, 0)
+    if window.is_spaced:
+        # Rows of the kernel between cells: those that meet something come first, the rest is cut.
+        order = np.argsort(row < 0, axis=1, kind="stable")
+        longest = max(1, int((row >= 0).sum(axis=1).max()))
+        ranges = np.take_along_axis(ranges, order[..., None], axis=1)[:, :longest]
     return ranges.astype(np.int32)
 
 
@@ -134,10 +154,12 @@ def _rows(
     connectivity: Connectivity,
     weight: AnyArray,
     ranges: AnyArray,
+    most: int,
     scale: AnyArray,
     low: int,
     high: int,
 ) -> LinkPlan:
+    """Rows of weights, of which a neuron meets ``most`` at once."""
     n_rows, channels = weight.shape
     lanes = -(-channels // LANES) * LANES
     if (n_rows + 1) * lanes > MOST_WEIGHTS:
@@ -149,7 +171,7 @@ def _rows(
     rows[:n_rows, :channels] = weight
     numbers = {
         "n_ranges": ranges.shape[1],
-        "most": n_rows,
+        "most": most,
         "zero_row": n_rows,
         "lanes": lanes,
         "sums": _sums(connectivity, low, high),
@@ -170,7 +192,7 @@ def _spread(conv: Conv, plan: LinkPlan) -> LinkPlan:
     """
     window, lanes = conv.window, plan.numbers["lanes"]
     width = window.kernel[-1]
-    along = (window.stride[-1], window.dilation[-1]) == (1, 1)
+    along = (window.stride[-1], window.dilation[-1], window.spacing[-1]) == (1, 1, 1)
     fits = plan.numbers["sums"] == SUM_16
     if not (along and fits and width * lanes <= MOST_SPREAD):
         return plan
@@ -191,13 +213,14 @@ def _spread(conv: Conv, plan: LinkPlan) -> LinkPlan:
 
 
 def _kernel_rows(window: Window) -> AnyArray:
-    """Row of the input that every row of the kernel meets, -1 in the padding: int32 [rows, k]."""
+    """Row of the input that every row of the kernel meets, -1: none; int32 [rows, k]."""
     if len(window.kernel) == 1:
         return np.zeros((1, 1), dtype=np.int32)
     kernel, stride, dilation = window.kernel[0], window.stride[0], window.dilation[0]
     first = np.arange(window.output_size[0])[:, None] * stride - window.padding[0][0]
-    rows = first + np.arange(kernel)[None] * dilation
-    return np.where((rows >= 0) & (rows < window.input_size[0]), rows, -1).astype(np.int32)
+    rows, between = np.divmod(first + np.arange(kernel)[None] * dilation, window.spacing[0])
+    met = (rows >= 0) & (rows < window.input_size[0]) & (between == 0)
+    return np.where(met, rows, -1).astype(np.int32)
 
 
 def _sums(connectivity: Connectivity, low: int, high: int) -> int:

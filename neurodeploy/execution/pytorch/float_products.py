@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from neurodeploy.execution.order import neuron_order
 from neurodeploy.execution.pytorch.layout import vector
 from neurodeploy.execution.pytorch.products import GatherProduct, Product, Synapses, synapses
+from neurodeploy.execution.pytorch.spaced_products import SpacedProduct
 from neurodeploy.execution.pytorch.windows import padded_image, reduce_windows, two
 from neurodeploy.ir.arrays import AnyArray, per_neuron
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
@@ -112,6 +113,8 @@ class SparseProduct(Product):
 
 def float_product(connectivity: Connectivity, dtype: torch.dtype) -> Product:
     """The fastest map for a real-valued connectivity."""
+    if isinstance(connectivity, Conv | SumPool) and connectivity.window.is_spaced:
+        return SpacedProduct(connectivity, lambda part: float_product(part, dtype), dtype)
     if isinstance(connectivity, Conv):
         return ConvProduct(connectivity, dtype)
     if isinstance(connectivity, SumPool):

@@ -19,6 +19,7 @@ from neurodeploy.execution.pytorch.digits import DigitMatrix
 from neurodeploy.execution.pytorch.layout import vector
 from neurodeploy.execution.pytorch.precision import narrowest
 from neurodeploy.execution.pytorch.products import GatherProduct, Product, Synapses, synapses
+from neurodeploy.execution.pytorch.spaced_products import SpacedProduct
 from neurodeploy.execution.pytorch.windows import padded_image, reduce_windows, two
 from neurodeploy.ir.arrays import AnyArray, IntArray, per_neuron
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
@@ -222,6 +223,10 @@ def integer_product(
     ``dtype`` holds every partial sum of the map by the proof of
     :mod:`neurodeploy.execution.pytorch.precision`.
     """
+    if isinstance(connectivity, Conv | SumPool) and connectivity.window.is_spaced:
+        return SpacedProduct(
+            connectivity, lambda part: integer_product(part, exponent, payload, dtype), dtype
+        )
     scale = np.broadcast_to(np.int64(1) << exponent, (connectivity.post_shape[0],))
     if isinstance(connectivity, Conv):
         return ConvProduct(connectivity, scale, payload, dtype)

@@ -6,6 +6,8 @@ Everything comes by length: entry i for intervals of i + 1 outputs.
 from __future__ import annotations
 
 import functools
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,23 +18,48 @@ _WIDEST_KERNEL = 62
 """Cells along one axis that a pattern of bits in an int64 can tell apart."""
 
 
-def _shape(window: Window, i: int, longest: int) -> tuple[int, int, int, int, int, int]:
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Axis of a window: ``every`` outputs on, its windows lie as before to the cells."""
+
+    size: int
+    n_out: int
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    apart: int
+    every: int
+
+    @property
+    def tap(self) -> IntArray:
+        """Places of the cells of the kernel."""
+        return np.arange(self.kernel) * self.dilation
+
+    def outputs(self) -> IntArray:
+        """Output that each cell of the kernel takes each source to, -1: none."""
+        at = np.arange(self.size)[:, None] * self.apart + self.before - self.tap
+        output, rest = np.divmod(at, self.stride)
+        return np.where((rest == 0) & (output >= 0) & (output < self.n_out), output, -1)
+
+
+def _shape(window: Window, i: int, longest: int) -> _Axis:
     """Axis of a window, cut short where it is much longer than any interval.
 
-    Away from both ends all intervals of one length are alike: what remains has all kinds of them.
+    Away from both ends all intervals of one length are alike, or those of one phase where cells
+    stand apart: what remains has all kinds of them.
     """
     kernel, stride, dilation = window.kernel[i], window.stride[i], window.dilation[i]
     before, after = window.padding[i]
-    reach = dilation * (kernel - 1) + 1
-    n_out = window.output_size[i]
+    apart, reach = window.spacing[i], dilation * (kernel - 1) + 1
+    size, n_out = window.input_size[i], window.output_size[i]
+    every = apart // math.gcd(stride, apart)
     # Intervals that meet neither end need as many positions on both sides as the reach.
-    kept = longest + 2 * (reach + before + after) + 2
-    if n_out > kept:
-        n_out = kept
-        size = (n_out - 1) * stride + reach - before - after
-    else:
-        size = window.input_size[i]
-    return size, n_out, kernel, stride, dilation, before
+    kept = longest + 2 * (reach + before + after + every)
+    # Whole turns of the phases are left out, so that both ends stay as they are.
+    turns = max(0, n_out - kept) // every
+    n_out, size = n_out - turns * every, size - turns * every * stride // apart
+    return _Axis(size, n_out, kernel, stride, dilation, before, apart, every)
 
 
 def stored_synapses(window: Window, i: int, longest: int, shared: bool) -> IntArray:
@@ -51,14 +78,11 @@ def sources_spanned(window: Window, i: int, longest: int) -> IntArray:
 
 
 @functools.lru_cache(maxsize=512)
-def _least(axis: tuple[int, int, int, int, int, int], longest: int, what: str) -> IntArray:
-    size, n_out, kernel, stride, dilation, before = axis
-    tap = np.arange(kernel) * dilation
-    output, rest = np.divmod(np.arange(size)[:, None] + before - tap, stride)
-    output = np.where((rest == 0) & (output >= 0) & (output < n_out), output, -1)
+def _least(axis: _Axis, longest: int, what: str) -> IntArray:
+    output, n_out = axis.outputs(), axis.n_out
     found = np.zeros(longest, dtype=np.int64)
     # Intervals further from both ends than this are alike.
-    ends = 2 * (dilation * (kernel - 1) + 1) + 2 * before + 2
+    ends = 2 * (axis.dilation * (axis.kernel - 1) + 1) + 2 * axis.before + 1 + axis.every
     for length in range(1, min(longest, n_out) + 1):
         start = np.arange(n_out - length + 1)
         a = start[(start < ends) | (start >= start.size - ends)][:, None, None]
@@ -99,7 +123,4 @@ def _row_sums(values: AnyArray) -> IntArray:
 
 def meets_nothing(window: Window, i: int) -> bool:
     """Whether some source coordinate meets no output."""
-    size, n_out, kernel, stride, dilation, before = _shape(window, i, 1)
-    tap = np.arange(kernel) * dilation
-    output, rest = np.divmod(np.arange(size)[:, None] + before - tap, stride)
-    return not bool(((rest == 0) & (output >= 0) & (output < n_out)).any(axis=1).all())
+    return not bool((_shape(window, i, 1).outputs() >= 0).any(axis=1).all())

@@ -69,16 +69,23 @@ def window_axis(window: Window, i: int, cut: Intervals) -> AxisReach:
     """Factor of spatial axis ``i`` of a window."""
     size, n_out = window.input_size[i], window.output_size[i]
     shape = (window.kernel[i], window.stride[i], window.dilation[i], window.padding[i][0])
-    return _window_axis(size, n_out, *shape, cut)
+    return _window_axis(size, n_out, *shape, window.spacing[i], cut)
 
 
 # Layers of one network, and both axes of square images, ask for the same few.
 @functools.lru_cache(maxsize=2048)
 def _window_axis(
-    size: int, n_out: int, kernel: int, stride: int, dilation: int, before: int, cut: Intervals
+    size: int,
+    n_out: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    before: int,
+    apart: int,
+    cut: Intervals,
 ) -> AxisReach:
     tap = np.arange(kernel) * dilation
-    position = np.arange(size)[:, None] + before - tap[None, :]
+    position = np.arange(size)[:, None] * apart + before - tap[None, :]
     output, rest = np.divmod(position, stride)
     output = np.where((rest == 0) & (output >= 0) & (output < n_out), output, -1)
     counts = np.zeros((len(cut), size), dtype=np.int64)

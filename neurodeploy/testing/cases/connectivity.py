@@ -65,6 +65,37 @@ def _sumpool1d(b: NetlistBuilder) -> Built:
     return read(b.sumpool(3, 7, name="h", threshold=50)), given
 
 
+def _transposed1d(b: NetlistBuilder) -> Built:
+    b.input("x", (2, 5))
+    b.conv(3, 4, padding=2, spacing=2, name="h", threshold=30)
+    given = b.stimulus(rate=0.5)
+    return read(b), given
+
+
+def _transposed2d(b: NetlistBuilder) -> IntegerNetlist:
+    b.input("x", (3, 3, 4)).conv(4, 3, padding=[(1, 2), (1, 1)], spacing=2, threshold=30)
+    b.conv(4, (4, 2), padding=[2, 1], spacing=(2, 1), groups=2, threshold=40)
+    return b.dense(4, bias=[1, -2, 3, 0]).output()
+
+
+def _apart(b: NetlistBuilder) -> Built:
+    # Strides, holes and gaps of all kinds; some neurons hear nothing.
+    b.input("x", (2, 4, 3), kind="current")
+    where: dict[str, Any] = {"stride": (3, 2), "padding": [(2, 0), (1, 3)], "dilation": (1, 3)}
+    b.conv(3, (3, 2), **where, spacing=(2, 4), name="h", threshold=3000, bias=[0, -50, 70])
+    given = b.stimulus()
+    return read(b), given
+
+
+def _upsampled(b: NetlistBuilder) -> IntegerNetlist:
+    b.input("x", (2, 3, 2))
+    b.sumpool((2, 3), [20, 35], stride=1, padding=[1, 2], spacing=(2, 3), name="up", threshold=30)
+    b.conv(3, 3, padding=1, threshold=60)
+    # The same two in one.
+    b.conv(3, (4, 5), padding=[2, 3], spacing=(2, 3), after="x", name="both", threshold=60)
+    return b.dense(4).output()
+
+
 def _sparse(b: NetlistBuilder) -> Built:
     b.input("x", (3, 4)).sparse(0.3, (2, 2, 3), name="h", threshold=50)
     given = b.stimulus(rate=0.4)
@@ -107,6 +138,10 @@ add("conv2d_stack", _conv2d_stack)
 add("conv2d_groups", _groups)
 add("sumpool2d", _sumpool2d)
 add("sumpool1d", _sumpool1d)
+add("conv1d_transposed", _transposed1d)
+add("conv2d_transposed", _transposed2d)
+add("conv2d_spaced", _apart)
+add("upsampled", _upsampled)
 add("sparse", _sparse)
 add("exponent_scalar", _exponent(4))
 add("exponent_per_channel", _exponent([0, 3, 7]))

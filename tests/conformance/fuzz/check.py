@@ -10,7 +10,7 @@ import numpy as np
 from neurodeploy.errors import CapacityError, NeurodeployError
 from neurodeploy.execution.native.program import build_program
 from neurodeploy.ir.bounds import prove_bounds
-from neurodeploy.ir.connectivity import Conv
+from neurodeploy.ir.connectivity import Conv, SumPool
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 from neurodeploy.ir.printer import print_netlist
@@ -130,6 +130,9 @@ def features(netlist: IntegerNetlist) -> Iterator[str]:
                 yield from ("equal weights",) if np.array_equal(weight, link.weight) else ()
                 yield from ("negated weights",) if np.array_equal(weight, -link.weight) else ()
         seen.append((q.pre, link.weight))
+        if isinstance(link, Conv | SumPool) and link.window.is_spaced:
+            yield f"spacing of a {link.kind}"
+            yield from ("spacing and stride",) if max(link.window.stride) > 1 else ()
         if isinstance(link, Conv):
             where = link.window
             yield f"conv {len(where.kernel)}-D"

@@ -25,6 +25,8 @@ class Draws:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
+        # Spacings are drawn beside everything else, so that seeds keep what they draw.
+        self.apart = np.random.Generator(np.random.PCG64(rng.bit_generator.jumped(2).random_raw()))
 
     def chance(self, share: float) -> bool:
         return bool(self.rng.random() < share)
@@ -51,10 +53,20 @@ class Draws:
         largest = 7 if channels < 20 else 3
         return (channels, *(1 if self.chance(0.2) else self.whole(2, largest) for _ in range(axes)))
 
-    def window(self, size: Shape, largest: int = 5, padded: bool = True) -> Window:
+    def spacing(self, size: Shape, share: float) -> Shape:
+        """Some share of all; of few cells only, so that what comes out is no larger than others."""
+        if self.apart.random() >= share or max(size) > 7:
+            return (1,) * len(size)
+        return tuple(int(n) for n in self.apart.choice([1, 2, 2, 3, 4], len(size)))
+
+    def window(
+        self, size: Shape, largest: int = 5, padded: bool = True, spaced: float = 0.0
+    ) -> Window:
         """Any geometry, a kernel as large as the padded input and dilated single cells included."""
         kernel, stride, padding, dilation = [], [], [], []
-        for n in size:
+        spacing = self.spacing(size, spaced)
+        for cells, apart in zip(size, spacing, strict=True):
+            n = (cells - 1) * apart + 1
             pads = [self.whole(0, 2) if padded and self.chance(0.4) else 0 for _ in range(2)]
             room = n + sum(pads)
             k = room if room <= largest and self.chance(0.15) else 0
@@ -64,7 +76,7 @@ class Draws:
             padding.append((pads[0], pads[1]))
             dilation.append(self.whole(1, max(1, min(3, widest))) if self.chance(0.35) else 1)
             stride.append(self.pick([1, 1, 1, 2, 3]))
-        return Window(size, tuple(kernel), tuple(stride), tuple(padding), tuple(dilation))
+        return Window(size, tuple(kernel), tuple(stride), tuple(padding), tuple(dilation), spacing)
 
     def same_window(self, size: Shape) -> Window:
         """A window whose output is as large as its input."""
@@ -144,7 +156,7 @@ class Draws:
         return self.sparse(pre, post, bits, unsigned)
 
     def _windowed(self, kind: str, pre: Shape, bits: int, unsigned: bool) -> Connectivity:
-        channels, where = pre[0], self.window(pre[1:])
+        channels, where = pre[0], self.window(pre[1:], spaced=0.4 if kind == "sumpool" else 0.15)
         if kind == "sumpool":
             return SumPool(self.weights((channels,), bits, unsigned), where)
         groups = 1

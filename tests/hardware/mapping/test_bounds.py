@@ -74,7 +74,8 @@ def connectivities(draw: st.DrawFn) -> Connectivity:
     kernel = tuple(draw(st.integers(1, min(3, s))) for s in size)
     stride = (draw(st.integers(1, 3)), draw(st.integers(1, 2)))
     padding = tuple((draw(st.integers(0, 1)), draw(st.integers(0, 1))) for _ in size)
-    window = Window(size, kernel, stride, padding, (1, 1))
+    spacing = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 3)])) if max(size) < 5 else ()
+    window = Window(size, kernel, stride, padding, (1, 1), spacing)
     if kind == "pool":
         return SumPool(np.ones(draw(st.integers(1, 5)), dtype=np.int64), window)
     groups = 2 if kind == "grouped" else 1
@@ -214,28 +215,36 @@ def test_output_axons_bound_a_layer_that_feeds_many_cores() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    size=st.integers(1, 14),
+    size=st.integers(1, 14) | st.integers(40, 60),
     kernel=st.integers(1, 4),
     stride=st.integers(1, 3),
     dilation=st.integers(1, 2),
     padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    apart=st.sampled_from([1, 1, 2, 3]),
+    longest=st.sampled_from([3, 100]),
 )
 def test_intervals_need_the_least_of_all_their_places(
-    size: int, kernel: int, stride: int, dilation: int, padding: tuple[int, int]
+    size: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    padding: tuple[int, int],
+    apart: int,
+    longest: int,
 ) -> None:
-    if size + sum(padding) < dilation * (kernel - 1) + 1:
+    if (size - 1) * apart + 1 + sum(padding) < dilation * (kernel - 1) + 1:
         return
-    window = Window((size,), (kernel,), (stride,), (padding,), (dilation,))
-    n = window.output_size[0]
+    window = Window((size,), (kernel,), (stride,), (padding,), (dilation,), (apart,))
+    n = min(longest, window.output_size[0])
     expected: dict[str, list[int]] = {"shared": [], "synapses": [], "sources": [], "span": []}
     for length in range(1, n + 1):
         found: dict[str, list[int]] = {name: [] for name in expected}
-        for start in range(n - length + 1):
+        for start in range(window.output_size[0] - length + 1):
             met: dict[int, set[int]] = {}
             for output in range(start, start + length):
                 for cell in range(kernel):
-                    source = output * stride + cell * dilation - padding[0]
-                    if 0 <= source < size:
+                    source, between = divmod(output * stride + cell * dilation - padding[0], apart)
+                    if 0 <= source < size and not between:
                         met.setdefault(source, set()).add(cell)
             patterns = {frozenset(cells) for cells in met.values()}
             found["shared"].append(sum(len(cells) for cells in patterns))
@@ -248,6 +257,14 @@ def test_intervals_need_the_least_of_all_their_places(
     assert intervals.stored_synapses(window, 0, n, False).tolist() == expected["synapses"]
     assert intervals.sources_met(window, 0, n).tolist() == expected["sources"]
     assert intervals.sources_spanned(window, 0, n).tolist() == expected["span"]
+    silent = Conv(np.ones((1, 1, kernel)), 1, window).fan_out() == 0
+    assert intervals.meets_nothing(window, 0) is bool(silent.any())
+
+
+def test_a_source_behind_the_last_window_of_a_long_axis_is_seen() -> None:
+    window = Window((33,), (3,), (2,), ((3, 0),), (1,))
+    assert intervals.meets_nothing(window, 0)
+    assert not intervals.meets_nothing(Window((32,), (3,), (2,), ((3, 0),), (1,)), 0)
 
 
 def test_axons_of_groups_are_those_of_all_groups_reached() -> None:

@@ -48,7 +48,8 @@ def connectivities(draw: Any) -> Connectivity:
     )
     stride = tuple(draw(st.integers(1, 3)) for _ in size)
     padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in size)
-    window = Window(size, kernel, stride, padding, dilation)
+    spacing = tuple(draw(st.sampled_from([1, 1, 2, 3])) for _ in size)
+    window = Window(size, kernel, stride, padding, dilation, spacing)
     if kind == "sumpool":
         return SumPool(rng.integers(1, 4, channels), window)
     groups = draw(st.sampled_from([g for g in (1, 2, 4) if channels % g == 0]))

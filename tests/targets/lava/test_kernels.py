@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from tests.targets.lava.networks import window
 
 RNG = np.random.default_rng(0)
 ODD = window((7, 6), (3, 2), (2, 1), ((2, 0), (1, 3)), (1, 2))
+APART = replace(window((3, 4), (3, 2), (2, 1), ((2, 0), (1, 3)), (1, 2)), spacing=(2, 3))
 LINE = window((9,), (3,), (2,), ((1, 0),), (2,))
 
 
@@ -31,6 +34,8 @@ def _lowered(connectivity: Connectivity, exponent: int | np.ndarray = 0) -> Syna
         Conv(RNG.integers(-99, 99, (6, 2, 3, 2)), 4, ODD, groups=2),
         Conv(RNG.integers(-99, 99, (3, 2, 3)), 2, LINE),
         SumPool(RNG.integers(-9, 9, 4), ODD),
+        Conv(RNG.integers(-99, 99, (6, 2, 3, 2)), 4, APART, groups=2),
+        SumPool(RNG.integers(-9, 9, 4), APART),
         Sparse(
             RNG.integers(-9, 9, 30),
             (index := RNG.permutation(12 * 10)[:30]) % 12,
@@ -39,7 +44,7 @@ def _lowered(connectivity: Connectivity, exponent: int | np.ndarray = 0) -> Syna
             (3, 4),
         ),
     ],
-    ids=["dense", "conv", "conv1d", "sumpool", "sparse"],
+    ids=["dense", "conv", "conv1d", "sumpool", "conv apart", "sumpool apart", "sparse"],
 )
 @pytest.mark.parametrize("scale", [1, 2**14, 2**31 - 1])
 def test_sums(connectivity: Connectivity, scale: int) -> None:
