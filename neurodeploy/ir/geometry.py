@@ -30,7 +30,7 @@ class Window:
     spacing : tuple of int
         How far apart the cells of the input stand along each spatial axis, with nothing between
         them: a convolution of stride s, transposed, is one over cells that stand s apart.
-        [default: 1 everywhere] That of an axis of one cell is kept as 1.
+        [default: 1 everywhere]
     """
 
     input_size: tuple[int, ...]
@@ -65,10 +65,6 @@ class Window:
         # Between the cells of one there is nothing; libraries differ in what they make of it.
         spread = tuple(1 if k == 1 else d for k, d in zip(self.kernel, self.dilation, strict=True))
         object.__setattr__(self, "dilation", spread)
-        apart = tuple(
-            1 if m == 1 else a for m, a in zip(self.input_size, self.spacing, strict=True)
-        )
-        object.__setattr__(self, "spacing", apart)
         if min(self.output_size) < 1:
             raise NetlistError(
                 f"window: kernel {self.kernel} with dilation {self.dilation} is larger than the "

@@ -107,12 +107,12 @@ def test_cells_that_stand_apart() -> None:
     assert window.taps_per_input().tolist() == [2, 2, 2]
 
 
-def test_spacing_is_1_by_default_and_along_an_axis_of_one_cell() -> None:
+def test_spacing_is_1_by_default() -> None:
     plain = Window(**GIVEN)
     assert (plain.spacing, plain.is_spaced) == ((1, 1), False)
     assert plain == Window(**GIVEN, spacing=(1, 1))
     one = Window((1, 2), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1), (4, 2))
-    assert (one.spacing, one.padded_size, one.is_spaced) == ((1, 2), (1, 3), True)
+    assert (one.spacing, one.padded_size, one.is_spaced) == ((4, 2), (1, 3), True)
 
 
 def test_maxima_are_of_cells_side_by_side() -> None:

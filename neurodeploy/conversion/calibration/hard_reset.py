@@ -187,7 +187,9 @@ class _Line:
 def _is_maximum(incoming: tuple[RealProjection, ...]) -> bool:
     """Whether spikes add up as they are, not as what they are worth."""
     return all(
-        isinstance(q.connectivity, SumPool) and bool((q.connectivity.weight == 1).all())
+        isinstance(q.connectivity, SumPool)
+        and not q.connectivity.window.is_spaced
+        and bool((q.connectivity.weight == 1).all())
         for q in incoming
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.composition import compose, summed
-from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +100,8 @@ def _joined(a: Term, b: Term) -> Term | None:
             math.prod(first.shape_in),
         )
         return replace(a, connectivity=replace(first, weight=weight, post=post, pre=pre))
-    if not isinstance(first, Dense | Conv) or not isinstance(second, Dense | Conv):
+    shared = Dense | Conv | SumPool
+    if not isinstance(first, shared) or type(first) is not type(second):
         return None
     if first.weight.shape != second.weight.shape or first.with_weight(second.weight) != second:
         return None

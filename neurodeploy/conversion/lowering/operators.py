@@ -18,6 +18,7 @@ from neurodeploy.conversion.lowering.context import (
     refuse,
 )
 from neurodeploy.conversion.lowering.pooling import average, maximum
+from neurodeploy.conversion.lowering.resampling import conv_transpose, upsample
 from neurodeploy.conversion.lowering.separation import multiplied
 from neurodeploy.conversion.lowering.units import Units, units_of
 from neurodeploy.ir.arrays import AnyArray
@@ -91,7 +92,9 @@ def _convolution(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> B
 def _spiking_if_pooled(lowering: Lowering, block: Affine, node: AnalogNode) -> Affine:
     """A convolution after folded pooling would lose its shared weights: let the pool spike."""
     folded = any(
-        isinstance(t.connectivity, SumPool) and t.connectivity.window.n_taps > 1
+        isinstance(t.connectivity, SumPool)
+        and t.connectivity.window.n_taps > 1
+        and not t.connectivity.window.is_spaced
         for t in block.terms
     )
     if folded and lowering.options.average_pooling != "fold" and lowering.is_non_negative(block):
@@ -210,40 +213,6 @@ def _quantized(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blo
     return tuple(result)
 
 
-def _conv_transpose(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    op: Any = node.op
-    block = merged(taken[0], node.name)
-    # Where every weight of the kernel leads, from a map whose synapses carry their own number.
-    window = Window(
-        node.shape[1:],
-        op.kernel,
-        op.stride,
-        tuple((p, p) for p in op.padding),
-        op.dilation,
-    )
-    numbered = np.arange(1, op.weight.size + 1, dtype=np.float64).reshape(op.weight.shape)
-    forward = Conv(numbered, node.shape[0], window, op.groups)
-    if forward.post_shape[1:] != block.shape[1:]:
-        # Output padding: the last cells of the result see no window of the convolution.
-        raise refuse(node, f"an output padding of {op.output_padding}; use one below the stride")
-    cell, value, number = forward.to_coo()
-    weight = op.weight.astype(np.float64).reshape(-1)[number.astype(np.int64) - 1]
-    layer = Sparse(weight, value, cell, block.shape, node.shape)
-    result = multiplied(lowering, layer, block, node)
-    return (result if op.bias is None else result.shifted(op.bias),)
-
-
-def _upsample(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    op: Any = node.op
-    result = []
-    for block in taken[0]:
-        cells = np.arange(math.prod(block.shape)).reshape(block.shape)
-        for axis, factor in enumerate(op.factors):
-            cells = np.repeat(cells, factor, axis=1 + axis)
-        result.append(multiplied(lowering, picking(cells, block.shape), block, node))
-    return tuple(result)
-
-
 def _reshape(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     blocks = taken[0]
     if len(blocks) == 1:
@@ -321,9 +290,9 @@ OPERATIONS: dict[type, Operation] = {
     analog.LeakyReLU: _leaky,
     analog.Function: _function,
     analog.QuantizedReLU: _quantized,
-    analog.ConvTranspose1d: _conv_transpose,
-    analog.ConvTranspose2d: _conv_transpose,
-    analog.Upsample: _upsample,
+    analog.ConvTranspose1d: conv_transpose,
+    analog.ConvTranspose2d: conv_transpose,
+    analog.Upsample: upsample,
     analog.AvgPool: average,
     analog.MaxPool: maximum,
     analog.Reshape: _reshape,

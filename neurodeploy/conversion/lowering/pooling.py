@@ -172,6 +172,10 @@ def picks_spikes(connectivity: Connectivity) -> bool:
 
     One of a single cell is no choice: it may be any layer.
     """
+    if isinstance(connectivity, SumPool):
+        # Cells that are repeated are heard one at each place.
+        repeats = connectivity.window.is_spaced
+        return repeats and int(connectivity.window.taps_per_output().max()) <= 1
     if not isinstance(connectivity, Conv) or connectivity.window.n_taps == 1:
         return False
     if not connectivity.groups == connectivity.channels_in == len(connectivity.weight):

@@ -124,8 +124,11 @@ def grouped(
     return netlist(populations, projections, timesteps)
 
 
-def random_netlist(seed: int) -> IntegerNetlist:
-    """A small random netlist: skips, recurrence, both resets, biases, exponents, delays."""
+def random_netlist(seed: int, *, spaced: bool = False) -> IntegerNetlist:
+    """A small random netlist: skips, recurrence, both resets, biases, exponents, delays.
+
+    ``spaced``: windows are over cells that stand apart.
+    """
     rng = np.random.default_rng(seed)
     n_layers = int(rng.integers(1, 5))
     shapes: list[tuple[int, ...]] = [tuple(rng.integers(2, 5, rng.integers(1, 4)).tolist())]
@@ -134,7 +137,7 @@ def random_netlist(seed: int) -> IntegerNetlist:
     linear_only = bool(rng.random() < 0.7)
     for i in range(1, n_layers + 1):
         pre = populations[-1]
-        layer = _random_map(rng, pre.shape)
+        layer = _random_map(rng, pre.shape, spaced)
         shape = layer.post_shape
         theta = rng.integers(1, 12, shape[0])
         populations.append(
@@ -163,19 +166,21 @@ def random_netlist(seed: int) -> IntegerNetlist:
     return netlist(populations, projections, int(rng.integers(1, 12)))
 
 
-def _random_map(rng: np.random.Generator, shape: tuple[int, ...]) -> Connectivity:
+def _random_map(rng: np.random.Generator, shape: tuple[int, ...], spaced: bool) -> Connectivity:
     low, high = [(-8, 7), (-4, 3), (-1, 1), (0, 1)][int(rng.integers(0, 4))]
     kind = rng.integers(0, 3) if len(shape) > 1 else 3
+    # Maps do not grow without end.
+    spacing = (2 if spaced and max(shape) < 6 else 1,) * (len(shape) - 1)
     if kind == 0:
         n = len(shape) - 1
         kernel = tuple(int(rng.integers(1, 3)) for _ in range(n))
         padding = ((1, 0),) * n
-        window = Window(shape[1:], kernel, (1,) * n, padding, (1,) * n)
+        window = Window(shape[1:], kernel, (1,) * n, padding, (1,) * n, spacing)
         weight = rng.integers(low, high + 1, (int(rng.integers(1, 4)), shape[0], *kernel))
         return Conv(weight, shape[0], window)
     if kind == 1:
         n = len(shape) - 1
-        window = Window(shape[1:], (2,) * n, (1,) * n, ((0, 0),) * n, (1,) * n)
+        window = Window(shape[1:], (2,) * n, (1,) * n, ((0, 0),) * n, (1,) * n, spacing)
         return SumPool(rng.integers(1, 4, shape[0]), window)
     if kind == 2:
         return _sparse(rng, shape, (3, 2), 3)

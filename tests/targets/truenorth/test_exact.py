@@ -9,7 +9,7 @@ import pytest
 
 from neurodeploy.errors import CapacityError, NetlistError
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.connectivity import identity
+from neurodeploy.ir.connectivity import Conv, SumPool, identity
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
@@ -73,6 +73,22 @@ def test_random_netlists_equal_the_reference() -> None:
             fired += int(deployment.events["spikes"].sum()) > 0
     assert compared > 90
     assert min(fired, cyclic, early, hosted, shifted, refused) > 5
+
+
+def test_cells_that_stand_apart_equal_the_reference() -> None:
+    windows = fired = 0
+    for seed in range(40):
+        try:
+            net = random_netlist(seed, spaced=True)
+        except NetlistError:
+            continue
+        if TrueNorthTarget().check(net, None, {}):
+            continue
+        deployment = assert_exact(net, raster(net, 2, seed=seed))
+        links = [q.connectivity for q in net.projections]
+        windows += sum(isinstance(c, Conv | SumPool) and c.window.is_spaced for c in links)
+        fired += int(deployment.events["spikes"].sum()) > 0
+    assert min(windows, fired) > 15
 
 
 @pytest.mark.parametrize("fan_out", ["auto", "splitters"])

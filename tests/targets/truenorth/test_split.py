@@ -13,7 +13,7 @@ from neurodeploy.errors import CapacityError, NetlistError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.price.estimate import estimate
 from neurodeploy.ir.arrays import IntArray
-from neurodeploy.ir.connectivity import Conv, identity
+from neurodeploy.ir.connectivity import Conv, SumPool, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
@@ -64,6 +64,24 @@ def test_random_netlists_equal_the_reference() -> None:
             ramped += bool((deployment.readout.mark == SUM).any())
     assert split > 15
     assert min(cyclic, relayed, fired, ramped) > 3
+
+
+def test_cells_that_stand_apart_are_split_exactly() -> None:
+    split = 0
+    for seed in range(70):
+        try:
+            net = random_netlist(seed, spaced=True)
+        except NetlistError:
+            continue
+        board = small_board(axons=8 + seed % 7, neurons=5 + seed % 17)
+        if TrueNorthTarget().check(net, board, {"split": "exact", "fan_out": "auto"}):
+            continue
+        deployment = compiled(net, board)
+        if deployment.readout.period > 1:
+            assert_exact(net, board, raster(net, 2, seed=seed))
+            links = [q.connectivity for q in net.projections]
+            split += any(isinstance(c, Conv | SumPool) and c.window.is_spaced for c in links)
+    assert split > 3
 
 
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
