@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.joint_windows import JointWindow, joint_window
 
 MAX_COMPOSED_SYNAPSES = 50_000_000
+MOST_ZEROS = 4
+"""Channels of a convolution for each that it needs, where a part of them is taken."""
 
 
 def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivity:
     """``second . first`` as one map.
 
-    Dense maps multiply, convolutions stay convolutions where their borders allow it, everything
-    else becomes a list of synapses.
+    Dense maps multiply, convolutions stay convolutions where their borders allow it and behind
+    channels that are taken whole, everything else becomes a list of synapses.
 
     Raises
     ------
@@ -36,10 +39,10 @@ def compose(second: Connectivity, first: Connectivity, where: str) -> Connectivi
         spread = _of_tiles(second, first)
         if spread is not None:
             return spread
-    if isinstance(second, Conv) and second.groups == 1 and isinstance(first, Sparse):
-        columns = _channels(first)
-        if columns is not None:
-            return second.with_weight(second.weight[:, np.argsort(columns)])
+    channels = _channels(second, first)
+    if channels is not None:
+        assert isinstance(second, Conv)
+        return channels.before(second)
     if isinstance(first, Conv) and first.groups == 1:
         rows = _kept_channels(second)
         if rows is not None:
@@ -61,9 +64,8 @@ def composed_synapses(second: Connectivity, first: Connectivity) -> tuple[int, i
         if window is not None:
             channels = second.weight.shape[0] * second.channels_in
             return int(window.taps_per_output().sum()) * channels, 0
-    picks = isinstance(second, Conv) and second.groups == 1
-    if picks and isinstance(first, Sparse) and _channels(first) is not None:
-        return second.n_synapses, 0
+    if _channels(second, first) is not None:
+        return second.n_synapses // second.pre_shape[0] * first.pre_shape[0], 0
     if isinstance(first, Conv) and first.groups == 1 and _kept_channels(second) is not None:
         return first.n_synapses * second.post_shape[0] // first.post_shape[0], 0
     joint = _joint(second, first)
@@ -131,12 +133,63 @@ def _tiled_window(outer: Window, tiles: Window) -> Window | None:
     )
 
 
-def _channels(first: Sparse) -> IntArray | None:
-    """The order that an index map brings whole channels into, None where it does something else."""
-    columns = _kept_channels(first)
-    if columns is None or not np.array_equal(np.sort(columns), np.arange(first.pre_shape[0])):
+@dataclass(frozen=True, slots=True, eq=False)
+class _ChannelMap:
+    """Whole channels of ``n`` taken to others, each pair with one weight for all places."""
+
+    post: IntArray
+    pre: IntArray
+    weight: FloatArray
+    n: int
+
+    def before(self, layer: Conv) -> Conv:
+        """The convolution of what it makes; channels that it leaves out have weights of 0."""
+        if self.post.size > layer.channels_in:
+            mixed = np.zeros((layer.channels_in, self.n))
+            mixed[self.post, self.pre] = self.weight
+            weight = np.moveaxis(np.tensordot(layer.weight, mixed, (1, 0)), -1, 1)
+            return Conv(weight, self.n, layer.window)
+        weight = np.zeros((len(layer.weight), self.n, *layer.window.kernel))
+        for post, pre, factor in zip(self.post, self.pre, self.weight, strict=True):
+            weight[:, pre] += layer.weight[:, post] * factor
+        return Conv(weight, self.n, layer.window)
+
+
+def _channels(second: Connectivity, first: Connectivity) -> _ChannelMap | None:
+    """The map of whole channels that a convolution of them all follows; None where it is none.
+
+    Zeros of channels that are left out are weights too: at most ``MOST_ZEROS`` times as many
+    as are needed, and no more than a list would have.
+    """
+    if not isinstance(second, Conv) or second.groups > 1 or not isinstance(first, Sparse):
         return None
-    return columns
+    found = _channel_map(first)
+    if found is None:
+        return None
+    used = np.unique(found.pre).size
+    if used == found.n:
+        return found
+    listed = second.n_synapses // second.channels_in * used
+    few = found.n <= MOST_ZEROS * used and second.weight[:, 0].size * found.n <= listed
+    return found if few else None
+
+
+def _channel_map(layer: Sparse) -> _ChannelMap | None:
+    area = math.prod(layer.pre_shape[1:])
+    same = len(layer.pre_shape) > 1 and layer.pre_shape[1:] == layer.post_shape[1:]
+    if not same or layer.weight.size == 0 or layer.weight.size % area:
+        return None
+    (post, place), (pre, own) = np.divmod(layer.post, area), np.divmod(layer.pre, area)
+    if (place != own).any():
+        return None
+    pair = post * layer.pre_shape[0] + pre
+    order = np.lexsort((place, pair))
+    pairs, weight = pair[order].reshape(-1, area), layer.weight[order].reshape(-1, area)
+    # Of a pair that all places have, each has it once.
+    if (pairs != pairs[:, :1]).any() or (weight != weight[:, :1]).any():
+        return None
+    post, pre = np.divmod(pairs[:, 0], layer.pre_shape[0])
+    return _ChannelMap(post, pre, weight[:, 0], layer.pre_shape[0])
 
 
 def _kept_channels(layer: Connectivity) -> IntArray | None:

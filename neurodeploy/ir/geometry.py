@@ -13,6 +13,9 @@ import numpy as np
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray, whole_sizes
 
+MAX_CELLS = 2**31 - 1
+"""Of a spaced and padded input: executors number them in 32 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -65,6 +68,11 @@ class Window:
         # Between the cells of one there is nothing; libraries differ in what they make of it.
         spread = tuple(1 if k == 1 else d for k, d in zip(self.kernel, self.dilation, strict=True))
         object.__setattr__(self, "dilation", spread)
+        if self.is_spaced and math.prod(self.padded_size) > MAX_CELLS:
+            raise NetlistError(
+                f"window: spacing {self.spacing} makes {self.padded_size} cells of the input; "
+                f"at most {MAX_CELLS} together"
+            )
         if min(self.output_size) < 1:
             raise NetlistError(
                 f"window: kernel {self.kernel} with dilation {self.dilation} is larger than the "

@@ -15,6 +15,7 @@ from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPo
 from neurodeploy.ir.geometry import Window
 
 RANDOM = np.random.default_rng(0)
+FIVE = (3, 5)
 
 
 def window(
@@ -60,12 +61,28 @@ def channels_in_order(order: list[int]) -> Sparse:
     return picking(np.arange(60).reshape(4, 3, 5)[order], (4, 3, 5))
 
 
+def every_second_channel() -> Sparse:
+    """The others of 4 x 3 x 5 are left empty."""
+    cells = np.arange(60).reshape(4, *FIVE)
+    cells[1::2] = -1
+    return picking(cells, (4, *FIVE))
+
+
+def mixing(matrix: np.ndarray) -> Sparse:
+    """Each channel the sum of others of 3 x 5, in any order of the synapses."""
+    post, pre, place = (index.reshape(-1) for index in np.indices((*matrix.shape, 15)))
+    order = RANDOM.permutation(post.size)
+    weight, post, pre = matrix[post, pre], post * 15 + place, pre * 15 + place
+    shapes = ((matrix.shape[1], *FIVE), (len(matrix), *FIVE))
+    return Sparse(weight[order], post[order], pre[order], *shapes)
+
+
 def rolled() -> Sparse:
     """All cells of 4 x 3 x 5, but not the channels as wholes."""
     return picking(np.roll(np.arange(60), 1).reshape(4, 3, 5), (4, 3, 5))
 
 
-FIVE, TILED = (3, 5), (4, 6)
+TILED = (4, 6)
 HALVES = window((8, 12), 2, 2)
 BORDERS = ((1, 2), (0, 3))
 # Second, first, and what they become.
@@ -128,7 +145,37 @@ CASES: dict[str, tuple[Connectivity, Connectivity, type[Connectivity]]] = {
     "convolution of a channel twice": (
         conv((4, *FIVE), window(FIVE, 1)),
         channels_in_order([2, 0, 3, 3]),
+        Conv,
+    ),
+    "convolution of half of the channels": (
+        conv((2, *FIVE), window(FIVE, (2, 3), 1, 1)),
+        channels_in_order([3, 1]),
+        Conv,
+    ),
+    "convolution of half of the channels among others": (
+        conv((4, *FIVE), window(FIVE, 2)),
+        every_second_channel(),
+        Conv,
+    ),
+    "convolution of one channel of five": (
+        conv((1, *FIVE), window(FIVE, 2)),
+        picking(np.arange(15).reshape(1, *FIVE), (5, *FIVE)),
         Sparse,
+    ),
+    "grouped convolution of half of the channels": (
+        conv((2, *FIVE), window(FIVE, 2), 2),
+        channels_in_order([3, 1]),
+        Sparse,
+    ),
+    "convolution of half of the channels at one place": (
+        conv((2, 1, 1), window((1, 1), 1)),
+        picking(np.arange(2).reshape(2, 1, 1), (4, 1, 1)),
+        Sparse,
+    ),
+    "convolution of mixed channels": (
+        conv((3, *FIVE), window(FIVE, 2)),
+        mixing(RANDOM.normal(size=(3, 4))),
+        Conv,
     ),
     "convolution of cells in order": (
         conv((4, *FIVE), window(FIVE, 1)),
@@ -138,6 +185,11 @@ CASES: dict[str, tuple[Connectivity, Connectivity, type[Connectivity]]] = {
     "convolution of scaled channels": (
         conv((4, *FIVE), window(FIVE, 1)),
         identity((4, *FIVE), np.array([1.0, 1.0, 2.0, 1.0])),
+        Conv,
+    ),
+    "convolution of scaled cells": (
+        conv((4, *FIVE), window(FIVE, 1)),
+        identity((4, *FIVE)).with_weight(np.arange(1.0, 61.0)),
         Sparse,
     ),
     "convolution of convolution": (
@@ -330,6 +382,10 @@ CASES: dict[str, tuple[Connectivity, Connectivity, type[Connectivity]]] = {
 }
 
 
+def before_channels(first: Connectivity) -> np.ndarray:
+    return first.to_coo()[1] // math.prod(first.pre_shape[1:])
+
+
 def matrix_of(connectivity: Connectivity) -> np.ndarray:
     matrix = np.zeros((math.prod(connectivity.post_shape), math.prod(connectivity.pre_shape)))
     post, pre, weight = connectivity.to_coo()
@@ -346,6 +402,9 @@ def test_the_map_is_both_in_turn_and_as_large_as_was_told(case: str) -> None:
     np.testing.assert_allclose(matrix_of(whole), matrix_of(second) @ matrix_of(first), atol=1e-12)
     paths = (matrix_of(second) != 0).astype(int) @ (matrix_of(first) != 0)
     pairs = np.count_nonzero(paths)
+    pre = np.unique(before_channels(first)).size
+    # Channels that are left out are zeros.
+    pairs = pairs * first.pre_shape[0] // pre if "channel" in case and kind is Conv else pairs
     assert whole.n_synapses == pairs
     most, listed = composed_synapses(second, first)
     assert bool(listed) is (kind is Sparse or case == "dense of all cells")

@@ -31,6 +31,7 @@ GIVEN: dict[str, Any] = {
         ({"stride": (1, 0)}, "must be at least 1"),
         ({"dilation": (0, 1)}, "must be at least 1"),
         ({"spacing": (1, 0)}, "dilation and spacing must be at least 1"),
+        ({"spacing": (2**30, 2**30), "stride": (2**30, 2**30)}, "at most 2147483647 together"),
         ({"spacing": (2,)}, r"spacing \(2,\) needs 2 entries"),
         ({"spacing": (2, 1.0)}, "window: spacing 1.0; expected a whole number"),
         ({"input_size": (0, 5)}, "must be at least 1"),
