@@ -47,8 +47,18 @@ def _stock_conv(b: NetlistBuilder) -> tuple[IntegerNetlist, Stimulus]:
     return b.output(), b.stimulus(zeros=0.7)
 
 
+def _narrow_transposed(b: NetlistBuilder) -> IntegerNetlist:
+    """A transposed convolution and upsampling, as crossbars and stock LIF take them."""
+    shared: dict[str, Any] = {"bits": 4, **_ZERO}
+    b.input("x", (2, 3, 3))
+    b.conv(b.draw((2, 2, 3, 3), -4, 8), padding=[(1, 2), (1, 1)], spacing=2, threshold=4, **shared)
+    b.sumpool(2, [3, 2], stride=1, padding=1, spacing=2, threshold=2, **shared)
+    return b.conv(b.draw((3, 2, 2, 2), -4, 5), stride=2, threshold=5, **shared).output()
+
+
 for _bits in (2, 3, 4):
     add(f"crossbar_{_bits}_bits", _crossbar("subtract", _bits))
 add("crossbar_3_bits_reset_zero", _crossbar("zero", 3))
 add("stock_lif_dense", _stock_dense)
 add("stock_lif_conv", _stock_conv)
+add("narrow_transposed", _narrow_transposed)

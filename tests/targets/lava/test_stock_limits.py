@@ -50,6 +50,18 @@ def line(kernel: int, **given: Any) -> Conv:
     return Conv(np.ones((1, 1, kernel), int), 1, window((300,), kernel, **given))
 
 
+def test_cells_that_stand_apart_are_listed_for_a_matrix() -> None:
+    apart = Conv(RANDOM.integers(-9, 9, (2, 3, 2)), 3, window((4,), 2, padding=[(0, 1)], spacing=3))
+    exponent = np.zeros(2, int)
+    listed = stock_map(apart, 1, exponent)
+    assert isinstance(listed, Sparse)
+    x = RANDOM.integers(0, 2, (1, 3, 4))
+    np.testing.assert_array_equal(listed.apply(x), apart.apply(x))
+    assert not told(apart)
+    # No Conv, whose delay would be one step.
+    assert not told(apart, link={"delay": 3})
+
+
 @pytest.mark.parametrize(
     ("legal", "beyond", "reason"),
     [
