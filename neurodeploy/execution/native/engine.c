@@ -67,7 +67,8 @@ void nd_workspace_free(nd_workspace *workspace)
     nd_buffer *buffers[] = {&workspace->tile,   &workspace->drive,    &workspace->listed,
                             &workspace->rows,   &workspace->factors,  &workspace->ends,   &workspace->spikes,
                             &workspace->lanes,
-                            &workspace->constant, &workspace->local, &workspace->sums};
+                            &workspace->constant, &workspace->local, &workspace->sums,
+                            &workspace->links};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]->data);
     free(workspace);

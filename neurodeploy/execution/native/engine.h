@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ND_ABI 6
+#define ND_ABI 7
 
 #if defined(_WIN32)
 #define ND_API __declspec(dllexport)
@@ -26,7 +26,7 @@ enum { ND_SUM_WIDE = -2, ND_SUM_32 = -1, ND_SUM_16 = 0 };
 enum { ND_SUBTRACT = 0, ND_ZERO = 1, ND_NONE = 2, ND_VALUE = 3, ND_SUBTRACT_NEXT = 4 };
 
 /* A projection. Step t of the receiver hears what the source emitted in step t + shift. */
-typedef struct {
+typedef struct nd_link {
     int64_t kind;
     int64_t source;       /* slot of the raster it reads */
     int64_t inner;        /* the source belongs to the same cycle */
@@ -67,6 +67,10 @@ typedef struct {
     const int64_t *begin;
     const int32_t *to_pixel, *to_channel;
     const int64_t *weight;
+    /* The same projection for a source most of whose neurons fire, or NULL: its channels are those
+     * of the source, once more each of them taken off, and one that is all of them; `source` is the
+     * slot where such events are made */
+    const struct nd_link *coded;
 } nd_link;
 
 /* A population that is driven by the input of a stage, or by its negative. */

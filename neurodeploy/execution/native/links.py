@@ -32,6 +32,8 @@ SUM_WIDE, SUM_32, SUM_16 = -2, -1, 0
 ALIGNMENT = 64
 MOST_SPREAD = 192
 """Lanes that an event may add to in one row: measured, 3 x 64 are faster this way, 3 x 128 not."""
+LEAST_CODED, MOST_CODED = 2, 2**25
+"""Channels of a source whose silent neurons may be told instead, and weights of such a link."""
 MOST_WEIGHTS = 2**34 - 1
 """Of a projection: places of rows are told in 32 bits, in units of four weights."""
 
@@ -210,6 +212,41 @@ def _spread(conv: Conv, plan: LinkPlan) -> LinkPlan:
     }
     arrays = {**plan.arrays, "spread": spread, "spread_row": _kernel_rows(window)}
     return LinkPlan(ROWS, numbers, arrays)
+
+
+def coded_link(projection: IntegerProjection, plan: LinkPlan) -> LinkPlan | None:
+    """The same convolution for binary neurons most of which fire, where there is a form for it.
+
+    Where of the channels of a pixel more fire than not, one event stands for all of them, and one
+    for each that is silent takes it off: ``sum_i w_i s_i = sum_i w_i - sum_i w_i (1 - s_i)``. Of
+    lanes that wrap, only what is left in the end has to fit.
+    """
+    connectivity = projection.connectivity
+    if not isinstance(connectivity, Conv) or plan.kind != ROWS or plan.numbers["sums"] != SUM_16:
+        return None
+    channels = connectivity.channels_in
+    rows, spread = plan.arrays["rows"], plan.arrays.get("spread")
+    most = 2 * rows.size + (0 if spread is None else 2 * spread.size)
+    if channels < LEAST_CODED or most > MOST_CODED:
+        return None
+    ranges = plan.arrays["ranges"].copy()
+    ranges[..., 3] = ranges[..., 3] // channels * (2 * channels + 1)
+    arrays = {**plan.arrays, "ranges": ranges, "rows": _with_silent(rows, channels)}
+    if spread is not None:
+        arrays["spread"] = _with_silent(spread, channels)
+    zero_row = len(arrays["rows"]) - 1
+    return LinkPlan(ROWS, {**plan.numbers, "zero_row": zero_row}, arrays)
+
+
+def _with_silent(weights: AnyArray, channels: int) -> AnyArray:
+    """Weights of each tap for its channels, for those taken off, and for all of them together."""
+    taps = weights[:-1].reshape(-1, channels, *weights.shape[1:])
+    # Sums of 64 bits keep their lowest 16 in the lanes, as those of lanes that wrap do.
+    whole = taps.sum(axis=1, keepdims=True, dtype=np.int64)
+    coded = aligned((len(taps) * (2 * channels + 1) + 1, *weights.shape[1:]), np.int16)
+    parts = np.concatenate([taps, -taps.astype(np.int64), whole], axis=1)
+    coded[:-1] = parts.astype(np.int16).reshape(-1, *weights.shape[1:])
+    return coded
 
 
 def _kernel_rows(window: Window) -> AnyArray:

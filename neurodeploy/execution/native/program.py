@@ -16,7 +16,13 @@ import numpy as np
 
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.grouping import Component, Stage, delays, grouped, is_inner
-from neurodeploy.execution.native.links import aligned, plan_link, window_cells
+from neurodeploy.execution.native.links import (
+    LinkPlan,
+    aligned,
+    coded_link,
+    plan_link,
+    window_cells,
+)
 from neurodeploy.execution.native.pooling import is_pooled
 from neurodeploy.execution.native.widths import needs_64_bits
 from neurodeploy.execution.order import channels_last, grid
@@ -149,9 +155,8 @@ class _Builder:
     def _stage(self, stage: Stage, slots: _Slots) -> structures.Stage:
         population = self.netlist.by_name[stage.names[0]]
         shape = population.input_shape
-        links = [
-            self._link(projection, slots) for projection in self.netlist.incoming[stage.names[0]]
-        ]
+        incoming = self.netlist.incoming[stage.names[0]]
+        links = [self._link(projection, slots, i) for i, projection in enumerate(incoming)]
         if isinstance(population.model, MaxPool):
             pool_rows = _rows_of_windows(population.model.window)
             members = [self._pool(population, population.model, slots)]
@@ -179,18 +184,32 @@ class _Builder:
         late = self.delay[id(projection)]
         return depth[projection.post] - depth[projection.pre] - late
 
-    def _link(self, projection: IntegerProjection, slots: _Slots) -> structures.Link:
+    def _link(self, projection: IntegerProjection, slots: _Slots, place: int) -> structures.Link:
+        """A link, the ``place``-th of its stage."""
         plan = self.plans[id(projection)]
+        pre = self.netlist.by_name[projection.pre]
+        link = self._link_of(projection, plan, slots.of[pre.name], pre.shape[0])
+        heard_once = is_inner(self.netlist, projection) or pre.is_current_input
+        coded = coded_link(projection, plan) if self._is_binary(pre) and not heard_once else None
+        if coded is not None:
+            slot = slots.coded(place, pre)
+            own = self._link_of(projection, coded, slot, 2 * pre.shape[0] + 1)
+            link.coded = self._array(structures.Link, [own])
+        return link
+
+    def _link_of(
+        self, projection: IntegerProjection, plan: LinkPlan, slot: int, channels: int
+    ) -> structures.Link:
         pre = self.netlist.by_name[projection.pre]
         return structures.Link(
             kind=plan.kind,
-            source=slots.of[pre.name],
+            source=slot,
             inner=is_inner(self.netlist, projection),
             constant=pre.is_current_input,
             shift=self._shift(projection),
             src_rows=grid(pre.shape)[0],
             src_width=grid(pre.shape)[1],
-            src_channels=pre.shape[0],
+            src_channels=channels,
             **plan.numbers,
             **{
                 name: self._pointer(array.astype(self.state) if name == "scale" else array)
@@ -329,6 +348,7 @@ class _Slots:
         self.entries: list[int] = []
         self.binary: list[int] = []
         self._free: list[int] = []
+        self._coded: dict[int, int] = {}
 
     def take(self, population: Population, binary: bool) -> None:
         """Find a place for what a population emits."""
@@ -343,6 +363,17 @@ class _Slots:
             self.entries.append(needed)
             self.binary.append(int(binary))
         self.of[population.name] = slot
+
+    def coded(self, place: int, population: Population) -> int:
+        """Where the ``place``-th link of a stage tells silent neurons, while the stage runs."""
+        needed = math.prod(population.shape[1:]) * self.T + 1
+        if place not in self._coded:
+            self._coded[place] = len(self.entries)
+            self.entries.append(needed)
+            self.binary.append(1)
+        slot = self._coded[place]
+        self.entries[slot] = max(self.entries[slot], needed)
+        return slot
 
     def free(self, name: str) -> None:
         """Nobody reads it any more."""

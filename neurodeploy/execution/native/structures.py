@@ -30,7 +30,7 @@ class Link(ctypes.Structure):
         *("spread*", "spread_width", "spread_pad", "spread_rows", "spread_row*"),
         *("n_taps", "taps*", "group_in", "fan"),
         *("from_begin*", "from_row*", "to_place*", "table", "same"),
-        *("begin*", "to_pixel*", "to_channel*", "weight*"),
+        *("begin*", "to_pixel*", "to_channel*", "weight*", "coded*"),
     )
 
 
