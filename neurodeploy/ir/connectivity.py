@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray, IntArray, frozen, whole, whole_sizes
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.linear_map import Connectivity, checked_weight, common_precision, exact_matmul
+from neurodeploy.ir.phases import phases
 
 __all__ = [
     "CONNECTIVITIES",
@@ -131,7 +133,19 @@ class Conv(Connectivity):
     def post_shape(self) -> tuple[int, ...]:
         return (int(self.weight.shape[0]), *self.window.output_size)
 
+    def in_phases(self) -> Iterator[tuple[Any, Any, Conv]]:
+        """Plain convolutions that are this one: places of the output, cells they are of, and each.
+
+        Over cells that stand apart they are those of its taps that meet any.
+        """
+        for phase in phases(self.window):
+            taps: Any = (..., *phase.taps)
+            part = Conv(self.weight[taps], self.channels_in, phase.window, self.groups)
+            yield (..., *phase.outputs), (..., *phase.cells), part
+
     def apply(self, x: AnyArray) -> AnyArray:
+        if self.window.is_spaced:
+            return _applied_in_phases(self, x)
         batch, groups = x.shape[0], self.groups
         c_out, c_group = self.weight.shape[:2]
         padded = self.window.pad(x)
@@ -205,7 +219,14 @@ class SumPool(Connectivity):
     def post_shape(self) -> tuple[int, ...]:
         return (int(self.weight.size), *self.window.output_size)
 
+    def in_phases(self) -> Iterator[tuple[Any, Any, SumPool]]:
+        """Plain sums that are this one, as :meth:`Conv.in_phases` has them."""
+        for phase in phases(self.window):
+            yield (..., *phase.outputs), (..., *phase.cells), SumPool(self.weight, phase.window)
+
     def apply(self, x: AnyArray) -> AnyArray:
+        if self.window.is_spaced:
+            return _applied_in_phases(self, x)
         padded = self.window.pad(x)
         total = np.sum([padded[where] for _, where in self.window.taps()], axis=0)
         lead = self.weight.reshape(-1, *(1,) * len(self.window.kernel))
@@ -229,6 +250,15 @@ class SumPool(Connectivity):
 
     def fan_out(self) -> IntArray:
         return np.broadcast_to(self.window.taps_per_input(), self.pre_shape).astype(np.int64)
+
+
+def _applied_in_phases(layer: Conv | SumPool, x: AnyArray) -> AnyArray:
+    """What is between the cells is never multiplied."""
+    dtype = common_precision(layer.weight, x)
+    total: AnyArray = np.zeros((len(x), *layer.post_shape), dtype=dtype)
+    for outputs, cells, part in layer.in_phases():
+        total[outputs] = part.apply(x[cells])
+    return total
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

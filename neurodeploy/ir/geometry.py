@@ -68,7 +68,7 @@ class Window:
         # Between the cells of one there is nothing; libraries differ in what they make of it.
         spread = tuple(1 if k == 1 else d for k, d in zip(self.kernel, self.dilation, strict=True))
         object.__setattr__(self, "dilation", spread)
-        if self.is_spaced and math.prod(self.padded_size) > MAX_CELLS:
+        if self.is_spaced and max(math.prod(self.padded_size), *self.spacing) > MAX_CELLS:
             raise NetlistError(
                 f"window: spacing {self.spacing} makes {self.padded_size} cells of the input; "
                 f"at most {MAX_CELLS} together"

@@ -36,8 +36,9 @@ def joint_window(outer: Window, inner: Window) -> JointWindow | None:
 
     Cells that the outer one finds in its padding are nothing, where the joint window would compute
     what the inner one is there: they must lie between cells, or where the inner one is nothing
-    as well. Strides of the inner one and a spacing of its results do not commute. Holes in the
-    joint kernel would be weights of zero.
+    as well. Strides of the inner one and a spacing of its results do not commute. With dilation,
+    or between cells further apart than the outer kernel reaches, the joint kernel would be mostly
+    holes, which are weights of zero.
     """
     found = [_axis(outer, inner, i) for i in range(len(outer.kernel))]
     axes = [axis for axis in found if axis is not None]

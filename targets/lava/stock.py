@@ -138,6 +138,13 @@ def _projection_violations(
 ) -> Iterator[Violation]:
     where = projection.label
     rest = in_weight_units(projection.exponent, saturating)
+    given = projection.connectivity
+    if isinstance(given, Conv | SumPool) and given.window.is_spaced:
+        # Before they are listed: so many are too many for that as well.
+        size = _matrix_size(given)
+        if size > MATRIX_LIMIT:
+            yield Violation(where, "entries as a dense matrix", size, MATRIX_LIMIT, OWN)
+            return
     c = stock_map(projection.connectivity, delay, rest)
     if delay != aligned:
         yield Violation(
@@ -247,8 +254,8 @@ def _in_countable_groups(convolution: Conv) -> Conv:
     return Conv(together, convolution.channels_in, convolution.window, kept)
 
 
-def _matrix_size(connectivity: Sparse) -> int:
-    return math.prod(connectivity.shape_in) * math.prod(connectivity.shape_out)
+def _matrix_size(connectivity: Connectivity) -> int:
+    return math.prod(connectivity.pre_shape) * math.prod(connectivity.post_shape)
 
 
 def bias_parts(bias: IntArray, fraction: int = 0) -> tuple[IntArray, IntArray]:

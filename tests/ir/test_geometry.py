@@ -114,6 +114,9 @@ def test_spacing_is_1_by_default() -> None:
     assert plain == Window(**GIVEN, spacing=(1, 1))
     one = Window((1, 2), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1), (4, 2))
     assert (one.spacing, one.padded_size, one.is_spaced) == ((4, 2), (1, 3), True)
+    # One cell alone stands nowhere, but numbers of executors end.
+    with pytest.raises(NetlistError, match="at most 2147483647"):
+        Window((1,), (3,), (1,), ((2, 2),), (1,), (10**30,))
 
 
 def test_maxima_are_of_cells_side_by_side() -> None:
@@ -134,5 +137,8 @@ def test_phases_are_the_window_without_spacing(window: Window, seed: int) -> Non
         part = Conv(whole.weight[(..., *phase.taps)], 2, phase.window, groups=2)
         found[(..., *phase.outputs)] += part.apply(x[(..., *phase.cells)])
         synapses += part.n_synapses
-    assert found.tolist() == whole.apply(x).tolist()
+    post, pre, weight = whole.to_coo()
+    expected = np.zeros(found.size, dtype=np.int64)
+    np.add.at(expected, post, weight * x.reshape(-1)[pre])
+    assert found.reshape(-1).tolist() == expected.tolist() == whole.apply(x).reshape(-1).tolist()
     assert synapses == whole.n_synapses

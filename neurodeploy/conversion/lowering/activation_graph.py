@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from neurodeploy.conversion.lowering.affine import Affine, Term
 from neurodeploy.ir import neurons
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.connectivity import Conv, Sparse, SumPool
-from neurodeploy.ir.phases import phases
 from neurodeploy.numerics.device import current_device
 
 
@@ -260,15 +258,9 @@ def _add_listed(layer: Sparse, value: AnyArray) -> AnyArray:
 def _by_phases(layer: Conv | SumPool, value: AnyArray) -> AnyArray:
     """A window over cells that stand apart, as plain windows of the cells."""
     total: AnyArray = np.zeros((len(value), *layer.post_shape), dtype=np.float32)
-    for phase in phases(layer.window):
-        cells: Any = (..., *phase.cells)
-        taps: Any = (..., *phase.taps)
-        outputs: Any = (..., *phase.outputs)
-        if isinstance(layer, SumPool):
-            total[outputs] = SumPool(layer.weight, phase.window).apply(value[cells])
-        else:
-            part = Conv(layer.weight[taps], layer.channels_in, phase.window, layer.groups)
-            total[outputs] = _convolve(part, value[cells])
+    for outputs, cells, part in layer.in_phases():
+        some = value[cells]
+        total[outputs] = _convolve(part, some) if isinstance(part, Conv) else part.apply(some)
     return total
 
 

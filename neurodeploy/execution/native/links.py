@@ -240,12 +240,15 @@ def coded_link(projection: IntegerProjection, plan: LinkPlan) -> LinkPlan | None
 
 def _with_silent(weights: AnyArray, channels: int) -> AnyArray:
     """Weights of each tap for its channels, for those taken off, and for all of them together."""
-    taps = weights[:-1].reshape(-1, channels, *weights.shape[1:])
-    # Sums of 64 bits keep their lowest 16 in the lanes, as those of lanes that wrap do.
-    whole = taps.sum(axis=1, keepdims=True, dtype=np.int64)
-    coded = aligned((len(taps) * (2 * channels + 1) + 1, *weights.shape[1:]), np.int16)
-    parts = np.concatenate([taps, -taps.astype(np.int64), whole], axis=1)
-    coded[:-1] = parts.astype(np.int16).reshape(-1, *weights.shape[1:])
+    lanes = weights.shape[1:]
+    taps = weights[:-1].reshape(-1, channels, *lanes)
+    each = 2 * channels + 1
+    coded = aligned((len(taps) * each + 1, *lanes), np.int16)
+    parts = coded[:-1].reshape(-1, each, *lanes)
+    parts[:, :channels] = taps
+    np.negative(taps, out=parts[:, channels:-1])
+    # Numbers of 16 bits wrap here as they do in the lanes.
+    np.sum(taps, axis=1, dtype=np.int16, out=parts[:, -1])
     return coded
 
 

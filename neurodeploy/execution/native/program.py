@@ -96,7 +96,7 @@ class _Builder:
         built = []
         pooled = set()
         for i, component in enumerate(found):
-            parts = [self._stage(stage, slots) for stage in component.stages]
+            parts = [self._stage(stage, slots, component.cycle) for stage in component.stages]
             parts[0].pooled = not self.wide and is_pooled(
                 self.netlist, component, found[i + 1 : i + 2], self.T, self.plans, self._shift
             )
@@ -152,11 +152,11 @@ class _Builder:
         """Whether its spikes carry nothing: 1 is all that it ever emits."""
         return proved_range(population, self.bounds) == (0, 1)
 
-    def _stage(self, stage: Stage, slots: _Slots) -> structures.Stage:
+    def _stage(self, stage: Stage, slots: _Slots, cycle: bool) -> structures.Stage:
         population = self.netlist.by_name[stage.names[0]]
         shape = population.input_shape
         incoming = self.netlist.incoming[stage.names[0]]
-        links = [self._link(projection, slots, i) for i, projection in enumerate(incoming)]
+        links = [self._link(q, slots, i, cycle) for i, q in enumerate(incoming)]
         if isinstance(population.model, MaxPool):
             pool_rows = _rows_of_windows(population.model.window)
             members = [self._pool(population, population.model, slots)]
@@ -184,13 +184,16 @@ class _Builder:
         late = self.delay[id(projection)]
         return depth[projection.post] - depth[projection.pre] - late
 
-    def _link(self, projection: IntegerProjection, slots: _Slots, place: int) -> structures.Link:
+    def _link(
+        self, projection: IntegerProjection, slots: _Slots, place: int, cycle: bool
+    ) -> structures.Link:
         """A link, the ``place``-th of its stage."""
         plan = self.plans[id(projection)]
         pre = self.netlist.by_name[projection.pre]
         link = self._link_of(projection, plan, slots.of[pre.name], pre.shape[0])
-        heard_once = is_inner(self.netlist, projection) or pre.is_current_input
-        coded = coded_link(projection, plan) if self._is_binary(pre) and not heard_once else None
+        # A current is summed once; in a cycle nobody knows yet how many will fire.
+        changing = self._is_binary(pre) and not pre.is_current_input and not cycle
+        coded = coded_link(projection, plan) if changing else None
         if coded is not None:
             slot = slots.coded(place, pre)
             own = self._link_of(projection, coded, slot, 2 * pre.shape[0] + 1)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from neurodeploy.execution.pytorch.products import Product
 from neurodeploy.execution.pytorch.windows import two
 from neurodeploy.ir.connectivity import Conv, SumPool
-from neurodeploy.ir.phases import phases
 
 _ALL = slice(None)
 
@@ -36,17 +35,14 @@ class SpacedProduct(Product):
         self.size, self.out = two(layer.window.input_size, 1), two(layer.window.output_size, 1)
         self.channels, self.n_out = layer.pre_shape[0], layer.post_shape[0]
         self.parts: list[tuple[tuple[slice, ...], tuple[slice, ...], Product]] = []
-        for phase in phases(layer.window):
-            part: Conv | SumPool
-            if isinstance(layer, Conv):
-                taps: Any = (..., *phase.taps)
-                part = Conv(layer.weight[taps], layer.channels_in, phase.window, layer.groups)
-            else:
-                part = SumPool(layer.weight, phase.window)
-            cells, outputs = (
-                (_ALL, *(_ALL,) * (2 - len(axes)), *axes) for axes in (phase.cells, phase.outputs)
+        self.most = 0
+        for outputs, cells, part in layer.in_phases():
+            # Samples, and one row where there is one axis alone; channels come last here.
+            to, own = (
+                (_ALL, *(_ALL,) * (2 - len(axes)), *axes) for axes in (outputs[1:], cells[1:])
             )
-            self.parts.append((cells, outputs, make(part)))
+            self.parts.append((own, to, make(part)))
+            self.most = max(self.most, math.prod(part.post_shape))
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Apply to ``[N, n_pre]``."""
@@ -60,5 +56,5 @@ class SpacedProduct(Product):
 
     def scratch_entries(self) -> int:
         """Those of the largest phase, and its cells and results."""
-        own = 2 * self.channels * self.size[0] * self.size[1]
+        own = self.channels * math.prod(self.size) + self.most
         return own + max((product.scratch_entries() for *_, product in self.parts), default=0)

@@ -10,6 +10,7 @@ import pytest
 
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, identity
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
+from neurodeploy.targets.lava import stock
 from neurodeploy.targets.lava.stock import (
     bias_parts,
     folded_weight,
@@ -60,6 +61,13 @@ def test_cells_that_stand_apart_are_listed_for_a_matrix() -> None:
     assert not told(apart)
     # No Conv, whose delay would be one step.
     assert not told(apart, link={"delay": 3})
+
+
+def test_too_many_synapses_for_a_matrix_are_never_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock, "listed", None)
+    size = (128, 128)
+    apart = Conv(np.ones((32, 32, 2, 2), int), 32, window(size, 2, spacing=2))
+    assert any("entries as a dense matrix" in line for line in told(apart))
 
 
 @pytest.mark.parametrize(
