@@ -6,6 +6,9 @@ LAVA_BIN := .venv-lava/bin
 # lets it). Data and networks beside the project may be absent.
 NO_SKIP = $(shell test -x $(LAVA_BIN)/python && echo 1)
 
+# Without bytecode every process compiles PyTorch and the others anew, for many seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-frameworks demo test docs lint format bench fuzz fuzz-files faults sanitize clean
 
