@@ -53,14 +53,14 @@ def drawn(rng: Rng, share: float, shape: tuple[int, ...]) -> Any:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("channels", [2, 3, 16, 31, 64, 65, 130])
+@pytest.mark.parametrize("channels", [3, 64, 130])
 def test_silent_neurons_of_a_convolution(
     kernels: library.Library, place: str, channels: int
 ) -> None:
     given = PLACES[place]
     where = window(**given)
     rng = np.random.default_rng(channels)
-    for c_out, limit in ((7, 12), (70, 3)):
+    for c_out, limit, share in ((7, 12, 0.55), (7, 12, 0.97), (70, 3, 1.0)):
         link = conv(rng, c_out, channels, where, low=-limit, high=limit)
         shape = (channels, *given["size"])
         netlist = net(
@@ -71,8 +71,7 @@ def test_silent_neurons_of_a_convolution(
             T,
         )
         assert planned(netlist) == [True]
-        for share in (0.4, 0.55, 0.97, 1.0):
-            exact(kernels, netlist, {"x": drawn(rng, share, shape)})
+        exact(kernels, netlist, {"x": drawn(rng, share, shape)})
 
 
 def test_pixels_that_fire_beside_pixels_that_do_not(kernels: library.Library) -> None:
