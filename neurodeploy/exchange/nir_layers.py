@@ -16,7 +16,7 @@ import numpy as np
 from neurodeploy.errors import UnsupportedLayerError
 from neurodeploy.exchange.assembly import MAX_VALUES
 from neurodeploy.ir.arrays import AnyArray, FloatArray
-from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, is_spaced
 from neurodeploy.ir.geometry import Window
 
 Layer = tuple[str, dict[str, Any]]
@@ -41,7 +41,7 @@ def layers(
     UnsupportedLayerError
         If no nodes of NIR compute the map.
     """
-    if isinstance(connectivity, Conv | SumPool) and connectivity.window.is_spaced:
+    if is_spaced(connectivity):
         raise UnsupportedLayerError(
             f"{where}: NIR has no node for a convolution over cells that stand "
             f"{connectivity.window.spacing} apart (upsampling, or a transposed one)"

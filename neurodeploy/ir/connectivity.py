@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
@@ -350,6 +350,11 @@ def identity(shape: tuple[int, ...], weight: AnyArray | int | float = 1) -> Spar
     values = np.repeat(values, n // shape[0]) if values.ndim else np.full(n, values)
     index = np.arange(n, dtype=np.int64)
     return Sparse(values, index, index, shape, shape)
+
+
+def is_spaced(layer: Connectivity) -> TypeGuard[Conv | SumPool]:
+    """Whether it is a window over cells that stand apart."""
+    return isinstance(layer, Conv | SumPool) and layer.window.is_spaced
 
 
 def listed(layer: Connectivity) -> Sparse:

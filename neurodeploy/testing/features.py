@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neurodeploy.ir.connectivity import Conv, SumPool
+from neurodeploy.ir.connectivity import is_spaced
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 
@@ -26,7 +26,7 @@ def features(netlist: IntegerNetlist) -> set[str]:
         if q.exponent.any():
             found.add("exponent")
         found.add(q.connectivity.kind)
-        if isinstance(q.connectivity, Conv | SumPool) and q.connectivity.window.is_spaced:
+        if is_spaced(q.connectivity):
             found.add("spacing")
     if any(o.reads_membrane for o in netlist.outputs):
         found.add("membrane output")

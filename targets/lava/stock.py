@@ -21,7 +21,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.bounds import PopulationBounds, prove_bounds
-from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool, listed
+from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool, is_spaced, listed
 from neurodeploy.ir.fixed_point import DECAY_ONE
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
@@ -139,13 +139,13 @@ def _projection_violations(
     where = projection.label
     rest = in_weight_units(projection.exponent, saturating)
     given = projection.connectivity
-    if isinstance(given, Conv | SumPool) and given.window.is_spaced:
+    if is_spaced(given):
         # Before they are listed: so many are too many for that as well.
         size = _matrix_size(given)
         if size > MATRIX_LIMIT:
             yield Violation(where, "entries as a dense matrix", size, MATRIX_LIMIT, OWN)
             return
-    c = stock_map(projection.connectivity, delay, rest)
+    c = stock_map(given, delay, rest)
     if delay != aligned:
         yield Violation(
             where, "delay that is not the difference of the depths", delay, aligned, OWN
@@ -184,7 +184,7 @@ def stock_map(connectivity: Connectivity, delay: int, exponent: IntArray) -> Con
     Its Conv knows no cells that stand apart: those are listed, for a matrix.
     """
     c = connectivity
-    if isinstance(c, Conv | SumPool) and c.window.is_spaced:
+    if is_spaced(c):
         return listed(c)
     if not isinstance(c, Sparse) or delay != 1 or exponent.any():
         return c

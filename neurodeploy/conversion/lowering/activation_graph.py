@@ -16,7 +16,7 @@ import numpy as np
 from neurodeploy.conversion.lowering.affine import Affine, Term
 from neurodeploy.ir import neurons
 from neurodeploy.ir.arrays import AnyArray, FloatArray
-from neurodeploy.ir.connectivity import Conv, Sparse, SumPool
+from neurodeploy.ir.connectivity import Conv, Sparse, SumPool, is_spaced
 from neurodeploy.numerics.device import current_device
 
 
@@ -231,7 +231,7 @@ def evaluate_term(term: Term, value: AnyArray) -> AnyArray:
     """The value of one term for its population's values ``[B, *source_shape]``."""
     if term.connectivity is None:
         return np.asarray(value * term.scale.astype(value.dtype).reshape(term.source_shape))
-    if isinstance(term.connectivity, Conv | SumPool) and term.connectivity.window.is_spaced:
+    if is_spaced(term.connectivity):
         return _by_phases(term.connectivity, value)
     if isinstance(term.connectivity, Conv):
         return _convolve(term.connectivity, value)

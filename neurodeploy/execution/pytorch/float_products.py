@@ -14,7 +14,7 @@ from neurodeploy.execution.pytorch.products import GatherProduct, Product, Synap
 from neurodeploy.execution.pytorch.spaced_products import SpacedProduct
 from neurodeploy.execution.pytorch.windows import padded_image, reduce_windows, two
 from neurodeploy.ir.arrays import AnyArray, per_neuron
-from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool, is_spaced
 from neurodeploy.ir.geometry import Window
 from neurodeploy.numerics.torch_convolution import convolve
 from neurodeploy.numerics.torch_sparse import sparse_matrix
@@ -113,7 +113,7 @@ class SparseProduct(Product):
 
 def float_product(connectivity: Connectivity, dtype: torch.dtype) -> Product:
     """The fastest map for a real-valued connectivity."""
-    if isinstance(connectivity, Conv | SumPool) and connectivity.window.is_spaced:
+    if is_spaced(connectivity):
         return SpacedProduct(connectivity, lambda part: float_product(part, dtype), dtype)
     if isinstance(connectivity, Conv):
         return ConvProduct(connectivity, dtype)

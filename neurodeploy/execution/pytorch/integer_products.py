@@ -22,7 +22,7 @@ from neurodeploy.execution.pytorch.products import GatherProduct, Product, Synap
 from neurodeploy.execution.pytorch.spaced_products import SpacedProduct
 from neurodeploy.execution.pytorch.windows import padded_image, reduce_windows, two
 from neurodeploy.ir.arrays import AnyArray, IntArray, per_neuron
-from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool, is_spaced
 
 COLUMN_BYTES = 2**20
 LONG_RUN = 192
@@ -223,7 +223,7 @@ def integer_product(
     ``dtype`` holds every partial sum of the map by the proof of
     :mod:`neurodeploy.execution.pytorch.precision`.
     """
-    if isinstance(connectivity, Conv | SumPool) and connectivity.window.is_spaced:
+    if is_spaced(connectivity):
         return SpacedProduct(
             connectivity, lambda part: integer_product(part, exponent, payload, dtype), dtype
         )

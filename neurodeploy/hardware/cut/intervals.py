@@ -31,16 +31,19 @@ class _Axis:
     apart: int
     every: int
 
-    @property
-    def tap(self) -> IntArray:
-        """Places of the cells of the kernel."""
-        return np.arange(self.kernel) * self.dilation
-
     def outputs(self) -> IntArray:
-        """Output that each cell of the kernel takes each source to, -1: none."""
-        at = np.arange(self.size)[:, None] * self.apart + self.before - self.tap
-        output, rest = np.divmod(at, self.stride)
-        return np.where((rest == 0) & (output >= 0) & (output < self.n_out), output, -1)
+        """:func:`outputs_met` along it."""
+        shape = (self.size, self.n_out, self.kernel, self.stride, self.dilation)
+        return outputs_met(*shape, self.before, self.apart)
+
+
+def outputs_met(
+    size: int, n_out: int, kernel: int, stride: int, dilation: int, before: int, apart: int
+) -> IntArray:
+    """Output that each cell of a kernel takes each source to, -1: none; ``[size, kernel]``."""
+    at = np.arange(size)[:, None] * apart + before - np.arange(kernel) * dilation
+    output, rest = np.divmod(at, stride)
+    return np.where((rest == 0) & (output >= 0) & (output < n_out), output, -1)
 
 
 def _shape(window: Window, i: int, longest: int) -> _Axis:

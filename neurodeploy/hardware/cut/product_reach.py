@@ -17,6 +17,7 @@ import numpy as np
 from neurodeploy.hardware.boards.board import SynapseFormat
 from neurodeploy.hardware.cut.assignment import Cut
 from neurodeploy.hardware.cut.axons import AxonSharing, Flow, Reach
+from neurodeploy.hardware.cut.intervals import outputs_met
 from neurodeploy.hardware.cut.listed_reach import ListedReach
 from neurodeploy.hardware.cut.tiling import Intervals, Tiling, lengths, outer
 from neurodeploy.ir.arrays import IntArray
@@ -84,10 +85,7 @@ def _window_axis(
     apart: int,
     cut: Intervals,
 ) -> AxisReach:
-    tap = np.arange(kernel) * dilation
-    position = np.arange(size)[:, None] * apart + before - tap[None, :]
-    output, rest = np.divmod(position, stride)
-    output = np.where((rest == 0) & (output >= 0) & (output < n_out), output, -1)
+    output = outputs_met(size, n_out, kernel, stride, dilation, before, apart)
     counts = np.zeros((len(cut), size), dtype=np.int64)
     stored: list[Histogram] = []
     shared: list[Histogram] = []
