@@ -149,7 +149,22 @@ def _client(workers: Workers) -> Iterator[Any]:
                 f"scheduler {where}: has no worker after {patience} s; start some with 'dask "
                 f"worker {where}'"
             ) from error
-        yield client
+        try:
+            yield client
+        finally:
+            if workers.address is None:
+                _await_restarts(client, workers.count)
+
+
+def _await_restarts(client: Any, count: int) -> None:
+    """Let workers that died be back before their cluster is closed.
+
+    A nanny that is told to close between the death of its worker and the start of the next one
+    asserts that the process has been started, which would lose what all tasks have found: of a
+    worker that dies while it starts, the end of the first start marks the second one as running.
+    """
+    with contextlib.suppress(TimeoutError):
+        client.wait_for_workers(count, timeout=START_S)
 
 
 @contextlib.contextmanager

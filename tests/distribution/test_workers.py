@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,24 @@ def test_every_task_ends_once_whatever_dies(scheduler: str | None, tmp_path: Pat
     assert "2 workers died of it" in str(outcomes[2].error)
     assert "ZeroDivisionError" in str(outcomes[5].trace)
     assert not multiprocessing.active_children()
+
+
+def test_a_cluster_is_closed_when_its_workers_are_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    close, seen = distributed.LocalCluster.close, []
+
+    def closed(cluster: Any, *args: Any, **options: Any) -> Any:
+        seen.append(len(cluster.scheduler.workers))
+        return close(cluster, *args, **options)
+
+    monkeypatch.setattr(distributed.LocalCluster, "close", closed)
+    items = [("kill", str(tmp_path))]
+    assert [x.kind for _, x in completed(perform, items, Workers.checked(None, "local:2"))] == [
+        "died"
+    ]
+    assert seen[0] == 2
 
 
 def test_who_leaves_early_leaves_no_process() -> None:
