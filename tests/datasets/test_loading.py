@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import struct
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from neurodeploy.datasets import as_samples
+from neurodeploy.datasets.files import read_digits
 from neurodeploy.errors import DataError, FileFormatError, NeurodeployError
 
 
@@ -239,6 +242,24 @@ def test_npz_files_that_are_wrong(tmp_path: Path) -> None:
     refused(str(path), FileFormatError, "not an .npz file")
 
 
+FIND_SPEC = "neurodeploy.datasets.files.find_spec"
+
+
 def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "sklearn.datasets", None)
+    monkeypatch.setattr(FIND_SPEC, lambda name: None)
     refused("digits", DataError, "neurodeploy[digits]")
+
+
+def test_digits_are_those_of_scikit_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its file, without importing it, and by its own function where the file is elsewhere."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    bunch = datasets.load_digits()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "sklearn.datasets", None)
+        alone = read_digits()
+    elsewhere = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(FIND_SPEC, lambda name: elsewhere)
+    for images, labels in (alone, read_digits()):
+        assert images.dtype == labels.dtype == np.uint8
+        np.testing.assert_array_equal(images[:, 0], bunch.images)
+        np.testing.assert_array_equal(labels, bunch.target)

@@ -107,19 +107,20 @@ def test_drawn_as_the_maxima_are_wanted(kernels: library.Library) -> None:
             np.testing.assert_array_equal(found[name], truth.spikes[name])
 
 
-@pytest.mark.parametrize("start", [-(2**20), -1, 0, 1, 98, 99])
-@pytest.mark.parametrize("drive", [-1, 0, 1, 49, 50, 99, 100, 101, 250, 2**20])
-def test_counts_of_every_course(kernels: library.Library, start: int, drive: int) -> None:
-    """Never, late, at every multiple of the threshold, and in every step."""
-    options = {"threshold": 100, "bias": drive, "initial_membrane": start}
-    for T in (3, 101):
-        netlist = pooled_net(3, seed=1, T=T, **options)
-        silent = replace(
-            netlist.projections[0],
-            connectivity=Conv(np.zeros((3, 2, 3, 3), np.int64), 2, window(GRID, 3, padding=1)),
-        )
-        netlist = replace(netlist, projections=(silent, *netlist.projections[1:]))
-        assert exact(kernels, netlist, images(n=1)).program.pooled == 1
+@pytest.mark.parametrize("T", [3, 101])
+def test_counts_of_every_course(kernels: library.Library, T: int) -> None:
+    """Never, late, at every multiple of the threshold, and in every step: a channel each."""
+    starts = [-(2**20), -1, 0, 1, 98, 99]
+    drives = [-1, 0, 1, 49, 50, 99, 100, 101, 250, 2**20]
+    start, drive = np.meshgrid(starts, drives)
+    options = {"threshold": 100, "bias": drive.ravel(), "initial_membrane": start.ravel()}
+    netlist = pooled_net(start.size, seed=1, T=T, **options)
+    silent = replace(
+        netlist.projections[0],
+        connectivity=Conv(np.zeros((start.size, 2, 3, 3), np.int64), 2, window(GRID, 3, padding=1)),
+    )
+    netlist = replace(netlist, projections=(silent, *netlist.projections[1:]))
+    assert exact(kernels, netlist, images(n=1)).program.pooled == 1
 
 
 BY_PIXEL = np.arange(8 * 30).reshape(8, *GRID)

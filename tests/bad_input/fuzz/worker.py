@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import io
 import os
@@ -13,6 +12,7 @@ import signal
 import tempfile
 import warnings
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -52,15 +52,12 @@ def prepare() -> None:
     """Limits of this process, above what it has once the large packages are loaded."""
     import onnx  # noqa: F401
     import torch.export  # noqa: F401
-    from sklearn import datasets
 
     signal.signal(signal.SIGALRM, _ring)
     signal.signal(signal.SIGPROF, _ring)
     size = _private_bytes() + BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (size, resource.RLIM_INFINITY))
     warnings.simplefilter("ignore")
-    # They are parsed from a text every time, which takes longer than most commands.
-    datasets.load_digits = functools.cache(datasets.load_digits)
     # Brian2 collects garbage with every run, among all objects of all packages.
     gc.freeze()
 
@@ -85,28 +82,40 @@ class Copy:
     def __init__(self, made: Path, place: Path) -> None:
         self.made, self.place, self.folder = made, place, place / "case"
         shutil.copytree(made, self.folder)
-        self._known = {path: _state(path) for path in self.folder.rglob("*")}
+        self._known = dict(_entries(str(self.folder)))
 
     def mend(self) -> None:
         """Take away what is new, and copy again what changed or is gone."""
         for path in self.place.iterdir():
             if path != self.folder:
                 _remove(path)
-        for path in sorted(self.folder.rglob("*"), reverse=True):
-            if path not in self._known or path.is_symlink():
-                _remove(path)
-        for path, known in self._known.items():
-            whole = self.made / path.relative_to(self.folder)
-            if whole.is_dir():
-                path.mkdir(exist_ok=True)
-            elif not path.exists() or _state(path) != known:
-                shutil.copy2(whole, path)
-                self._known[path] = _state(path)
+        found = dict(_entries(str(self.folder)))
+        # What is in a folder comes behind it: it is gone first.
+        for name in reversed(found):
+            if name not in self._known or (self._known[name] is None) != (found[name] is None):
+                _remove(Path(name))
+        for name, known in self._known.items():
+            if known is None:
+                Path(name).mkdir(exist_ok=True)
+            elif found.get(name) != known:
+                Path(name).unlink(missing_ok=True)
+                shutil.copy2(self.made / Path(name).relative_to(self.folder), name)
+                self._known[name] = _state(os.stat(name))
 
 
-def _state(path: Path) -> tuple[int, int, int]:
+def _entries(folder: str) -> Iterator[tuple[str, tuple[int, int, int] | None]]:
+    """All that is below a folder, which comes before what is in it: the state of files."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.path, None
+                yield from _entries(entry.path)
+            else:
+                yield entry.path, _state(entry.stat(follow_symlinks=False))
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int]:
     """What no write leaves as it was."""
-    status = path.stat()
     return status.st_ino, status.st_ctime_ns, status.st_size
 
 
