@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,9 +27,14 @@ ENVIRONMENTS = {
 
 def main() -> int:
     """Bring all of them to their requirements; what cannot be installed is told, and left out."""
-    for folder, (requirements, base) in ENVIRONMENTS.items():
-        if base.exists():
-            create(ROOT / folder, ROOT / "benchmarks" / requirements, base)
+    with ThreadPoolExecutor() as threads:
+        made = [
+            threads.submit(create, ROOT / folder, ROOT / "benchmarks" / requirements, base)
+            for folder, (requirements, base) in ENVIRONMENTS.items()
+            if base.exists()
+        ]
+    for each in made:
+        each.result()
     return 0
 
 
