@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.execution.native import library
-from neurodeploy.execution.native.links import coded_link, plan_link
+from neurodeploy.execution.native.links import plan_link
+from neurodeploy.execution.native.rows import silent_link
 from neurodeploy.ir.connectivity import Conv
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.testing.parts import (
@@ -45,7 +46,7 @@ PLACES: dict[str, dict[str, Any]] = {
 def planned(netlist: IntegerNetlist) -> list[bool]:
     """Of each projection, whether it has a form for silent neurons."""
     plans = [(q, plan_link(q, 0, 1)) for q in netlist.projections]
-    return [coded_link(q, plan) is not None for q, plan in plans]
+    return [silent_link(q, plan) is not None for q, plan in plans]
 
 
 def drawn(rng: Rng, share: float, shape: tuple[int, ...]) -> Any:
@@ -141,4 +142,4 @@ def test_what_has_no_such_form() -> None:
         conv(rng, 4, 1, near),
     ):
         projection = project("x", "y", link)
-        assert coded_link(projection, plan_link(projection, 0, 1)) is None
+        assert silent_link(projection, plan_link(projection, 0, 1)) is None

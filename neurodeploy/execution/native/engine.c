@@ -68,7 +68,7 @@ void nd_workspace_free(nd_workspace *workspace)
                             &workspace->rows,   &workspace->factors,  &workspace->ends,   &workspace->spikes,
                             &workspace->lanes,
                             &workspace->constant, &workspace->local, &workspace->sums,
-                            &workspace->links};
+                            &workspace->links, &workspace->written};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]->data);
     free(workspace);

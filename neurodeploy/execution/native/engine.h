@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ND_ABI 7
+#define ND_ABI 8
 
 #if defined(_WIN32)
 #define ND_API __declspec(dllexport)
@@ -44,18 +44,33 @@ typedef struct nd_link {
     int64_t sums;         /* ND_SUM_..., or rows that one sum of 16 bits holds */
     int64_t shift_all;    /* exponent of all channels, or 0 where `scale` has them */
     const void *scale;    /* [channels] of the width of states: 2^exponent; NULL: all 2^shift_all */
+    /* Of both forms that follow, where one of them is given */
+    int64_t kernel_rows;
+    const int32_t *kernel_row; /* [rows][kernel_rows]: source row, or -1 */
     /* Or, from the senders' side, where a stride along the row is 1 and sums of 16 bits do:
      * spread[kernel row][channel][spread_width][lanes], and a row of zeros, what an event adds to
      * neighbours from pixel x + spread_pad on, which are spread_width - 1 pixels ahead; NULL: not
      * so */
     const int16_t *spread;
-    int64_t spread_width, spread_pad, spread_rows;
-    const int32_t *spread_row; /* [rows][spread_rows]: source row, or -1 */
+    int64_t spread_width, spread_pad;
+    /* Or, where sums of 32 bits do, for a source that is written out, row by row of `row_entries`,
+     * its first pixel behind `before` of them: products[unit of lanes][kernel row][run][pair][lane]
+     * has the weights of two channels that follow one another. A pixel's runs are run_step entries
+     * apart, and begin pixel_step further with each pixel. NULL: not so */
+    const int16_t *products;
+    int64_t runs, run_step, pairs, pixel_step;
+    /* Of `products` and `by_tap`: entries of a row that is written out (0: there is no such form),
+     * those before its first pixel, and the share of neurons, in 1/1024, of which more must fire in
+     * a sample for that to be worth it */
+    int64_t row_entries, before, written_from;
+    const int16_t *written; /* [source row][step][row_entries] where it was; NULL: events */
     /* ND_CHANNELS: taps[pixels][n_taps]: row and pixel of the source, or -1;
-     * weight[tap][channel][fan], into channel / group_in * fan */
+     * weight[tap][channel][fan], into channel / group_in * fan; where these are the same channel
+     * and the source may be written out, also by_tap[tap][channel], of the width of states */
     int64_t n_taps;
     const int32_t *taps;
     int64_t group_in, fan;
+    const void *by_tap;
     /* ND_PLACES, where every source neuron has one synapse at most and every source row one row of
      * receivers: from_begin[row] .. from_begin[row + 1] are entries of from_row, the source rows of
      * a row; place i of source row y goes to to_place[y * table + i] of its row (-1: nowhere), times
@@ -67,10 +82,10 @@ typedef struct nd_link {
     const int64_t *begin;
     const int32_t *to_pixel, *to_channel;
     const int64_t *weight;
-    /* The same projection for a source most of whose neurons fire, or NULL: its channels are those
-     * of the source, once more each of them taken off, and one that is all of them; `source` is the
-     * slot where such events are made */
-    const struct nd_link *coded;
+    /* The same projection for samples in which most neurons of the source fire, or NULL: its
+     * channels are those of the source, once more each of them taken off, and one that is all of
+     * them; `source` is the slot where such events are made */
+    const struct nd_link *silent;
 } nd_link;
 
 /* A population that is driven by the input of a stage, or by its negative. */

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.execution.native.links import INT16
+from neurodeploy.execution.native.plans import INT16
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection
 from neurodeploy.ir.neurons import Input, MaxPool
 

@@ -30,7 +30,7 @@ from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.sources import FOLDER, source_hash
 from neurodeploy.json_values import Result
 
-ABI = 7
+ABI = 8
 """``ND_ABI`` of ``engine.h``, which ``structures`` describes."""
 ISAS = ("portable", "avx2", "avx512")
 ISA_VARIABLE = "NEURODEPLOY_ISA"

@@ -11,53 +11,22 @@ others in lanes of 32 bits; what is proved for none of them in the width of the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import CapacityError
-from neurodeploy.execution.order import grid, neuron_order, synapse_list
+from neurodeploy.execution.native.plans import (
+    CHANNELS,
+    INT16,
+    LISTED,
+    PLACES,
+    WRITTEN_FROM,
+    LinkPlan,
+)
+from neurodeploy.execution.native.rows import plan_convolution, plan_matrix, window_cells
+from neurodeploy.execution.order import grid, synapse_list
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
-from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerProjection
-
-ROWS, CHANNELS, LISTED, PLACES = 0, 1, 2, 3
-LANES = 32
-INT16 = 2**15 - 1
-INT32 = 2**31 - 1
-SUM_WIDE, SUM_32, SUM_16 = -2, -1, 0
-"""``ND_SUM_...``."""
-ALIGNMENT = 64
-MOST_SPREAD = 192
-"""Lanes that an event may add to in one row: measured, 3 x 64 are faster this way, 3 x 128 not."""
-LEAST_CODED, MOST_CODED = 2, 2**25
-"""Channels of a source whose silent neurons may be told instead, and weights of such a link."""
-MOST_WEIGHTS = 2**34 - 1
-"""Of a projection: places of rows are told in 32 bits, in units of four weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkPlan:
-    """Fields of ``nd_link`` that follow from the projection and its source's payloads."""
-
-    kind: int
-    numbers: dict[str, int]
-    arrays: dict[str, AnyArray]
-
-    @property
-    def path(self) -> str:
-        """The kernel that it takes, for people."""
-        if self.kind == LISTED:
-            return "synapse by synapse"
-        if self.kind in (CHANNELS, PLACES):
-            return "channel by channel" if self.kind == CHANNELS else "place by place"
-        if "spread" in self.arrays:
-            return "spread, 16-bit"
-        sums = self.numbers["sums"]
-        names = {SUM_WIDE: "rows, wide sums", SUM_32: "rows, 32-bit", SUM_16: "rows, 16-bit"}
-        return names.get(sums, f"rows, 16-bit by {sums}")
 
 
 def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
@@ -65,28 +34,22 @@ def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
     connectivity = projection.connectivity
     exponent = np.broadcast_to(projection.exponent, connectivity.post_shape[:1])
     scale = np.left_shift(np.int64(1), exponent)
+    largest = max(-low, high)
     if isinstance(connectivity, Dense):
-        columns = connectivity.weight[:, neuron_order(connectivity.pre_shape)]
-        rows, width = grid(connectivity.pre_shape)
-        ranges: AnyArray = np.zeros((1, rows, 4), dtype=np.int32)
-        ranges[0, :, 0] = np.arange(rows)
-        ranges[0, :, 2] = width
-        ranges[0, :, 3] = np.arange(rows) * width * connectivity.pre_shape[0]
-        return _rows(connectivity, columns.T, ranges, columns.shape[1], scale, low, high)
+        return plan_matrix(connectivity, scale, low, high)
     if isinstance(connectivity, Conv):
+        if connectivity.groups == 1:
+            return plan_convolution(connectivity, scale, low, high)
         c_out, c_group = connectivity.weight.shape[:2]
         weight = connectivity.weight.reshape(c_out, c_group, -1)
-        if connectivity.groups == 1:
-            order = _taps_in_order(connectivity.window).reshape(-1)
-            rows_of_weights = weight[..., order].transpose(2, 1, 0).reshape(-1, c_out)
-            ranges = _kernel_ranges(connectivity.window, c_group)
-            most = int((ranges[..., 2] - ranges[..., 1]).sum(axis=1).max()) * c_group
-            plan = _rows(connectivity, rows_of_weights, ranges, most, scale, low, high)
-            return _spread(connectivity, plan) if (low, high) == (0, 1) else plan
         fan = c_out // connectivity.groups
         scaled = (weight * scale[:, None, None]).reshape(connectivity.groups, fan, c_group, -1)
         return _channels(
-            scaled.transpose(3, 0, 2, 1), window_cells(connectivity.window), connectivity, fan
+            scaled.transpose(3, 0, 2, 1),
+            window_cells(connectivity.window),
+            connectivity,
+            fan,
+            largest,
         )
     if isinstance(connectivity, SumPool):
         found = _places(connectivity, scale)
@@ -95,192 +58,15 @@ def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
         per_tap = np.broadcast_to(
             connectivity.weight * scale, (connectivity.window.n_taps, scale.size)
         )
-        return _channels(per_tap, window_cells(connectivity.window), connectivity, 1)
+        cells = window_cells(connectivity.window)
+        return _channels(per_tap, cells, connectivity, 1, largest)
     return _places(connectivity, scale) or _listed(connectivity, scale)
 
 
-def window_cells(window: Window) -> AnyArray:
-    """Flat input cell that every tap of every window meets, -1 where there is none.
-
-    int32 ``[windows, taps]``.
-    """
-    cells = np.arange(math.prod(window.input_size), dtype=np.int32).reshape(window.input_size)
-    padded = window.pad(cells, -1)
-    return np.stack([padded[where].reshape(-1) for _, where in window.taps()], axis=1)
-
-
-def _taps_in_order(window: Window) -> AnyArray:
-    """Flat taps, the rows of the kernel one after another: ``[rows, taps of a row]``.
-
-    Between cells that stand apart there is nothing: a row of the kernel meets every n-th cell of
-    itself at one place, and those follow one another here.
-    """
-    kernel, apart = window.kernel[-1], window.spacing[-1]
-    each = apart // math.gcd(window.dilation[-1], apart)
-    own = np.concatenate([np.arange(first, kernel, each) for first in range(min(each, kernel))])
-    return np.arange(window.n_taps).reshape(-1, kernel)[:, own]
-
-
-def _kernel_ranges(window: Window, channels: int) -> AnyArray:
-    """Pixels that every row of the kernel meets, side by side: int32 ``[windows, ranges, 4]``.
-
-    Row of the input (-1: none), first pixel, pixel after the last, and what to add to a place in
-    the row, ``x * channels + c``, to have ``tap * channels + c`` of the taps in their order. Where
-    taps that follow one another do not meet neighbours, for dilation along the row, each is a range
-    of its own.
-    """
-    cells = window_cells(window)[:, _taps_in_order(window)]
-    width, taps = window.input_size[-1], window.kernel[-1]
-    if window.dilation[-1] > math.gcd(window.dilation[-1], window.spacing[-1]):
-        taps = 1
-    cells = cells.reshape(len(cells), -1, taps)
-    inside = cells >= 0
-    row = np.where(inside, cells // width, -1).max(axis=2)
-    column = np.where(inside, cells % width, width)
-    first = column.min(axis=2)
-    met = inside.sum(axis=2)
-    # Taps of one row of the kernel that meet nothing are the first ones or the last ones.
-    skipped = inside.argmax(axis=2)
-    before = np.arange(cells.shape[1]) * taps + skipped
-    ranges = np.stack([row, first, first + met, (before - first) * channels], axis=2)
-    ranges[row < 0] = (-1, 0, 0, 0)
-    if window.is_spaced:
-        # Rows of the kernel between cells: those that meet something come first, the rest is cut.
-        order = np.argsort(row < 0, axis=1, kind="stable")
-        longest = max(1, int((row >= 0).sum(axis=1).max()))
-        ranges = np.take_along_axis(ranges, order[..., None], axis=1)[:, :longest]
-    return ranges.astype(np.int32)
-
-
-def _rows(
-    connectivity: Connectivity,
-    weight: AnyArray,
-    ranges: AnyArray,
-    most: int,
-    scale: AnyArray,
-    low: int,
-    high: int,
+def _channels(
+    weight: AnyArray, cells: AnyArray, connectivity: Connectivity, fan: int, largest: int
 ) -> LinkPlan:
-    """Rows of weights, of which a neuron meets ``most`` at once."""
-    n_rows, channels = weight.shape
-    lanes = -(-channels // LANES) * LANES
-    if (n_rows + 1) * lanes > MOST_WEIGHTS:
-        raise CapacityError(
-            f"a projection of {n_rows} rows of {lanes} weights; the native engine holds "
-            f"{MOST_WEIGHTS} weights of one; split it"
-        )
-    rows = aligned((n_rows + 1, lanes), np.int16)
-    rows[:n_rows, :channels] = weight
-    numbers = {
-        "n_ranges": ranges.shape[1],
-        "most": most,
-        "zero_row": n_rows,
-        "lanes": lanes,
-        "sums": _sums(connectivity, low, high),
-    }
-    arrays: dict[str, AnyArray] = {"ranges": ranges, "rows": rows}
-    if (scale == scale[0]).all():
-        numbers["shift_all"] = int(scale[0]).bit_length() - 1
-    else:
-        arrays["scale"] = scale
-    return LinkPlan(ROWS, numbers, arrays)
-
-
-def _spread(conv: Conv, plan: LinkPlan) -> LinkPlan:
-    """The same convolution with its weights as a sender sees them, where that is the faster way.
-
-    An event adds the weights of a row of the kernel to neighbours that stand side by side. It is
-    listed once for all of them, not once for each; worth it while registers hold their lanes.
-    """
-    window, lanes = conv.window, plan.numbers["lanes"]
-    width = window.kernel[-1]
-    along = (window.stride[-1], window.dilation[-1], window.spacing[-1]) == (1, 1, 1)
-    fits = plan.numbers["sums"] == SUM_16
-    if not (along and fits and width * lanes <= MOST_SPREAD):
-        return plan
-    c_out, c_in = conv.weight.shape[:2]
-    weight = conv.weight.reshape(c_out, c_in, -1, width)[..., ::-1]
-    # The last row holds zeros.
-    rows = weight.shape[2]
-    spread = aligned((rows * c_in + 1, width, lanes), np.int16)
-    spread[:-1].reshape(rows, c_in, width, lanes)[..., :c_out] = weight.transpose(2, 1, 3, 0)
-    numbers = {
-        **plan.numbers,
-        "spread_width": width,
-        "spread_pad": window.padding[-1][0],
-        "spread_rows": rows,
-    }
-    arrays = {**plan.arrays, "spread": spread, "spread_row": _kernel_rows(window)}
-    return LinkPlan(ROWS, numbers, arrays)
-
-
-def coded_link(projection: IntegerProjection, plan: LinkPlan) -> LinkPlan | None:
-    """The same convolution for binary neurons most of which fire, where there is a form for it.
-
-    Where of the channels of a pixel more fire than not, one event stands for all of them, and one
-    for each that is silent takes it off: ``sum_i w_i s_i = sum_i w_i - sum_i w_i (1 - s_i)``. Of
-    lanes that wrap, only what is left in the end has to fit.
-    """
-    connectivity = projection.connectivity
-    if not isinstance(connectivity, Conv) or plan.kind != ROWS or plan.numbers["sums"] != SUM_16:
-        return None
-    channels = connectivity.channels_in
-    rows, spread = plan.arrays["rows"], plan.arrays.get("spread")
-    most = 2 * rows.size + (0 if spread is None else 2 * spread.size)
-    if channels < LEAST_CODED or most > MOST_CODED:
-        return None
-    ranges = plan.arrays["ranges"].copy()
-    ranges[..., 3] = ranges[..., 3] // channels * (2 * channels + 1)
-    arrays = {**plan.arrays, "ranges": ranges, "rows": _with_silent(rows, channels)}
-    if spread is not None:
-        arrays["spread"] = _with_silent(spread, channels)
-    zero_row = len(arrays["rows"]) - 1
-    return LinkPlan(ROWS, {**plan.numbers, "zero_row": zero_row}, arrays)
-
-
-def _with_silent(weights: AnyArray, channels: int) -> AnyArray:
-    """Weights of each tap for its channels, for those taken off, and for all of them together."""
-    lanes = weights.shape[1:]
-    taps = weights[:-1].reshape(-1, channels, *lanes)
-    each = 2 * channels + 1
-    coded = aligned((len(taps) * each + 1, *lanes), np.int16)
-    parts = coded[:-1].reshape(-1, each, *lanes)
-    parts[:, :channels] = taps
-    np.negative(taps, out=parts[:, channels:-1])
-    # Numbers of 16 bits wrap here as they do in the lanes.
-    np.sum(taps, axis=1, dtype=np.int16, out=parts[:, -1])
-    return coded
-
-
-def _kernel_rows(window: Window) -> AnyArray:
-    """Row of the input that every row of the kernel meets, -1: none; int32 [rows, k]."""
-    if len(window.kernel) == 1:
-        return np.zeros((1, 1), dtype=np.int32)
-    kernel, stride, dilation = window.kernel[0], window.stride[0], window.dilation[0]
-    first = np.arange(window.output_size[0])[:, None] * stride - window.padding[0][0]
-    rows, between = np.divmod(first + np.arange(kernel)[None] * dilation, window.spacing[0])
-    met = (rows >= 0) & (rows < window.input_size[0]) & (between == 0)
-    return np.where(met, rows, -1).astype(np.int32)
-
-
-def _sums(connectivity: Connectivity, low: int, high: int) -> int:
-    """The narrowest sums of rows that are proved to hold every one, before the shift."""
-    positive, negative = connectivity.row_sums()
-    # 0 is a payload, so that every partial sum lies between the two. Doubles: only the order of
-    # magnitude matters where they are not exact.
-    least = positive.astype(np.float64) * low + negative.astype(np.float64) * high
-    most = positive.astype(np.float64) * high + negative.astype(np.float64) * low
-    largest = max(-least.min(), most.max())
-    if largest <= INT16:
-        return SUM_16
-    if (low, high) == (0, 1):
-        held = INT16 // max(int(np.abs(connectivity.weight).max()), 1) // 4 * 4
-        if held >= 16:
-            return held
-    return SUM_32 if max(-low, high) <= INT16 and largest <= INT32 else SUM_WIDE
-
-
-def _channels(weight: AnyArray, cells: AnyArray, connectivity: Connectivity, fan: int) -> LinkPlan:
+    """Weights [taps, channels, fan] of windows whose source emits payloads of such a size."""
     width = grid(connectivity.pre_shape)[1]
     taps = np.stack([np.where(cells < 0, -1, cells // width), cells % width], axis=2)
     channels_in, channels_out = connectivity.pre_shape[0], connectivity.post_shape[0]
@@ -290,6 +76,9 @@ def _channels(weight: AnyArray, cells: AnyArray, connectivity: Connectivity, fan
         "fan": fan,
     }
     arrays: dict[str, AnyArray] = {"taps": taps.astype(np.int32), "weight": weight.astype(np.int64)}
+    if fan == 1 and channels_in == channels_out and largest <= INT16:
+        numbers |= {"row_entries": width * channels_in, "written_from": WRITTEN_FROM}
+        arrays["by_tap"] = weight.reshape(-1, channels_in)
     return LinkPlan(CHANNELS, numbers, arrays)
 
 
@@ -358,11 +147,3 @@ def _listed(connectivity: Connectivity, scale: AnyArray) -> LinkPlan:
         "weight": weight.astype(np.int64),
     }
     return LinkPlan(LISTED, {}, arrays)
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> AnyArray:
-    """Zeros that begin at a multiple of ``ALIGNMENT`` bytes."""
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.zeros(n_bytes + ALIGNMENT, dtype=np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return np.asarray(raw[start : start + n_bytes].view(dtype).reshape(shape))

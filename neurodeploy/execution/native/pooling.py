@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from neurodeploy.execution.native.grouping import Component
-from neurodeploy.execution.native.links import LISTED, LinkPlan, is_identity, window_cells
+from neurodeploy.execution.native.links import is_identity
+from neurodeploy.execution.native.plans import LISTED, LinkPlan
+from neurodeploy.execution.native.rows import window_cells
 from neurodeploy.execution.order import grid
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import IntegerNeuron, MaxPool

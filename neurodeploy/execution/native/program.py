@@ -16,14 +16,10 @@ import numpy as np
 
 from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.grouping import Component, Stage, delays, grouped, is_inner
-from neurodeploy.execution.native.links import (
-    LinkPlan,
-    aligned,
-    coded_link,
-    plan_link,
-    window_cells,
-)
+from neurodeploy.execution.native.links import plan_link
+from neurodeploy.execution.native.plans import LinkPlan, aligned
 from neurodeploy.execution.native.pooling import is_pooled
+from neurodeploy.execution.native.rows import silent_link, window_cells
 from neurodeploy.execution.native.widths import needs_64_bits
 from neurodeploy.execution.order import channels_last, grid
 from neurodeploy.ir.arrays import AnyArray
@@ -33,6 +29,8 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import RESETS, IntegerNeuron, MaxPool
 
+OF_STATES = {"scale", "by_tap"}
+"""Arrays of a link that have the width of states."""
 NEURON, POOLS = 0, {"maximum": 1, "winner": 2, "now": 3}
 
 
@@ -193,11 +191,11 @@ class _Builder:
         link = self._link_of(projection, plan, slots.of[pre.name], pre.shape[0])
         # A current is summed once; in a cycle nobody knows yet how many will fire.
         changing = self._is_binary(pre) and not pre.is_current_input and not cycle
-        coded = coded_link(projection, plan) if changing else None
-        if coded is not None:
-            slot = slots.coded(place, pre)
-            own = self._link_of(projection, coded, slot, 2 * pre.shape[0] + 1)
-            link.coded = self._array(structures.Link, [own])
+        silent = silent_link(projection, plan) if changing else None
+        if silent is not None:
+            slot = slots.silent(place, pre)
+            own = self._link_of(projection, silent, slot, 2 * pre.shape[0] + 1)
+            link.silent = self._array(structures.Link, [own])
         return link
 
     def _link_of(
@@ -215,7 +213,7 @@ class _Builder:
             src_channels=channels,
             **plan.numbers,
             **{
-                name: self._pointer(array.astype(self.state) if name == "scale" else array)
+                name: self._pointer(array.astype(self.state) if name in OF_STATES else array)
                 for name, array in plan.arrays.items()
             },
         )
@@ -351,7 +349,7 @@ class _Slots:
         self.entries: list[int] = []
         self.binary: list[int] = []
         self._free: list[int] = []
-        self._coded: dict[int, int] = {}
+        self._silent: dict[int, int] = {}
 
     def take(self, population: Population, binary: bool) -> None:
         """Find a place for what a population emits."""
@@ -367,14 +365,14 @@ class _Slots:
             self.binary.append(int(binary))
         self.of[population.name] = slot
 
-    def coded(self, place: int, population: Population) -> int:
+    def silent(self, place: int, population: Population) -> int:
         """Where the ``place``-th link of a stage tells silent neurons, while the stage runs."""
         needed = math.prod(population.shape[1:]) * self.T + 1
-        if place not in self._coded:
-            self._coded[place] = len(self.entries)
+        if place not in self._silent:
+            self._silent[place] = len(self.entries)
             self.entries.append(needed)
             self.binary.append(1)
-        slot = self._coded[place]
+        slot = self._silent[place]
         self.entries[slot] = max(self.entries[slot], needed)
         return slot
 

@@ -27,10 +27,12 @@ class Link(ctypes.Structure):
             "shift_all",
             "scale*",
         ),
-        *("spread*", "spread_width", "spread_pad", "spread_rows", "spread_row*"),
-        *("n_taps", "taps*", "group_in", "fan"),
+        *("kernel_rows", "kernel_row*", "spread*", "spread_width", "spread_pad"),
+        *("products*", "runs", "run_step", "pairs", "pixel_step"),
+        *("row_entries", "before", "written_from", "written*"),
+        *("n_taps", "taps*", "group_in", "fan", "by_tap*"),
         *("from_begin*", "from_row*", "to_place*", "table", "same"),
-        *("begin*", "to_pixel*", "to_channel*", "weight*", "coded*"),
+        *("begin*", "to_pixel*", "to_channel*", "weight*", "silent*"),
     )
 
 

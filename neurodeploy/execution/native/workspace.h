@@ -26,7 +26,7 @@ struct nd_workspace {
     int64_t n_slots, n_members;
     nd_raster *slots;
     nd_buffer *states;    /* per member: v, u, emitted (or charge, countdown) of those that advance together */
-    nd_buffer tile, drive, listed, rows, factors, ends, lanes, spikes, constant, local, sums, links;
+    nd_buffer tile, drive, listed, rows, factors, ends, lanes, spikes, constant, local, sums, links, written;
 };
 
 int nd_reserve(nd_buffer *buffer, size_t bytes);
