@@ -184,7 +184,19 @@ class Network(Shown):
 
 
 def network_to_bytes(network: Network) -> bytes:
-    """The content of the network's ``.ndn`` file."""
+    """The content of the network's ``.ndn`` file.
+
+    Raises
+    ------
+    NetlistError
+        If an entry of the provenance that commands read is of another shape than theirs.
+    """
+    odd = misread(network.provenance)
+    if odd is not None:
+        raise NetlistError(
+            f"{network.netlist.name}: provenance {odd!r} is not of the shape that commands read; "
+            "give it another name"
+        )
     structure: dict[str, Any] = {}
     arrays: dict[str, AnyArray] = {}
     for name in ("netlist", "encodings", "real"):

@@ -58,6 +58,7 @@ def _freeze() -> None:
     _imported, _run = len(sys.modules), 0
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -17,6 +17,7 @@ from neurodeploy.ir.netlist import (
     RealProjection,
 )
 from neurodeploy.ir.neurons import RESETS, Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.ir.provenance import misread
 from neurodeploy.network import Network
 from tests.conformance.extensions import extended
 
@@ -173,5 +174,7 @@ def networks(draw: st.DrawFn) -> Network:
         st.floats(allow_nan=False, allow_infinity=False),
         st.text(),
     )
-    provenance = draw(st.dictionaries(st.text(), st.one_of(leaf, st.lists(leaf)), max_size=3))
+    entries = st.dictionaries(st.text(), st.one_of(leaf, st.lists(leaf)), max_size=3)
+    # Names that commands read are drawn too, as Hypothesis knows the texts of the sources.
+    provenance = draw(entries.filter(lambda entries: misread(entries) is None))
     return Network(netlist, encodings, None, real, provenance)

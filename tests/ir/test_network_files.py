@@ -33,6 +33,13 @@ from tests.conformance.cases import case
 from tests.ir.strategies import netlists, networks
 
 
+def test_what_would_not_be_read_is_not_written(tmp_path: Path) -> None:
+    network = Network(case("conv2d_groups").netlist, provenance={"silent_channels": None})
+    with pytest.raises(NetlistError, match="provenance 'silent_channels' is not of the shape"):
+        save_network(network, tmp_path / "f.ndn")
+    assert not list(tmp_path.iterdir())
+
+
 @given(networks())
 @settings(max_examples=80, deadline=None)
 def test_what_is_read_is_what_was_written(network: Network) -> None:
