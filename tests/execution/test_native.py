@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection
 
 import numpy as np
@@ -19,11 +18,9 @@ from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.testing.parts import integrator, net, neuron, project, spikes, window
 from tests.conformance.cases import CASES, assert_exact, case, stateful
+from tests.execution.emulated import needs_kernels
 
-compiled = pytest.mark.skipif(
-    not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
-)
-pytestmark = compiled
+pytestmark = needs_kernels
 
 
 def test_the_library_is_built_where_there_is_a_compiler() -> None:

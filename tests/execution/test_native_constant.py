@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,11 +15,10 @@ from neurodeploy.ir.connectivity import Conv, Dense, identity
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.testing.parts import conv, current, net, neuron, pool, project, spikes, window
+from tests.execution.emulated import needs_kernels
 from tests.execution.test_native_edges import exact
 
-pytestmark = pytest.mark.skipif(
-    not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
-)
+pytestmark = needs_kernels
 GRID = (6, 5)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,10 +21,9 @@ from neurodeploy.ir.reference import run_reference
 from neurodeploy.testing.parts import current, integrator, net, neuron, project, spikes, window
 from tests.conformance.fuzz.check import difference
 from tests.conformance.fuzz.totals import expect_the_same
+from tests.execution.emulated import needs_kernels
 
-pytestmark = pytest.mark.skipif(
-    not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
-)
+pytestmark = needs_kernels
 INT16, INT32 = 2**15 - 1, 2**31 - 1
 
 

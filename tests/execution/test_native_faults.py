@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,10 +15,9 @@ import pytest
 from neurodeploy.execution.native import library
 from neurodeploy.execution.native.engine import NativeEngine
 from neurodeploy.testing.parts import dense, net, neuron, project, spikes
+from tests.execution.emulated import needs_kernels
 
-pytestmark = pytest.mark.skipif(
-    not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
-)
+pytestmark = needs_kernels
 ROOT = Path(__file__).resolve().parents[2]
 
 

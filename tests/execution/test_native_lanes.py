@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -25,11 +24,10 @@ from neurodeploy.testing.parts import (
     sumpool,
     window,
 )
+from tests.execution.emulated import needs_kernels
 from tests.execution.test_native_edges import exact
 
-pytestmark = pytest.mark.skipif(
-    not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
-)
+pytestmark = needs_kernels
 GRID = (4, 6)
 SHAPE = (8, *GRID)
 SIZE = 8 * 4 * 6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,10 @@ from neurodeploy.testing.parts import (
     spikes,
     window,
 )
+from tests.execution.emulated import needs_kernels
 from tests.execution.test_native_edges import exact
 
-pytestmark = pytest.mark.skipif(
-    not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
-)
+pytestmark = needs_kernels
 T = 6
 PLACES: dict[str, dict[str, Any]] = {
     "spread": {"size": (4, 5), "kernel": 3, "padding": 1},

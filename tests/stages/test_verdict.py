@@ -38,7 +38,7 @@ def graded(net: IntegerNetlist) -> IntegerNetlist:
     return replace(net, populations=populations)
 
 
-@pytest.mark.parametrize("name", list(CASES)[::3])
+@pytest.mark.parametrize("name", CASES)
 def test_no_joule_for_a_board_that_cannot_run_a_netlist(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -214,7 +214,7 @@ def _products(conv: Conv, plan: LinkPlan, low: int, high: int) -> LinkPlan:
     )
     pad = window.padding[-1][0] * c_in
     # The last run may reach an entry beyond its own.
-    met = (window.output_size[-1] - 1) * stride * c_in + (runs - 1) * step + 2 * pairs
+    met = (width - 1) * stride * c_in + (runs - 1) * step + 2 * pairs
     numbers = {
         **plan.numbers,
         "kernel_rows": len(weight),

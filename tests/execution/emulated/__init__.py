@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from neurodeploy.execution.native import library
 from neurodeploy.execution.native.sources import FOLDER, source_files, source_hash
 
@@ -42,6 +44,11 @@ CHANGES = {
         f'__builtin_cpu_supports("avx512{part}")': "1" for part in ("f", "bw", "dq", "vl")
     },
 }
+
+needs_kernels = pytest.mark.skipif(
+    not library.available() and shutil.which("cc") is None, reason="there is no C compiler"
+)
+"""Without a compiler there may be no library; with one, a missing library fails."""
 
 
 def why_not(isa: str) -> str | None:
