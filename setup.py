@@ -5,7 +5,11 @@ that builds of several interpreters lie beside each other. It is optional: witho
 package installs as it is, and integer netlists run on slower paths.
 """
 
+import hashlib
 import importlib.util
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -33,16 +37,48 @@ def run_alone(path: Path) -> ModuleType:
     return module
 
 
+# The hash that the loader compares.
+SOURCE_HASH = run_alone(NATIVE / "sources.py").source_hash()
+
+
 class BuildLibrary(build_ext):
-    """Always compiles: a source that was removed makes no file newer, but changes the hash."""
+    """Compiles side by side what it finds no object of, and always links.
+
+    Objects lie under a digest of all sources and of the command that compiles them, not of the
+    interpreter, which they know nothing of: the second environment of a checkout takes the first
+    one's. Dates say nothing: a source that was removed makes no file newer.
+    """
 
     def finalize_options(self) -> None:
         super().finalize_options()
         self.force = True
 
+    def build_extension(self, ext: Extension) -> None:
+        compile_alone = self.compiler.compile
+        # Interpreters differ in their warnings, which make no other code.
+        options = [part for part in getattr(self.compiler, "compiler_so", ()) if part[:2] != "-W"]
+        command = f"{SOURCE_HASH} {FLAGS} {options}"
+        kept = Path("build", f"kernels-{hashlib.sha256(command.encode()).hexdigest()[:16]}")
+        own = kept / f"of-{os.getpid()}"
 
-# The hash that the loader compares.
-SOURCE_HASH = run_alone(NATIVE / "sources.py").source_hash(NATIVE)
+        def compiled(source: str, **options: object) -> str:
+            made = self.compiler.object_filenames([source], output_dir=str(kept))[0]
+            if not Path(made).exists():
+                (fresh,) = compile_alone([source], **{**options, "output_dir": str(own)})
+                Path(made).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(fresh, made)
+            return made
+
+        def compile_all(sources: list[str], **options: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
+                return list(threads.map(lambda source: compiled(source, **options), sources))
+
+        self.compiler.compile = compile_all
+        try:
+            super().build_extension(ext)
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+
 
 setup(
     **run_alone(Path("scripts/project_urls.py")).metadata(Path()),
@@ -50,7 +86,7 @@ setup(
     ext_modules=[
         Extension(
             "neurodeploy.execution.native._kernels",
-            sources=[path.as_posix() for path in sorted(NATIVE.glob("*.c"))],
+            sources=[path.as_posix() for path in sorted((NATIVE / "kernels").glob("*.c"))],
             define_macros=[("ND_SOURCE_HASH", f'"{SOURCE_HASH}"')],
             extra_compile_args=FLAGS,
             optional=True,

@@ -41,7 +41,7 @@ def source_hash(folder: Path) -> str:
     return str(module.source_hash(folder))
 
 
-def build(compiler: list[str], library: Path = LIBRARY, sources: Path = NATIVE) -> None:
+def build(compiler: list[str], library: Path = LIBRARY, sources: Path = NATIVE / "kernels") -> None:
     """Compile all versions into one library, where the sources or the compiler are other ones."""
     mark = f"{source_hash(sources)} {compiler} {FLAGS}"
     stamp = library.with_suffix(".stamp")

@@ -22,6 +22,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +39,8 @@ CHECK = (
     "s = status(); print('native library:', ', '.join(s.isas) or f'none, so integer netlists run "
     "slower: {s.reason}; {s.remedy}')"
 )
+# The environments' builds share the objects of the native library: the second only links them.
+BUILDING = threading.Lock()
 # What would leak other packages, or another library, into a child Python.
 LEAKING = ("PYTHON", "NEURODEPLOY_", "__PYVENV_LAUNCHER__")
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(LEAKING)}
@@ -104,13 +107,17 @@ def digest(root: Path, wanted: Environment, version: str) -> str:
     """Return what the stamp must say: place, interpreter, compiler, lock, project and sources."""
     cc = os.environ.get("CC", "")
     compilers = [shutil.which(name) for name in cc.split()[:1] or ("cc", "gcc", "clang")]
-    native = sorted((root / NATIVE).iterdir())
+    native = root / NATIVE
     # A library bears its interpreter in its name; one that vanishes is built anew.
-    built = [p.name for p in native if f".cpython-{version.replace('.', '')}-" in p.name]
+    built = [
+        p.name
+        for p in sorted(native.iterdir())
+        if f".cpython-{version.replace('.', '')}-" in p.name
+    ]
     facts = f"{root}\n{version}\n{cc}\n{os.environ.get('CFLAGS')}\n{compilers}\n{built}"
     total = hashlib.sha256(facts.encode())
     # sources.py makes the hash that the library is held to.
-    sources = [p for p in native if p.suffix in (".c", ".h", ".inc") or p.name == "sources.py"]
+    sources = [native / "sources.py", *sorted((native / "kernels").iterdir())]
     for path in (wanted.lock(root, version), root / "pyproject.toml", root / "setup.py", *sources):
         total.update(f"{path.name}\n".encode() + path.read_bytes())
     return total.hexdigest()
@@ -144,7 +151,8 @@ def build(root: Path, wanted: Environment, interpreter: Interpreter, log: Path) 
     # is missing. pip hides what a build says unless it is told to show it.
     torch = [line for line in lock.read_text().splitlines() if line.startswith("torch==")]
     editable = [*pip, "--verbose", "--no-build-isolation", *torch, "--editable", str(root)]
-    phase(f"{wanted.name}: neurodeploy itself", editable, log)
+    with BUILDING:
+        phase(f"{wanted.name}: neurodeploy itself", editable, log)
     check = [python, "-c", f"import {wanted.module}{CHECK}"]
     told = phase(f"{wanted.name}: imports", check, log)
     print(f"  {wanted.name}: {told} (log: {log})", flush=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.execution.native import library
+from neurodeploy.execution.native.engine import NativeEngine
 from neurodeploy.execution.native.links import plan_link
 from neurodeploy.ir.connectivity import Conv
 from neurodeploy.ir.netlist import Population
@@ -91,6 +92,33 @@ def test_each_channel_alone(kernels: library.Library, place: str, channels: int)
         exact(kernels, netlist, {"x": drawn(rng, (2, T, *shape), share, low, high)})
 
 
+GROUPED = ((2, 1, 3), (3, 8, 8), (2, 5, 40), (11, 3, 5), (40, 2, 1), (9, 1, 7), (4, 16, 24))
+"""Groups, channels of each, receiving ones of each: units of 32 lanes end within groups too."""
+
+
+@pytest.mark.parametrize("groups", GROUPED, ids=str)
+def test_groups(kernels: library.Library, groups: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(groups)
+    n, each, fan = groups
+    payloads = ((-9, 20, 1.0), (0, 1, 0.9), (0, 255, 0.1))
+    places = [place for place in PLACES if not place.startswith("spacing")]
+    for i, place in enumerate(places):
+        low, high, share = payloads[(i + GROUPED.index(groups)) % 3]
+        shape = (n * each, *PLACES[place]["size"])
+        link = conv(rng, n * fan, n * each, window(**PLACES[place]), n, low=-20, high=30)
+        netlist = net(
+            "groups",
+            [spikes("x", shape, low, high), neuron("out", link.post_shape, 90, bias=2)],
+            [project("x", "out", link, exponent=np.arange(n * fan) % 3 if i % 2 else 2)],
+            ["out"],
+            T,
+        )
+        # Where most of the source is under no kernel, events are always fewer.
+        found = "products" in plan_link(netlist.projections[0], low, high).arrays
+        assert found or place == "what no kernel meets"
+        exact(kernels, netlist, {"x": drawn(rng, (2, T, *shape), share, low, high)})
+
+
 def test_states_of_64_bits(kernels: library.Library) -> None:
     rng = np.random.default_rng(0)
     near = window((4, 5), 3, padding=1)
@@ -164,15 +192,42 @@ def test_several_sources_some_of_them_written_out(kernels: library.Library) -> N
     assert dense["seldom"] < 0.2
 
 
+def test_one_source_in_several_links_of_a_stage(kernels: library.Library) -> None:
+    """Written out once where links take it alike, anew where padding differs, and with delays."""
+    rng = np.random.default_rng(5)
+    parts = [spikes("x", (9, 5, 6), -9, 20), neuron("out", (12, 5, 6), 200, bias=5)]
+    links = [
+        project("x", "out", conv(rng, 12, 9, window((5, 6), kernel, padding=pad), groups), delay)
+        for kernel, pad, groups, delay in (
+            (3, 1, 1, 1),
+            (3, 1, 1, 2),
+            (5, 2, 1, 1),
+            (3, 1, 3, 3),
+            (1, 0, 3, 1),
+        )
+    ]
+    netlist = net("one source", parts, links, ["out"], 8)
+    exact(kernels, netlist, {"x": drawn(rng, (2, 8, 9, 5, 6), 0.8, -9, 20)})
+
+
+def test_within_a_cycle_there_are_events_only() -> None:
+    rng = np.random.default_rng(6)
+    near = conv(rng, 6, 6, window((4, 4), 3, padding=1), low=-2, high=2)
+    graded = [neuron(name, (6, 4, 4), 90, payload_max=9) for name in "abc"]
+    pairs = (("x", "a"), ("a", "b"), ("b", "a"), ("b", "c"))
+    links = [project(*pair, near, 1) for pair in pairs]
+    netlist = net("cycle", [spikes("x", (6, 4, 4), 0, 9), *graded], links, ["c"], 6)
+    engine = NativeEngine(netlist, library.load(), threads=1)
+    assert [", or products" in path for path in engine.program.paths] == [False] * 3 + [True]
+
+
 def test_what_has_no_such_form() -> None:
-    """Binary sources, groups, payloads or sums that are too large, cells that stand apart."""
+    """Binary sources, payloads or sums that are too large, cells that stand apart."""
     rng = np.random.default_rng(0)
     near = window((4, 4), 3, padding=1)
     plain = conv(rng, 4, 4, near)
     for link, bits, high in (
         (plain, 8, 1),
-        (conv(rng, 4, 4, near, groups=2), 8, 9),
-        (conv(rng, 8, 4, near, groups=4), 8, 9),
         (conv(rng, 4, 4, near, groups=4), 8, 2**15),
         (plain, 8, 2**15),
         (Conv(np.full((4, 4, 3, 3), 2**14), 4, near), 16, 2**14),

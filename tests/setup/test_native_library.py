@@ -81,7 +81,7 @@ def test_the_hash_sees_names_and_contents(tmp_path: Path) -> None:
 
 def test_builds_of_several_interpreters_lie_beside_each_other() -> None:
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    assert library.library_path() == sources.FOLDER / f"_kernels{suffix}"
+    assert library.library_path() == library.FOLDER / f"_kernels{suffix}"
     assert sysconfig.get_config_var("SOABI") in suffix
 
 
@@ -243,7 +243,7 @@ def test_doctor_tells_the_kernels_or_the_remedy(
         "integer netlists on native kernels, no real-valued ones: torch"
     )
 
-    monkeypatch.setattr(library, "FOLDER", sources.FOLDER / "nowhere")
+    monkeypatch.setattr(library, "FOLDER", library.FOLDER / "nowhere")
     assert not findings()["engine"].works
     failures["torch"] = None
     assert findings()["engine"].detail.startswith("all netlists (integer ones slower) on torch")

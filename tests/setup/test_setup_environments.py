@@ -30,9 +30,9 @@ def checkout(setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     setup.LAVA.lock(root, "3.10").write_text("numpy==1.26.4\n")
     (root / "pyproject.toml").write_text("[project]\n")
     (root / "setup.py").write_text("")
-    (root / setup.NATIVE).mkdir(parents=True)
+    (root / setup.NATIVE / "kernels").mkdir(parents=True)
     (root / setup.NATIVE / "sources.py").write_text("")
-    (root / setup.NATIVE / "engine.c").write_text("int one;")
+    (root / setup.NATIVE / "kernels/engine.c").write_text("int one;")
     (root / ".setup").mkdir()
     monkeypatch.setenv("NEURODEPLOY_PYTHON310", "none")
     return root
@@ -89,7 +89,14 @@ def test_a_second_run_does_nothing_and_a_changed_lock_is_installed(
 
 
 @pytest.mark.parametrize(
-    "name", ["engine.c", "kernels.inc", "engine.h", "sources.py", "../../../setup.py"]
+    "name",
+    [
+        "kernels/engine.c",
+        "kernels/kernels.inc",
+        "kernels/engine.h",
+        "sources.py",
+        "../../../setup.py",
+    ],
 )
 def test_a_changed_source_of_the_library_is_built(
     name: str, setup: ModuleType, checkout: Path, ran: list[list[str]]

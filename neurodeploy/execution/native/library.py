@@ -27,7 +27,7 @@ from pathlib import Path
 
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.execution.native import structures
-from neurodeploy.execution.native.sources import FOLDER, source_hash
+from neurodeploy.execution.native.sources import source_hash
 from neurodeploy.json_values import Result
 
 ABI = 8
@@ -37,6 +37,7 @@ ISA_VARIABLE = "NEURODEPLOY_ISA"
 OFF_VARIABLE = "NEURODEPLOY_NATIVE"
 PATH_VARIABLE = "NEURODEPLOY_NATIVE_LIBRARY"
 MARK = re.compile(rb"neurodeploy native sources ([0-9a-f]{64})\0")
+FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[2]
 
 

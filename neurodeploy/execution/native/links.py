@@ -22,11 +22,16 @@ from neurodeploy.execution.native.plans import (
     WRITTEN_FROM,
     LinkPlan,
 )
+from neurodeploy.execution.native.products import with_products
 from neurodeploy.execution.native.rows import plan_convolution, plan_matrix, window_cells
 from neurodeploy.execution.order import grid, synapse_list
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, SumPool
 from neurodeploy.ir.netlist import IntegerProjection
+
+EVENT, SYNAPSE = 26, 1 / 3
+"""What an event of a grouped convolution takes, and each of its synapses, in lanes of a row that an
+event of another one adds to: measured."""
 
 
 def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
@@ -44,13 +49,13 @@ def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
         weight = connectivity.weight.reshape(c_out, c_group, -1)
         fan = c_out // connectivity.groups
         scaled = (weight * scale[:, None, None]).reshape(connectivity.groups, fan, c_group, -1)
-        return _channels(
-            scaled.transpose(3, 0, 2, 1),
-            window_cells(connectivity.window),
-            connectivity,
-            fan,
-            largest,
-        )
+        cells = window_cells(connectivity.window)
+        plan = _channels(scaled.transpose(3, 0, 2, 1), cells, connectivity, fan, largest)
+        if "by_tap" in plan.arrays:
+            return plan
+        heard = int((cells >= 0).sum()) * connectivity.channels_in
+        work = heard * (EVENT + fan * SYNAPSE)
+        return with_products(connectivity, plan.scaled(scale), low, high, work)
     if isinstance(connectivity, SumPool):
         found = _places(connectivity, scale)
         if found is not None:

@@ -89,6 +89,11 @@ class _Builder:
     def build(self) -> NativeProgram:
         """Order, slots, structures."""
         found = grouped(self.netlist)
+        for component in found:
+            for stage in component.stages if component.cycle else ():
+                # All advance together: nothing is there yet that could be written out.
+                for q in self.netlist.incoming[stage.names[0]]:
+                    self.plans[id(q)] = self.plans[id(q)].of_events()
         slots = self._slots(found)
         members: list[Population] = []
         built = []

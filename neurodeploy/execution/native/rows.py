@@ -13,31 +13,29 @@ import numpy as np
 from neurodeploy.errors import CapacityError
 from neurodeploy.execution.native.plans import (
     INT16,
+    INT32,
+    LANES,
+    MOST_FORM,
     ROWS,
     SUM_16,
     SUM_32,
     SUM_WIDE,
-    WHOLE,
-    WRITTEN_FROM,
     LinkPlan,
     aligned,
+    kernel_rows,
+    largest_sum,
 )
+from neurodeploy.execution.native.products import with_products
 from neurodeploy.execution.order import grid, neuron_order
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerProjection
 
-LANES = 32
-INT32 = 2**31 - 1
 MOST_SPREAD = 192
 """Lanes that an event may add to in one row: measured, 3 x 64 are faster this way, 3 x 128 not."""
 LEAST_SILENT = 2
 """Channels of a source whose silent neurons may be told instead."""
-PIXELS = 4
-"""Of a block of products."""
-MOST_FORM = 2**25
-"""Weights of a second form of a projection."""
 MOST_WEIGHTS = 2**34 - 1
 """Of a projection: places of rows are told in 32 bits, in units of four weights."""
 
@@ -61,7 +59,10 @@ def plan_convolution(conv: Conv, scale: AnyArray, low: int, high: int) -> LinkPl
     ranges = _kernel_ranges(conv.window, c_in)
     most = int((ranges[..., 2] - ranges[..., 1]).sum(axis=1).max()) * c_in
     plan = _rows(conv, weight.reshape(-1, c_out), ranges, most, scale, low, high)
-    return _spread(conv, plan) if (low, high) == (0, 1) else _products(conv, plan, low, high)
+    if (low, high) == (0, 1):
+        return _spread(conv, plan)
+    heard = int((ranges[..., 2] - ranges[..., 1]).sum()) * c_in
+    return with_products(conv, plan, low, high, heard * plan.numbers["lanes"])
 
 
 def window_cells(window: Window) -> AnyArray:
@@ -143,12 +144,7 @@ def _rows(
         "lanes": lanes,
         "sums": _sums(connectivity, low, high),
     }
-    arrays: dict[str, AnyArray] = {"ranges": ranges, "rows": rows}
-    if (scale == scale[0]).all():
-        numbers["shift_all"] = int(scale[0]).bit_length() - 1
-    else:
-        arrays["scale"] = scale
-    return LinkPlan(ROWS, numbers, arrays)
+    return LinkPlan(ROWS, numbers, {"ranges": ranges, "rows": rows}).scaled(scale)
 
 
 def _spread(conv: Conv, plan: LinkPlan) -> LinkPlan:
@@ -175,58 +171,7 @@ def _spread(conv: Conv, plan: LinkPlan) -> LinkPlan:
         "spread_pad": window.padding[-1][0],
         "kernel_rows": rows,
     }
-    arrays = {**plan.arrays, "spread": spread, "kernel_row": _kernel_rows(window)}
-    return LinkPlan(ROWS, numbers, arrays)
-
-
-def _products(conv: Conv, plan: LinkPlan, low: int, high: int) -> LinkPlan:
-    """The same convolution with weights for a source that is written out, silent neurons and all.
-
-    Payloads of two channels that follow one another are multiplied and added at once, in 32 bits.
-    """
-    window, lanes = conv.window, plan.numbers["lanes"]
-    fits = plan.numbers["sums"] in (SUM_16, SUM_32) and max(-low, high) <= INT16
-    if not fits or window.spacing[-1] > 1:
-        return plan
-    c_out, c_in = conv.weight.shape[:2]
-    kernel, stride, dilation = (x[-1] for x in (window.kernel, window.stride, window.dilation))
-    # Taps that meet neighbours are one run of entries: [kernel row][run][entry of it].
-    weight = conv.weight.reshape(c_out, c_in, -1, kernel).transpose(2, 3, 1, 0)
-    runs, step = (kernel, dilation * c_in) if dilation > 1 else (1, kernel * c_in)
-    weight = weight.reshape(len(weight), runs, -1, c_out)
-    pairs = -(-weight.shape[2] // 2)
-    if 2 * pairs * runs * len(weight) * lanes > MOST_FORM:
-        return plan
-    kernel_row = _kernel_rows(window)
-    # Of taps in the padding events say nothing, products multiply zeros; pixels that do not fill a
-    # block of them take twice as long as those that do.
-    width = window.output_size[-1]
-    multiplied = (kernel_row >= 0).sum() * (width + width % PIXELS) * runs * 2 * pairs
-    heard = (plan.arrays["ranges"][..., 2] - plan.arrays["ranges"][..., 1]).sum() * c_in
-    written_from = math.ceil(WRITTEN_FROM * multiplied / max(heard, 1))
-    if written_from >= WHOLE:
-        return plan
-    products = aligned((lanes // LANES, *weight.shape[:2], pairs, LANES, 2), np.int16)
-    whole: AnyArray = np.zeros((*weight.shape[:2], 2 * pairs, lanes), dtype=np.int16)
-    whole[:, :, : weight.shape[2], :c_out] = weight
-    products[...] = whole.reshape(*weight.shape[:2], pairs, 2, -1, LANES).transpose(
-        4, 0, 1, 2, 5, 3
-    )
-    pad = window.padding[-1][0] * c_in
-    # The last run may reach an entry beyond its own.
-    met = (width - 1) * stride * c_in + (runs - 1) * step + 2 * pairs
-    numbers = {
-        **plan.numbers,
-        "kernel_rows": len(weight),
-        "runs": runs,
-        "run_step": step,
-        "pairs": pairs,
-        "pixel_step": stride * c_in,
-        "written_from": written_from,
-        "before": pad,
-        "row_entries": -(-max(met, pad + window.input_size[-1] * c_in) // LANES) * LANES,
-    }
-    arrays = {**plan.arrays, "products": products, "kernel_row": kernel_row}
+    arrays = {**plan.arrays, "spread": spread, "kernel_row": kernel_rows(window)}
     return LinkPlan(ROWS, numbers, arrays)
 
 
@@ -268,25 +213,9 @@ def _with_silent(weights: AnyArray, channels: int) -> AnyArray:
     return found
 
 
-def _kernel_rows(window: Window) -> AnyArray:
-    """Row of the input that every row of the kernel meets, -1: none; int32 [rows, k]."""
-    if len(window.kernel) == 1:
-        return np.zeros((1, 1), dtype=np.int32)
-    kernel, stride, dilation = window.kernel[0], window.stride[0], window.dilation[0]
-    first = np.arange(window.output_size[0])[:, None] * stride - window.padding[0][0]
-    rows, between = np.divmod(first + np.arange(kernel)[None] * dilation, window.spacing[0])
-    met = (rows >= 0) & (rows < window.input_size[0]) & (between == 0)
-    return np.where(met, rows, -1).astype(np.int32)
-
-
 def _sums(connectivity: Connectivity, low: int, high: int) -> int:
     """The narrowest sums of rows that are proved to hold every one, before the shift."""
-    positive, negative = connectivity.row_sums()
-    # 0 is a payload, so that every partial sum lies between the two. Doubles: only the order of
-    # magnitude matters where they are not exact.
-    least = positive.astype(np.float64) * low + negative.astype(np.float64) * high
-    most = positive.astype(np.float64) * high + negative.astype(np.float64) * low
-    largest = max(-least.min(), most.max())
+    largest = largest_sum(connectivity, low, high)
     if largest <= INT16:
         return SUM_16
     if (low, high) == (0, 1):

@@ -39,7 +39,7 @@ CHANGES = {
         ),
     },
     # A cast of a vector to what is no vector here.
-    "events.inc": {"(__m512i)sum[k]": "emu_load(&sum[k])"},
+    "sums.inc": {"(__m512i)sum[k]": "emu_load(&sum[k])"},
     "library.c": {
         f'__builtin_cpu_supports("avx512{part}")': "1" for part in ("f", "bw", "dq", "vl")
     },

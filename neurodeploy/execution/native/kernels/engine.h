@@ -56,7 +56,8 @@ typedef struct nd_link {
     /* Or, where sums of 32 bits do, for a source that is written out, row by row of `row_entries`,
      * its first pixel behind `before` of them: products[unit of lanes][kernel row][run][pair][lane]
      * has the weights of two channels that follow one another. A pixel's runs are run_step entries
-     * apart, and begin pixel_step further with each pixel. NULL: not so */
+     * apart, and begin pixel_step further with each pixel, and with a unit of lanes where the group
+     * of its first lane does, if there are groups (`fan`). NULL: not so */
     const int16_t *products;
     int64_t runs, run_step, pairs, pixel_step;
     /* Of `products` and `by_tap`: entries of a row that is written out (0: there is no such form),
