@@ -27,6 +27,15 @@ OF_THE_MACHINE = (
 )
 
 
+if importlib.util.find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    # How fast a machine is, and what runs beside the tests, is no fault of what they draw.
+    settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("any machine")
+
 MANY_MODULES = 200
 """Imported since garbage was collected last: as many objects as there are in a large library."""
 MANY_TESTS = 50

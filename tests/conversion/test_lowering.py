@@ -365,7 +365,7 @@ def maps(draw, shape: tuple[int, int, int]):
     return Conv(weight, channels, window, groups)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_composition_is_the_product(data) -> None:
     first = data.draw(maps((2, 5, 6)))

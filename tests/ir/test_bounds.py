@@ -28,7 +28,7 @@ from tests.ir.strategies import netlists, seeds
 
 
 @given(netlists(), seeds)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_no_input_leaves_the_bounds(netlist: IntegerNetlist, seed: int) -> None:
     assert_inside(netlist, any_stimulus(netlist, np.random.default_rng(seed)))
 

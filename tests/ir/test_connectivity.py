@@ -22,7 +22,7 @@ def matrix(c: Connectivity) -> np.ndarray:
 
 
 @given(connectivities(), seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_apply_equals_its_synapses(c: Connectivity, seed: int) -> None:
     x = np.random.default_rng(seed).integers(-50, 50, (2, *c.pre_shape))
     want = x.reshape(2, -1) @ matrix(c).T
@@ -33,7 +33,7 @@ def test_apply_equals_its_synapses(c: Connectivity, seed: int) -> None:
 
 
 @given(connectivities())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_closed_forms_equal_counts(c: Connectivity) -> None:
     post, pre, weight = c.to_coo()
     n_post, n_pre = int(np.prod(c.post_shape)), int(np.prod(c.pre_shape))
@@ -50,7 +50,7 @@ def test_closed_forms_equal_counts(c: Connectivity) -> None:
 
 
 @given(connectivities(real=True), seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_scale_channels_scales_rows(c: Connectivity, seed: int) -> None:
     scale = np.random.default_rng(seed).uniform(0.5, 2.0, c.post_shape[0])
     per_row = np.repeat(scale, int(np.prod(c.post_shape)) // c.post_shape[0])
@@ -58,7 +58,7 @@ def test_scale_channels_scales_rows(c: Connectivity, seed: int) -> None:
 
 
 @given(windows())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_window_counts_are_consistent(w: Window) -> None:
     assert w.taps_per_input().sum() == w.taps_per_output().sum()
     assert w.taps_per_output().max() <= w.n_taps
@@ -116,7 +116,7 @@ def test_contradictions_are_refused(build: object, message: str) -> None:
 
 
 @given(connectivities(), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_weights_are_private_and_read_only(c: Connectivity, data: st.DataObject) -> None:
     assert not c.weight.flags.writeable
     assert c == c.with_weight(c.weight.copy())

@@ -24,7 +24,7 @@ def level_samples() -> np.ndarray:
 
 
 @given(st.integers(1, 70))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rate_is_integrate_and_fire_from_half_a_threshold(timesteps: int) -> None:
     raster = encode(RATE, level_samples(), timesteps)
     assert raster.shape == (1, timesteps, 256)

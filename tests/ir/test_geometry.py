@@ -126,7 +126,7 @@ def test_maxima_are_of_cells_side_by_side() -> None:
 
 
 @given(windows(), seeds)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_phases_are_the_window_without_spacing(window: Window, seed: int) -> None:
     rng = np.random.default_rng(seed)
     whole = Conv(rng.integers(-9, 10, (2, 1, *window.kernel)), 2, window, groups=2)

@@ -41,7 +41,7 @@ def test_what_would_not_be_read_is_not_written(tmp_path: Path) -> None:
 
 
 @given(networks())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_what_is_read_is_what_was_written(network: Network) -> None:
     content = network_to_bytes(network)
     back = network_from_bytes(content, "f.ndn")
@@ -430,7 +430,7 @@ def test_an_artifact_is_shown_in_one_line() -> None:
 
 
 @given(netlists(real=True))
-@settings(max_examples=1, deadline=None)
+@settings(max_examples=1)
 def test_integer_needs_an_integer_netlist(real: RealNetlist) -> None:
     with pytest.raises(NetlistError, match="run 'neurodeploy quantize' first"):
         _ = Network(real).integer

@@ -20,7 +20,7 @@ forward_edges = st.lists(pairs, max_size=14).map(
 
 
 @given(forward_edges)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_feed_forward_depth_is_the_longest_path(edges: Edges) -> None:
     plan = schedule(NAMES, edges)
 
@@ -38,7 +38,7 @@ def test_feed_forward_depth_is_the_longest_path(edges: Edges) -> None:
 
 
 @given(any_edges)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_cycles_have_one_depth(edges: Edges) -> None:
     plan = schedule(NAMES, edges)
     graph = nx.DiGraph()

@@ -38,7 +38,7 @@ def error(parts: list[Rows], bits: list[int], unit: np.ndarray, exponents) -> np
     return total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 8), st.integers(0, 2**32 - 1))
 def test_no_share_of_the_range_has_less_error(bits: int, seed: int) -> None:
     parts = rows(np.random.default_rng(seed).normal(size=(3, 40)))

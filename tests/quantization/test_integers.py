@@ -91,7 +91,7 @@ def test_spike_counts_follow_the_real_netlist() -> None:
         assert np.corrcoef(a, b)[0, 1] > 0.999, name
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 10_000),
     st.integers(2, 8),

@@ -13,7 +13,7 @@ from neurodeploy.quantization.grids import round_to_grid
 from neurodeploy.quantization.rounding import balanced, round_weights
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 4),

@@ -33,7 +33,7 @@ def test_every_operation() -> None:
 small = st.integers(1, 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rank=st.integers(1, 2),
     sizes=st.tuples(st.integers(3, 9), st.integers(3, 9)),
@@ -61,7 +61,7 @@ def test_pooling_of_any_geometry(
         _agree(graph, x)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rank=st.integers(1, 2),
     sizes=st.tuples(st.integers(3, 8), st.integers(3, 8)),

@@ -17,7 +17,7 @@ from neurodeploy.ir.reference import run_reference
 from tests.hardware.mapping.test_reach import connectivities
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_reached_by_the_structure_alone(data: Any) -> None:
     connectivity = data.draw(connectivities())

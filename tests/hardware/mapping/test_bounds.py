@@ -84,7 +84,7 @@ def connectivities(draw: st.DrawFn) -> Connectivity:
     return Conv(weight, channels_in, window, groups)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     connectivity=connectivities(),
     neurons=st.integers(2, 40),
@@ -123,7 +123,7 @@ def drawn(seed: int) -> IntegerNetlist:
     return random_netlist(seed % 2 == 1, np.random.default_rng(seed))[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 7),
     neurons=st.integers(3, 60),
@@ -213,7 +213,7 @@ def test_output_axons_bound_a_layer_that_feeds_many_cores() -> None:
     assert "fewer cores in the layers that it feeds" in layer.advice
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.integers(1, 14) | st.integers(40, 60),
     kernel=st.integers(1, 4),

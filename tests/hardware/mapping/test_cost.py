@@ -42,7 +42,7 @@ def placed(n: int, where: Grid, rng: np.random.Generator) -> np.ndarray:
     return where.positions(rng.permutation(where.n_cores)[:n])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     chips=st.tuples(st.integers(1, 3), st.integers(1, 3)),

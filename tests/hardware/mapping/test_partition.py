@@ -55,7 +55,7 @@ def drawn(seed: int) -> IntegerNetlist:
     return random_netlist(seed % 2 == 1, np.random.default_rng(seed))[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 7),
     neurons=st.integers(3, 60),

@@ -195,7 +195,7 @@ def test_one_core_and_no_packets_are_placed() -> None:
     assert placed.chosen.cost.hops_per_packet == 0.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), priced=st.booleans())
 def test_the_change_of_a_swap_is_exact(seed: int, priced: bool) -> None:
     rng = np.random.default_rng(seed)

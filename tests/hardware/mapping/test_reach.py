@@ -84,7 +84,7 @@ def shared_axons(
     return entering, leaving
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.data())
 def test_reach_counts_every_synapse(data: Any) -> None:
     connectivity = data.draw(connectivities())

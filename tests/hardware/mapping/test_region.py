@@ -14,7 +14,7 @@ from neurodeploy.hardware.place.region import (
 from tests.hardware.mapping.boards import grid
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     chips=st.tuples(st.integers(1, 5), st.integers(1, 4)),
     tiles=st.tuples(st.integers(1, 6), st.integers(1, 6)),
