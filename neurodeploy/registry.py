@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -42,16 +44,21 @@ class Registry(Generic[T]):
         self.group = group
         self.needs = tuple(needs)
         self._entries = dict(entries)
+        self._found: tuple[object, dict[str, Entry]] | None = None
 
     def entries(self) -> dict[str, Entry]:
         """All entries by name: the built-in ones, which cannot be replaced, then plug-ins."""
         from importlib.metadata import entry_points
 
-        found = {
-            point.name: Entry(point.value, f"plug-in {point.value}")
-            for point in entry_points(group=self.group)
-        }
-        return {**self._entries, **{n: e for n, e in found.items() if n not in self._entries}}
+        # All installed distributions are read for it: once, until one comes or goes.
+        state = entry_points, tuple((folder, _changed(folder)) for folder in sys.path)
+        if self._found is None or self._found[0] != state:
+            plug_ins = {
+                point.name: Entry(point.value, f"plug-in {point.value}")
+                for point in entry_points(group=self.group)
+            }
+            self._found = state, plug_ins
+        return self._entries | self._found[1] | self._entries
 
     @property
     def built_in(self) -> tuple[str, ...]:
@@ -91,3 +98,11 @@ class Registry(Generic[T]):
                 f"every {self.kind} has; reinstall or remove it"
             )
         return thing
+
+
+def _changed(folder: str) -> int | None:
+    """When something came to a folder of the search path, or went."""
+    try:
+        return os.stat(folder or os.curdir).st_mtime_ns
+    except OSError:
+        return None

@@ -107,7 +107,9 @@ def projection_interval(
 
 
 def _clipped(interval: AnyArray) -> IntArray:
-    return np.clip(interval, -PROVABLE, PROVABLE).astype(np.int64)
+    # np.clip looks up the limits of the dtype first, for longer than such arrays take.
+    clipped: IntArray = np.minimum(np.maximum(interval, -PROVABLE), PROVABLE).astype(np.int64)
+    return clipped
 
 
 def _times(values: IntArray, factor: int) -> IntArray:

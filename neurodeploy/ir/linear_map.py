@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -43,9 +44,13 @@ def _confirmed(a: AnyArray, b: AnyArray, product: AnyArray) -> bool:
     is wrong anywhere agrees with a probability of about 2^-64 (Freivalds 1977, "Probabilistic
     machines can use less running time").
     """
-    probe = np.random.default_rng(product.shape[-1]).integers(-(2**62), 2**62, product.shape[-1])
-    probe = 2 * probe + 1
+    probe = _probe(product.shape[-1])
     return bool((np.matmul(a, np.matmul(b, probe)[..., None])[..., 0] == product @ probe).all())
+
+
+@functools.lru_cache(maxsize=64)
+def _probe(size: int) -> AnyArray:
+    return 2 * np.random.default_rng(size).integers(-(2**62), 2**62, size) + 1
 
 
 def common_precision(weight: AnyArray, x: AnyArray) -> np.dtype[Any]:

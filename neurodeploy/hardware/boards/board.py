@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -369,6 +371,12 @@ def load_board(name_or_path: str | Path) -> Board:
 
 
 def _shipped(name: str) -> dict[str, Any]:
+    """Tables of a board that comes with neurodeploy, for the caller alone."""
+    return copy.deepcopy(_shipped_once(name))
+
+
+@functools.cache
+def _shipped_once(name: str) -> dict[str, Any]:
     resource = importlib.resources.files("neurodeploy.boards") / f"{name}.toml"
     return _extended(parsed_toml(resource.read_bytes(), f"{name}.toml"), f"{name}.toml")
 
