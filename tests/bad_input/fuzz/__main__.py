@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.bad_input.fuzz.subjects import SUBJECTS, expect_undamaged, make, seeds_of
 from tests.bad_input.fuzz.worker import Ending, prepare, several
 
-CHUNK = 20
+CHUNK = 60
 TOGETHER = 250
 
 
