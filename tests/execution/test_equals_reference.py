@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.execution import run_engine
+from neurodeploy.execution.pytorch.float_products import ConvProduct
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.record import RunRecord, Stimulus
 from neurodeploy.ir.reference import run_reference
@@ -125,6 +126,62 @@ def test_real_valued_netlists_in_floats_are_close() -> None:
     theirs, ours = run_reference(netlist, stimulus), run_engine(netlist, stimulus)
     for name, values in theirs.spikes.items():
         assert np.abs(ours.spikes[name] - values).mean() < 0.01
+
+
+@pytest.mark.parametrize("source", ["current", "spikes", "both"])
+def test_siblings_share_what_they_hear(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights alike and negated; biases of their own, with a memory of the current too."""
+    rng = np.random.default_rng(7)
+    near = window((5, 4), 3, padding=1)
+    shape = (3, 5, 4)
+    weights = {"i": conv(rng, 3, 2, near, low=-5, high=6), "s": conv(rng, 3, 2, near)}
+    inputs = [current("i", (2, 5, 4), 0, 9), spikes("s", (2, 5, 4))]
+    heard = {"current": "i", "spikes": "s", "both": "is"}[source]
+    parts = [
+        neuron("a", shape, 90, bias=7),
+        neuron("b", shape, 60),
+        neuron("c", shape, 70, bias=np.array([14, 25, 36])),
+        neuron("d", shape, 80, bias=3, current_decay=1024),
+        neuron("e", shape, 40, bias=2),
+    ]
+    links = [
+        project(pre, post, weights[pre].with_weight(sign * weights[pre].weight), delay)
+        for pre in heard
+        for post, sign, delay in (("a", 1, 1), ("b", 1, 1), ("c", -1, 1), ("d", 1, 1), ("e", 1, 3))
+    ]
+    outputs = [integrator("out", shape)]
+    each = conv(rng, 3, 3, window((5, 4), 1), low=-3, high=3)
+    links += [project(name, "out", each) for name in "abcde"]
+    used = [p for p in inputs if p.name in heard]
+    netlist = as_real(net("siblings", [*used, *parts, *outputs], links, ["out"], 9))
+    stimulus = random_stimulus(netlist.inputs, 9, rng)
+    theirs = run_reference(netlist, stimulus)
+    applied = []
+    product = ConvProduct.__call__
+    monkeypatch.setattr(
+        ConvProduct, "__call__", lambda own, x: applied.append(own) or product(own, x)
+    )
+    ours = run_engine(netlist, stimulus, dtype="float64", batch_size=3)
+    # Once for a to d, once for e, which hears it later, and what the output hears of each.
+    assert len(applied) == 2 * len(heard) + 5
+    for name, values in theirs.spikes.items():
+        assert name not in "abcde" or 0.01 < values.mean() < 0.98
+        np.testing.assert_array_equal(ours.spikes[name], values, name)
+    np.testing.assert_allclose(ours.membranes["out"], theirs.membranes["out"], rtol=1e-12)
+
+
+def test_siblings_of_a_cycle_are_run_step_by_step() -> None:
+    rng = np.random.default_rng(8)
+    weight = dense(rng, 6, (6,))
+    pairs = [("x", "a"), ("x", "b"), ("a", "a"), ("a", "b"), ("b", "out")]
+    parts = [spikes("x", (6,)), neuron("a", (6,), 90, bias=2), neuron("b", (6,), 70)]
+    links = [project(*pair, weight, 1) for pair in pairs]
+    netlist = as_real(net("cycle", [*parts, integrator("out", (6,))], links, ["out"], 12))
+    stimulus = random_stimulus(netlist.inputs, 12, rng)
+    ours = run_engine(netlist, stimulus, dtype="float64")
+    for name, values in run_reference(netlist, stimulus).spikes.items():
+        assert values.any() == (name != "out")
+        np.testing.assert_array_equal(ours.spikes[name], values, name)
 
 
 def as_real(netlist: IntegerNetlist) -> RealNetlist:

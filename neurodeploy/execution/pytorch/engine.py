@@ -16,6 +16,7 @@ from neurodeploy.execution.pytorch.plan import (
     EnginePlan,
     PlannedLink,
     PlannedStage,
+    SharedInput,
     build_plan,
     is_constant,
 )
@@ -159,6 +160,7 @@ class _Chunk:
         self.samples = samples
         self.batch = samples.stop - samples.start
         self.rasters: dict[str, torch.Tensor] = {}
+        self.shared: dict[int, tuple[Drive, int]] = {}
         self.left = dict(plan.uses)
 
     def run(self, values: dict[str, IntArray]) -> None:
@@ -182,11 +184,14 @@ class _Chunk:
         self._begin(stage)
         raster: torch.Tensor | None = None
         trace = self._trace(stage)
-        constant = self._constant(stage)
+        constant = None if stage.shared else self._constant(stage)
         size = stage.block(self.batch, self.T)
         for start in range(0, self.T, size):
             steps = slice(start, min(start + size, self.T))
-            drive = Drive(constant, self._varying(stage, steps))
+            if stage.shared is not None:
+                drive = self._of_siblings(stage, stage.shared)
+            else:
+                drive = Drive(constant, self._varying(stage, steps))
             if raster is None and stage.fires:
                 raster = self._raster(stage, drive)
             stage.kernel.run(
@@ -196,6 +201,17 @@ class _Chunk:
                 steps.stop - start,
             )
         self._finish(stage, raster, trace)
+
+    def _of_siblings(self, stage: PlannedStage, shared: SharedInput) -> Drive:
+        """Input over all steps, summed when the first of its group runs."""
+        known = self.shared.pop(shared.group, None)
+        if known is None:
+            everything = slice(0, self.T)
+            known = Drive(self._constant(stage), self._varying(stage, everything)), shared.members
+        drive, left = known
+        if left > 1:
+            self.shared[shared.group] = drive, left - 1
+        return shared.own(drive)
 
     def _run_cycle(self, stages: tuple[PlannedStage, ...]) -> None:
         drives, traces = [], []

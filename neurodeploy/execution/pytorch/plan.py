@@ -11,8 +11,10 @@ takes a few steps at a time, so that its input stays in cache.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ import torch
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.pytorch.float_products import float_product
 from neurodeploy.execution.pytorch.integer_products import integer_product
-from neurodeploy.execution.pytorch.kernels import ExtendedKernel, Kernel, NeuronKernel
+from neurodeploy.execution.pytorch.kernels import Drive, ExtendedKernel, Kernel, NeuronKernel
 from neurodeploy.execution.pytorch.layout import vector
 from neurodeploy.execution.pytorch.pool_kernel import MaxPoolKernel
 from neurodeploy.execution.pytorch.precision import Precision, prove_precision
@@ -28,6 +30,7 @@ from neurodeploy.execution.pytorch.products import GatherProduct, Product
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population, RealNetlist
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, RealNeuron
+from neurodeploy.ir.siblings import sibling_groups
 
 # Samples side by side take about this many bytes per thread: larger batches fall out of the
 # caches, smaller ones spend their time between operations.
@@ -50,12 +53,36 @@ class PlannedLink:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedInput:
+    """What siblings hear, summed once for the ``members`` of a group and without their biases.
+
+    Of a real-valued netlist. ``sign`` is this one's; ``bias`` is ``[n]``, or None where it does not
+    join the input.
+    """
+
+    group: int
+    members: int
+    sign: int
+    bias: torch.Tensor | None
+
+    def own(self, drive: Drive) -> Drive:
+        """The input of one of them, in memory of its own."""
+        constant, varying = (
+            None if part is None else part * self.sign for part in (drive.constant, drive.varying)
+        )
+        joined = varying if constant is None else constant
+        if self.bias is not None and joined is not None:
+            joined.add_(self.bias)
+        return Drive(constant, varying)
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedStage:
     """A population, ready to run.
 
     ``outer`` links come from populations that are finished before, ``inner`` ones from the same
     cycle. ``constant_bias`` is ``[n]``, for populations whose bias joins the constant part of
-    their input.
+    their input. ``shared`` is given for siblings, whose links are those of the first.
     """
 
     population: Population
@@ -65,6 +92,7 @@ class PlannedStage:
     outer: tuple[PlannedLink, ...]
     inner: tuple[PlannedLink, ...]
     constant_bias: torch.Tensor | None
+    shared: SharedInput | None = None
 
     @property
     def fires(self) -> bool:
@@ -134,8 +162,11 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
         p.name: ([], []) for p in netlist.populations
     }
     depth = netlist.schedule.depth
+    siblings = _siblings(netlist)
     for projection, delay in zip(netlist.projections, netlist.schedule.delays, strict=True):
         pre, post = projection.pre, projection.post
+        if post in siblings and siblings[post].first != post:
+            continue
         number = precision.states[post]
         if isinstance(projection, IntegerProjection):
             product = integer_product(
@@ -145,9 +176,12 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
             product = float_product(projection.connectivity, number)
         link = PlannedLink(pre, product, depth[post] - depth[pre] - delay)
         links[post][component_of[pre] == component_of[post]].append(link)
+    for name, sibling in siblings.items():
+        links[name] = links[sibling.first]
     stages = tuple(
         tuple(
-            _build_stage(netlist, netlist.by_name[name], links[name], precision) for name in members
+            _build_stage(netlist, netlist.by_name[name], links[name], precision, siblings.get(name))
+            for name in members
         )
         for members in netlist.schedule.components
         if not isinstance(netlist.by_name[members[0]].model, Input)
@@ -171,20 +205,57 @@ def build_plan(netlist: IntegerNetlist | RealNetlist, timesteps: int, dtype: str
     )
 
 
+class _Sibling(NamedTuple):
+    """One of the ``members`` of a group, whose first is told."""
+
+    group: int
+    first: str
+    members: int
+    sign: int
+
+
+def _siblings(netlist: IntegerNetlist | RealNetlist) -> dict[str, _Sibling]:
+    """Populations of a real-valued netlist whose input is that of another, or its negative."""
+    if isinstance(netlist, IntegerNetlist):
+        return {}
+    schedule = netlist.schedule
+    together = Counter(schedule.component_of.values())
+    cyclic = {
+        p.name
+        for p in netlist.populations
+        if together[schedule.component_of[p.name]] > 1
+        or any(q.pre == p.name for q in netlist.incoming[p.name])
+    }
+    found = {}
+    groups = sibling_groups(netlist, lambda name: (schedule.depth[name], name in cyclic))
+    for i, group in enumerate(groups):
+        first = group[0].population.name
+        if len(group) > 1 and first not in cyclic:
+            for one in group:
+                found[one.population.name] = _Sibling(i, first, len(group), one.sign)
+    return found
+
+
 def _build_stage(
     netlist: IntegerNetlist | RealNetlist,
     population: Population,
     links: tuple[list[PlannedLink], list[PlannedLink]],
     precision: Precision,
+    sibling: _Sibling | None,
 ) -> PlannedStage:
     outer, inner = links
     # Gathered sums join one that is there already without a result of their own.
     outer = sorted(outer, key=lambda link: isinstance(link.product, GatherProduct))
     state = precision.states[population.name]
-    constant_bias, adds_bias = None, True
-    if _bias_may_join_input(population):
+    constant_bias, adds_bias, shared = None, True, None
+    joins = _bias_may_join_input(population)
+    bias = vector(population.spread(_bias(population)), population.shape, state) if joins else None
+    if sibling is not None:
+        shared = SharedInput(sibling.group, sibling.members, sibling.sign, bias)
+        adds_bias = not joins
+    elif joins:
         if any(is_constant(netlist, link) for link in outer):
-            constant_bias = vector(population.spread(_bias(population)), population.shape, state)
+            constant_bias = bias
             adds_bias = False
         else:
             adds_bias = not any(
@@ -194,7 +265,7 @@ def _build_stage(
     raster = precision.rasters[population.name]
     kernel = _kernel(population, precision, adds_bias)
     return PlannedStage(
-        population, kernel, state, raster, tuple(outer), tuple(inner), constant_bias
+        population, kernel, state, raster, tuple(outer), tuple(inner), constant_bias, shared
     )
 
 
@@ -253,7 +324,8 @@ def _sample_bytes(
             inside = max((link.product.scratch_entries() for link in stage.outer), default=0)
             together = len(component) > 1 or bool(component[0].inner)
             steps = timesteps if together else stage.block(1, timesteps)
-            scratch += steps * (n_in * width * (1 + (len(stage.outer) > 1)) + inside * 8)
+            sums = 1 + (len(stage.outer) > 1) + (stage.shared is not None)
+            scratch += steps * (n_in * width * sums + inside * 8)
             alive[stage.population.name] = stage.population.size * timesteps * stage.raster.itemsize
         worst = max(worst, sum(alive.values()) + scratch)
         for stage in component:
