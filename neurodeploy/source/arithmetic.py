@@ -161,13 +161,12 @@ def _leaky(place: Place, test: Value, a: Any, b: Any) -> AnyArray | None:
     """The slopes of ``where(a > 0, a, slope * a)`` with one for every channel or element."""
     if not (isinstance(test, Ref) and isinstance(a, Ref) and isinstance(b, Ref)):
         return None
-    made, below = place.builder.node(test), place.builder.node(b)
-    positive = isinstance(made.op, Function) and made.op.program.split()[1:] in _POSITIVE
-    scales = isinstance(below.op, Scale) and below.op.value.ndim
-    if not positive or not scales or made.inputs != (a.name,) or below.inputs != (a.name,):
+    tested, below = place.made(test), place.made(b)
+    if not isinstance(tested, Function) or tested.program.split()[1:] not in _POSITIVE:
         return None
-    assert isinstance(below.op, Scale)
-    return _whole(below.op.value, a)
+    if not isinstance(below, Scale) or not below.value.ndim:
+        return None
+    return _whole(below.value, a) if place.taken(test) == place.taken(b) == (a,) else None
 
 
 def extreme(place: Place, word: str, a: Value, b: Value) -> Ref:

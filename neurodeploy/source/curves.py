@@ -21,18 +21,15 @@ from neurodeploy.source.pieces import straight_pieces
 _TOLERANCE = 1e-6
 """Relative: the constants of a file are float32."""
 
-_STRAIGHT = (Scale, AddConstant)
-
 
 def applied(place: Place, x: Ref, program: str) -> Ref:
     """A function of an activation, and of what that is a function of itself."""
-    base, inner = x, "x"
-    bends = False
-    for name, origin in _origins(place, x).items():
+    base, inner, bends = x, "x", False
+    for origin, so_far in _origins(place, x).items():
         if bends:
-            base, inner = place.builder.result(name), origin
+            base, inner = origin, so_far
         # What only scales and shifts belongs to the layer before.
-        bends = not isinstance(place.builder.node(place.builder.result(name)).op, _STRAIGHT)
+        bends = not isinstance(place.made(origin), Scale | AddConstant)
     return _emitted(place, base, composed(program, inner))
 
 
@@ -40,28 +37,26 @@ def combined(place: Place, word: str, *operands: Ref | float, reason: str) -> Re
     """A word of two or more operands, refused unless they are functions of one activation."""
     origins = [_origins(place, o, sums=True) if isinstance(o, Ref) else None for o in operands]
     known = [found for found in origins if found is not None]
-    shared = next((name for name in known[0] if all(name in found for found in known)), None)
+    shared = next((x for x in known[0] if all(x in found for found in known)), None)
     if shared is None:
         place.refuse(reason)
     parts = [
         repr(float(o)) if isinstance(o, int | float) else found[shared]  # type: ignore[index]
         for o, found in zip(operands, origins, strict=True)
     ]
-    return _emitted(place, place.builder.result(shared), joined(word, *parts))
+    return _emitted(place, shared, joined(word, *parts))
 
 
 def unfinished(place: Place, x: Ref) -> bool:
     """Whether an activation is a curved function without a name: more may come of it."""
-    node = place.builder.node(x)
-    while isinstance(node.op, Scale | AddConstant) and not node.op.value.ndim:
-        node = place.builder.node(place.builder.result(node.inputs[0]))
-    op = node.op
+    while isinstance(op := place.made(x), Scale | AddConstant) and not op.value.ndim:
+        (x,) = place.taken(x)
     return isinstance(op, Function) and op.name not in FUNCTIONS and op.pieces is None
 
 
 def related(place: Place, a: Ref, b: Ref) -> bool:
     """Whether both are functions of one activation."""
-    return any(name in _origins(place, b) for name in _origins(place, a))
+    return not _origins(place, a).keys().isdisjoint(_origins(place, b))
 
 
 def cancelled(place: Place, x: Ref, factor: AnyArray) -> Ref | None:
@@ -69,33 +64,33 @@ def cancelled(place: Place, x: Ref, factor: AnyArray) -> Ref | None:
 
     The division by 6 at the end of a hard-swish leaves no trace.
     """
-    node = place.builder.node(x)
-    if not isinstance(node.op, Scale) or node.op.value.ndim or factor.ndim:
+    op = place.made(x)
+    if not isinstance(op, Scale) or op.value.ndim or factor.ndim:
         return None
-    inner = place.builder.result(node.inputs[0])
-    known = isinstance(place.builder.node(inner).op, Function)
-    return inner if known and abs(float(node.op.value) * float(factor) - 1) < _TOLERANCE else None
+    (inner,) = place.taken(x)
+    known = isinstance(place.made(inner), Function)
+    return inner if known and abs(float(op.value) * float(factor) - 1) < _TOLERANCE else None
 
 
-def _origins(place: Place, x: Ref, sums: bool = False) -> dict[str, str]:
+def _origins(place: Place, x: Ref, sums: bool = False) -> dict[Ref, str]:
     """Activations that ``x`` is a function of, nearest first, and those functions.
 
     With ``sums``, the sum of two functions of one activation is one as well.
     """
-    name, program = x.name, "x"
-    found = {name: program}
+    program = "x"
+    found = {x: program}
     while True:
-        node = place.builder.node(place.builder.result(name))
-        if sums and isinstance(node.op, Add):
-            a, b = (_origins(place, place.builder.result(part), sums) for part in node.inputs)
+        op = place.made(x)
+        if sums and isinstance(op, Add):
+            a, b = (_origins(place, part, sums) for part in place.taken(x))
             total = {key: joined("add", a[key], b[key]) for key in a if key in b}
             return found | {key: composed(program, inner) for key, inner in total.items()}
-        step = _program(node.op)
+        step = _program(op)
         if step is None:
             return found
-        (name,) = node.inputs
+        (x,) = place.taken(x)
         program = composed(program, step)
-        found[name] = program
+        found[x] = program
 
 
 def _program(op: Op) -> str | None:

@@ -196,13 +196,14 @@ class GraphBuilder:
         self._by_name: dict[str, AnalogNode] = {}
         self.places: dict[str, Place] = {}
 
-    def node(self, ref: Ref) -> AnalogNode:
-        """Return the node that made a result."""
-        return self._by_name[ref.name]
+    def made(self, ref: Ref) -> Op:
+        """Return the operation that a result is of."""
+        return self._by_name[ref.name].op
 
-    def result(self, name: str) -> Ref:
-        """Return the result of the node called ``name``."""
-        return Ref(name, self._by_name[name].shape)
+    def taken(self, ref: Ref) -> tuple[Ref, ...]:
+        """Return the results that a result was made from."""
+        made = (self._by_name[name] for name in self._by_name[ref.name].inputs)
+        return tuple(Ref(node.name, node.shape) for node in made)
 
     def add(self, name: str, op: Op, inputs: tuple[Ref, ...], source: str | None) -> Ref:
         """Append a node named ``name``, or ``name_2``, ... where that is taken.
@@ -210,10 +211,10 @@ class GraphBuilder:
         A function of one value comes before the index map that it could follow: layers and their
         activations stay together, and their weights shared.
         """
-        if len(inputs) == 1 and isinstance((made := self.node(inputs[0])).op, analog.Gather):
-            before = self.result(made.inputs[0])
-            if _commutes(op, made.op.index, math.prod(before.shape)):
-                return self.add(name, made.op, (self.add(name, op, (before,), source),), source)
+        if len(inputs) == 1 and isinstance(moves := self.made(inputs[0]), analog.Gather):
+            before = self.taken(inputs[0])
+            if _commutes(op, moves.index, math.prod(before[0].shape)):
+                return self.add(name, moves, (self.add(name, op, before, source),), source)
         unique, n = name, 1
         while unique in self._by_name:
             n += 1
@@ -317,6 +318,14 @@ class Place:
         ref = self.builder.add(self.named(op), op, inputs, self.source)
         self.builder.places.setdefault(ref.name, self)
         return ref
+
+    def made(self, x: Ref) -> Op:
+        """The operation that an activation is the result of."""
+        return self.builder.made(x)
+
+    def taken(self, x: Ref) -> tuple[Ref, ...]:
+        """The activations that an activation was made from."""
+        return self.builder.taken(x)
 
     def named(self, op: Op) -> str:
         """What an analog node that is made here is called."""

@@ -84,15 +84,14 @@ def rearranged(place: Place, x: Ref, index: IntArray) -> Ref:
     if whole and index.shape == x.shape:
         return x
     op = recognized(x.shape, index)
-    made = place.builder.node(x).op
+    made = place.made(x)
     joins = isinstance(op, analog.Gather) or _gather_below(place, x)
     alike = type(op) if isinstance(op, analog.Slice | analog.Upsample) else analog.Gather
     if joins or isinstance(made, alike):
         while isinstance(made, _MOVES if joins else alike):
-            source = place.builder.result(place.builder.node(x).inputs[0])
-            below = index_of(made, source.shape).reshape(-1)
-            index = np.where(index < 0, -1, below[index])
-            x, made = source, place.builder.node(source).op
+            (x,) = place.taken(x)
+            index = np.where(index < 0, -1, index_of(made, x.shape).reshape(-1)[index])
+            made = place.made(x)
         if index.shape == x.shape and (index == numbers(x.shape)).all():
             return x
         op = recognized(x.shape, index)
@@ -284,10 +283,9 @@ def averages(place: Place, x: Ref, windows: Sequence[IntArray], counted: bool = 
 
 
 def _gather_below(place: Place, x: Ref) -> bool:
-    node = place.builder.node(x)
-    while isinstance(node.op, analog.Reshape):
-        node = place.builder.node(place.builder.result(node.inputs[0]))
-    return isinstance(node.op, analog.Gather)
+    while isinstance(place.made(x), analog.Reshape):
+        (x,) = place.taken(x)
+    return isinstance(place.made(x), analog.Gather)
 
 
 def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:

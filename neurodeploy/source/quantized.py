@@ -27,10 +27,9 @@ def levels(place: Place, x: Ref, scale: Any, zero: Any, low: int, high: int) -> 
     before, highest = _levels_before(place, x)
     if before and math.isclose(before, size, rel_tol=1e-6) and highest <= above:
         return x
-    node = place.builder.node(x)
-    if isinstance(node.op, ReLU):
+    if isinstance(place.made(x), ReLU):
         # Below zero nothing rounds to a level above zero.
-        x, below = place.builder.result(node.inputs[0]), 0
+        (x,), below = place.taken(x), 0
     rails = [
         arithmetic.scaled(place, place.emit(QuantizedReLU(n * size, n), rail), sign)
         for sign, n in ((1.0, above), (-1.0, -below))
@@ -51,10 +50,8 @@ def in_units(place: Place, x: Ref, scale: Any) -> Ref:
 
 def _levels_before(place: Place, x: Ref) -> tuple[float, int]:
     """Step and number of the levels that an activation consists of; 0 where it has none."""
-    node = place.builder.node(x)
-    while isinstance(node.op, _KEEPS):
-        node = place.builder.node(place.builder.result(node.inputs[0]))
-    op = node.op
+    while isinstance(op := place.made(x), _KEEPS):
+        (x,) = place.taken(x)
     return (op.maximum / op.levels, op.levels) if isinstance(op, QuantizedReLU) else (0.0, 0)
 
 

@@ -39,24 +39,21 @@ class Floored(Deferred):
 def floor(site: Place, x: Ref) -> Ref | Deferred:
     """Lower ``floor(x)``; of a clipped activation at once, otherwise when it is clipped."""
     scale, shift = 1.0, 0.0
-    while True:
-        node = site.builder.node(x)
-        if not isinstance(node.op, Scale | AddConstant) or node.op.value.ndim:
-            break
+    while isinstance(op := site.made(x), Scale | AddConstant) and not op.value.ndim:
         factor, constant = scale, shift
-        if isinstance(node.op, Scale):
-            factor *= float(node.op.value)
+        if isinstance(op, Scale):
+            factor *= float(op.value)
         else:
-            constant += scale * float(node.op.value)
+            constant += scale * float(op.value)
         if factor <= 0 or not 0 <= constant < 1:
             break
-        x, scale, shift = site.builder.result(node.inputs[0]), factor, constant
-    if isinstance(node.op, Clip):
-        inner = site.builder.result(node.inputs[0])
-        return _quantized(site, inner, node.op.maximum, scale, shift)
-    if isinstance(node.op, ReLU):
+        (x,), scale, shift = site.taken(x), factor, constant
+    if isinstance(op, Clip):
+        (inner,) = site.taken(x)
+        return _quantized(site, inner, op.maximum, scale, shift)
+    if isinstance(op, ReLU):
         # Below zero nothing rounds to a level above zero.
-        x = site.builder.result(node.inputs[0])
+        (x,) = site.taken(x)
     return Floored(x, site, _OUTSIDE, scale, shift)
 
 
@@ -72,25 +69,22 @@ def clip(site: Place, x: Ref | Deferred, maximum: float) -> Ref:
 
 def minimum(site: Place, x: Ref, maximum: float) -> Ref | None:
     """Lower ``min(x, maximum)`` of an activation that is not negative; None for others."""
-    node = site.builder.node(x)
-    if not isinstance(node.op, ReLU | Clip):
+    op = site.made(x)
+    if not isinstance(op, ReLU | Clip):
         return None
-    if isinstance(node.op, Clip) and node.op.maximum <= maximum:
+    if isinstance(op, Clip) and op.maximum <= maximum:
         return x
-    return site.emit(Clip(maximum), site.builder.result(node.inputs[0]))
+    return site.emit(Clip(maximum), *site.taken(x))
 
 
 def _largest(site: Place, x: Ref) -> float | None:
     """The highest level of a quantized activation, None for other values."""
     factor = 1.0
-    node = site.builder.node(x)
-    while isinstance(node.op, Scale) and node.op.value.ndim == 0 and node.op.value > 0:
-        factor *= float(node.op.value)
-        node = site.builder.node(site.builder.result(node.inputs[0]))
-    if not isinstance(node.op, QuantizedReLU):
-        return None
+    while isinstance(op := site.made(x), Scale) and op.value.ndim == 0 and op.value > 0:
+        factor *= float(op.value)
+        (x,) = site.taken(x)
     # The factors are float32: 8 levels of 1/8 can be a little more than 1.
-    return factor * node.op.maximum * (1 - 1e-6)
+    return factor * op.maximum * (1 - 1e-6) if isinstance(op, QuantizedReLU) else None
 
 
 def _clipped(site: Place, value: Floored, maximum: float) -> Ref:

@@ -204,7 +204,7 @@ def _lower_max_pool(site: OnnxSite, x: Any, **given: Any) -> Ref:
     ref = site.data(x)
     w = _window(site, ref, **given)
     # A zero is below every activation after a ReLU.
-    if w.even or site.builder.node(ref).op.kind in ("relu", "clip"):
+    if w.even or site.made(ref).kind in ("relu", "clip"):
         ref, padding = _padded(site, ref, w)
         return site.emit(analog.MaxPool(w.kernel, w.stride, padding, w.ceil, w.dilation), ref)
     return moving.maxima(site, ref, list(w.cells(ref.shape)))
