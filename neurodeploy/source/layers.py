@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.geometry import Window
 from neurodeploy.source.op import Op, Shape, n_windows, set_array, set_ints, set_vector
 
 
@@ -66,8 +67,34 @@ class Linear(Op):
         return int(self.weight.size)
 
 
+class KernelLayer(Op):
+    """A layer whose kernel, the last axes of its weight, moves over ``rank`` dimensions."""
+
+    __slots__ = ()
+    rank: ClassVar[int]
+    weight: AnyArray
+    groups: int
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Size of the kernel per spatial dimension."""
+        return self.weight.shape[2:]
+
+    def _check_weight(self, which: str) -> None:
+        channels = len(set_array(self, "weight", 2 + self.rank))
+        if type(self.groups) is not int or self.groups < 1 or channels % self.groups:
+            self.refuse(f"{channels} {which} channels do not divide into {self.groups} groups")
+        if 0 in self.weight.shape:
+            self.refuse(f"weight of shape {self.weight.shape} is empty")
+
+    def _expect_input(self, shape: Shape, channels: int) -> None:
+        if len(shape) != 1 + self.rank or shape[0] != channels:
+            expected = f"{channels} channels and {self.rank} spatial dimensions"
+            self.refuse(f"input has shape {shape}, expected {expected}")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Convolution(Op):
+class Convolution(KernelLayer):
     """Cross-correlation with zero padding, as in the deep-learning convention.
 
     Parameters
@@ -82,7 +109,6 @@ class Convolution(Op):
     groups : int
     """
 
-    rank: ClassVar[int]
     weight: AnyArray
     bias: AnyArray | None = None
     stride: tuple[int, ...] = 1  # type: ignore[assignment]
@@ -91,8 +117,8 @@ class Convolution(Op):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        weight = set_array(self, "weight", 2 + self.rank)
-        set_vector(self, "bias", len(weight), optional=True)
+        self._check_weight("output")
+        set_vector(self, "bias", len(self.weight), optional=True)
         per_dimension = self.rank > 1 and isinstance(self.padding, (tuple, list))
         if per_dimension and len(self.padding) == self.rank:
             both = tuple(p for p in self.padding for _ in range(2))
@@ -101,27 +127,19 @@ class Convolution(Op):
         set_ints(self, "padding", 2 * self.rank, 0)
         set_ints(self, "dilation", self.rank, 1)
         object.__setattr__(self, "dilation", _spread(self.kernel, self.dilation))
-        if type(self.groups) is not int or self.groups < 1 or len(weight) % self.groups:
-            self.refuse(f"{len(weight)} output channels do not divide into {self.groups} groups")
-        if 0 in weight.shape:
-            self.refuse(f"weight of shape {weight.shape} is empty")
-
-    @property
-    def kernel(self) -> tuple[int, ...]:
-        """Size of the kernel per spatial dimension."""
-        return self.weight.shape[2:]
 
     @property
     def padding_pairs(self) -> tuple[tuple[int, int], ...]:
         """(before, after) per spatial dimension."""
         return tuple(zip(self.padding[::2], self.padding[1::2], strict=True))
 
+    def window(self, shape: Shape) -> Window:
+        """The kernel as it moves over an input of ``shape``."""
+        return Window(shape[1:], self.kernel, self.stride, self.padding_pairs, self.dilation)
+
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = inputs[0]
-        channels = self.weight.shape[1] * self.groups
-        if len(shape) != 1 + self.rank or shape[0] != channels:
-            expected = f"{channels} channels and {self.rank} spatial dimensions"
-            self.refuse(f"input has shape {shape}, expected {expected}")
+        self._expect_input(shape, self.weight.shape[1] * self.groups)
         windows = (self.kernel, self.stride, self.padding_pairs, self.dilation)
         return (len(self.weight), *_spatial(self, shape, *windows))
 
@@ -210,6 +228,15 @@ class Pooling(Op):
 
     def _spacing(self) -> tuple[int, ...]:
         return (1,) * len(self.kernel)
+
+    def window(self, shape: Shape) -> Window:
+        """The windows over an input of ``shape``; ceil mode is padding after its end."""
+        dilation = self._spacing()
+        sizes = (self.kernel, self.stride, self.padding, dilation)
+        axes = zip(shape[1:], self.output_shape([shape])[1:], *sizes, strict=True)
+        reach = ((n, (m - 1) * s + d * (k - 1) + 1, p) for n, m, k, s, p, d in axes)
+        pads = tuple((p, max(end - n - p, 0)) for n, end, p in reach)
+        return Window(shape[1:], self.kernel, self.stride, pads, dilation)
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         shape = inputs[0]

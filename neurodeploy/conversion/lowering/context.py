@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -74,16 +74,14 @@ class LoweringOptions:
     population_cost: int = 1
 
     def __post_init__(self) -> None:
-        if self.max_pooling not in get_args(MaxPooling):
-            raise UnknownNameError("max pooling", self.max_pooling, get_args(MaxPooling))
-        if self.average_pooling not in get_args(AveragePooling):
-            raise UnknownNameError(
-                "average pooling", self.average_pooling, get_args(AveragePooling)
-            )
-        if self.leaky not in get_args(Leaky):
-            raise UnknownNameError("leaky", self.leaky, get_args(Leaky))
-        if self.linear not in get_args(LinearCode):
-            raise UnknownNameError("linear", self.linear, get_args(LinearCode))
+        for what, choice, known in (
+            ("max pooling", self.max_pooling, get_args(MaxPooling)),
+            ("average pooling", self.average_pooling, get_args(AveragePooling)),
+            ("leaky", self.leaky, get_args(Leaky)),
+            ("linear", self.linear, get_args(LinearCode)),
+        ):
+            if choice not in known:
+                raise UnknownNameError(what, choice, known)
         if not 2 <= self.activation_units <= MAX_UNITS:
             raise UsageError(f"activation units {self.activation_units}: expected 2 to {MAX_UNITS}")
 
@@ -142,12 +140,16 @@ class Lowering:
         name: str,
         source: str | None,
         maximum: float | None = None,
-        part_of: str | None = None,
+        **more: Any,
     ) -> Affine:
-        """A rectifying population of ``affine``, in any case."""
-        layer = ReluLayer(self.unique(name), affine, source, maximum, part_of=part_of)
+        """A population of ``affine``, in any case; ``more``: further fields of :class:`ReluLayer`.
+
+        Rectifying unless it has a ``slope``.
+        """
+        layer = ReluLayer(self.unique(name), affine, source, maximum, **more)
         self.layers.append(layer)
-        self.ceiling[layer.name] = math.inf if maximum is None else maximum
+        if layer.slope is None:
+            self.ceiling[layer.name] = math.inf if maximum is None else maximum
         return population_term(layer.name, layer.shape)
 
     def rails(self, affine: Affine, name: str) -> Affine:
@@ -163,9 +165,7 @@ class Lowering:
             return self.populate(affine, name, source)
         if self.options.linear == "rails":
             return self.rails(affine, name)
-        layer = ReluLayer(self.unique(name), affine, source, slope=np.ones(affine.shape[0]))
-        self.layers.append(layer)
-        return population_term(layer.name, layer.shape)
+        return self.rectify(affine, name, source, slope=np.ones(affine.shape[0]))
 
     def is_rectified(self, affine: Affine, maximum: float | None = None) -> bool:
         """Whether the expression is one population within [0, maximum] as it is."""
@@ -194,10 +194,14 @@ def _reachable(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     return tuple(layer for layer in layers if layer.name in needed)
 
 
+def located(node: AnalogNode) -> str:
+    """A node and where it comes from, for messages."""
+    return f"{node.name} ({node.source})" if node.source else node.name
+
+
 def refuse(node: AnalogNode, why: str) -> UnsupportedLayerError:
     """The error for a node that rate coding cannot express."""
-    where = f" ({node.source})" if node.source else ""
-    return UnsupportedLayerError(f"{node.name}{where}: {node.op.kind}: {why}")
+    return UnsupportedLayerError(f"{located(node)}: {node.op.kind}: {why}")
 
 
 def merged(blocks: Blocks, where: str) -> Affine:

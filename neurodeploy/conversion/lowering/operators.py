@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer, ReluLayer
+from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer
 from neurodeploy.conversion.lowering.affine import Affine, population_term
 from neurodeploy.conversion.lowering.context import (
     Blocks,
     Lowering,
     LoweringOptions,
     Operation,
+    located,
     merged,
     refuse,
 )
 from neurodeploy.conversion.lowering.pooling import average, maximum
 from neurodeploy.conversion.lowering.resampling import conv_transpose, upsample
-from neurodeploy.conversion.lowering.separation import multiplied
+from neurodeploy.conversion.lowering.separation import multiplied, summed_products
 from neurodeploy.conversion.lowering.units import Units, units_of
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.composition import padding, picking
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
-from neurodeploy.ir.geometry import Window
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode
+from neurodeploy.source.index_maps import index_of, numbers
 
 
 def lower(graph: AnalogGraph, options: LoweringOptions) -> ActivationGraph:
@@ -46,13 +48,6 @@ def _input(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     return (population_term(name, node.shape),)
 
 
-def _normalize(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    op: Any = node.op
-    std = op.std.astype(np.float64)
-    mean = op.mean.astype(np.float64)
-    return (merged(taken[0], node.name).scaled(1.0 / std).shifted(-mean / std),)
-
-
 def _by_block(values: AnyArray, blocks: Blocks) -> list[AnyArray]:
     """A scalar, per-channel or per-element constant, cut like the blocks."""
     if values.ndim == 0 or len(blocks) == 1:
@@ -63,30 +58,22 @@ def _by_block(values: AnyArray, blocks: Blocks) -> list[AnyArray]:
 
 def _linear(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
-    weight = op.weight.astype(np.float64)
-    bounds = np.cumsum([math.prod(b.shape) for b in taken[0]])[:-1]
-    total = Affine(node.shape, (), np.zeros(node.shape))
-    for block, columns in zip(taken[0], np.split(weight, bounds, axis=1), strict=True):
-        layer = Dense(columns, block.shape)
-        total = total.plus(multiplied(lowering, layer, block, node))
-    return (total if op.bias is None else total.shifted(op.bias),)
+
+    def product(columns: AnyArray, block: Affine) -> Affine:
+        return multiplied(lowering, Dense(columns, block.shape), block, node)
+
+    return summed_products(node, taken[0], op.weight, product)
 
 
 def _convolution(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
+
+    def product(part: AnyArray, block: Affine) -> Affine:
+        layer = Conv(part, block.shape[0], op.window(block.shape), op.groups)
+        return multiplied(lowering, layer, _spiking_if_pooled(lowering, block, node), node)
+
     blocks = taken[0] if op.groups == 1 else (merged(taken[0], node.name),)
-    weight = op.weight.astype(np.float64)
-    total = Affine(node.shape, (), np.zeros(node.shape))
-    first = 0
-    for block in blocks:
-        channels = block.shape[0]
-        part = weight if op.groups > 1 else weight[:, first : first + channels]
-        window = Window(block.shape[1:], op.kernel, op.stride, op.padding_pairs, op.dilation)
-        layer = Conv(part, channels, window, op.groups)
-        spiking = _spiking_if_pooled(lowering, block, node)
-        total = total.plus(multiplied(lowering, layer, spiking, node))
-        first += channels
-    return (total if op.bias is None else total.shifted(op.bias),)
+    return summed_products(node, blocks, op.weight, product)
 
 
 def _spiking_if_pooled(lowering: Lowering, block: Affine, node: AnalogNode) -> Affine:
@@ -102,23 +89,28 @@ def _spiking_if_pooled(lowering: Lowering, block: Affine, node: AnalogNode) -> A
     return block
 
 
-def _batch_norm(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    op: Any = node.op
-    scale, shift = op.scale_shift()
-    parts = zip(taken[0], _by_block(scale, taken[0]), _by_block(shift, taken[0]), strict=True)
-    return tuple(block.scaled(a).shifted(b) for block, a, b in parts)
+_LINES: dict[type, Callable[[Any], tuple[AnyArray | None, AnyArray | None]]] = {
+    analog.Normalize: lambda op: (
+        1 / op.std.astype(np.float64),
+        -op.mean.astype(np.float64) / op.std,
+    ),
+    analog.BatchNorm: lambda op: op.scale_shift(),
+    analog.Scale: lambda op: (op.value, None),
+    analog.AddConstant: lambda op: (None, op.value),
+}
+"""Factor and constant of operations that have one of each, per channel or element, or one."""
 
 
-def _scale(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    op: Any = node.op
-    values = _by_block(op.value.astype(np.float64), taken[0])
-    return tuple(block.scaled(v) for block, v in zip(taken[0], values, strict=True))
-
-
-def _add_constant(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    op: Any = node.op
-    values = _by_block(op.value.astype(np.float64), taken[0])
-    return tuple(block.shifted(v) for block, v in zip(taken[0], values, strict=True))
+def _line(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
+    factor, constant = _LINES[type(node.op)](node.op)
+    blocks = taken[0]
+    if factor is not None:
+        factors = _by_block(factor, blocks)
+        blocks = tuple(block.scaled(v) for block, v in zip(blocks, factors, strict=True))
+    if constant is not None:
+        constants = _by_block(constant, blocks)
+        blocks = tuple(block.shifted(v) for block, v in zip(blocks, constants, strict=True))
+    return blocks
 
 
 def _rectify(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
@@ -134,12 +126,10 @@ def _leaky(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     for i, (block, slope) in enumerate(zip(taken[0], slopes, strict=True)):
         spread = np.broadcast_to(slope, block.shape[:1]) if slope.ndim < 2 else slope
         if lowering.options.leaky == "imbalanced":
-            source = node.name if len(taken[0]) == 1 else None
-            layer = ReluLayer(lowering.unique(node.name), block, source, slope=spread)
             if not (spread > 0).all():
                 raise refuse(node, "a slope of 0 or less in some channels; use --leaky units")
-            lowering.layers.append(layer)
-            result.append(population_term(layer.name, layer.shape))
+            source = node.name if len(taken[0]) == 1 else None
+            result.append(lowering.rectify(block, node.name, source, slope=spread))
             continue
         whole = f"{node.name}#{i}"
         mirrored = block.scaled(np.array(-1.0))
@@ -151,7 +141,7 @@ def _leaky(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
 
 def _function(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
-    units = units_of(op, lowering.options.activation_units, _where(node))
+    units = units_of(op, lowering.options.activation_units, located(node))
     return tuple(
         _of_units(lowering, node, block, units, f"{node.name}#{i}")
         for i, block in enumerate(taken[0])
@@ -165,52 +155,28 @@ def _of_units(
     total = Affine(block.shape, (), np.full(block.shape, units.offset))
     segments = zip(units.start, units.width, units.slope, units.shares(), strict=True)
     for k, (start, width, slope, share) in enumerate(segments):
-        shifted = block.shifted(np.array(-start))
-        unit = _unit(lowering, f"{node.name}_unit{k}", shifted, width, share, whole)
+        shifted, limit = block.shifted(np.array(-start)), None if math.isinf(width) else width
+        name = f"{node.name}_unit{k}"
+        unit = lowering.rectify(shifted, name, None, limit, units=share, part_of=whole)
         total = total.plus(unit.scaled(np.array(slope)))
     if units.below:
         mirrored = block.scaled(np.array(-1.0)).shifted(np.array(units.lowest))
-        unit = _unit(lowering, f"{node.name}_below", mirrored, math.inf, 1, whole)
+        unit = lowering.rectify(mirrored, f"{node.name}_below", None, part_of=whole)
         total = total.plus(unit.scaled(np.array(-units.below)))
     for k, (at, height) in enumerate(units.steps):
         size = abs(height)
-        name = lowering.unique(f"{node.name}_step{k}")
         # Rounded to levels of its height, clipped to the first of them: 1 from x = at on.
-        shifted = block.shifted(np.array(size / 2 - at))
-        layer = ReluLayer(name, shifted, None, size, levels=1, part_of=whole)
-        lowering.layers.append(layer)
-        lowering.ceiling[name] = size
-        step = population_term(name, layer.shape)
+        shifted, name = block.shifted(np.array(size / 2 - at)), f"{node.name}_step{k}"
+        step = lowering.rectify(shifted, name, None, size, levels=1, part_of=whole)
         total = total.plus(step if height > 0 else step.scaled(np.array(-1.0)))
     return total
-
-
-def _unit(
-    lowering: Lowering, name: str, affine: Affine, width: float, units: int, whole: str
-) -> Affine:
-    name = lowering.unique(name)
-    limit = None if math.isinf(width) else width
-    layer = ReluLayer(name, affine, None, limit, units=units, part_of=whole)
-    lowering.layers.append(layer)
-    lowering.ceiling[name] = width
-    return population_term(name, layer.shape)
-
-
-def _where(node: AnalogNode) -> str:
-    return f"{node.name} ({node.source})" if node.source else node.name
 
 
 def _quantized(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
     source = node.name if len(taken[0]) == 1 else None
-    result = []
-    for block in taken[0]:
-        name = lowering.unique(node.name)
-        layer = ReluLayer(name, block, source, op.maximum, levels=op.levels, shift=op.shift)
-        lowering.layers.append(layer)
-        lowering.ceiling[name] = op.maximum
-        result.append(population_term(name, layer.shape))
-    return tuple(result)
+    levels = {"levels": op.levels, "shift": op.shift}
+    return tuple(lowering.rectify(b, node.name, source, op.maximum, **levels) for b in taken[0])
 
 
 def _reshape(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
@@ -233,25 +199,18 @@ def _concat(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
     return tuple(block for blocks in taken for block in blocks)
 
 
-def _slice(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    op: Any = node.op
+def _pick(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     block = merged(taken[0], node.name)
-    kept = np.arange(math.prod(block.shape)).reshape(block.shape)[op.slices()]
-    return (multiplied(lowering, picking(kept, block.shape), block, node),)
-
-
-def _gather(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
-    op: Any = node.op
-    block = merged(taken[0], node.name)
-    return (multiplied(lowering, picking(op.index, block.shape), block, node),)
+    picked = picking(index_of(node.op, block.shape), block.shape)
+    return (multiplied(lowering, picked, block, node),)
 
 
 def _along_axis(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     op: Any = node.op
     block = merged(taken[0], node.name)
     # Every weight of the matrix stands at all positions on the other axes.
-    pre = np.moveaxis(np.arange(math.prod(block.shape)).reshape(block.shape), op.axis, 0)
-    post = np.moveaxis(np.arange(math.prod(node.shape)).reshape(node.shape), op.axis, 0)
+    pre = np.moveaxis(numbers(block.shape), op.axis, 0)
+    post = np.moveaxis(numbers(node.shape), op.axis, 0)
     row, column = np.nonzero(op.matrix)
     each = pre[0].size
     weight = np.repeat(op.matrix[row, column].astype(np.float64), each)
@@ -265,11 +224,7 @@ def _pad(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     if not any(op.amounts[0]) and len(op.amounts) > 1:
         amounts = op.amounts[1:]
         return tuple(b.mapped(padding(b.shape, amounts), node.name) for b in taken[0])
-    block = merged(taken[0], node.name)
-    inner = tuple(slice(a, a + n) for (a, _), n in zip(op.amounts, block.shape, strict=True))
-    where = np.arange(math.prod(node.shape)).reshape(node.shape)[inner].reshape(-1)
-    embed = Sparse(np.ones(where.size), where, np.arange(where.size), block.shape, node.shape)
-    return (block.mapped(embed, node.name),)
+    return _pick(lowering, node, taken)
 
 
 def _softmax(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
@@ -277,14 +232,11 @@ def _softmax(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Block
 
 
 OPERATIONS: dict[type, Operation] = {
+    **dict.fromkeys(_LINES, _line),
     analog.Input: _input,
-    analog.Normalize: _normalize,
     analog.Linear: _linear,
     analog.Conv1d: _convolution,
     analog.Conv2d: _convolution,
-    analog.BatchNorm: _batch_norm,
-    analog.Scale: _scale,
-    analog.AddConstant: _add_constant,
     analog.ReLU: _rectify,
     analog.Clip: _rectify,
     analog.LeakyReLU: _leaky,
@@ -298,9 +250,9 @@ OPERATIONS: dict[type, Operation] = {
     analog.Reshape: _reshape,
     analog.Add: _add,
     analog.Concat: _concat,
-    analog.Slice: _slice,
+    analog.Slice: _pick,
     analog.Pad: _pad,
-    analog.Gather: _gather,
+    analog.Gather: _pick,
     analog.AlongAxis: _along_axis,
     analog.Softmax: _softmax,
 }

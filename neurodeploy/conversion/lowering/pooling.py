@@ -26,7 +26,7 @@ def average(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
     divisors = op.divisors(lowering.graph.input_shapes(node.name)[0])
     pooled = []
     for block in taken[0]:
-        window = pool_window(op, block.shape, (1,) * len(op.kernel))
+        window = op.window(block.shape)
         layer: Connectivity = SumPool(np.ones(block.shape[0]), window)
         if (divisors == divisors.flat[0]).all():
             even = layer.with_weight(layer.weight / divisors.flat[0])
@@ -49,17 +49,6 @@ def average(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
     )
 
 
-def pool_window(op: Any, shape: tuple[int, ...], dilation: tuple[int, ...]) -> Window:
-    """The window, with ``ceil_mode`` as padding after the end."""
-    out = op.output_shape((shape,))[1:]
-    pads = []
-    for n, o, k, s, p, d in zip(
-        shape[1:], out, op.kernel, op.stride, op.padding, dilation, strict=True
-    ):
-        pads.append((p, max(0, (o - 1) * s + d * (k - 1) + 1 - n - p)))
-    return Window(shape[1:], op.kernel, op.stride, tuple(pads), dilation)
-
-
 def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:
     """Max-pooling: a population of its own, or a tree of plain neurons."""
     op: Any = node.op
@@ -68,7 +57,7 @@ def maximum(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
     for block in taken[0]:
         rectified = lowering.is_non_negative(block) or _is_sum(block)
         operand = _maximum_operand(lowering, block, node, None if rectified else rectifier)
-        window = pool_window(op, block.shape, op.dilation)
+        window = op.window(block.shape)
         # Rectified before the pooling, the pool codes what comes after the activation.
         codes = node.name if rectified or rectifier is None else rectifier.name
         if lowering.options.max_pooling == "identity":

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.conversion.lowering.affine import Affine
 from neurodeploy.conversion.lowering.context import Blocks, Lowering, merged, refuse
-from neurodeploy.conversion.lowering.separation import multiplied
+from neurodeploy.conversion.lowering.separation import multiplied, summed_products
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Conv, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
@@ -30,18 +30,13 @@ def conv_transpose(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) ->
         # It cuts more than the kernel reaches.
         total = multiplied(lowering, _listed(node, taken), merged(taken[0], node.name), node)
         return (total if op.bias is None else total.shifted(op.bias),)
-    weight = _flipped(op.weight.astype(np.float64), op.groups)
-    total = Affine(node.shape, (), np.zeros(node.shape))
-    first, ones = 0, (1,) * len(pads)
-    for block in blocks:
-        channels = block.shape[0]
-        part = weight if op.groups > 1 else weight[:, first : first + channels]
+
+    def product(part: AnyArray, block: Affine) -> Affine:
+        ones = (1,) * len(pads)
         window = Window(block.shape[1:], op.kernel, ones, tuple(pads), op.dilation, op.stride)
-        total = total.plus(
-            multiplied(lowering, Conv(part, channels, window, op.groups), block, node)
-        )
-        first += channels
-    return (total if op.bias is None else total.shifted(op.bias),)
+        return multiplied(lowering, Conv(part, block.shape[0], window, op.groups), block, node)
+
+    return summed_products(node, blocks, _flipped(op.weight, op.groups), product)
 
 
 def _flipped(weight: AnyArray, groups: int) -> AnyArray:

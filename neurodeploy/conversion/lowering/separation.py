@@ -8,11 +8,15 @@ product would cost a share of the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 
 from neurodeploy.conversion.lowering.activation_graph import LinearProduct
 from neurodeploy.conversion.lowering.affine import Affine, Term
-from neurodeploy.conversion.lowering.context import Lowering
+from neurodeploy.conversion.lowering.context import Blocks, Lowering
+from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.composition import MAX_COMPOSED_SYNAPSES, composed_synapses
 from neurodeploy.ir.connectivity import Connectivity
 from neurodeploy.source.analog import AnalogNode, macs
@@ -40,6 +44,22 @@ def multiplied(lowering: Lowering, layer: Connectivity, block: Affine, node: Ana
     if separated:
         block = _populated(lowering, block, node)
     return block.mapped(layer, node.name)
+
+
+def summed_products(
+    node: AnalogNode,
+    blocks: Blocks,
+    weight: AnyArray,
+    product: Callable[[AnyArray, Affine], Affine],
+) -> Blocks:
+    """A layer of a row of blocks: the sum of their products with their columns of ``weight``."""
+    op: Any = node.op
+    total = Affine(node.shape, (), np.zeros(node.shape))
+    bounds = np.cumsum([block.shape[0] for block in blocks])[:-1]
+    parts = np.split(weight.astype(np.float64), bounds, axis=1)
+    for block, part in zip(blocks, parts, strict=True):
+        total = total.plus(product(part, block))
+    return (total if op.bias is None else total.shifted(op.bias),)
 
 
 def told(products: Sequence[LinearProduct]) -> list[str]:

@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.conversion.lowering.affine import Affine, Term, population_term
-from neurodeploy.conversion.lowering.context import Blocks, Lowering, LoweringOptions, merged
+from neurodeploy.conversion.lowering.context import (
+    Blocks,
+    Lowering,
+    LoweringOptions,
+    located,
+    merged,
+)
 from neurodeploy.conversion.lowering.operators import OPERATIONS
-from neurodeploy.conversion.lowering.pooling import pool_window
 from neurodeploy.errors import NetlistError, UnsupportedLayerError
 from neurodeploy.exchange.assembly import Assembly, Link, spread_evenly
 from neurodeploy.exchange.modules.layer import Behaviour
@@ -144,9 +149,8 @@ class Building:
             return taken[0]
         if isinstance(node.op, analog.Softmax):
             return taken[0]
-        where = f" ({node.source})" if node.source else ""
         raise UnsupportedLayerError(
-            f"{node.name}{where}: {node.op.kind} between spiking layers: no neuron of the network "
+            f"{located(node)}: {node.op.kind} between spiking layers: no neuron of the network "
             "computes it; put a spiking layer there, or leave it out"
         )
 
@@ -154,7 +158,7 @@ class Building:
         """Max-pooling of what a step brings."""
         op: Any = node.op
         block = merged(taken[0], node.name)
-        window = pool_window(op, block.shape, op.dilation)
+        window = op.window(block.shape)
         pooled = self.any_spike(block, window, node)
         if pooled is not None:
             return (pooled,)

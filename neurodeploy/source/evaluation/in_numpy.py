@@ -13,7 +13,7 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, interpret
 from neurodeploy.source.evaluation.batches import ALIKE, checked_batch
-from neurodeploy.source.layers import Convolution, Pooling
+from neurodeploy.source.layers import Convolution
 from neurodeploy.source.resampling import TransposedConvolution
 
 _Evaluate = Callable[..., AnyArray]
@@ -75,7 +75,7 @@ def _linear(op: analog.Linear, x: AnyArray) -> AnyArray:
 
 
 def _conv(op: Convolution, x: AnyArray) -> AnyArray:
-    window = Window(x.shape[2:], op.kernel, op.stride, op.padding_pairs, op.dilation)
+    window = op.window(x.shape[1:])
     n, out = len(x), window.output_size
     columns = np.stack(list(_taps(window, x, 0.0)), axis=2)
     columns = columns.reshape(n, op.groups, -1, int(np.prod(out)))
@@ -119,17 +119,6 @@ def _batch_norm(op: analog.BatchNorm, x: AnyArray) -> AnyArray:
     return x * scale + shift
 
 
-def _window(op: Pooling, x: AnyArray, dilation: tuple[int, ...]) -> Window:
-    """Return the pooling's windows; a last one of ceil mode becomes padding after the end."""
-    size = x.shape[2:]
-    out = op.output_shape((x.shape[1:],))[1:]
-    pads = []
-    for i, n in enumerate(size):
-        reach = (out[i] - 1) * op.stride[i] + dilation[i] * (op.kernel[i] - 1) + 1
-        pads.append((op.padding[i], max(reach - n - op.padding[i], 0)))
-    return Window(size, op.kernel, op.stride, tuple(pads), dilation)
-
-
 def _taps(window: Window, x: AnyArray, fill: float) -> Iterator[AnyArray]:
     """Yield, for every cell of the kernel, the inputs that it meets in all windows."""
     padded = window.pad(x, fill)
@@ -139,7 +128,7 @@ def _taps(window: Window, x: AnyArray, fill: float) -> Iterator[AnyArray]:
 
 
 def _avg_pool(op: analog.AvgPool, x: AnyArray) -> AnyArray:
-    window = _window(op, x, (1,) * len(op.kernel))
+    window = op.window(x.shape[1:])
     total = np.zeros((*x.shape[:2], *window.output_size), np.float32)
     for part in _taps(window, x, 0.0):
         total += part
@@ -148,7 +137,7 @@ def _avg_pool(op: analog.AvgPool, x: AnyArray) -> AnyArray:
 
 
 def _max_pool(op: analog.MaxPool, x: AnyArray) -> AnyArray:
-    window = _window(op, x, op.dilation)
+    window = op.window(x.shape[1:])
     top = np.full((*x.shape[:2], *window.output_size), -np.inf, np.float32)
     for part in _taps(window, x, -np.inf):
         np.maximum(top, part, out=top)
