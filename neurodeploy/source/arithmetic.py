@@ -190,8 +190,7 @@ def clamped(place: Place, x: Value, low: float | None, high: float | None) -> Re
     """``min(max(x, low), high)``."""
     low = None if low is None or low < -1e30 else low
     high = None if high is None or high > 1e30 else high
-    if low == 0 and high is not None and high > 0:
-        assert not isinstance(x, np.ndarray)
+    if low == 0 and high is not None and high > 0 and isinstance(x, Ref | Floored):
         return clip(place, x, high)
     if isinstance(x, Deferred):
         x.refuse()

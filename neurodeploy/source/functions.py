@@ -46,7 +46,8 @@ PROGRAMS = {
     },
     **{"sin": "x sin", "cos": "x cos", "square": "x x mul", "reciprocal": "1 x div"},
     **{"rsqrt": "1 x sqrt div", "mish": "x x softplus tanh mul", "exp2": "2 x pow"},
-    **{"log_sigmoid": "x neg softplus neg", "logical_not": "x 0 eq"},
+    **dict.fromkeys(("log_sigmoid", "log_sigmoid_forward"), "x neg softplus neg"),
+    "logical_not": "x 0 eq",
     **{"bitwise_not": "x 0 eq", "sinh": "x exp x neg exp sub 0.5 mul", "tan": "x sin x cos div"},
     **{"cosh": "x exp x neg exp add 0.5 mul", "atan": "x atan", "erfc": "1 x erf sub"},
     **{"asinh": "x x x mul 1 add sqrt add log", "atanh": "1 x add 1 x sub div log 0.5 mul"},
@@ -77,6 +78,7 @@ FAMILIES: dict[str, Callable[..., str]] = {
     **dict.fromkeys(("selu", "Selu"), lambda alpha=SELU[0], gamma=SELU[1]: elu(alpha, gamma)),
     "hardshrink": shrink,
     "softshrink": lambda lambd: shrink(lambd, lambd),
+    "threshold": lambda threshold, value: f"x {threshold!r} gt x {value!r} where",
     "ThresholdedRelu": lambda alpha=1.0: f"x {alpha!r} gt x 0 where",
     "Swish": lambda alpha=1.0: f"x x {alpha!r} mul sigmoid mul",
 }

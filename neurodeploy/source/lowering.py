@@ -173,10 +173,6 @@ class Deferred:
         """Refuse the site where the value came up."""
         self.site.refuse(self.reason)
 
-    def takes(self, constant: AnyArray) -> bool:
-        """Whether a constant is one number that does not add dimensions."""
-        return constant.size == 1 and constant.ndim <= len(self.base.shape) + 1
-
 
 def activation(value: Any, found: str, expected: str) -> Ref:
     """An activation that leaves the network; ConversionError saying what is found instead."""

@@ -207,33 +207,24 @@ def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray
     return rearranged(place, y, full.transpose(order))
 
 
-def reduced(place: Place, x: Ref, axes: set[int], keep: bool, mean: bool) -> Ref:
-    """The sum or mean over axes of a sample."""
-    rank = len(x.shape)
-    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes)
-    if 0 not in axes and rank in (2, 3):
-        kernel = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))[1:]
-        y = place.emit(analog.AvgPool(kernel, kernel, divisor=None if mean else 1), x)
-    else:
-        y = x
-        for axis in sorted(axes):
-            n = x.shape[axis]
-            y = along(place, y, axis, np.full((1, n), 1 / n if mean else 1.0))
-    return reshaped(place, y, shape)
-
-
-def largest(place: Place, x: Ref, axes: set[int], keep: bool) -> Ref:
-    """The maximum over axes of a sample."""
+def reduced(place: Place, x: Ref, word: str, axes: set[int], keep: bool) -> Ref:
+    """The sum, mean or maximum (``max``) over axes of a sample."""
     rank = len(x.shape)
     shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes)
     if not shape:
         place.refuse("the result is one number per sample, without a dimension beside the batch")
     if 0 not in axes and rank in (2, 3):
         kernel = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))[1:]
-        return reshaped(place, place.emit(analog.MaxPool(kernel, kernel), x), shape)
-    order = [i for i in range(rank) if i not in axes] + sorted(axes)
-    windows = numbers(x.shape).transpose(order)
-    return windowed(place, x, windows.reshape(*shape, -1))
+        average = analog.AvgPool(kernel, kernel, divisor=None if word == "mean" else 1)
+        op = analog.MaxPool(kernel, kernel) if word == "max" else average
+        return reshaped(place, place.emit(op, x), shape)
+    if word == "max":
+        order = [i for i in range(rank) if i not in axes] + sorted(axes)
+        return windowed(place, x, numbers(x.shape).transpose(order).reshape(*shape, -1))
+    for axis in sorted(axes):
+        n = x.shape[axis]
+        x = along(place, x, axis, np.full((1, n), 1 / n if word == "mean" else 1.0))
+    return reshaped(place, x, shape)
 
 
 def windowed(place: Place, x: Ref, windows: IntArray) -> Ref:

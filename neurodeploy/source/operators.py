@@ -36,9 +36,10 @@ def _program(site: Place, x: Any, program: str) -> Ref:
 
 
 @lowers(*_OF_TORCH, onnx=(*_NAMES, *(n for n in FAMILIES if n not in _OF_TORCH)))
-def _lower_program(site: Place, x: Any, **parameters: Any) -> Ref:
+def _lower_program(site: Place, x: Any, **parameters: Any) -> Any:
     program = _PROGRAMS[_NAMES.get(site.operator, _name(site))]
-    return _program(site, x, program if isinstance(program, str) else program(**parameters))
+    y = _program(site, x, program if isinstance(program, str) else program(**parameters))
+    return site.first(y, "the buffer of a log-sigmoid")
 
 
 @lowers("relu", onnx=("Relu",))
@@ -111,29 +112,27 @@ def _lower_where(site: Place, *given: Any, **named: Any) -> Ref:
     return arithmetic.chosen(site, *(site.value(v) for v in (*given, *named.values())))
 
 
-@lowers("add", onnx=("Add",), deferred=True)
-def _lower_add(site: Place, x: Any, other: Any, alpha: float = 1) -> Ref:
-    return arithmetic.total(site, site.value(x), site.value(other), 1, alpha)
-
-
-@lowers("sub", onnx=("Sub",), deferred=True)
-def _lower_sub(site: Place, x: Any, other: Any, alpha: float = 1) -> Ref:
-    return _lower_add(site, x, other, -alpha)
+@lowers("add", "sub", "rsub", onnx=("Add", "Sub"), deferred=True)
+def _lower_total(site: Place, x: Any, other: Any, alpha: float = 1) -> Ref:
+    factors = {"add": (1, alpha), "sub": (1, -alpha), "rsub": (-alpha, 1)}
+    return arithmetic.total(site, site.value(x), site.value(other), *factors[_name(site).lower()])
 
 
 @lowers(onnx=("Sum", "Mean"))
 def _lower_sum(site: Place, x: Any, *others: Any) -> Ref:
+    total = site.value(x)
     for other in others:
-        x = _lower_add(site, x, other)
+        total = arithmetic.total(site, total, site.value(other))
     share = 1 / (1 + len(others)) if site.operator == "Mean" else 1.0
-    return arithmetic.scaled(site, site.data(x), np.float32(share))
+    return arithmetic.scaled(site, site.data(total), np.float32(share))
 
 
 @lowers("logaddexp")
 def _lower_logaddexp(site: Place, x: Any, other: Any) -> Ref:
     """``other + softplus(x - other)``."""
-    above = site.data(_lower_sub(site, x, other))
-    return _lower_add(site, _program(site, above, FUNCTIONS["softplus"]), other)
+    base = site.value(other)
+    above = arithmetic.total(site, site.value(x), base, 1, -1)
+    return arithmetic.total(site, _program(site, above, FUNCTIONS["softplus"]), base)
 
 
 @lowers("neg", onnx=("Neg",))
@@ -168,10 +167,8 @@ def _reduced(site: Place, x: Any, word: str, dim: Any, keep: bool) -> Ref:
     if isinstance(x, arithmetic.Stacked):
         return x.reduced(site, word, dim, keep)
     ref = site.data(x)
-    if word in ("sum", "mean"):
-        return moving.reduced(site, ref, site.axes(ref, dim), keep, word == "mean")
-    sign = np.float32(-1 if word == "min" else 1)
-    y = moving.largest(site, arithmetic.scaled(site, ref, sign), site.axes(ref, dim), keep)
+    sign, word = (-1, "max") if word == "min" else (1, word)
+    y = moving.reduced(site, arithmetic.scaled(site, ref, sign), word, site.axes(ref, dim), keep)
     return arithmetic.scaled(site, y, sign)
 
 

@@ -31,7 +31,9 @@ class Floored(Deferred):
 
     def scaled(self, constant: AnyArray) -> Floored:
         """Multiply with a constant above 0."""
-        if not self.takes(constant) or float(constant.reshape(())) <= 0:
+        # One number, which adds no dimensions.
+        spreads = constant.size != 1 or constant.ndim > len(self.base.shape) + 1
+        if spreads or float(constant.reshape(())) <= 0:
             self.refuse()
         return replace(self, factor=self.factor * float(constant.reshape(())))
 
@@ -57,12 +59,10 @@ def floor(site: Place, x: Ref) -> Ref | Deferred:
     return Floored(x, site, _OUTSIDE, scale, shift)
 
 
-def clip(site: Place, x: Ref | Deferred, maximum: float) -> Ref:
+def clip(site: Place, x: Ref | Floored, maximum: float) -> Ref:
     """Lower ``clip(x, 0, maximum)``."""
     if isinstance(x, Floored):
         return _clipped(site, x, maximum)
-    if isinstance(x, Deferred):
-        x.refuse()
     top = _largest(site, x)
     return x if top is not None and top <= maximum else site.emit(Clip(maximum), x)
 

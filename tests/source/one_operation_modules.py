@@ -440,6 +440,19 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: calls(lambda s, x: torch.minimum(s.conv(x), x[:, :1]), conv=conv()),
         C2,
     ),
+    "maximum of two, by max": (
+        lambda: calls(lambda s, x: torch.ops.aten.max.other(s.conv(x), x), conv=conv()),
+        C2,
+    ),
+    "matrix of every channel, from the left": (
+        lambda: calls(lambda s, x: torch.linspace(-1, 1, 180).reshape(4, 5, 9) @ x),
+        C2,
+    ),
+    "matrix of every channel, from the right": (
+        lambda: calls(lambda s, x: x @ torch.linspace(-1, 1, 84).reshape(4, 7, 3)),
+        C2,
+    ),
+    "threshold with a jump": (lambda: nn.Threshold(0.2, -1), C2),
     "maximum and minimum by axis": (
         lambda: calls(lambda s, x: x.max(3)[0] - x.min(3)[0]),
         C2,

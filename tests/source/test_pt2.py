@@ -227,8 +227,10 @@ class Applied(nn.Module):
         lambda x: nn.functional.prelu(x, torch.linspace(-0.5, 1.3, 4)),
         lambda x: nn.functional.hardshrink(x, 0.1),
         lambda x: nn.functional.softshrink(x, 0.1),
+        nn.functional.logsigmoid,
+        lambda x: nn.functional.linear(x.mean((2, 3)), torch.ones(3, 4), torch.arange(3.0)),
     ],
-    ids=["circular", "permute", "roll", "prelu", "hardshrink", "softshrink"],
+    ids=["circular", "permute", "roll", "prelu", "hardshrink", "softshrink", "log", "linear"],
 )
 def test_decomposed_functions_for_any_batch(tmp_path: Path, function: Callable[[Any], Any]) -> None:
     module = Applied(function)
