@@ -13,9 +13,18 @@ from typing import TypeVar
 
 from neurodeploy.errors import NetlistError
 from neurodeploy.source.functions import Function, LeakyReLU, QuantizedReLU
-from neurodeploy.source.layers import AvgPool, BatchNorm, Conv1d, Conv2d, Linear, MaxPool, Normalize
+from neurodeploy.source.layers import (
+    AvgPool,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Linear,
+    MaxPool,
+    Normalize,
+)
 from neurodeploy.source.op import OPS, Op, Shape
-from neurodeploy.source.resampling import ConvTranspose1d, ConvTranspose2d, Upsample
 from neurodeploy.source.shaping import (
     Add,
     AddConstant,
@@ -30,6 +39,7 @@ from neurodeploy.source.shaping import (
     Scale,
     Slice,
     Softmax,
+    Upsample,
 )
 
 __all__ = [

@@ -14,8 +14,20 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.source.op import Op, Shape, n_windows, set_array, set_ints, set_vector
 
 
+class PerChannel(Op):
+    """An operation with constants per channel, element by element."""
+
+    __slots__ = ()
+    mean: AnyArray
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        if not inputs[0] or inputs[0][0] != len(self.mean):
+            self.refuse(f"input has shape {inputs[0]}, expected {len(self.mean)} channels")
+        return inputs[0]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Normalize(Op):
+class Normalize(PerChannel):
     """Input normalization ``(x - mean) / std`` per channel.
 
     Parameters
@@ -33,10 +45,6 @@ class Normalize(Op):
         set_vector(self, "std", len(self.mean))
         if (self.std <= 0).any():
             self.refuse("every std must be above 0")
-
-    def _infer(self, inputs: Sequence[Shape]) -> Shape:
-        _expect_channels(self, inputs[0], len(self.mean))
-        return inputs[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +173,65 @@ class Conv2d(Convolution):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BatchNorm(Op):
+class TransposedConvolution(KernelLayer):
+    """Transposed convolution: the gradient of a convolution with respect to its input.
+
+    Parameters
+    ----------
+    weight : array, shape (C_in, C_out / groups, *kernel)
+    bias : array, shape (C_out,), or None
+    stride, padding, output_padding, dilation : int or tuple of int
+        Per spatial dimension. ``padding`` cuts both sides, ``output_padding`` adds to the end.
+    groups : int
+    """
+
+    weight: AnyArray
+    bias: AnyArray | None = None
+    stride: tuple[int, ...] = 1  # type: ignore[assignment]
+    padding: tuple[int, ...] = 0  # type: ignore[assignment]
+    output_padding: tuple[int, ...] = 0  # type: ignore[assignment]
+    dilation: tuple[int, ...] = 1  # type: ignore[assignment]
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        self._check_weight("input")
+        set_vector(self, "bias", self.weight.shape[1] * self.groups, optional=True)
+        for name, least in (("stride", 1), ("padding", 0), ("output_padding", 0), ("dilation", 1)):
+            set_ints(self, name, self.rank, least)
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        shape = inputs[0]
+        self._expect_input(shape, len(self.weight))
+        sizes = (self.kernel, self.stride, self.padding, self.output_padding, self.dilation)
+        axes = zip(shape[1:], *sizes, strict=True)
+        spatial = tuple((n - 1) * s - 2 * p + d * (k - 1) + o + 1 for n, k, s, p, o, d in axes)
+        if min(spatial) < 1:
+            self.refuse(f"padding {self.padding} leaves nothing of {shape}")
+        return (self.weight.shape[1] * self.groups, *spatial)
+
+    def macs(self, inputs: Sequence[Shape]) -> int:
+        """Every weight meets one activation at each position."""
+        return math.prod(inputs[0][1:]) * int(self.weight.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvTranspose1d(TransposedConvolution):
+    """Over ``(C, L)``; parameters as in :class:`TransposedConvolution`."""
+
+    kind: ClassVar[str] = "conv_transpose1d"
+    rank: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvTranspose2d(TransposedConvolution):
+    """Over ``(C, H, W)``; parameters as in :class:`TransposedConvolution`."""
+
+    kind: ClassVar[str] = "conv_transpose2d"
+    rank: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchNorm(PerChannel):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` per channel, with stored statistics.
 
     Parameters
@@ -191,10 +257,6 @@ class BatchNorm(Op):
         object.__setattr__(self, "eps", float(self.eps))
         if not math.isfinite(self.eps) or not (self.var.astype(np.float64) + self.eps > 0).all():
             self.refuse("var + eps must be above 0 in every channel")
-
-    def _infer(self, inputs: Sequence[Shape]) -> Shape:
-        _expect_channels(self, inputs[0], len(self.mean))
-        return inputs[0]
 
     def scale_shift(self) -> tuple[AnyArray, AnyArray]:
         """Express the map as ``scale * x + shift``: both float64, shape (C,)."""
@@ -321,11 +383,6 @@ class MaxPool(Pooling):
 def _spread(kernel: Shape, dilation: Shape) -> Shape:
     """Dilations, 1 where a kernel of 1 has nothing to spread."""
     return tuple(1 if k == 1 else d for k, d in zip(kernel, dilation, strict=True))
-
-
-def _expect_channels(op: Op, shape: Shape, channels: int) -> None:
-    if not shape or shape[0] != channels:
-        op.refuse(f"input has shape {shape}, expected {channels} channels")
 
 
 def _spatial(op: Op, shape: Shape, *windows: Sequence[Any], ceil: bool = False) -> Shape:

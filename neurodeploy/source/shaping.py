@@ -170,6 +170,31 @@ class Slice(Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Upsample(Op):
+    """Nearest-neighbour upsampling: every element repeats ``factors`` times per dimension.
+
+    Parameters
+    ----------
+    factors : tuple of int
+    """
+
+    kind: ClassVar[str] = "upsample"
+    factors: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.factors, (tuple, list)) or len(self.factors) not in (1, 2):
+            self.refuse(f"factors {self.factors!r}, expected 1 or 2 integers")
+        set_ints(self, "factors", len(self.factors), 1)
+
+    def _infer(self, inputs: Sequence[Shape]) -> Shape:
+        shape = inputs[0]
+        if len(shape) != 1 + len(self.factors):
+            expected = f"{len(self.factors)} spatial dimensions after the channels"
+            self.refuse(f"input has shape {shape}, expected {expected}")
+        return (shape[0], *(n * f for n, f in zip(shape[1:], self.factors, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pad(Op):
     """Zeros around a tensor: ``(before, after)`` for every dimension, channels included."""
 

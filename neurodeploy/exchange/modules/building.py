@@ -82,13 +82,13 @@ class Building:
         operations: dict[type, Any] = dict(OPERATIONS)
         operations |= {analog.Input: self.source, analog.MaxPool: self.maximum}
         operations |= dict.fromkeys(_NO_NEURON, self.no_neuron)
-        for cut in self.spiking.cuts.values():
-            self.population(cut.name, self.spiking.graph.node(cut.hears).shape)
+        for layer, heard in self.spiking.hears.items():
+            self.population(layer, self.spiking.graph.node(heard).shape)
         for node in self.spiking.graph.nodes:
             taken = [self.lowering.tensors[source] for source in node.inputs]
             self.lowering.tensors[node.name] = operations[type(node.op)](self.lowering, node, taken)
-        for cut in self.spiking.cuts.values():
-            self.connect(cut.name, merged(self.lowering.tensors[cut.hears], cut.name))
+        for layer, heard in self.spiking.hears.items():
+            self.connect(layer, merged(self.lowering.tensors[heard], layer))
         self.outputs()
         self.expect_time_in_cycles()
         found = self.assembly.netlist(name, timesteps, 1e-3)

@@ -28,7 +28,7 @@ from neurodeploy.source.torch.frontend import analog_from_torch
 from neurodeploy.source.torch.spiking import cut
 from neurodeploy.source.torch.step_rules import KNOWN
 from neurodeploy.source.torch.step_values import Refused
-from neurodeploy.source.torch.steps import Step, fold
+from neurodeploy.source.torch.steps import Folding, Step
 
 DEFAULT_TIMESTEPS = 25
 PROBED = 3
@@ -84,7 +84,7 @@ def module_netlist(
             )
         step = _read(module, shape, timesteps)
         graph = cut(step, name, normalization)
-        missing = [key for key in layers if key not in graph.cuts]
+        missing = [key for key in layers if key not in graph.hears]
         if missing:
             raise UnsupportedLayerError(
                 f"{missing[0]}: is not called in a step of the module; leave it out"
@@ -92,8 +92,8 @@ def module_netlist(
         # Decays and thresholds are computed from their stored values in double precision.
         double = spiking_layers(copied(module).double())
         behaviours, recurrences = {}, {}
-        for key in graph.cuts:
-            heard = graph.graph.node(graph.cuts[key].hears).shape
+        for key in graph.hears:
+            heard = graph.graph.node(graph.hears[key]).shape
             layer = Layer(key, double[key].module, heard)
             behaviours[key] = double[key].kind.read(layer)
             recurrent = behaviours[key].recurrent
@@ -164,7 +164,7 @@ def _folded(module: nn.Module, shape: Shape, form: str, steps: int) -> Step:
     prepare(work)
     _call_with(work, form)
     program = export(work, shape if form == "step" else (steps, *shape), known=KNOWN)
-    return fold(program, shape, None if form == "step" else steps)
+    return Folding(program, shape, None if form == "step" else steps).step()
 
 
 def _call_with(module: nn.Module, form: str) -> None:

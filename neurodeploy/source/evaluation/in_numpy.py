@@ -13,8 +13,7 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, interpret
 from neurodeploy.source.evaluation.batches import ALIKE, checked_batch
-from neurodeploy.source.layers import Convolution
-from neurodeploy.source.resampling import TransposedConvolution
+from neurodeploy.source.layers import Convolution, TransposedConvolution
 
 _Evaluate = Callable[..., AnyArray]
 

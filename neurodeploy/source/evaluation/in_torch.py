@@ -19,8 +19,7 @@ from neurodeploy.source import analog, expressions
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, interpret
 from neurodeploy.source.evaluation.batches import ALIKE, batch_size, checked_batch
 from neurodeploy.source.evaluation.folding import fold_batch_norms
-from neurodeploy.source.layers import Convolution
-from neurodeploy.source.resampling import TransposedConvolution
+from neurodeploy.source.layers import Convolution, TransposedConvolution
 
 _Layer = Callable[..., torch.Tensor]
 _Result = TypeVar("_Result")

@@ -75,25 +75,6 @@ _EXPECTED = ", expected what depends on the input"
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A population in the graph.
-
-    Parameters
-    ----------
-    name : str
-        Path of the layer.
-    hears : str
-        Output of the analog graph.
-    source : str or None
-        ``file.py:line`` of the call.
-    """
-
-    name: str
-    hears: str
-    source: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class SpikingGraph:
     """A module as populations and the analog graph between them.
 
@@ -103,7 +84,8 @@ class SpikingGraph:
         From what is given and what populations send to what they hear and what is returned.
     sent : mapping of input of the graph to (layer or None, steps ago)
         None: what is given.
-    cuts : mapping of layer to Cut
+    hears : mapping of layer to output of the graph
+        The path of a population and what arrives at it.
     returned : tuple of (node of the graph or StateOf, how it reads its steps)
     steps : int
         Steps that a call of the module computes.
@@ -111,7 +93,7 @@ class SpikingGraph:
 
     graph: AnalogGraph
     sent: Mapping[str, tuple[str | None, int]]
-    cuts: Mapping[str, Cut]
+    hears: Mapping[str, str]
     returned: tuple[tuple[str | StateOf, str], ...]
     steps: int
 
@@ -122,7 +104,7 @@ def cut(step: Step, name: str, normalization: Normalization | None = None) -> Sp
     Parameters
     ----------
     step : Step
-        From :func:`neurodeploy.source.torch.steps.fold`.
+        From :meth:`neurodeploy.source.torch.steps.Folding.step`.
     name : str
         Of the graph.
     normalization : (mean, std), optional
@@ -147,12 +129,12 @@ def cut(step: Step, name: str, normalization: Normalization | None = None) -> Sp
         sent[ref.name] = (None if given else origin, lag)
         entering.append(builder.normalized(ref, normalization) if given else ref)
     values = lowered_values(step.program, builder, entering)
-    cuts = {}
+    hears = {}
     for layer, (node, source) in step.layers.items():
         heard = activation(values[node], f"{layer}: is", _EXPECTED)
         # What several populations hear is an output for each of them.
         current = builder.add(f"{layer}.input", Reshape(heard.shape), (heard,), source)
-        cuts[layer] = Cut(layer, current.name, source)
+        hears[layer] = current.name
     returned: list[tuple[str | StateOf, str]] = []
     for what, how in step.returned:
         if isinstance(what, StateOf):
@@ -164,11 +146,11 @@ def cut(step: Step, name: str, normalization: Normalization | None = None) -> Sp
             "the module returns constants, expected spikes or what they add up to"
         )
     leaving = list(dict.fromkeys(r for r, _ in returned if isinstance(r, str)))
-    ends = [*leaving, *(c.hears for c in cuts.values())]
+    ends = [*leaving, *hears.values()]
     nodes = reachable(builder.nodes, ends)
     inputs = tuple(node.name for node in nodes if isinstance(node.op, Input))
     if not any(sent[key][0] is None for key in inputs):
         raise ConversionError("nothing in the module depends on its input")
     graph = AnalogGraph(name, nodes, inputs, tuple(ends))
     kept = {key: sent[key] for key in inputs}
-    return SpikingGraph(graph, kept, cuts, tuple(returned), step.steps)
+    return SpikingGraph(graph, kept, hears, tuple(returned), step.steps)

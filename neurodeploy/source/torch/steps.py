@@ -71,25 +71,6 @@ class Step:
     holds: bool
 
 
-def fold(program: ExportedProgram, shape: Shape, steps: int | None) -> Step:
-    """Fold a program.
-
-    Parameters
-    ----------
-    program : ExportedProgram
-        Of a module with one input whose spiking layers are calls of the operator.
-    shape : tuple of int
-        What enters in one step.
-    steps : int or None
-        T where ``[N, T, *shape]`` entered; None: ``[N, *shape]``, for one step or for all alike.
-
-    Raises
-    ------
-    Refused
-    """
-    return Folding(program, shape, steps).step()
-
-
 @dataclass(slots=True)
 class _Heard:
     """What a layer hears, call by call."""
@@ -100,7 +81,17 @@ class _Heard:
 
 
 class Folding:
-    """A program while it is followed."""
+    """A program while it is followed, to be folded into :meth:`step`.
+
+    Parameters
+    ----------
+    program : ExportedProgram
+        Of a module with one input whose spiking layers are calls of the operator.
+    shape : tuple of int
+        What enters in one step.
+    steps : int or None
+        T where ``[N, T, *shape]`` entered; None: ``[N, *shape]``, for one step or for all alike.
+    """
 
     def __init__(self, program: ExportedProgram, shape: Shape, steps: int | None) -> None:
         self.program = program
@@ -122,7 +113,7 @@ class Folding:
         raise Refused(f"{place}{why}")
 
     def step(self) -> Step:
-        """Follow the program."""
+        """Follow the program; :class:`Refused` where it is no repetition of one step."""
         nodes = self.needed()
         try:
             for node in nodes:
