@@ -73,16 +73,15 @@ def softplus(beta: float = 1, threshold: float = 20) -> str:
 
 
 FAMILIES: dict[str, Callable[..., str]] = {
-    **{"elu": elu, "Elu": elu, "softplus": softplus, "Softplus": softplus, "Shrink": shrink},
-    **dict.fromkeys(("celu", "Celu"), lambda alpha=1: elu(alpha, 1, 1 / alpha)),
-    **dict.fromkeys(("selu", "Selu"), lambda alpha=SELU[0], gamma=SELU[1]: elu(alpha, gamma)),
-    "hardshrink": shrink,
+    **{"elu": elu, "softplus": softplus, "shrink": shrink, "hardshrink": shrink},
+    "celu": lambda alpha=1: elu(alpha, 1, 1 / alpha),
+    "selu": lambda alpha=SELU[0], gamma=SELU[1]: elu(alpha, gamma),
     "softshrink": lambda lambd: shrink(lambd, lambd),
     "threshold": lambda threshold, value: f"x {threshold!r} gt x {value!r} where",
-    "ThresholdedRelu": lambda alpha=1.0: f"x {alpha!r} gt x 0 where",
-    "Swish": lambda alpha=1.0: f"x x {alpha!r} mul sigmoid mul",
+    "thresholdedrelu": lambda alpha=1.0: f"x {alpha!r} gt x 0 where",
+    "swish": lambda alpha=1.0: f"x x {alpha!r} mul sigmoid mul",
 }
-"""Functions with parameters, by PyTorch's or ONNX's names for them, as what makes the program."""
+"""Functions with parameters, by their names in lower case, as what makes the program."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -170,40 +171,46 @@ def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
     weight = matrix if left else matrix.swapaxes(-1, -2)
     if (weight == weight[(0,) * (weight.ndim - 2)]).all():
         return contracted(place, x, axis, weight[(0,) * (weight.ndim - 2)], None)
-    n, (after, before) = math.prod(shape), weight.shape[-2:]
-    if x.shape[axis] != before:
+    if x.shape[axis] != weight.shape[-1]:
         place.refuse(f"a matrix of shape {matrix.shape} for activations of {x.shape}")
-    front = np.moveaxis(numbers(x.shape), axis, -2).reshape(n * before, -1)
-    kernel = np.broadcast_to(weight, (*shape, after, before)).reshape(n * after, before, 1)
-    y = place.emit(analog.Conv1d(kernel, groups=n), rearranged(place, x, front))
-    back = numbers(y.shape).reshape(*shape, after, -1)
-    return rearranged(place, y, np.moveaxis(back, -2, axis))
+    leading = ascii_lowercase[: len(shape)]
+    ours, result = (leading + ("XZ" if left else "ZX"), leading + ("YZ" if left else "ZY"))
+    weight = np.broadcast_to(weight, (*shape, *weight.shape[-2:]))
+    return _summed(place, x, weight, ours, leading + "YX", result)
 
 
 def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray) -> Ref:
     """An einsum of an activation, operand number ``at``, and a constant."""
     given, _, result = equation.replace(" ", "").partition("->")
     ours, theirs = given.split(",")[at], given.split(",")[1 - at]
-    batch = ours[0]
-    gone = [c for c in ours if c in theirs and c not in result]
-    kept = [c for c in ours if c in result]
-    new = [c for c in theirs if c in result and c not in ours]
+    batch, gone = ours[0], ({*ours} & {*theirs}) - {*result}
     plain = len({*ours}) == len(ours) and len({*theirs}) == len(theirs) and "." not in equation
-    if not plain or not gone or result[:1] != batch or len(gone) + len(kept) != len(ours):
+    left = ({*ours} | {*theirs}) - gone
+    if not plain or not gone or result[:1] != batch or batch in theirs or left != {*result}:
         place.refuse(f"einsum {equation!r}, expected one sum over shared axes, the batch first")
-    if any(c in theirs for c in kept) or len(gone) + len(new) != len(theirs):
-        place.refuse(f"einsum {equation!r}, of which a shared axis is left")
+    return _summed(place, x, constant, ours[1:], theirs, result[1:])
+
+
+def _summed(place: Place, x: Ref, constant: AnyArray, ours: str, theirs: str, result: str) -> Ref:
+    """Products summed over the axes that both have and the result has not, one letter an axis."""
     sizes = {
-        **dict(zip(ours[1:], x.shape, strict=True)),
+        **dict(zip(ours, x.shape, strict=True)),
         **dict(zip(theirs, constant.shape, strict=True)),
     }
-    kept = kept[1:]
-    front = numbers(x.shape).transpose([ours.index(c) - 1 for c in (*gone, *kept)])
-    rows = math.prod(sizes[c] for c in gone)
-    weight = constant.transpose([theirs.index(c) for c in (*new, *gone)]).reshape(-1, rows)
-    y = contracted(place, rearranged(place, x, front.reshape(rows, -1)), 0, weight, None)
-    full = numbers(tuple(sizes[c] for c in (*new, *kept)))
-    order = [(*new, *kept).index(c) for c in result[1:]]
+    both = [c for c in ours if c in theirs and c in result]
+    gone = [c for c in ours if c not in result]
+    kept = [c for c in ours if c not in theirs]
+    new = [c for c in theirs if c not in ours]
+    groups, rows = (math.prod(sizes[c] for c in axes) for axes in (both, gone))
+    front = numbers(x.shape).transpose([ours.index(c) for c in (*both, *gone, *kept)])
+    x = rearranged(place, x, front.reshape(groups * rows, -1))
+    weight = constant.transpose([theirs.index(c) for c in (*both, *new, *gone)]).reshape(-1, rows)
+    if groups == 1:
+        y = contracted(place, x, 0, weight, None)
+    else:
+        y = place.emit(analog.Conv1d(weight[:, :, None], groups=groups), x)
+    full = numbers(tuple(sizes[c] for c in (*both, *new, *kept)))
+    order = [(*both, *new, *kept).index(c) for c in result]
     return rearranged(place, y, full.transpose(order))
 
 

@@ -69,7 +69,8 @@ class Op:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(_same(getattr(self, name), getattr(other, name)) for name in field_names(self))
+        names = (field.name for field in dataclasses.fields(self))  # type: ignore[arg-type]
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
     def __hash__(self) -> int:
         return hash(self.kind)
@@ -82,11 +83,6 @@ class Elementwise(Op):
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         return inputs[0]
-
-
-def field_names(op: Op | type[Op]) -> tuple[str, ...]:
-    """Names of an operator's parameters, in declaration order."""
-    return tuple(field.name for field in dataclasses.fields(op))  # type: ignore[arg-type]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -12,19 +12,25 @@ from neurodeploy.source.analog import BatchNorm, Function, LeakyReLU, ReLU
 from neurodeploy.source.functions import FAMILIES, FUNCTIONS, PROGRAMS
 from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref, lowers
 
-_NAMES = {
-    **{name: name.lower() for name in ("Sigmoid", "Tanh", "HardSwish", "Mish", "Erf", "Abs")},
-    **{name: name.lower() for name in ("Sign", "Exp", "Log", "Sqrt", "Reciprocal", "Sin", "Cos")},
-    **{name: name.lower() for name in ("Sinh", "Cosh", "Tan", "Atan", "Asinh", "Atanh")},
-    **{"Softsign": "softsign", "Not": "logical_not"},
-}
+_OF_ONNX = (
+    *("Sigmoid", "Tanh", "HardSwish", "Mish", "Erf", "Abs", "Sign", "Exp", "Log", "Sqrt", "Sin"),
+    *("Cos", "Sinh", "Cosh", "Tan", "Atan", "Asinh", "Atanh", "Reciprocal", "Softsign", "Not"),
+    *("Elu", "Celu", "Selu", "Softplus", "Shrink", "Swish", "ThresholdedRelu"),
+)
 _COMPARISONS = {
     **{"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le", "Equal": "eq"},
 }
 """Names of ONNX and of PyTorch."""
 _LOGIC = {"logical_or": "max", "bitwise_or": "max", "logical_xor": "ne", "bitwise_xor": "ne"}
-_PROGRAMS: dict[str, Any] = {**PROGRAMS, **FAMILIES, "softsign": "x 1 x abs add div"}
-_OF_TORCH = [name for name in (*PROGRAMS, *FAMILIES) if name.islower()]
+_PROGRAMS: dict[str, Any] = {
+    **{**PROGRAMS, **FAMILIES, "softsign": "x 1 x abs add div"},
+    "not": PROGRAMS["logical_not"],
+}
+"""By names in lower case."""
+_OF_TORCH = (
+    *PROGRAMS,
+    *("elu", "celu", "selu", "softplus", "hardshrink", "softshrink", "threshold"),
+)
 
 
 def _name(site: Place) -> str:
@@ -35,9 +41,9 @@ def _program(site: Place, x: Any, program: str) -> Ref:
     return arithmetic.function(site, site.data(x), program)
 
 
-@lowers(*_OF_TORCH, onnx=(*_NAMES, *(n for n in FAMILIES if n not in _OF_TORCH)))
+@lowers(*_OF_TORCH, onnx=_OF_ONNX)
 def _lower_program(site: Place, x: Any, **parameters: Any) -> Any:
-    program = _PROGRAMS[_NAMES.get(site.operator, _name(site))]
+    program = _PROGRAMS[_name(site).lower()]
     y = _program(site, x, program if isinstance(program, str) else program(**parameters))
     return site.first(y, "the buffer of a log-sigmoid")
 

@@ -47,12 +47,9 @@ class Pieces:
 @cache
 def straight_pieces(program: str) -> Pieces | None:
     """The pieces of a program's function, None if it is curved somewhere."""
-    none = np.zeros(0)
-    line = Pieces(none, np.ones(1), np.zeros(1))
+    line = Pieces(np.zeros(0), np.ones(1), np.zeros(1))
     try:
-        return _simplified(
-            run(program, line, _WORDS, lambda c: Pieces(none, np.zeros(1), np.full(1, c)))
-        )
+        return _simplified(run(program, line, _WORDS, _number))
     except _Curved:
         return None
 
@@ -150,28 +147,18 @@ def _curved(word: str) -> Callable[[Pieces], Pieces]:
     return of_constants
 
 
-def _scaled(a: Pieces, factor: float) -> Pieces:
-    return Pieces(a.breaks, a.slope * factor, a.offset * factor)
+def _number(value: float) -> Pieces:
+    return Pieces(np.zeros(0), np.zeros(1), np.full(1, value))
 
 
-def _abs(a: Pieces) -> Pieces:
-    return _extreme(1)(a, _scaled(a, -1))
-
-
-def _sign(a: Pieces) -> Pieces:
-    zero = _scaled(a, 0)
-    return _sum(-1)(_comparison(np.greater)(a, zero), _comparison(np.less)(a, zero))
+def _spelled(program: str) -> Callable[[Pieces], Pieces]:
+    return lambda a: run(program, a, _WORDS, _number)
 
 
 _WORDS: dict[str, Callable[..., Pieces]] = {
     **{word: _curved(word) for word in (*_CURVED, "cos", "atan")},
-    **{
-        "neg": lambda a: _scaled(a, -1),
-        "abs": _abs,
-        "sign": _sign,
-        "add": _sum(1),
-        "sub": _sum(-1),
-    },
+    **{"neg": _spelled("0 x sub"), "abs": _spelled("x x neg max")},
+    **{"sign": _spelled("x 0 gt x 0 lt sub"), "add": _sum(1), "sub": _sum(-1)},
     **{"mul": _product, "div": _quotient, "pow": _power, "where": _where},
     **{"max": _extreme(1), "min": _extreme(-1)},
     **{"gt": _comparison(np.greater), "ge": _comparison(np.greater_equal)},

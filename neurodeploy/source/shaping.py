@@ -13,18 +13,25 @@ from neurodeploy.ir.arrays import AnyArray, frozen
 from neurodeploy.source.op import Elementwise, Op, Shape, set_array, set_ints, set_pairs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Input(Op):
-    """A tensor given from outside, of the given shape."""
+class OfShape(Op):
+    """An operation whose result has a given shape."""
 
-    kind: ClassVar[str] = "input"
-    arity: ClassVar[int | None] = 0
+    __slots__ = ()
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
         set_ints(self, "shape", len(self.shape), 1)
         if not self.shape:
             self.refuse("the shape needs at least one dimension")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input(OfShape):
+    """A tensor given from outside, of the given shape."""
+
+    kind: ClassVar[str] = "input"
+    arity: ClassVar[int | None] = 0
+    shape: tuple[int, ...]
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
@@ -121,16 +128,11 @@ class Concat(Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reshape(Op):
+class Reshape(OfShape):
     """Another shape for the same elements in the same (C) order; flatten is ``Reshape((n,))``."""
 
     kind: ClassVar[str] = "reshape"
     shape: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        set_ints(self, "shape", len(self.shape), 1)
-        if not self.shape:
-            self.refuse("the shape needs at least one dimension")
 
     def _infer(self, inputs: Sequence[Shape]) -> Shape:
         if math.prod(inputs[0]) != math.prod(self.shape):

@@ -452,6 +452,12 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: calls(lambda s, x: x @ torch.linspace(-1, 1, 84).reshape(4, 7, 3)),
         C2,
     ),
+    "einsum with an axis of both": (
+        lambda: calls(
+            lambda s, x: torch.einsum("nchw,cwk->nkch", x, torch.linspace(-1, 1, 84).view(4, 7, 3))
+        ),
+        C2,
+    ),
     "threshold with a jump": (lambda: nn.Threshold(0.2, -1), C2),
     "maximum and minimum by axis": (
         lambda: calls(lambda s, x: x.max(3)[0] - x.min(3)[0]),

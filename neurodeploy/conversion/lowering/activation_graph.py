@@ -104,16 +104,8 @@ class Rewrite:
 class LinearProduct:
     """Linear layers that follow one another, and the synapses of both ways to have them.
 
-    Parameters
-    ----------
-    node : str
-        What enters the last of them.
-    together : int
-        Synapses where they are multiplied into one.
-    apart : int
-        Where what enters the last one is a population.
-    separated : bool
-        Whether it is.
+    ``together`` where they are multiplied into one, ``apart`` where ``node``, what enters the last
+    of them, is a population; ``separated``: it is.
     """
 
     node: str

@@ -46,30 +46,13 @@ def compared(
     chunk: int,
     rounding: Callable[[Samples, Sequence[AnyArray]], Sequence[float]] | None = None,
 ) -> float:
-    """Compare every output of a graph with that of its source, a chunk of samples at a time.
+    """Compare every output of a graph with that of its source, ``chunk`` samples at a time.
 
-    Parameters
-    ----------
-    graph : AnalogGraph
-    x : array of shape (N, *input shape), or mapping
-    outputs : callable
-        The source's outputs for samples of the graph.
-    tolerance : float
-        Largest deviation allowed, relative to the largest magnitude of the output.
-    network : str
-        What the source is called in messages.
-    where : callable
-        What to add to the message for samples that differ.
-    chunk : int
-    rounding : callable, optional
-        How far single precision takes the source's outputs from its own in double precision. Asked
-        only where an output differs by more than is allowed: :data:`ROUNDINGS` times as much may
-        be the order of additions.
-
-    Returns
-    -------
-    float
-        The largest relative deviation.
+    ``outputs`` gives the source's for samples of the graph; ``where``, what to add to the message
+    for samples that differ. ``rounding``: how far single precision takes the source's outputs
+    from its own in double precision, asked only where one deviates by more than is allowed;
+    :data:`ROUNDINGS` times as much may be the order of additions. Deviations, the one returned
+    and the ``tolerance``, are relative to the largest magnitude of the output.
 
     Raises
     ------

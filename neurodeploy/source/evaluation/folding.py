@@ -15,14 +15,9 @@ from neurodeploy.source.layers import Convolution
 def fold_batch_norms(graph: AnalogGraph, keep: Collection[str]) -> AnalogGraph:
     """The same graph with fewer nodes: a layer and its batch norm are one, by the latter's name.
 
-    Weights are multiplied in double precision and rounded once. A layer that is kept, is an
-    output or has other readers stays, and so does one whose weights would leave single precision.
-
-    Parameters
-    ----------
-    graph : AnalogGraph
-    keep : collection of str
-        Nodes whose values are wanted.
+    Weights are multiplied in double precision and rounded once. A layer that is one of those to
+    ``keep``, is an output or has other readers stays, and so does one whose weights would leave
+    single precision.
     """
     uses = Counter(name for node in graph.nodes for name in node.inputs)
     wanted = {*keep, *graph.outputs}

@@ -25,27 +25,9 @@ def evaluate(
     *,
     chunk: int = 32,
 ) -> dict[str, AnyArray]:
-    """Activations of an analog graph, float32.
+    """Activations of an analog graph, float32: node name -> array of shape (N, *node shape).
 
-    Parameters
-    ----------
-    graph : AnalogGraph
-    x : array of shape (N, *input shape), or mapping
-        The samples; a mapping from input name to array where the graph has several inputs.
-    keep : iterable of str, optional
-        Nodes whose activations are wanted; the outputs by default.
-    chunk : int
-        Samples that are evaluated at a time.
-
-    Returns
-    -------
-    dict
-        Node name -> array of shape (N, *node shape).
-
-    Raises
-    ------
-    DataError
-        If ``x`` does not fit the graph's inputs.
+    As :func:`neurodeploy.source.evaluation.in_torch.evaluate`; DataError if ``x`` does not fit.
     """
     names = tuple(graph.outputs if keep is None else keep)
     inputs, n_samples = checked_batch(graph, x)

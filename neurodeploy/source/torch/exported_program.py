@@ -32,6 +32,11 @@ BATCH = 7
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _KERNELS = re.compile(r"torch\.ao\.nn\.(intrinsic\.)?quantized\.(dynamic\.)?modules")
+SHAPE_ONLY = (
+    *("empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_zeros", "ones_like"),
+    "zeros_like",
+)
+"""Operators that read the shape of an activation and nothing else: their results are constants."""
 _NUMBERS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 

@@ -30,6 +30,7 @@ from neurodeploy.source.lowering import (
 )
 from neurodeploy.source.torch.exported_program import (
     BATCH,
+    SHAPE_ONLY,
     ExportedProgram,
     calling_module,
     computed,
@@ -39,26 +40,12 @@ from neurodeploy.source.torch.exported_program import (
 )
 from neurodeploy.source.torch.site import Site
 
-_SHAPE_ONLY = frozenset(
-    f"aten.{name}"
-    for name in (
-        *("empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_zeros"),
-        *("ones_like", "zeros_like"),
-    )
-)
-"""Operators that read the shape of an activation and nothing else: their results are constants."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
     """An analog graph with the exported program that it came from.
 
-    Parameters
-    ----------
-    graph : AnalogGraph
-    program : ExportedProgram
-    origin : dict
-        Name of a node of the program -> name of the analog node with the same value.
+    ``origin``: name of a node of the program -> name of the analog node with the same value.
     """
 
     graph: AnalogGraph
@@ -208,7 +195,7 @@ def _value(node: fx.Node, site: Site, program: ExportedProgram, values: dict[fx.
                 site.refuse_operator()
             site.refuse(f"{value.what} are not converted")
     varies = any(isinstance(value, Ref | Deferred) for value in used)
-    if site.operator in _SHAPE_ONLY or not varies:
+    if site.operator.removeprefix("aten.") in SHAPE_ONLY or not varies:
         return _folded(node, site, values)
     lowering = LOWERINGS.get(site.operator)
     if lowering is None:

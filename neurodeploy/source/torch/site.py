@@ -14,15 +14,9 @@ from neurodeploy.source.lowering import LOWERINGS, REFUSED, Place, unsupported
 class Site(Place):
     """One call of an operator in an exported program of torch.
 
-    Parameters
-    ----------
-    module : str
-        Path of the module that made the call; empty for the root.
-    layer : str or None
-        Class of that module, if it is one of torch's own layers.
-    shape : tuple of int
-        Shape of the (first) result with the batch dimension, () if it is not a tensor.
-    dtype : torch.dtype or None
+    ``module`` is the path of the module that made the call, empty for the root, ``layer`` its class
+    if it is one of torch's own; ``shape`` that of the (first) result with the batch dimension, ()
+    if it is not a tensor.
     """
 
     module: str

@@ -99,16 +99,7 @@ class SpikingGraph:
 
 
 def cut(step: Step, name: str, normalization: Normalization | None = None) -> SpikingGraph:
-    """Lower one step of a module.
-
-    Parameters
-    ----------
-    step : Step
-        From :meth:`neurodeploy.source.torch.steps.Folding.step`.
-    name : str
-        Of the graph.
-    normalization : (mean, std), optional
-        Per channel; put before the module.
+    """Lower one step of a module, behind a normalization where one is given.
 
     Raises
     ------

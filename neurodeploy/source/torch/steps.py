@@ -20,6 +20,7 @@ from torch import fx
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.torch.exported_program import (
     BATCH,
+    SHAPE_ONLY,
     ExportedProgram,
     calling_module,
     computed,
@@ -42,7 +43,6 @@ from neurodeploy.source.torch.step_values import (
 
 POPULATION = "neurodeploy.population"
 _PASSING = ("clone", "contiguous", "detach", "alias", "to", "_to_copy", "lift_fresh_copy")
-_SHAPE_ONLY = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Folding:
             return self.population(node, *args)
         short = name.removeprefix("aten.")
         used = [v for v in torch.utils._pytree.tree_leaves((args, kwargs)) if is_value(v)]
-        if not used or short in _SHAPE_ONLY:
+        if not used or short in SHAPE_ONLY:
             return self.constant(node)
         if short in ("stack", "cat", *_PASSING) and all(isinstance(v, StateOf) for v in used):
             return used[-1]
