@@ -264,6 +264,13 @@ ACTIVATIONS = {
     "channel shuffle": lambda: nn.Sequential(nn.ReLU(), nn.ChannelShuffle(2)),
     "broadcast": lambda: Calls(lambda x: F.relu(x + F.relu(x).mean(2, keepdim=True))),
     "last axis": lambda: nn.Sequential(nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 10)),
+    "constant by element, before": lambda: Calls(
+        lambda x: x * torch.linspace(0.5, 1.5, 100).view(10, 10)
+    ),
+    "channels joined to rows": lambda: Calls(
+        lambda x: torch.cat([F.relu(x), F.relu(-x)], 1).reshape(-1, 4, 20, 10)
+    ),
+    "one population twice": lambda: Calls(lambda x: 0.5 * F.relu(x) + F.relu(x)),
     "constant by element": lambda: Calls(
         lambda x: F.relu(x) * torch.linspace(0.5, 1.5, 100).view(10, 10)
     ),

@@ -458,6 +458,7 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         C2,
     ),
+    "clip spelled out": (lambda: calls(lambda s, x: torch.where(x < 0.5, F.relu(x), 0.5)), C2),
     "threshold with a jump": (lambda: nn.Threshold(0.2, -1), C2),
     "maximum and minimum by axis": (
         lambda: calls(lambda s, x: x.max(3)[0] - x.min(3)[0]),
@@ -617,6 +618,24 @@ REFUSED: dict[str, Refused] = {
     ),
     "added at random": _function(
         lambda s, x: torch.scatter_reduce(x, 1, (x > 0).long(), x, "sum"), C2, "torch.int64"
+    ),
+    "rounded division": _function(
+        lambda s, x: torch.div(x, 2, rounding_mode="floor"), C2, "rounding mode 'floor'"
+    ),
+    "einsum that sums one axis alone": _function(
+        lambda s, x: torch.einsum("nchw,cd->nhd", x, torch.ones(4, 2)), C2, "expected one sum"
+    ),
+    "running sum of the batch": _function(lambda s, x: x.cumsum(0), C2, "samples of the batch"),
+    "matrix by sample": _function(
+        lambda s, x: x @ torch.rand(len(x), 4, 7, 3, generator=torch.manual_seed(0)),
+        C2,
+        "random values",
+    ),
+    "constant by sample": _function(
+        lambda s, x: x + torch.arange(len(x) * 1.0).view(-1, 1, 1, 1), C2, "between the samples"
+    ),
+    "steps of several values at 0": _function(
+        lambda s, x: x.heaviside(torch.linspace(0, 1, 7)), C2, "differ between elements"
     ),
     "norm of order 3": _function(lambda s, x: x.norm(p=3, dim=1), C2, "a norm of order 3"),
     "products along an axis": _function(lambda s, x: x.prod(1), C2, "product of activations"),

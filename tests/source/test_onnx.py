@@ -303,6 +303,30 @@ REFUSED = {
         {"w": weight(2, 3, 3, 3)},
         "larger than the result",
     ),
+    "negative padding": (
+        node("Conv", "w", pads=[-1, 0, 0, 0]),
+        {"w": weight(2, 2, 3, 3)},
+        "negative padding",
+    ),
+    "line of weights": (node("Conv", "w"), {"w": weight(3, 2, 3)}, "a weight of shape"),
+    "padding of another name": (
+        node("Conv", "w", auto_pad="SAME"),
+        {"w": weight(2, 2, 3, 3)},
+        "auto_pad 'SAME'",
+    ),
+    "transposed input": (node("Gemm", "w", transA=1), {"w": weight(2, 3)}, "transA"),
+    "batch statistics": (
+        node("BatchNormalization", *"abcd", training_mode=1),
+        {name: np.ones(2, np.float32) for name in "abcd"},
+        "training_mode",
+    ),
+    "cubic": (node("Resize", "", "s", mode="cubic"), {"s": scales(2, 2)}, "mode 'cubic'"),
+    "integers": (node("Cast", to=6), {}, "another type than float32"),
+    "dropout": (
+        node("Dropout", "r", "t"),
+        {"r": np.float32(0.5), "t": np.array(True)},
+        "dropout is active",
+    ),
     "division": (node("Div", "c"), {"c": np.zeros(1, np.float32)}, "division by 0"),
 }
 

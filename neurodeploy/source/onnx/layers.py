@@ -84,21 +84,26 @@ def _window(
     rank = _rank(site, x)
     sizes = (kernel_shape, given.get("strides"), given.get("dilations"))
     kernel, stride, dilation = (_each(value, rank, 1) for value in sizes)
-    if auto_pad in ("NOTSET", "VALID"):
-        pairs = _given_pads(site, rank, given.get("pads"), auto_pad)
-    elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        pairs = []
-        for n, k, s, d in zip(x.shape[1:], kernel, stride, dilation, strict=True):
-            total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
-            less, more = total // 2, total - total // 2
-            pairs.append((less, more) if auto_pad == "SAME_UPPER" else (more, less))
-    else:
-        site.refuse(f"auto_pad {auto_pad!r}")
+    axes = zip(x.shape[1:], kernel, stride, dilation, strict=True)
+    same = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0) for n, k, s, d in axes]
+    pairs = _pairs(site, auto_pad, given.get("pads"), same)
     return _Window(kernel, stride, dilation, pairs, bool(given.get("ceil_mode")))
 
 
-def _given_pads(site: OnnxSite, rank: int, pads: Any, auto: str) -> list[tuple[int, int]]:
-    pads = [0] * 2 * rank if pads is None or auto == "VALID" else pads
+def _pairs(
+    site: OnnxSite, auto_pad: str, pads: Any, totals: list[int], shared: bool = False
+) -> list[tuple[int, int]]:
+    """(before, after) per spatial dimension: as given, or ``totals`` in two halves.
+
+    ``shared``: halves whatever is given.
+    """
+    rank = len(totals)
+    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        site.refuse(f"auto_pad {auto_pad!r}")
+    if shared or auto_pad.startswith("SAME"):
+        halves = [(total // 2, total - total // 2) for total in totals]
+        return halves if auto_pad == "SAME_UPPER" else [(b, a) for a, b in halves]
+    pads = [0] * 2 * rank if pads is None or auto_pad == "VALID" else pads
     if min(pads) < 0:
         site.refuse(f"negative padding {list(pads)}")
     return [(int(pads[i]), int(pads[i + rank])) for i in range(rank)]
@@ -152,18 +157,12 @@ def _cuts(
     site: OnnxSite, x: Ref, stride: _Sizes, full: _Sizes, auto_pad: str = "NOTSET", **given: Any
 ) -> list[tuple[int, int]]:
     """Elements that are cut (before, after) from every spatial dimension of the full result."""
-    output_shape = given.get("output_shape")
-    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
-        site.refuse(f"auto_pad {auto_pad!r}")
-    if output_shape is None and auto_pad in ("NOTSET", "VALID"):
-        return _given_pads(site, len(full), given.get("pads"), auto_pad)
-    if output_shape is None:
-        output_shape = [n * s for n, s in zip(x.shape[1:], stride, strict=True)]
-    totals = [have - int(n) for have, n in zip(full, output_shape[-len(full) :], strict=True)]
-    if min(totals) < 0:
-        site.refuse(f"an output of {list(output_shape)} that is larger than the result {full}")
-    less_first = auto_pad == "SAME_UPPER"
-    return [(t // 2, t - t // 2) if less_first else (t - t // 2, t // 2) for t in totals]
+    wanted = given.get("output_shape")
+    size = wanted or [n * s for n, s in zip(x.shape[1:], stride, strict=True)]
+    totals = [have - int(n) for have, n in zip(full, size[-len(full) :], strict=True)]
+    if min(totals) < 0 and (wanted or auto_pad.startswith("SAME")):
+        site.refuse(f"an output of {list(size)} that is larger than the result {full}")
+    return _pairs(site, auto_pad, given.get("pads"), totals, shared=bool(wanted))
 
 
 @lowers(onnx=("Gemm",))

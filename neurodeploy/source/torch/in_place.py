@@ -11,14 +11,11 @@ from typing import Any
 import torch
 from torch import fx
 
-_FRESH = frozenset(
-    f"aten.{name}"
-    for name in (
-        *("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear", "batch_norm"),
-        *("add", "sub", "mul", "div", "cat", "max_pool2d", "avg_pool2d", "mean"),
-        *("relu", "hardtanh", "relu6", "leaky_relu", "elu", "silu", "hardswish", "hardsigmoid"),
-        *("sigmoid", "tanh", "mish", "gelu", "upsample_nearest2d", "upsample_bilinear2d"),
-    )
+_FRESH = (
+    *("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "linear", "batch_norm"),
+    *("add", "sub", "mul", "div", "cat", "max_pool2d", "avg_pool2d", "mean"),
+    *("relu", "hardtanh", "relu6", "leaky_relu", "elu", "silu", "hardswish", "hardsigmoid"),
+    *("sigmoid", "tanh", "mish", "gelu", "upsample_nearest2d", "upsample_bilinear2d"),
 )
 """Operators whose result is a tensor of its own in every mode (dropout's is its input)."""
 
@@ -53,7 +50,7 @@ def _schema(node: fx.Node) -> Any:
 
 
 def _is_fresh(node: fx.Node) -> bool:
-    name = getattr(_schema(node), "name", "").replace("::", ".")
+    name = getattr(_schema(node), "name", "").removeprefix("aten::")
     return node.op == "call_function" and name in _FRESH
 
 

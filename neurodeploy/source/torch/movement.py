@@ -22,24 +22,21 @@ _IN_FRONT = (
 )
 _PADDING = ("reflection_pad", "replication_pad")
 
-MOVES = frozenset(
-    f"aten.{name}"
-    for name in (
-        *("permute", "transpose", "t", "movedim", "flip", "roll", "rot90", "expand", "repeat"),
-        *("slice", "narrow", "select", "split", "split_with_sizes", "chunk", "unsafe_split"),
-        *("unsafe_chunk", "unbind", "stack", "index", "index_select", "cat", "pad", "tile"),
-        *("constant_pad_nd", "_pad_circular", "pixel_shuffle", "pixel_unshuffle", "im2col"),
-        *("channel_shuffle", "native_channel_shuffle", "tril", "triu", "repeat_interleave"),
-        *("upsample_nearest1d", "upsample_nearest2d", "_upsample_nearest_exact1d", "broadcast_to"),
-        *("slice_scatter", "select_scatter", "scatter", "index_put", "_unsafe_index_put", "unfold"),
-        *("_upsample_nearest_exact2d", "diagonal", "take_along_dim", "gather", "swapaxes"),
-        *(f"{name}{rank}d" for name in _PADDING for rank in (1, 2)),
-    )
+MOVES = (
+    *("permute", "transpose", "t", "movedim", "flip", "roll", "rot90", "expand", "repeat"),
+    *("slice", "narrow", "select", "split", "split_with_sizes", "chunk", "unsafe_split"),
+    *("unsafe_chunk", "unbind", "stack", "index", "index_select", "cat", "pad", "tile"),
+    *("constant_pad_nd", "_pad_circular", "pixel_shuffle", "pixel_unshuffle", "im2col"),
+    *("channel_shuffle", "native_channel_shuffle", "tril", "triu", "repeat_interleave"),
+    *("upsample_nearest1d", "upsample_nearest2d", "_upsample_nearest_exact1d", "broadcast_to"),
+    *("slice_scatter", "select_scatter", "scatter", "index_put", "_unsafe_index_put", "unfold"),
+    *("_upsample_nearest_exact2d", "diagonal", "take_along_dim", "gather", "swapaxes"),
+    *(f"{name}{rank}d" for name in _PADDING for rank in (1, 2)),
 )
 """Operators that only move elements about: they are run on the numbers of the elements."""
 
 
-@lowers(*(name.removeprefix("aten.") for name in MOVES))
+@lowers(*MOVES)
 def _lower_move(site: Site, **given: Any) -> Any:
     """All of :data:`MOVES`: each result by itself, where an operator has several."""
     if any(isinstance(v, Ref) for v in given.get("indices") or [given.get("index")]):
