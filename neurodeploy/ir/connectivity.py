@@ -359,6 +359,8 @@ def is_spaced(layer: Connectivity) -> TypeGuard[Conv | SumPool]:
 
 def listed(layer: Connectivity) -> Sparse:
     """The same map, synapse by synapse."""
+    if isinstance(layer, Sparse):
+        return layer
     post, pre, weight = layer.to_coo()
     return Sparse(weight, post, pre, layer.pre_shape, layer.post_shape)
 

@@ -339,6 +339,25 @@ def test_refused_by_name(tmp_path: Path, case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_padded_weights(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Pad", ["w", "p"], ["wide"]),
+        helper.make_node("Conv", ["x", "wide"], ["y"], pads=[1, 1, 1, 1]),
+    ]
+    constants = {"w": weight(16, 2, 3, 3), "p": ints(0, 0, 1, 1, 0, 0, 1, 1)}
+    network = load_onnx(written(tmp_path, nodes, constants))
+    graph = analog_from_onnx(network, SHAPE)
+    assert check_onnx(graph, network, RNG.random((5, *SHAPE), np.float32)) < 1e-5
+
+
+def test_a_constant_spread_both_ways(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Expand", ["c", "s"], ["e"], name="bomb"), node("Add", "e")]
+    constants = {"c": weight(2**15, 1), "s": ints(1, 2**15)}
+    network = load_onnx(written(tmp_path, nodes, constants))
+    with pytest.raises(UnsupportedLayerError, match=r"'bomb' .*a constant of shape"):
+        analog_from_onnx(network, SHAPE)
+
+
 def test_a_constant_as_large_as_it_likes(tmp_path: Path) -> None:
     nodes = [helper.make_node("ConstantOfShape", ["s"], ["c"], name="bomb"), node("Add", "c")]
     network = load_onnx(written(tmp_path, nodes, {"s": ints(2**20, 2**20)}))

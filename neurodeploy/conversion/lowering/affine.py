@@ -14,7 +14,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, FloatArray
 from neurodeploy.ir.composition import compose, summed
-from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool
+from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, listed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,11 +116,9 @@ def _spread(value: AnyArray, shape: tuple[int, ...]) -> FloatArray:
 
 
 def _reshaped_term(term: Term, shape: tuple[int, ...]) -> Term:
-    connectivity = term.connectivity
-    if connectivity is None:
+    if term.connectivity is None:
         return term
-    post, pre, weight = connectivity.to_coo()
-    return replace(term, connectivity=Sparse(weight, post, pre, connectivity.pre_shape, shape))
+    return replace(term, connectivity=replace(listed(term.connectivity), shape_out=shape))
 
 
 def _scaled_term(term: Term, full: FloatArray) -> Term:
@@ -129,12 +127,13 @@ def _scaled_term(term: Term, full: FloatArray) -> Term:
     lead = full.reshape(full.shape[0], -1)
     if (lead == lead[:, :1]).all():
         return replace(term, connectivity=term.connectivity.scale_channels(lead[:, 0]))
-    post, pre, weight = term.connectivity.to_coo()
-    scaled = weight * full.reshape(-1)[post]
-    return replace(
-        term,
-        connectivity=Sparse(scaled, post, pre, term.source_shape, term.connectivity.post_shape),
-    )
+    return replace(term, connectivity=scaled_synapses(term.connectivity, full))
+
+
+def scaled_synapses(layer: Connectivity, factor: AnyArray) -> Sparse:
+    """A layer whose results are multiplied each with its own factor."""
+    synapses = listed(layer)
+    return synapses.with_weight(synapses.weight * factor.reshape(-1)[synapses.post])
 
 
 def _mapped_term(term: Term, shape: tuple[int, ...], layer: Connectivity, where: str) -> Term:
@@ -159,8 +158,7 @@ def _from_source(
         return layer
     if isinstance(layer, Dense):
         return Dense(layer.weight, source_shape)
-    post, pre, weight = layer.to_coo()
-    return Sparse(weight, post, pre, source_shape, layer.post_shape)
+    return replace(listed(layer), shape_in=source_shape)
 
 
 def compact(bias: FloatArray) -> FloatArray:

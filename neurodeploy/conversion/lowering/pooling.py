@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.conversion.lowering.activation_graph import PoolLayer, Rewrite
-from neurodeploy.conversion.lowering.affine import Affine, population_term
+from neurodeploy.conversion.lowering.affine import Affine, population_term, scaled_synapses
 from neurodeploy.conversion.lowering.context import Blocks, Lowering
 from neurodeploy.conversion.lowering.separation import multiplied
 from neurodeploy.ir import neurons
+from neurodeploy.ir.composition import picking
 from neurodeploy.ir.connectivity import Connectivity, Conv, Sparse, SumPool
 from neurodeploy.ir.geometry import Window
 from neurodeploy.source import analog
@@ -29,14 +30,10 @@ def average(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks
         window = op.window(block.shape)
         layer: Connectivity = SumPool(np.ones(block.shape[0]), window)
         if (divisors == divisors.flat[0]).all():
-            even = layer.with_weight(layer.weight / divisors.flat[0])
-            affine = multiplied(lowering, even, block, node)
+            layer = layer.with_weight(layer.weight / divisors.flat[0])
         else:
-            post, pre, weight = layer.to_coo()
-            per_synapse = np.broadcast_to(1.0 / divisors, layer.post_shape).reshape(-1)[post]
-            shares = Sparse(weight * per_synapse, post, pre, layer.pre_shape, layer.post_shape)
-            affine = multiplied(lowering, shares, block, node)
-        pooled.append(affine)
+            layer = scaled_synapses(layer, np.broadcast_to(1.0 / divisors, layer.post_shape))
+        pooled.append(multiplied(lowering, layer, block, node))
     choice = lowering.options.average_pooling
     is_global = math.prod(node.shape[1:]) == 1
     if choice == "fold" or (choice == "auto" and is_global):
@@ -192,12 +189,9 @@ def _listed_picks(shape: tuple[int, ...], window: Window) -> Iterator[Sparse]:
     """Each tap of a window, synapse by synapse; another cell stands in for a padded one."""
     channels, area = shape[0], math.prod(window.input_size)
     cells = window.pad(np.arange(area).reshape(window.input_size), -1)
-    out_shape = (channels, *window.output_size)
     taps = np.stack([cells[where].reshape(-1) for _, where in window.taps()])
     # A padded cell must not win.
     real = np.take_along_axis(taps, (taps >= 0).argmax(axis=0)[None], axis=0)
     for cell in np.where(taps >= 0, taps, real):
-        offset = np.arange(channels)[:, None]
-        post = (offset * cell.size + np.arange(cell.size)).reshape(-1)
-        pre = (offset * area + cell).reshape(-1)
-        yield Sparse(np.ones(post.size), post, pre, shape, out_shape)
+        index = np.arange(channels)[:, None] * area + cell
+        yield picking(index.reshape(channels, *window.output_size), shape)

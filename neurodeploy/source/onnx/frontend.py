@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ def _lower(
         if node.domain == QONNX and node.op_type in ("Quant", "BipolarQuant"):
             results = folded(node.op_type, [site.array(v) for v in taken], **attributes)
         else:
-            results = _folded(site, taken, len(node.input))
+            results = _folded(site, taken, attributes)
     elif node.op_type not in ONNX_LOWERINGS:
         site.refuse(unsupported(node.op_type, ONNX_LOWERINGS))
     else:
@@ -203,16 +204,27 @@ def _shape(site: OnnxSite, value: Value, start: int = 0, end: int | None = None)
     return np.array(shape, np.int64)[start:end]
 
 
-def _folded(site: OnnxSite, taken: list[Any], n_inputs: int) -> tuple[AnyArray, ...]:
+def _grown(operator: str, shape: Iterable[int], amounts: Any) -> float:
+    """How many elements an operator makes, at most, of an array of ``shape``."""
+    own = [float(n) for n in shape]
+    sizes = [abs(float(n)) for n in np.ravel(amounts)]
+    if operator == "Pad":
+        return math.prod(n + 2 * max(sizes, default=0) for n in own)
+    if operator == "Expand":
+        return math.prod(map(max, zip_longest(own[::-1], sizes[::-1], fillvalue=1.0)))
+    return math.prod(own + sizes)
+
+
+def _folded(site: OnnxSite, taken: list[Any], attributes: dict[str, Any]) -> tuple[AnyArray, ...]:
     """Compute a value that does not depend on the network's input."""
     if site.operator not in _FOLDED:
         site.refuse("not converted, even of constants")
     if site.operator in ("ConstantOfShape", "Expand", "Tile", "Pad"):
-        sizes = np.abs(site.array(taken[min(1, n_inputs - 1)]).astype(np.float64))
-        own = taken[0].size if n_inputs > 1 else 1
-        grown = (sizes + max(taken[0].shape, default=1)).prod() if site.operator == "Pad" else 0
-        if max(sizes.prod() * (own if site.operator == "Tile" else 1), grown) > _MAX_CONSTANT:
-            site.refuse(f"a constant of shape {sizes.tolist()}")
+        shape = () if site.operator == "ConstantOfShape" else site.array(taken[0]).shape
+        amounts = attributes.get("pads", taken[min(1, len(taken) - 1)])
+        if _grown(site.operator, shape, amounts) > _MAX_CONSTANT:
+            by = f"{list(shape)} by " if shape else ""
+            site.refuse(f"a constant of shape {by}{np.ravel(amounts).tolist()}")
     if site.operator == "Range":
         start, limit, delta = (float(site.array(value)) for value in taken)
         if not delta or (limit - start) / delta > _MAX_CONSTANT:
@@ -244,11 +256,9 @@ def _lower_move(site: OnnxSite, *values: Any, axis: int = 1, **given: Any) -> An
     if joins and axis % (len(refs[0].shape) + 1) == 1:
         return site.emit(Concat(), *refs)
     if site.operator in ("Expand", "Tile", "Pad"):
-        own = [float(n) for n in (site.batch, *refs[0].shape)]
+        own = (site.batch, *refs[0].shape)
         amounts = given.get("pads", values[1] if len(values) > 1 else [0])
-        sizes = [abs(float(n)) for n in site.ints(amounts)]
-        pads = site.operator == "Pad"
-        size = math.prod(n + max(sizes) for n in own) if pads else math.prod(own + sizes)
+        size = _grown(site.operator, own, site.ints(amounts))
         if size > _MAX_CONSTANT * site.batch:
             site.refuse(f"{size:.0f} elements of {math.prod(own):.0f}")
     return moving.moved_apart(site)
