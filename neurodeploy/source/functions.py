@@ -77,7 +77,6 @@ FAMILIES: dict[str, Callable[..., str]] = {
     "celu": lambda alpha=1: elu(alpha, 1, 1 / alpha),
     "selu": lambda alpha=SELU[0], gamma=SELU[1]: elu(alpha, gamma),
     "softshrink": lambda lambd: shrink(lambd, lambd),
-    "threshold": lambda threshold, value: f"x {threshold!r} gt x {value!r} where",
     "thresholdedrelu": lambda alpha=1.0: f"x {alpha!r} gt x 0 where",
     "swish": lambda alpha=1.0: f"x x {alpha!r} mul sigmoid mul",
 }

@@ -29,7 +29,7 @@ _PROGRAMS: dict[str, Any] = {
 """By names in lower case."""
 _OF_TORCH = (
     *PROGRAMS,
-    *("elu", "celu", "selu", "softplus", "hardshrink", "softshrink", "threshold"),
+    *("elu", "celu", "selu", "softplus", "hardshrink", "softshrink"),
 )
 
 

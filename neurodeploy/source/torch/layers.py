@@ -171,6 +171,13 @@ def _lower_hardtanh(site: Site, x: Any, min_val: float = 0.0, max_val: float = 6
     return arithmetic.clamped(site, x, min_val, max_val)
 
 
+@lowers("threshold")
+def _lower_threshold(site: Site, x: Any, threshold: float, value: float) -> Ref:
+    if threshold == value:
+        return arithmetic.clamped(site, site.data(x), float(value), None)
+    return arithmetic.function(site, site.data(x), f"x {threshold!r} gt x {value!r} where")
+
+
 @lowers("rrelu", "rrelu_with_noise", "rrelu_with_noise_functional")
 def _lower_rrelu(site: Site, x: Any, lower: Any, upper: Any, training: bool, **_: Any) -> Any:
     if training:
