@@ -289,16 +289,6 @@ def _gather_below(place: Place, x: Ref) -> bool:
 def _joined(place: Place, refs: Sequence[Ref], index: IntArray) -> Ref:
     """Elements of several activations: a concatenation, and an index map of it."""
     used = list(dict.fromkeys(refs))
-    total = sum(math.prod(ref.shape) for ref in refs)
-    if index.ndim == len(refs[0].shape) and index.size == total:
-        parts = []
-        first = 0
-        for ref in refs:
-            parts.append(first + numbers(ref.shape))
-            first += math.prod(ref.shape)
-        fits = all(p.shape[1:] == parts[0].shape[1:] for p in parts)
-        if fits and np.array_equal(np.concatenate(parts), index):
-            return place.emit(analog.Concat(), *refs)
     if len(used) == 1:
         n = math.prod(used[0].shape)
         return rearranged(place, used[0], np.where(index < 0, -1, index % n))

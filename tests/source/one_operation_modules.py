@@ -458,6 +458,7 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         C2,
     ),
+    "clamp above a clip": (lambda: calls(lambda s, x: F.hardtanh(x, 0, 0.4).clamp_max(0.5)), C2),
     "clip spelled out": (lambda: calls(lambda s, x: torch.where(x < 0.5, F.relu(x), 0.5)), C2),
     "threshold with a jump": (lambda: nn.Threshold(0.2, -1), C2),
     "maximum and minimum by axis": (

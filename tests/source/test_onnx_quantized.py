@@ -121,6 +121,14 @@ def test_qonnx_rounds_weights_and_activations_to_any_number_of_bits(tmp_path: Pa
     assert check_onnx(graph, network, RNG.uniform(-1, 1, (50, 6)).astype(np.float32)) < 0.02
 
 
+def test_qonnx_signs_of_activations(tmp_path: Path) -> None:
+    nodes = [_qonnx("BipolarQuant", ["x", "size"], "y")]
+    size = {"size": np.asarray(0.5, np.float32)}
+    network = load_onnx(written(tmp_path, nodes, size, (6,), opset=13))
+    graph = analog_from_onnx(network, (6,))
+    assert check_onnx(graph, network, RNG.uniform(-1, 1, (20, 6)).astype(np.float32)) < 1e-5
+
+
 def test_qonnx_signs_are_weights_of_one_size(tmp_path: Path) -> None:
     constants = {"w": weight(4, 6), "size": np.asarray(0.5, np.float32)}
     nodes = [
