@@ -32,7 +32,8 @@ class ClipFloor(nn.Module):
         return x * self.up
 
 
-def test_one_graded_step_is_the_network() -> None:
+@pytest.mark.parametrize("steps", [1, 4])
+def test_graded_spikes_keep_the_levels_of_the_network(steps: int) -> None:
     torch.manual_seed(3)
     module = nn.Sequential(
         nn.Conv2d(1, 6, 3), ClipFloor(0.5), nn.AvgPool2d(2), nn.Conv2d(6, 8, 3), ClipFloor(0.375),
@@ -46,10 +47,10 @@ def test_one_graded_step_is_the_network() -> None:
     x = np.random.default_rng(0).integers(0, 17, (12, 1, 10, 10)).astype(np.float32) / 16
     data = Samples(x, name="made up")
     network = nd.convert(
-        module, data, method="graded", timesteps=1, bias_correction=0, input_levels=16,
+        module, data, method="graded", timesteps=steps, bias_correction=0, input_levels=16,
         average_pooling="fold",
     )  # fmt: skip
-    stimulus = {n: encode(e, x, 1) for n, e in network.encodings.items()}
+    stimulus = {n: encode(e, x, steps) for n, e in network.encodings.items()}
     run = run_reference(network.netlist, stimulus)
     (output,) = network.netlist.outputs
     with torch.no_grad():

@@ -72,10 +72,13 @@ class Graded(LayerwiseMethod):
         return SpikeCode(payload_max, self.payload, memory=True)
 
     def thresholds(self, layer: ReluLayer, activations: Activations) -> FloatArray:
-        """Value of a unit spike; of a quantized activation, one of its levels."""
+        """Value of a unit spike in one step; of a quantized activation, one of its levels in all.
+
+        So a run has no finer values than the source network, however many its steps.
+        """
         if layer.levels is not None:
             assert layer.maximum is not None
-            return np.full(layer.shape[0], layer.maximum / layer.levels)
+            return np.full(layer.shape[0], layer.maximum / layer.levels * self.timesteps)
         return LayerwiseMethod.thresholds(self, layer, activations)
 
     def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
