@@ -42,6 +42,12 @@ def breaks():
 def gives_none():
     return None
 
+def meta():
+    return nn.Linear(4, 2, device="meta")
+
+def lazy():
+    return nn.LazyLinear(2)
+
 def with_nan():
     net = Net()
     net.fc.weight.data[0, 0] = float("nan")
@@ -123,6 +129,8 @@ def test_weights_are_loaded(model: Path, tmp_path: Path, wrap: str) -> None:
         ("{dir}/model.py:breaks", UsageError, r"ValueError: first line \(line 21 of model.py\)"),
         ("{dir}/model.py:gives_none", UsageError, "gives a NoneType"),
         ("{dir}/model.py:with_nan", FileFormatError, "'fc.weight' holds 1 NaN or infinite"),
+        ("{dir}/model.py:meta", FileFormatError, "'weight' has no values .device 'meta'"),
+        ("{dir}/model.py:lazy", FileFormatError, "'weight' has no shape before the first call"),
         ("{dir}/syntax.py:build", UsageError, "cannot be imported: SyntaxError"),
         ("{dir}/leaves.py:build", UsageError, "cannot be imported: SystemExit"),
         ("no.such.module:build", UsageError, "cannot be found"),
@@ -200,6 +208,47 @@ WRITERS = {
         "'fc.bias' holds 2 NaN or infinite values",
     ),
 }
+
+NO_WEIGHTS = {
+    "sparse": (lambda w: w.to_sparse(), "'fc.weight' is of layout sparse_coo.*to_dense"),
+    "sparse rows": (lambda w: w.to_sparse_csr(), "'fc.weight' is of layout sparse_csr"),
+    "meta": (lambda w: w.to("meta"), "'fc.weight' has no values"),
+    "float8": (lambda w: w.to(torch.float8_e4m3fn), r"is float8_e4m3fn.*tensor\.float"),
+    "complex": (lambda w: w + 1j, "is complex64, the model takes float32; its imaginary part"),
+    "truth values": (lambda w: w > 0, "'fc.weight' is bool, the model takes float32; save"),
+    "integers": (lambda w: (100 * w).to(torch.int8), "is int8, the model takes float32.*scale"),
+    "quantized": (
+        lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8),
+        r"is qint8, the model takes float32; save tensor\.dequantize",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", NO_WEIGHTS)
+def test_tensors_that_are_no_weights_are_refused_by_name(
+    model: Path, tmp_path: Path, case: str
+) -> None:
+    made, says = NO_WEIGHTS[case]
+    state = load_torch(f"{model}:Net").state_dict()
+    torch.save({**state, "fc.weight": made(state["fc.weight"])}, tmp_path / "w.pt")
+    with pytest.raises(FileFormatError, match=says) as caught:
+        load_torch(f"{model}:Net", tmp_path / "w.pt")
+    _one_line(caught)
+
+
+@pytest.mark.parametrize(("count", "fits"), [(3.0, True), (3.5, False)])
+def test_integers_saved_as_floats_are_taken_where_they_are_exact(
+    model: Path, tmp_path: Path, count: float, fits: bool
+) -> None:
+    state = load_torch(f"{model}:build").state_dict()
+    torch.save({**state, "1.num_batches_tracked": torch.tensor(count)}, tmp_path / "w.pt")
+    if fits:
+        loaded = load_torch(f"{model}:build", tmp_path / "w.pt").state_dict()
+        assert int(loaded["1.num_batches_tracked"]) == 3
+    else:
+        with pytest.raises(FileFormatError, match="is float32, the model takes int64"):
+            load_torch(f"{model}:build", tmp_path / "w.pt")
 
 
 @pytest.mark.parametrize("case", WRITERS)

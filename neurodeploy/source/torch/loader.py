@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
 from neurodeploy.loading.files import expect_plain_file
@@ -24,6 +25,7 @@ from neurodeploy.source.torch.exported_program import one_line
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".npz", ".safetensors")
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _OTHER_MODEL = "name the factory of the network that they were saved from"
 
 
@@ -50,6 +52,7 @@ def load_torch(model_spec: str, weights: str | Path | None = None) -> nn.Module:
         hold NaN or infinite values.
     """
     module = _build(model_spec)
+    _expect_values(module.state_dict(), f"model {model_spec}")
     if weights is not None:
         _load_weights(module, Path(weights))
     _expect_finite(module.state_dict(), model_spec if weights is None else str(weights))
@@ -189,11 +192,18 @@ def _load_weights(module: nn.Module, path: Path) -> None:
             f"weights {path} do not fit the model: {', '.join(parts)}; {_OTHER_MODEL}"
         )
     for key, value in state.items():
+        if not isinstance(own[key], torch.Tensor):
+            raise FileFormatError(
+                f"weights {path}: {key!r} of the model is no tensor but a "
+                f"{type(own[key]).__name__}; give the module with its weights as FILE.py:FACTORY"
+            )
         if value.shape != own[key].shape:
             raise FileFormatError(
                 f"weights {path} do not fit the model: {key!r} has shape {tuple(value.shape)},"
                 f" expected {tuple(own[key].shape)}; {_OTHER_MODEL}"
             )
+    _expect_values(state, f"weights {path}")
+    _expect_exact(state, own, path)
     _expect_finite(state, str(path))
     try:
         module.load_state_dict(state, strict=False)
@@ -264,9 +274,57 @@ def _archive(path: Path) -> str | None:
     return "a NumPy archive (.npz)" if any(name.endswith(".npy") for name in names) else None
 
 
-def _expect_finite(state: Mapping[str, torch.Tensor], where: str) -> None:
+def _expect_values(state: Mapping[str, Any], where: str) -> None:
+    """Refuse tensors whose values cannot be looked at: without any, or in another form."""
     for key, value in state.items():
-        if not value.is_floating_point():
+        # Modules of torch.ao keep scales and types among their tensors.
+        fault = _without_values(value) if isinstance(value, torch.Tensor) else None
+        if fault is not None:
+            raise FileFormatError(f"{where}: {key!r} {fault}")
+
+
+def _without_values(value: torch.Tensor) -> str | None:
+    if is_lazy(value):
+        return "has no shape before the first call (a lazy layer); call the module in the factory"
+    if value.is_meta:
+        return "has no values (device 'meta'); make it on the CPU"
+    if value.layout is not torch.strided or value.is_nested:
+        layout = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+        return f"is of layout {layout}, expected a dense tensor; take tensor.to_dense()"
+    if value.is_floating_point() and value.dtype not in _FLOATS:
+        return f"is {_dtype(value)}, expected float16, bfloat16, 32 or 64; take tensor.float()"
+    return None
+
+
+def _expect_exact(
+    state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], path: Path
+) -> None:
+    """Refuse what would become another number, or a number without its scale."""
+    for key, value in state.items():
+        kind, remedy = own[key].dtype, ""
+        if value.is_quantized != own[key].is_quantized:
+            remedy = "save tensor.dequantize(), for a model of floats"
+        elif value.is_complex() and not kind.is_complex:
+            remedy = "its imaginary part would be lost; save tensor.real if that is meant"
+        elif kind.is_floating_point and not value.is_floating_point():
+            remedy = "save tensor.float(), times the scale of integers where they have one"
+        elif not (kind.is_floating_point or kind.is_complex or value.is_quantized):
+            restored = value.to(kind).to(value.dtype)
+            remedy = "" if torch.equal(restored, value) else "save the integers"
+        if remedy:
+            expected = str(kind).removeprefix("torch.")
+            raise FileFormatError(
+                f"weights {path}: {key!r} is {_dtype(value)}, the model takes {expected}; {remedy}"
+            )
+
+
+def _dtype(value: torch.Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _expect_finite(state: Mapping[str, Any], where: str) -> None:
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor) or value.dtype not in _FLOATS:
             continue
         bad = int((~torch.isfinite(value)).sum())
         if bad:
