@@ -41,8 +41,8 @@ class Loaded:
     named: dict[str, Floats] = field(default_factory=dict)
 
 
-def read_spec(text: str, default_split: str) -> Loaded:
-    """Read what a specification names.
+def read_spec(text: str, default_split: str, at_most: int | None = None) -> Loaded:
+    """Read what a specification names; of arrays in a file, no more than so many samples.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def read_spec(text: str, default_split: str) -> Loaded:
     """
     spec = parse_spec(text)
     if spec.kind == "npz":
-        return _npz(spec, default_split)
+        return _npz(spec, default_split, at_most)
     if spec.kind == "python":
         return _python(spec)
     return _images(spec, spec.split or default_split)
@@ -85,8 +85,9 @@ def _images(spec: DataSpec, split: str) -> Loaded:
     return Loaded(spec, x, labels[:n].astype(np.int64), split, levels=levels)
 
 
-def _npz(spec: DataSpec, default_split: str) -> Loaded:
-    found = read_npz(existing_path(spec), spec.value_range, spec.first, spec.split, default_split)
+def _npz(spec: DataSpec, default_split: str, at_most: int | None) -> Loaded:
+    path, asked = existing_path(spec), (spec.first, spec.split, default_split, at_most)
+    found = read_npz(path, spec.value_range, *asked)
     inputs = _channels_first(spec, found.inputs)
     return Loaded(
         spec,

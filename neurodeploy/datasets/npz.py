@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,13 @@ from neurodeploy.datasets.values import (
 from neurodeploy.errors import DataError, FileFormatError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.loading.files import MAX_DEFLATE_RATIO, expect_plain_file
+
+LARGEST_INFLATED = 2**30
+"""Bytes that a packed array may become at any ratio; above, at most :data:`MAX_RATIO` times its
+bytes in the file: real data do not shrink so far, and zeros of any number would be inflated."""
+MAX_RATIO = 100
+MAX_AXES = 32
+"""Of an array, by every NumPy."""
 
 SAMPLES = ("x", "X", "images", "image", "data", "inputs", "samples", "features")
 LABELS = ("y", "Y", "labels", "label", "targets", "target", "classes")
@@ -62,6 +70,7 @@ def read_npz(
     first: int | None = None,
     split: str | None = None,
     default_split: str = "test",
+    at_most: int | None = None,
 ) -> Content:
     """Read samples and, if they are there, labels from an .npz file; nothing is unpickled.
 
@@ -70,7 +79,8 @@ def read_npz(
     The samples are ``x`` ``[N, *sample]``, floats or bytes (divided by 255 unless a range is
     declared), or :data:`SAMPLES` says how else they may be called; otherwise each array but the
     labels is an input of a network that takes several. Sizes are compared before memory is taken,
-    and no more is read than the first samples that are asked for.
+    and no more is read than the first samples that are asked for: ``first`` of them, which must be
+    there, or ``at_most`` so many.
 
     Raises
     ------
@@ -80,7 +90,7 @@ def read_npz(
         For arrays of the wrong type, shape or range, or with NaN or infinite values.
     """
     with _opened(path) as archive:
-        return _read(path, archive, value_range, first, split, default_split)
+        return _read(path, archive, value_range, first, split, default_split, at_most)
 
 
 def read_vectors(path: Path, names: Sequence[str], rows: int) -> Iterator[dict[str, AnyArray]]:
@@ -104,6 +114,7 @@ def read_vectors(path: Path, names: Sequence[str], rows: int) -> Iterator[dict[s
         files = {n: open_files.enter_context(archive.open(m.info)) for n, m in found.items()}
         for name, file in files.items():
             _header(path, name, file)
+            found[name].expect_bounded(found[name].shape[0])
         left = next(iter(shapes.values()))[0] if shapes else 0
         while left:
             n = min(rows, left)
@@ -128,6 +139,7 @@ def _read(
     first: int | None,
     split: str | None,
     default_split: str,
+    at_most: int | None,
 ) -> Content:
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     splits = {s for s in ("train", "test") if any(f"{n}_{s}" in members for n in SAMPLES)}
@@ -165,6 +177,7 @@ def _read(
     n = available if first is None else first
     if n > available:
         raise DataError(f"{path}: the first {n} of {available} samples were asked for")
+    n = n if at_most is None else min(n, at_most)
     samples, levels = {}, None
     for key, member in inputs.items():
         values: Any = member.read(archive, n, np.float32)
@@ -210,8 +223,21 @@ class _Member:
             )
         return cls(path, info, shape, dtype, fortran)
 
+    def expect_bounded(self, n: int) -> None:
+        """Refuse what inflates out of all proportion, before any of it is inflated."""
+        rows = self.shape[0] if self.fortran else n
+        inflated = rows * math.prod(self.shape[1:]) * self.dtype.itemsize
+        limit = max(LARGEST_INFLATED, MAX_RATIO * self.info.compress_size)
+        if self.info.compress_type != zipfile.ZIP_STORED and inflated > limit:
+            raise FileFormatError(
+                f"{self.path}: {self.info.filename} inflates to {inflated} bytes from "
+                f"{self.info.compress_size} in the file, at most {limit}; take fewer samples, or "
+                "save it with np.savez"
+            )
+
     def read(self, archive: zipfile.ZipFile, n: int, dtype: npt.DTypeLike) -> AnyArray:
         """The first ``n`` entries along the first axis."""
+        self.expect_bounded(n)
         expect_room(f"{self.path}: {self.info.filename}", n * math.prod(self.shape[1:]))
         with archive.open(self.info) as file:
             _header(self.path, self.info.filename, file)
@@ -245,6 +271,14 @@ def _header(
         shape, fortran, dtype = getattr(formats, f"read_array_header_{header}")(file)
     except Exception as error:  # NumPy reads it with Python's tokenizer and parser, which raise all
         raise FileFormatError(f"{path}: {name} is no plain array ({error})") from error
+    # NumPy takes any integers: negative ones, truth values, and products that no array has.
+    least = math.prod(max(1, size) for size in shape) * max(1, dtype.itemsize)
+    whole = all(type(size) is int and size >= 0 for size in shape)
+    if not whole or least > sys.maxsize or len(shape) > MAX_AXES:
+        raise FileFormatError(
+            f"{path}: {name} has shape {shape!r:.100}; expected at most {MAX_AXES} sizes from 0 on "
+            f"and {sys.maxsize} bytes; damaged, save it again"
+        )
     if dtype.hasobject:
         raise FileFormatError(
             f"{path}: {name} holds pickled objects, not an .npz file of plain arrays (pickled "

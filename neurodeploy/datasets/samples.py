@@ -169,9 +169,14 @@ class Samples:
         )
 
     def _load(
-        self, text: str, split: str | None, name: str | None, default: Split = "test"
+        self,
+        text: str,
+        split: str | None,
+        name: str | None,
+        default: Split = "test",
+        at_most: int | None = None,
     ) -> None:
-        loaded = read_spec(text, split or default)
+        loaded = read_spec(text, split or default, at_most)
         if split is not None and loaded.split is not None and loaded.split != split:
             raise UsageError(f"data {text!r}: names the {loaded.split} split, split={split!r}")
         self._fill(
@@ -328,7 +333,7 @@ class Samples:
         return taken
 
 
-def as_samples(data: SamplesLike, split: Split) -> Samples:
+def as_samples(data: SamplesLike, split: Split, at_most: int | None = None) -> Samples:
     """Return data of any kind that :class:`Samples` takes as Samples.
 
     Parameters
@@ -336,6 +341,8 @@ def as_samples(data: SamplesLike, split: Split) -> Samples:
     data : Samples or whatever its constructor takes
     split : {"train", "test"}
         For a text that names none: calibration reads the one, evaluation the other.
+    at_most : int, optional
+        So many are needed: a file of arrays is read no further.
 
     Raises
     ------
@@ -348,12 +355,12 @@ def as_samples(data: SamplesLike, split: Split) -> Samples:
         raise no_samples(str(getattr(data, "name", data)))
     if isinstance(data, str | Path):
         loaded = object.__new__(Samples)
-        loaded._load(str(data), None, None, split)
+        loaded._load(str(data), None, None, split, at_most)
         return loaded
     return Samples(data)
 
 
-def as_data(data: SamplesLike, split: Split) -> Samples | EventSamples:
+def as_data(data: SamplesLike, split: Split, at_most: int | None = None) -> Samples | EventSamples:
     """As :func:`as_samples`, events as well.
 
     Raises
@@ -365,7 +372,7 @@ def as_data(data: SamplesLike, split: Split) -> Samples | EventSamples:
         return data
     if isinstance(data, str) and is_events_text(data):
         return read_events(data)
-    return as_samples(data, split)
+    return as_samples(data, split, at_most)
 
 
 def _answers(where: str, y: AnyArray | None, n: int) -> dict[str, AnyArray | None]:
@@ -382,11 +389,8 @@ def _read_only(values: AnyArray, dtype: npt.DTypeLike) -> AnyArray:
     owner: Any = values
     while isinstance(owner, np.ndarray) and not owner.flags.writeable:
         owner = owner.base
-    if (
-        (owner is None or isinstance(owner, mmap))
-        and values.dtype == dtype
-        and values.flags.c_contiguous
-    ):
+    kept = owner is None or isinstance(owner, mmap)
+    if kept and values.dtype == dtype and values.flags.c_contiguous:
         return values
     expect_room("samples", values.size)
     return frozen(values, dtype)

@@ -73,7 +73,9 @@ def encoded_samples(
     net: Network, data: SamplesLike, samples: int | None = None
 ) -> tuple[Mapping[str, EncodedSamples | EncodedEvents], Samples | EventSamples]:
     """As :func:`stimulus_for`, for what runs batch by batch: all is checked, none encoded."""
-    dataset = as_data(data, "test")
+    # What is no number of samples is refused below.
+    at_most = samples if isinstance(samples, int) and samples > 0 else None
+    dataset = as_data(data, "test", at_most)
     if samples is not None:
         dataset = dataset.first(samples)
     if not len(dataset):

@@ -13,6 +13,10 @@ import pytest
 from neurodeploy import Samples
 from neurodeploy.datasets import as_samples, npz, values
 from neurodeploy.errors import DataError, FileFormatError
+from neurodeploy.ir.encoding import Encoding
+from neurodeploy.network import Network
+from neurodeploy.stages.samples import stimulus_for
+from neurodeploy.testing import NetlistBuilder
 
 X = np.random.default_rng(0).random((50, 3, 4)).astype(np.float32)
 Y = np.arange(50)
@@ -69,6 +73,57 @@ def member(path: Path, header: dict[str, object], content: bytes, compress: bool
     how = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with zipfile.ZipFile(path, "w", how) as archive:
         archive.writestr("x.npy", raw.getvalue() + content)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(-1, 1, 8, 8), (True, 1, 8, 8), (2**32, 2**32, 2**32, 0), (2**63, 1), (1,) * 33, (2**61, 2)],
+)
+def test_shapes_that_no_array_has(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "a.npz"
+    member(path, {"descr": "<f4", "fortran_order": False, "shape": shape}, bytes(256))
+    with pytest.raises(FileFormatError, match=r"x has shape \(.*; expected at most 32 sizes"):
+        as_samples(str(path), "test")
+
+
+def test_an_empty_array_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    member(path, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 0, 8)}, b"")
+    with pytest.raises(DataError, match=r"x has shape \(1000000000, 0, 8\)"):
+        as_samples(str(path), "test")
+
+
+def test_zeros_without_end_are_not_inflated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npz"
+    monkeypatch.setattr(npz, "LARGEST_INFLATED", 2**20)
+    np.savez_compressed(path, x=np.zeros((2000, 1000), np.float32), y=np.zeros(2000, int))
+    with pytest.raises(
+        FileFormatError, match=r"x\.npy inflates to 8000000 bytes .* at most 1048576"
+    ):
+        as_samples(str(path), "test")
+    assert as_samples(f"{path}#first=3", "test").x.shape == (3, 1000)
+    assert as_samples(str(path), "test", at_most=3).x.shape == (3, 1000)
+    np.savez_compressed(path, t=np.zeros(2**20, int), x=np.zeros(2**20, int))
+    with pytest.raises(FileFormatError, match=r"t\.npy inflates to 8388608 bytes"):
+        list(npz.read_vectors(path, ("t", "x"), 100))
+
+
+def test_a_command_reads_the_samples_that_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    x = np.zeros((5, 1, 2, 2), np.float32)
+    x[3] = np.nan  # of what is not read nothing is told
+    np.savez(path, x=x)
+    netlist = NetlistBuilder(T=2).input("x", (1, 2, 2)).dense([[1, 1, 0, 1]], threshold=2).output()
+    net = Network(netlist, {"x": Encoding("rate", 16, 0.0, 1.0)})
+    assert len(stimulus_for(net, str(path), 3)[1]) == 3
+    with pytest.raises(DataError, match="NaN"):
+        stimulus_for(net, str(path), 4)
+    x[3] = 0
+    np.savez(path, x=x)
+    with pytest.raises(DataError, match="the first 6 of 5 samples"):
+        stimulus_for(net, str(path), 6)
 
 
 @pytest.mark.parametrize("compress", [False, True])
