@@ -102,3 +102,10 @@ def first_line(error: BaseException, most: int | None = None) -> str:
     """First line of what another library's error says, or its type where it says nothing."""
     lines = str(error).splitlines() or [""]
     return lines[0][:most] or type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory; torch has no type for it on the CPU."""
+    says = ("can't allocate memory", "not enough memory", "out of memory")
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in says)
+    return told or isinstance(error, MemoryError)

@@ -170,7 +170,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from neurodeploy.cli.group import State, cli
     from neurodeploy.cli.terminal import one_line_warnings, say, tell
-    from neurodeploy.errors import NeurodeployError
+    from neurodeploy.errors import NeurodeployError, is_out_of_memory
 
     _unwind_after_interrupts()
     state = State(arguments=tuple(arguments))
@@ -212,12 +212,12 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         return fail(f"{error.filename}: {reason}" if error.filename else reason)
-    except MemoryError:
-        return fail("out of memory; use fewer samples (--samples) or fewer time steps")
     except SystemExit as error:
         # Somebody's code that ends the process: its status would be taken for one of these.
         return fail(f"ended by SystemExit({error.code!r}), which code of others raised")
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            return fail("out of memory; use fewer samples (--samples) or fewer time steps")
         import traceback
 
         for line in traceback.format_exc().splitlines():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from neurodeploy.errors import NeurodeployError, UsageError
+from neurodeploy.errors import NeurodeployError, UsageError, is_out_of_memory
 from neurodeploy.numerics.threads import default_threads
 
 ALLOWED_FAILURES = 1
@@ -139,9 +139,9 @@ def outcome_of(function: Callable[[_Item], Any], item: _Item) -> Outcome:
         return Outcome(function(item))
     except NeurodeployError as error:
         return Outcome(error=" ".join(str(error).split()), kind="refused")
-    except MemoryError:
-        return Outcome(error=OUT_OF_MEMORY, kind="memory")
     except Exception as error:
+        if is_out_of_memory(error):
+            return Outcome(error=OUT_OF_MEMORY, kind="memory")
         said = " ".join(str(error).split())
         text = f"{type(error).__name__}: {said}; this is a bug in neurodeploy"
         return Outcome(error=text, kind="bug", trace=traceback.format_exc())

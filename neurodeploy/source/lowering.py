@@ -18,6 +18,7 @@ from neurodeploy.errors import ConversionError, NetlistError, UnsupportedLayerEr
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, Op, Shape
+from neurodeploy.source.bounds import MOST_TOGETHER, Budget, expect_few
 
 Lower = Callable[..., Any]
 _Lower = TypeVar("_Lower", bound=Lower)
@@ -191,6 +192,7 @@ class GraphBuilder:
         self.nodes: list[AnalogNode] = []
         self._by_name: dict[str, AnalogNode] = {}
         self.places: dict[str, Place] = {}
+        self._budget = Budget(MOST_TOGETHER, "activations")
 
     def made(self, ref: Ref) -> Op:
         """Return the operation that a result is of."""
@@ -216,6 +218,8 @@ class GraphBuilder:
             n += 1
             unique = f"{name}_{n}"
         shape = op.output_shape([ref.shape for ref in inputs])
+        size = expect_few(shape, "makes an activation")
+        self._budget.spend(size + (op.matrix.size if isinstance(op, analog.AlongAxis) else 0))
         node = AnalogNode(unique, op, tuple(ref.name for ref in inputs), shape, source)
         self.nodes.append(node)
         self._by_name[unique] = node

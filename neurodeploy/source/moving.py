@@ -19,6 +19,7 @@ from neurodeploy.errors import first_line
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.source import analog
 from neurodeploy.source.analog import Shape
+from neurodeploy.source.bounds import expect_few
 from neurodeploy.source.index_maps import index_of, numbers, recognized
 from neurodeploy.source.lowering import PRODUCT, Place, Ref
 
@@ -173,6 +174,7 @@ def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
         return contracted(place, x, axis, weight[(0,) * (weight.ndim - 2)], None)
     if x.shape[axis] != weight.shape[-1]:
         place.refuse(f"a matrix of shape {matrix.shape} for activations of {x.shape}")
+    expect_few((*shape, *weight.shape[-2:]), "spreads a matrix to one")
     leading = ascii_lowercase[: len(shape)]
     ours, result = (leading + ("XZ" if left else "ZX"), leading + ("YZ" if left else "ZY"))
     weight = np.broadcast_to(weight, (*shape, *weight.shape[-2:]))
@@ -182,7 +184,14 @@ def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
 def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray) -> Ref:
     """An einsum of an activation, operand number ``at``, and a constant."""
     given, _, result = equation.replace(" ", "").partition("->")
-    ours, theirs = given.split(",")[at], given.split(",")[1 - at]
+    terms = given.split(",")
+    if len(terms) != 2 or not all(terms):
+        place.refuse(f"einsum {equation!r} of 2 operands, expected axes of both")
+    ours, theirs = terms[at], terms[1 - at]
+    if len(ours) != len(x.shape) + 1 or len(theirs) != constant.ndim:
+        place.refuse(
+            f"einsum {equation!r} of activations of {x.shape} and a constant of {constant.shape}"
+        )
     batch, gone = ours[0], ({*ours} & {*theirs}) - {*result}
     plain = len({*ours}) == len(ours) and len({*theirs}) == len(theirs) and "." not in equation
     left = ({*ours} | {*theirs}) - gone
@@ -245,6 +254,7 @@ def spread(place: Place, x: Ref, shape: Shape) -> Ref:
     """``x`` broadcast to ``shape``."""
     if shape == x.shape:
         return x
+    expect_few(shape, "spreads an activation to one")
     return rearranged(place, x, np.broadcast_to(numbers(x.shape), shape))
 
 
@@ -261,6 +271,7 @@ def uneven_windows(shape: Shape, after: Sequence[int]) -> list[IntArray]:
 
 def maxima(place: Place, x: Ref, windows: Sequence[IntArray]) -> Ref:
     """Maxima of windows given per spatial axis: ``[after, element]``, those outside included."""
+    expect_few((x.shape[0], *(cells.size for cells in windows)), "lists windows")
     found = numbers(x.shape)
     for axis, cells in enumerate(windows, 1):
         inside = (cells >= 0) & (cells < x.shape[axis])
@@ -274,7 +285,11 @@ def maxima(place: Place, x: Ref, windows: Sequence[IntArray]) -> Ref:
 def averages(place: Place, x: Ref, windows: Sequence[IntArray], counted: bool = False) -> Ref:
     """Averages of windows as in :func:`maxima`; ``counted``: of zeros outside as well."""
     for axis, cells in enumerate(windows, 1):
-        matrix = (cells[:, :, None] == np.arange(x.shape[axis])).any(axis=1)
+        size = x.shape[axis]
+        expect_few((len(cells), size), "averages by a matrix")
+        inside = (cells >= 0) & (cells < size)
+        matrix = np.zeros((len(cells), size), bool)
+        matrix[inside.nonzero()[0], cells[inside]] = True
         n = cells.shape[1] if counted else matrix.sum(axis=1, keepdims=True)
         x = along(place, x, axis, matrix / n)
     return x

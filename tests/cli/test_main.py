@@ -99,6 +99,18 @@ def test_an_operating_system_error_names_the_file(
     assert one_error_line(capsys) == "out.npz: Permission denied"
 
 
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_no_memory_is_no_bug(
+    library: str, failing: Callable[[BaseException], None], capsys: Captured
+) -> None:
+    module = pytest.importorskip(library)
+    with pytest.raises((MemoryError, RuntimeError)) as caught:
+        module.empty(2**46)
+    failing(caught.value)
+    assert run(["fail"]) == 2
+    assert one_error_line(capsys).startswith("out of memory")
+
+
 def test_a_bug_shows_its_traceback(
     failing: Callable[[BaseException], None], capsys: Captured
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,7 +15,11 @@ from neurodeploy.source.onnx.loader import OnnxNetwork, channels_last
 from neurodeploy.source.quantized import ROUNDED
 
 CHUNK = 64
-"""Samples that are compared at a time where the file leaves their number open."""
+"""Most samples that are compared at a time where the file leaves their number open."""
+CHUNK_ELEMENTS = 2**27
+"""Most elements of their activations."""
+MOST_AT_ONCE = 2**30
+"""Elements of the activations of all samples of a file that takes so many and no fewer."""
 
 _QUANTIZES = ("QuantizeLinear", "Quant", "BipolarQuant")
 
@@ -54,8 +59,21 @@ def check_onnx(
         lambda part: _run(network, entering(graph, part)),
         tolerance,
         "ONNX network",
-        chunk=network.batch if network.fixed_batch else CHUNK,
+        chunk=_chunk(graph, network),
     )
+
+
+def _chunk(graph: AnalogGraph, network: OnnxNetwork) -> int:
+    # The evaluator keeps all activations until the end.
+    size = sum(math.prod(node.shape) for node in graph.nodes)
+    if network.fixed_batch:
+        if size * network.batch > MOST_AT_ONCE:
+            raise ConversionError(
+                f"{network.path}: the {network.batch} samples that it takes at a time have "
+                f"{size * network.batch} activations, at most {MOST_AT_ONCE}; export it for fewer"
+            )
+        return network.batch
+    return int(np.clip(CHUNK_ELEMENTS // max(size, 1), 1, CHUNK))
 
 
 def _run(network: OnnxNetwork, given: list[AnyArray]) -> list[AnyArray]:
@@ -74,6 +92,8 @@ def _run(network: OnnxNetwork, given: list[AnyArray]) -> list[AnyArray]:
     try:
         evaluator = ReferenceEvaluator(network.model, new_ops=list(OPERATORS))
         found = evaluator.run(list(network.outputs), whole)
+    except MemoryError:
+        raise
     except Exception as error:
         raise ConversionError(
             f"{network.path}: the network does not run: {first_line(error, 200)}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from itertools import zip_longest
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from neurodeploy.errors import DataError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import moving
 from neurodeploy.source.analog import AnalogGraph, Concat, Gather, Input, Shape
+from neurodeploy.source.bounds import Budget, expect_few
 from neurodeploy.source.lowering import (
     ONNX_LOWERINGS,
     Deferred,
@@ -26,6 +26,7 @@ from neurodeploy.source.lowering import (
     lowers,
     unsupported,
 )
+from neurodeploy.source.onnx.bounds import MOST_CONSTANTS, TIMES_OWN, made
 from neurodeploy.source.onnx.loader import OnnxNetwork, channels_last, fits
 from neurodeploy.source.onnx.lowering import OnnxSite, Value
 from neurodeploy.source.onnx.quantized import QONNX, folded
@@ -46,14 +47,12 @@ _FOLDED = MOVES | {
     *("Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceMax"),
     *("ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu", "Round", "ScatterElements"),
     *("ScatterND", "Sigmoid", "Sign", "Sin", "Sqrt", "Sub", "Sum", "Tanh", "Where", "Xor"),
+    *("BipolarQuant", "Quant"),
 }
 """Operators that are computed where they do not depend on the network's input."""
 
 _WITHOUT_EFFECT = ("consumed_inputs", "momentum", "seed", "ratio", "spatial", "storage_order")
 """Attributes that change nothing in a network that is only evaluated."""
-
-_MAX_CONSTANT = 2**26
-"""Elements of a computed constant: a small file must not fill the memory."""
 
 
 def analog_from_onnx(
@@ -96,10 +95,10 @@ def analog_from_onnx(
             index = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), 0, -1)
             ref = builder.add("channels_last", Gather(index), (ref,), None)
         values[given] = ref
-    needed = _needed(network)
-    for i, node in enumerate(network.model.graph.node):
-        if i in needed:
-            _lower(node, network, values, builder)
+    paid = sum(constant.size for constant in network.constants.values())
+    budget = Budget(MOST_CONSTANTS + TIMES_OWN * paid, "constants")
+    for node in network.model.graph.node:
+        _lower(node, network, values, builder, budget)
     outputs = [
         activation(values.get(out), f"output {out!r} is", " or not converted").name
         for out in network.outputs
@@ -123,19 +122,12 @@ def _expect_shapes(network: OnnxNetwork, shapes: Mapping[str, Shape]) -> None:
             )
 
 
-def _needed(network: OnnxNetwork) -> set[int]:
-    """Positions of the nodes on which the outputs depend."""
-    wanted = set(network.outputs)
-    found = set()
-    for i, node in reversed(list(enumerate(network.model.graph.node))):
-        if wanted.intersection(node.output):
-            found.add(i)
-            wanted.update(node.input)
-    return found
-
-
 def _lower(
-    node: Any, network: OnnxNetwork, values: dict[str, Value], builder: GraphBuilder
+    node: Any,
+    network: OnnxNetwork,
+    values: dict[str, Value],
+    builder: GraphBuilder,
+    budget: Budget,
 ) -> None:
     taken = [values.get(name) if name else None for name in node.input]
     at = [i for i, value in enumerate(taken) if isinstance(value, Ref)]
@@ -144,6 +136,8 @@ def _lower(
         given: list[Any] = list(taken)
         for i, array in zip(at, arrays, strict=True):
             given[i] = array
+        if node.domain == QONNX and node.op_type in ("Quant", "BipolarQuant"):
+            return (folded(node.op_type, [site.array(v) for v in given], **attributes),)
         return _run(node, network, given)
 
     site = OnnxSite(
@@ -160,14 +154,14 @@ def _lower(
     attributes = _attributes(node)
     if node.domain not in ("", "ai.onnx", QONNX):
         site.refuse(f"operators of {node.domain!r} are not converted")
+    kinds = [v.dtype for v in taken if isinstance(v, np.ndarray) and v.dtype.kind in "OSUc"]
+    if kinds:
+        site.refuse(f"takes a constant of type {kinds[0].name}, expected real numbers")
     results: Any
     if node.op_type in ("Shape", "Size"):
         results = _shape(site, taken[0], **attributes)
     elif not any(isinstance(value, Ref | Deferred) for value in taken):
-        if node.domain == QONNX and node.op_type in ("Quant", "BipolarQuant"):
-            results = folded(node.op_type, [site.array(v) for v in taken], **attributes)
-        else:
-            results = _folded(site, taken, attributes)
+        results = site.lowered(_folded, taken, attributes, budget)
     elif node.op_type not in ONNX_LOWERINGS:
         site.refuse(unsupported(node.op_type, ONNX_LOWERINGS))
     else:
@@ -204,36 +198,25 @@ def _shape(site: OnnxSite, value: Value, start: int = 0, end: int | None = None)
     return np.array(shape, np.int64)[start:end]
 
 
-def _grown(operator: str, shape: Iterable[int], amounts: Any) -> float:
-    """How many elements an operator makes, at most, of an array of ``shape``."""
-    own = [float(n) for n in shape]
-    sizes = [abs(float(n)) for n in np.ravel(amounts)]
-    if operator == "Pad":
-        return math.prod(n + 2 * max(sizes, default=0) for n in own)
-    if operator == "Expand":
-        return math.prod(map(max, zip_longest(own[::-1], sizes[::-1], fillvalue=1.0)))
-    return math.prod(own + sizes)
-
-
-def _folded(site: OnnxSite, taken: list[Any], attributes: dict[str, Any]) -> tuple[AnyArray, ...]:
+def _folded(
+    site: OnnxSite, taken: list[Any], attributes: dict[str, Any], budget: Budget
+) -> tuple[AnyArray, ...]:
     """Compute a value that does not depend on the network's input."""
     if site.operator not in _FOLDED:
         site.refuse("not converted, even of constants")
-    if site.operator in ("ConstantOfShape", "Expand", "Tile", "Pad"):
-        shape = () if site.operator == "ConstantOfShape" else site.array(taken[0]).shape
-        amounts = attributes.get("pads", taken[min(1, len(taken) - 1)])
-        if _grown(site.operator, shape, amounts) > _MAX_CONSTANT:
-            by = f"{list(shape)} by " if shape else ""
-            site.refuse(f"a constant of shape {by}{np.ravel(amounts).tolist()}")
-    if site.operator == "Range":
-        start, limit, delta = (float(site.array(value)) for value in taken)
-        if not delta or (limit - start) / delta > _MAX_CONSTANT:
-            site.refuse("a range without end")
+    shapes = [np.shape(value) for value in taken if value is not None]
+    budget.expect(made(site.operator, shapes, taken, attributes))
     assert site.run is not None
     try:
-        return site.run([])
+        results = site.run([])
     except Exception as error:
-        return site.refuse(f"cannot be computed: {first_line(error, 120)}")
+        site.refuse(f"cannot be computed: {first_line(error, 120)}")
+    size = sum(result.size for result in results)
+    if site.operator == "Constant":
+        budget.most += TIMES_OWN * size
+    else:
+        budget.spend(size)
+    return results
 
 
 def _run(node: Any, network: OnnxNetwork, values: list[Any]) -> tuple[AnyArray, ...]:
@@ -249,16 +232,17 @@ def _run(node: Any, network: OnnxNetwork, values: list[Any]) -> tuple[AnyArray, 
 
 
 @lowers(onnx=MOVES)
-def _lower_move(site: OnnxSite, *values: Any, axis: int = 1, **given: Any) -> Any:
+def _lower_move(site: OnnxSite, *values: Any, **given: Any) -> Any:
     """All of :data:`MOVES`: result by result, where an operator has several."""
     refs = site.refs
     joins = site.operator == "Concat" and len(values) == len(refs) > 1
-    if joins and axis % (len(refs[0].shape) + 1) == 1:
+    if joins and given.get("axis", 1) % (len(refs[0].shape) + 1) == 1:
         return site.emit(Concat(), *refs)
-    if site.operator in ("Expand", "Tile", "Pad"):
-        own = (site.batch, *refs[0].shape)
-        amounts = given.get("pads", values[1] if len(values) > 1 else [0])
-        size = _grown(site.operator, own, site.ints(amounts))
-        if size > _MAX_CONSTANT * site.batch:
-            site.refuse(f"{size:.0f} elements of {math.prod(own):.0f}")
+    shapes = [
+        (site.batch, *value.shape) if isinstance(value, Ref) else np.shape(value)
+        for value in values
+        if value is not None
+    ]
+    size = made(site.operator, shapes, values, given)
+    expect_few([size], f"makes of {site.batch} samples an activation", MOST_CONSTANTS)
     return moving.moved_apart(site)

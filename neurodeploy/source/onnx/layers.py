@@ -12,6 +12,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.source import analog, arithmetic, moving
+from neurodeploy.source.bounds import expect_few
 from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.onnx.lowering import OnnxSite
 from neurodeploy.source.op import n_windows
@@ -69,12 +70,16 @@ class _Window:
         axes = zip(shape[1:], self.kernel, self.stride, self.pairs, self.dilation, strict=True)
         for n, k, s, pair, d in axes:
             count = n_windows(n, k, s, pair, d, self.ceil)
+            expect_few((count, k), "lists windows")
             yield np.arange(count)[:, None] * s - pair[0] + np.arange(k) * d
 
 
-def _each(value: Any, rank: int, default: int) -> _Sizes:
+def _each(site: OnnxSite, name: str, value: Any, rank: int, default: int = 1) -> _Sizes:
     """Integers of an attribute that has one for every spatial dimension."""
-    return tuple(int(n) for n in ([default] * rank if value is None else value))
+    found = tuple(int(n) for n in ([default] * rank if value is None else value))
+    if len(found) != rank or min(found) < default:
+        site.refuse(f"{name} {found}, expected {rank} integers >= {default}")
+    return found
 
 
 def _window(
@@ -82,11 +87,15 @@ def _window(
 ) -> _Window:
     """The attributes of all operators with windows, auto_pad worked out."""
     rank = _rank(site, x)
-    sizes = (kernel_shape, given.get("strides"), given.get("dilations"))
-    kernel, stride, dilation = (_each(value, rank, 1) for value in sizes)
+    kernel = _each(site, "kernel_shape", kernel_shape, rank)
+    stride, dilation = (_each(site, k, given.get(k), rank) for k in ("strides", "dilations"))
     axes = zip(x.shape[1:], kernel, stride, dilation, strict=True)
     same = [max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0) for n, k, s, d in axes]
     pairs = _pairs(site, auto_pad, given.get("pads"), same)
+    spans = zip(x.shape[1:], pairs, kernel, dilation, strict=True)
+    # In ceil mode a window may be wider than the padded input.
+    reach = (max(n + sum(pair), d * (k - 1) + 1) for n, pair, k, d in spans)
+    expect_few((x.shape[0], *reach), "moves its window over an activation")
     return _Window(kernel, stride, dilation, pairs, bool(given.get("ceil_mode")))
 
 
@@ -104,8 +113,9 @@ def _pairs(
         halves = [(total // 2, total - total // 2) for total in totals]
         return halves if auto_pad == "SAME_UPPER" else [(b, a) for a, b in halves]
     pads = [0] * 2 * rank if pads is None or auto_pad == "VALID" else pads
-    if min(pads) < 0:
-        site.refuse(f"negative padding {list(pads)}")
+    if min(pads, default=0) < 0 or len(pads) != 2 * rank:
+        what = "negative padding" if len(pads) == 2 * rank else f"{len(pads)} pads"
+        site.refuse(f"{what} {list(pads)}, expected {2 * rank} integers >= 0")
     return [(int(pads[i]), int(pads[i + rank])) for i in range(rank)]
 
 
@@ -135,12 +145,13 @@ def _lower_conv_transpose(
     ref = site.data(x)
     kernel, bias = _kernel(site, ref, weight, bias)
     rank = kernel.ndim - 2
-    stride, dilation = (_each(window.get(k), rank, 1) for k in ("strides", "dilations"))
-    extra = _each(window.get("output_padding"), rank, 0)
-    if any(e < 0 or e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+    stride, dilation = (_each(site, k, window.get(k), rank) for k in ("strides", "dilations"))
+    extra = _each(site, "output_padding", window.get("output_padding"), rank, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         site.refuse(f"output_padding {extra} with strides {stride}, expected less than those")
     sizes = zip(ref.shape[1:], kernel.shape[2:], stride, dilation, extra, strict=True)
     full = tuple((n - 1) * s + d * (k - 1) + 1 + e for n, k, s, d, e in sizes)
+    expect_few((kernel.shape[1] * group, *full), "makes an activation")
     cuts = _cuts(site, ref, stride, full, **window)
     padding = tuple(min(pair) for pair in cuts)
     conv: Any = analog.ConvTranspose1d if rank == 1 else analog.ConvTranspose2d
@@ -158,6 +169,8 @@ def _cuts(
 ) -> list[tuple[int, int]]:
     """Elements that are cut (before, after) from every spatial dimension of the full result."""
     wanted = given.get("output_shape")
+    if wanted and len(wanted) < len(full):
+        site.refuse(f"an output_shape {list(wanted)}, expected {len(full)} integers")
     size = wanted or [n * s for n, s in zip(x.shape[1:], stride, strict=True)]
     totals = [have - int(n) for have, n in zip(full, size[-len(full) :], strict=True)]
     if min(totals) < 0 and (wanted or auto_pad.startswith("SAME")):
@@ -260,9 +273,15 @@ def _lower_resize(
     own = (site.batch, *ref.shape)
     chosen = [n % len(own) for n in (range(len(own)) if axes is None else axes)]
     found = _lengths(site, [own[n] for n in chosen], scales, sizes)
-    for axis, (after, factor) in zip(chosen, found, strict=True):
+    for axis, (after, _) in zip(chosen, found, strict=True):
         if (axis == 0 and after != own[0]) or after < 1:
             site.refuse("resizing of the batch, or to nothing")
+    resized = {
+        **dict(enumerate(own)),
+        **{axis: n for axis, (n, _) in zip(chosen, found, strict=True)},
+    }
+    expect_few((n for axis, n in resized.items() if axis), "makes an activation")
+    for axis, (after, factor) in zip(chosen, found, strict=True):
         if axis and (after != own[axis] or factor != 1):
             matrix = _resized(site, own[axis], after, factor, **how)
             ref = moving.along(site, ref, axis - 1, matrix)
@@ -276,6 +295,7 @@ def _resized(site: OnnxSite, n: int, m: int, factor: Fraction, **how: Any) -> An
         place, nearest = "asymmetric", "floor"
     if place not in _ORIGINS or nearest not in _NEAREST:
         site.refuse(f"coordinates {place!r} with {nearest!r}")
+    expect_few((m, n), "resamples by a matrix")
     matrix = np.zeros((m, n))
     for i in range(m):
         at = _ORIGINS[place](i, n, m, factor)

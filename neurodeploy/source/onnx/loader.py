@@ -16,6 +16,9 @@ from neurodeploy.loading.files import read_bytes
 BATCH = 7
 """Samples where the file leaves their number open: one that no reshape contains by chance."""
 
+_MOST_SAMPLES = 2**14
+"""That a file may ask for at a time: operators are run on as many."""
+
 _MIN_OPSET = 7
 _QUANTIZED_OPSET = 21
 """Opsets that files of earlier ones are brought to: broadcasting as today, quantization as run."""
@@ -29,7 +32,7 @@ class OnnxNetwork:
     ----------
     path : Path
     model : onnx.ModelProto
-        With all weights in it and without functions of its own.
+        With all weights in it, without functions of its own and nodes that no output depends on.
     constants : dict
         Name -> array, of the initializers.
     inputs, outputs : tuple of str
@@ -89,6 +92,7 @@ class _Reader:
     def network(self) -> OnnxNetwork:
         model = self.upgraded(self.checked(self.parsed()))
         graph = model.graph
+        _prune(graph)
         opset = _opset(model)
         constants = {tensor.name: self.array(tensor) for tensor in graph.initializer}
         given = [value for value in graph.input if value.name not in constants]
@@ -99,6 +103,11 @@ class _Reader:
         fixed = {n for n in batches if n is not None}
         if len(fixed) > 1:
             self.refuse(f"has inputs for {sorted(fixed)} samples at a time, expected one number")
+        if max(fixed, default=0) > _MOST_SAMPLES:
+            self.refuse(
+                f"takes {max(fixed)} samples at a time, at most {_MOST_SAMPLES}; export it with "
+                "their number left open"
+            )
         return OnnxNetwork(
             path=self.path,
             model=model,
@@ -259,6 +268,20 @@ def _names(messages: Iterable[Any]) -> Iterator[str | bytes]:
                 yield from values
             elif field.type == field.TYPE_MESSAGE:
                 yield from _names((value,) if hasattr(value, "ListFields") else value)
+
+
+def _prune(graph: Any) -> None:
+    """Leave out nodes on which no output depends: the evaluator of the package would run them."""
+    wanted = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted.update(node.input)
+    if len(kept) < len(graph.node):
+        copies = [type(node).FromString(node.SerializeToString()) for node in reversed(kept)]
+        del graph.node[:]
+        graph.node.extend(copies)
 
 
 def _opset(model: Any) -> int:
