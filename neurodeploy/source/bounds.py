@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from neurodeploy.errors import NetlistError
 
-MOST_ELEMENTS = 2**24
-"""Elements of one activation of one sample: a thousand channels of 128 x 128."""
+MOST_ELEMENTS = 2**26
+"""Elements of one activation of one sample: a thousand channels of 256 x 256."""
 MOST_TOGETHER = 2**29
 """Elements of all activations of one sample, with the matrices that resample them."""
 
