@@ -21,7 +21,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.provenance import misread
 from neurodeploy.ir.storage import array_bytes, content_digest, netlist_codec, shared_arrays
-from neurodeploy.loading.files import arrays_and_metadata, parsed_json, read_bytes
+from neurodeploy.loading.files import arrays_and_metadata, expect_schema, parsed_json, read_bytes
 from neurodeploy.notebook import Shown
 from neurodeploy.source.analog import AnalogGraph
 from neurodeploy.source.evaluation.record import analog_from_record, analog_to_record
@@ -253,12 +253,8 @@ def network_from_bytes(content: bytes, where: str, *, check: bool = True) -> Net
     """Rebuild a network from the content of a ``.ndn`` file; ``where`` names it in errors."""
     header, arrays = _parse(content, where)
     digest = header.pop(DIGEST, None)
-    version = header.get("schema")
-    if version != SCHEMA_VERSION:
-        raise FileFormatError(
-            f"{where}: schema version {version}, this neurodeploy reads {SCHEMA_VERSION}; "
-            "convert the network again with this version"
-        )
+    again = "convert the network again with this version"
+    expect_schema(header.get("schema"), SCHEMA_VERSION, where, again)
     if check and digest is not None and digest != content_digest(_header_text(header), arrays):
         raise FileFormatError(
             f"{where}: was changed after it was written; copy or convert it again, or read it with "

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.errors import FileFormatError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.files import DEPLOYMENT_FILE
-from neurodeploy.loading.files import LARGEST_TEXT, file_digest, parsed_json, read_bytes
+from neurodeploy.loading.files import (
+    LARGEST_TEXT,
+    expect_schema,
+    file_digest,
+    parsed_json,
+    read_bytes,
+)
 from neurodeploy.network import Network, load_network
-from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE, expect_schema
+from neurodeploy.targets.timed import DEPLOYMENT_SCHEMA, RECOMPILE
 
 if TYPE_CHECKING:
     from neurodeploy.targets.base import Deployment
@@ -63,10 +69,16 @@ def load_deployment(folder: Path | str, *, check: bool = True) -> Deployment:
     if check:
         _expect_unchanged(folder, header["files"])
     network = load_network(folder / ARTIFACT_FILE, check=check)
+    _expect_of(network, header, folder)
     board = None if header["board"] is None else Board.from_dict(header["board"])
     loader = TARGETS.get(header["target"])()
     options = loader.complete_options(header["options"])
     deployment = loader.load(folder, network, board, options)
+    if header["latency"] != dict(deployment.latency):
+        raise FileFormatError(
+            f"{folder / DEPLOYMENT_FILE}: latency {header['latency']!r:.100}, the compiled files "
+            f"have {dict(deployment.latency)!r:.100}; {RECOMPILE}"
+        )
     if header["given"] is not None:
         deployment.given = _given_network(folder, network, check)
     return deployment
@@ -91,7 +103,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
     header = parsed_json(content, str(damaged))
     if not isinstance(header, dict) or "schema" not in header:
         raise damaged
-    expect_schema(header["schema"], where)
+    expect_schema(header["schema"], DEPLOYMENT_SCHEMA, where, RECOMPILE)
     match header:
         case {
             "target": str(),
@@ -99,9 +111,23 @@ def _read_header(folder: Path) -> dict[str, Any]:
             "options": dict(),
             "given": None | "given.ndn",
             "files": dict(files),
+            "network": str(),
+            "timesteps": int(),
+            "latency": dict(),
         } if all(isinstance(digest, str) for digest in files.values()):
             return header
     raise damaged
+
+
+def _expect_of(network: Network, header: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a header that tells of another network than the one beside it."""
+    own = {"network": network.netlist.name, "timesteps": network.netlist.timesteps}
+    for key, value in own.items():
+        if header[key] != value:
+            raise FileFormatError(
+                f"{folder / DEPLOYMENT_FILE}: {key} {header[key]!r:.60}, {ARTIFACT_FILE} has "
+                f"{value!r:.60}; {RECOMPILE}"
+            )
 
 
 def _expect_own_files(folder: Path) -> None:

@@ -17,7 +17,7 @@ from neurodeploy.ir.arrays import whole
 from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.storage import array_bytes, netlist_codec
-from neurodeploy.loading.files import arrays_and_metadata, parsed_json, read_bytes
+from neurodeploy.loading.files import arrays_and_metadata, expect_schema, parsed_json, read_bytes
 
 DEPLOYMENT_SCHEMA = 3
 RECOMPILE = "compile again with 'neurodeploy compile'"
@@ -112,7 +112,7 @@ def read_timed(cls: type[_Timed], folder: Path, name: str) -> _Timed:
     header = parsed_json(text, f"{where}: {damaged}")
     if not isinstance(header, dict) or not {"schema", "network"} <= set(header):
         raise FileFormatError(f"{where}: {damaged}")
-    expect_schema(header["schema"], where)
+    expect_schema(header["schema"], DEPLOYMENT_SCHEMA, where, RECOMPILE)
     arrays, _ = arrays_and_metadata(content, f"{beside}: {damaged}")
     try:
         timed = netlist_codec(cls).decode(header["network"], arrays)
@@ -122,20 +122,6 @@ def read_timed(cls: type[_Timed], folder: Path, name: str) -> _Timed:
     if not isinstance(timed, cls):
         raise FileFormatError(f"{where}: no {cls.__name__}; {RECOMPILE}")
     return timed
-
-
-def expect_schema(version: object, where: Path) -> None:
-    """Refuse files of another schema version.
-
-    Raises
-    ------
-    FileFormatError
-    """
-    if version != DEPLOYMENT_SCHEMA:
-        raise FileFormatError(
-            f"{where}: schema version {version}, this neurodeploy reads {DEPLOYMENT_SCHEMA}; "
-            f"{RECOMPILE}"
-        )
 
 
 def expect_same(timed: TimedNetlist, netlist: IntegerNetlist, folder: Path, name: str) -> None:

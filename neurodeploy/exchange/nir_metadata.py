@@ -19,7 +19,7 @@ from neurodeploy.exchange.nir_graph import Graph
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.storage import array_bytes, netlist_codec
-from neurodeploy.loading.files import arrays_and_metadata, parsed_json
+from neurodeploy.loading.files import arrays_and_metadata, expect_schema, parsed_json
 
 SCHEMA = 1
 Kept = tuple[RealNetlist | IntegerNetlist, dict[str, Encoding]]
@@ -82,11 +82,8 @@ def kept_netlist(graph: Graph) -> Kept | None:
     if content.dtype != np.uint8:
         raise FileFormatError(damaged)
     arrays, _ = arrays_and_metadata(content.tobytes(), damaged)
-    if version != SCHEMA:
-        raise FileFormatError(
-            f"{graph.where}: metadata of schema {version}, this neurodeploy reads {SCHEMA}; "
-            "give --dynamics to read it without"
-        )
+    remedy = "give --dynamics to read it without"
+    expect_schema(version, SCHEMA, f"{graph.where}: metadata", remedy)
     if seen != digest(graph):
         raise FileFormatError(
             f"{graph.where}: the graph was changed since neurodeploy wrote it, and its metadata "

@@ -139,6 +139,19 @@ def parsed_json(text: str | bytes, damaged: str) -> Any:
         raise FileFormatError(damaged) from error
 
 
+def expect_schema(found: object, expected: int, where: object, remedy: str) -> None:
+    """Refuse a file of another schema version; a text or 3.0 is none.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    if type(found) is not int or found != expected:
+        raise FileFormatError(
+            f"{where}: schema version {found!r:.20}, this neurodeploy reads {expected}; {remedy}"
+        )
+
+
 def parsed_toml(content: bytes, damaged: str) -> dict[str, Any]:
     """The tables of a TOML file; ``damaged``: what the error for what is none begins with.
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from neurodeploy.errors import FileFormatError, UsageError
 from neurodeploy.ir.files import write_bytes_whole
-from neurodeploy.loading.files import LARGEST_TEXT, parsed_json, read_bytes
+from neurodeploy.loading.files import LARGEST_TEXT, expect_schema, parsed_json, read_bytes
 from neurodeploy.loading.typed import from_table
 
 DEPLOYED_FILE = "deploy.json"
@@ -149,12 +149,7 @@ def read_record(folder: Path) -> Record:
     found = parsed_json(content, damaged)
     if not isinstance(found, dict) or "schema" not in found:
         raise FileFormatError(damaged)
-    schema = found.pop("schema")
-    if schema != SCHEMA:
-        raise FileFormatError(
-            f"{where}: schema version {schema!r:.20}, this neurodeploy reads {SCHEMA}; "
-            f"choose a new folder and {AGAIN}"
-        )
+    expect_schema(found.pop("schema"), SCHEMA, where, f"choose a new folder and {AGAIN}")
     for name in ("steps", "kept"):
         rows = found.get(name)
         if not isinstance(rows, list):

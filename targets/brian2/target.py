@@ -16,7 +16,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment, Readiness, Target, Violation, state_violations
-from neurodeploy.targets.brian2.files import FILES, read_plan, write_plan
+from neurodeploy.targets.brian2.files import read_plan, write_plan
 from neurodeploy.targets.brian2.network import build_network
 from neurodeploy.targets.brian2.plan import Plan, describe, make_plan
 from neurodeploy.targets.brian2.program import program
@@ -24,7 +24,7 @@ from neurodeploy.targets.brian2.recording import feed, forget, recorded_membrane
 from neurodeploy.targets.brian2.session import CODEGENS, quiet_preferences, readiness, unavailable
 from neurodeploy.targets.request import RunRequest
 from neurodeploy.targets.stream import TargetStream, stream_bounds
-from neurodeploy.targets.timed import TimedNetlist, expect_same
+from neurodeploy.targets.timed import TimedNetlist
 
 INDEX_LIMIT = 2**31 - 1
 MOST_SYNAPSES = 2**27
@@ -326,6 +326,4 @@ class Brian2Target(Target):
         FileFormatError
             If its compiled files are missing or damaged, or belong to another netlist.
         """
-        plan = read_plan(folder)
-        expect_same(plan.timed, network.integer, folder, FILES)
-        return Brian2Deployment(network, board, options, plan)
+        return Brian2Deployment(network, board, options, read_plan(folder, network.integer))

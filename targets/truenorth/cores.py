@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import FileFormatError
-from neurodeploy.loading.files import arrays_and_metadata, parsed_json, read_bytes
+from neurodeploy.loading.files import arrays_and_metadata, expect_schema, parsed_json, read_bytes
 from neurodeploy.loading.typed import from_table, mistyped
 
 JSON_FILE = "cores.json"
@@ -185,10 +185,30 @@ def load_cores(folder: Path) -> Cores:
     lines = read_list(HostLines, header, "lines", where)
     parts: dict[str, Any] = {**scalars, **arrays}
     cores = Cores(lines=lines, **parts)
-    problem = _problem(cores)
-    if problem:
-        raise FileFormatError(f"{folder / ARRAY_FILE}: {problem}; compile again")
+    for file, problem in ((ARRAY_FILE, _problem(cores)), (JSON_FILE, _header_problem(cores))):
+        if problem:
+            raise FileFormatError(f"{folder / file}: {problem}; compile again")
     return cores
+
+
+def _header_problem(cores: Cores) -> str | None:
+    """Why the numbers beside the arrays describe no cores, or None."""
+    if not 1 <= cores.ticks < _LARGEST:
+        return f"{cores.ticks} ticks a sample; expected 1 to {_LARGEST - 1}"
+    n_lines = cores.line_start.size - 1
+    for block in cores.lines:
+        who = f"lines of {block.name!r:.60}"
+        if block.count < 1:
+            return f"{who} with count {block.count}; expected 1 or more"
+        if block.first < 0 or block.first + block.count > n_lines:
+            return f"{who} outside 0..{n_lines - 1}"
+        if not 1 <= block.period < _LARGEST:
+            return f"{who} with period {block.period}"
+        if max(abs(t) for t in (block.offset, block.open, block.close)) >= _LARGEST:
+            return f"{who} at ticks beyond {_LARGEST}"
+    if not -_LARGEST <= cores.membrane_floor <= cores.membrane_max < _LARGEST:
+        return f"membranes of {cores.membrane_floor} .. {cores.membrane_max}"
+    return None
 
 
 def _problem(cores: Cores) -> str | None:
@@ -208,16 +228,6 @@ def _problem(cores: Cores) -> str | None:
         or (np.diff(ends) < 0).any()
     ):
         return "line_start is not an index into line_core"
-    n_lines = ends.size - 1
-    for block in cores.lines:
-        if block.first < 0 or block.count < 0 or block.first + block.count > n_lines:
-            return f"lines of {block.name!r} outside 0..{n_lines - 1}"
-        if block.kind not in ("raster", "constant"):
-            return f"lines of {block.name!r} of kind {block.kind!r}"
-        if not 1 <= block.period < _LARGEST:
-            return f"lines of {block.name!r} with period {block.period}"
-        if max(abs(t) for t in (block.offset, block.open, block.close)) >= _LARGEST:
-            return f"lines of {block.name!r} at ticks beyond {_LARGEST}"
     targets = [
         ("dest", cores.dest_core, cores.dest_axon),
         ("line", cores.line_core, cores.line_axon),
@@ -232,8 +242,6 @@ def _problem(cores: Cores) -> str | None:
         return "dest_delay below 1"
     if cores.axon_type.size and cores.axon_type.max() >= cores.weight.shape[2]:
         return f"axon_type outside 0..{cores.weight.shape[2] - 1}"
-    if not -_LARGEST <= cores.membrane_floor <= cores.membrane_max < _LARGEST:
-        return f"membranes of {cores.membrane_floor} .. {cores.membrane_max}"
     if cores.floor.size and cores.floor.min() < cores.membrane_floor:
         return f"floor below {cores.membrane_floor}"
     if cores.reset.size and cores.reset.max() > ZERO:
@@ -257,10 +265,7 @@ def read_header(path: Path, schema: int) -> dict[str, Any]:
     content = read_bytes(path, _COMPILED)
     header = parsed_json(content, f"{path}: not JSON, or truncated; compile again")
     found = header.get("schema") if isinstance(header, dict) else None
-    if found != schema:
-        raise FileFormatError(
-            f"{path}: schema version {found}, this neurodeploy reads {schema}; compile again"
-        )
+    expect_schema(found, schema, path, "compile again")
     return dict(header)
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import ExecutionError, FileFormatError
+from neurodeploy.errors import ExecutionError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.price.traffic import CoreTraffic, Traffic
 from neurodeploy.ir.arrays import AnyArray, IntArray
-from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment
@@ -66,21 +65,6 @@ class TrueNorthDeployment(Deployment):
         self._simulator: CoreSimulator | None = None
         self._events: dict[str, IntArray] = {}
         self._samples = 0
-        names = {p.name: p for p in self.netlist.populations if not isinstance(p.model, Input)}
-        inputs = {(p.name, p.size) for p in self.netlist.inputs}
-        lines = {(b.name, b.count) for b in cores.lines if b.kind == "raster"}
-        if set(readout.populations) != set(names) or not lines <= inputs:
-            raise FileFormatError(
-                f"{self.netlist.name}: the cores hold populations {sorted(readout.populations)}, "
-                f"the netlist has {sorted(names)}; compile again"
-            )
-        if readout.population.shape != cores.used.shape or readout.timesteps != (
-            self.netlist.timesteps
-        ):
-            raise FileFormatError(
-                f"{self.netlist.name}: populations and cores belong to different compilations; "
-                "compile again"
-            )
 
     @property
     def latency(self) -> Mapping[str, int]:
@@ -125,8 +109,8 @@ class TrueNorthDeployment(Deployment):
         read = self.readout.cores_read(on_chip)
         for first in range(0, batch, chunk):
             part = slice(first, min(first + chunk, batch))
-            chosen = {n: r[part] for n, r in rasters.items()}
-            runs, events = simulator.run(chosen, membranes=keep, spikes=read)
+            chosen, size = {n: r[part] for n, r in rasters.items()}, part.stop - part.start
+            runs, events = simulator.run(chosen, membranes=keep, spikes=read, batch=size)
             for n in on_chip:
                 found = self.readout.spikes(n, by_name[n].size, runs)
                 spikes[n][part] = found.reshape(spikes[n][part].shape)

@@ -13,8 +13,17 @@ import numpy as np
 from neurodeploy.errors import FileFormatError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.neurons import Input
 from neurodeploy.loading.typed import mistyped
-from neurodeploy.targets.truenorth.cores import read_arrays, read_header, read_list, write_arrays
+from neurodeploy.targets.truenorth.cores import JSON_FILE as CORES_FILE
+from neurodeploy.targets.truenorth.cores import (
+    Cores,
+    HostLines,
+    read_arrays,
+    read_header,
+    read_list,
+    write_arrays,
+)
 from neurodeploy.targets.truenorth.one_core import CoreRun
 
 JSON_FILE = "populations.json"
@@ -24,6 +33,7 @@ SCHEMA = 2
 _ARRAYS = {"population": "int32", "neuron": "int32", "lag": "uint8", "mark": "int8"}
 
 LARGEST_LAG = 255
+LARGEST_PERIOD = 2**31
 
 DISAGREE = -1
 """Recorded where the copies of one neuron differ: no crossbar neuron can emit it."""
@@ -207,13 +217,13 @@ def load_readout(folder: Path) -> tuple[Readout, list[dict[str, Any]]]:
         raise FileFormatError(f"{folder / ARRAY_FILE}: unknown population; compile again")
     parts: dict[str, Any] = {**times, **arrays}
     readout = Readout(names, starts, **parts)
-    if readout.period < 1:
+    if not 1 <= readout.period < LARGEST_PERIOD:
         raise FileFormatError(f"{where}: period {readout.period}; compile again")
     return readout, layers
 
 
-def expect_of(readout: Readout, ticks: int, netlist: IntegerNetlist, folder: Path) -> None:
-    """Refuse a map of other neurons or times than those of the network beside it.
+def expect_of(readout: Readout, cores: Cores, netlist: IntegerNetlist, folder: Path) -> None:
+    """Refuse cores and a map of other neurons, inputs or times than the network's beside them.
 
     Raises
     ------
@@ -221,15 +231,56 @@ def expect_of(readout: Readout, ticks: int, netlist: IntegerNetlist, folder: Pat
     """
     sizes = {p.name: p.size for p in netlist.populations}
     where = f"{folder / JSON_FILE}"
-    if not set(readout.populations) <= set(sizes) or readout.timesteps != netlist.timesteps:
+    own = [p.name for p in netlist.populations if not isinstance(p.model, Input)]
+    if sorted(readout.populations) != sorted(own) or readout.timesteps != netlist.timesteps:
         raise FileFormatError(f"{where}: not of the network in net.ndn; compile again")
-    # A splitter may repeat the last step of a population by the largest lag.
-    last = max(readout.starts, default=0) + readout.period * (readout.timesteps + 1) + LARGEST_LAG
-    if min(readout.starts, default=0) < 0 or not 0 <= ticks <= last:
-        raise FileFormatError(f"{where}: {ticks} ticks for steps until {last}; compile again")
+    if readout.population.shape != cores.used.shape:
+        raise FileFormatError(
+            f"{folder / ARRAY_FILE}: neurons of shape {readout.population.shape}, the cores have "
+            f"{cores.used.shape}; compile again"
+        )
+    _expect_times(readout, cores.ticks, where)
+    _expect_lines(readout, cores.lines, netlist, f"{folder / CORES_FILE}")
     top = np.array([*(sizes[name] for name in readout.populations), 0])[readout.population]
     used = readout.population >= 0
     if (readout.population < -1).any() or (
         used & ((readout.neuron < 0) | (readout.neuron >= top))
     ).any():
         raise FileFormatError(f"{folder / ARRAY_FILE}: neurons outside; compile again")
+
+
+def _expect_times(readout: Readout, ticks: int, where: str) -> None:
+    """Every step of every population lies in the ticks of a sample, which end soon after."""
+    steps, period = readout.timesteps, readout.period
+    for name, start in zip(readout.populations, readout.starts, strict=True):
+        last = start + period * (steps - 1)
+        if start < 0 or last >= ticks:
+            raise FileFormatError(
+                f"{where}: steps of {name!r:.60} in ticks {start} to {last}, a sample has {ticks}; "
+                "compile again"
+            )
+    # A splitter may repeat the last step of a population by the largest lag.
+    latest = max(readout.starts, default=0) + period * (steps + 1) + LARGEST_LAG
+    if ticks > latest:
+        raise FileFormatError(f"{where}: {ticks} ticks for steps until {latest}; compile again")
+
+
+def _expect_lines(
+    readout: Readout, lines: tuple[HostLines, ...], netlist: IntegerNetlist, where: str
+) -> None:
+    """Every input that leads anywhere has its host lines, in steps of the map's length."""
+    inputs = {p.name: p.size for p in netlist.inputs}
+    rasters = {(block.name, block.count) for block in lines if block.kind == "raster"}
+    sent = {(q.pre, inputs[q.pre]) for q in netlist.projections if q.pre in inputs}
+    if odd := sorted(f"{name!r:.60} ({count} lines)" for name, count in rasters ^ sent):
+        told = ", ".join(f"{name} ({size})" for name, size in inputs.items())
+        raise FileFormatError(
+            f"{where}: host lines that are missing or of no input: {', '.join(odd[:3])}; the "
+            f"network's inputs are {told}; compile again"
+        )
+    for block in lines:
+        if block.period != readout.period:
+            raise FileFormatError(
+                f"{where}: lines of {block.name!r:.60} with period {block.period}, {JSON_FILE} has "
+                f"{readout.period}; compile again"
+            )

@@ -99,6 +99,7 @@ class CoreSimulator:
         *,
         membranes: Collection[int] = (),
         spikes: Collection[int] | None = None,
+        batch: int = 1,
     ) -> tuple[list[CoreRun], dict[str, AnyArray]]:
         """Run a batch of samples.
 
@@ -110,6 +111,8 @@ class CoreSimulator:
             Cores whose membranes are kept.
         spikes : collection of int, optional
             Cores whose spikes are kept; the others' are let go (0 ticks) once nobody needs them.
+        batch : int
+            B where there is no raster block that tells it. [default: 1]
 
         Returns
         -------
@@ -122,7 +125,7 @@ class CoreSimulator:
         DataError
             If the stimulus does not fit the lines.
         """
-        lines = self._host_spikes(stimulus)
+        lines = self._host_spikes(stimulus, batch)
         n_cores = self.cores.n_cores
         events: dict[str, AnyArray] = {name: np.zeros(n_cores, dtype=np.int64) for name in EVENTS}
         return self._run(lines, frozenset(membranes), spikes, None, events), events
@@ -199,7 +202,7 @@ class CoreSimulator:
             [np.zeros((reach, batch, core.n_axons), np.uint8) for core in self._core],
         )
 
-    def _host_spikes(self, stimulus: Mapping[str, AnyArray]) -> AnyArray:
+    def _host_spikes(self, stimulus: Mapping[str, AnyArray], batch: int) -> AnyArray:
         cores = self.cores
         wanted = {b.name for b in cores.lines if b.kind == "raster"}
         if set(stimulus) != wanted:
@@ -207,7 +210,7 @@ class CoreSimulator:
         sizes = {int(values.shape[0]) for values in stimulus.values()}
         if len(sizes) > 1:
             raise DataError(f"stimuli with different numbers of samples: {sorted(sizes)}")
-        batch = sizes.pop() if sizes else 1
+        batch = sizes.pop() if sizes else batch
         lines = np.zeros((cores.ticks, batch, cores.line_start.size - 1), dtype=np.uint8)
         for block in cores.lines:
             open_, close = max(block.open, 0), min(block.close, cores.ticks)

@@ -147,7 +147,7 @@ class TrueNorthTarget(Target):
         """Read the compiled files."""
         readout, layers = load_readout(folder)
         cores = load_cores(folder)
-        expect_of(readout, cores.ticks, network.integer, folder)
+        expect_of(readout, cores, network.integer, folder)
         return TrueNorthDeployment(network, board, options, cores, readout, layers)
 
     def _board(self, board: Board | None) -> Board:

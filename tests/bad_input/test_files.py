@@ -107,7 +107,7 @@ def change_header(path: Path, key: str, value: object) -> None:
 def test_another_schema_version(refused, workshop: Path, version: object) -> None:
     change_header(workshop / "net.ndn", "schema", version)
     line = refused("quantize", "net.ndn", "-o", "x.ndn")
-    assert f"schema version {version}, this neurodeploy reads 1" in line
+    assert f"schema version {version!r}, this neurodeploy reads 1" in line
 
 
 def test_a_deployment_of_another_schema_version(refused, workshop: Path) -> None:

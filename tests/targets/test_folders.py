@@ -61,6 +61,27 @@ def test_a_changed_file_is_named(folder: Path) -> None:
     load_deployment(folder)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("schema", "3", "schema version '3', this neurodeploy reads 3"),
+        ("schema", 3.0, "schema version 3.0, this neurodeploy reads 3"),
+        ("timesteps", 5, r"timesteps 5, net\.ndn has 4"),
+        ("timesteps", "4", "damaged header"),
+        ("network", "other", r"network 'other', net\.ndn has 'net'"),
+        ("latency", {"x": 1}, r"latency \{'x': 1\}, the compiled files have \{\}"),
+    ],
+)
+def test_a_header_of_another_network_is_refused(
+    folder: Path, key: str, value: object, told: str
+) -> None:
+    path = folder / DEPLOYMENT_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    for check in (True, False):
+        with pytest.raises(FileFormatError, match=rf"deployment\.json: {told}"):
+            load_deployment(folder, check=check)
+
+
 def test_who_edits_can_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = folder / "cores.json"
     text.write_text(text.read_text() + "\n")

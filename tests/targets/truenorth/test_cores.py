@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.network import Network
-from neurodeploy.targets.truenorth.cores import Cores, HostLines, _problem
+from neurodeploy.targets.truenorth.cores import Cores, HostLines, _header_problem, _problem
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from tests.targets.truenorth.crossbar_nets import chain
@@ -41,14 +41,12 @@ def test_what_is_compiled_has_no_problem(cores: Cores) -> None:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"first": 0, "count": 0}, None),
-        ({"first": 2, "count": 0}, None),
+        ({"count": 0}, "lines of 'in' with count 0; expected 1 or more"),
         ({"first": 0, "count": 2}, None),
         ({"first": 1, "count": 2}, "lines of 'in' outside 0..1"),
         ({"first": -1}, "lines of 'in' outside 0..1"),
-        ({"count": -1}, "lines of 'in' outside 0..1"),
+        ({"count": -1}, "lines of 'in' with count -1; expected 1 or more"),
         ({"kind": "constant"}, None),
-        ({"kind": "always"}, "lines of 'in' of kind 'always'"),
         ({"period": 1}, None),
         ({"period": 0}, "lines of 'in' with period 0"),
         ({"period": TOP - 1}, None),
@@ -68,7 +66,7 @@ def test_lines_of_the_host(cores: Cores, fields: dict[str, Any], told: str | Non
     (line,) = (block for block in cores.lines if block.name == "in")
     assert isinstance(line, HostLines)
     assert (line.first, line.count, cores.line_start.size) == (0, 2, 3)
-    assert _problem(replace(cores, lines=(replace(line, **fields),))) == told
+    assert _header_problem(replace(cores, lines=(replace(line, **fields),))) == told
 
 
 @pytest.mark.parametrize(
@@ -138,7 +136,7 @@ def test_axons_of_what_leaves_the_chip_do_not_count(cores: Cores) -> None:
 def test_membranes_are_of_32_bits(cores: Cores, floor: int, most: int, legal: bool) -> None:
     array = np.full_like(cores.floor, max(floor, -TOP), dtype=np.int64)
     made = replace(cores, membrane_floor=floor, membrane_max=most, floor=array)
-    assert _problem(made) == (None if legal else f"membranes of {floor} .. {most}")
+    assert _header_problem(made) == (None if legal else f"membranes of {floor} .. {most}")
 
 
 def test_targets_of_lines_are_counted_on(cores: Cores) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,6 +124,15 @@ def test_a_saved_deployment_runs_as_the_netlist(saved: Path) -> None:
     assert json.loads(json.dumps(utilization)) == utilization
 
 
+def test_an_input_that_leads_nowhere(tmp_path: Path) -> None:
+    """No host line tells the number of samples."""
+    net = netlist([spike_input("in", 4), neurons("a", 3, threshold=2, bias=1)], [], 5)
+    TrueNorthTarget().compile(Network(net)).save(tmp_path / "net")
+    stimulus = raster(net, 2)
+    found = loaded(tmp_path / "net").run(stimulus).spikes["a"]
+    np.testing.assert_array_equal(found, run_reference(net, stimulus).spikes["a"])
+
+
 def test_cores_run_where_the_ir_cannot_be_imported(saved: Path, tmp_path: Path) -> None:
     _, stimulus = reference()
     given, out = tmp_path / "in.npy", tmp_path / "out.npy"
@@ -235,8 +245,29 @@ def test_contents_that_are_no_cores(copy: Path, name: str, value: int, problem: 
         loaded(copy)
 
 
-def test_another_schema_version(copy: Path) -> None:
-    header = json.loads((copy / JSON_FILE).read_text())
-    (copy / JSON_FILE).write_text(json.dumps({**header, "schema": 7}))
-    with pytest.raises(FileFormatError, match="schema version 7, this neurodeploy reads 2"):
+@pytest.mark.parametrize(
+    ("where", "value", "problem"),
+    [
+        (("schema",), 7, "schema version 7, this neurodeploy reads 2"),
+        (("schema",), "2", "schema version '2', this neurodeploy reads 2"),
+        (("schema",), 2.0, "schema version 2.0, this neurodeploy reads 2"),
+        (("ticks",), 0, r"cores\.json: 0 ticks a sample; expected 1 to"),
+        (("ticks",), 2**31, "2147483648 ticks a sample"),
+        (("membrane_max",), 2**80, r"cores\.json: membranes of"),
+        (("lines", 0, "count"), 0, r"cores\.json: lines of 'in' with count 0; expected 1 or more"),
+        (("lines", 0, "first"), -1, r"cores\.json: lines of 'in' outside"),
+        (("lines", 0, "period"), 0, "with period 0"),
+        (("lines", 0, "close"), 2**31, "at ticks beyond"),
+        (("lines",), [], "host lines that are missing"),
+    ],
+)
+def test_numbers_that_are_of_no_cores(
+    copy: Path, where: tuple[Any, ...], value: object, problem: str
+) -> None:
+    header = entry = json.loads((copy / JSON_FILE).read_text())
+    for key in where[:-1]:
+        entry = entry[key]
+    entry[where[-1]] = value
+    (copy / JSON_FILE).write_text(json.dumps(header))
+    with pytest.raises(FileFormatError, match=problem):
         loaded(copy)

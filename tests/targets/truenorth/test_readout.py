@@ -100,39 +100,59 @@ def test_reports_that_are_no_tables(
 
 
 def test_maps_are_of_their_network(deployment: TrueNorthDeployment, tmp_path: Path) -> None:
-    readout = deployment.readout
-    last = max(readout.starts) + readout.timesteps + 1 + LARGEST_LAG
-    for ticks in (0, last):
-        expect_of(readout, ticks, NET, tmp_path)
-    for ticks in (-1, last + 1):
-        with pytest.raises(FileFormatError, match=f"{ticks} ticks for steps until {last}; compile"):
-            expect_of(readout, ticks, NET, tmp_path)
+    readout, cores = deployment.readout, deployment.cores
+    least = max(readout.starts) + readout.timesteps
+    last = least + 1 + LARGEST_LAG
+    for ticks in (least, last):
+        expect_of(readout, replace(cores, ticks=ticks), NET, tmp_path)
+    late = f"in ticks .* to {least - 1}, a sample has {least - 1}; compile again"
+    over = f"{last + 1} ticks for steps until {last}; compile"
+    for ticks, told in ((least - 1, late), (last + 1, over)):
+        with pytest.raises(FileFormatError, match=told):
+            expect_of(readout, replace(cores, ticks=ticks), NET, tmp_path)
     for other in (
         replace(readout, timesteps=readout.timesteps + 1),
         replace(readout, populations=("a", "z")),
+        replace(readout, populations=("a", "a")),
     ):
         with pytest.raises(FileFormatError, match=r"not of the network in net\.ndn; compile again"):
-            expect_of(other, 0, NET, tmp_path)
-    with pytest.raises(FileFormatError, match="ticks for steps"):
-        expect_of(replace(readout, starts=(-1, 1)), 0, NET, tmp_path)
+            expect_of(other, cores, NET, tmp_path)
+    for starts in ((-1, 1), (0, 99)):
+        with pytest.raises(FileFormatError, match=r"steps of '\w+' in ticks (-1|99) to"):
+            expect_of(replace(readout, starts=starts), cores, NET, tmp_path)
+
+
+def test_host_lines_are_of_the_inputs(deployment: TrueNorthDeployment, tmp_path: Path) -> None:
+    readout, cores = deployment.readout, deployment.cores
+    (first, *rest) = cores.lines
+    for lines, told in (
+        ((), r"cores\.json: host lines that are missing or of no input: 'in' \(2 lines\)"),
+        ((replace(first, count=first.count - 1), *rest), "missing or of no input"),
+        ((replace(first, name="z"), *rest), "'z'"),
+        ((replace(first, period=2), *rest), r"with period 2, populations\.json has 1"),
+    ):
+        with pytest.raises(FileFormatError, match=told):
+            expect_of(readout, replace(cores, lines=tuple(lines)), NET, tmp_path)
 
 
 def test_neurons_are_of_their_population(deployment: TrueNorthDeployment, tmp_path: Path) -> None:
-    readout = deployment.readout
+    readout, cores = deployment.readout, deployment.cores
     used = tuple(np.argwhere(readout.population >= 0)[0])
     unused = tuple(np.argwhere(readout.population < 0)[0])
     legal = [(used, 1), (used, 0), (unused, 99)]
     for where, value in legal:
-        expect_of(replace(readout, neuron=changed(readout.neuron, where, value)), 0, NET, tmp_path)
+        expect_of(
+            replace(readout, neuron=changed(readout.neuron, where, value)), cores, NET, tmp_path
+        )
     for where, value in ((used, 2), (used, -1)):
         with pytest.raises(FileFormatError, match=f"{ARRAY_FILE}: neurons outside; compile again"):
             expect_of(
-                replace(readout, neuron=changed(readout.neuron, where, value)), 0, NET, tmp_path
+                replace(readout, neuron=changed(readout.neuron, where, value)), cores, NET, tmp_path
             )
     for value, fits in ((-1, True), (-2, False)):
         other = replace(readout, population=changed(readout.population, used, value))
         if fits:
-            expect_of(other, 0, NET, tmp_path)
+            expect_of(other, cores, NET, tmp_path)
         else:
             with pytest.raises(FileFormatError, match="neurons outside; compile again"):
-                expect_of(other, 0, NET, tmp_path)
+                expect_of(other, cores, NET, tmp_path)
