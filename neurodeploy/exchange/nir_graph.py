@@ -122,7 +122,7 @@ class _Opened:
         self.notes: list[str] = []
 
     def whole(self, root: Tree, version: str) -> Graph:
-        if root.get("type") != "NIRGraph":
+        if self.kind("node", root) != "NIRGraph":
             node = self.node("node", root)
             raise self.refuse("node", f"a {node.type} alone; expected a NIRGraph around it")
         self.graph(root, "", top=True)
@@ -151,7 +151,7 @@ class _Opened:
             full = f"{prefix}.{name}" if prefix else name
             if not isinstance(value, dict):
                 raise self.refuse(full, "is no node")
-            if value.get("type") == "NIRGraph":
+            if self.kind(full, value) == "NIRGraph":
                 entries[name], exits[name] = self.graph(value, full)
                 continue
             node = self.node(full, value)
@@ -187,10 +187,18 @@ class _Opened:
             raise self.refuse(where, f"edges of shape {edges.shape}; expected pairs of names")
         return [(str(a), str(b)) for a, b in edges]
 
-    def node(self, name: str, tree: Tree) -> Node:
+    def kind(self, name: str, tree: Tree) -> str:
+        """The type of a node, which a file can give as an array or a group as well."""
         kind = tree.get("type")
-        if not isinstance(kind, str):
+        if kind is None:
             raise self.refuse(name, "a node without type")
+        if not isinstance(kind, str):
+            found = f"of shape {np.shape(kind)}" if np.shape(kind) else type(kind).__name__
+            raise self.refuse(name, f"its type is no text but {found}; expected one name, as LIF")
+        return kind
+
+    def node(self, name: str, tree: Tree) -> Node:
+        kind = self.kind(name, tree)
         if kind not in PARAMETERS:
             raise UnsupportedLayerError(
                 f"{self.where}: {name}: unknown node type {kind!r}; known: "

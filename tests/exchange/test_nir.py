@@ -314,6 +314,15 @@ BAD = {
         "edge a -> nowhere: there is no node 'nowhere'; nodes: a, input, output",
     ),
     "unknown type": (chain(node("Izhikevich", a=np.ones(2))), "a: unknown node type 'Izhikevich'"),
+    "type of an array": (
+        chain({**lif(), "type": np.array([b"IF", b"LI"])}),
+        r"a: its type is no text but of shape \(2,\); expected one name",
+    ),
+    "graph's type of an array": (
+        {**chain(lif()), "type": np.array([1, 2])},
+        r"node: its type is no text but of shape \(2,\)",
+    ),
+    "type of a group": (chain({**lif(), "type": {"a": np.ones(1)}}), "type is no text but dict"),
     "missing parameter": (chain(node("LIF", tau=np.ones(2))), "a: a LIF without r"),
     "text for a number": (chain({**lif(), "tau": "soon"}), "a: tau is no number"),
     "shapes": (chain(lif(3)), r"a: LIF of shape \(3,\), but \(2,\) arrives"),
