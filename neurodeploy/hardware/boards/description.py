@@ -23,6 +23,7 @@ from neurodeploy.hardware.boards.board import (
 )
 from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.boards.grid import Grid
+from neurodeploy.hardware.boards.largest import BITS, BLOCK, CORES, COUNT, above, largest_limit
 from neurodeploy.hardware.boards.reader import Reader, Table
 
 NEUROCORE_LIMITS: tuple[str, ...] = (
@@ -172,10 +173,13 @@ def _grid(reader: Reader, value: object) -> Grid:
     sizes = ("tiles_x", "tiles_y", "cores_per_tile")
     keys = ("chips", "chips_x", "chips_y", *sizes, "basis", "source")
     table = reader.table(value, "grid", keys, (*sizes, "basis", "source"))
-    counts = {name: reader.whole(table, name, "grid", 1) for name in sizes}
+    counts = {name: reader.whole(table, name, "grid", 1, CORES) for name in sizes}
     chips_x, chips_y = _chips(reader, table)
     basis, source = reader.basis(table, "grid"), reader.source(table, "grid")
-    return Grid(chips_x, chips_y, **counts, basis=basis, source=source)
+    grid = Grid(chips_x, chips_y, **counts, basis=basis, source=source)
+    if grid.n_cores > CORES:
+        raise reader.fail("grid", f"cores of the board: {above(grid.n_cores, CORES)}")
+    return grid
 
 
 def _chips(reader: Reader, table: Table) -> tuple[int, int]:
@@ -183,11 +187,11 @@ def _chips(reader: Reader, table: Table) -> tuple[int, int]:
     if not arranged:
         if "chips" not in table:
             raise reader.fail("grid.chips", "missing; add it, or chips_x and chips_y")
-        return reader.whole(table, "chips", "grid", 1), 1
+        return reader.whole(table, "chips", "grid", 1, CORES), 1
     if len(arranged) == 1:
         other = "chips_y" if arranged == ["chips_x"] else "chips_x"
         raise reader.fail(f"grid.{other}", f"missing; {arranged[0]} needs it")
-    chips_x, chips_y = (reader.whole(table, name, "grid", 1) for name in arranged)
+    chips_x, chips_y = (reader.whole(table, name, "grid", 1, CORES) for name in arranged)
     if "chips" in table:
         chips = reader.whole(table, "chips", "grid", 1)
         if chips != chips_x * chips_y:
@@ -230,6 +234,8 @@ def _limits(reader: Reader, value: object, kind: str) -> dict[str, Constant]:
             raise reader.fail(key, "missing; leave the key out if it is unknown")
         if name not in SIGNED_LIMITS and limit.value < 1:
             raise reader.fail(key, f"{limit.value} is below 1")
+        if abs(limit.value) > (most := largest_limit(name, kind)):
+            raise reader.fail(key, above(int(limit.value), most))
         limits[name] = limit
     return limits
 
@@ -263,19 +269,19 @@ def _synapses(reader: Reader, value: object, kind: str) -> SynapseFormat | None:
     alone = {"channels_per_axon": 1, "shared_axon_slots": 1}
     needed = tuple(n for n in names if n not in alone)
     table = alone | reader.table(value, "synapses", names, needed)
-    least = {
-        "index_bits": 0,
-        "delay_bits": 0,
-        "block_synapses": 1,
-        "block_overhead_bits": 0,
-        "word_bits": 1,
-        **alone,
+    ends = {
+        "index_bits": (0, BITS),
+        "delay_bits": (0, BITS),
+        "block_synapses": (1, BLOCK),
+        "block_overhead_bits": (0, COUNT),
+        "word_bits": (1, COUNT),
+        **dict.fromkeys(alone, (1, COUNT)),
     }
     shared = table["shared_convolution"]
     if not isinstance(shared, bool):
         raise reader.fail("synapses.shared_convolution", f"got {shared!r}; expected true or false")
     return SynapseFormat(
-        **{name: reader.whole(table, name, "synapses", low) for name, low in least.items()},
+        **{name: reader.whole(table, name, "synapses", *both) for name, both in ends.items()},
         shared_convolution=shared,
         basis=reader.basis(table, "synapses"),
         source=reader.source(table, "synapses"),

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from neurodeploy.errors import BoardError
 from neurodeploy.hardware.boards.constant import BASES, Basis, Constant, Quantity, constant_fault
+from neurodeploy.hardware.boards.largest import COUNT, above
 
 Table = dict[str, Any]
 
@@ -49,12 +50,14 @@ class Reader:
             raise self.fail(f"{key}.{name}".lstrip("."), f"got {value!r}; expected a text")
         return value
 
-    def whole(self, table: Table, name: str, key: str, least: int) -> int:
+    def whole(self, table: Table, name: str, key: str, least: int, most: int = COUNT) -> int:
         value = table.get(name)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.fail(f"{key}.{name}", f"got {value!r}; expected a whole number")
         if value < least:
-            raise self.fail(f"{key}.{name}", f"{value} is below {least}")
+            raise self.fail(f"{key}.{name}", f"{value!r:.30} is below {least}")
+        if value > most:
+            raise self.fail(f"{key}.{name}", above(value, most))
         return value
 
     def source(self, table: Table, key: str) -> str:

@@ -278,6 +278,17 @@ BAD: list[tuple[str, Any, str]] = [
     ("limits.neurons", None, r"limits\.neurons: missing"),
     ("limits.neurons.value", 0, r"limits\.neurons: 0 is below 1"),
     ("limits.neurons.value", 1.5, r"limits\.neurons: value 1\.5 is not a whole number"),
+    ("limits.neurons.value", 10**10, r"limits\.neurons: 10000000000 is above 2147483647, the most"),
+    ("limits.neurons.value", 10**300, "neurons: a number of more than 30 digits is above"),
+    ("limits.weight_bits.value", 65, r"limits\.weight_bits: 65 is above 64"),
+    ("limits.threshold_exponent.value", -65, r"threshold_exponent: -65 is below -64, the most"),
+    ("limits.synapse_memory_bits.value", 2**41, "synapse_memory_bits: 2199023255552 is above"),
+    ("grid.tiles_x", 10**9, r"grid\.tiles_x: 1000000000 is above 4194304, the most"),
+    ("grid.chips", 2**63, r"grid\.chips: 9223372036854775808 is above 4194304"),
+    ("grid.chips", 2**20, r"grid: cores of the board: 134217728 is above 4194304"),
+    ("synapses.block_synapses", 10**9, r"synapses\.block_synapses: 1000000000 is above 65536"),
+    ("synapses.index_bits", 10**9, r"synapses\.index_bits: 1000000000 is above 64"),
+    ("synapses.word_bits", 2**31, r"synapses\.word_bits: 2147483648 is above 2147483647"),
     ("kind", "analog", "kind: 'analog'; expected one of neurocore, crossbar"),
     ("name", "", "name: got ''; expected a text"),
     ("synapses.word_bits", 0, r"synapses\.word_bits: 0 is below 1"),
@@ -322,6 +333,16 @@ def test_bad_board_names_file_key_and_reason(path: str, value: Any, message: str
     with pytest.raises(BoardError, match=rf"^mine\.toml: .*{message}") as caught:
         Board.from_dict(data, "mine.toml")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("axons", 4097), ("delay_max", 256)])
+def test_crossbars_are_bounded_by_their_files(name: str, value: int) -> None:
+    data = copy.deepcopy(load_board("truenorth").to_dict())
+    _set(f"limits.{name}.value", value)(data)
+    with pytest.raises(
+        BoardError, match=rf"limits\.{name}: {value} is above {value - 1}, the most"
+    ):
+        Board.from_dict(data, "mine.toml")
 
 
 TIME = {"value": 1, "low": 1, "high": 2, "unit": "us", "basis": "assumed", "source": "a test"}
