@@ -25,7 +25,7 @@ CROSSBAR = {
     "delay_max": 2**8 - 1,
     "membrane_bits": 32,
 }
-"""Of crossbar cores, whose compiled files hold a bit per axon and neuron, and integers this wide."""
+"""Of crossbar cores: their files hold a bit per axon and neuron, and integers of these widths."""
 
 
 def largest_limit(name: str, kind: str) -> int:
