@@ -51,6 +51,11 @@ def _skip_header(path: Path, file: IO[bytes]) -> int:
         line = file.readline(MAX_HEADER)
         if line.startswith(END_OF_HEADER):
             return file.tell()
+        if not line:
+            raise FileFormatError(
+                f"{path}: ends within its header of {place} bytes, before {END_OF_HEADER.decode()} "
+                "or a packet; truncated, take another file"
+            )
         if not line.startswith(b"#"):
             # Older writers mark no end: the first line without '#' is a packet.
             return place

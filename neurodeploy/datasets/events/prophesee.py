@@ -112,6 +112,11 @@ def open_raw(path: Path) -> Opened:
         raise FileFormatError(f"{path}: names {found}; EVT 2.0 and EVT 3.0 are read")
     if re.search(r"endianness[ =]big", header):
         raise FileFormatError(f"{path}: big-endian words; only little-endian ones are read")
+    if end == path.stat().st_size and not header.rstrip().endswith("% end"):
+        raise FileFormatError(
+            f"{path}: ends within its header of {end} bytes, before '% end' or an event; "
+            "truncated, take another file"
+        )
     if version == 2:
         words = records(path, np.dtype([("word", "<u4")]), end)
         return Opened(_size(header), _evt2_blocks(words))
