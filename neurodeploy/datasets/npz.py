@@ -35,6 +35,9 @@ LARGEST_INFLATED = 2**30
 """Bytes that a packed array may become at any ratio; above, at most :data:`MAX_RATIO` times its
 bytes in the file: real data do not shrink so far, and zeros of any number would be inflated."""
 MAX_RATIO = 100
+LARGEST_CHECKED = 2**28
+"""Bytes behind the samples that are asked for which are read, to compare the checksum, whose place
+is the end: a second's work. Of larger arrays a part is taken unchecked."""
 MAX_AXES = 32
 """Of an array, by every NumPy."""
 
@@ -251,6 +254,9 @@ class _Member:
                 flat[start : start + width] = self.take(file, min(width, flat.size - start))
             if n == self.shape[0] and file.read(1):  # at the end, the checksum is compared
                 raise FileFormatError(f"{self.path}: more bytes than its header announces; damaged")
+            if self.info.file_size - file.tell() <= LARGEST_CHECKED:
+                while file.read(2**20):
+                    pass
             return found
 
     def take(self, file: IO[bytes], count: int) -> AnyArray:

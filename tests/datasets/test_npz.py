@@ -110,6 +110,20 @@ def test_zeros_without_end_are_not_inflated(
         list(npz.read_vectors(path, ("t", "x"), 100))
 
 
+def test_damage_in_the_first_samples_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.zeros((2000, 1000), np.float32))
+    content = bytearray(path.read_bytes())
+    content[300] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="Bad CRC-32"):
+        as_samples(f"{path}#first=3", "test")
+    monkeypatch.setattr(npz, "LARGEST_CHECKED", 2**20)  # what is left is read no further than this
+    assert as_samples(f"{path}#first=3", "test").x.shape == (3, 1000)
+
+
 def test_a_command_reads_the_samples_that_are_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     x = np.zeros((5, 1, 2, 2), np.float32)
