@@ -70,7 +70,8 @@ def load_deployment(folder: Path | str, *, check: bool = True) -> Deployment:
         _expect_unchanged(folder, header["files"])
     network = load_network(folder / ARTIFACT_FILE, check=check)
     _expect_of(network, header, folder)
-    board = None if header["board"] is None else Board.from_dict(header["board"])
+    given, where = header["board"], f"{folder / DEPLOYMENT_FILE}: board"
+    board = None if given is None else Board.from_dict(given, where)
     loader = TARGETS.get(header["target"])()
     options = loader.complete_options(header["options"])
     deployment = loader.load(folder, network, board, options)
