@@ -1,16 +1,21 @@
 """Operators for the evaluator of the onnx package, imported only on demand.
 
-Those of QONNX, and transposed convolution: the package's own takes the wrong weights where there
-are groups, does not run with an ``output_shape``, and needs seconds per image.
+Those of QONNX, and those that the package's own evaluate wrongly or not at all: transposed
+convolution (the wrong weights where there are groups, no ``output_shape``, seconds per image),
+batch normalization before opset 14 (statistics of the batch are mixed in), maxima (padding of
+``SAME_LOWER``, one spatial dimension), and resampling before opset 11.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_resize import Resize as ResizeOfThePackage
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.onnx.quantized import QONNX, folded
@@ -49,6 +54,77 @@ class ConvTranspose(OpRun):  # type: ignore[misc]
         return (y.astype(x.dtype),)
 
 
+class BatchNormalization(OpRun):  # type: ignore[misc]
+    """With stored statistics in every opset; what else it may return is those."""
+
+    def _run(
+        self, x: AnyArray, *given: AnyArray, epsilon: float | None = None, **_: Any
+    ) -> tuple[AnyArray, ...]:
+        shape = (1, -1, *(1,) * (x.ndim - 2))
+        scale, bias, mean, var = (v.astype(np.float64).reshape(shape) for v in given)
+        eps = 1e-5 if epsilon is None else epsilon
+        y = (x - mean) / np.sqrt(var + eps) * scale + bias
+        results = (y.astype(x.dtype), *given[2:], *given[2:])
+        return results[: len(self.onnx_node.output)]
+
+
+class GlobalMaxPool(OpRun):  # type: ignore[misc]
+    """Over any number of spatial dimensions."""
+
+    def _run(self, x: AnyArray) -> tuple[AnyArray]:
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class MaxPool(OpRun):  # type: ignore[misc]
+    """One spatial dimension after the other."""
+
+    def _run(self, x: AnyArray, *, kernel_shape: Sequence[int], **how: Any) -> tuple[AnyArray, ...]:
+        rank = len(kernel_shape)
+        pads = how.get("pads") or [0] * 2 * rank
+        strides, dilations = (how.get(name) or [1] * rank for name in ("strides", "dilations"))
+        y = x.astype(np.float64)
+        for i, kernel in enumerate(kernel_shape):
+            n, step, apart = x.shape[2 + i], strides[i], dilations[i]
+            width = (kernel - 1) * apart + 1
+            before, after = pads[i], pads[i + rank]
+            if how.get("auto_pad") == "VALID":
+                before = after = 0
+            if how.get("auto_pad") in ("SAME_UPPER", "SAME_LOWER"):
+                total = max((-(-n // step) - 1) * step + width - n, 0)
+                less, more = total // 2, total - total // 2
+                before, after = (less, more) if how["auto_pad"] == "SAME_UPPER" else (more, less)
+            count = (n + before + after - width) // step + 1
+            if how.get("ceil_mode"):
+                count = -(-(n + before + after - width) // step) + 1
+                count -= (count - 1) * step >= n + before
+                after = max(after, (count - 1) * step + width - n - before)
+            around = [(0, 0)] * x.ndim
+            around[2 + i] = (before, after)
+            y = np.moveaxis(np.pad(y, around, constant_values=-np.inf), 2 + i, 0)
+            starts = (j * apart for j in range(kernel))
+            cells = (y[start : start + (count - 1) * step + 1 : step] for start in starts)
+            y = np.moveaxis(reduce(np.maximum, cells), 0, 2 + i)
+        # Nothing that is converted takes the positions.
+        nowhere = [np.full(y.shape, -1, np.int64)] * (len(self.onnx_node.output) - 1)
+        return (y.astype(x.dtype), *nowhere)
+
+
+class Resize(ResizeOfThePackage):  # type: ignore[misc]
+    """The package's own, which knows opset 11 and later."""
+
+    def _run(self, x: AnyArray, *given: AnyArray | None, **how: Any) -> tuple[AnyArray]:
+        if self.run_params["opsets"][""] < 11:
+            place, scales = {"coordinate_transformation_mode": "asymmetric"}, given[-1:]
+            how = {"mode": how.get("mode"), "nearest_mode": "floor", **place}
+            given = (None, *(scales or (np.asarray(self.scales, np.float32),)))
+        result: tuple[AnyArray] = super()._run(x, *given, **how)
+        return result
+
+
+class Upsample(Resize):
+    """Of opsets 7 (scales are an attribute) to 9."""
+
+
 class Quant(OpRun):  # type: ignore[misc]
     """QONNX: rounded to levels."""
 
@@ -64,4 +140,13 @@ class BipolarQuant(Quant):
     op_domain = QONNX
 
 
-OPERATORS = (ConvTranspose, Quant, BipolarQuant)
+OPERATORS = (
+    BatchNormalization,
+    BipolarQuant,
+    ConvTranspose,
+    GlobalMaxPool,
+    MaxPool,
+    Quant,
+    Resize,
+    Upsample,
+)
