@@ -32,6 +32,7 @@ def written(
     batch: int | str = "n",
     outputs: tuple[str, ...] = ("y",),
     opset: int = 17,
+    functions: tuple[Any, ...] = (),
 ) -> Path:
     graph = helper.make_graph(
         nodes,
@@ -42,7 +43,7 @@ def written(
     )
     domains = {node.domain: 1 for node in nodes} | {"": opset}
     imports = [helper.make_opsetid(domain, number) for domain, number in domains.items()]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=9)
+    model = helper.make_model(graph, opset_imports=imports, ir_version=9, functions=functions)
     path = folder / "net.onnx"
     path.write_bytes(model.SerializeToString())
     return path

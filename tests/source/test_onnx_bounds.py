@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnx", reason="ONNX files are read with the onnx package")
+pytest.importorskip("torch", reason="analog graphs are evaluated with torch")
 from onnx import helper
 
 from neurodeploy.errors import FileFormatError, UnsupportedLayerError
+from neurodeploy.source.evaluation.in_torch import evaluate
 from neurodeploy.source.onnx.check import check_onnx
 from neurodeploy.source.onnx.frontend import analog_from_onnx
 from neurodeploy.source.onnx.loader import load_onnx
@@ -119,3 +121,46 @@ def test_what_nothing_needs_is_not_made(tmp_path: Path) -> None:
 def test_more_samples_at_a_time_than_fit(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="takes 65536 samples at a time, at most 16384"):
         load_onnx(written(tmp_path, [node("Relu")], {}, batch=2**16))
+
+
+def function(name: str, *operators: str) -> Any:
+    """Operators in a row; those of one letter are functions."""
+    names = ["a", *(f"{name}{i}" for i in range(len(operators) - 1)), "b"]
+    nodes = [
+        helper.make_node(operator, [a], [b], domain="own" * (len(operator) == 1))
+        for operator, (a, b) in zip(operators, itertools.pairwise(names), strict=True)
+    ]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    return helper.make_function("own", name, ["a"], ["b"], nodes, opsets)
+
+
+def calls(folder: Path, *functions: Any) -> Path:
+    call = helper.make_node("A", ["x"], ["y"], domain="own")
+    return written(folder, [call, helper.make_node("Neg", ["x"], ["z"])], {}, functions=functions)
+
+
+def test_functions_of_the_file(tmp_path: Path) -> None:
+    path = calls(tmp_path, function("A", "B", "Neg", "B"), function("B", "Relu", "Neg"))
+    network = load_onnx(path)
+    graph = analog_from_onnx(network, SHAPE)
+    x = weight(3, *SHAPE)
+    assert check_onnx(graph, network, x) == 0
+    (y,) = evaluate(graph, x).values()
+    assert (y == -np.maximum(x, 0)).all()
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+FUNCTIONS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "doubled": (
+        (*(function(a, b, b) for a, b in itertools.pairwise(LETTERS)), function("Z", "Relu")),
+        r"function 'own:K. becomes \d+ nodes, at most \d+,",
+    ),
+    "of itself": ((function("A", "B"), function("B", "Relu", "A")), "'own:A' calls itself"),
+}
+
+
+@pytest.mark.parametrize("case", FUNCTIONS)
+def test_functions_without_end(tmp_path: Path, case: str) -> None:
+    functions, message = FUNCTIONS[case]
+    with pytest.raises(FileFormatError, match=message):
+        load_onnx(calls(tmp_path, *functions))

@@ -9,9 +9,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from neurodeploy.errors import FileFormatError, TargetUnavailableError, UsageError, first_line
+from neurodeploy.errors import (
+    FileFormatError,
+    NetlistError,
+    TargetUnavailableError,
+    UsageError,
+    first_line,
+)
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.loading.files import read_bytes
+from neurodeploy.source.onnx.local_functions import expect_few_nodes
 
 BATCH = 7
 """Samples where the file leaves their number open: one that no reshape contains by chance."""
@@ -72,6 +79,7 @@ def load_onnx(path: str | Path) -> OnnxNetwork:
     """
     try:
         import onnx
+        import onnx.inliner
         import onnx.version_converter
     except ImportError as error:
         raise TargetUnavailableError(
@@ -146,9 +154,13 @@ class _Reader:
                 if any(t.data_location == self.onnx.TensorProto.EXTERNAL for t in tensors):
                     self.refuse(f"keeps a constant of node {node.name!r} in another file")
         try:
+            if model.functions:
+                expect_few_nodes(model)
             self.onnx.checker.check_model(model)
             if model.functions:
                 model = self.onnx.inliner.inline_local_functions(model)
+        except NetlistError as error:
+            self.refuse(f"is not converted: {error}")
         except Exception as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = lines[0][:200] if lines else type(error).__name__
