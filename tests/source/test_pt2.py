@@ -258,6 +258,42 @@ def test_paddings_other_than_zeros(
     assert check_analog(graph, module, x) < 1e-6
 
 
+class Gradients(nn.Module):
+    """Turns gradients off and on again, with sizes of the batch inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(144, 3)
+
+    def forward(self, x: Any) -> Any:
+        with torch.no_grad():
+            y = torch.relu(self.conv(x))
+            z = (y * 2).view(x.shape[0], -1)
+            with torch.enable_grad():
+                z = z + 1
+        return self.head(y.flatten(1) + z)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_blocks_without_gradients_are_read(tmp_path: Path, dynamic: bool) -> None:
+    module, x = Gradients().eval(), torch.rand(9, *SHAPE)
+    path = save(tmp_path, module, dynamic)
+    assert b"wrap_with_set_grad_enabled" in path.read_bytes()
+    loaded = load_pt2(path)
+    assert torch.equal(loaded(x)[0], module(x))
+    assert check_analog(analog_from_torch(loaded, SHAPE), module, x.numpy()) < 1e-6
+
+
+def test_other_blocks_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    old, new = b"higher_order.wrap_with_set_grad_enabled", b"higher_order.cond"
+    path = rewritten(save(tmp_path, Gradients()), lambda n, c: c.replace(old, new))
+    with pytest.raises(
+        FileFormatError, match=r"order\.cond, .* export the module without autocast"
+    ):
+        load_pt2(path)
+
+
 def test_names_cannot_smuggle_source_text(tmp_path: Path) -> None:
     def change(name: str, content: bytes) -> bytes:
         return content.replace(b'"image"', b'"image=print(1)"')

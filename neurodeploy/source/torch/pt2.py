@@ -59,6 +59,9 @@ _SAFE = {"view": "reshape", "_unsafe_view": "reshape", "empty": "zeros", "empty_
 _SIZES = ("_operator.mul", "_operator.floordiv", "_operator.add", "_operator.sub")
 """Arithmetic of the number of samples, which reshapes leave to be inferred."""
 
+_WITHOUT_GRADIENT = "torch.ops.higher_order.wrap_with_set_grad_enabled"
+"""A block under ``torch.no_grad()``: its nodes are a graph of its own, and compute the same."""
+
 _RESHAPES = frozenset({"view", "reshape", "_unsafe_view", "expand"})
 """Operators whose sizes hold the batch: a number, or a symbol that is not evaluated."""
 
@@ -214,6 +217,9 @@ class _Program:
         if node["target"] in _SIZES and "as_sym_int" in node["outputs"][0]:
             # Only reshapes may take it; for others the name is missing.
             return
+        if node["target"] == _WITHOUT_GRADIENT:
+            self.inlined(node)
+            return
         target = self.operator(str(node["target"]), outputs := node["outputs"], node)
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
@@ -238,10 +244,31 @@ class _Program:
         for i, name in enumerate(names):
             self.values[name] = self.made.call_function(operator.getitem, (made, i))
 
+    def inlined(self, node: Mapping[str, Any]) -> None:
+        """The nodes of a block, whose names are its own."""
+        _, block, *given = (item["arg"] for item in node["inputs"])
+        graph = block["as_graph"]["graph"]
+        outer, taken = (self.values, self.graph), {}
+        for slot, arg in zip(graph["inputs"], given, strict=True):
+            (name,) = self.results(slot)
+            # Sizes that only reshapes may take have no value.
+            if "as_sym_int" not in arg or arg["as_sym_int"].get("as_name") in self.values:
+                taken[name] = self.argument(arg)
+        self.values, self.graph = taken, graph
+        for inner in graph["nodes"]:
+            self.node(inner)
+        results = [self.argument(arg) for arg in graph["outputs"]]
+        self.values, self.graph = outer
+        names = [name for out in node["outputs"] for name in self.results(out)]
+        self.values.update(zip(names, results, strict=True))
+
     def operator(self, target: str, outputs: Any, node: Mapping[str, Any]) -> Any:
         match = _OPERATOR.fullmatch(target)
         if match is None:
-            self.refuse(f"uses {target[:80]}, expected operators of torch.ops.aten only")
+            self.refuse(
+                f"uses {target[:80]}, expected operators of torch.ops.aten only; export the module"
+                " without autocast, control flow on tensors, and operators of other packages"
+            )
         space, call, overload = match.groups()
         call = _SAFE.get(call, call)
         overload = "default" if call in _SAFE.values() else overload
