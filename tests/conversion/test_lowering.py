@@ -391,6 +391,29 @@ def test_composition_is_the_product(data) -> None:
     assert (product.pre_shape, product.post_shape) == (first.pre_shape, second.post_shape)
 
 
+@pytest.mark.parametrize(
+    ("shape", "module", "says"),
+    [
+        (
+            (2, 3, 4, 5),
+            nn.Sequential(nn.Flatten(1, 2), nn.ReLU()),
+            r"input 'input'.* of \(6, 4, 5\), ",
+        ),
+        ((4, 3, 3), nn.Unflatten(1, (2, 2)), r"output 'reshape'.* first axes: \(4, 3, 3\)"),
+        (
+            (4, 3, 3),
+            nn.Sequential(nn.Unflatten(1, (2, 2)), nn.ReLU(), nn.Flatten()),
+            r"activations 'relu_1'.* first axes: \(4, 3, 3\)",
+        ),
+    ],
+)
+def test_more_axes_than_a_population_has(shape, module, says) -> None:
+    with pytest.raises(UnsupportedLayerError, match=says) as caught:
+        lower(graph_of(module, shape), LoweringOptions())
+    assert "4 axes per sample" in str(caught.value)
+    assert "at most 3 are possible" in str(caught.value)
+
+
 def test_a_composition_that_is_too_large_is_refused_before_it_is_built() -> None:
     size = (1024, 1024)
     window = Window(size, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))

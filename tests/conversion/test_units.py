@@ -9,8 +9,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from neurodeploy.conversion.lowering.observation import observed
 from neurodeploy.conversion.lowering.units import MAX_UNITS, Units, fitted_units, units_of
 from neurodeploy.errors import ConversionError
+from neurodeploy.source.analog import AnalogGraph, AnalogNode, Input
 from neurodeploy.source.functions import FUNCTIONS, PROGRAMS, Function, elu
 
 GRID = np.linspace(-8, 8, 3201)
@@ -128,6 +130,30 @@ def test_few_units_are_enough_where_a_curve_is_nearly_straight() -> None:
 def test_what_is_not_finite_on_the_calibration_data_is_refused() -> None:
     with pytest.raises(ConversionError, match=r"root \(net.py:3\): x sqrt is not finite.*clamp"):
         units_of(Function("x sqrt", [-1.0, 4.0]), 6, "root (net.py:3)")
+
+
+@pytest.mark.parametrize("word", ["x exp", "x exp x neg exp add 0.5 mul", "2 x pow", "x log"])
+def test_what_is_infinite_far_out_is_fitted_where_it_is_finite(word: str) -> None:
+    units = fitted_units(word, 6)
+    assert np.isfinite([units.offset, *units.start, *units.slope, units.error]).all()
+    assert units.error < 0.1
+    assert units.start[0] >= (0 if word == "x log" else -10)
+
+
+def test_what_is_finite_nowhere_is_refused() -> None:
+    with pytest.raises(ConversionError, match=r"is not finite for inputs of -10 to 10.*with data"):
+        fitted_units("0 x abs sub 1 sub sqrt", 6)
+
+
+def test_functions_before_one_that_is_not_defined_know_their_inputs() -> None:
+    nodes = (
+        AnalogNode("input", Input((3,)), (), (3,)),
+        AnalogNode("log", Function("x log"), ("input",), (3,)),
+        AnalogNode("sigmoid", Function("sigmoid"), ("log",), (3,)),
+    )
+    graph = AnalogGraph("net", nodes, ("input",), ("sigmoid",))
+    found = observed(graph, np.full((2, 3), -1, np.float32))
+    assert [node.op.seen is None for node in found.nodes[1:]] == [False, True]
 
 
 # What every function is far to the left, and its slope far to the right.

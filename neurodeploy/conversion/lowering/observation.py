@@ -50,11 +50,10 @@ def observed(graph: AnalogGraph, samples: AnyArray | Mapping[str, AnyArray]) -> 
     for node in graph.nodes:
         if node.name in curved and parts and isinstance(node.op, Function):
             values = np.concatenate([part[curved[node.name]] for part in parts])
-            if not np.isfinite(values).all():
-                # Calibration says which layer leaves single precision.
-                return graph
-            seen = np.quantile(values.astype(np.float64), np.linspace(0, 1, _QUANTILES))
-            node = replace(node, op=replace(node.op, seen=np.sort(seen.astype(np.float32))))
+            # Of what is not finite, calibration says which layer leaves single precision.
+            if np.isfinite(values).all():
+                seen = np.quantile(values.astype(np.float64), np.linspace(0, 1, _QUANTILES))
+                node = replace(node, op=replace(node.op, seen=np.sort(seen.astype(np.float32))))
         nodes.append(node)
     return replace(graph, nodes=tuple(nodes))
 

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, InputLayer
+from neurodeploy.conversion.lowering.activation_graph import (
+    ActivationGraph,
+    InputLayer,
+    Layer,
+    OutputLayer,
+)
 from neurodeploy.conversion.lowering.affine import Affine, population_term
 from neurodeploy.conversion.lowering.context import (
     Blocks,
@@ -23,12 +28,16 @@ from neurodeploy.conversion.lowering.pooling import average, maximum
 from neurodeploy.conversion.lowering.resampling import conv_transpose, upsample
 from neurodeploy.conversion.lowering.separation import multiplied, summed_products
 from neurodeploy.conversion.lowering.units import Units, units_of
+from neurodeploy.errors import UnsupportedLayerError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.composition import padding, picking
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode
 from neurodeploy.source.index_maps import index_of, numbers
+
+MAX_AXES = 3
+"""Of a population: channels and two of space."""
 
 
 def lower(graph: AnalogGraph, options: LoweringOptions) -> ActivationGraph:
@@ -39,7 +48,25 @@ def lower(graph: AnalogGraph, options: LoweringOptions) -> ActivationGraph:
     UnsupportedLayerError
         Naming the node, for what rate coding cannot express.
     """
-    return Lowering(graph, options).run(OPERATIONS)
+    layers = Lowering(graph, options).run(OPERATIONS)
+    for layer in layers.layers:
+        if len(layer.shape) > MAX_AXES:
+            raise _of_many_axes(layer, graph)
+    return layers
+
+
+def _of_many_axes(layer: Layer, graph: AnalogGraph) -> UnsupportedLayerError:
+    """The error for a layer of more axes than a population has."""
+    first, *rest = layer.shape
+    joined = (first * math.prod(rest[: 1 - MAX_AXES]), *rest[1 - MAX_AXES :])
+    place, remedy = f"activations {layer.name!r}", f"flatten their first axes: {joined}"
+    if isinstance(layer, InputLayer):
+        place = f"input {layer.source!r}"
+        remedy = f"give samples of {joined}, which the module unflattens"
+    elif isinstance(layer, OutputLayer):
+        place, remedy = f"output {layer.source!r}", f"flatten its first axes: {joined}"
+    axes = f"{len(layer.shape)} axes per sample {layer.shape}, at most {MAX_AXES} are possible"
+    return UnsupportedLayerError(f"{place}: {axes}; {remedy}")
 
 
 def _input(lowering: Lowering, node: AnalogNode, taken: list[Blocks]) -> Blocks:

@@ -139,7 +139,7 @@ class _Fit:
     """The squared error of breakpoints, and the best values at them."""
 
     def __init__(self, program: str, seen: tuple[float, ...] | None) -> None:
-        low, high = (-REACH, REACH) if seen is None else _reach(program, seen)
+        low, high = _defined(program) if seen is None else _reach(program, seen)
         self.low, self.span = low, high - low
         self.grid = np.linspace(low, high, _POINTS).astype(np.float64)
         self.target = evaluated(program, self.grid)
@@ -152,11 +152,13 @@ class _Fit:
         self.root = np.sqrt(self.weight)
         self.size = max(float(np.ptp(self.target)), 1e-30)
         ends = evaluated(program, np.array([-_FAR, -_FAR / 2, _FAR / 2, _FAR]))
-        flat = abs(ends[0] - ends[1]) + abs(self.target[0] - ends[0]) < 1e-3 * self.size
+        left = np.array([ends[1], ends[0], self.target[0]])
+        # Far out a function may be infinite, or not defined.
+        flat = np.isfinite(left).all() and np.abs(np.diff(left)).sum() < 1e-3 * self.size
         self.left = float(ends[0]) if flat else None
         rise = (self.target[-1] - self.target[-4]) / (self.grid[-1] - self.grid[-4])
         self.grows = bool(abs(rise) * self.span > 1e-2 * self.size)
-        final = (ends[3] - ends[2]) / (_FAR / 2)
+        final = (ends[3] - ends[2]) / (_FAR / 2) if np.isfinite(ends[2:]).all() else math.inf
         self.slope = float(final) if abs(final - rise) < 1e-3 else None
 
     def units(self, n_units: int) -> Units:
@@ -229,6 +231,27 @@ class _Fit:
         if self.left is not None:
             values = np.concatenate(([self.left], values))
         return values, slope, error
+
+
+def _defined(program: str) -> tuple[float, float]:
+    """The widest part of [-10, 10] on which a function is finite.
+
+    Raises
+    ------
+    ConversionError
+        If there is none.
+    """
+    grid = np.linspace(-REACH, REACH, _POINTS)
+    gaps = np.flatnonzero(~np.isfinite(evaluated(program, grid)))
+    ends = np.concatenate(([-1], gaps, [_POINTS]))
+    widest = int(np.diff(ends).argmax())
+    first, last = int(ends[widest]) + 1, int(ends[widest + 1]) - 1
+    if last <= first:
+        raise ConversionError(
+            f"{program} is not finite for inputs of {-REACH:g} to {REACH:g}, where it is fitted"
+            " without calibration; convert with data"
+        )
+    return float(grid[first]), float(grid[last])
 
 
 def _reach(program: str, seen: tuple[float, ...]) -> tuple[float, float]:
