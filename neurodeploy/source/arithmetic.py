@@ -143,7 +143,10 @@ def compared(place: Place, word: str, a: Value, b: Value) -> Ref:
 
 def chosen(place: Place, test: Value, a: Any, b: Any) -> Ref:
     """``a`` where the test holds, else ``b``: all functions of one activation."""
-    reason = "a choice between activations by the sign of another; use a maximum of two"
+    reason = (
+        "a choice between activations by the sign of another, or by a number per element between"
+        " more than the activation and constants; use a maximum of two"
+    )
     if isinstance(test, np.ndarray):
         mask = test.astype(np.float32)
         parts = [
@@ -154,7 +157,33 @@ def chosen(place: Place, test: Value, a: Any, b: Any) -> Ref:
     slopes = _leaky(place, test, a, b)
     if slopes is not None:
         return leaky(place, a, slopes)
-    return _of_one(place, "where", test, a, b, reason=reason)
+    apart = _by_element(place, test, a, b)
+    return apart if apart is not None else _of_one(place, "where", test, a, b, reason=reason)
+
+
+def _by_element(place: Place, test: Value, a: Any, b: Any) -> Ref | None:
+    """A choice by a number ``c`` per element between the activation ``x`` itself and constants.
+
+    As a function of ``x - c``, a step of another height per element, and a constant.
+    """
+    tested = place.made(test) if isinstance(test, Ref) else None
+    if not isinstance(test, Ref) or not isinstance(tested, Function):
+        return None
+    (distance,) = place.taken(test)
+    if not isinstance(shift := place.made(distance), AddConstant) or not shift.value.ndim:
+        return None
+    (x,) = place.taken(distance)
+    if any(not isinstance(v, np.ndarray) and v != x for v in (a, b)):
+        return None
+    level = -_whole(shift.value, x)
+    above, below = (v if isinstance(v, np.ndarray) else level for v in (a, b))
+    words = " ".join("x" if isinstance(v, Ref) else "0" for v in (a, b))
+    step = np.asarray(above - below)
+    y = shifted(place, scaled(place, test, step), below) if step.any() else None
+    if not any(isinstance(v, Ref) for v in (a, b)):
+        return y
+    bent = function(place, distance, f"{tested.program} {words} where")
+    return shifted(place, bent, below) if y is None else total(place, bent, y)
 
 
 def _leaky(place: Place, test: Value, a: Any, b: Any) -> AnyArray | None:

@@ -68,8 +68,10 @@ def shrink(lambd: float = 0.5, bias: float = 0.0) -> str:
 
 
 def softplus(beta: float = 1, threshold: float = 20) -> str:
-    """``log(1 + exp(beta x)) / beta``; PyTorch has ``x`` above a threshold, which is the same."""
-    return FUNCTIONS["softplus"] if beta == 1 else f"x {beta!r} mul softplus {beta!r} div"
+    """``log(1 + exp(beta x)) / beta``, and ``x`` where ``beta x`` is above the threshold."""
+    curve = FUNCTIONS["softplus"] if beta == 1 else f"x {beta!r} mul softplus {beta!r} div"
+    # Single precision does not tell them apart from 16 on.
+    return curve if threshold >= 16 else f"x {beta!r} mul {threshold!r} gt x {curve} where"
 
 
 FAMILIES: dict[str, Callable[..., str]] = {

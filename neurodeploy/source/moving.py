@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from string import ascii_lowercase
+from string import ascii_letters, ascii_lowercase
 
 import numpy as np
 
@@ -57,6 +57,8 @@ def moved(place: Place, result: int = 0) -> Ref:
         for zero, first, last in zip(zeros, ends, ends[1:], strict=False)
     ]
     constant = run(zeros)
+    if not np.isfinite(constant).all():
+        place.refuse("it fills in values that are not finite (inf or NaN); use finite ones")
     index = run(numbered) - constant
     if constant.ndim == 0 or len(constant) != batch or (constant != constant[:1]).any():
         place.refuse("the batch is mixed with other dimensions")
@@ -158,6 +160,10 @@ def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
         if (matrix != matrix[:1]).any():
             place.refuse("a matrix that differs between the samples of a batch")
         matrix = matrix[0]
+    if matrix.ndim == 1 and rank > left:
+        axis = rank - 1 - left
+        y = contracted(place, x, axis, matrix[None], None)
+        return reshaped(place, y, x.shape[:axis] + x.shape[axis + 1 :])
     if not fits or (rank == 1 and matrix.ndim > 2):
         place.refuse(f"a matrix product of {matrix.shape} and activations of {x.shape}")
     if rank == 1:
@@ -183,21 +189,45 @@ def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
 
 def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray) -> Ref:
     """An einsum of an activation, operand number ``at``, and a constant."""
-    given, _, result = equation.replace(" ", "").partition("->")
-    terms = given.split(",")
+    terms = equation.replace(" ", "").partition("->")[0].split(",")
     if len(terms) != 2 or not all(terms):
         place.refuse(f"einsum {equation!r} of 2 operands, expected axes of both")
-    ours, theirs = terms[at], terms[1 - at]
+    ours, theirs, result = _lettered(equation, at, (len(x.shape) + 1, constant.ndim))
     if len(ours) != len(x.shape) + 1 or len(theirs) != constant.ndim:
         place.refuse(
             f"einsum {equation!r} of activations of {x.shape} and a constant of {constant.shape}"
         )
     batch, gone = ours[0], ({*ours} & {*theirs}) - {*result}
-    plain = len({*ours}) == len(ours) and len({*theirs}) == len(theirs) and "." not in equation
-    left = ({*ours} | {*theirs}) - gone
+    plain = len({*ours}) == len(ours) and len({*theirs}) == len(theirs)
+    left, there = ({*ours} | {*theirs}) - gone, zip(theirs, constant.shape, strict=True)
     if not plain or not gone or result[:1] != batch or batch in theirs or left != {*result}:
         place.refuse(f"einsum {equation!r}, expected one sum over shared axes, the batch first")
+    # An axis of one element is as long as the other operand's.
+    sizes = {c: n for c, n in (*zip(ours[1:], x.shape, strict=True), *there) if n > 1}
+    x = spread(place, x, tuple(sizes.get(c, 1) for c in ours[1:]))
+    spread_to = [sizes.get(c, 1) for c in theirs]
+    expect_few(spread_to, "spreads a constant to one")
+    constant = np.broadcast_to(constant, spread_to)
     return _summed(place, x, constant, ours[1:], theirs, result[1:])
+
+
+def _lettered(equation: str, at: int, ranks: tuple[int, int]) -> tuple[str, str, str]:
+    """Operand ``at`` of an einsum, the other, and the result: a letter for every axis."""
+    given, arrow, result = equation.replace(" ", "").partition("->")
+    parts = given.split(",")
+    if not arrow:
+        once = sorted(c for c in {*given} - {*",."} if given.count(c) == 1)
+        result = "".join(("..." if "." in given else "", *once))
+    free = "".join(c for c in ascii_letters if c not in equation)[: max(ranks)]
+    ours, theirs = parts[at], parts[1 - at]
+    widths = [
+        rank - len(part) + 3 if "." in part else 0
+        for part, rank in zip((ours, theirs), ranks, strict=True)
+    ]
+    # Axes that are left out are aligned at their ends.
+    first, second = (free[len(free) - n :] for n in widths)
+    longest = max(first, second, key=len)
+    return ours.replace("...", first), theirs.replace("...", second), result.replace("...", longest)
 
 
 def _summed(place: Place, x: Ref, constant: AnyArray, ours: str, theirs: str, result: str) -> Ref:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -64,11 +66,11 @@ def _lower_clamp(site: Place, x: Any, min: Any = None, max: Any = None) -> Ref:
     return site.data(x)
 
 
-@lowers("maximum", "minimum", onnx=("Max", "Min"))
+@lowers("maximum", "minimum", "fmax", "fmin", onnx=("Max", "Min"))
 def _lower_extreme(site: Place, x: Any, *others: Any, other: Any = None) -> Ref:
-    value = site.value(x)
+    value, word = site.value(x), "max" if "max" in _name(site).lower() else "min"
     for v in others if other is None else (other,):
-        value = arithmetic.extreme(site, _name(site)[:3].lower(), value, site.value(v))
+        value = arithmetic.extreme(site, word, value, site.value(v))
     return site.data(value)
 
 
@@ -221,7 +223,26 @@ def _lower_matmul(site: Place, x: Any, *given: Any, **named: Any) -> Ref:
 
 @lowers("einsum", onnx=("Einsum",))
 def _lower_einsum(site: Place, *inputs: Any, equation: str, **given: Any) -> Ref:
-    tensors = given.get("tensors", inputs)
+    return _contracted(site, equation, given.get("tensors", inputs))
+
+
+@lowers("tensordot", "inner")
+def _lower_tensordot(
+    site: Place, x: Any, other: Any, dims_self: Any = (-1,), dims_other: Any = (-1,)
+) -> Ref:
+    """An einsum whose axes are given by number: the last ones of an inner product."""
+    tensors = (x, other)
+    ranks = [len(v.shape) + isinstance(v, Ref) for v in tensors]
+    if not all(ranks):
+        site.refuse("an inner product with a single number; multiply with it")
+    ours, theirs = list(ascii_letters[: ranks[0]]), list(ascii_letters[-ranks[1] :])
+    for i, k in zip(dims_self, dims_other, strict=True):
+        theirs[k] = ours[i]
+    left = [c for c in (*ours, *theirs) if (c in ours) != (c in theirs)]
+    return _contracted(site, f"{''.join(ours)},{''.join(theirs)}->{''.join(left)}", tensors)
+
+
+def _contracted(site: Place, equation: str, tensors: Sequence[Any]) -> Ref:
     at = [i for i, value in enumerate(tensors) if isinstance(value, Ref)]
     if len(at) != 1 or len(tensors) != 2:
         site.refuse(PRODUCT if len(at) > 1 else f"{len(tensors)} operands; take two at a time")

@@ -21,7 +21,8 @@ def levels(place: Place, x: Ref, scale: Any, zero: Any, low: int, high: int) -> 
     step, offset = place.constant(scale, "scale"), place.constant(zero, "zero point")
     if step.size != 1 or offset.size != 1:
         place.refuse(f"activations with {max(step.size, offset.size)} scales, expected one")
-    size, below, above = float(step.reshape(())), low - int(offset), high - int(offset)
+    size, origin = float(step.reshape(())), int(offset.reshape(()))
+    below, above = low - origin, high - origin
     if not size > 0 or max(-below, above) > _MOST_LEVELS:
         place.refuse(f"levels {below} .. {above} of {size:g}, expected at most {_MOST_LEVELS}")
     before, highest = _levels_before(place, x)

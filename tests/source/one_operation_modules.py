@@ -575,6 +575,96 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: calls(lambda s, x: F.fold(F.unfold(x, 3, padding=1), (9, 7), 3, padding=1)),
         C2,
     ),
+    "parameters of activations": (
+        lambda: calls(
+            lambda s, x: [
+                *(F.softplus(x, beta, most) for beta, most in ((3, 1), (2, -0.5), (-2, 0.5))),
+                *(
+                    F.elu(x, 0.3),
+                    F.celu(x, 0.3),
+                    F.leaky_relu(x, 0.7),
+                    F.gelu(x, approximate="tanh"),
+                ),
+                *(F.hardtanh(x, -0.2, 0.4), F.hardshrink(x, 0.3), F.softshrink(x, 0.3)),
+                *(F.threshold(x, 0.3, -2), F.rrelu(x, 0.1, 0.2), torch.logit(x / 2 + 0.5, 0.1)),
+            ]
+        ),
+        C2,
+    ),
+    "levels of a list of one scale": (
+        lambda: calls(
+            lambda s, x: torch.fake_quantize_per_tensor_affine(
+                x, torch.tensor([0.125]), torch.tensor([0], dtype=torch.int32), -8, 7
+            )
+        ),
+        C2,
+    ),
+    "taken along an axis": (
+        lambda: calls(
+            lambda s, x: torch.take_along_dim(x, torch.arange(7).flip(0).view(1, 1, 1, 7), 3)
+        ),
+        C2,
+    ),
+    "maximum and minimum that leave NaN out": (
+        lambda: calls(lambda s, x: torch.fmax(x, torch.tensor(-0.1)) + torch.fmin(x.flip(1), x)),
+        C2,
+    ),
+    "sums over axes by number": (
+        lambda: calls(
+            lambda s, x: [
+                torch.tensordot(x, torch.linspace(-1, 1, 84).view(7, 3, 4), ([1, 3], [2, 0])),
+                *(torch.inner(x, torch.linspace(-1, 1, 7 * n).view(-1, 7)) for n in (1, 3)),
+                torch.inner(torch.linspace(-1, 1, 7), x),
+            ]
+        ),
+        C2,
+    ),
+    "products with a vector": (
+        lambda: calls(lambda s, x: [x @ torch.linspace(-1, 1, 7), torch.linspace(-1, 1, 9) @ x]),
+        C2,
+    ),
+    "einsum of axes without letters": (
+        lambda: calls(
+            lambda s, x: [
+                torch.einsum("...w,kw->...k", x, torch.linspace(-1, 1, 21).view(3, 7)),
+                torch.einsum("...hw,...wk->...hk", x, torch.linspace(-1, 1, 84).view(4, 7, 3)),
+                torch.einsum("...hw,...wk->...hk", x, torch.linspace(-1, 1, 21).view(1, 7, 3)),
+                torch.einsum("...hw,wk", x, torch.linspace(-1, 1, 21).view(7, 3)),
+                torch.einsum("nchw,cw->nhc", x[:, :1], torch.linspace(-1, 1, 28).view(4, 7)),
+            ]
+        ),
+        C2,
+    ),
+    "max-pooling padded before": (
+        lambda: calls(
+            lambda s, x: [
+                F.max_pool2d(F.pad(x - 2, (0, 1, 0, 1), value=-torch.inf), 2),
+                F.max_pool2d(F.pad(x - 2, (1, 1, 1, 1), value=-torch.inf), 3, 2),
+                F.max_pool2d(F.pad(x - 2, (1, 1, 1, 1), value=-1e38), 3, 2, ceil_mode=True),
+                F.max_pool2d(F.pad(x - 2, (1, 0), value=-torch.inf), 2, 1, 1, dilation=2),
+            ]
+        ),
+        C2,
+    ),
+    "variance and mean at once": (
+        lambda: calls(
+            lambda s, x: [
+                *torch.var_mean(x, (2, 3), correction=1.5),
+                *torch.std_mean(x, 1, correction=0, keepdim=True),
+            ]
+        ),
+        C2,
+    ),
+    "choice by a number per element": (
+        lambda: calls(
+            lambda s, x: [
+                torch.where(x > torch.linspace(0, 0.3, 7), x, torch.zeros(())),
+                torch.where(x <= s.mean, s.mean * 2, x),
+                torch.where(x > s.mean, s.mean, x),
+            ]
+        ),
+        C2,
+    ),
     "kept finite": (lambda: calls(lambda s, x: torch.nan_to_num(x)), C2),
     "train mode where it is all one": (lambda: nn.Sequential(conv(), nn.ReLU()).train(), C2),
 }
@@ -721,6 +811,27 @@ REFUSED: dict[str, Refused] = {
     ),
     "division by 0": _function(lambda s, x: x / 0.0, C2, "division by 0"),
     "infinite factor": _function(lambda s, x: x * float("inf"), C2, "NaN or infinite"),
+    "padding below all, read by others": _function(
+        lambda s, x: F.pad(x, (0, 1), value=-torch.inf).relu(), C2, "only max-pooling"
+    ),
+    "windows of padding alone": _function(
+        lambda s, x: F.max_pool2d(F.pad(x, (3, 3), value=-torch.inf), 2), C2, "every window"
+    ),
+    "padding with infinity": _function(
+        lambda s, x: F.pad(x, (0, 1), value=torch.inf), C2, "not finite"
+    ),
+    "sum that leaves the batch behind": _function(
+        lambda s, x: torch.tensordot(torch.ones(3, 4), x, ([1], [1])), C2, "the batch first"
+    ),
+    "inner product with a number": _function(
+        lambda s, x: torch.inner(x, torch.tensor(2.0)), C2, "multiply with it"
+    ),
+    "variance of one value": _function(
+        lambda s, x: x[:, :1].var(1), C2, "1 values with a correction of 1"
+    ),
+    "choice by a number per element between functions": _function(
+        lambda s, x: torch.where(x < s.image, 2 * x, x), C2, "by a number per element"
+    ),
     "unpooling": _function(
         lambda s, x: F.max_unpool2d(*F.max_pool2d(x, 3, return_indices=True), 3),
         (4, 9, 6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from neurodeploy.source import analog, arithmetic, moving
 from neurodeploy.source.analog import Shape
-from neurodeploy.source.lowering import Ref, lowers
+from neurodeploy.source.lowering import Deferred, Ref, lowers
 from neurodeploy.source.operators import batch_norm
 from neurodeploy.source.torch.site import Site
 
@@ -131,10 +132,48 @@ def _lower_avg_pool(site: Site, x: Any, count_include_pad: bool, **given: Any) -
     return site.emit(op, site.data(x))
 
 
-@lowers("max_pool1d", "max_pool2d", "max_pool1d_with_indices", "max_pool2d_with_indices")
+@lowers(
+    *("max_pool1d", "max_pool2d", "max_pool1d_with_indices", "max_pool2d_with_indices"),
+    deferred=True,
+)
 def _lower_max_pool(site: Site, x: Any, dilation: Any, **given: Any) -> Any:
     op = analog.MaxPool(*_windows(site, **given), _sizes(dilation, _rank(site)))
-    return site.first(site.emit(op, site.data(x)), "the indices of max-pooling")
+    y = x.pooled(site, op) if isinstance(x, Padded) else site.emit(op, site.data(x))
+    return site.first(y, "the indices of max-pooling")
+
+
+@dataclass(frozen=True, slots=True)
+class Padded(Deferred):
+    """Values below all others around an activation, which max-pooling takes as its own padding.
+
+    Parameters
+    ----------
+    pads : tuple of (before, after)
+        Per dimension of a sample.
+    """
+
+    pads: tuple[tuple[int, int], ...] = ()
+
+    def pooled(self, site: Site, op: analog.MaxPool) -> Ref:
+        """The maxima of windows over both; refused where one of them has no activation."""
+        channels, *pads = self.pads
+        shape = tuple(n + sum(pair) for n, pair in zip(self.base.shape, self.pads, strict=True))
+        after = op.output_shape([shape])[1:]
+        sizes = (op.kernel, op.stride, op.padding, op.dilation)
+        even = tuple(before for before, _ in pads)
+        fits = all(a == b and 2 * a <= k for (a, b), k in zip(pads, op.kernel, strict=True))
+        if any(channels):
+            self.refuse()
+        if fits and not (any(op.padding) or op.ceil_mode):
+            return site.emit(replace(op, padding=even), self.base)
+        cells = [
+            np.arange(m)[:, None] * s - p - before + np.arange(k) * d
+            for m, before, k, s, p, d in zip(after, even, *sizes, strict=True)
+        ]
+        for n, axis in zip(self.base.shape[1:], cells, strict=True):
+            if not ((axis >= 0) & (axis < n)).any(axis=1).all():
+                self.refuse()
+        return moving.maxima(site, self.base, cells)
 
 
 @lowers("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
@@ -191,17 +230,22 @@ def _lower_masked_fill(site: Site, x: Any, mask: Any, value: Any) -> Ref:
     return arithmetic.chosen(site, *(site.value(v) for v in (mask, value, x)))
 
 
-@lowers("var")
+@lowers("var", "var_mean", "std_mean")
 def _lower_var(
     site: Site, x: Any, dim: Any = None, correction: Any = 1, keepdim: bool = False, **given: Any
-) -> Ref:
+) -> Any:
     """``(mean(x^2) - mean(x)^2) n / (n - correction)``: squares are functions of one value."""
     ref = site.data(x)
     axes = site.axes(ref, dim)
     n = int(np.prod([ref.shape[a] for a in axes]))
-    correction = int(given.get("unbiased", 1 if correction is None else correction))
+    correction = float(given.get("unbiased", 1 if correction is None else correction))
+    if correction >= n:
+        site.refuse(f"a variance of {n} values with a correction of {correction:g}; take more")
     square = "x x mul"
     squares = moving.reduced(site, arithmetic.function(site, ref, square), "mean", axes, keepdim)
     means = moving.reduced(site, ref, "mean", axes, keepdim)
     y = arithmetic.total(site, squares, arithmetic.function(site, means, square), 1, -1)
-    return arithmetic.scaled(site, y, np.asarray(n / (n - correction), np.float32))
+    y = arithmetic.scaled(site, y, np.asarray(n / (n - correction), np.float32))
+    if site.n_results is None:
+        return y
+    return (arithmetic.function(site, y, "x sqrt") if "std" in site.operator else y), means

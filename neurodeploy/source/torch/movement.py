@@ -14,11 +14,17 @@ from neurodeploy.source import arithmetic, moving
 from neurodeploy.source.analog import Concat
 from neurodeploy.source.index_maps import numbers
 from neurodeploy.source.lowering import Ref, lowers
+from neurodeploy.source.torch.layers import Padded
 from neurodeploy.source.torch.site import Site
 
 _IN_FRONT = (
     "the batch is mixed with other dimensions: activations are stacked in front of it; take their"
     " sum, mean or maximum over dimension 0 next, or stack along another"
+)
+_LOWEST = -1e30
+_BELOW_ALL = (
+    "padding below all activations, which only max-pooling takes as its own, with an activation in"
+    " every window; pad with a value in their range"
 )
 _PADDING = ("reflection_pad", "replication_pad")
 
@@ -39,8 +45,17 @@ MOVES = (
 @lowers(*MOVES)
 def _lower_move(site: Site, **given: Any) -> Any:
     """All of :data:`MOVES`: each result by itself, where an operator has several."""
-    if any(isinstance(v, Ref) for v in given.get("indices") or [given.get("index")]):
+    indices = given.get("indices")
+    # Some operators take one tensor by that name, whose truth is that of its elements.
+    by_axis = indices if isinstance(indices, list | tuple) else (indices, given.get("index"))
+    if any(isinstance(v, Ref) for v in by_axis):
         site.refuse("elements chosen by activations; choose them by constants")
+    if "pad" in site.operator and (given.get("value") or 0) < _LOWEST and min(given["pad"]) >= 0:
+        pairs = list(zip(given["pad"][::2], given["pad"][1::2], strict=True))[::-1]
+        ref = site.data(given["x"])
+        if len(pairs) <= len(ref.shape):
+            missing = len(ref.shape) - len(pairs)
+            return Padded(ref, site, _BELOW_ALL, ((0, 0),) * missing + tuple(pairs))
     if given.get("accumulate"):
         every = tuple(slice(None) if index is None else index for index in given["indices"])
         return _added(site, given["x"], given["values"], lambda t: t[every])
