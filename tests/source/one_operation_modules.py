@@ -138,6 +138,13 @@ def conv() -> nn.Conv2d:
     return nn.Conv2d(4, 4, 3, padding=1)
 
 
+_UP = nn.ConvTranspose2d(4, 2, 3, 2)
+
+
+def _traced(layer: nn.Module) -> Any:
+    return torch.jit.trace(layer.eval(), torch.zeros(2, *C2))
+
+
 CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "linear": (lambda: nn.Linear(12, 5), FLAT),
     "linear without bias": (lambda: nn.Linear(12, 5, bias=False), FLAT),
@@ -597,6 +604,10 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
                 x, torch.tensor([0.125]), torch.tensor([0], dtype=torch.int32), -8, 7
             )
         ),
+        C2,
+    ),
+    "traced layers inside": (
+        lambda: calls(lambda s, x: s.up(s.down(x)), down=_traced(conv()), up=_traced(_UP)),
         C2,
     ),
     "taken along an axis": (

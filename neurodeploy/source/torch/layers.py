@@ -59,11 +59,11 @@ def _lower_conv_transpose(
     return site.emit(conv(kernel, vector, groups=groups, **sizes), site.data(x))
 
 
-@lowers("convolution")
+@lowers("convolution", "_convolution")
 def _lower_either_convolution(
     site: Site, x: Any, transposed: bool, output_padding: Any, **rest: Any
 ) -> Ref:
-    """Convolutions of every kind in decomposed programs."""
+    """Convolutions of every kind in decomposed programs, and in traced modules inside of others."""
     shape = site.constant(rest["weight"], "weight").shape
     if len(shape) not in (3, 4):
         site.refuse(f"a convolution with weights of shape {shape}, expected 1 or 2 dimensions")
