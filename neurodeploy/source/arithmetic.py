@@ -173,14 +173,15 @@ def _by_element(place: Place, test: Value, a: Any, b: Any) -> Ref | None:
     if not isinstance(shift := place.made(distance), AddConstant) or not shift.value.ndim:
         return None
     (x,) = place.taken(distance)
-    if any(not isinstance(v, np.ndarray) and v != x for v in (a, b)):
+    varies = [v for v in (a, b) if not isinstance(v, np.ndarray)]
+    if not all(isinstance(v, Ref) and curves.alike(place, v, x) for v in varies):
         return None
     level = -_whole(shift.value, x)
     above, below = (v if isinstance(v, np.ndarray) else level for v in (a, b))
     words = " ".join("x" if isinstance(v, Ref) else "0" for v in (a, b))
     step = np.asarray(above - below)
     y = shifted(place, scaled(place, test, step), below) if step.any() else None
-    if not any(isinstance(v, Ref) for v in (a, b)):
+    if not varies:
         return y
     bent = function(place, distance, f"{tested.program} {words} where")
     return shifted(place, bent, below) if y is None else total(place, bent, y)

@@ -59,6 +59,11 @@ def related(place: Place, a: Ref, b: Ref) -> bool:
     return not _origins(place, a).keys().isdisjoint(_origins(place, b))
 
 
+def alike(place: Place, a: Ref, b: Ref) -> bool:
+    """Whether both are the same function of one activation."""
+    return bool(_origins(place, a).items() & _origins(place, b).items())
+
+
 def cancelled(place: Place, x: Ref, factor: AnyArray) -> Ref | None:
     """Return the activation that ``factor * x`` is, if ``x`` is that divided by ``factor``.
 

@@ -672,6 +672,8 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
                 torch.where(x > torch.linspace(0, 0.3, 7), x, torch.zeros(())),
                 torch.where(x <= s.mean, s.mean * 2, x),
                 torch.where(x > s.mean, s.mean, x),
+                torch.where(F.relu(x) > torch.linspace(0, 0.3, 7), F.relu(x), -1),
+                torch.where(x > s.mean, s.mean, s.image),
             ]
         ),
         C2,
