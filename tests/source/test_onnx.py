@@ -201,6 +201,12 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[int, ...]]] = {
     "reduce min over rows": (node("ReduceMin", axes=[2], keepdims=1), {}, SHAPE),
     "reduce l1": (node("ReduceL1", axes=[2], keepdims=0), {}, SHAPE),
     "cumulative sum": (node("CumSum", "a", reverse=1, exclusive=1), {"a": np.array(2)}, SHAPE),
+    "matmul with a vector": (node("MatMul", "w"), {"w": weight(6)}, SHAPE),
+    "einsum of axes without letters": (
+        node("Einsum", "w", equation="...w,wd->...d"),
+        {"w": weight(6, 4)},
+        SHAPE,
+    ),
     "matmul on the last axis": (node("MatMul", "w"), {"w": weight(6, 4)}, SHAPE),
     "matmul from the left": (
         helper.make_node("MatMul", ["w", "x"], ["y"], name="/block/MatMul"),
