@@ -358,6 +358,12 @@ def test_refused_by_name(tmp_path: Path, case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_softmax_over_all_that_is_behind_an_axis(tmp_path: Path) -> None:
+    network = load_onnx(written(tmp_path, [node("Softmax", axis=1)], {}, opset=11))
+    with pytest.raises(UnsupportedLayerError, match=r"axis 1 and all behind it .* channels alone"):
+        analog_from_onnx(network, SHAPE)
+
+
 def test_padded_weights(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Pad", ["w", "p"], ["wide"]),

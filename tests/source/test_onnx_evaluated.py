@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx", reason="ONNX files are read with the onnx package")
+onnx = pytest.importorskip("onnx", reason="ONNX files are read with the onnx package")
 torch = pytest.importorskip("torch", reason="analog graphs are evaluated with torch")
 import torch.nn.functional as F  # noqa: E402
 
+from neurodeploy.errors import FileFormatError  # noqa: E402
 from neurodeploy.source.evaluation.in_torch import evaluate  # noqa: E402
 from neurodeploy.source.onnx.check import check_onnx  # noqa: E402
 from neurodeploy.source.onnx.frontend import analog_from_onnx  # noqa: E402
@@ -94,6 +95,13 @@ CASES: dict[str, Case] = {
         17,
         pooled((0, 0), 3, 2, 1),
     ),
+    "cut by a padding": (
+        node("Pad", "p"),
+        {"p": np.array([0, 0, -1, 2, 0, 0, -2, -1])},
+        SHAPE,
+        17,
+        lambda x: F.pad(x, (2, -1, -1, -2)),
+    ),
     "resize of opset 10": (node("Resize", "s"), {"s": scales(2, 3)}, SHAPE, 10, larger),
     "upsample of opset 9": (node("Upsample", "s"), {"s": scales(2, 3)}, SHAPE, 9, larger),
     "upsample of opset 7": (node("Upsample", scales=[1.0, 1.0, 2.0, 3.0]), {}, SHAPE, 7, larger),
@@ -109,3 +117,24 @@ def test_against_torch(tmp_path: Path, case: str) -> None:
     assert check_onnx(graph, network, x) < 1e-6
     (y,) = evaluate(graph, x).values()
     np.testing.assert_allclose(y, truth(torch.tensor(x)), atol=1e-5)
+
+
+def test_a_sparse_weight(tmp_path: Path) -> None:
+    path = written(tmp_path, [node("MatMul", "k")], {}, (6,))
+    model = onnx.load(path)
+    values, at = np.array([1, 2, -1], np.float32), np.array([0, 5, 20])
+    tensors = [onnx.numpy_helper.from_array(v, name) for v, name in ((values, "k"), (at, ""))]
+    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(*tensors, [6, 4]))
+    onnx.save(model, path)
+    network = load_onnx(path)
+    graph = analog_from_onnx(network, (6,))
+    x = weight(5, 6)
+    assert check_onnx(graph, network, x) < 1e-6
+    full = np.zeros(24, np.float32)
+    full[at] = values
+    (y,) = evaluate(graph, x).values()
+    np.testing.assert_allclose(y, x @ full.reshape(6, 4), atol=1e-6)
+    model.graph.sparse_initializer[0].dims[0] = 2**40
+    onnx.save(model, path)
+    with pytest.raises(FileFormatError, match=r"sparse weight 'k': .* at most 16777216 fit"):
+        load_onnx(path)

@@ -3,7 +3,7 @@
 Those of QONNX, and those that the package's own evaluate wrongly or not at all: transposed
 convolution (the wrong weights where there are groups, no ``output_shape``, seconds per image),
 batch normalization before opset 14 (statistics of the batch are mixed in), maxima (padding of
-``SAME_LOWER``, one spatial dimension), and resampling before opset 11.
+``SAME_LOWER``, one spatial dimension), resampling before opset 11, and padding that cuts.
 """
 
 from __future__ import annotations
@@ -109,6 +109,28 @@ class MaxPool(OpRun):  # type: ignore[misc]
         return (y.astype(x.dtype), *nowhere)
 
 
+class Pad(OpRun):  # type: ignore[misc]
+    """Negative amounts, which the package's own does not know, cut off elements."""
+
+    def _run(
+        self, x: AnyArray, *given: AnyArray | None, mode: str | None = None, **how: Any
+    ) -> tuple[AnyArray]:
+        pads, constant, axes = [*given, None, None, None][:3]
+        amounts = [int(n) for n in np.ravel(how["pads"] if pads is None else pads)]
+        where = range(x.ndim) if axes is None else [int(n) % x.ndim for n in np.ravel(axes)]
+        around, kept = [(0, 0)] * x.ndim, [slice(None)] * x.ndim
+        for axis, before, after in zip(
+            where, amounts[: len(where)], amounts[len(where) :], strict=True
+        ):
+            around[axis] = (max(before, 0), max(after, 0))
+            kept[axis] = slice(max(-before, 0), max(x.shape[axis] + min(after, 0), 0))
+        if mode in ("reflect", "edge", "wrap"):
+            copied: Any = mode
+            return (np.pad(x[tuple(kept)], around, copied),)
+        value = how.get("value") or 0 if constant is None else np.ravel(constant)[0]
+        return (np.pad(x[tuple(kept)], around, constant_values=value),)
+
+
 class Resize(ResizeOfThePackage):  # type: ignore[misc]
     """The package's own, which knows opset 11 and later."""
 
@@ -146,6 +168,7 @@ OPERATORS = (
     ConvTranspose,
     GlobalMaxPool,
     MaxPool,
+    Pad,
     Quant,
     Resize,
     Upsample,

@@ -154,9 +154,11 @@ def _lower(
     attributes = _attributes(node)
     if node.domain not in ("", "ai.onnx", QONNX):
         site.refuse(f"operators of {node.domain!r} are not converted")
-    kinds = [v.dtype for v in taken if isinstance(v, np.ndarray) and v.dtype.kind in "OSUc"]
-    if kinds:
-        site.refuse(f"takes a constant of type {kinds[0].name}, expected real numbers")
+    kinds = [v.dtype.kind for v in taken if isinstance(v, np.ndarray) and v.dtype.kind in "OSUc"]
+    if kinds or "sparse_value" in attributes:
+        what = {"c": "a constant of complex numbers", "": "a sparse constant"}
+        found = what.get("".join(kinds[:1]), "a constant of texts")
+        site.refuse(f"{found}, expected an array of real numbers; export it as that")
     results: Any
     if node.op_type in ("Shape", "Size"):
         results = _shape(site, taken[0], **attributes)
@@ -224,11 +226,14 @@ def _run(node: Any, network: OnnxNetwork, values: list[Any]) -> tuple[AnyArray, 
     from onnx import GraphProto, ValueInfoProto
     from onnx.reference import ReferenceEvaluator
 
+    from neurodeploy.source.onnx.evaluated import Pad
+
     feeds = {name: v for name, v in zip(node.input, values, strict=True) if name}
     given, made = ([ValueInfoProto(name=n) for n in names] for names in (feeds, node.output))
     graph = GraphProto(node=[node], name="alone", input=given, output=made)
     opsets = {o.domain: o.version for o in network.model.opset_import}
-    return tuple(np.asarray(v) for v in ReferenceEvaluator(graph, opsets).run(None, feeds))
+    evaluator = ReferenceEvaluator(graph, opsets, new_ops=[Pad])
+    return tuple(np.asarray(v) for v in evaluator.run(None, feeds))
 
 
 @lowers(onnx=MOVES)

@@ -246,8 +246,9 @@ def _lower_softmax(site: OnnxSite, x: Any, *, axis: int | None = None) -> Ref:
     axis = (axis if axis is not None else -1 if site.opset >= 13 else 1) % (len(ref.shape) + 1)
     # Before opset 13 everything from the axis on is one dimension.
     if axis != 1 or (site.opset < 13 and len(ref.shape) > 1):
-        what = f"softmax over axis {axis} of {len(ref.shape) + 1}, expected the channels (1)"
-        site.refuse(f"{what}; end the network before it")
+        behind = " and all behind it (as before opset 13)" if site.opset < 13 else ""
+        what = f"softmax over axis {axis}{behind} of {len(ref.shape) + 1}, expected the channels"
+        site.refuse(f"{what} alone (1); end the network before it")
     return site.emit(analog.Softmax(site.operator == "LogSoftmax"), ref)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from neurodeploy.errors import (
 )
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.loading.files import read_bytes
+from neurodeploy.source.bounds import MOST_ELEMENTS, Budget
 from neurodeploy.source.onnx.local_functions import expect_few_nodes
 
 BATCH = 7
@@ -98,7 +100,9 @@ class _Reader:
         raise FileFormatError(f"network {self.path} {reason}")
 
     def network(self) -> OnnxNetwork:
-        model = self.upgraded(self.checked(self.parsed()))
+        model = self.checked(self.parsed())
+        self.fill(model.graph)
+        model = self.upgraded(model)
         graph = model.graph
         _prune(graph)
         opset = _opset(model)
@@ -242,6 +246,24 @@ class _Reader:
             tensor.raw_data = content.read(length)
         del tensor.external_data[:]
         tensor.data_location = self.onnx.TensorProto.DEFAULT
+
+    def fill(self, graph: Any) -> None:
+        """Sparse weights as arrays, as all others are."""
+        budget = Budget(MOST_ELEMENTS, "arrays of sparse weights")
+        for sparse in graph.sparse_initializer:
+            name, dims = sparse.values.name, list(sparse.dims)
+            parts = (sparse.values, sparse.indices)
+            if any(t.data_location == self.onnx.TensorProto.EXTERNAL for t in parts):
+                self.refuse(f"keeps the sparse weight {name!r} in another file; export it dense")
+            try:
+                budget.spend(math.prod(dims))
+                values, index = map(self.array, parts)
+                whole = np.zeros(dims, values.dtype)
+                whole[tuple(index.T) if index.ndim > 1 else np.unravel_index(index, dims)] = values
+            except (NetlistError, ValueError, IndexError) as error:
+                self.refuse(f"sparse weight {name!r}: {first_line(error, 120)}")
+            graph.initializer.append(self.onnx.numpy_helper.from_array(whole, name))
+        del graph.sparse_initializer[:]
 
     def array(self, tensor: Any) -> AnyArray:
         try:
