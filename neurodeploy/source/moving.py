@@ -187,23 +187,46 @@ def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:
     return _summed(place, x, weight, ours, leading + "YX", result)
 
 
+def einsum_axes(place: Place, equation: str, ranks: Sequence[int]) -> list[str]:
+    """Axes of every operand and of the result, ``...`` and a result left out written in full."""
+    given, arrow, result = equation.replace(" ", "").partition("->")
+    terms, n = given.split(","), len(ranks)
+    if len(terms) != n or not all(terms):
+        place.refuse(f"einsum {equation!r} of {n} operands, expected axes of each")
+    hidden = [r - len(t.replace("...", "", 1)) for t, r in zip(terms, ranks, strict=True)]
+    if any(h < 0 or (h > 0 and "..." not in t) for t, h in zip(terms, hidden, strict=True)):
+        place.refuse(f"einsum {equation!r} of operands with {list(ranks)} axes")
+    own = [c for c in ascii_letters if c not in equation][: max(hidden)]
+    terms = [
+        t.replace("...", "".join(own[len(own) - h :]), 1)
+        for t, h in zip(terms, hidden, strict=True)
+    ]
+    every = "".join(terms)
+    if not arrow:
+        once = sorted(c for c in set(every) - set(own) if every.count(c) == 1)
+        result = "".join((*own, *once))
+    result = result.replace("...", "".join(own), 1)
+    if not all(c in ascii_letters and c in every for c in result) or "." in every:
+        place.refuse(f"einsum {equation!r}: axes of the result that no operand has")
+    return [*terms, result]
+
+
 def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray) -> Ref:
     """An einsum of an activation, operand number ``at``, and a constant."""
-    terms = equation.replace(" ", "").partition("->")[0].split(",")
-    if len(terms) != 2 or not all(terms):
-        place.refuse(f"einsum {equation!r} of 2 operands, expected axes of both")
-    ours, theirs, result = _lettered(equation, at, (len(x.shape) + 1, constant.ndim))
-    if len(ours) != len(x.shape) + 1 or len(theirs) != constant.ndim:
-        place.refuse(
-            f"einsum {equation!r} of activations of {x.shape} and a constant of {constant.shape}"
-        )
+    ranks = [constant.ndim] * 2
+    ranks[at] = len(x.shape) + 1
+    *terms, result = einsum_axes(place, equation, ranks)
+    ours, theirs = terms[at], terms[1 - at]
     batch, gone = ours[0], ({*ours} & {*theirs}) - {*result}
     plain = len({*ours}) == len(ours) and len({*theirs}) == len(theirs)
-    left, there = ({*ours} | {*theirs}) - gone, zip(theirs, constant.shape, strict=True)
+    left = ({*ours} | {*theirs}) - gone
     if not plain or not gone or result[:1] != batch or batch in theirs or left != {*result}:
         place.refuse(f"einsum {equation!r}, expected one sum over shared axes, the batch first")
     # An axis of one element is as long as the other operand's.
-    sizes = {c: n for c, n in (*zip(ours[1:], x.shape, strict=True), *there) if n > 1}
+    each = [*zip(ours[1:], x.shape, strict=True), *zip(theirs, constant.shape, strict=True)]
+    sizes = {c: n for c, n in each if n != 1}
+    if any(n not in (1, sizes.get(c)) for c, n in each):
+        place.refuse(f"einsum {equation!r} of activations of {x.shape} and {constant.shape}")
     x = spread(place, x, tuple(sizes.get(c, 1) for c in ours[1:]))
     spread_to = [sizes.get(c, 1) for c in theirs]
     expect_few(spread_to, "spreads a constant to one")
@@ -211,23 +234,15 @@ def contraction(place: Place, equation: str, at: int, x: Ref, constant: AnyArray
     return _summed(place, x, constant, ours[1:], theirs, result[1:])
 
 
-def _lettered(equation: str, at: int, ranks: tuple[int, int]) -> tuple[str, str, str]:
-    """Operand ``at`` of an einsum, the other, and the result: a letter for every axis."""
-    given, arrow, result = equation.replace(" ", "").partition("->")
-    parts = given.split(",")
-    if not arrow:
-        once = sorted(c for c in {*given} - {*",."} if given.count(c) == 1)
-        result = "".join(("..." if "." in given else "", *once))
-    free = "".join(c for c in ascii_letters if c not in equation)[: max(ranks)]
-    ours, theirs = parts[at], parts[1 - at]
-    widths = [
-        rank - len(part) + 3 if "." in part else 0
-        for part, rank in zip((ours, theirs), ranks, strict=True)
-    ]
-    # Axes that are left out are aligned at their ends.
-    first, second = (free[len(free) - n :] for n in widths)
-    longest = max(first, second, key=len)
-    return ours.replace("...", first), theirs.replace("...", second), result.replace("...", longest)
+def sums(place: Place, equation: str, x: Ref) -> Ref:
+    """An einsum of one activation: sums over axes, and the others in another order."""
+    ours, result = einsum_axes(place, equation, [len(x.shape) + 1])
+    if len({*ours}) != len(ours) or len({*result}) != len(result) or result[:1] != ours[0]:
+        place.refuse(f"einsum {equation!r}, expected different axes, the batch first")
+    gone = {i for i, c in enumerate(ours[1:]) if c not in result}
+    left = [c for c in ours[1:] if c in result]
+    x = reduced(place, x, "sum", gone, keep=False) if gone else x
+    return rearranged(place, x, numbers(x.shape).transpose([left.index(c) for c in result[1:]]))
 
 
 def _summed(place: Place, x: Ref, constant: AnyArray, ours: str, theirs: str, result: str) -> Ref:

@@ -244,6 +244,8 @@ def _lower_tensordot(
 
 def _contracted(site: Place, equation: str, tensors: Sequence[Any]) -> Ref:
     at = [i for i, value in enumerate(tensors) if isinstance(value, Ref)]
+    if len(at) == len(tensors) == 1:
+        return moving.sums(site, equation, tensors[0])
     if len(at) != 1 or len(tensors) != 2:
         site.refuse(PRODUCT if len(at) > 1 else f"{len(tensors)} operands; take two at a time")
     constant = site.constant(tensors[1 - at[0]])

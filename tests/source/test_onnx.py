@@ -27,6 +27,18 @@ from tests.source.onnx_files import (  # noqa: E402
 )
 
 CASES: dict[str, tuple[Any, dict[str, Any], tuple[int, ...]]] = {
+    "einsum of all axes": (
+        node("Einsum", "w", equation="...w,wd->...d"),
+        {"w": weight(6, 3)},
+        SHAPE,
+    ),
+    "einsum without a result": (
+        node("Einsum", "w", equation="ach,hd"),
+        {"w": weight(7, 3)},
+        (2, 7),
+    ),
+    "einsum of one, summed": (node("Einsum", equation="nchw->nw"), {}, SHAPE),
+    "einsum of one, turned": (node("Einsum", equation="n...w->nw..."), {}, SHAPE),
     "conv": (node("Conv", "w", "b"), {"w": weight(4, 2, 3, 3), "b": weight(4)}, SHAPE),
     "conv groups": (
         node("Conv", "w", group=2, dilations=[2, 1], strides=[1, 2], pads=[2, 1, 0, 1]),
@@ -317,10 +329,20 @@ REFUSED = {
     "too few strides": (node("MaxPool", kernel_shape=[2, 2], strides=[2]), {}, r"strides \(2,\)"),
     "too few pads": (node("MaxPool", kernel_shape=[2, 2], pads=[1]), {}, "1 pads"),
     "an einsum of one term": (node("Einsum", "w", equation="nchw"), {"w": weight(6)}, "2 operands"),
+    "an einsum of other sizes": (
+        node("Einsum", "w", equation="nchw,wd->nchd"),
+        {"w": weight(5, 3)},
+        r"activations of \(2, 7, 6\) and \(5, 3\)",
+    ),
+    "an einsum of unknown axes": (
+        node("Einsum", "w", equation="nchw,wd->nchz"),
+        {"w": weight(6, 3)},
+        "axes of the result",
+    ),
     "an einsum of other axes": (
         node("Einsum", "w", equation="nc,c->n"),
         {"w": weight(2)},
-        "einsum 'nc,c->n' of activations",
+        r"einsum 'nc,c->n' of operands with \[4, 1\] axes",
     ),
     "negative padding": (
         node("Conv", "w", pads=[-1, 0, 0, 0]),
