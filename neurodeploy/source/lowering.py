@@ -387,6 +387,8 @@ class Place:
         """Axes of a sample that are given with the batch counted; all of them if none are."""
         rank = len(x.shape) + 1
         listed: AnyArray = np.ravel(() if given is None else given)
+        if not np.isfinite(listed).all():
+            self.refuse(f"axes {listed.tolist()}, expected integers")
         axes = {int(n) % rank - 1 for n in (listed if len(listed) else range(rank))}
         if -1 in axes:
             self.refuse("a reduction over the samples of the batch; use a constant in its place")

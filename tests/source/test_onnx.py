@@ -326,6 +326,17 @@ REFUSED = {
         {"w": weight(2, 2, 3, 3)},
         r"strides \(0, 1\), expected 2 integers >= 1",
     ),
+    "an infinite axis": (
+        node("ReduceSum", "a"),
+        {"a": np.array([np.inf], np.float32)},
+        r"\[inf\], expected integers",
+    ),
+    "an infinite size": (
+        node("Resize", "", "", "s"),
+        {"s": np.array([np.inf], np.float32)},
+        r"\[inf\], expected integers",
+    ),
+    "too few sizes": (node("Resize", "", "", "s"), {"s": ints(14, 12)}, r"sizes \[14, 12\] for 4"),
     "too few strides": (node("MaxPool", kernel_shape=[2, 2], strides=[2]), {}, r"strides \(2,\)"),
     "too few pads": (node("MaxPool", kernel_shape=[2, 2], pads=[1]), {}, "1 pads"),
     "an einsum of one term": (node("Einsum", "w", equation="nchw"), {"w": weight(6)}, "2 operands"),

@@ -315,6 +315,8 @@ def _lengths(
     """Length of every axis afterwards, and its scale, from the sizes or the scales."""
     if sizes is not None and np.size(sizes):
         after = site.ints(sizes)
+        if len(after) != len(lengths):
+            site.refuse(f"sizes {after} for {len(lengths)} dimensions")
         return [(n, Fraction(n, own)) for n, own in zip(after, lengths, strict=True)]
     given = np.ravel(site.array(scales) if isinstance(scales, Ref) or scales is None else scales)
     if given.size != len(lengths) or not np.isfinite(given).all():

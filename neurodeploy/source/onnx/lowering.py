@@ -32,7 +32,10 @@ class OnnxSite(Place):
 
     def ints(self, value: Any) -> list[int]:
         """Integers that are an attribute in earlier opsets and an input in later ones."""
-        return [int(n) for n in np.ravel(self.array(value) if isinstance(value, Ref) else value)]
+        found: AnyArray = np.ravel(self.array(value) if isinstance(value, Ref) else value)
+        if not np.isfinite(found).all():
+            self.refuse(f"{found.tolist()}, expected integers")
+        return [int(n) for n in found]
 
 
 def readable(name: str, operator: str) -> str:
