@@ -258,7 +258,7 @@ def test_saved_deployment_computes_the_same_from_its_files_alone(tmp_path: Path)
     assert mismatches(c, load_deployment(tmp_path / "d")) == {}  # type: ignore[arg-type]
     files = sorted(p.name for p in (tmp_path / "d").iterdir())
     assert files == ["brian2.json", "brian2.safetensors", "deployment.json", "net.ndn"]
-    write_plan(read_plan(tmp_path / "d"), tmp_path)
+    write_plan(read_plan(tmp_path / "d", c.netlist), tmp_path)
     for name in files[:2]:
         assert (tmp_path / name).read_bytes() == (tmp_path / "d" / name).read_bytes()
 
