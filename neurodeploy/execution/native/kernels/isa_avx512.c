@@ -13,12 +13,7 @@
 #define ND_VECTOR_BYTES 64
 #define ND_AVX512 1
 #define ND_NAME(name) name##_avx512
-#include "events.inc"
-#define ND_STATE 32
-#include "kernels.inc"
-#undef ND_STATE
-#define ND_STATE 64
-#include "kernels.inc"
+#include "widths.inc"
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
