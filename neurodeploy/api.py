@@ -2,7 +2,7 @@
 
 from neurodeploy.conversion.registry import METHODS
 from neurodeploy.datasets.spec import training_text
-from neurodeploy.hardware.boards.board import board_names, load_board
+from neurodeploy.hardware.boards.loading import board_names, load_board
 from neurodeploy.ir.files import expect_replaceable, expect_writable, write_bytes_whole
 from neurodeploy.ir.printer import print_netlist
 from neurodeploy.network import Network, load_network

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from neurodeploy.errors import CapacityError, UsageError
-from neurodeploy.hardware.boards.board import Board, BoardKind
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.records import BoardKind
 from neurodeploy.hardware.fit import Verdict, judge
 from neurodeploy.hardware.fit import Violation as Violation
 from neurodeploy.ir.bounds import STATE_LIMIT, PopulationBounds, check_bounds, prove_bounds

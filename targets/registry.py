@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from neurodeploy.errors import UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import Board, board_names, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import board_names, load_board
 from neurodeploy.registry import Entry, Registry
 from neurodeploy.targets.base import Target
 

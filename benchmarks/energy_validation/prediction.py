@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from benchmarks.energy_validation.networks import build, rates
 from benchmarks.energy_validation.points import Deployment, Point
-from neurodeploy.hardware.boards.board import Account, Board, EventCost, load_board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.boards.interval import Interval
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import Account, EventCost
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.analytic import estimated_activity, expected_traffic

@@ -22,8 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import ACCOUNTS, Board, load_board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.interval import Interval
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import ACCOUNTS
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.activity import membranes_needed
 from neurodeploy.hardware.price.analytic import estimated_activity, expected_traffic

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.grid import Grid
+from neurodeploy.hardware.boards.loading import load_board
 
 
 def mesh(neurons: int) -> Board:

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import SYNOPS_BY_KIND, Board, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import SYNOPS_BY_KIND
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.partition import Preference, partition
 from neurodeploy.hardware.price.activity import activity_from_record, membranes_needed

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.hardware.cut.graph.graph_partition import (
     available,
     partition_by_size,

@@ -6,16 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from neurodeploy.hardware.boards.abilities import ABILITIES, Ability
-from neurodeploy.hardware.boards.board import (
-    OVERHEADS,
-    STATIC_POWER,
-    Board,
-    BoardKind,
-    SynapseFormat,
-)
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.constant import BASES, Constant
 from neurodeploy.hardware.boards.description import LIMITS
 from neurodeploy.hardware.boards.interval import NOTHING, Interval
+from neurodeploy.hardware.boards.records import OVERHEADS, STATIC_POWER, BoardKind, SynapseFormat
 from neurodeploy.render.quantities import with_bar
 from neurodeploy.render.text import render_table
 

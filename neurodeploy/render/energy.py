@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from neurodeploy.hardware.boards.board import Account
 from neurodeploy.hardware.boards.interval import Interval
+from neurodeploy.hardware.boards.records import Account
 from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.hardware.price.report import CoreEnergy, EnergyReport
 from neurodeploy.render.mapping import mapping_parts

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import UsageError
-from neurodeploy.hardware.boards.board import Board, board_names, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import board_names, load_board
 from neurodeploy.network import Network
 from neurodeploy.stages.load import opened_network, wrong_kind
 from neurodeploy.targets.base import Deployment, Violation

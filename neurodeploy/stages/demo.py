@@ -9,7 +9,7 @@ from pathlib import Path
 
 from neurodeploy.datasets import as_samples
 from neurodeploy.errors import TargetUnavailableError
-from neurodeploy.hardware.boards.board import board_names
+from neurodeploy.hardware.boards.loading import board_names
 from neurodeploy.ir.files import write_bytes_whole
 from neurodeploy.ir.record import Progress
 from neurodeploy.stages.deploy import deploy

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import CapacityError, UnknownNameError, UsageError
 from neurodeploy.execution.batches import EncodedInput
-from neurodeploy.hardware.boards.board import ACCOUNTS, Account, Board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.records import ACCOUNTS, Account
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.fit import Verdict, Violation, judge
 from neurodeploy.hardware.price.comparison import EnergyComparison

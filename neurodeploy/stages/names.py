@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurodeploy.hardware.boards.board import board_names
+from neurodeploy.hardware.boards.loading import board_names
 
 
 def list_boards() -> list[str]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from neurodeploy.datasets import Samples, SamplesLike, as_data
 from neurodeploy.errors import NeurodeployError, UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import Board, board_names
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import board_names
 from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.ir.files import expect_writable
 from neurodeploy.ir.netlist import IntegerNetlist

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from neurodeploy.hardware.boards.board import Board, board_names, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import board_names, load_board
 from neurodeploy.hardware.fit import judge
 from neurodeploy.network import Network
 from neurodeploy.targets.registry import TARGETS, target_for

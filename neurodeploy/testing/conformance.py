@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import CapacityError, NeurodeployError, TargetUnavailableError, UsageError
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord

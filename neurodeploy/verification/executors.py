@@ -61,7 +61,7 @@ def make_executor(name: str, network: Network, progress: Progress | None = None)
     if name not in TARGETS.entries():
         raise UnknownNameError("executor", name, executor_names())
     target = TARGETS.get(name)()
-    from neurodeploy.hardware.boards.board import load_board
+    from neurodeploy.hardware.boards.loading import load_board
 
     board = None if target.default_board is None else load_board(target.default_board)
     deployment = target.compile(network, board)

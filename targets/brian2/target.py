@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neurodeploy.errors import DataError, ExecutionError, UsageError, first_line
-from neurodeploy.hardware.boards.board import Board, BoardKind
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.records import BoardKind
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError
-from neurodeploy.hardware.boards.board import Board, BoardKind
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.records import BoardKind
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.network import Network

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from neurodeploy.errors import UsageError
-from neurodeploy.hardware.boards.board import Board, BoardKind, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import BoardKind
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment, Target, Violation, refuse

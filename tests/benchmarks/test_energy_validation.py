@@ -26,7 +26,7 @@ from benchmarks.energy_validation.networks import build, counts, rates
 from benchmarks.energy_validation.points import POINTS, Point, load_points, tomllib
 from benchmarks.energy_validation.prediction import deployed_board
 from benchmarks.energy_validation.silicon import QUARTZ_STEPS, pilotnet, quartz, tutorial
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 
 # Of the values, not of the comments: assumptions are not changed once errors are known.
 FROZEN = "3b2621bc671b2cbe"

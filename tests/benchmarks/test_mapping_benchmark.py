@@ -13,7 +13,8 @@ from benchmarks.mapping.boards import chips, mesh
 from benchmarks.mapping.dvs import TUTORIAL_CORES, assigned, dvs_network, price, tutorial
 from benchmarks.mapping.measure import measured
 from benchmarks.mapping.networks import mobilenet, neurons_of, resnet50, vgg16
-from neurodeploy.hardware.boards.board import EventCost, load_board
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import EventCost
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.activity import activity_from_record, membranes_needed
 from neurodeploy.hardware.price.estimate import estimate

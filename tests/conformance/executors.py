@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.testing.conformance import Subject, refusal_faults, run_faults

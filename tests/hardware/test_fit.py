@@ -9,7 +9,8 @@ import pytest
 
 from neurodeploy.errors import CapacityError
 from neurodeploy.hardware.boards.abilities import ABILITIES, abilities_of
-from neurodeploy.hardware.boards.board import Board, board_names, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import board_names, load_board
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.fit import judge, quantization_for
 from neurodeploy.hardware.price.estimate import estimate

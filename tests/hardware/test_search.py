@@ -8,9 +8,10 @@ import functools
 import numpy as np
 import pytest
 
-from neurodeploy.hardware.boards.board import Board, StaticPower
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.boards.interval import Interval
+from neurodeploy.hardware.boards.records import StaticPower
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.flows import core_flows
 from neurodeploy.hardware.cut.partition import partition

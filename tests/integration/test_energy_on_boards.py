@@ -18,7 +18,7 @@ from neurodeploy import boards
 from neurodeploy.api import verdict
 from neurodeploy.cli import run
 from neurodeploy.datasets import as_samples
-from neurodeploy.hardware.boards.board import ACCOUNTS
+from neurodeploy.hardware.boards.records import ACCOUNTS
 from neurodeploy.ir.reference import run_reference
 
 SAMPLES = 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import CapacityError, UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.neurons import MaxPool

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import QuantizationError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.connectivity import Dense, Sparse
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network

@@ -12,8 +12,9 @@ from torch import nn
 import neurodeploy as nd
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import CapacityError
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.grid import Grid
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.neurons import Input
 from neurodeploy.stages import compile as compilation
 from neurodeploy.stages import fan_in_check

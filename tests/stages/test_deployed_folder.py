@@ -12,7 +12,7 @@ import pytest
 
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.network import Network, save_network
 from neurodeploy.stages.deploy_record import DEPLOYED_FILE, Name, Record, Step, plain_name

@@ -10,7 +10,7 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.cli import run
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.hardware.search import PlacementRequest
 from neurodeploy.render.energy import render_energy
 from tests.verification.networks import dataset, layered, packed

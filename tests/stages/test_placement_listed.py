@@ -12,9 +12,10 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.datasets import Samples
 from neurodeploy.hardware import search
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.boards.grid import Grid
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.hardware.cut.assignment import Assignment, Cut
 from neurodeploy.hardware.cut.graph.graph_partition import available
 from neurodeploy.hardware.cut.partition import Preference, partition

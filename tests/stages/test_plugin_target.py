@@ -11,7 +11,7 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.cli import run
 from neurodeploy.errors import CapacityError, UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.netlist import IntegerNetlist, Output
 from neurodeploy.network import Network
 from neurodeploy.stages.fit import fit_layer_bits

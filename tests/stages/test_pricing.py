@@ -11,7 +11,8 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.errors import CapacityError, NetlistError, UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population

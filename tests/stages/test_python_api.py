@@ -16,7 +16,7 @@ pytest.importorskip("brian2")
 from torch import nn  # noqa: E402
 
 import neurodeploy as nd  # noqa: E402
-from neurodeploy.hardware.boards.board import load_board  # noqa: E402
+from neurodeploy.hardware.boards.loading import load_board  # noqa: E402
 from neurodeploy.ir.reference import run_reference  # noqa: E402
 from neurodeploy.network import network_to_bytes  # noqa: E402
 from neurodeploy.stages.samples import stimulus_for  # noqa: E402

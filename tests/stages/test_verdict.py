@@ -13,7 +13,7 @@ import neurodeploy as nd
 from neurodeploy.api import verdict
 from neurodeploy.cli import run
 from neurodeploy.errors import CapacityError, UnknownNameError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.hardware.fit import judge
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import IntegerNetlist

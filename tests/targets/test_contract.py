@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import DataError, ExecutionError, UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.hardware.price.estimate import estimate
 from neurodeploy.hardware.price.traffic import Traffic
 from neurodeploy.ir.netlist import IntegerNetlist

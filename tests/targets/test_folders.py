@@ -11,7 +11,7 @@ import pytest
 
 from neurodeploy.cli import run
 from neurodeploy.errors import FileFormatError, UsageError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.files import DEPLOYMENT_FILE
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment

@@ -7,7 +7,11 @@ from collections.abc import Collection
 from typing import Any, cast
 
 from neurodeploy.hardware.boards.abilities import ABILITIES, Ability
-from neurodeploy.hardware.boards.board import (
+from neurodeploy.hardware.boards.constant import Constant
+from neurodeploy.hardware.boards.grid import Grid
+from neurodeploy.hardware.boards.largest import BITS, BLOCK, CORES, COUNT, above, largest_limit
+from neurodeploy.hardware.boards.reader import Reader, Table
+from neurodeploy.hardware.boards.records import (
     COUNTED,
     EVENTS,
     OVERHEADS,
@@ -15,16 +19,12 @@ from neurodeploy.hardware.boards.board import (
     STATIC_POWER,
     SYNOPS_BY_KIND,
     BarrierEntry,
-    Board,
+    BoardFields,
     BoardKind,
     EventCost,
     StaticPower,
     SynapseFormat,
 )
-from neurodeploy.hardware.boards.constant import Constant
-from neurodeploy.hardware.boards.grid import Grid
-from neurodeploy.hardware.boards.largest import BITS, BLOCK, CORES, COUNT, above, largest_limit
-from neurodeploy.hardware.boards.reader import Reader, Table
 
 NEUROCORE_LIMITS: tuple[str, ...] = (
     "neurons",
@@ -102,8 +102,8 @@ TIMINGS = ("tick", "barrier", BARRIER_TABLE)
 HALVES = ("overlap", "add")
 
 
-def parse(data: object, origin: str) -> Board:
-    """Read a board description; see :meth:`Board.from_dict`."""
+def parse(data: object, origin: str) -> BoardFields:
+    """Read a board description; see ``Board.from_dict``."""
     bare = Reader(origin, {})
     top = bare.table(data, "", _TOP, ("name", "description", "kind", "grid", "limits"))
     given = top.get("sources", {})
@@ -112,7 +112,7 @@ def parse(data: object, origin: str) -> Board:
     reader = Reader(origin, {k: bare.text(given, k, "sources") for k in given})
     kind = reader.one_of(top["kind"], tuple(LIMITS), "kind")
     timing = _timing(reader, top.get("timing", {}))
-    return Board(
+    return BoardFields(
         name=reader.text(top, "name", ""),
         description=reader.text(top, "description", ""),
         kind=cast(BoardKind, kind),
@@ -334,7 +334,7 @@ def _event(reader: Reader, name: str, value: object, told: Collection[str]) -> E
     return EventCost(None, latency, container, reader.source(table, key))
 
 
-def describe(board: Board) -> dict[str, Any]:
+def describe(board: BoardFields) -> dict[str, Any]:
     """The board as JSON values; :func:`parse` reads them back to an equal board."""
     description: dict[str, Any] = {
         "name": board.name,
@@ -372,7 +372,7 @@ def _describe_grid(grid: Grid) -> Table:
     return {"chips": grid.chips} | {k: v for k, v in table.items() if not k.startswith("chips_")}
 
 
-def _describe_timing(board: Board) -> Table:
+def _describe_timing(board: BoardFields) -> Table:
     table: Table = {name: _told(constant) for name, constant in board.overheads.items()}
     if board.excludes is not None:
         table["excludes"] = board.excludes

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import Board, SynapseFormat
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.records import SynapseFormat
 from neurodeploy.hardware.cut.demand import RESOURCES, is_listed, on_chip
 from neurodeploy.hardware.cut.intervals import (
     meets_nothing,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import SynapseFormat
+from neurodeploy.hardware.boards.records import SynapseFormat
 from neurodeploy.hardware.cut.assignment import Cut
 from neurodeploy.hardware.cut.axons import AxonSharing, Flow, Reach
 from neurodeploy.hardware.cut.tiling import Intervals

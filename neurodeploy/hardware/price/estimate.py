@@ -25,15 +25,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from neurodeploy.errors import CapacityError, UsageError
-from neurodeploy.hardware.boards.board import (
-    ACCOUNTS,
-    COUNTED,
-    EVENTS,
-    SYNOPS_BY_KIND,
-    Account,
-    Board,
-)
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.interval import ENDS, NOTHING, Interval
+from neurodeploy.hardware.boards.records import ACCOUNTS, COUNTED, EVENTS, SYNOPS_BY_KIND, Account
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.place.placement import Placement

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy.hardware.boards.board import Account
 from neurodeploy.hardware.boards.interval import Interval, widest
+from neurodeploy.hardware.boards.records import Account
 from neurodeploy.hardware.cut.core_map import LayerUtilization
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.price.cross_validation import LayerComparison
@@ -82,7 +82,7 @@ class EnergyReport(Plotted):
     idle : Interval
         Power while nothing happens, in W.
     events : mapping of event to float
-        Per inference: :data:`neurodeploy.hardware.boards.board.EVENTS`, and what else the board
+        Per inference: :data:`neurodeploy.hardware.boards.records.EVENTS`, and what else the board
         tells apart.
     energy_by_event_j : mapping of event to Interval or None
         Of the events that the board prices by themselves; None: unknown.

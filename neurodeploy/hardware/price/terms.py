@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurodeploy.hardware.boards.board import ACCOUNTS, STATIC_POWER, Account, Board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.interval import NOTHING, Interval
+from neurodeploy.hardware.boards.records import ACCOUNTS, STATIC_POWER, Account
 from neurodeploy.hardware.price.timing import unknown_latencies
 from neurodeploy.hardware.price.traffic import Traffic
 

@@ -29,8 +29,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import COUNTED, SYNAPSE_KINDS, SYNOPS_BY_KIND, Board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.interval import ENDS, Interval
+from neurodeploy.hardware.boards.records import COUNTED, SYNAPSE_KINDS, SYNOPS_BY_KIND
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.flows import reaches_of
 from neurodeploy.hardware.cut.reach import merge

@@ -29,8 +29,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import COUNTED
 from neurodeploy.hardware.boards.interval import Interval
+from neurodeploy.hardware.boards.records import COUNTED
 from neurodeploy.hardware.cut.core_map import CoreMap
 from neurodeploy.hardware.cut.demand import on_chip
 from neurodeploy.hardware.cut.flows import reaches_of
@@ -83,7 +83,7 @@ class CoreTraffic:
         return self.neuron_updates_active + self.neuron_updates_inactive
 
     def events(self) -> dict[str, int]:
-        """Counts by the names of :data:`neurodeploy.hardware.boards.board.COUNTED`."""
+        """Counts by the names of :data:`neurodeploy.hardware.boards.records.COUNTED`."""
         return {name: getattr(self, name) for name in COUNTED}
 
 

@@ -208,7 +208,7 @@ def _networks() -> None:
     _do("quantize", "spikes.ndn", "--weight-bits", "3", "-o", "spikes3.ndn")
     _eventful()
     _do("compile", "spikes3.ndn", "--target", "truenorth", "-o", "cores")
-    from neurodeploy.hardware.boards.board import load_board
+    from neurodeploy.hardware.boards.loading import load_board
     from neurodeploy.render.boards import board_toml
 
     Path("board.toml").write_text(board_toml(load_board("loihi2")))

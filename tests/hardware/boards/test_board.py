@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import BoardError, UnknownNameError
-from neurodeploy.hardware.boards.board import (
-    EVENTS,
-    Board,
-    SynapseFormat,
-    board_names,
-    load_board,
-)
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.constant import UNITS, Constant
 from neurodeploy.hardware.boards.interval import Interval
+from neurodeploy.hardware.boards.loading import board_names, load_board
+from neurodeploy.hardware.boards.records import EVENTS, SynapseFormat
 from neurodeploy.loading.files import parsed_toml
 
 

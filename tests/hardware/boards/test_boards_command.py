@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from neurodeploy.cli import run
 from neurodeploy.cli.boards import boards
 from neurodeploy.errors import BoardError, UnknownNameError
-from neurodeploy.hardware.boards.board import Board, board_names, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import board_names, load_board
 
 
 def output_of(*arguments: str) -> str:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import UnknownNameError, UsageError
-from neurodeploy.hardware.boards.board import COUNTED, Board, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import COUNTED
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.activity import Activity, activity_from_record, membranes_needed
 from neurodeploy.hardware.price.analytic import (

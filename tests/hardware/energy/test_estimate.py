@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import CapacityError, UsageError
-from neurodeploy.hardware.boards.board import ACCOUNTS, EVENTS, Board, load_board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.interval import ENDS, NOTHING, Interval
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import ACCOUNTS, EVENTS
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.activity import membranes_needed
 from neurodeploy.hardware.price.cross_validation import cross_validate

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.hardware.boards.board import ACCOUNTS, Board, load_board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.interval import ENDS, NOTHING, Interval, widest
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import ACCOUNTS
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.cut.windows import active_outside
 from neurodeploy.hardware.price.activity import membranes_needed

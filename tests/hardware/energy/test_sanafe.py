@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price.activity import membranes_needed
 from neurodeploy.hardware.price.estimate import estimate

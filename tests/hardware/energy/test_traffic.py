@@ -9,7 +9,7 @@ import pytest
 
 from neurodeploy.errors import DataError
 from neurodeploy.execution import batches
-from neurodeploy.hardware.boards.board import COUNTED
+from neurodeploy.hardware.boards.records import COUNTED
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.hardware.price import measure
 from neurodeploy.hardware.price.activity import activity_from_record, membranes_needed

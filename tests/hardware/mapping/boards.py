@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from neurodeploy.hardware.boards.board import Board, EventCost, load_board
+from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.constant import Constant
 from neurodeploy.hardware.boards.grid import Grid
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import EventCost
 
 
 def joules(value: float) -> Constant:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import COUNTED, Board, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
+from neurodeploy.hardware.boards.records import COUNTED
 from neurodeploy.hardware.cut.core_map import CoreAllocation, CoreMap
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, SumPool

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import CapacityError, TargetUnavailableError, UnknownNameError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.hardware.cut.graph import graph_partition
 from neurodeploy.hardware.cut.graph.graph_partition import partition_graph
 from neurodeploy.hardware.cut.graph.hypergraph import Affinity, offsets

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.errors import BoardError, CapacityError, UsageError
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.hardware.cut.graph.graph_partition import available
 from neurodeploy.hardware.cut.partition import partition
 from neurodeploy.ir.connectivity import Conv, Dense, Sparse, identity

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.hardware.boards.board import SynapseFormat
+from neurodeploy.hardware.boards.records import SynapseFormat
 from neurodeploy.hardware.cut.axons import AxonSharing
 from neurodeploy.hardware.cut.reach import merge, reach
 from neurodeploy.hardware.cut.tiling import Tiling

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.hardware.boards.board import Board, load_board
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense, Sparse, SumPool, identity
 from neurodeploy.ir.geometry import Window

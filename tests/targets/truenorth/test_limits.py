@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import BoardError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.targets.truenorth.checks import (
     bound_violations,

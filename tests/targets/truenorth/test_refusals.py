@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import BoardError, CapacityError, UsageError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.connectivity import identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, Output, Population

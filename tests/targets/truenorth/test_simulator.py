@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import DataError, ExecutionError, FileFormatError
-from neurodeploy.hardware.boards.board import load_board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.network import Network
 from neurodeploy.targets.truenorth.cores import HOST, NOWHERE, Cores, HostLines
 from neurodeploy.targets.truenorth.simulator import CoreSimulator, components

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurodeploy.errors import CapacityError
-from neurodeploy.hardware.boards.board import Board, SynapseFormat
+from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.records import SynapseFormat
 from neurodeploy.hardware.cut.demand import REMEDIES, RESOURCE_WORDS, RESOURCES
 from neurodeploy.hardware.cut.graph.hypergraph import Hypergraph, firsts, offsets
 from neurodeploy.ir.arrays import IntArray
