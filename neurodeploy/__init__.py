@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.version import __version__
+
 if TYPE_CHECKING:
     from neurodeploy.api import (
         check,
@@ -79,8 +81,6 @@ if TYPE_CHECKING:
     from neurodeploy.verification.accuracy import Evaluation
     from neurodeploy.verification.inference import Run
     from neurodeploy.verification.verification import Verification
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Board",

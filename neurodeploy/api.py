@@ -36,7 +36,7 @@ from neurodeploy.stages.sweep_options import sweep_options
 from neurodeploy.stages.verdict import verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.base import Deployment
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.verification.accuracy import evaluations_to_dict
 

@@ -18,7 +18,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, overload
 
-from neurodeploy import __version__
 from neurodeploy.errors import ExecutionError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.files import directory_whole
@@ -29,6 +28,7 @@ from neurodeploy.notebook import Shown
 from neurodeploy.targets.folder import ARTIFACT_FILE, GIVEN_FILE, RESTATED, write_header
 from neurodeploy.targets.request import RunRequest
 from neurodeploy.targets.stream import TargetStream
+from neurodeploy.version import __version__
 
 if TYPE_CHECKING:
     import neurodeploy as nd

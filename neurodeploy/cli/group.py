@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from neurodeploy import __version__
 from neurodeploy.errors import UnknownNameError
+from neurodeploy.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("neurodeploy.cli.convert:convert", "Trained network to real-valued netlist."),

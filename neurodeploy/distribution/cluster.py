@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
-from neurodeploy import __version__
 from neurodeploy.distribution.start import outside_working_directory
 from neurodeploy.distribution.workers import ALLOWED_FAILURES, Outcome, Workers, died, outcome_of
 from neurodeploy.errors import ExecutionError, TargetUnavailableError, UsageError, first_line
 from neurodeploy.numerics.threads import THREADS_VARIABLE
+from neurodeploy.version import __version__
 
 CONNECT_S = 10
 """For a scheduler to answer, and then for its first worker to be there."""
@@ -41,7 +41,7 @@ def expect_dask() -> None:
 def completed_on_cluster(
     function: Callable[[Any], Any], items: Sequence[Any], workers: Workers
 ) -> Iterator[tuple[int, Outcome]]:
-    """See :func:`neurodeploy.distribution.workers.completed`."""
+    """See :func:`neurodeploy.distribution.tasks.completed`."""
     expect_dask()
     from distributed import KilledWorker, as_completed
 

@@ -67,7 +67,7 @@ class _Worker:
 def completed_on_processes(
     function: Callable[[Any], Any], items: Sequence[Any], workers: Workers
 ) -> Iterator[tuple[int, Outcome]]:
-    """See :func:`neurodeploy.distribution.workers.completed`."""
+    """See :func:`neurodeploy.distribution.tasks.completed`."""
     if multiprocessing.parent_process() is not None:
         # Where a script that is not guarded is imported by its own workers, too.
         raise ExecutionError(

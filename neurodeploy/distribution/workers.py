@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -96,41 +96,6 @@ class Workers:
     def threads(self) -> int:
         """Threads of each worker on this machine, so that all of them fill it."""
         return max(1, default_threads() // max(1, self.count))
-
-
-def completed(
-    function: Callable[[_Item], Any], items: Sequence[_Item], workers: Workers
-) -> Iterator[tuple[int, Outcome]]:
-    """Yield place and outcome of each item, once each, in the order in which they end.
-
-    A task that other workers' death or its own worker's death interrupts runs again, on another
-    worker; one that kills more than :data:`ALLOWED_FAILURES` ends as its error. Leaving the loop
-    early ends all workers.
-
-    Parameters
-    ----------
-    function : callable
-        Of a module: workers import it. What it gives may depend on the item alone.
-    items : sequence
-        That can be pickled.
-    workers : Workers
-
-    Raises
-    ------
-    ExecutionError
-        If no worker can be started, or the scheduler is not there.
-    TargetUnavailableError
-        If dask.distributed is asked for and not installed.
-    """
-    if not items:
-        return iter(())
-    if workers.cluster:
-        from neurodeploy.distribution.cluster import completed_on_cluster
-
-        return completed_on_cluster(function, items, workers)
-    from neurodeploy.distribution.processes import completed_on_processes
-
-    return completed_on_processes(function, items, workers)
 
 
 def outcome_of(function: Callable[[_Item], Any], item: _Item) -> Outcome:

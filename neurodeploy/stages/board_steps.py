@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from neurodeploy import __version__
 from neurodeploy.datasets import SamplesLike
 from neurodeploy.errors import CapacityError, QuantizationError, TargetUnavailableError
 from neurodeploy.hardware.boards.board import Board
@@ -45,6 +44,7 @@ from neurodeploy.stages.step_lines import (
 from neurodeploy.stages.verdict import COST_SAMPLES, verdict
 from neurodeploy.stages.verify import verify
 from neurodeploy.targets.registry import TARGETS, target_for
+from neurodeploy.version import __version__
 
 REFUSALS = (CapacityError, QuantizationError)
 """Errors that tell of a board what it cannot do; all others end the run."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy import __version__
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data, as_samples
 from neurodeploy.datasets.events.spec import is_events_text
 from neurodeploy.datasets.spec import training_text
@@ -28,6 +27,7 @@ from neurodeploy.stages.keeping import kept_in
 from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.stages.sources import check_model
 from neurodeploy.targets.registry import TARGETS, usable_targets
+from neurodeploy.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn

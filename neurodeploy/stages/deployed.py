@@ -42,7 +42,7 @@ from neurodeploy.stages.deploy_record import (
     read_record,
 )
 from neurodeploy.targets.base import Deployment
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 
 STEPS_FOLDER = "steps"
 REPORT_FILE = "report.html"

@@ -9,12 +9,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from neurodeploy import __version__
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.native.library import Status, status
 from neurodeploy.json_values import Result
 from neurodeploy.targets.imports import import_failure, import_report, installed
 from neurodeploy.targets.registry import TARGETS, usable_targets
+from neurodeploy.version import __version__
 
 PACKAGES = (
     "numpy",

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from neurodeploy import __version__
 from neurodeploy.datasets import EventSamples, Samples
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.hardware.price.report import EnergyReport
@@ -18,6 +17,7 @@ from neurodeploy.stages.keeping import digest_of
 from neurodeploy.targets.registry import target_for
 from neurodeploy.verification.accuracy import Evaluation
 from neurodeploy.verification.stored import stored_evaluation
+from neurodeploy.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.network import Network, load_network
 from neurodeploy.targets.base import Deployment
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 
 NETWORK = "a network as convert or quantize returns it, or the path of its .ndn file"
 DEPLOYMENT = "a deployment as compile returns it, or the path of its folder"

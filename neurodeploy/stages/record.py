@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neurodeploy import __version__
 from neurodeploy.ir.provenance import command_text
 from neurodeploy.network import Network
+from neurodeploy.version import __version__
 
 
 def versions(**others: str) -> dict[str, str]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy import __version__
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
 from neurodeploy.datasets.spec import training_text
 from neurodeploy.distribution import Outcome, Workers, completed
@@ -33,6 +32,7 @@ from neurodeploy.sweeps.configurations import (
 )
 from neurodeploy.sweeps.folder import SweepFolder
 from neurodeploy.sweeps.results import Sweep
+from neurodeploy.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn

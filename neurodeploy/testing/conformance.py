@@ -20,7 +20,8 @@ from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network, load_network
 from neurodeploy.targets.base import Deployment, Target, Violation
-from neurodeploy.targets.folder import ARTIFACT_FILE, load_deployment
+from neurodeploy.targets.folder import ARTIFACT_FILE
+from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.testing.cases import CASES, Case, case, stateful
 from neurodeploy.testing.features import features

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy import __version__
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.targets.brian2.network import assemble
 from neurodeploy.targets.brian2.plan import Plan
+from neurodeploy.version import __version__
 
 TEMPLATE = Path(__file__).with_name("program_template.txt")
 _TAKEN = {"b2", "np", "data", "clock", "network"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -23,7 +23,7 @@ class Forbidden:
         return None
 
 sys.meta_path.insert(0, Forbidden())
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 
 deployment = load_deployment({folder!r})
 raster = (np.random.default_rng(0).random((2, 12, 1, 4, 4)) < 0.5).astype(np.int64)

@@ -219,7 +219,7 @@ class Forbidden:
         return None
 
 sys.meta_path.insert(0, Forbidden())
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 
 if __name__ == "__main__":
     deployment = load_deployment({folder!r})

@@ -15,7 +15,7 @@ from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.netlist import IntegerNetlist, Output
 from neurodeploy.network import Network
 from neurodeploy.stages.fit import fit_layer_bits
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.registry import TARGETS, target_for
 from tests.verification.networks import dataset, layered, packed
 

@@ -8,7 +8,13 @@ import pytest
 
 from tests.structure.test_layers import SOURCES, imports
 
-OPEN = ("neurodeploy.api", "neurodeploy.cli", "neurodeploy.errors", "neurodeploy.render")
+OPEN = (
+    "neurodeploy.api",
+    "neurodeploy.cli",
+    "neurodeploy.errors",
+    "neurodeploy.render",
+    "neurodeploy.version",
+)
 COMMANDS = sorted(name for name in SOURCES if name.startswith("neurodeploy.cli"))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -12,6 +14,7 @@ PACKAGE = ROOT / "neurodeploy"
 
 RANKS = {
     "errors": 0,
+    "version": 0,
     "registry": 1,
     "notebook": 1,
     "json_values": 1,
@@ -134,6 +137,39 @@ def import_faults(module: str, imported: set[str]) -> list[str]:
             if other == "targets" and here != there and len(packages) == 2:
                 faults.append(f"{module} imports {name}: targets are siblings")
     return faults
+
+
+DOORS = {"network", "notebook", "stages.reported", "targets.deployment"}
+"""Whose objects have the public functions as methods, and import the package for them."""
+
+
+def test_nothing_imports_the_whole_package_from_inside() -> None:
+    for name, path in SOURCES.items():
+        if layer(name) in ("cli", "__main__", None) or name.removeprefix("neurodeploy.") in DOORS:
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"^ *(from neurodeploy import|import neurodeploy as)", text, re.M), (
+            name
+        )
+
+
+TOGETHER = {
+    ("neurodeploy.targets.lava.stream", "neurodeploy.targets.lava.target"),
+    ("neurodeploy.targets.truenorth.deployment", "neurodeploy.targets.truenorth.stream"),
+}
+"""A deployment opens its stream, which runs on it: one thing in two files."""
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = nx.DiGraph(
+        (module, name)
+        for module, imported in IMPORTS.items()
+        for name in imported & set(SOURCES)
+        # A package's face hands names on, and its doors are told above.
+        if SOURCES[module].name != "__init__.py" and SOURCES[name].name != "__init__.py"
+    )
+    circles = {tuple(sorted(c)) for c in nx.strongly_connected_components(graph) if len(c) > 1}
+    assert circles == TOGETHER
 
 
 def test_the_scan_sees_both_linked_folders() -> None:

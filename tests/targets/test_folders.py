@@ -15,7 +15,7 @@ from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.files import DEPLOYMENT_FILE
 from neurodeploy.network import Network
 from neurodeploy.targets.base import Deployment
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from neurodeploy.testing import NetlistBuilder
 

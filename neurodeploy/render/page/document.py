@@ -8,7 +8,6 @@ import importlib.resources
 
 import numpy as np
 
-from neurodeploy import __version__
 from neurodeploy.network import network_to_bytes
 from neurodeploy.notebook import expect_matplotlib
 from neurodeploy.render.charts.svg import svg
@@ -19,6 +18,7 @@ from neurodeploy.render.page.cards import cards
 from neurodeploy.render.page.sections import Section, scrolling, sections
 from neurodeploy.render.page.values import Values
 from neurodeploy.stages.reported import Measured, Report
+from neurodeploy.version import __version__
 
 
 def page(report: Report) -> str:

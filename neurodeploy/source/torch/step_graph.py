@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import fx
 
-from neurodeploy.source.torch.exported_program import ExportedProgram, depended_on, executed, mapped
+from neurodeploy.source.torch.exported_program import (
+    ExportedProgram,
+    calling_module,
+    depended_on,
+    executed,
+    mapped,
+    source_line,
+)
+from neurodeploy.source.torch.step_values import Flat, Now, One, Refused, Seq, Total, is_value
 
 GIVEN = ""
 """What enters the module, where others are the names of its layers."""
@@ -24,14 +32,26 @@ class StepGraph:
     sent : dict
         Placeholder -> the layer whose spikes it is (``GIVEN``: the input), and how many steps
         before.
+    followed : node or None
+        Of the program of several steps: the one that errors name.
     """
 
     def __init__(self) -> None:
         self.sent: dict[str, tuple[str, int]] = {}
+        self.followed: fx.Node | None = None
         self._graph = fx.Graph()
         self._root = torch.nn.Module()
         self._made: dict[Any, fx.Node] = {}
         self._constants: dict[int, tuple[torch.Tensor, fx.Node]] = {}
+
+    def refuse(self, why: str) -> NoReturn:
+        """Refuse the program at the present node."""
+        place = ""
+        if self.followed is not None:
+            module, _ = calling_module(self.followed)
+            parts = (f"module {module!r}" if module else None, source_line(self.followed))
+            place = f"node {self.followed.name!r}{where(', '.join(filter(None, parts)))}: "
+        raise Refused(f"{place}{why}")
 
     def placeholder(self, name: str, value: torch.Tensor, origin: str, lag: int) -> fx.Node:
         """What enters the step: what ``origin`` sent ``lag`` steps before."""
@@ -80,6 +100,20 @@ class StepGraph:
         node.meta["val"] = result
         return node
 
+    def make(self, like: fx.Node, args: Any, kwargs: Any) -> fx.Node:
+        """A node of one step that computes what ``like`` does; an equal one where there is one."""
+        args, kwargs = torch.utils._pytree.tree_map(self.plain, (args, kwargs), is_leaf=is_value)
+        return self.consed(like.target, args, kwargs, like)
+
+    def plain(self, value: Any) -> Any:
+        if isinstance(value, Now | Seq | Flat | Total):
+            return value.node
+        if isinstance(value, One):
+            self.refuse("computes with an axis of one step")
+        if isinstance(value, torch.Tensor):
+            return self.attribute(value)
+        return value
+
     def earlier(self, node: fx.Node, lag: int) -> fx.Node:
         """The value of a node some steps before."""
         if lag == 0 or node.op == "get_attr":
@@ -127,3 +161,8 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, Mapping):
         return tuple((k, _frozen(v)) for k, v in value.items())
     return value
+
+
+def where(source: str | None) -> str:
+    """A place in errors; nothing where it is not known."""
+    return f" ({source})" if source else ""

@@ -8,18 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import fx
 
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.torch.exported_program import BATCH
+from neurodeploy.source.torch.step_graph import StepGraph
 from neurodeploy.source.torch.step_values import Flat, Now, One, Seq, Total, is_value
-
-if TYPE_CHECKING:
-    from neurodeploy.source.torch.steps import Folding
-
 
 Rule = Callable[..., Any]
 RULES: dict[str, Rule] = {}
@@ -43,13 +40,13 @@ def _rule(*operators: str) -> Callable[[Rule], Rule]:
 
 @_rule("select", "unbind")
 def _taken_out(
-    folding: Folding, node: fx.Node, x: Any, dim: int = 0, index: int | None = None
+    graph: StepGraph, node: fx.Node, x: Any, dim: int = 0, index: int | None = None
 ) -> Any:
     if isinstance(x, Seq) and dim % _rank(x) == x.axis:
         steps = tuple(Now(x.node, t) for t in range(x.steps))
         return steps if index is None else steps[index]
     if isinstance(x, Now) and dim == 0:
-        folding.refuse("takes one sample out of the batch")
+        graph.refuse("takes one sample out of the batch")
     return None
 
 
@@ -59,37 +56,37 @@ def _rank(x: Seq) -> int:
 
 
 @_rule("stack")
-def _stack(folding: Folding, node: fx.Node, tensors: Any, dim: int = 0) -> Any:
+def _stack(graph: StepGraph, node: fx.Node, tensors: Any, dim: int = 0) -> Any:
     if not all(isinstance(v, Now) and v.step is not None for v in tensors) or dim not in (0, 1):
         return None
-    return _in_order(folding, tensors, dim)
+    return _in_order(graph, tensors, dim)
 
 
 @_rule("cat")
-def _cat(folding: Folding, node: fx.Node, tensors: Any, dim: int = 0) -> Any:
+def _cat(graph: StepGraph, node: fx.Node, tensors: Any, dim: int = 0) -> Any:
     if not all(isinstance(v, One) and v.axis == dim for v in tensors):
         return None
-    return _in_order(folding, tensors, dim)
+    return _in_order(graph, tensors, dim)
 
 
-def _in_order(folding: Folding, values: Sequence[Now | One], dim: int) -> Any:
+def _in_order(graph: StepGraph, values: Sequence[Now | One], dim: int) -> Any:
     """All steps that were computed one by one."""
     steps = [v.step for v in values]
     if len(set(steps)) == 1 < len(steps):
         return None
     if steps != list(range(len(values))):
-        folding.refuse("joins other than all steps in their order")
+        graph.refuse("joins other than all steps in their order")
     first, *others = [v.node for v in values]
     usual = others[0] if others else first
     if any(node is not usual for node in others):
-        folding.refuse("joins values that are computed differently from step to step")
-    if first is not usual and not folding.graph.same_at_first(first, usual):
-        folding.refuse("joins values that are computed differently in the first step")
+        graph.refuse("joins values that are computed differently from step to step")
+    if first is not usual and not graph.same_at_first(first, usual):
+        graph.refuse("joins values that are computed differently in the first step")
     return Seq(usual, dim, len(values))
 
 
 @_rule("add")
-def _add(folding: Folding, node: fx.Node, x: Any, other: Any, alpha: Any = 1) -> Any:
+def _add(graph: StepGraph, node: fx.Node, x: Any, other: Any, alpha: Any = 1) -> Any:
     """A sum over steps, where it is one."""
     for a, b in ((x, other), (other, x)):
         if not isinstance(b, Now) or b.step is None or alpha != 1:
@@ -113,11 +110,11 @@ def _is_zero_plus(node: fx.Node, other: fx.Node) -> bool:
 
 @_rule("mean", "sum")
 def _reduced(
-    folding: Folding, node: fx.Node, x: Any, dim: Any = None, keepdim: bool = False, **_: Any
+    graph: StepGraph, node: fx.Node, x: Any, dim: Any = None, keepdim: bool = False, **_: Any
 ) -> Any:
     axes = [dim] if isinstance(dim, int) else list(dim or ())
     if isinstance(x, Now) and (not axes or 0 in axes):
-        folding.refuse("adds up the samples of the batch")
+        graph.refuse("adds up the samples of the batch")
     if not isinstance(x, Seq):
         return None
     axes = [axis % _rank(x) for axis in axes]
@@ -125,19 +122,17 @@ def _reduced(
         return Total(x.node, x.steps - 1, "mean" in str(node.target))
     if axes and min(axes) > 1:
         inner = [axis - 1 for axis in axes]
-        return replace(
-            x, node=folding.graph.consed(node.target, (x.node, inner, keepdim), {}, node)
-        )
+        return replace(x, node=graph.consed(node.target, (x.node, inner, keepdim), {}, node))
     return None
 
 
 @_rule("unsqueeze")
-def _unsqueeze(folding: Folding, node: fx.Node, x: Any, dim: int) -> Any:
+def _unsqueeze(graph: StepGraph, node: fx.Node, x: Any, dim: int) -> Any:
     return One(x.node, 0, x.step) if isinstance(x, Now) and dim == 0 else None
 
 
 @_rule("repeat")
-def _repeat(folding: Folding, node: fx.Node, x: Any, repeats: Sequence[int]) -> Any:
+def _repeat(graph: StepGraph, node: fx.Node, x: Any, repeats: Sequence[int]) -> Any:
     one = _one_of(x, len(repeats))
     if one is not None and all(n == 1 for i, n in enumerate(repeats) if i != one.axis):
         return Seq(one.node, one.axis, repeats[one.axis])
@@ -145,7 +140,7 @@ def _repeat(folding: Folding, node: fx.Node, x: Any, repeats: Sequence[int]) -> 
 
 
 @_rule("expand")
-def _expand(folding: Folding, node: fx.Node, x: Any, size: Sequence[int], **_: Any) -> Any:
+def _expand(graph: StepGraph, node: fx.Node, x: Any, size: Sequence[int], **_: Any) -> Any:
     shape = tuple(int(n) for n in node.meta["val"].shape)
     one = _one_of(x, len(shape))
     if one is None:
@@ -168,18 +163,18 @@ def _one_of(x: Any, rank: int) -> One | None:
 
 
 @_rule("transpose")
-def _transpose(folding: Folding, node: fx.Node, x: Any, a: int, b: int) -> Any:
+def _transpose(graph: StepGraph, node: fx.Node, x: Any, a: int, b: int) -> Any:
     return replace(x, axis=1 - x.axis) if isinstance(x, Seq) and {a, b} == {0, 1} else None
 
 
 @_rule("permute")
-def _permute(folding: Folding, node: fx.Node, x: Any, dims: Sequence[int]) -> Any:
+def _permute(graph: StepGraph, node: fx.Node, x: Any, dims: Sequence[int]) -> Any:
     swaps = list(dims) == [1, 0, *range(2, len(dims))]
-    return _transpose(folding, node, x, 0, 1) if swaps else None
+    return _transpose(graph, node, x, 0, 1) if swaps else None
 
 
 @_rule(*VIEWS)
-def _view(folding: Folding, node: fx.Node, x: Any, *_: Any) -> Any:
+def _view(graph: StepGraph, node: fx.Node, x: Any, *_: Any) -> Any:
     """Steps and samples joined or taken apart, by the shape that it gives."""
     if not isinstance(x, Seq | Flat):
         return None
@@ -193,48 +188,46 @@ def _view(folding: Folding, node: fx.Node, x: Any, *_: Any) -> Any:
         if shape[: len(lead)] == lead and math.prod(rest) == math.prod(inner):
             target = torch.ops.aten.reshape.default
             same = rest == inner
-            made = (
-                x.node if same else folding.graph.consed(target, (x.node, [BATCH, *rest]), {}, node)
-            )
+            made = x.node if same else graph.consed(target, (x.node, [BATCH, *rest]), {}, node)
             return kind(made, x.axis, x.steps)
-    return folding.refuse(f"reshapes steps and samples into {shape}")
+    return graph.refuse(f"reshapes steps and samples into {shape}")
 
 
-def on_sequences(folding: Folding, node: fx.Node, used: list[Any], args: Any, kwargs: Any) -> Seq:
+def on_sequences(graph: StepGraph, node: fx.Node, used: list[Any], args: Any, kwargs: Any) -> Seq:
     """Element by element, or a matrix over the last axis: each step by itself."""
     whole = [v for v in used if isinstance(v, Seq)]
     axis, rank = whole[0].axis, node.meta["val"].ndim
     if any(v.axis != axis for v in whole) or any(
         v.step is not None or axis == 1 for v in used if isinstance(v, Now)
     ):
-        folding.refuse("joins steps that are laid out differently")
+        graph.refuse("joins steps that are laid out differently")
 
     def fitted(value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or value.ndim < rank - axis:
             return value
         if value.ndim < rank or value.shape[axis] != 1:
-            folding.refuse("a constant for every step; use the same for all")
+            graph.refuse("a constant for every step; use the same for all")
         return value.squeeze(axis)
 
     if "linear" not in str(node.target):
         args, kwargs = torch.utils._pytree.tree_map(fitted, (args, kwargs), is_leaf=is_value)
-    return Seq(folding.make(node, args, kwargs), axis, max(v.steps for v in whole))
+    return Seq(graph.make(node, args, kwargs), axis, max(v.steps for v in whole))
 
 
 def on_total(
-    folding: Folding, node: fx.Node, used: list[Any], args: Any, kwargs: Any, short: str
+    graph: StepGraph, node: fx.Node, used: list[Any], args: Any, kwargs: Any, short: str
 ) -> Total:
     """What is computed from a sum or a mean over time, as what adds up to it."""
     first: Total = used[0]
     if len(used) > 1:
-        folding.refuse("joins sums over time")
+        graph.refuse("joins sums over time")
     if short in _SOFTMAX:
         return first
     if short in VIEWS or (short in _LINEAR and first.mean):
-        return replace(first, node=folding.make(node, args, kwargs))
+        return replace(first, node=graph.make(node, args, kwargs))
     if short in ("div", "mul") and isinstance(args[0], Total) and isinstance(args[1], int | float):
         factor = 1 / args[1] if short == "div" else args[1]
         if factor > 0:
             # The order of the classes is that of the sum; by 1 / T it is the mean.
             return replace(first, mean=first.mean or abs(factor * (first.step + 1) - 1) < 1e-6)
-    return folding.refuse(f"{short} of a sum over time: only its order is read; take the mean")
+    return graph.refuse(f"{short} of a sum over time: only its order is read; take the mean")

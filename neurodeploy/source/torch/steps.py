@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import fx
@@ -22,18 +22,16 @@ from neurodeploy.source.torch.exported_program import (
     BATCH,
     SHAPE_ONLY,
     ExportedProgram,
-    calling_module,
     computed,
     depended_on,
     mapped,
     source_line,
 )
-from neurodeploy.source.torch.step_graph import GIVEN, StepGraph
+from neurodeploy.source.torch.step_graph import GIVEN, StepGraph, where
 from neurodeploy.source.torch.step_rules import ELEMENTWISE, RULES, on_sequences, on_total
 from neurodeploy.source.torch.step_values import (
     Flat,
     Now,
-    One,
     Refused,
     Seq,
     StateOf,
@@ -96,33 +94,24 @@ class Folding:
     def __init__(self, program: ExportedProgram, shape: Shape, steps: int | None) -> None:
         self.program = program
         self.graph = StepGraph()
+        self.refuse = self.graph.refuse
         self.values: dict[fx.Node, Any] = {}
         self.heard: dict[str, _Heard] = {}
         self.steps = 1
-        self.here: fx.Node | None = None
         given = self.graph.placeholder("input", torch.zeros(BATCH, *shape), GIVEN, 0)
         self.entered: Any = Now(given, None) if steps is None else Seq(given, 1, steps)
-
-    def refuse(self, why: str) -> NoReturn:
-        """Refuse the program at the present node."""
-        place = ""
-        if self.here is not None:
-            module, _ = calling_module(self.here)
-            parts = (f"module {module!r}" if module else None, source_line(self.here))
-            place = f"node {self.here.name!r}{_at(', '.join(filter(None, parts)))}: "
-        raise Refused(f"{place}{why}")
 
     def step(self) -> Step:
         """Follow the program; :class:`Refused` where it is no repetition of one step."""
         nodes = self.needed()
         try:
             for node in nodes:
-                self.here = node
+                self.graph.followed = node
                 self.values[node] = self.value(node)
-            self.here = None
+            self.graph.followed = None
             return self.folded()
         except Refused as error:
-            done = self.here is None
+            done = self.graph.followed is None
             error.followed = 1.0 if done else len(self.values) / (len(nodes) + 1)
             raise
 
@@ -139,7 +128,7 @@ class Folding:
             if not heard.whole and len(heard.nodes) != self.steps:
                 raise Refused(
                     f"{name}: is called in {len(heard.nodes)} of {self.steps} steps"
-                    f"{_at(heard.source)}: every step has to do the same"
+                    f"{where(heard.source)}: every step has to do the same"
                 )
         layers = {name: (self.common(name, x), x.source) for name, x in self.heard.items()}
         results = (self.values[o] if isinstance(o, fx.Node) else o for o in self.program.outputs)
@@ -180,7 +169,7 @@ class Folding:
                 f"{short} of a state of {states[0].layer!r}: only spikes travel, and are returned"
             )
         rule = RULES.get(short)
-        found = None if rule is None else rule(self, node, *args, **kwargs)
+        found = None if rule is None else rule(self.graph, node, *args, **kwargs)
         if found is not None:
             return found
         return self.computed(node, used, args, kwargs)
@@ -205,14 +194,14 @@ class Folding:
         if kinds == {Now}:
             return self.at_one_step(node, used, args, kwargs)
         if kinds == {Total}:
-            return on_total(self, node, used, args, kwargs, short)
+            return on_total(self.graph, node, used, args, kwargs, short)
         if kinds <= {Seq, Now} and Seq in kinds and short in (*ELEMENTWISE, "linear"):
-            return on_sequences(self, node, used, args, kwargs)
+            return on_sequences(self.graph, node, used, args, kwargs)
         if kinds == {Flat}:
             first = used[0]
             if any((v.axis, v.steps) != (first.axis, first.steps) for v in used):
                 self.refuse("joins steps that are laid out differently")
-            made = self.make(node, args, kwargs)
+            made = self.graph.make(node, args, kwargs)
             return self.parts(made, lambda part: replace(first, node=part))
         self.refuse(f"{short} over an axis of time, or of values of different steps")
 
@@ -226,7 +215,7 @@ class Folding:
             return value
 
         args, kwargs = torch.utils._pytree.tree_map(shifted, (args, kwargs), is_leaf=is_value)
-        made = self.make(node, args, kwargs)
+        made = self.graph.make(node, args, kwargs)
         return self.parts(made, lambda part: Now(part, latest))
 
     def parts(self, made: fx.Node, kind: Callable[[fx.Node], Any]) -> Any:
@@ -238,22 +227,6 @@ class Folding:
             self.graph.consed(operator.getitem, (made, i), {}, made) for i in range(len(results))
         )
         return tuple(kind(part) for part in each)
-
-    # Nodes of the folded graph.
-
-    def make(self, like: fx.Node, args: Any, kwargs: Any) -> fx.Node:
-        """A node of one step that computes what ``like`` does; an equal one where there is one."""
-        args, kwargs = torch.utils._pytree.tree_map(self.plain, (args, kwargs), is_leaf=is_value)
-        return self.graph.consed(like.target, args, kwargs, like)
-
-    def plain(self, value: Any) -> Any:
-        if isinstance(value, Now | Seq | Flat | Total):
-            return value.node
-        if isinstance(value, One):
-            self.refuse("computes with an axis of one step")
-        if isinstance(value, torch.Tensor):
-            return self.graph.attribute(value)
-        return value
 
     # Spiking layers.
 
@@ -335,12 +308,12 @@ class Folding:
             if node is not usual:
                 raise Refused(
                     f"{name}: hears something else in step {call} than in the step before"
-                    f"{_at(heard.source)}: every step has to do the same; {_TWICE}"
+                    f"{where(heard.source)}: every step has to do the same; {_TWICE}"
                 )
         if first is not usual and not self.graph.same_at_first(first, usual):
             raise Refused(
                 f"{name}: what it hears in the first step is not what it hears later where no "
-                f"spikes came before{_at(heard.source)}; begin with zeros; {_TWICE}"
+                f"spikes came before{where(heard.source)}; begin with zeros; {_TWICE}"
             )
         return usual
 
@@ -360,7 +333,3 @@ class Folding:
 
 
 _TWICE = "a layer that is used in two places needs a copy for each"
-
-
-def _at(source: str | None) -> str:
-    return f" ({source})" if source else ""

@@ -28,7 +28,7 @@ from neurodeploy.targets.brian2 import session
 from neurodeploy.targets.brian2.files import read_plan, write_plan
 from neurodeploy.targets.brian2.plan import make_plan
 from neurodeploy.targets.brian2.target import Brian2Deployment, Brian2Target
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.timed import TimedNetlist
 from tests.conformance.cases import Case, case, differences, expected
 from tests.targets.timed_files import (

@@ -13,8 +13,8 @@ from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.targets.folder import load_deployment
 from neurodeploy.targets.lava.target import LavaTarget, Run, run_all
+from neurodeploy.targets.loading import load_deployment
 from tests.targets.lava.networks import (
     SAMPLES,
     assert_exact,

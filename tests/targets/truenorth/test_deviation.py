@@ -19,7 +19,8 @@ from neurodeploy.network import Network, load_network
 from neurodeploy.render.deployment import render_compiled, render_fits
 from neurodeploy.render.verification import verification_parts
 from neurodeploy.stages.compile import check, stated
-from neurodeploy.targets.folder import GIVEN_FILE, load_deployment
+from neurodeploy.targets.folder import GIVEN_FILE
+from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget
 from neurodeploy.verification.verification import verify_deployment
 from tests.targets.truenorth.crossbar_nets import (

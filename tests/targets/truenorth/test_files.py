@@ -18,7 +18,7 @@ from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.truenorth.cores import ARRAY_FILE, JSON_FILE
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.target import TrueNorthTarget

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from neurodeploy.errors import ExecutionError
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.reference import run_reference
-from neurodeploy.targets.folder import load_deployment
+from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.truenorth.cores import ARRAY_FILE
 from neurodeploy.targets.truenorth.deployment import TrueNorthDeployment
 from neurodeploy.targets.truenorth.units import REPAY, SUM
