@@ -29,6 +29,7 @@ from neurodeploy.source.onnx.loader import load_onnx
 RIGHT, REFUSED, WRONG, CRASHED = "right", "refused", "wrong", "traceback"
 MODELS = ("pytorch-converted", "pytorch-operator")
 EXPANDED = "functions written out"
+FLT_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,9 @@ def _fate(case: OnnxCase, varying: list[str]) -> Fate:
         try:
             network = load_onnx(path)
             samples = {name: np.asarray(case.inputs[name]) for name in network.inputs}
+            wide = [v for v in samples.values() if v.dtype == np.float64]
+            if any((np.abs(v) > FLT_MAX).any() for v in wide):
+                return Fate(case, REFUSED, "samples beyond float32, which no data can be")
             shapes = {name: value.shape[1:] for name, value in samples.items()}
             graph = analog_from_onnx(network, shapes)
             expected = {name: case.outputs[name] for name in network.outputs}

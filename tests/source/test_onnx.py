@@ -83,6 +83,16 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[int, ...]]] = {
         {},
         SHAPE,
     ),
+    "average pool, more padding than half of its kernel": (
+        node("AveragePool", kernel_shape=[3, 3], pads=[2, 2, 2, 2]),
+        {},
+        SHAPE,
+    ),
+    "max pool, more padding than half of its kernel": (
+        node("MaxPool", kernel_shape=[3, 2], strides=[2, 2], pads=[2, 1, 2, 1]),
+        {},
+        SHAPE,
+    ),
     "average pool with padding": (
         node("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
         {},
@@ -170,6 +180,17 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[int, ...]]] = {
     "minimum of itself": (node("Min", "x"), {}, SHAPE),
     "pow": (node("Pow", "c"), {"c": np.float32(2).reshape(())}, SHAPE),
     "powers": (node("Pow", "c"), {"c": np.float32([2] * 6)}, SHAPE),
+    "gemm and an activation": (
+        node("Gemm", "w", "x", beta=0.5),
+        {"w": weight(6, 6)},
+        (6,),
+    ),
+    "cubic": (node("Resize", "", "s", mode="cubic"), {"s": scales(2, 2)}, SHAPE),
+    "cubic inside": (
+        node("Resize", "", "s", mode="cubic", exclude_outside=1, cubic_coeff_a=-0.5),
+        {"s": scales(1.5, 0.6)},
+        SHAPE,
+    ),
     "linear resize": (node("Resize", "", "s", mode="linear"), {"s": scales(2, 2)}, SHAPE),
     "fraction": (node("Resize", "", "s"), {"s": scales(2, 1.5)}, SHAPE),
     "corners": (
@@ -256,6 +277,27 @@ def test_one_operation(tmp_path: Path, case: str, batch: int | str) -> None:
     graph = analog_from_onnx(network, shape)
     x = RNG.uniform(-1, 1, (5, *shape)).astype(np.float32)
     assert check_onnx(graph, network, x) < 1e-5
+
+
+@pytest.mark.parametrize("given", ["constants", "activations"])
+@pytest.mark.parametrize("operator", ["ScatterElements", "ScatterND"])
+def test_elements_in_the_place_of_others(tmp_path: Path, operator: str, given: str) -> None:
+    index, size, how = np.zeros((1, 2, 2, 6), np.int64), (1, 2, 2, 6), {"axis": 2}
+    index[:, :, 1] = 4
+    if operator == "ScatterND":
+        # Two rows of the second channel, as an assignment to a slice is exported.
+        index, size, how = np.array([[[0, 1, 5], [0, 1, 2]]]), (1, 2, 6), {}
+    nodes = [
+        helper.make_node("Slice", ["x", "from", "to", "axes"], ["rows"]),
+        helper.make_node("Reshape", ["rows", "size"], ["activations"]),
+        helper.make_node(operator, ["x", "index", given], ["y"], **how),
+    ]
+    cut = {"from": ints(2), "to": ints(4 if len(size) == 4 else 3), "axes": ints(2)}
+    constants = {**cut, "size": ints(*size), "index": index, "constants": weight(*size)}
+    network = load_onnx(written(tmp_path, nodes, constants, SHAPE, 1))
+    graph = analog_from_onnx(network, SHAPE)
+    x = RNG.uniform(-1, 1, (5, *SHAPE)).astype(np.float32)
+    assert check_onnx(graph, network, x) < 1e-6
 
 
 def test_shape_chains_shared_weights_and_two_outputs(tmp_path: Path) -> None:
@@ -372,7 +414,12 @@ REFUSED = {
         {name: np.ones(2, np.float32) for name in "abcd"},
         "training_mode",
     ),
-    "cubic": (node("Resize", "", "s", mode="cubic"), {"s": scales(2, 2)}, "mode 'cubic'"),
+    "lanczos": (node("Resize", "", "s", mode="lanczos"), {"s": scales(2, 2)}, "mode 'lanczos'"),
+    "scattered sums": (
+        node("ScatterElements", "i", "x", axis=1, reduction="max"),
+        {"i": np.zeros((1, 2, 7, 6), np.int64)},
+        "reduction='max'",
+    ),
     "integers": (node("Cast", to=6), {}, "another type than float32"),
     "dropout": (
         node("Dropout", "r", "t"),

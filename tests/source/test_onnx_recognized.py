@@ -10,9 +10,11 @@ import pytest
 
 pytest.importorskip("onnx", reason="ONNX files are read with the onnx package")
 pytest.importorskip("torch", reason="analog graphs are evaluated with torch")
-from onnx import helper
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
-from neurodeploy.source.analog import Upsample
+from neurodeploy.errors import NeurodeployWarning
+from neurodeploy.source.analog import Conv2d, Upsample
 from neurodeploy.source.evaluation.in_torch import evaluate
 from neurodeploy.source.onnx.check import check_onnx
 from neurodeploy.source.onnx.frontend import analog_from_onnx
@@ -51,6 +53,25 @@ def test_resizing_to_sizes(tmp_path: Path) -> None:
     graph = analog_from_onnx(network, SHAPE)
     assert graph.nodes[-1].op == Upsample((2, 4))
     assert check_onnx(graph, network, RNG.random((3, *SHAPE), np.float32)) == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "constants"),
+    [
+        ({"mode": "linear", "antialias": 1}, {"s": np.float32([0.6, 0.4])}),
+        ({"mode": "cubic", "antialias": 1}, {"s": np.float32([0.5, 1.5])}),
+        ({"keep_aspect_ratio_policy": "not_larger"}, {"n": ints(14, 10)}),
+        ({"keep_aspect_ratio_policy": "not_smaller", "mode": "linear"}, {"n": ints(4, 5)}),
+    ],
+)
+def test_resizing_since_opset_18(
+    tmp_path: Path, how: dict[str, Any], constants: dict[str, Any]
+) -> None:
+    given = ["s"] if "s" in constants else ["", "n"]
+    operation = node("Resize", "", *given, axes=[2, 3], **how)
+    network = load_onnx(written(tmp_path, [operation], constants, opset=18))
+    graph = analog_from_onnx(network, SHAPE)
+    assert check_onnx(graph, network, RNG.random((3, *SHAPE), np.float32)) < 1e-6
 
 
 @pytest.mark.parametrize("form", ["none", "tanh"])
@@ -147,3 +168,28 @@ def test_activations_spelled_out(tmp_path: Path, case: str) -> None:
     graph = analog_from_onnx(network, SHAPE)
     assert [getattr(n.op, "name", n.op.kind) for n in graph.nodes[1:]] == expected
     assert check_onnx(graph, network, RNG.uniform(-5, 5, (5, *SHAPE)).astype(np.float32)) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "BFLOAT16", "DOUBLE"])
+def test_files_of_another_precision(tmp_path: Path, kind: str) -> None:
+    """They are networks of float32, with the weights that they hold."""
+    own = getattr(TensorProto, kind)
+    kernel = RNG.standard_normal((3, 2, 3, 3)).astype(helper.tensor_dtype_to_np_dtype(own))
+    nodes = [
+        helper.make_node("Cast", ["x"], ["a"], to=own),
+        helper.make_node("Conv", ["a", "w"], ["b"]),
+        helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(kernel[0, 0, 0, :1])),
+        helper.make_node("Add", ["b", "c"], ["y"]),
+    ]
+    path = written(tmp_path, nodes, {"w": kernel})
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = own
+    onnx.save(model, path)
+    with pytest.warns(NeurodeployWarning, match=rf"net.onnx: computes in {kind}; taken in FLOAT$"):
+        network = load_onnx(path)
+    graph = analog_from_onnx(network, SHAPE)
+    x = RNG.random((3, *SHAPE), np.float32)
+    assert check_onnx(graph, network, x) < 1e-5
+    (conv,) = (node.op for node in graph.nodes if isinstance(node.op, Conv2d))
+    np.testing.assert_array_equal(conv.weight, kernel.astype(np.float32))

@@ -65,6 +65,12 @@ class _Window:
     def even(self) -> bool:
         return all(before == after for before, after in self.pairs)
 
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooling pads so: evenly, by no more than half of its kernel."""
+        spans = zip(self.pairs, self.kernel, strict=True)
+        return self.even and all(before <= k // 2 for (before, _), k in spans)
+
     def cells(self, shape: _Sizes) -> Iterator[IntArray]:
         """Positions ``[window, element]`` along the axes of a sample, those outside included."""
         axes = zip(shape[1:], self.kernel, self.stride, self.pairs, self.dilation, strict=True)
@@ -186,7 +192,12 @@ def _lower_gemm(site: OnnxSite, x: Any, weight: Any, bias: Any = None, **how: An
     matrix = matrix if how.get("transB") else matrix.T
     if bias is None:
         return moving.contracted(site, site.data(x), 0, matrix, None)
-    added = site.constant(bias, "bias") * np.float32(how.get("beta", 1))
+    beta = np.float32(how.get("beta", 1))
+    if isinstance(bias, Ref):
+        y = moving.contracted(site, site.data(x), 0, matrix, None)
+        scaled = moving.spread(site, arithmetic.scaled(site, bias, beta), y.shape)
+        return site.data(arithmetic.total(site, y, scaled))
+    added = site.constant(bias, "bias") * beta
     if added.size in (1, len(matrix)) and added.shape[-1:] in ((), (1,), matrix.shape[:1]):
         vector = np.broadcast_to(added.reshape(-1), (len(matrix),))
         return moving.contracted(site, site.data(x), 0, matrix, vector)
@@ -206,7 +217,7 @@ def _lower_batch_norm(
 
 def _padded(site: OnnxSite, x: Ref, w: _Window) -> tuple[Ref, _Sizes]:
     """What a pooling takes and its padding, which is an operation before it where it is uneven."""
-    if w.even:
+    if w.pooled:
         return x, tuple(before for before, _ in w.pairs)
     return site.emit(analog.Pad(((0, 0), *w.pairs)), x), (0,) * len(w.pairs)
 
@@ -216,7 +227,7 @@ def _lower_max_pool(site: OnnxSite, x: Any, **given: Any) -> Ref:
     ref = site.data(x)
     w = _window(site, ref, **given)
     # A zero is below every activation after a ReLU.
-    if w.even or site.made(ref).kind in ("relu", "clip"):
+    if w.pooled or site.made(ref).kind in ("relu", "clip"):
         ref, padding = _padded(site, ref, w)
         return site.emit(analog.MaxPool(w.kernel, w.stride, padding, w.ceil, w.dilation), ref)
     return moving.maxima(site, ref, list(w.cells(ref.shape)))
@@ -226,7 +237,7 @@ def _lower_max_pool(site: OnnxSite, x: Any, **given: Any) -> Ref:
 def _lower_avg_pool(site: OnnxSite, x: Any, *, count_include_pad: int = 0, **given: Any) -> Ref:
     ref = site.data(x)
     w, counted = _window(site, ref, **given), bool(count_include_pad)
-    if set(w.dilation) == {1} and (w.even or counted):
+    if set(w.dilation) == {1} and (w.pooled or counted):
         ref, padding = _padded(site, ref, w)
         return site.emit(analog.AvgPool(w.kernel, w.stride, padding, w.ceil, counted), ref)
     return moving.averages(site, ref, list(w.cells(ref.shape)), counted)
@@ -263,17 +274,15 @@ def _lower_upsample(
 def _lower_resize(
     site: OnnxSite, x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, **how: Any
 ) -> Ref:
-    """One matrix per axis: nearest elements or linear interpolation between two."""
-    ref, mode, axes = site.data(x), how.get("mode", "nearest"), how.get("axes")
-    policy = how.get("keep_aspect_ratio_policy", "stretch")
-    if mode not in ("nearest", "linear") or policy != "stretch" or how.get("antialias"):
-        site.refuse(f"mode {mode!r}, {policy}, expected 'nearest' or 'linear' without antialias")
+    """One matrix per axis: nearest elements, or linear or cubic interpolation."""
+    ref, axes = site.data(x), how.get("axes")
     if site.operator == "Resize" and site.opset < 11:
         # Opset 10 has no region of interest in between.
         scales = roi
     own = (site.batch, *ref.shape)
     chosen = [n % len(own) for n in (range(len(own)) if axes is None else axes)]
-    found = _lengths(site, [own[n] for n in chosen], scales, sizes)
+    policy = how.get("keep_aspect_ratio_policy", "stretch")
+    found = _lengths(site, [own[n] for n in chosen], scales, sizes, policy)
     for axis, (after, _) in zip(chosen, found, strict=True):
         if (axis == 0 and after != own[0]) or after < 1:
             site.refuse("resizing of the batch, or to nothing")
@@ -291,38 +300,68 @@ def _lower_resize(
 
 def _resized(site: OnnxSite, n: int, m: int, factor: Fraction, **how: Any) -> AnyArray:
     place = how.get("coordinate_transformation_mode", "half_pixel")
-    nearest = how.get("nearest_mode", "round_prefer_floor")
+    nearest, mode = how.get("nearest_mode", "round_prefer_floor"), how.get("mode", "nearest")
     if site.operator == "Upsample" or site.opset < 11:
         place, nearest = "asymmetric", "floor"
-    if place not in _ORIGINS or nearest not in _NEAREST:
-        site.refuse(f"coordinates {place!r} with {nearest!r}")
+    if place not in _ORIGINS or nearest not in _NEAREST or mode not in ("nearest", *_REACH):
+        site.refuse(f"mode {mode!r}, coordinates {place!r} with {nearest!r}")
     expect_few((m, n), "resamples by a matrix")
     matrix = np.zeros((m, n))
+    # Of fewer elements each is an average over as many more.
+    width = max(Fraction(1), 1 / factor) if how.get("antialias") else Fraction(1)
     for i in range(m):
         at = _ORIGINS[place](i, n, m, factor)
-        if how.get("mode", "nearest") == "nearest":
+        if mode == "nearest":
             matrix[i, min(max(_NEAREST[nearest](at), 0), n - 1)] = 1
             continue
-        low = math.floor(at)
-        for cell, share in ((low, 1 - (at - low)), (low + 1, at - low)):
-            matrix[i, min(max(cell, 0), n - 1)] += float(share)
+        reach = _REACH[mode] * width
+        for cell in range(math.floor(at - reach) + 1, math.ceil(at + reach)):
+            if 0 <= cell < n or not how.get("exclude_outside"):
+                share = _share(mode, float(abs(cell - at) / width), how.get("cubic_coeff_a", -0.75))
+                matrix[i, min(max(cell, 0), n - 1)] += share
+    matrix /= matrix.sum(axis=1, keepdims=True)
     return matrix
 
 
+_REACH = {"linear": 1, "cubic": 2}
+
+
+def _share(mode: str, far: float, a: float) -> float:
+    """What an element counts so far away; cubic ones as in R. Keys, 1981."""
+    if mode == "linear":
+        return 1 - far
+    if far < 1:
+        return ((a + 2) * far - (a + 3)) * far**2 + 1
+    return ((far - 5) * far + 8) * far * a - 4 * a
+
+
 def _lengths(
-    site: OnnxSite, lengths: list[int], scales: Any, sizes: Any
+    site: OnnxSite, lengths: list[int], scales: Any, sizes: Any, policy: str
 ) -> list[tuple[int, Fraction]]:
     """Length of every axis afterwards, and its scale, from the sizes or the scales."""
     if sizes is not None and np.size(sizes):
         after = site.ints(sizes)
         if len(after) != len(lengths):
             site.refuse(f"sizes {after} for {len(lengths)} dimensions")
-        return [(n, Fraction(n, own)) for n, own in zip(after, lengths, strict=True)]
+        factors = [Fraction(n, own) for n, own in zip(after, lengths, strict=True)]
+        if policy != "stretch":
+            # One scale for all, by which the result is not larger (not smaller) than asked.
+            factors = [(min if policy == "not_larger" else max)(factors)] * len(factors)
+            after = [math.floor(own * f + _HALF) for own, f in zip(lengths, factors, strict=True)]
+        return list(zip(after, factors, strict=True))
     given = np.ravel(site.array(scales) if isinstance(scales, Ref) or scales is None else scales)
     if given.size != len(lengths) or not np.isfinite(given).all():
         site.refuse(f"scales {given.tolist()} for {len(lengths)} dimensions")
     found = [Fraction(float(n)) for n in given]
     return [(math.floor(own * f), f) for own, f in zip(lengths, found, strict=True)]
+
+
+@lowers(onnx=("ScatterElements", "ScatterND"))
+def _lower_scatter(site: OnnxSite, *_: Any, reduction: str = "none", **how: Any) -> Ref:
+    """Elements that are put in the place of others."""
+    if reduction != "none":
+        site.refuse(f"scattered elements with reduction={reduction!r}")
+    return moving.moved(site)
 
 
 @lowers(onnx=("HardSigmoid",))

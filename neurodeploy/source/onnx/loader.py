@@ -21,6 +21,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.loading.files import read_bytes
 from neurodeploy.source.bounds import MOST_ELEMENTS, Budget
 from neurodeploy.source.onnx.local_functions import expect_few_nodes
+from neurodeploy.source.onnx.precision import expect_float32
 
 BATCH = 7
 """Samples where the file leaves their number open: one that no reshape contains by chance."""
@@ -102,6 +103,7 @@ class _Reader:
     def network(self) -> OnnxNetwork:
         model = self.checked(self.parsed())
         self.fill(model.graph)
+        self.widen(model)
         model = self.upgraded(model)
         graph = model.graph
         _prune(graph)
@@ -264,6 +266,12 @@ class _Reader:
                 self.refuse(f"sparse weight {name!r}: {first_line(error, 120)}")
             graph.initializer.append(self.onnx.numpy_helper.from_array(whole, name))
         del graph.sparse_initializer[:]
+
+    def widen(self, model: Any) -> None:
+        try:
+            expect_float32(model, f"network {self.path}")
+        except ValueError as error:
+            self.refuse(f"holds a damaged weight ({first_line(error, 120)}); export it again")
 
     def array(self, tensor: Any) -> AnyArray:
         try:
