@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ MESSAGES = re.findall(r"^### `(.+)`$", FAQ, re.MULTILINE)
 SOURCES = [*(ROOT / "neurodeploy").rglob("*.py"), *(ROOT / "targets").rglob("*.py")]
 
 
+@functools.cache
 def texts() -> list[str]:
     """Every text in the code; what an f-string fills in is one character that nobody types."""
     found = []
@@ -27,14 +29,11 @@ def texts() -> list[str]:
     return found
 
 
-TEXTS = texts()
-
-
 def known(message: str) -> bool:
     """Whether one text of the code holds the parts of a message, in their order."""
     parts = [re.escape(part) for part in message.split("...") if part.strip()]
     pattern = re.compile(".*".join(parts), re.DOTALL)
-    return any(pattern.search(text) for text in TEXTS)
+    return any(pattern.search(text) for text in texts())
 
 
 @pytest.mark.parametrize("message", MESSAGES)
