@@ -85,7 +85,7 @@ SUBJECTS: dict[str, Subject] = {
         "data.npz",
         (
             ("evaluate", "net.ndn", "--data", "data.npz", "--samples", "2"),
-            ("run", "brian", "--data", "data.npz", "--samples", "1"),
+            ("diagnose", "net.ndn", "--data", "data.npz", "--samples", "2"),
         ),
     ),
     "weights .pt": Subject(
@@ -117,22 +117,11 @@ SUBJECTS: dict[str, Subject] = {
     ),
     "idx": Subject("idx", (("evaluate", "images.ndn", "--data", "mnist:idx", "--samples", "2"),)),
     "cifar10": Subject(
-        "cifar",
-        (("convert", "colours.py:net", "--data", "cifar10:cifar", *CONVERT[2:], *FEW[:1], "4"),),
+        "cifar/test_batch.bin",
+        (("evaluate", "cifar.ndn", "--data", "cifar10:cifar", "--samples", "2"),),
     ),
     "images": Subject(
-        "images",
-        (
-            (
-                "convert",
-                "colours.py:small",
-                "--data",
-                "imagefolder:images",
-                *CONVERT[2:],
-                *FEW[:1],
-                "4",
-            ),
-        ),
+        "images", (("evaluate", "small.ndn", "--data", "imagefolder:images", "--samples", "2"),)
     ),
     **{
         f"sweep list {ending}": Subject(
@@ -322,6 +311,12 @@ def _coloured() -> None:
     for name, n in (("net", 3072), ("small", 192)):
         lines += [f"def {name}():", f"    return nn.Sequential(nn.Flatten(), nn.Linear({n}, 10))"]
     Path("colours.py").write_text("\n".join(lines) + "\n")
+    for name, data, made in (
+        ("net", "cifar10:cifar", "cifar"),
+        ("small", "imagefolder:images", "small"),
+    ):
+        options = ("--data", data, *CONVERT[2:-2], *FEW[:1], "4", "-o")
+        _do("convert", f"colours.py:{name}", *options, f"{made}.ndn")
 
 
 def in_this_process(function: Any, items: Any, workers: Any) -> Iterator[Any]:
