@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from multiprocessing import util
-from unittest import mock
 
 _SAFE_PATH = "PYTHONSAFEPATH"
 
@@ -22,6 +21,8 @@ def outside_working_directory() -> Iterator[None]:
     """
     if not hasattr(sys.flags, "safe_path"):
         # Python 3.10 has no variable for it, only an option that the module does not offer.
+        from unittest import mock
+
         flags = [*util._args_from_interpreter_flags(), "-I"]  # type: ignore[attr-defined]
         with mock.patch.object(util, "_args_from_interpreter_flags", return_value=flags):
             yield
