@@ -196,7 +196,7 @@ def _source(report: EnergyReport) -> str:
     if source is None:
         return ""
     macs = source.energy_j["mac_int32"]
-    known = report.total.low if report.total.is_open else report.total_j
+    known = report.total.low if report.total.is_open else report.total.likely
     times = f"; {report.board}: {'at least ' * report.total.is_open}{known / macs:.3g} x"
     return (
         f"\nsource network: {source.macs} multiply-accumulates, {with_prefix(macs, 'J')} in int32 "

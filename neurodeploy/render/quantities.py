@@ -44,7 +44,7 @@ def with_bar(interval: Interval | None, unit: str) -> str:
 
     ``unknown`` where nothing of it is known, and no bar where it has no width.
     """
-    if interval is None or (interval.is_open and interval.likely == 0.0):
+    if interval is None or interval.known is None:
         return "unknown"
     scale, prefix = _prefix(interval.likely) if interval.likely else (1.0, "")
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from neurodeploy.render.quantities import quantity, told_bar
+from neurodeploy.render.quantities import told_bar
 from neurodeploy.render.text import Table, percent, render_table
 from neurodeploy.sweeps.configurations import label
 from neurodeploy.sweeps.results import MAX_LOSS, Row, Sweep
 
 MOST_ERRORS = 5
 """Errors that are told; the others are in the table of results."""
+
+
+_ENDS = {"likely": "", "low": "low_", "high": "high_"}
 
 
 def render_sweep(sweep: Sweep) -> str:
@@ -38,7 +41,10 @@ def trade_off_parts(sweep: Sweep, board: str | None) -> list[str]:
     line, choice = sweep.pareto(board), sweep.choice(board)
     if choice is None:
         place = "" if board is None else f" on {board}"
-        return [f"no configuration has a figure{place}", *_refused(sweep, board)]
+        priced = [row for row in sweep.rows() if board is not None and row["board"] == board]
+        unknown = any(row["cores"] is not None for row in priced)
+        why = f": {board} tells no constant that an energy needs" if unknown else ""
+        return [f"no configuration has a figure{place}{why}", *_refused(sweep, board)]
     n = len(line)
     head = (
         f"{sweep.quality[0].replace('_', ' ')} against {cost_name(board)}: no other of "
@@ -108,10 +114,13 @@ def _quality(row: Row, name: str) -> str | None:
 
 
 def _priced(row: Row) -> list[Any]:
-    if row["energy_j"] is None:
+    if row["cores"] is None:
         return [row["verdict"], None, None]
-    ends = {"likely": row["energy_j"], "low": row["energy_low_j"], "high": row["energy_high_j"]}
-    return [told_bar(ends, "J"), quantity(row["time_s"], "s"), row["cores"]]
+    energy, time = (
+        {end: row[f"{name}_{column}{unit}"] for end, column in _ENDS.items()}
+        for name, unit in (("energy", "j"), ("time", "s"))
+    )
+    return [told_bar(energy, "J"), told_bar(time, "s"), row["cores"]]
 
 
 def failures(sweep: Sweep) -> str:

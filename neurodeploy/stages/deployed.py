@@ -47,7 +47,7 @@ from neurodeploy.targets.loading import load_deployment
 STEPS_FOLDER = "steps"
 REPORT_FILE = "report.html"
 
-_BAR = ({"likely": float, "low": float, "high": (float, None)}, None)
+_BAR = ({"likely": (float, None), "low": float, "high": (float, None)}, None)
 _EVALUATED: Shape = {
     "accuracy": ({...: (float, None)}, None),
     "source_accuracy": (float, None),

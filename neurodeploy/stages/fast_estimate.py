@@ -89,7 +89,7 @@ def error_of(fast: EnergyReport, exact: EnergyReport) -> EstimateError:
         event: relative(fast.events[event], exact.events[event])
         for event in ("spikes", "synops", "packets")
     }
-    found["dynamic_energy"] = relative(fast.dynamic_j, exact.dynamic_j)
+    found["dynamic_energy"] = relative(fast.dynamic.likely, exact.dynamic.likely)
     mine, others = (r.time_by_term.get(BUSIEST, NOTHING) for r in (fast, exact))
     found["busiest_core"] = relative(mine.likely, others.likely)
     return EstimateError(exact.samples, found)

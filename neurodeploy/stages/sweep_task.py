@@ -126,14 +126,16 @@ def _priced(
 
 
 def _figures(report: EnergyReport) -> dict[str, Any]:
-    total = report.total.to_dict()
+    total, time = report.total.to_dict(), report.time.to_dict()
     return {
         "verdict": "fits" if report.verdict is None else report.verdict.answer,
         "energy_j": total["likely"],
         "energy_low_j": total["low"],
         "energy_high_j": total["high"],
-        "dynamic_j": report.dynamic.likely,
-        "time_s": report.time.likely,
+        "dynamic_j": report.dynamic_j,
+        "time_s": time["likely"],
+        "time_low_s": time["low"],
+        "time_high_s": time["high"],
         "cores": report.cores,
         "chips": report.chips,
         "energy": {

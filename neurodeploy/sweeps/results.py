@@ -49,10 +49,13 @@ PRICED: dict[str, type] = {
     "energy_high_j": float,
     "dynamic_j": float,
     "time_s": float,
+    "time_low_s": float,
+    "time_high_s": float,
     "cores": int,
     "chips": int,
 }
-"""Columns of a configuration on a board; ``energy_high_j`` is empty where a constant is unknown."""
+"""Columns of a configuration on a board; high ends are empty where a constant is unknown, likely
+figures where all that they are made of is."""
 
 
 _SHARES = ("source_accuracy", "accuracy", "accuracy_low", "accuracy_high", "agreement")
@@ -62,8 +65,9 @@ _DONE: Shape = {
     name: _KINDS[kind] if name in _ALWAYS else (_KINDS[kind], None)
     for name, kind in MEASURED.items()
 }
+_UNKNOWABLE = {"energy_j", "energy_high_j", "dynamic_j", "time_s", "time_high_s"}
 _PRICE: Shape = {
-    name: (_KINDS[kind], None) if name == "energy_high_j" else _KINDS[kind]
+    name: (_KINDS[kind], None) if name in _UNKNOWABLE else _KINDS[kind]
     for name, kind in PRICED.items()
     if name != "board"
 }
@@ -98,8 +102,14 @@ def _is_price(price: Mapping[str, Any]) -> bool:
         return set(price) == {"verdict", "reason"} and has_shape(price, {...: str})
     if not has_shape(price, _PRICE) or _any_below_0(price, _PRICE):
         return False
-    high = price.get("energy_high_j")
-    return bool(price["energy_low_j"] <= price["energy_j"] <= (math.inf if high is None else high))
+    return _is_bar(price, "energy", "j") and _is_bar(price, "time", "s")
+
+
+def _is_bar(price: Mapping[str, Any], name: str, unit: str) -> bool:
+    likely, low, high = (price.get(f"{name}_{end}{unit}") for end in ("", "low_", "high_"))
+    if likely is None:
+        return low == 0 and high is None
+    return bool(low <= likely <= (math.inf if high is None else high))
 
 
 def _any_below_0(table: Mapping[str, Any], names: Iterable[str]) -> bool:

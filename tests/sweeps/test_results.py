@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from neurodeploy.render.sweep import render_sweep
+from neurodeploy.render.sweep import render_sweep, table_of
 from neurodeploy.sweeps.results import PRICED, Sweep
 
 
 def record(number: int, accuracy: float, energy: float | None, **more: Any) -> dict[str, Any]:
     figures = dict.fromkeys(PRICED) | {"verdict": "fits", "energy_j": energy, "time_s": 1e-3}
-    figures |= {"energy_low_j": energy, "cores": 2, "chips": 1}
+    figures |= {"energy_low_j": energy, "time_low_s": 1e-4, "cores": 2, "chips": 1}
     refused = {"verdict": "does not fit", "reason": "board loihi1 cannot run it"}
     return {
         "configuration": {"method": "rate", "timesteps": number},
@@ -88,6 +88,23 @@ def test_text_tells_line_choice_and_refusals(sweep: Sweep) -> None:
     assert text.count("\n* ") == 1
     assert "loihi1 does not run 1 of 6 configurations" in text
     assert "without result: 1 of 6\nrate timesteps=6: no," in text
+
+
+def test_a_time_is_told_with_its_ends_and_what_is_unknown_is_no_zero(sweep: Sweep) -> None:
+    assert "at least 0.1 ms (likely 1)" in render_sweep(sweep)
+    unknown = record(1, 0.9, 3e-6)
+    unknown["boards"]["loihi1"] |= {
+        **dict.fromkeys(("energy_j", "dynamic_j", "time_s")),
+        **dict.fromkeys(("energy_low_j", "time_low_s"), 0.0),
+    }
+    found = Sweep({"boards": ["loihi1"]}, sweep.configurations[:1], (unknown,))
+    assert found.pareto() == []
+    (head,) = render_sweep(found).split("\n\n")[1:]
+    assert head == (
+        "no configuration has a figure on loihi1: loihi1 tells no constant that an energy needs"
+    )
+    told = table_of(found, found.rows(), "loihi1").cells[0]
+    assert told[-3:] == ("unknown", "unknown", "2")
 
 
 def test_files_hold_the_rows(sweep: Sweep, tmp_path: Path) -> None:

@@ -39,13 +39,18 @@ class Interval:
     @classmethod
     def from_dict(cls, told: Mapping[str, float | None]) -> Interval:
         """Read what :meth:`to_dict` gives."""
-        ends = (told[end] for end in ENDS)
-        return cls(*(math.inf if value is None else float(value) for value in ends))
+        likely, low, high = (told[end] for end in ENDS)
+        return cls(likely or 0.0, low or 0.0, math.inf if high is None else high)
 
     @property
     def is_open(self) -> bool:
         """Whether there is no upper end."""
         return math.isinf(self.high)
+
+    @property
+    def known(self) -> float | None:
+        """The likely figure; None where no term of it is known, which is not 0."""
+        return None if self.is_open and self.likely == 0.0 else self.likely
 
     @property
     def width(self) -> float:
@@ -74,9 +79,9 @@ class Interval:
         return Interval(self.likely / divisor, self.low / divisor, self.high / divisor)
 
     def to_dict(self) -> dict[str, float | None]:
-        """JSON values; ``high`` is None where there is no upper end."""
+        """JSON values: ``high`` is None without an upper end, ``likely`` if nothing is known."""
         return {
-            "likely": self.likely,
+            "likely": self.known,
             "low": self.low,
             "high": None if self.is_open else self.high,
         }

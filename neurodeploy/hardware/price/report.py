@@ -146,30 +146,32 @@ class EnergyReport(Plotted):
     @property
     def energy_text(self) -> str:
         """The total per inference in a few words."""
+        if self.total.known is None:
+            return "unknown energy per inference"
         if self.total.is_open:
             return f"at least {self.total.low:.3g} J per inference"
         likely, low, high = (f"{value:.3g}" for value in self.total.to_dict().values())
         return f"{likely} J ({low} .. {high}) per inference"
 
     @property
-    def time_s(self) -> float:
-        """The likely time."""
-        return self.time.likely
+    def time_s(self) -> float | None:
+        """The likely time; None: unknown."""
+        return self.time.known
 
     @property
-    def static_j(self) -> float:
-        """The likely static energy."""
-        return self.static.likely
+    def static_j(self) -> float | None:
+        """The likely static energy; None: unknown."""
+        return self.static.known
 
     @property
-    def dynamic_j(self) -> float:
-        """The likely dynamic energy."""
-        return self.dynamic.likely
+    def dynamic_j(self) -> float | None:
+        """The likely dynamic energy; None: unknown."""
+        return self.dynamic.known
 
     @property
-    def total_j(self) -> float:
-        """The likely total."""
-        return self.total.likely
+    def total_j(self) -> float | None:
+        """The likely total; None: unknown."""
+        return self.total.known
 
     @property
     def widest_time_term(self) -> str | None:
@@ -205,7 +207,7 @@ class EnergyReport(Plotted):
     @property
     def running_w(self) -> float | None:
         """Likely mean power during an inference; None: unknown."""
-        return None if self.total.is_open or not self.time_s else self.total_j / self.time_s
+        return None if self.total.is_open or not self.time_s else self.total.likely / self.time_s
 
     def chips_detail(self) -> list[dict[str, Any]]:
         """Events, cores and dynamic energy per chip."""

@@ -150,11 +150,12 @@ def _contents(groups: list[tuple[Measured, list[Section]]]) -> Markup:
 def _compared(report: Report) -> Markup | None:
     """All boards of a folder of ``deploy`` beside each other."""
     choices = [
-        Choice(board, found.total_j, 100 * one.evaluation.accuracy)
+        Choice(board, found.total.likely, 100 * one.evaluation.accuracy)
         for one in report.measured
         if one.energy is not None and one.evaluation is not None
         if one.evaluation.accuracy is not None
         for board, found in one.energy.reports.items()
+        if found.total.known is not None
     ]
     if len(report.measured) < 2 or len(choices) < 2:
         return None
