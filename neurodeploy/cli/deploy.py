@@ -69,10 +69,12 @@ def deploy(
         )
     if own["weights"] is None and not holds_weights(model) and not model.endswith(".ndn"):
         say("note: no --weights: the network is used as the factory makes it", err=True)
-    tell_deployed(context, deployed, data, as_json)
+    tell_deployed(context, deployed, data, as_json, own["board"])
 
 
-def tell_deployed(context: click.Context, deployed: Deployed, data: str, as_json: bool) -> None:
+def tell_deployed(
+    context: click.Context, deployed: Deployed, data: str, as_json: bool, boards: str = ""
+) -> None:
     """A verdict per board and the next commands, and the exit status that they mean.
 
     Raises
@@ -85,7 +87,7 @@ def tell_deployed(context: click.Context, deployed: Deployed, data: str, as_json
     if as_json:
         say(deployed_to_dict(deployed))
     else:
-        said = [*deployed_parts(deployed), render_next(deployed, data, program())]
+        said = [*deployed_parts(deployed), render_next(deployed, data, program(), boards)]
         say("\n" + "\n\n".join(said))
     refused = [name for name in deployed.boards if deployed.refusal(name) is not None]
     if len(refused) == len(deployed.boards):

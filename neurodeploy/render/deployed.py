@@ -88,7 +88,9 @@ def _verified(deployed: Deployed, board: str) -> str | None:
     return "; ".join(f"{', '.join(names)} {word}" for word, names in told.items()) or None
 
 
-def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> str:
+def render_next(
+    deployed: Deployed, data: str, program: str = "neurodeploy", boards: str = ""
+) -> str:
     """Commands that look further at the first board that runs the network.
 
     Parameters
@@ -98,6 +100,8 @@ def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> 
         As it was given.
     program : str
         How the user calls neurodeploy.
+    boards : str
+        As they were given, names and files separated by commas.
     """
     board = next((b for b in deployed.boards if deployed.compiled(b)), None)
     if board is None:
@@ -106,14 +110,31 @@ def render_next(deployed: Deployed, data: str, program: str = "neurodeploy") -> 
     assert whole is not None
     compiled = deployment_folder(board, deployed.compiled(board)[0])
     place, given = deployed.folder, ("--data", data)
+    named = boards.split(",")
+    # The folder keeps the names that board files give, which commands do not know.
+    every = len(named) == len(deployed.boards)
+    where = dict(zip(deployed.boards, named, strict=True)) if every else {}
+    there = (deployed.result(deployed.step("evaluate", board)) or {}).get("samples")
+
+    def first(n: int) -> tuple[str, str]:
+        return "--samples", str(n if there is None else min(n, there))
+
     commands = [
         ("inspect", str(place / whole)),
-        ("energy", str(place / compiled), "--board", board, *given, "--samples", "50", "--details"),
-        ("verify", str(place / compiled), "--against", "reference", *given, "--samples", "20"),
-        ("run", str(place / compiled), *given, "--samples", "5"),
+        (
+            "energy",
+            str(place / compiled),
+            "--board",
+            where.get(board, board),
+            *given,
+            *first(50),
+            "--details",
+        ),
+        ("verify", str(place / compiled), "--against", "reference", *given, *first(20)),
+        ("run", str(place / compiled), *given, *first(5)),
     ]
     if _is_compared(deployed, board):
-        commands.insert(1, ("diagnose", str(place / whole), *given, "--samples", "100"))
+        commands.insert(1, ("diagnose", str(place / whole), *given, *first(100)))
     page = deployed.step("report")
     shown = [f"  {place / REPORT_FILE}: the page, for a browser"] if page and page.files else []
     return "\n".join(["next:", *shown, *(f"  {program} {shlex.join(words)}" for words in commands)])

@@ -146,6 +146,15 @@ def test_bad_specification(
     _one_line(caught)
 
 
+def test_what_a_model_prints_is_no_answer(tmp_path: Path, capsys) -> None:
+    code = "from torch import nn\nprint('at import')\n"
+    (tmp_path / "loud.py").write_text(
+        f"{code}def build():\n    print('built')\n    return nn.ReLU()"
+    )
+    load_torch(f"{tmp_path}/loud.py:build")
+    assert capsys.readouterr() == ("", "at import\nbuilt\n")
+
+
 class Runs:
     """Leaves a mark if it is unpickled."""
 

@@ -548,6 +548,9 @@ def test_on_the_command_line(place: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "brian2 exact" in out
     commands = [line.strip() for line in out.partition("next:")[2].splitlines() if "mine/" in line]
     assert f"neurodeploy inspect mine{os.sep}loihi2-int8.ndn" in commands[1]
+    # No more samples than there are known to be.
+    given = [line.partition("--samples ")[2].split()[0] for line in commands[2:]]
+    assert given == ["20", "20", "20", "5"]
     assert run(commands[1].split()[1:]) == 0
     capsys.readouterr()
 

@@ -100,6 +100,8 @@ def test_an_imported_network_is_loaded_quantized_and_measured(
     assert deployed.source_accuracy("loihi2") == nd.evaluate(real, "test.npz", 20).accuracy
     assert "source: the real-valued netlist" in "\n\n".join(deployed_parts(deployed))
     assert "diagnose" not in render_next(deployed, "test.npz")
+    # A board of the user's own is known by its file alone.
+    assert " --board my/b.toml " in render_next(deployed, "test.npz", boards="my/b.toml")
     # As a file, it is the same network: every step is kept.
     command = ["deploy", str(tmp_path / "net.ndn"), "--data", "test.npz", "--board", "loihi2"]
     command += ["--target", "brian2", "--samples", "20", "--verify-samples", "1"]

@@ -126,6 +126,11 @@ def _importable(folder: Path | None) -> Iterator[None]:
             sys.path.remove(str(folder))
 
 
+def _printing_aside() -> contextlib.AbstractContextManager[Any]:
+    """What the user's code prints goes to standard error; the other stream is for answers."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
 def _run_file(path: Path) -> ModuleType:
     expect_plain_file(path, "the file of a model, or of data")
     name = f"neurodeploy_model_{path.stem}"
@@ -135,7 +140,8 @@ def _run_file(path: Path) -> ModuleType:
     source = importlib.util.module_from_spec(found)
     sys.modules[name] = source
     try:
-        found.loader.exec_module(source)
+        with _printing_aside():
+            found.loader.exec_module(source)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"model file {path} cannot be imported: {_described(error)}") from error
@@ -144,7 +150,8 @@ def _run_file(path: Path) -> ModuleType:
 
 def _import(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with _printing_aside():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise UsageError(f"model module {name!r} cannot be found: {error}") from error
     except (Exception, SystemExit) as error:
@@ -160,7 +167,8 @@ def _call(factory: Any, spec: str, what: str) -> Any:
             " function that returns one"
         )
     try:
-        return factory()
+        with _printing_aside():
+            return factory()
     except (Exception, SystemExit) as error:
         raise UsageError(
             f"{what} {spec!r} fails when called without arguments: {_described(error)}; mend it, or"
