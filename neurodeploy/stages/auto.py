@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from neurodeploy.conversion.calibration.thresholds import SilentLayerError
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import CapacityError, NeurodeployError, QuantizationError
 from neurodeploy.hardware.boards.board import Board
@@ -167,7 +168,7 @@ def choose(
     Raises
     ------
     NeurodeployError
-        If every code is refused, with the last refusal.
+        If every code is refused, with the last refusal; at once, where a layer is silent.
     """
     tried: list[Tried] = []
     networks: dict[int, Network] = {}
@@ -177,6 +178,7 @@ def choose(
     # What a board's neurons cannot do, and cores that it lacks, are the same for any T.
     hopeless: set[str] = set()
     judgeable: set[str] = set()
+    unsendable: list[Tried] = []
     for steps, methods in _ladder(budget, timesteps):
         if full:
             break
@@ -191,6 +193,7 @@ def choose(
             if binary is not None and emits(method) != "binary":
                 reason = f"{binary} sends binary spikes, {method} {emits(method)} ones"
                 tried.append(replace(asked, refused=reason))
+                unsendable.append(tried[-1])
                 tell(f"auto: {tried[-1]}")
                 continue
             tell(f"auto: trying {asked.code}")
@@ -206,6 +209,8 @@ def choose(
                     judgeable.add(kind)
                 network = convert(method, steps, progress, True, extra)
                 found = measured(network, judge, budget, method, steps, tell)
+            except SilentLayerError:
+                raise
             except NeurodeployError as error:
                 refusal = error
                 tried.append(replace(asked, refused=str(error)))
@@ -240,8 +245,11 @@ def choose(
     if not networks:
         if refusal is not None:
             raise refusal
+        # What stopped the plainest code says more than which spikes and inputs a board lacks.
+        really = [t for t in tried if t not in unsendable] or tried
+        last = max(really, key=lambda t: (t.method == "rate", t.timesteps))
         raise CapacityError(
-            f"auto: all {len(tried)} conversions are refused, the last one ({tried[-1]}); choose "
+            f"auto: all {len(tried)} conversions are refused, the last one ({last}); choose "
             "another target or board, or name a --method"
         )
     nearest = min(networks, key=lambda i: (tried[i].loss or 0.0, -(tried[i].agreement or 0.0)))

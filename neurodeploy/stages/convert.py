@@ -147,8 +147,8 @@ def convert(
     from neurodeploy.conversion.method import calibrate
 
     whole, dataset = calibration_split(data, calibration_samples)
-    if budget is None or input is not None:
-        encoder = input or _method(method, **given).default_input
+    if budget is None or input is not None or input_levels is not None:
+        encoder = input or ("current" if budget else _method(method, **given).default_input)
         _encoding(dataset, encoder, input_levels, seed)
     network, source = load_source(model, weights)
     import torch

@@ -11,7 +11,7 @@ from torch import nn
 
 import neurodeploy as nd
 from neurodeploy.datasets import Samples
-from neurodeploy.errors import CapacityError
+from neurodeploy.errors import CapacityError, NeurodeployError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.grid import Grid
 from neurodeploy.hardware.boards.loading import load_board
@@ -113,6 +113,31 @@ def test_what_is_refused_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> Non
     assert line.startswith("auto: all 5 conversions are refused, the last one (rate at T = 8 ")
     assert "relu_1: made up for a test" in line
     assert "\n" not in line
+
+
+def test_what_stopped_the_plainest_code_is_told_last() -> None:
+    with pytest.raises(CapacityError, match=r"one \(rate at T = 8 is .* cores exceed 1 of board"):
+        nd.convert(network(), data(), target="brian2", board=small_loihi(1), max_timesteps=16)
+
+
+@pytest.mark.parametrize(
+    ("silent", "given", "line"),
+    [
+        (
+            True,
+            {},
+            "relu_1: every activation is zero on the calibration images; use more or other ",
+        ),
+        (False, {"input_levels": 0}, "input levels 0: expected 1 to 65535"),
+    ],
+)
+def test_what_no_code_changes_is_told_once(silent: bool, given: dict[str, int], line: str) -> None:
+    module, told = network(), []
+    with torch.no_grad():
+        module[0].bias -= 9.0 * silent
+    with pytest.raises(NeurodeployError, match=line):
+        nd.convert(module, data(), tell=told.append, **given)
+    assert not [text for text in told if "refused" in text]
 
 
 def test_codes_that_listen_are_tried_and_left_out_where_they_take_no_option() -> None:

@@ -36,6 +36,10 @@ NEARLY = 2e-4
 """Relative: more than single precision errs in a sum of squares."""
 
 
+class SilentLayerError(ConversionError):
+    """No threshold is right for a layer that calibration never saw active, whatever the method."""
+
+
 @dataclass(slots=True)
 class Activations:
     """Statistics that calibration keeps of one layer.
@@ -295,7 +299,7 @@ def choose_ranges(
 
     Raises
     ------
-    ConversionError
+    SilentLayerError
         If the layer is silent on all calibration images, and no part of an activation that is not.
     """
     check_rule(rule, scope)
@@ -314,8 +318,9 @@ def choose_ranges(
         # A saturating layer has a range even where calibration never reached it.
         theta = np.full(theta.shape, maximum)
     else:
-        raise ConversionError(
-            f"{where}: every activation is zero on the calibration images; use more or other images"
+        raise SilentLayerError(
+            f"{where}: every activation is zero on the calibration images; use more or other "
+            "images, or another checkpoint if the layer is silent on all images"
         )
     return np.broadcast_to(theta, channels).copy()
 
