@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from neurodeploy.diagnosis.layer import LayerDiagnosis
 
@@ -10,6 +10,7 @@ MATTERS = 0.05
 """Share of an error below which it is not worth a word."""
 MANY_SILENCED = 0.05
 NAMED_LAYERS = 3
+MOST_BITS = 8
 
 REMEDIES = {
     "clipping": "activations exceed the range of the code: larger thresholds (--normalization max, "
@@ -19,6 +20,10 @@ REMEDIES = {
     "(--method radix), or that can be taken back (--method momentum, signed-memory or graded), "
     "more time steps, or --bias-correction",
 }
+FULL_REMEDY = (
+    f"integers are too coarse, though weights have {MOST_BITS} bits: fewer time steps or wider "
+    "states (quantize --state-bits) leave weights and biases more of them"
+)
 OWN_REMEDIES = {
     "clipping": "activations exceed the range of the code: more calibration samples",
     "quantization": "spikes are too coarse: more time steps",
@@ -39,13 +44,26 @@ def main_cause(layer: LayerDiagnosis) -> str | None:
     return max(known, key=lambda cause: known[cause]) if known else None
 
 
-def advise(layers: Sequence[LayerDiagnosis], remedies: Mapping[str, str] = REMEDIES) -> list[str]:
-    """Sentences, the layer that loses most first; none where nothing stands out."""
+def advise(
+    layers: Sequence[LayerDiagnosis],
+    remedies: Mapping[str, str] = REMEDIES,
+    full: Collection[str] = (),
+) -> list[str]:
+    """Sentences, the layer that loses most first; none where nothing stands out.
+
+    Parameters
+    ----------
+    layers : sequence of LayerDiagnosis
+    remedies : mapping of cause to str
+    full : collection of str
+        Layers whose weights have the most bits already.
+    """
     found: dict[str, list[LayerDiagnosis]] = {}
     for layer in sorted(layers, key=lambda layer: layer.lost or 0.0, reverse=True):
         cause = main_cause(layer)
         if cause is not None and (layer.new[cause] or 0.0) >= MATTERS:
-            found.setdefault(cause, []).append(layer)
+            at_most = cause == "own_weight_bits" and layer.name in full
+            found.setdefault("full" if at_most else cause, []).append(layer)
     advice = [_sentence(cause, hit, remedies) for cause, hit in found.items()]
     silenced = [layer for layer in layers if (layer.silenced or 0.0) >= MANY_SILENCED]
     if silenced:
@@ -58,8 +76,10 @@ def advise(layers: Sequence[LayerDiagnosis], remedies: Mapping[str, str] = REMED
 
 def _sentence(cause: str, layers: list[LayerDiagnosis], remedies: Mapping[str, str]) -> str:
     if cause == "own_weight_bits":
-        widths = ",".join(f"{layer.name}=8" for layer in layers[:NAMED_LAYERS])
+        widths = ",".join(f"{layer.name}={MOST_BITS}" for layer in layers[:NAMED_LAYERS])
         return f"{_names(layers)}: integer weights are too coarse: --weight-bits {widths}"
+    if cause == "full":
+        return f"{_names(layers)}: {FULL_REMEDY}"
     return f"{_names(layers)}: {remedies[cause]}"
 
 

@@ -14,7 +14,7 @@ from neurodeploy.conversion.lowering.activation_graph import ActivationGraph, In
 from neurodeploy.conversion.lowering.operators import lower
 from neurodeploy.conversion.method import by_population
 from neurodeploy.conversion.registry import METHODS, dearer_maximum
-from neurodeploy.diagnosis.advice import OWN_REMEDIES, REMEDIES, advise, worst_layer
+from neurodeploy.diagnosis.advice import MOST_BITS, OWN_REMEDIES, REMEDIES, advise, worst_layer
 from neurodeploy.diagnosis.code import accumulate
 from neurodeploy.diagnosis.layer import LayerDiagnosis, LayerTotals
 from neurodeploy.diagnosis.split import Version, split
@@ -176,7 +176,7 @@ def diagnose_network(
         net.netlist.timesteps,
         layers,
         None if worst is None else worst.name,
-        tuple(advise(judged, _remedies(net))),
+        tuple(advise(judged, _remedies(net), _full_widths(net))),
         tuple(
             OutputDiagnosis(
                 name,
@@ -189,6 +189,15 @@ def diagnose_network(
         (evaluation,),
         tuple(net.provenance.get("curve_fits", ())),
     )
+
+
+def _full_widths(net: Network) -> set[str]:
+    """Populations whose weights have the most bits that quantize gives."""
+    # Fitted levels are wider integers than the bits that were asked for.
+    fitted = net.provenance.get("quantization", {}).get("levels") == "fitted"
+    if fitted or not isinstance(net.netlist, IntegerNetlist):
+        return set()
+    return {p.post for p in net.netlist.projections if p.weight_bits >= MOST_BITS}
 
 
 def _remedies(net: Network) -> Mapping[str, str]:

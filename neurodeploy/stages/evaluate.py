@@ -17,6 +17,7 @@ from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.agreement_check import agreement_warning
 from neurodeploy.stages.load import opened_network
 from neurodeploy.stages.samples import compared_samples, encoded_samples
+from neurodeploy.stages.source_check import evaluation_warnings
 
 if TYPE_CHECKING:
     from neurodeploy.verification.accuracy import Evaluation
@@ -49,7 +50,8 @@ def evaluate(
         Its test split unless it says otherwise.
     samples : int, optional
         The first so many; all by default. Where too many of them are answered otherwise than by
-        the source network, a :class:`NeurodeployWarning` says what would help.
+        the source network, a :class:`NeurodeployWarning` says what would help; others tell of
+        accuracies at chance, and of labels and targets that nothing is compared with.
     workers : int >= 1, optional
         Share the samples among so many processes; the result is the same to the last digit.
         [default: none, but threads]
@@ -81,11 +83,13 @@ def evaluate(
         found, counts = _shared(network, dataset, where, metrics, progress)
     if counts is not None:
         found = replace(found, metrics=metrics_of(network.netlist, counts))
+    for line in evaluation_warnings(found, dataset):
+        warn_user(line)
     if found.agreement is not None:
         agreeing = round(found.agreement * found.samples)
-        line = agreement_warning(network, agreeing, found.samples, "samples")
-        if line is not None:
-            warn_user(line)
+        told = agreement_warning(network, agreeing, found.samples, "samples")
+        if told is not None:
+            warn_user(told)
     return found
 
 

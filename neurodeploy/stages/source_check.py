@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.datasets import Samples
+from neurodeploy.datasets import EventSamples, Samples
 from neurodeploy.datasets.normalization import NAMED, Normalization
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.decoding import classify, decode_prefix
 from neurodeploy.network import Network
 from neurodeploy.source.analog import AnalogGraph, macs
 from neurodeploy.stages.samples import stimulus_for
-from neurodeploy.verification.accuracy import paired
+from neurodeploy.verification.accuracy import Evaluation, paired
 from neurodeploy.verification.agreement import Correlation, evaluate_source
 from neurodeploy.verification.spread import Spread
 from neurodeploy.verification.statistics import Paired, at_least
@@ -163,12 +163,14 @@ def _classes(
     decided = classify(_answers(graph, given)).labels
     right = decided == y
     n, correct = len(y), int(right.sum())
-    chance = int(np.bincount(y).max()) / n
+    chance = _chance(y)
     share = f"{100 * correct / n:.1f} %"
     line = f"source network: {share} of {what}; chance is {100 * chance:.1f} %"
+    if not _can_tell(n, chance):
+        line += ", and these samples cannot tell the two apart"
     record = {"samples": n, "accuracy": correct / n, "chance": chance}
     better, remedy = _better(graph, data, y, decided)
-    low = at_least(correct, n, chance) > SURE
+    low = _is_low(correct, n, chance)
     told = [f"; {100 * better:.1f} % {remedy}"] if remedy else []
     if low:
         causes = ["missing --weights"] if without_weights else []
@@ -186,6 +188,49 @@ def _classes(
         text = f"source network: {share} of {what} as the data are given"
     warned = (text + "".join(told),) if low or remedy else ()
     return SourceCheck(line, warned, record)
+
+
+def _chance(y: IntArray) -> float:
+    """Share of the largest class: what always naming it gets right."""
+    return int(np.bincount(y).max()) / len(y)
+
+
+def _can_tell(n: int, chance: float) -> bool:
+    """Whether so many samples, if all were right, would be more than chance."""
+    return at_least(n, n, chance) <= SURE
+
+
+def _is_low(correct: int, n: int, chance: float) -> bool:
+    return _can_tell(n, chance) and at_least(correct, n, chance) > SURE
+
+
+def evaluation_warnings(found: Evaluation, data: Samples | EventSamples) -> Iterator[str]:
+    """What an evaluation leaves out, and accuracies that say nothing.
+
+    Parameters
+    ----------
+    found : Evaluation
+    data : Samples or EventSamples
+        All that it is of.
+    """
+    n, y = found.samples, data.y
+    share = found.accuracy if found.source_accuracy is None else found.source_accuracy
+    if y is not None and share is None:
+        yield (
+            f"labels of {data.name} are not compared: the outputs are no classes; pass float "
+            "targets of their shape, or a network with an output for each class"
+        )
+    if y is not None and share is not None and _is_low(round(share * n), n, chance := _chance(y)):
+        whose = "network" if found.source_accuracy is None else "source network"
+        yield (
+            f"{whose}: {100 * share:.1f} % of {n} samples is not above chance ({100 * chance:.1f} "
+            "%); is it trained, and are its values, their normalization and its labels these?"
+        )
+    if data.targets is not None and found.target_error is None:
+        yield (
+            f"targets of {data.name} are the same in all {n} samples: there is no error relative "
+            "to their spread; take more or other samples"
+        )
 
 
 def _better(

@@ -216,6 +216,18 @@ def test_nothing_lost_is_nothing_to_say() -> None:
     assert advise([]) == []
 
 
+def test_more_bits_are_no_remedy_where_there_are_no_more() -> None:
+    cut = dict.fromkeys(CAUSES, 0.0) | {"weight_bits": 0.2}
+    one = LayerDiagnosis(
+        *("output", None, 3, 0.9, 0.2, None, None, None),
+        *(cut, {"own_weight_bits": 0.2}, 0.2, np.zeros(1), np.zeros(1)),
+    )
+    assert advise([one]) == ["output: integer weights are too coarse: --weight-bits output=8"]
+    (line,) = advise([one], full={"output"})
+    assert "--weight-bits" not in line
+    assert "though weights have 8 bits" in line
+
+
 @pytest.mark.parametrize(
     ("method", "timesteps"), [("radix", 16), ("momentum", 12), ("reserve", 65), ("bistable", 64)]
 )

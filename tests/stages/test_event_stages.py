@@ -110,7 +110,7 @@ def test_events_that_are_not_counted_are_told_once(folder: Path) -> None:
     ):
         with pytest.warns(NeurodeployWarning, match=f"{lost} of {total} events .*{remedy}") as told:
             net.evaluate(data)
-        assert len(told) == 1
+        assert len([w for w in told if " events " in str(w.message)]) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         spiking(high=9).evaluate(nd.Samples.events(folder, dt="1ms", count="sum"))

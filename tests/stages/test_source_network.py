@@ -124,6 +124,38 @@ def test_another_range_is_told(digits: Samples) -> None:
     assert any("with values 0 .. 255" in line for line in warned)
 
 
+def test_samples_that_cannot_tell_chance_do_not_blame_the_network(
+    digits: Samples, normalized: nn.Module
+) -> None:
+    three = digits.y == 3
+    lines, warned = told(normalized, Samples(digits.x[three], digits.y[three], norm="mnist"))
+    assert lines[0].endswith("chance is 100.0 %, and these samples cannot tell the two apart")
+    assert not [line for line in warned if "source network:" in line]
+
+
+def test_evaluate_tells_of_chance_and_of_what_it_does_not_compare(
+    digits: Samples, normalized: nn.Module
+) -> None:
+    x, y = digits.x[:80], digits.y[:80]
+    aim = x.mean((1, 2)).mean(1, keepdims=True)
+    classes = nd.convert(normalized, Samples(x, y, norm="mnist"), method="graded")
+    values = nd.convert(trained(x, aim, outputs=1), Samples(x, aim), method="graded")
+
+    def warned(net: nd.Network, answers: AnyArray, n: int = 80) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            nd.evaluate(net, Samples(x[:n], answers[:n], name="mine"))
+        return [str(w.message) for w in caught]
+
+    (line,) = warned(classes, (y + 1) % 10)
+    assert "of 80 samples is not above chance (11.2 %)" in line
+    assert not warned(classes, y) + warned(classes, (y + 1) % 10, 1) + warned(values, aim)
+    (line,) = warned(values, y % 2)
+    assert line.startswith("labels of mine are not compared")
+    (line,) = warned(values, np.ones_like(aim))
+    assert line.startswith("targets of mine are the same in all 80 samples")
+
+
 def test_without_labels_nothing_is_claimed(digits: Samples, normalized: nn.Module) -> None:
     lines, warned = told(normalized, Samples(digits.x[:64]))
     assert lines[0] == "source network: not measured, the data have no labels"
