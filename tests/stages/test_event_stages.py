@@ -112,7 +112,7 @@ def test_events_that_are_not_counted_are_told_once(folder: Path) -> None:
             net.evaluate(data)
         assert len([w for w in told if " events " in str(w.message)]) == 1
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", ".* events ")
         spiking(high=9).evaluate(nd.Samples.events(folder, dt="1ms", count="sum"))
 
 
