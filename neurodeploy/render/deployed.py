@@ -9,17 +9,26 @@ from neurodeploy.render.quantities import told_bar
 from neurodeploy.render.text import optional, render_table, short_percent
 from neurodeploy.stages.deployed import REPORT_FILE, Deployed, deployment_folder
 
-HEADINGS = ("board", "verdict", "accuracy", "source", "verified", "cores", "energy", "time")
-
 
 def deployed_parts(deployed: Deployed) -> list[str]:
     """A verdict per board, and the reasons of those that cannot run the network."""
-    parts = [render_table(HEADINGS, [_row(deployed, board) for board in deployed.boards])]
+    columns: dict[str, list[str | None]] = {"board": list(deployed.boards)}
+    rows = [_row(deployed, board) for board in deployed.boards]
+    columns |= {name: [row[name] for row in rows] for name in rows[0]}
+    # Where answers are no classes, the error takes the place of accuracies.
+    classes = any(columns["accuracy"]) or not any(columns["error"])
+    for name in ("error",) if classes else ("accuracy", "source"):
+        del columns[name]
+    parts = [render_table(list(columns), list(zip(*columns.values(), strict=True)))]
     reasons = [
         f"{board}: {step.line}"
         for board in deployed.boards
         if (step := deployed.refusal(board)) is not None
     ]
+    if not classes:
+        reasons.append(
+            "error: of the worst output against the source network's, relative to its spread"
+        )
     if any(_stands_for_source(deployed, board) for board in deployed.boards):
         reasons.append(
             "source: the real-valued netlist, as there is no trained network to compare with"
@@ -56,20 +65,24 @@ def _is_compared(deployed: Deployed, board: str) -> bool:
     return any((measured.get("output_rmse") or {}).values())
 
 
-def _row(deployed: Deployed, board: str) -> tuple[str | None, ...]:
+def _row(deployed: Deployed, board: str) -> dict[str, str | None]:
     measured = deployed.result(deployed.step("evaluate", board)) or {}
     priced = deployed.result(deployed.step("energy", board)) or {}
     energy = (priced.get("energy_per_inference_j") or {}).get("total")
-    return (
-        board,
-        board_answer(deployed, board),
-        optional(short_percent, next(iter((measured.get("accuracy") or {}).values()), None)),
-        optional(short_percent, deployed.source_accuracy(board)),
-        _verified(deployed, board),
-        None if priced.get("cores") is None else str(priced["cores"]),
-        optional(lambda told: told_bar(told, "J"), energy),
-        optional(lambda told: told_bar(told, "s"), priced.get("time_per_inference_s")),
-    )
+    errors: dict[str, Any] = next(iter((measured.get("relative_error") or {}).values()), {})
+    worst = max((error["worst"] for error in errors.values() if error), default=None)
+    return {
+        "verdict": board_answer(deployed, board),
+        "accuracy": optional(
+            short_percent, next(iter((measured.get("accuracy") or {}).values()), None)
+        ),
+        "source": optional(short_percent, deployed.source_accuracy(board)),
+        "error": optional(short_percent, worst),
+        "verified": _verified(deployed, board),
+        "cores": None if priced.get("cores") is None else str(priced["cores"]),
+        "energy": optional(lambda told: told_bar(told, "J"), energy),
+        "time": optional(lambda told: told_bar(told, "s"), priced.get("time_per_inference_s")),
+    }
 
 
 def _verified(deployed: Deployed, board: str) -> str | None:

@@ -52,6 +52,7 @@ _EVALUATED: Shape = {
     "accuracy": ({...: (float, None)}, None),
     "source_accuracy": (float, None),
     "output_rmse": ({...: (dict, None)}, None),
+    "relative_error": ({...: {...: ({"worst": float}, None)}}, None),
 }
 _RESULTS: Mapping[str, Shape] = {
     "evaluate": _EVALUATED,

@@ -25,6 +25,7 @@ from torch import nn  # noqa: E402
 import neurodeploy as nd  # noqa: E402
 from neurodeploy.cli import run  # noqa: E402
 from neurodeploy.ir.lock import LOCK_FILE, locked  # noqa: E402
+from neurodeploy.render.deployed import deployed_parts  # noqa: E402
 from neurodeploy.stages import board_steps, keeping  # noqa: E402
 from neurodeploy.stages.deployed import Deployed, read_deployed  # noqa: E402
 from neurodeploy.stages.verdict import verdict  # noqa: E402
@@ -562,6 +563,25 @@ def test_on_the_command_line(place: Path, capsys: pytest.CaptureFixture[str]) ->
     )
     assert run([*COMMAND, "--board", "loihi2", "--weights", "net.pt"]) == 2
     assert "leave one out" in capsys.readouterr().err
+
+
+def test_the_error_stands_in_the_table_where_answers_are_no_classes(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = Deployed.result
+
+    def values(deployed: Deployed, step: Any) -> dict[str, Any] | None:
+        found = result(deployed, step)
+        if step is None or not step.name.startswith("evaluate"):
+            return found
+        error = {"2": {"output": {"mean": 0.01, "worst": 0.021}}}
+        return {**found, "accuracy": {"2": None}, "source_accuracy": None, "relative_error": error}
+
+    monkeypatch.setattr(Deployed, "result", values)
+    table, *reasons = deployed_parts(read_deployed("mine"))
+    assert table.columns[:4] == ("board", "verdict", "error", "verified")
+    assert table.cells[1][2] == "2.1 %"
+    assert reasons[-1].startswith("error: of the worst output against the source network's")
 
 
 def test_a_mismatch_is_status_1(

@@ -67,6 +67,10 @@ def membranes_figure(sample: SampleActivity, first_step: Mapping[str, int]) -> F
             (line,) = axes.plot(
                 steps, trace.values, style, color=colour, linewidth=1.3, label=str(trace.neuron)
             )
+            if len(steps) == 1:
+                # A line of one point shows nothing.
+                line.set(marker="o", markersize=4)
+                axes.set_xlim(steps[0] - 0.5, steps[0] + 0.5)
             tip(line, f"{name}, neuron {trace.neuron}: {trace.values[-1]:g} after the last step")
             if trace.threshold is not None:
                 axes.axhline(trace.threshold, color=colour, linewidth=0.8, linestyle="--")
