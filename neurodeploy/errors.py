@@ -29,14 +29,14 @@ class UnknownNameError(UsageError):
     kind : str
         What was looked up, for example ``"target"``.
     name : str
-        The name that was not found.
+        The name that was not found; anything else is told as it is.
     known : iterable of str
         The names that exist.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(name, names, n=1) if isinstance(name, str) else ()
         hint = f"; did you mean {close[0]!r}?" if close else ""
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(names) or 'none'}{hint}")
 

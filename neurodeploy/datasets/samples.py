@@ -138,6 +138,8 @@ class Samples:
             self._load(str(x), split, name)
             return
         name = name or "samples"
+        if not isinstance(name, str):
+            raise UsageError(f"samples: name={name!r}; pass a text")
         if split not in (None, "train", "test"):
             raise UsageError(f"{name}: split={split!r}; pass 'train', 'test' or None")
         inputs, labels = read_arrays(name, x, y)

@@ -69,6 +69,10 @@ class Workers:
         UsageError
             For both, for less than one worker, or for what is no address.
         """
+        if not isinstance(workers, int | None):
+            raise UsageError(f"workers {workers!r}: expected a whole number")
+        if not isinstance(scheduler, str | None):
+            raise UsageError(f"scheduler {scheduler!r}: expected a text")
         if scheduler is None:
             count = default_threads() if workers is None else workers
             if count < 1:

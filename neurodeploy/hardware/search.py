@@ -13,6 +13,7 @@ or made again for more cores where that takes no more than seconds.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,9 @@ class PlacementRequest:
         ------
         UsageError
         """
+        for name, path in {"placement": source, "save_placement": target}.items():
+            if not isinstance(path, str | os.PathLike | None):
+                raise UsageError(f"{name} {path!r}: pass the path of a placement file")
         given = {"objective": objective, "placement": source, "save_placement": target}
         named = [name for name, value in given.items() if value is not None]
         if named and all(board.kind == "crossbar" for board in boards):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from neurodeploy.stages.compile import board_list, chosen_board
 from neurodeploy.stages.deploy_record import Record, plain_name
 from neurodeploy.stages.deployed import Deployed
 from neurodeploy.stages.keeping import kept_in
+from neurodeploy.stages.load import wrong_kind
 from neurodeploy.stages.samples import encoded_samples
 from neurodeploy.stages.sources import check_model
 from neurodeploy.targets.registry import TARGETS, usable_targets
@@ -127,6 +128,11 @@ def deploy(
         "verify_samples": verify_samples,
         "energy_samples": energy_samples,
     }
+    if not isinstance(output, str | os.PathLike):
+        raise wrong_kind("deploy", output, "the path of a folder as output")
+    for name, count in {"weight_bits": weight_bits, **counts}.items():
+        if not isinstance(count, int):
+            raise UsageError(f"{name.replace('_', ' ')} {count!r}: expected a whole number")
     if not MIN_BITS <= weight_bits <= MAX_BITS:
         raise UsageError(f"weight bits {weight_bits}: expected {MIN_BITS} to {MAX_BITS}")
     for name, count in counts.items():
@@ -210,6 +216,8 @@ def _targets(target: str | Sequence[str] | None, boards: Sequence[Board]) -> lis
         # Those that take no other netlists than ones quantized for them alone have to be named.
         usual = (name for name, kind in usable_targets().items() if not kind.quantization)
         return [plain_name("target", name) for name in usual]
+    if not isinstance(target, Iterable):
+        raise wrong_kind("deploy", target, "names of targets as target")
     names = [n.strip() for n in target.split(",")] if isinstance(target, str) else list(target)
     for name in names:
         TARGETS.get(name)

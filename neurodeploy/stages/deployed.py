@@ -17,6 +17,7 @@ inputs stand beside those of its files, so that a later run knows whether it has
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import FileFormatError, UnknownNameError
+from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.loading.files import LARGEST_TEXT, arrays_and_metadata, parsed_json, read_bytes
@@ -253,9 +254,13 @@ def read_deployed(folder: str | Path) -> Deployed:
 
     Raises
     ------
+    UsageError
+        For anything but a path.
     FileFormatError
         If it is missing, damaged or of another schema version.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise UsageError(f"read_deployed: got {folder!r}; pass the path of a folder of deploy")
     folder = Path(folder)
     if not is_deployed(folder):
         what = "holds no deploy.json" if folder.is_dir() else "no such folder"

@@ -432,6 +432,8 @@ def test_two_at_once_are_not_mixed(place: Path, calls: Counter[str]) -> None:
         ({"method": "rat"}, "did you mean 'rate'"),
         ({"colour": "red"}, "no option 'colour'"),
         ({"samples": 0}, "samples 0: at least 1"),
+        ({"samples": "5"}, "samples '5': expected a whole number"),
+        ({"target": 5}, "got a value of type int; pass names of targets as target"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_leaves_nothing(

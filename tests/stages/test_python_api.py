@@ -236,6 +236,17 @@ WRONG = {
     "nothing to save": ("save(3, 'x.ndn')", "a value of type int; pass a network, a deployment"),
     "no path": ("load(q)", "got the network .*; pass the path"),
     "no number": ("evaluate(q, data, '5')", "the first '5' samples; pass a whole number"),
+    "no account": ("estimate_energy(q, 'loihi1', data, account=5)", "unknown account 5; known: "),
+    "no encoder": ("convert(module, data, method='rate', input=data)", "unknown encoder Samples"),
+    "data as executor": ("stream(q, data)", r"unknown executor of streams Samples\("),
+    "no workers": ("evaluate(q, data, workers='2')", "workers '2': expected a whole number"),
+    "no scheduler": ("evaluate(q, data, scheduler=2)", "scheduler 2: expected a text"),
+    "no folder": ("read_deployed(3)", "got 3; pass the path of a folder of deploy"),
+    "no name": ("Samples(X, name=3)", "name=3; pass a text"),
+    "no placement": (
+        "estimate_energy(q, 'loihi1', data, placement=3)",
+        "placement 3: pass the path",
+    ),
     "no result": ("html(3)", "got int; pass a network, a deployment or a result"),
     "no figure": ("plot(3)", "got int; pass a network, an evaluation"),
 }
