@@ -35,4 +35,5 @@ def test_every_array_of_cores(name: str) -> None:
 def test_schema_numbers() -> None:
     assert f"| `schema` | {SCHEMA_VERSION} |" in PAGE
     assert f"`schema` ({DEPLOYMENT_SCHEMA})" in PAGE
+    assert f"(#deployment-folders): a compiled netlist | {DEPLOYMENT_SCHEMA} |" in PAGE
     assert f'`"schema": {cores.SCHEMA}`' in PAGE
