@@ -21,6 +21,8 @@ def render_sweep(sweep: Sweep) -> str:
     """The source network, what no other configuration beats, board by board, and errors."""
     boards: Sequence[str | None] = sweep.boards or (None,)
     parts = [part for board in boards for part in trade_off_parts(sweep, board)]
+    if sweep.source_warning is not None:
+        parts.insert(0, f"warning: {sweep.source_warning}")
     if (source := source_accuracy(sweep)) is not None:
         parts.insert(0, f"source network: {source}")
     if sweep.failures:

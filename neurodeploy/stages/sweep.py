@@ -291,7 +291,8 @@ def _told(record: Mapping[str, Any]) -> str:
         return str(record["error"])
     spikes = f"{record['spikes_per_inference']:.0f} spikes"
     if record["accuracy"] is None:
-        return spikes
+        error = record["relative_error"]
+        return spikes if error is None else f"relative error {100 * error:.2f} %, {spikes}"
     return f"accuracy {100 * record['accuracy']:.2f} %, {spikes}"
 
 

@@ -85,7 +85,8 @@ def is_whole(record: Mapping[str, Any], boards: Sequence[str]) -> bool:
     """
     if record.get("status") == "error":
         return has_shape(record, {"kind": str, "error": str})
-    if record.get("status") != "done" or not has_shape(record, {**_DONE, "boards": {...: dict}}):
+    done = {**_DONE, "boards": {...: dict}, "warnings": ([str], None)}
+    if record.get("status") != "done" or not has_shape(record, done):
         return False
     shares = [record.get(name) for name in _SHARES]
     return (
@@ -152,6 +153,12 @@ class Sweep(Shown):
     def failures(self) -> tuple[Mapping[str, Any], ...]:
         """Records of configurations that ended in an error."""
         return tuple(record for record in self.records if record["status"] != "done")
+
+    @property
+    def source_warning(self) -> str | None:
+        """What was warned of the source network, such as an accuracy at chance."""
+        told = (line for record in self.records for line in record.get("warnings") or ())
+        return next((line for line in told if line.startswith("source network: ")), None)
 
     def rows(self) -> list[Row]:
         """A flat mapping for each configuration and board: options, measures, prices.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from neurodeploy.render.sweep import render_sweep, table_of
-from neurodeploy.sweeps.results import PRICED, Sweep
+from neurodeploy.sweeps.results import PRICED, Sweep, is_whole
 
 
 def record(number: int, accuracy: float, energy: float | None, **more: Any) -> dict[str, Any]:
@@ -79,6 +79,16 @@ def test_where_answers_are_no_classes_small_errors_are_better() -> None:
     found = Sweep({"boards": ["loihi1"]}, configurations, tuple(records))
     assert [row["timesteps"] for row in found.pareto()] == [1, 3]
     assert render_sweep(found).startswith("relative error against energy")
+
+
+def test_a_source_at_chance_is_told_before_what_nothing_beats(sweep: Sweep) -> None:
+    line = "source network: 9.6 % of 512 training images is not above chance (10.4 %)"
+    records = (record(1, 0.1, 3e-6, warnings=["relu_1: silent", line]), *sweep.records[1:])
+    found = Sweep(sweep.common, sweep.configurations, records)
+    assert render_sweep(found).split("\n\n")[1] == f"warning: {line}"
+    kept = {**records[0], "network": "0", "boards": {}}
+    assert is_whole(kept, [])
+    assert not is_whole({**kept, "warnings": [3]}, [])
 
 
 def test_text_tells_line_choice_and_refusals(sweep: Sweep) -> None:

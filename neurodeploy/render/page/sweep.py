@@ -54,6 +54,7 @@ def _header(sweep: Sweep) -> Markup:
     told = [
         ("configurations", str(len(sweep.records))),
         ("source network", source_accuracy(sweep) or "no labels to count right answers by"),
+        *([] if sweep.source_warning is None else [("warning", sweep.source_warning)]),
         *((name.replace("_", " "), _text(value)) for name, value in sweep.common.items()),
     ]
     rows = [markup(element("dt", name), element("dd", text), "\n") for name, text in told]
