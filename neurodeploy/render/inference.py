@@ -8,7 +8,7 @@ import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.render.text import percent, render_table
-from neurodeploy.verification.inference import Run
+from neurodeploy.verification.inference import Run, scores_classes
 
 
 def inference_parts(run: Run) -> list[str]:
@@ -26,6 +26,8 @@ def inference_parts(run: Run) -> list[str]:
     lines = [f"{run.network} on {run.target}: {n} sample{'s' * (n != 1)}, T = {run.timesteps}"]
     if run.accuracy is not None:
         lines.append(f"accuracy: {percent(run.accuracy)}")
+    elif run.labels is not None:
+        lines.append("accuracy: not measured, the outputs are no classes")
     if run.tie_share:
         lines.append(f"undecided (more than one largest output): {percent(run.tie_share)}")
     lines.append(f"spikes per inference: {run.spikes_per_inference:.1f}")
@@ -39,7 +41,8 @@ def inference_npz(run: Run) -> bytes:
     single = len(run.outputs) == 1
     for name, values in run.outputs.items():
         arrays["outputs" if single else f"outputs.{name}"] = values
-        arrays["classes" if single else f"classes.{name}"] = run.decided[name].labels
+        if scores_classes(values):
+            arrays["classes" if single else f"classes.{name}"] = run.decided[name].labels
     if run.labels is not None:
         arrays["labels"] = np.asarray(run.labels)
     if run.steps is not None:

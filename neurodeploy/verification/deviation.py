@@ -106,6 +106,12 @@ class DeviationMeter:
         self._classes: list[tuple[IntArray, IntArray]] = []
         self._labels: list[IntArray] = []
 
+    @property
+    def _is_classifier(self) -> bool:
+        both = (self._stated, self._given)
+        shapes = [[net.by_name[o.population].shape for o in net.outputs] for net in both]
+        return all(len(s) == 1 and len(s[0]) == 1 and s[0][0] > 1 for s in shapes)
+
     @classmethod
     def of(cls, deployment: Deployment, progress: Progress | None = None) -> DeviationMeter | None:
         """None where the deployment states what was given."""
@@ -123,7 +129,7 @@ class DeviationMeter:
                 int(np.count_nonzero(theirs)),
                 int(np.count_nonzero(mine)),
             ]
-        if len(self._stated.outputs) == len(self._given.outputs) == 1:
+        if self._is_classifier:
             self._classes.append((_classes(self._given, given), _classes(self._stated, deployed)))
             if labels is not None:
                 self._labels.append(labels)

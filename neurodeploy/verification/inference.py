@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 EVENT_COLUMNS = ("sample", "population", "step", "neuron", "payload")
 
 
+def scores_classes(output: FloatArray) -> bool:
+    """Whether an output ``[B, *shape]`` is a vector of several values, the largest of which counts.
+
+    The largest of one value is always the first, and that of a map a place in it.
+    """
+    return output.ndim == 2 and output.shape[1] > 1
+
+
 class Recorded(dict[str, AnyArray]):
     """Rasters by population; what was not recorded is an error that says how to record it."""
 
@@ -90,14 +98,19 @@ class Run(Shown):
         Raises
         ------
         UsageError
-            With several outputs.
+            With several outputs, or one that is a single value or a map.
         """
         if len(self.decided) != 1:
             raise UsageError(
                 f"run: {len(self.decided)} outputs ({', '.join(self.decided)}); read "
                 "decided[OUTPUT].labels or outputs[OUTPUT]"
             )
-        (classes,) = self.decided.values()
+        (name, classes), *_ = self.decided.items()
+        if not scores_classes(self.outputs[name]):
+            raise UsageError(
+                f"run: {name!r} has shape {self.outputs[name].shape[1:]}, which is no score of "
+                f"classes; read outputs[{name!r}]"
+            )
         return classes.labels
 
     @property
@@ -111,16 +124,20 @@ class Run(Shown):
         return Recorded(self.record.membranes, "membranes")
 
     @property
+    def _answers_classes(self) -> bool:
+        return len(self.outputs) == 1 and all(map(scores_classes, self.outputs.values()))
+
+    @property
     def accuracy(self) -> float | None:
-        """Top-1; None without labels or with several outputs."""
-        if self.labels is None or len(self.decided) != 1:
+        """Top-1; None without labels, or where there is not one output that scores classes."""
+        if self.labels is None or not self._answers_classes:
             return None
         return float((self.classes == self.labels).mean())
 
     @property
     def tie_share(self) -> float | None:
-        """Share of samples whose largest output is not unique; None with several outputs."""
-        if len(self.decided) != 1:
+        """Share of samples whose largest output is not unique; None as :attr:`accuracy`."""
+        if not self._answers_classes:
             return None
         (classes,) = self.decided.values()
         return float(classes.tied.mean())

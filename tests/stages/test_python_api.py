@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import neurodeploy as nd  # noqa: E402
 from neurodeploy.hardware.boards.loading import load_board  # noqa: E402
 from neurodeploy.ir.reference import run_reference  # noqa: E402
 from neurodeploy.network import network_to_bytes  # noqa: E402
+from neurodeploy.render.inference import inference_npz, inference_parts  # noqa: E402
 from neurodeploy.stages.samples import stimulus_for  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -88,6 +90,17 @@ def test_a_run_on_data_is_the_run_on_its_integers(
     assert run.accuracy == (run.classes == Y[:5]).mean()
     assert run.to_dict()["spikes"] == run.spike_counts
     assert list(dep.run(data[:5], record=["relu_1"]).spikes) == ["relu_1"]
+
+
+@pytest.mark.parametrize("shape", [(1,), (4, 2, 2)])
+def test_one_value_or_a_map_is_no_class(results: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """A regressor was 33 % accurate on labels 0, 1 and 2: the largest of one value is the first."""
+    run = replace(results["Run"], outputs={"output": np.zeros((3, *shape))})
+    assert (run.accuracy, run.tie_share) == (None, None)
+    assert "accuracy: not measured, the outputs are no classes" in inference_parts(run)[0]
+    assert "classes" not in np.load(io.BytesIO(inference_npz(run)))
+    with pytest.raises(nd.UsageError, match="which is no score of classes; read outputs"):
+        run.classes  # noqa: B018
 
 
 def test_what_was_not_recorded_says_how_to(results: dict[str, Any]) -> None:
