@@ -12,6 +12,7 @@ from neurodeploy.errors import UsageError
 from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, narrowed
 from neurodeploy.ir.decoding import Classes, classify, decode
+from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, expect_populations, joined_samples
 from neurodeploy.notebook import Shown, data_frame
@@ -59,7 +60,7 @@ class Run(Shown):
         Output population -> its classes ``[B]``, and whether the largest value is not unique.
     labels : array ``[B]`` or None
     spike_counts : mapping
-        Population that can spike (inputs as well) -> spikes over all samples.
+        Population that can spike (inputs of spikes as well) -> spikes over all samples.
     neuron_steps : mapping
         Population -> neurons times steps times samples.
     inputs : frozenset of str
@@ -181,6 +182,10 @@ class Run(Shown):
         return data_frame(dict(zip(EVENT_COLUMNS, joined, strict=True)))
 
 
+def _is_current(population: Population) -> bool:
+    return isinstance(population.model, Input) and population.model.kind == "current"
+
+
 def infer(
     deployment: Deployment,
     stimulus: Mapping[str, EncodedInput],
@@ -215,8 +220,10 @@ def infer(
         raise UsageError(f"{netlist.name}: no {what} to run")
     expect_populations(netlist, (*(record or ()), *membranes))
     watched = {o.population for o in netlist.outputs if o.reads_membrane} | set(membranes)
-    spikes = {p.name: 0 for p in netlist.populations if not p.is_integrator}
-    kept = list(spikes) if record is None else list(record)
+    emitting = [p for p in netlist.populations if not p.is_integrator]
+    # A constant current enters in every step, and is no spike.
+    spikes = {p.name: 0 for p in emitting if not _is_current(p)}
+    kept = [p.name for p in emitting] if record is None else list(record)
     parts: list[RunRecord] = []
     steps: list[IntArray] = []
     outputs: dict[str, list[FloatArray]] = {o.population: [] for o in netlist.outputs}

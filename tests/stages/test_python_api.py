@@ -89,6 +89,8 @@ def test_a_run_on_data_is_the_run_on_its_integers(
     np.testing.assert_array_equal(run.classes, run.outputs["output"].argmax(axis=1))
     assert run.accuracy == (run.classes == Y[:5]).mean()
     assert run.to_dict()["spikes"] == run.spike_counts
+    # What enters is a current, which is recorded and no spike.
+    assert set(run.spike_counts) == set(run.spikes) - {"input"}
     assert list(dep.run(data[:5], record=["relu_1"]).spikes) == ["relu_1"]
 
 
