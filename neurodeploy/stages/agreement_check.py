@@ -15,11 +15,10 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.decoding import classify, decode_prefix
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.network import Network
-from neurodeploy.stages.source_check import SURE
 from neurodeploy.targets.registry import own_methods
 from neurodeploy.verification.accuracy import task_of
 from neurodeploy.verification.agreement import evaluate_source
-from neurodeploy.verification.statistics import at_least
+from neurodeploy.verification.statistics import SURE, at_least
 
 LEAST_AGREEMENT = 0.9
 FIRST_SAMPLES, MOST_SAMPLES, LEAST_SAMPLES = 32, 256, 8

@@ -18,7 +18,7 @@ from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.verification.accuracy import Evaluation, paired
 from neurodeploy.verification.agreement import Correlation, evaluate_source
 from neurodeploy.verification.spread import Spread
-from neurodeploy.verification.statistics import Paired, at_least
+from neurodeploy.verification.statistics import SURE, Paired, can_tell, is_chance
 from neurodeploy.verification.totals import summarize
 
 MOST_SAMPLES, LEAST_SAMPLES = 512, 64
@@ -28,8 +28,6 @@ LEAST_CORRELATION = 0.98
 CORRELATED_SAMPLES, LEAST_CORRELATED = 32, 4
 CORRELATED_STEPS = 2**27
 """Neuron-steps of all samples: a few seconds."""
-SURE = 0.01
-"""Probability below which a difference is no chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +164,11 @@ def _classes(
     chance = _chance(y)
     share = f"{100 * correct / n:.1f} %"
     line = f"source network: {share} of {what}; chance is {100 * chance:.1f} %"
-    if not _can_tell(n, chance):
+    if not can_tell(n, chance):
         line += ", and these samples cannot tell the two apart"
     record = {"samples": n, "accuracy": correct / n, "chance": chance}
     better, remedy = _better(graph, data, y, decided)
-    low = _is_low(correct, n, chance)
+    low = is_chance(correct, n, chance)
     told = [f"; {100 * better:.1f} % {remedy}"] if remedy else []
     if low:
         causes = ["missing --weights"] if without_weights else []
@@ -195,15 +193,6 @@ def _chance(y: IntArray) -> float:
     return int(np.bincount(y).max()) / len(y)
 
 
-def _can_tell(n: int, chance: float) -> bool:
-    """Whether so many samples, if all were right, would be more than chance."""
-    return at_least(n, n, chance) <= SURE
-
-
-def _is_low(correct: int, n: int, chance: float) -> bool:
-    return _can_tell(n, chance) and at_least(correct, n, chance) > SURE
-
-
 def evaluation_warnings(found: Evaluation, data: Samples | EventSamples) -> Iterator[str]:
     """What an evaluation leaves out, and accuracies that say nothing.
 
@@ -220,7 +209,7 @@ def evaluation_warnings(found: Evaluation, data: Samples | EventSamples) -> Iter
             f"labels of {data.name} are not compared: the outputs are no classes; pass float "
             "targets of their shape, or a network with an output for each class"
         )
-    if y is not None and share is not None and _is_low(round(share * n), n, chance := _chance(y)):
+    if y is not None and share is not None and is_chance(round(share * n), n, chance := _chance(y)):
         whose = "network" if found.source_accuracy is None else "source network"
         yield (
             f"{whose}: {100 * share:.1f} % of {n} samples is not above chance ({100 * chance:.1f} "

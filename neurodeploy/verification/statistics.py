@@ -26,6 +26,10 @@ def wilson(count: int, n: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+SURE = 0.01
+"""Probability below which a difference is no chance."""
+
+
 def at_least(count: int, n: int, share: float) -> float:
     """Exact probability of ``count`` or more of ``n`` where each happens with ``share``."""
     if count <= 0 or share >= 1:
@@ -41,6 +45,16 @@ def at_least(count: int, n: int, share: float) -> float:
         for k in range(count, n + 1)
     )
     return min(1.0, math.fsum(map(math.exp, logs)))
+
+
+def can_tell(n: int, chance: float) -> bool:
+    """Whether so many samples, if all were right, would be more than chance."""
+    return at_least(n, n, chance) <= SURE
+
+
+def is_chance(correct: int, n: int, chance: float) -> bool:
+    """Whether so many of ``n`` are not above chance, though as many could tell."""
+    return can_tell(n, chance) and at_least(correct, n, chance) > SURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.cli import run
-from neurodeploy.render.page.cards import cards
+from neurodeploy.render.page.cards import cards, warnings_of
 from neurodeploy.render.page.values import Values, resolve
 from tests.render.conftest import BOARDS, SAMPLES
 
@@ -231,6 +231,21 @@ def test_names_are_never_markup(small_net: nd.Network, small_data: nd.Samples) -
     assert read.text.count(NAME) > 10
     assert not [a for _, a in read.elements if any(n.startswith("on") for n in a)]
     assert "holds no real-valued netlist" in read.text
+
+
+def test_a_source_network_at_chance_is_one_of_the_first_lines(
+    small_net: nd.Network, small_report: nd.Report
+) -> None:
+    def told(accuracy: float) -> list[str]:
+        record = {"samples": 512, "accuracy": accuracy, "chance": 0.104}
+        net = replace(small_net, provenance={**small_net.provenance, "source_network": record})
+        return warnings_of(replace(small_report.measured[0], network=net))
+
+    assert told(0.098)[0] == (
+        "the source network got 9.80 % of 512 calibration samples right, which is not above chance "
+        "(10.40 %)"
+    )
+    assert told(0.9) == told(0.098)[1:]
 
 
 def test_a_netlist_alone_tells_what_is_missing(small_net: nd.Network) -> None:

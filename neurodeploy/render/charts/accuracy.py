@@ -48,6 +48,8 @@ def accuracy_figure(evaluations: Mapping[str, Evaluation]) -> Figure:
     axes.set_ylabel(f"accuracy in %, {n} samples")
     axes.set_title("Accuracy over the steps, with 95 % intervals")
     axes.set_ylim(0, 101)
+    if max((e.timesteps for e in evaluations.values()), default=0) == 1:
+        axes.set_xlim(0, 2)
     axes.legend(loc="lower right")
     return figure
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from neurodeploy.loading.shapes import has_shape
 from neurodeploy.render.markup import Markup, Part, element, markup
 from neurodeploy.render.page.values import Values
 from neurodeploy.render.quantities import told_bar
-from neurodeploy.render.text import short_percent
+from neurodeploy.render.text import percent, short_percent
 from neurodeploy.render.verification import verdict
 from neurodeploy.stages.reported import Measured, Report
 from neurodeploy.verification.accuracy import Evaluation
-from neurodeploy.verification.statistics import wilson
+from neurodeploy.verification.statistics import is_chance, wilson
 
 NETLISTS = {"spiking": "spiking, real-valued", "integer": "spiking, integer"}
 
@@ -222,6 +223,9 @@ def _assumptions(report: Report) -> Markup | None:
     )
 
 
+_MEASURED_SOURCE = {"accuracy": float, "samples": range(1, 2**16), "chance": float}
+
+
 def warnings_of(one: Measured) -> list[str]:
     """What the conversion and the data warn of."""
     found = [
@@ -229,6 +233,15 @@ def warnings_of(one: Measured) -> list[str]:
         "calibration samples: their thresholds are guesses"
         for row in one.network.provenance.get("silent_channels", ())
     ]
+    source = one.network.provenance.get("source_network") or {}
+    if has_shape(source, _MEASURED_SOURCE):
+        share, n, chance = source["accuracy"], source["samples"], source["chance"]
+        if is_chance(round(share * n), n, chance):
+            found.insert(
+                0,
+                f"the source network got {percent(share)} of {n} calibration samples right, "
+                f"which is not above chance ({percent(chance)})",
+            )
     auto = one.network.provenance.get("auto")
     if isinstance(auto, Mapping) and auto.get("met") is False:
         found.append(f"the automatic choice missed its budget: {auto.get('reason') or ''}")
