@@ -38,6 +38,12 @@ def read_arrays(name: str, x: Any, y: Any) -> tuple[dict[str, AnyArray], AnyArra
             "mapping of inputs to arrays, a torch Dataset or DataLoader, or a text such as "
             "'digits' or 'mnist:PATH'"
         )
+    flat = [key for key, values in known.items() if values.ndim == 1 and isinstance(x, Mapping)]
+    if flat:
+        raise DataError(
+            f"{name}: {flat[0]!r} has shape {known[flat[0]].shape}, an input (N, channels, ...); "
+            "labels are no input: pass (x, labels) or ({INPUT: x, ...}, labels)"
+        )
     if y is None:
         return known, None
     labels = as_array(y)

@@ -207,6 +207,11 @@ def test_labels_come_once() -> None:
     refused(lambda: Samples(BYTES, "labels"), UsageError, "y is a value of type str")
 
 
+def test_labels_are_no_input() -> None:
+    with pytest.raises(DataError, match=r"'y' has shape \(6,\), .*: pass \(x, labels\) or"):
+        Samples({"x": np.zeros((6, 1, 2, 2), np.float32), "y": np.zeros(6, np.int64)})
+
+
 def test_several_inputs() -> None:
     other = np.linspace(0, 1, 12).reshape(6, 2)
     data = Samples({"image": BYTES, "more": other}, LABELS)
