@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,11 +68,16 @@ def check_source(graph: AnalogGraph, dataset: Samples, without_weights: bool) ->
     what = f"{len(data)} {kind} {'images' if data.x.ndim == 4 else 'samples'}"
     classes = _n_classes(graph) is not None
     if data.targets is not None:
-        return _regression(graph, data, what)
-    if data.y is None or not classes:
+        found = _regression(graph, data, what)
+    elif data.y is None or not classes:
         why = "the data have no labels" if data.y is None else "its outputs are no classes"
-        return SourceCheck(f"source network: not measured, {why}", (), {})
-    return _classes(graph, data, data.y, what, without_weights)
+        found = SourceCheck(f"source network: not measured, {why}", (), {})
+    else:
+        found = _classes(graph, data, data.y, what, without_weights)
+    if len(data) > 1 and not data.named and (data.x == data.x[:1]).all():
+        same = f"all {what} are the same: whatever is measured on them is of one; mend the data"
+        return replace(found, warnings=(same, *found.warnings))
+    return found
 
 
 def unseen_classes(graph: AnalogGraph, dataset: Samples) -> str | None:

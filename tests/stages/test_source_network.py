@@ -133,6 +133,12 @@ def test_samples_that_cannot_tell_chance_do_not_blame_the_network(
     assert not [line for line in warned if "source network:" in line]
 
 
+def test_samples_that_are_all_the_same_are_told(digits: Samples, normalized: nn.Module) -> None:
+    x = np.repeat(digits.x[:1], 20, axis=0)
+    _, warned = told(normalized, Samples(x, digits.y[:20], norm="mnist"))
+    assert warned[0].startswith("all 20 calibration images are the same: whatever is measured on")
+
+
 def test_evaluate_tells_of_chance_and_of_what_it_does_not_compare(
     digits: Samples, normalized: nn.Module
 ) -> None:
