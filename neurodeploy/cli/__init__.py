@@ -168,7 +168,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status; everything that goes wrong is told on stderr."""
     import click
 
-    from neurodeploy.cli.group import State, cli
+    from neurodeploy.cli.group import COMMANDS, State, cli
     from neurodeploy.cli.terminal import one_line_warnings, say, tell
     from neurodeploy.errors import NeurodeployError, is_out_of_memory
 
@@ -199,7 +199,8 @@ def run(arguments: Sequence[str]) -> int:
         say(error.format_message())
         return USER_ERROR
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "neurodeploy"
+        named = next((a for a in arguments if a in COMMANDS), "")
+        command = error.ctx.command_path if error.ctx else f"neurodeploy {named}".rstrip()
         message = error.format_message().rstrip(".")
         return fail(f"{message}; see '{command} --help'")
     except click.ClickException as error:

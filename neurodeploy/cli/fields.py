@@ -51,7 +51,8 @@ def _stage_option(option: Option, described: Collection[str]) -> click.Option:
     return click.Option(
         [f"--{option.name.replace('_', '-')}", option.name],
         type=kind,
-        is_flag=flag,
+        # Told False, click takes a required option without a value for one of None.
+        is_flag=flag or None,
         required=option.required,
         show_default=shown,
         metavar=None if flag else _metavar(option),

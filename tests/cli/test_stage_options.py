@@ -99,6 +99,20 @@ def test_conversions_take_the_same_options_wherever_they_are_offered() -> None:
     assert {name: text for name, text in options.items() if name != "timesteps"} == without
 
 
+def test_an_option_without_its_value_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """click took required ones of them for None."""
+    from neurodeploy.cli.group import COMMANDS, cli
+
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        valued = [p for p in command.params if isinstance(p, click.Option) and not p.is_flag]
+        for option in valued:
+            assert run([name, option.opts[-1]]) == 2
+            told = capsys.readouterr().err
+            assert f"requires an argument; see 'neurodeploy {name} --help'" in told
+
+
 @pytest.mark.parametrize("command", ["convert", "quantize", "compile", "verify", "energy"])
 def test_every_option_is_explained(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     from neurodeploy.cli.group import cli
