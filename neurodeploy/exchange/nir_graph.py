@@ -46,6 +46,8 @@ PARAMETERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 SPIKING = ("IF", "LIF", "CubaLIF", "Threshold")
 INTEGRATORS = ("I", "LI", "CubaLI")
+_BESIDE = ("type", "metadata", "input_type", "output_type")
+"""What a node has beside its parameters: shapes, that follow from them, and remarks."""
 PASSING = "passing"
 """The type of what only hands on: the inputs and outputs of subgraphs."""
 
@@ -216,6 +218,10 @@ class _Opened:
             if isinstance(value, dict) or (isinstance(value, str) and key != "padding"):
                 raise self.refuse(name, f"{key} is no number")
             found[key] = value if isinstance(value, str) else np.asarray(value)
+        # What NIR does not have may be what the neuron does there: never left out unsaid.
+        others = sorted(set(tree) - {*required, *optional, *_BESIDE})
+        if others:
+            self.notes.append(f"{name}: NIR's {kind} has no {', '.join(others)[:200]}: not read")
         return Node(name, kind, found)
 
 

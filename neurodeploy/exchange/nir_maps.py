@@ -114,6 +114,12 @@ class Shapes:
                 )
         for node in self.graph.nodes.values():
             arriving = self.arriving.get(node.name)
+            if node.type == "Input" and arriving is not None:
+                raise self.refuse(
+                    node.name,
+                    f"{self.graph.before(node.name)[0]} leads to it, but what enters comes from "
+                    "outside alone; let it lead to the node behind the Input",
+                )
             if node.type != "Input" and arriving is None:
                 raise self.refuse(node.name, "no edge leads to it; connect it or leave it out")
             expected: Shape | None = None

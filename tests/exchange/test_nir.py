@@ -58,6 +58,8 @@ def test_older_files_have_no_reset_value(tmp_path: Path) -> None:
     assert net.netlist.by_name["a"].model.reset == "zero"
     with pytest.warns(match=r"a: v_reset up to 0.5 in the file is not used by dynamics snntorch"):
         imported(tmp_path, chain(with_reset), "snntorch")
+    with pytest.warns(match=r"a: NIR's LIF has no refractory: not read"):
+        imported(tmp_path, chain(lif(refractory=np.ones(2))), "spikingjelly")
 
 
 def test_single_numbers_are_spread_and_leading_ones_dropped(tmp_path: Path) -> None:
@@ -348,6 +350,10 @@ BAD = {
     ),
     "half a step": (chain(node("Delay", delay=np.full(2, 1.5e-4)), lif()), "a delay of 1.5 steps"),
     "huge delay": (chain(node("Delay", delay=np.full(2, 10.0)), lif()), "a delay of 100000 steps"),
+    "an edge into the input": (
+        graph(chain(lif())["nodes"], [("input", "a"), ("a", "output"), ("a", "input")]),
+        "input: a leads to it, but what enters comes from outside alone",
+    ),
     "no output": (graph({"input": node("Input", shape=[2])}, []), "the graph has no Output"),
     "loose node": (
         graph({**chain(lif())["nodes"], "b": lif()}, chain(lif())["edges"]),
