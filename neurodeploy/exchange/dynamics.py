@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from neurodeploy.errors import UnknownNameError, UsageError
+from neurodeploy.ir.arrays import number, whole
 from neurodeploy.json_values import Result
 
 Compare = Literal[">", ">="]
@@ -99,12 +100,17 @@ class Dynamics(Result):
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UnknownNameError(name.replace("_", " "), str(getattr(self, name)), known)
-        if self.multi_spike < 1:
+        if whole(self.multi_spike, "multi_spike") < 1:
             raise UsageError(f"multi_spike {self.multi_spike}: expected at least 1")
-        if self.floor is not None and not self.floor <= 0:
+        if self.floor is not None and not number(self.floor, "floor") <= 0:
             raise UsageError(f"floor {self.floor:g}: expected thresholds at or below 0, such as -1")
-        if self.dt is not None and not 0 < self.dt < float("inf"):
-            raise UsageError(f"dt {self.dt}: expected a positive time in seconds")
+        check_dt(self.dt)
+
+
+def check_dt(dt: float | None) -> None:
+    """Refuse a length of a step that is no positive number of seconds."""
+    if dt is not None and not 0 < number(dt, "dt", "seconds, as 1e-3") < float("inf"):
+        raise UsageError(f"dt {dt}: expected a positive time in seconds")
 
 
 _IF_LEAKS = {"IF": "snnTorch 1.0.0 reads it as Leaky with beta 0.9, a leak that no file asked for"}
@@ -239,7 +245,7 @@ def chosen_dynamics(name: str | None, parts: Mapping[str, Any]) -> Dynamics | No
     """
     given = {key: value for key, value in parts.items() if value is not None}
     if name is not None:
-        if name not in DYNAMICS:
+        if not isinstance(name, str) or name not in DYNAMICS:
             raise UnknownNameError("dynamics", name, DYNAMICS)
         known = DYNAMICS[name]
         if given.get("dt") is not None and known.in_steps:

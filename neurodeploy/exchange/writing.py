@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from neurodeploy.errors import UsageError
-from neurodeploy.exchange.dynamics import Dynamics, chosen_dynamics
+from neurodeploy.exchange.dynamics import Dynamics, check_dt, chosen_dynamics
 from neurodeploy.exchange.hdf5 import tree_bytes
 from neurodeploy.exchange.lava_dl_write import lava_dl_tree
 from neurodeploy.exchange.losses import lost_by
@@ -93,6 +92,5 @@ def written(to: str, source: Source, dynamics: str | None, dt: float | None) -> 
     """
     kind = FORMATS[to]
     rules = None if dynamics is None else chosen_dynamics(dynamics, {"dt": dt})
-    if rules is None and dt is not None and not 0 < dt < float("inf"):
-        raise UsageError(f"dt {dt}: expected a positive time in seconds")
+    check_dt(dt)
     return kind.write(source, rules, dt)

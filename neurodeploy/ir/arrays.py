@@ -50,6 +50,14 @@ def whole(value: Any, what: str) -> int:
         raise NetlistError(f"{what} {shown}; expected a whole number") from None
 
 
+def number(value: Any, what: str, expected: str = "a number") -> float:
+    """``value`` as a float; NetlistError for what is none: text is never read as a number."""
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        return float(value)
+    shown = repr(value) if isinstance(value, str | bool) else type(value).__name__
+    raise NetlistError(f"{what} {shown}; expected {expected}")
+
+
 def whole_sizes(values: Any, what: str) -> tuple[int, ...]:
     """A tuple of whole numbers; NetlistError for anything else."""
     if not isinstance(values, tuple | list):

@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import numpy as np
 
-from neurodeploy.errors import DataError, UnknownNameError
+from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
@@ -77,9 +77,14 @@ def no_steps(netlist: IntegerNetlist, batch: int, membranes: Collection[str]) ->
     return RunRecord(0, {n: none(n) for n in netlist.by_name}, {n: none(n) for n in membranes})
 
 
-def expect_populations(netlist: IntegerNetlist | RealNetlist, names: Collection[str]) -> None:
-    """Raise UnknownNameError for a name that no population has."""
-    unknown = sorted(set(names) - set(netlist.by_name))
+def expect_populations(
+    netlist: IntegerNetlist | RealNetlist, *lists: Collection[str] | None
+) -> None:
+    """Raise UnknownNameError for a name that no population has, UsageError for a name alone."""
+    for names in lists:
+        if isinstance(names, str):
+            raise UsageError(f"populations {names!r}: expected a list of names, as [{names!r}]")
+    unknown = sorted({n for names in lists for n in names or ()} - set(netlist.by_name), key=str)
     if unknown:
         raise UnknownNameError("population", unknown[0], netlist.by_name)
 

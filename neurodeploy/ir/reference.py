@@ -196,7 +196,7 @@ def run_reference(
         If a population to record does not exist.
     """
     T = netlist.window(timesteps)
-    expect_populations(netlist, (*(record or ()), *membranes))
+    expect_populations(netlist, record, membranes)
     values, batch = checked_stimulus(netlist, stimulus, T)
     if isinstance(netlist, IntegerNetlist):
         require_proved(prove_bounds(netlist, T))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.exchange.reading import read_network
+from neurodeploy.ir.arrays import whole
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.neurons import Input
 from neurodeploy.network import Network
@@ -107,7 +108,7 @@ def import_network(
     CapacityError
         If membranes of a .net file are not proved to fit, and ``saturation`` is not named.
     """
-    if timesteps is not None and timesteps < 1:
+    if timesteps is not None and whole(timesteps, "timesteps") < 1:
         raise UsageError(f"timesteps {timesteps}: expected at least 1")
     parts = {
         "dt": dt,

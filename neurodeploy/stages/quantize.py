@@ -89,6 +89,11 @@ def quantize(
     unknown = sorted(set(options) - known)
     if unknown:
         raise UsageError(f"quantize: no option {unknown[0]!r}; options: {', '.join(sorted(known))}")
+    if not isinstance(layer_bits, Mapping | None):
+        raise UsageError(
+            f"layer_bits of type {type(layer_bits).__name__}; expected bits by layer, as "
+            "{'conv1': 6}"
+        )
     needed = _needed(target or net.provenance.get("auto", {}).get("target"))
     chosen = Quantization(weight_bits, dict(layer_bits or {}), **{**needed, **options})
     # What is wrong with the options is told before anything takes long.

@@ -12,7 +12,7 @@ from neurodeploy.datasets.events.pieces import pieces
 from neurodeploy.datasets.events.spec import read_events
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.execution.native.library import available, load
-from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
+from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, whole
 from neurodeploy.ir.decoding import classify, decoded_values
 from neurodeploy.ir.netlist import IntegerNetlist, Output
 from neurodeploy.ir.neurons import Input
@@ -75,7 +75,7 @@ def stream(
             f"stream: a deployment for target {given.target} runs itself; leave executor="
             f"{executor!r} out, or stream its network: deployment.network.stream({executor!r})"
         )
-    if samples < 1:
+    if whole(samples, "stream: samples") < 1:
         raise UsageError(f"stream: samples {samples}; expected at least 1")
     binning = None
     if dt is not None:
@@ -215,8 +215,9 @@ class Stream:
         Parameters
         ----------
         given : array, mapping of inputs to arrays, or mapping t, x, y, p of events
-            Spikes ``[K, *shape]`` of one stream or ``[B, K, *shape]`` of several; or some events,
-            which belong to steps by their times: of streams that were made with ``dt``.
+            Spikes ``[K, *shape]`` of one stream or ``[B, K, *shape]`` of several; or some events
+            (also an array with fields t, x, y, p), which belong to steps by their times: of
+            streams that were made with ``dt``. Steps without events before the first one count.
         steps : int, optional
             Of events: how many steps pass. [default: up to that of the last event]
         membranes : collection of str
@@ -271,7 +272,7 @@ class Stream:
             For several inputs or streams, or events without ``dt``.
         """
         given = read_events(events) if isinstance(events, str) else events
-        if every < 1:
+        if whole(every, "stream: steps of a piece") < 1:
             raise UsageError(f"stream: pieces of {every} steps; expected at least 1")
         if not isinstance(given, EventSamples):
             raise wrong_kind("stream", given, "recordings, as events:PATH#dt=1ms names them")

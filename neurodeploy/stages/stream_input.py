@@ -12,7 +12,7 @@ from neurodeploy.datasets.events.plain import open_arrays
 from neurodeploy.datasets.events.raster import add_events, clip_counts
 from neurodeploy.datasets.events.recording import Events, shown_time
 from neurodeploy.errors import DataError, UsageError, warn_user
-from neurodeploy.ir.arrays import AnyArray, IntArray
+from neurodeploy.ir.arrays import AnyArray, IntArray, whole
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import checked_stimulus
@@ -50,6 +50,10 @@ class StreamInput:
         self, given: Mapping[str, AnyArray] | AnyArray | Packet, steps: int | None
     ) -> dict[str, IntArray]:
         """The next steps by input, int64 ``[B, steps, *shape]``; see :meth:`Stream.step`."""
+        if steps is not None and whole(steps, "stream: steps") < 1:
+            raise DataError(f"stream: steps {steps}; expected at least 1")
+        if isinstance(given, np.ndarray) and given.dtype.names:
+            given = {name: given[name] for name in given.dtype.names}
         return self._events(given, steps) if _is_packet(given) else self._raster(given, steps)
 
     def _raster(
@@ -90,9 +94,13 @@ class StreamInput:
             raise DataError("stream: events are for one input and one stream; pass rasters")
         (population,) = netlist.inputs
         block = next(open_arrays("stream", given, self._unit).blocks, NOTHING)
-        if self._origin is None and len(block.t):
-            self._origin = binning.origin("stream", int(block.t.min()))
-        index = (block.t - (self._origin or 0)) // binning.dt - self.steps
+        origin = self._origin
+        if origin is None and len(block.t):
+            origin = binning.origin("stream", int(block.t.min()))
+            if binning.start != "zero":
+                # Silence told the time before: the first event is of the piece that brings it.
+                origin -= self.steps * binning.dt
+        index = (block.t - (origin or 0)) // binning.dt - self.steps
         length = steps
         if length is None:
             length = int(index.max()) + 1 if len(index) else 0
@@ -110,6 +118,7 @@ class StreamInput:
                     "Stream.lost"
                 )
             self.lost += lost
+        self._origin = origin
         return {population.name: out[None]}
 
     def _expect_now(self, block: Events, index: IntArray, length: int) -> None:
@@ -119,10 +128,12 @@ class StreamInput:
         wrong = np.flatnonzero((index < 0) | (index >= length))
         if wrong.size:
             at = int(wrong[0])
+            assert self._binning is not None
+            from_zero = "; start='zero' counts steps from 0 of the clock"
             raise DataError(
                 f"stream: an event at {shown_time(int(block.t[at]))} belongs to step "
                 f"{self.steps + int(index[at])}, this piece is steps {self.steps} to "
-                f"{self.steps + length - 1}"
+                f"{self.steps + length - 1}{'' if self._binning.start == 'zero' else from_zero}"
             )
 
 

@@ -218,7 +218,7 @@ def infer(
     if not netlist.outputs or not samples:
         what = "samples" if netlist.outputs else "outputs"
         raise UsageError(f"{netlist.name}: no {what} to run")
-    expect_populations(netlist, (*(record or ()), *membranes))
+    expect_populations(netlist, record, membranes)
     watched = {o.population for o in netlist.outputs if o.reads_membrane} | set(membranes)
     emitting = [p for p in netlist.populations if not p.is_integrator]
     # A constant current enters in every step, and is no spike.

@@ -13,7 +13,13 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.cli import run as command
-from neurodeploy.errors import DataError, NeurodeployWarning, UnknownNameError, UsageError
+from neurodeploy.errors import (
+    DataError,
+    NetlistError,
+    NeurodeployWarning,
+    UnknownNameError,
+    UsageError,
+)
 from neurodeploy.ir.connectivity import Dense
 from neurodeploy.ir.decoding import decode
 from neurodeploy.ir.encoding import Encoding
@@ -326,7 +332,7 @@ def test_streams_refuse_in_one_line() -> None:
         (
             lambda: stream.step({**one, "t": [2000]}, 5),
             DataError,
-            "an event at 2 ms belongs to step 2, this piece is steps 5 to 9",
+            "an event at 2 ms belongs to step 2, this piece is steps 5 to 9; start='zero' counts",
         ),
         (lambda: stream.step({**one, "t": [9000], "x": [8]}), DataError, "outside of 8 x 8 places"),
         (lambda: net.stream().step(one), UsageError, "make it with dt='1ms'"),
@@ -346,6 +352,14 @@ def test_streams_refuse_in_one_line() -> None:
             "a deployment for target brian2 runs itself",
         ),
         (lambda: net.stream(samples=0), UsageError, "samples 0; expected at least 1"),
+        (lambda: net.stream(samples=1.5), NetlistError, "samples 1.5; expected a whole number"),
+        (lambda: stream.step(one, "5"), NetlistError, "steps '5'; expected a whole number"),
+        (lambda: stream.step(one, 0), DataError, "steps 0; expected at least 1"),
+        (
+            lambda: net.stream().step(np.zeros(shape, int), membranes="x"),
+            UsageError,
+            r"populations 'x': expected a list of names, as \['x'\]",
+        ),
         (lambda: net.stream(dt="soon"), UsageError, "dt=soon: expected seconds"),
     ]
     for call, error, message in cases:
@@ -357,7 +371,7 @@ def test_streams_refuse_in_one_line() -> None:
 
 
 def test_packets_are_cut_at_multiples_of_a_step() -> None:
-    """Whatever the time of the first event is, and of a clock that has run for long."""
+    """Whatever the time of the first event is, after silence too, as mappings or arrays."""
     net = Network(
         NetlistBuilder(seed=2)
         .input("x", (2, 8, 8))
@@ -372,6 +386,11 @@ def test_packets_are_cut_at_multiples_of_a_step() -> None:
     ]
     steps = [np.flatnonzero(part.spikes["x"][0].any(axis=(1, 2, 3))).tolist() for part in found]
     assert steps == [[0, 5, 9], [0, 9]]
+    after = net.stream(dt="1ms")
+    after.step({"t": [], "x": []}, 10)
+    fields = np.rec.fromarrays(list(events.values()), names=list(events))
+    for part, whole in zip((slice(3), slice(3, 5)), found, strict=True):
+        np.testing.assert_array_equal(after.step(fields[part], 10).spikes["x"], whole.spikes["x"])
 
 
 def test_the_example_records_what_the_encoder_makes(tmp_path: Path) -> None:

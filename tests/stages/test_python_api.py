@@ -262,6 +262,19 @@ WRONG = {
         "estimate_energy(q, 'loihi1', data, placement=3)",
         "placement 3: pass the path",
     ),
+    "no real number": (
+        "import_network('a.nir', dynamics='norse', dt='1ms')",
+        "'1ms'; expected sec",
+    ),
+    "no steps": ("import_network('a.nir', timesteps='9')", "timesteps '9'; expected a whole"),
+    "no spikes": ("import_network('a.nir', dynamics='lava', multi_spike='2')", "multi_spike '2'"),
+    "no floor": ("import_network('a.nir', dynamics='lava', floor='low')", "floor 'low'; expected"),
+    "no dynamics": ("import_network('a.nir', dynamics=3)", "unknown dynamics 3; known: exact"),
+    "no input": ("import_network('a.nir', input=3)", "unknown input 3; known: current"),
+    "no length": ("export(q, 'nir', 'a.nir', dt='1ms')", "dt '1ms'; expected seconds, as 1e-3"),
+    "no whole workers": ("evaluate(q, data, workers=1.5)", "workers 1.5: expected a whole number"),
+    "no bits": ("quantize(net, layer_bits=[3])", "layer_bits of type list; expected bits by layer"),
+    "a name alone": ("run(dep, data, record='relu')", r"expected a list of names, as \['relu'\]"),
     "no result": ("html(3)", "got int; pass a network, a deployment or a result"),
     "no figure": ("plot(3)", "got int; pass a network, an evaluation"),
 }
@@ -283,7 +296,7 @@ def test_a_wrong_argument_is_one_line(
         "dep": dep,
         "data": data,
     }
-    with pytest.raises(nd.UsageError, match=message) as caught:
+    with pytest.raises((nd.UsageError, nd.NetlistError), match=message) as caught:
         eval(f"nd.{call}", names)
     assert "\n" not in str(caught.value)
 

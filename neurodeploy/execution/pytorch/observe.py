@@ -73,10 +73,10 @@ class RecordObserver(Observer):
     ) -> None:
         super().__init__(netlist, timesteps, batch)
         self.narrow = narrow
+        expect_populations(netlist, record, membranes)
         wanted = set(netlist.by_name if record is None else record)
         decoded = {o.population for o in netlist.outputs if o.reads_membrane}
         watched = set(membranes) | decoded
-        expect_populations(netlist, wanted | watched)
         self.spikes = {n: self._zeros(n, self.number(n)) for n in wanted if n not in stimulus}
         for name, values in stimulus.items():
             if name in wanted:
@@ -135,7 +135,7 @@ class SummaryObserver(Observer):
         totals: Collection[str],
     ) -> None:
         super().__init__(netlist, timesteps, batch)
-        expect_populations(netlist, {*rates, *active, *totals})
+        expect_populations(netlist, rates, active, totals)
         self.decode = {o.population: o.decode for o in netlist.outputs}
         emitting = [p for p in netlist.populations if not p.is_integrator]
         asked = [p for p in emitting if p.name in totals]
