@@ -38,6 +38,8 @@ MAX_V_TH = 2**17 - 1
 """Of vThMant: what is to be read by its membrane has it."""
 LEAST, MOST = -256, 254
 """Weights that netx keeps where signs are mixed; it clips the others."""
+MOST_POSITIVE = 255
+"""The largest that it keeps where no weight is below 0."""
 REFUSED = ("pool", "convT", "unpool", "average", "concat", "dense_rec", "dense_comp", "affine")
 DEFAULT_TIMESTEPS = 32
 MAX_TIMESTEPS = 100_000
@@ -263,13 +265,23 @@ class _Blocks(Fields):
             self.link(name, Dense(part, before), int(k))
 
     def as_lava_holds(self, name: str, weight: IntArray) -> IntArray:
-        """Weights as netx gives them to a Dense of Lava, which rounds and clips mixed signs."""
-        if not ((weight < 0).any() and (weight > 0).any()):
-            return weight
-        if (weight > MOST).any() or (weight < LEAST).any():
+        """Weights as netx gives them to a Dense of Lava, which rounds and clips mixed signs.
+
+        Signs are mixed from a weight below 0 and one of 0 or more on. Beyond what a synapse holds
+        netx shifts by a negative number of bits, and nothing is left of the weights.
+        """
+        low, high = int(weight.min()), int(weight.max())
+        if low < 0 < high and (high > MOST or low < LEAST):
             self.assembly.notes.append(f"{name}: weights clipped to {LEAST}..{MOST}, as by netx")
             weight = np.clip(weight, LEAST, MOST)
-        if (weight % 2).any() and not -128 <= weight.min() <= weight.max() <= 127:
+            low, high = max(low, LEAST), min(high, MOST)
+        if low < LEAST or high > MOST_POSITIVE:
+            raise self.refuse(
+                name,
+                f"weights from {low} to {high}, of which netx leaves nothing: of one sign it keeps "
+                f"{LEAST} to {MOST_POSITIVE}; scale them and vThMant down",
+            )
+        if low < 0 <= high and (weight % 2).any() and not -128 <= low <= high <= 127:
             raise self.refuse(
                 name, "odd weights of both signs beyond 8 bits, of which Lava drops the last bit"
             )
@@ -359,8 +371,12 @@ class _Blocks(Fields):
         if "bias" in layer and self.text(name, layer, "type") != "input":
             bias = self.numbers(name, layer, "bias")
             bias = bias.reshape(-1)[0] if bias.size == 1 else bias
-            if bias.shape not in ((), self.shape[:1], self.shape):
-                raise self.refuse(name, f"bias of shape {bias.shape} for neurons of {self.shape}")
+            if bias.shape == self.shape[::-1]:
+                # One for every neuron stands in Lava's order of axes.
+                bias = np.ascontiguousarray(bias.transpose())
+            elif bias.shape not in ((), self.shape[:1]):
+                expected = f"one number, {self.shape[:1]} or {self.shape[::-1]}"
+                raise self.refuse(name, f"bias of shape {bias.shape}; expected {expected}")
         one = {key: self.scalar(name, values, key) for key in ("iDecay", "vDecay")}
         return self.assembly.neuron(
             threshold=(self.mantissa(name, values) << SHIFT) + self.strict,
@@ -376,10 +392,8 @@ class _Blocks(Fields):
         found = self.numbers(name, values, "vThMant")
         if found.size == 1:
             return found.reshape(())
-        n = len(self.shape)
         if found.shape != self.shape[::-1]:
             raise self.refuse(
                 name, f"vThMant of shape {found.shape}; expected one number or {self.shape[::-1]}"
             )
-        every = found.transpose(range(n)[::-1])
-        return np.asarray(spread_evenly(every, self.shape))
+        return np.asarray(spread_evenly(found.transpose(), self.shape))

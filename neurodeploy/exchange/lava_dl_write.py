@@ -221,9 +221,6 @@ class _Writing:
         weight = np.left_shift(conv.weight, shift)
         down = self.divisor(p, weight)
         neuron, bias = self.neuron(p, down)
-        channels = bias.reshape(p.shape[0], -1)
-        if (channels != channels[:, :1]).any():
-            raise self.refuse(p.name, "a bias per neuron of a convolution")
         layer = {
             "type": "conv",
             "shape": np.array(p.shape),
@@ -238,7 +235,10 @@ class _Writing:
             "neuron": neuron,
         }
         if bias.any():
-            layer["bias"] = channels[:, 0].astype(np.float64)
+            # One of each channel, or of each neuron in Lava's order of axes.
+            channels = bias.reshape(p.shape[0], -1)
+            even = bool((channels == channels[:, :1]).all())
+            layer["bias"] = (channels[:, 0] if even else bias.transpose()).astype(np.float64)
         return layer
 
     def divisor(self, p: Population, weight: IntArray) -> int:

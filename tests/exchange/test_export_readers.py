@@ -170,6 +170,7 @@ def _fixed_point() -> nd.Network:
         NetlistBuilder(T=16, seed=3)
         .input("x", (2, 8, 8))
         .conv(4, threshold=[300, 200, 250, 260], reset="zero", bias=np.array([3, -2, 1, 0]))
+        .conv(4, kernel=3, threshold=90, reset="zero", bias=np.arange(64).reshape(4, 4, 4) - 31)
         .dense(10, threshold=90, reset="zero", bias=5)
         .output()
     )

@@ -218,6 +218,10 @@ def test_delays_are_those_of_netx(tmp_path: Path, per: str) -> None:
         (_block([[1.0]], shape=[2**13, 2**13]), FileFormatError, "at most 2.24 values are read"),
         (_block([[1.0]], bias=np.ones(7)), FileFormatError, r"bias of shape \(7,\)"),
         (_block([[1.0, -3.0, 201.0]]), FileFormatError, "of which Lava drops the last bit"),
+        (_block([[0.0, -129.0]]), FileFormatError, "of which Lava drops the last bit"),
+        (_block([[0.0, -258.0]]), FileFormatError, "from -258 to 0, of which netx leaves nothing"),
+        (_block([[-9.0, -257.0]]), FileFormatError, "from -257 to -9, of which netx leaves"),
+        (_block([[9.0, 256.0]]), FileFormatError, "one sign it keeps -256 to 255; scale them"),
         (_block([[2.0]], delay=np.array([-1])), FileFormatError, "delay -1"),
     ],
 )
