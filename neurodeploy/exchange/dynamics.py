@@ -229,6 +229,12 @@ DYNAMICS: dict[str, Dynamics] = {
 }
 """Name -> dynamics, as ``--dynamics`` takes them."""
 
+SHORT_TAU = {
+    "norse": "use a smaller dt (what Norse 1.1.0 wrote itself has dt times its time constants, "
+    "which --dt 1e-6 reads as they were)"
+}
+"""What helps where a time constant is shorter than a step, beside a smaller dt, by dynamics."""
+
 NEEDED = ("compare", "reset", "integration")
 """Parts that have to be given where no dynamics is named."""
 

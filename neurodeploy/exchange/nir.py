@@ -15,7 +15,7 @@ import numpy as np
 
 from neurodeploy.errors import FileFormatError, NetlistError, UnsupportedLayerError, UsageError
 from neurodeploy.exchange.assembly import Assembly, Link, composed, spread_evenly
-from neurodeploy.exchange.dynamics import Dynamics
+from neurodeploy.exchange.dynamics import SHORT_TAU, Dynamics
 from neurodeploy.exchange.left_over import may_leave_more
 from neurodeploy.exchange.nir_graph import INTEGRATORS, PASSING, SPIKING, Graph, Node
 from neurodeploy.exchange.nir_maps import Shapes, bias_of, linear_map, reshaping, scaling
@@ -153,9 +153,9 @@ class _Lowering:
         # tau = dt is written by frameworks as a rounded number.
         found = np.where(np.abs(found - 1) < 1e-6, 1.0, found)
         if (found > 1).any():
+            remedy = SHORT_TAU.get(self.dynamics.name, "use a smaller dt")
             raise self.refuse(
-                node.name,
-                f"{tau} {times.min():g} is shorter than a step of {step:g}; use a smaller dt",
+                node.name, f"{tau} {times.min():g} is shorter than a step of {step:g}; {remedy}"
             )
         return np.asarray(found)
 

@@ -26,6 +26,8 @@ NEURON_SHAPES = {
     "Delay": ("delay",),
     "Scale": ("scale",),
 }
+AXES = {"Affine": 1, "Linear": 1, "Conv1d": 2, "Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3}
+"""Axes of what arrives at a linear node, where it takes so many alone."""
 
 
 class Shapes:
@@ -50,7 +52,7 @@ class Shapes:
     def _own(self, node: Node) -> Shape | None:
         """The shape that a node gives by itself."""
         if node.type == "Input":
-            return self.declared(node)
+            return self.declared(node, self._wanted(node.name))
         if node.is_neuron:
             shapes = [np.asarray(node.parameters[key]).shape for key in NEURON_SHAPES[node.type]]
             widest = max(shapes, key=len)
@@ -58,11 +60,28 @@ class Shapes:
             return None if math.prod(widest) == 1 or widest[0] == 1 else tuple(widest)
         return None
 
-    def declared(self, node: Node) -> Shape:
-        """The shape that an Input or Output declares."""
-        value = np.asarray(node.parameters["shape"]).reshape(-1)
+    def _wanted(self, name: str) -> int | None:
+        """How many axes the linear nodes take that an Input leads to; None: others, or any."""
+        found = set()
+        waiting, seen = self.graph.after(name), set[str]()
+        while waiting:
+            after = waiting.pop()
+            kind = self.graph.nodes[after].type
+            if kind == PASSING and after not in seen:
+                seen.add(after)
+                waiting += self.graph.after(after)
+            elif kind != PASSING:
+                found.add(AXES.get(kind))
+        return found.pop() if len(found) == 1 else None
+
+    def declared(self, node: Node, axes: int | None) -> Shape:
+        """The shape that an Input or Output declares, without a batch of 1 before its axes."""
+        value: AnyArray = np.asarray(node.parameters["shape"]).reshape(-1)
         if value.dtype.kind not in "iu" or value.size == 0 or (value < 1).any():
             raise self.refuse(node.name, f"shape {value.tolist()[:8]}; expected sizes above 0")
+        if axes is not None and value.size == axes + 1 and value[0] == 1:
+            self.note(f"{node.name}: shape {tuple(value.tolist())} is read without its leading 1")
+            value = value[1:]
         if value.size > 3:
             raise self.refuse(node.name, f"shape {value.tolist()[:8]}; at most 3 axes are read")
         return self.counted(node.name, tuple(value.tolist()))
@@ -124,7 +143,7 @@ class Shapes:
                 raise self.refuse(node.name, "no edge leads to it; connect it or leave it out")
             expected: Shape | None = None
             if node.type in ("Output", PASSING):
-                expected = self.declared(node)
+                expected = self.declared(node, len(arriving or ()))
             elif node.is_neuron:
                 expected = self.leaving[node.name]
             if expected is not None and expected != arriving:

@@ -70,6 +70,11 @@ def test_single_numbers_are_spread_and_leading_ones_dropped(tmp_path: Path) -> N
     wide = {k: v if k == "type" else np.asarray(v)[None] for k, v in lif().items()}
     with pytest.warns(match=r"a: tau of shape \(1, 2\) is read without its leading 1"):
         assert imported(tmp_path, chain(wide), "snntorch").netlist == plain
+    # Exported with a batch of one sample: Input and Output have its axis, what is between has not.
+    linear = (node("Linear", weight=np.ones((2, 2))), lif())
+    with pytest.warns(match=r"input: shape \(1, 2\) is read without its leading 1"):
+        batched = imported(tmp_path, chain(*linear, size=(1, 2)), "snntorch").netlist
+    assert batched == imported(tmp_path, chain(*linear), "snntorch").netlist
 
 
 def test_a_channel_of_one_is_no_leading_one(tmp_path: Path) -> None:
@@ -398,10 +403,15 @@ def test_bad_graphs_are_one_line(tmp_path: Path, case: str) -> None:
         ("sinabs", chain(lif(v_leak=np.ones(2))), "v_leak 1; sinabs has none but 0"),
         ("snntorch-zero", chain(integrate()), "Leaky with beta 0.9"),
         ("nengo", chain(lif()), "needs the length of a step"),
+        (
+            "norse",
+            chain(lif(tau=np.full(2, 1e-5))),
+            "tau 1e-05 is .* which --dt 1e-6 reads as they",
+        ),
     ],
 )
 def test_what_a_framework_does_not_read_is_refused_by_name(tmp_path, dynamics, content, text):
-    with pytest.raises((UnsupportedLayerError, UsageError), match=text):
+    with pytest.raises((UnsupportedLayerError, UsageError, FileFormatError), match=text):
         imported(tmp_path, content, dynamics)
 
 
