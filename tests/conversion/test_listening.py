@@ -106,7 +106,8 @@ def test_reserve_waits_until_it_holds_more_than_a_spike_takes() -> None:
     ("method", "options", "told"),
     [
         ("radix", {"timesteps": 7}, "even number; name the steps of --listening"),
-        ("radix", {"timesteps": 1}, "listening 0"),
+        ("radix", {"timesteps": 1}, "timesteps 1: it listens before it fires; use 2"),
+        ("momentum", {"timesteps": 2}, "listening 2: expected 1 to T - 1 = 1 steps at timesteps 2"),
         ("radix", {"timesteps": 60}, "the first spike would be worth 536870912"),
         ("radix", {"decode": "counts"}, "decode 'counts'"),
         ("momentum", {"leaky": "imbalanced"}, "leaky 'imbalanced'"),

@@ -320,7 +320,8 @@ def choose_ranges(
     else:
         raise SilentLayerError(
             f"{where}: every activation is zero on the calibration images; use more or other "
-            "images, or another checkpoint if the layer is silent on all images"
+            "images or another checkpoint, or take the layer out of the network if no image "
+            "activates it"
         )
     return np.broadcast_to(theta, channels).copy()
 

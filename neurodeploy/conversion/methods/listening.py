@@ -38,6 +38,24 @@ from neurodeploy.ir.neurons import MAX_GAIN, Input, MaxPool, RealNeuron
 DigitWorths = Literal["binary", "repeated"]
 
 
+def check_listening(silent: int, timesteps: int) -> None:
+    """Refuse steps of listening that leave none to fire, whichever of both numbers was given.
+
+    Raises
+    ------
+    UsageError
+    """
+    if timesteps < 2:
+        raise UsageError(
+            f"timesteps {timesteps}: it listens before it fires; use 2 --timesteps or more"
+        )
+    if not 1 <= silent < timesteps:
+        raise UsageError(
+            f"listening {silent}: expected 1 to T - 1 = {timesteps - 1} steps at timesteps "
+            f"{timesteps}; use more --timesteps, or name --listening"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Listening(SumCoding):
     """Options of every code that listens first, beside those of layer-by-layer methods.
@@ -54,10 +72,7 @@ class Listening(SumCoding):
         SumCoding.__post_init__(self)
         if self.digit_worths not in get_args(DigitWorths):
             raise UsageError(f"digit worths {self.digit_worths!r}: expected binary or repeated")
-        if not 1 <= self.silent < self.timesteps:
-            raise UsageError(
-                f"listening {self.silent}: expected 1 to T - 1 = {self.timesteps - 1} steps"
-            )
+        check_listening(self.silent, self.timesteps)
         if self.gains[0] > MAX_GAIN:
             raise UsageError(
                 f"timesteps {self.timesteps}: the first spike would be worth {self.gains[0]} of "

@@ -26,6 +26,7 @@ from typing import ClassVar
 from neurodeploy.conversion.calibration.thresholds import Activations
 from neurodeploy.conversion.lowering.activation_graph import Layer, ReluLayer
 from neurodeploy.conversion.methods.layerwise import LayerwiseMethod
+from neurodeploy.conversion.methods.listening import check_listening
 from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import FloatArray
 from neurodeploy.ir.encoding import EncoderName
@@ -60,10 +61,7 @@ class Reserve(LayerwiseMethod):
 
     def __post_init__(self) -> None:
         LayerwiseMethod.__post_init__(self)
-        if not 1 <= self.listening < self.timesteps:
-            raise UsageError(
-                f"listening {self.listening}: expected 1 to T - 1 = {self.timesteps - 1} steps"
-            )
+        check_listening(self.listening, self.timesteps)
         if not 0 <= self.reserve <= MOST_RESERVE:
             raise UsageError(
                 f"reserve {self.reserve}: expected 0 to {MOST_RESERVE} thresholds held back"
