@@ -26,8 +26,9 @@ from neurodeploy.stages.record import versions
 from neurodeploy.stages.samples import expect_answers
 from neurodeploy.stages.source_check import (
     LEAST_CORRELATION,
+    MOST_ERROR,
     check_source,
-    output_correlations,
+    output_check,
     unseen_classes,
 )
 from neurodeploy.stages.sources import check_model, load_source
@@ -219,16 +220,19 @@ def convert(
         net = dataclasses.replace(net, provenance={**net.provenance, **chosen})
     for row in net.provenance.get("silent_channels", ()):
         warn_user(_silence(row))
-    correlations = output_correlations(net, dataset)
-    for output, r in correlations.items():
-        if r is not None and r < LEAST_CORRELATION:
-            line = (
-                f"{output}: correlates {r:.3f} with the source network's output on the calibration "
-                f"data, below {LEAST_CORRELATION}; 'neurodeploy diagnose' tells which layer loses"
-            )
-            warn_user(line)
+    correlations, errors = output_check(net, dataset)
     provenance = {**net.provenance, "output_correlation": correlations}
     agreement = counted_agreement(net, dataset) if judged is None else judged
+    for output, r in correlations.items():
+        told = None
+        if r is not None and r < LEAST_CORRELATION:
+            told = f"correlates {r:.3f} with the source network's output on the calibration data, "
+            told += f"below {LEAST_CORRELATION}"
+        elif agreement is None and output in errors and errors[output].mean > MOST_ERROR:
+            told = "errs on the calibration data by more than half of the spread of the source "
+            told += f"network's output: by {errors[output]}"
+        if told is not None:
+            warn_user(f"{output}: {told}; 'neurodeploy diagnose' tells which layer loses")
     if agreement is not None:
         provenance["agreement"] = dict(zip(("agreeing", "samples"), agreement, strict=True))
         if (told := agreement_warning(net, *agreement, "calibration samples")) is not None:

@@ -17,7 +17,7 @@ from neurodeploy.source.analog import AnalogGraph, macs
 from neurodeploy.stages.samples import stimulus_for
 from neurodeploy.verification.accuracy import Evaluation, paired
 from neurodeploy.verification.agreement import Correlation, evaluate_source
-from neurodeploy.verification.spread import Spread
+from neurodeploy.verification.spread import RelativeError, Spread
 from neurodeploy.verification.statistics import SURE, Paired, can_tell, is_chance
 from neurodeploy.verification.totals import summarize
 
@@ -25,6 +25,8 @@ MOST_SAMPLES, LEAST_SAMPLES = 512, 64
 MOST_MACS = 2.5e10
 """Time limit of the source network on all samples: a second or two."""
 LEAST_CORRELATION = 0.98
+MOST_ERROR = 0.5
+"""Of the spread of an output."""
 CORRELATED_SAMPLES, LEAST_CORRELATED = 32, 4
 CORRELATED_STEPS = 2**27
 """Neuron-steps of all samples: a few seconds."""
@@ -102,11 +104,14 @@ def _kind(dataset: Samples) -> str:
     return "training" if dataset.split == "train" else "calibration"
 
 
-def output_correlations(net: Network, dataset: Samples) -> dict[str, float | None]:
+def output_check(
+    net: Network, dataset: Samples
+) -> tuple[dict[str, float | None], dict[str, RelativeError]]:
     """How the outputs of a converted network correlate with its source's on calibration data.
 
     Counts are compared with what counts can tell. An output that is drawn (spiking softmax) is left
-    out; None where either side is the same for all samples.
+    out; None where either side is the same for all samples. Values of one output that lie far apart
+    correlate whatever a sample changes in each: errors tell that, of those that vary.
     """
     assert net.analog is not None
     steps = sum(p.size for p in net.netlist.populations) * net.netlist.timesteps
@@ -116,11 +121,12 @@ def output_correlations(net: Network, dataset: Samples) -> dict[str, float | Non
     nodes = {o.population: net.netlist.by_name[o.population].source for o in outputs}
     known = sorted({node for node in nodes.values() if node is not None})
     if not known:
-        return {}
+        return {}, {}
     stimulus, _ = stimulus_for(net, data)
     run = summarize(net.netlist, stimulus)
     theirs = evaluate_source(net.analog, data.inputs_for(net.analog.inputs), known)
-    found = {}
+    found: dict[str, float | None] = {}
+    errors = {}
     for output in outputs:
         node = nodes[output.population]
         if node is None:
@@ -130,10 +136,14 @@ def output_correlations(net: Network, dataset: Samples) -> dict[str, float | Non
             least = 0.0 if not net.netlist.by_name[output.population].emits_negative else -np.inf
             right = np.maximum(right, least - output.offset)
         trace = run.traces[output.population]
-        pairs = Correlation()
-        pairs.add(decode_prefix(net.netlist, output, trace, run.timesteps), right)
+        ours = decode_prefix(net.netlist, output, trace, run.timesteps)
+        pairs, spread = Correlation(), Spread(right.shape[1:])
+        pairs.add(ours, right)
+        spread.add(ours, right)
         found[output.population] = pairs.value
-    return found
+        if spread.error is not None:
+            errors[output.population] = spread.error
+    return found, errors
 
 
 def _answers(graph: AnalogGraph, x: Any) -> AnyArray:

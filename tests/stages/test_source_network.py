@@ -196,6 +196,14 @@ def test_outputs_that_are_no_longer_the_networks_are_told(digits: Samples) -> No
     assert any("below 0.98" in line for line in warned)
     _, warned = told(net, data, method="graded", timesteps=4)
     assert not [line for line in warned if "below 0.98" in line]
+    # Outputs far apart correlate with themselves, whatever becomes of what each of them tells.
+    with torch.no_grad():
+        net[-1].bias += 100 * torch.arange(len(net[-1].bias))
+    values = Samples(data.x)
+    _, warned = told(net, values, method="rate", timesteps=1)
+    assert [line for line in warned if "errs on the calibration data by more than half" in line]
+    _, warned = told(net, values, method="graded", timesteps=4)
+    assert not [line for line in warned if line.startswith("output")]
 
 
 def test_auto_budgets_a_regressor_by_its_error_not_by_agreement(digits: Samples) -> None:
