@@ -202,6 +202,19 @@ class Gated(Two):
         return self.lif2(self.fc2(spikes * self.fc1(x)))[0]
 
 
+class Within(Two):
+    """What is done to the currents of a layer, or to its spikes, by a function of one value."""
+
+    def __init__(self, function: Any, spikes: bool = False) -> None:
+        super().__init__()
+        self.function, self.spikes = function, spikes
+
+    def forward(self, x):
+        if not self.spikes:
+            return self.lif1(self.function(self.fc1(x)))[0]
+        return self.lif2(self.fc2(self.function(self.lif1(self.fc1(x))[0])))[0]
+
+
 def changed(**attributes: Any) -> nn.Module:
     return nn.Sequential(nn.Linear(12, 5), Leaky(init_hidden=True, **attributes))
 
@@ -217,6 +230,14 @@ class Own(Leaky):
         (Twice(), "lif1: hears something else|lif1: what it hears in the first"),
         (Renewed(), "'lif1' begins anew in step 1; hand its state on"),
         (Drawn(), "random values in every call"),
+        (
+            Within(lambda x: (torch.rand_like(x) < x).float()),
+            "drawn.* give --input poisson in place",
+        ),
+        (Within(lambda x: x.int().float()), "conversion to torch.int32 rounds values"),
+        (Within(lambda x: x.half().float(), True), "conversion to torch.float16 rounds values"),
+        (Within(lambda x: (x > 0).float(), True), "function between spiking layers"),
+        (Within(lambda x: (x > 0) @ torch.eye(10)), "does not run on the values of one step: "),
         (Membranes(), "linear of a state of 'lif1': only spikes travel"),
         (Growing(), "lif1: hears something else in step 2"),
         (Seldom(), "lif2: is called in 2 of 4 steps"),
@@ -235,6 +256,15 @@ class Own(Leaky):
 def test_what_cannot_be_exact_is_refused_by_name(module: nn.Module, text: str) -> None:
     with pytest.raises(UnsupportedLayerError, match=text):
         imported(module)
+
+
+def test_what_is_read_is_held_to_the_module() -> None:
+    """Whether a spike is not 0 is the spike; read as 1 in all but one point it would be none."""
+    with pytest.raises(ConversionError, match=r"'lif2\.input' differs from the torch module"):
+        imported(Within(lambda x: (x != 0).float(), spikes=True))
+    normed = nn.Sequential(nn.Linear(12, 5), nn.BatchNorm1d(5), *changed()[1:]).train()
+    with pytest.raises(UnsupportedLayerError, match=r"'1\.running_mean' changes .* call \.eval"):
+        nd.import_network(normed, shape=12)
 
 
 @pytest.mark.parametrize(

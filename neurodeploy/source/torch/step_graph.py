@@ -103,7 +103,10 @@ class StepGraph:
     def make(self, like: fx.Node, args: Any, kwargs: Any) -> fx.Node:
         """A node of one step that computes what ``like`` does; an equal one where there is one."""
         args, kwargs = torch.utils._pytree.tree_map(self.plain, (args, kwargs), is_leaf=is_value)
-        return self.consed(like.target, args, kwargs, like)
+        try:
+            return self.consed(like.target, args, kwargs, like)
+        except (RuntimeError, TypeError, IndexError) as error:
+            self.refuse(f"does not run on the values of one step: {str(error).splitlines()[0]}")
 
     def plain(self, value: Any) -> Any:
         if isinstance(value, Now | Seq | Flat | Total):

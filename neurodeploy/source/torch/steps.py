@@ -40,6 +40,7 @@ from neurodeploy.source.torch.step_values import (
 )
 
 POPULATION = "neurodeploy.population"
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _PASSING = ("clone", "contiguous", "detach", "alias", "to", "_to_copy", "lift_fresh_copy")
 
 
@@ -146,7 +147,9 @@ class Folding:
             return self.entered
         if node.name in self.program.mutated:
             name = self.program.mutated[node.name]
-            self.refuse(f"buffer {name!r} changes in every call; hand states on instead")
+            statistics = name.rpartition(".")[2] in _STATISTICS
+            remedy = "call .eval()" if statistics else "hand states on instead"
+            self.refuse(f"buffer {name!r} changes in every call; {remedy}")
         if node.op in ("placeholder", "get_attr"):
             return self.program.held(node)
         args, kwargs = mapped(node, lambda n: self.values[n])
@@ -158,6 +161,11 @@ class Folding:
         if name == POPULATION:
             return self.population(node, *args)
         short = name.removeprefix("aten.")
+        if torch.Tag.nondeterministic_seeded in node.target.tags and "dropout" not in short:
+            self.refuse(
+                "random values in every call (active dropout, states or spikes that are drawn); "
+                "call .eval(), and give --input poisson in place of an encoder"
+            )
         used = [v for v in torch.utils._pytree.tree_leaves((args, kwargs)) if is_value(v)]
         if not used or short in SHAPE_ONLY:
             return self.constant(node)
@@ -176,8 +184,6 @@ class Folding:
 
     def constant(self, node: fx.Node) -> Any:
         """A value that depends on nothing that enters."""
-        if torch.Tag.nondeterministic_seeded in node.target.tags:  # type: ignore[union-attr]
-            self.refuse("random values in every call (active dropout, or states drawn at random)")
 
         def concrete(source: fx.Node) -> Any:
             value = self.values[source]
@@ -185,10 +191,20 @@ class Folding:
 
         return computed(node, concrete)
 
+    def keeps(self, node: fx.Node) -> bool:
+        """Whether a copy holds the same numbers: another type may round them."""
+        given = node.args[0]
+        assert isinstance(given, fx.Node)
+        before, after = given.meta["val"].dtype, node.meta["val"].dtype
+        if before.is_floating_point and after not in (torch.float32, torch.float64):
+            self.refuse(f"conversion to {after} rounds values; expected torch.float32")
+        # What is true or false becomes a number by being converted.
+        return bool(before != torch.bool or after == torch.bool)
+
     def computed(self, node: fx.Node, used: list[Any], args: Any, kwargs: Any) -> Any:
         """An operation on values of one step, or on all steps alike."""
         short = str(node.target.overloadpacket).removeprefix("aten.")  # type: ignore[union-attr]
-        if short in _PASSING and len(used) == 1:
+        if short in _PASSING and len(used) == 1 and self.keeps(node):
             return used[0]
         kinds = {type(v) for v in used}
         if kinds == {Now}:
