@@ -61,6 +61,10 @@ class Network(Shown):
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.netlist, RealNetlist | IntegerNetlist):
+            raise NetlistError(
+                f"Network: got {type(self.netlist).__name__}; pass a RealNetlist or IntegerNetlist"
+            )
         inputs = {p.name for p in self.netlist.inputs}
         if self.encodings and set(self.encodings) != inputs:
             raise NetlistError(

@@ -238,6 +238,7 @@ WRONG = {
     ),
     "quantized": ("quantize(q)", "is quantized already"),
     "a module": ("quantize(module)", r"a Sequential of torch \(convert it first\); pass a network"),
+    "no netlist": ("Network(module)", "got Sequential; pass a RealNetlist or IntegerNetlist"),
     "a netlist": ("evaluate(q.netlist, data)", r"IntegerNetlist \(a network of it is Network"),
     "a deployment": ("evaluate(dep, data)", r"target brian2 \(its network is .network\)"),
     "data first": ("evaluate(data, q)", r"Samples \(are two arguments swapped\?\); pass a network"),
