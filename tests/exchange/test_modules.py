@@ -202,9 +202,16 @@ class Gated(Two):
         return self.lif2(self.fc2(spikes * self.fc1(x)))[0]
 
 
-class Within(Two):
-    """What is done to the currents of a layer, or to its spikes, by a function of one value."""
+class Answering(Loop):
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
 
+    def forward(self, x):
+        return super().forward(x)[self.step]
+
+
+class Within(Two):
     def __init__(self, function: Any, spikes: bool = False) -> None:
         super().__init__()
         self.function, self.spikes = function, spikes
@@ -230,6 +237,7 @@ class Own(Leaky):
         (Twice(), "lif1: hears something else|lif1: what it hears in the first"),
         (Renewed(), "'lif1' begins anew in step 1; hand its state on"),
         (Drawn(), "random values in every call"),
+        (Answering(0), "returns step 1 of 3 alone; return all of them, or what they add up to"),
         (
             Within(lambda x: (torch.rand_like(x) < x).float()),
             "drawn.* give --input poisson in place",
@@ -260,6 +268,8 @@ def test_what_cannot_be_exact_is_refused_by_name(module: nn.Module, text: str) -
 
 def test_what_is_read_is_held_to_the_module() -> None:
     """Whether a spike is not 0 is the spike; read as 1 in all but one point it would be none."""
+    with pytest.warns(nd.NeurodeployWarning, match="lif2: the module returns its last step alone"):
+        nd.import_network(Answering(-1).eval(), shape=12)
     with pytest.raises(ConversionError, match=r"'lif2\.input' differs from the torch module"):
         imported(Within(lambda x: (x != 0).float(), spikes=True))
     normed = nn.Sequential(nn.Linear(12, 5), nn.BatchNorm1d(5), *changed()[1:]).train()

@@ -294,8 +294,16 @@ class Building:
         heard = {link.pre for link in self.assembly.links}
         layers = {value: self.spiking.sent.get(value, (None, 0))[0] for value in values}
         ends = [v for v in values if (n := layers[v]) is None or self.names[n] not in heard]
+        single = {r for r, how in self.spiking.returned if how == "last" and self.spiking.steps > 1}
         for value in ends or values:
             self.output(value)
+            layer = layers[value]
+            fires = layer is None or self.behaviours[layer].neuron["threshold"] is not None
+            if value in single and fires:
+                self.assembly.notes.append(
+                    f"{layer or value}: the module returns its last step alone, here all steps of "
+                    "a sample count"
+                )
         if not values:
             self.membranes(states)
         hidden = [str(layers[v]) for v in values if v not in (ends or values)]

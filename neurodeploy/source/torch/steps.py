@@ -344,6 +344,11 @@ class Folding:
         if isinstance(value, Seq | Flat):
             return value.node, "all"
         if isinstance(value, Now):
+            if value.step is not None and value.step + 1 < self.steps:
+                self.refuse(
+                    f"returns step {value.step + 1} of {self.steps} alone; return all of them, or "
+                    "what they add up to"
+                )
             return value.node, "last"
         return None
 
