@@ -202,6 +202,18 @@ class Gated(Two):
         return self.lif2(self.fc2(spikes * self.fc1(x)))[0]
 
 
+class Late(Two):
+    """After as many steps as a first look sees, another layer is between."""
+
+    def forward(self, x):
+        mem1, mem2, out = self.lif1.reset_mem(), self.lif2.reset_mem(), []
+        for step, now in enumerate(x):
+            spk1, mem1 = self.lif1(self.fc1(now), mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1 if step < 5 else -spk1), mem2)
+            out.append(spk2)
+        return torch.stack(out)
+
+
 class Answering(Loop):
     def __init__(self, step: int) -> None:
         super().__init__()
@@ -234,7 +246,8 @@ class Own(Leaky):
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        (Twice(), "lif1: hears something else|lif1: what it hears in the first"),
+        (Twice(), "lif1: what it hears in step 0 is not what it hears later.* needs a copy"),
+        (Late(), r"lif2: what it hears in step 0 is not .*\(test_modules.py:[0-9]+\)"),
         (Renewed(), "'lif1' begins anew in step 1; hand its state on"),
         (Drawn(), "random values in every call"),
         (Answering(0), "returns step 1 of 3 alone; return all of them, or what they add up to"),
@@ -247,7 +260,7 @@ class Own(Leaky):
         (Within(lambda x: (x > 0).float(), True), "function between spiking layers"),
         (Within(lambda x: (x > 0) @ torch.eye(10)), "does not run on the values of one step: "),
         (Membranes(), "linear of a state of 'lif1': only spikes travel"),
-        (Growing(), "lif1: hears something else in step 2"),
+        (Growing(), "lif1: what it hears in step 0 is not what it hears later"),
         (Seldom(), "lif2: is called in 2 of 4 steps"),
         (Gated(), "product of two activations"),
         (nn.Sequential(nn.Linear(12, 5), Alpha()), "1: snntorch's Alpha is not read; known: Leaky"),

@@ -58,7 +58,7 @@ def test_a_deployment_runs_alone(
 
 def test_the_guard_works(fresh_python: Callable[[str], str], tmp_path: Path) -> None:
     """The same guard stops the import of the reference."""
-    guard = CODE.format(folder="").split("from neurodeploy.targets.folder", maxsplit=1)[0]
+    guard = CODE.format(folder="").split("from neurodeploy.targets.loading", maxsplit=1)[0]
     told = fresh_python(
         guard + "try:\n    import neurodeploy.ir.reference\nexcept ImportError as e:\n    print(e)"
     )

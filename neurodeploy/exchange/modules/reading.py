@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,9 +23,10 @@ from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.numerics.torch_state import plain_torch
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.lowering import Normalization
-from neurodeploy.source.torch.exported_program import export
+from neurodeploy.source.torch.exported_program import BATCH, executed, export
 from neurodeploy.source.torch.frontend import analog_from_torch
 from neurodeploy.source.torch.spiking import cut
+from neurodeploy.source.torch.step_graph import GIVEN, where
 from neurodeploy.source.torch.step_rules import KNOWN
 from neurodeploy.source.torch.step_values import Refused
 from neurodeploy.source.torch.steps import Folding, Step
@@ -135,18 +136,27 @@ def _read(module: nn.Module, shape: Shape, timesteps: int | None) -> Step:
     layouts = {x.kind.layout(x.module) for x in spiking_layers(module).values()}
     usual = timesteps or DEFAULT_TIMESTEPS
     if "batch" in layouts:
-        attempts = [("batch", PROBED), ("step", 1)]
+        attempts = [("batch", PROBED), ("batch", usual), ("step", 1)]
     elif "time" in layouts:
-        attempts = [("time", PROBED), ("step", 1)]
+        attempts = [("time", PROBED), ("time", usual), ("step", 1)]
     else:
         attempts = [("step", 1), ("time", PROBED), ("time", usual)]
         attempts += [("batch", PROBED), ("batch", usual)]
     failures: list[NeurodeployError] = []
+    understood: set[str] = set()
     for form, steps in attempts:
+        if form in understood:
+            continue
         try:
-            return _folded(module, shape, form, steps)
+            step = _folded(module, shape, form, steps)
+            if form != "step" and steps < usual:
+                _expect_every_step(module, step, shape, form, usual)
+            return step
         except (UnsupportedLayerError, ConversionError) as error:
             failures.append(_about_shape(error))
+            # Refused for what it computes: more steps would be refused as well, but take longer.
+            if isinstance(error, Refused) and not isinstance(error, _Later):
+                understood.add(form)
     # What was followed farthest tells most; a program that did not run tells least.
     raise max(failures, key=lambda e: e.followed if isinstance(e, Refused) else -1.0)
 
@@ -165,6 +175,56 @@ def _folded(module: nn.Module, shape: Shape, form: str, steps: int) -> Step:
     _call_with(work, form)
     program = export(work, shape if form == "step" else (steps, *shape), known=KNOWN)
     return Folding(program, shape, None if form == "step" else steps).step()
+
+
+class _Later(Refused):
+    """A module of which a few steps say nothing of what comes later."""
+
+
+def _expect_every_step(module: nn.Module, step: Step, shape: Shape, form: str, steps: int) -> None:
+    """Hold the step to the module on as many steps as it may run, with spikes drawn at random.
+
+    A loop may keep spikes for longer than a look at a few steps sees.
+    """
+    random = torch.Generator().manual_seed(0)
+    heard: dict[str, list[torch.Tensor]] = {}
+    sent: dict[str, list[torch.Tensor]] = {}
+
+    def answer(
+        x: torch.Tensor, _: Any, name: str, call: int, n: int, layout: str, own: bool
+    ) -> Any:
+        spikes = torch.randint(0, 2, x.shape, generator=random).to(x.dtype)
+        for record, values in ((heard, x), (sent, spikes)):
+            record.setdefault(name, []).extend(_by_step(values, layout))
+        return [spikes, *(torch.zeros_like(x) for _ in range(n))]
+
+    work = copied(module)
+    prepare(work, answer)
+    _call_with(work, form)
+    given = torch.randn((BATCH, steps, *shape), generator=random)
+    with torch.no_grad():
+        work(given)
+    sent[GIVEN] = list(given.unbind(1))
+    for t in range(steps):
+        values = {
+            name: sent[origin][t - lag] if lag <= t else torch.zeros_like(sent[origin][0])
+            for name, (origin, lag) in step.sent.items()
+        }
+        nodes = executed(step.program.nodes, lambda n: values.get(n.name, n.meta["val"]))  # noqa: B023
+        found = dict(nodes)
+        for name, (node, source) in step.layers.items():
+            if not torch.allclose(found[node], heard[name][t], rtol=1e-3, atol=1e-4):
+                raise _Later(
+                    f"{name}: hears something else in step {t} than in the steps before"
+                    f"{where(source)}: every step has to do the same"
+                )
+
+
+def _by_step(values: torch.Tensor, layout: str) -> Sequence[torch.Tensor]:
+    """What a call of a layer takes or gives, step by step."""
+    if layout == "flat":
+        return values.reshape(BATCH, -1, *values.shape[1:]).unbind(1)
+    return [values] if layout == "step" else values.unbind(0 if layout == "time" else 1)
 
 
 def _call_with(module: nn.Module, form: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -46,12 +47,24 @@ class States(NamedTuple):
 
 @dataclass(slots=True)
 class Found:
-    """A spiking layer of a module."""
+    """A spiking layer of a module.
+
+    Parameters
+    ----------
+    name, framework : str
+    module : Module
+    kind : Kind
+    answer : callable
+        What its forward calls in place of the layer: the operator, or what takes its parameters.
+    calls : int
+        So far.
+    """
 
     name: str
     framework: str
     module: Any
     kind: Kind
+    answer: Callable[..., Any] = population
     calls: int = 0
 
     def __call__(self, x: torch.Tensor, *given: Any, **named: Any) -> Any:
@@ -66,7 +79,7 @@ class Found:
         n = 2 if self.kind.returns_state else len(left)
         layout = self.kind.layout(self.module)
         own = not self.kind.returns_state
-        spikes, *after = population(x, flat, self.name, self.calls, n, layout, own)
+        spikes, *after = self.answer(x, flat, self.name, self.calls, n, layout, own)
         self.calls += 1
         if self.kind.returns_state:
             return spikes, States(*after)
@@ -153,10 +166,10 @@ def _expect_unchanged(name: str, derived: tuple[type, ...], base: str) -> None:
             )
 
 
-def prepare(module: nn.Module) -> None:
+def prepare(module: nn.Module, answer: Callable[..., Any] = population) -> None:
     """Let the spiking layers of a copied module call their operator instead of computing."""
     for found in spiking_layers(module).values():
-        layer = found.module
+        found.answer, layer = answer, found.module
         layer.forward = found
         for name in (*_BEGINNINGS, "reset_mem"):
             if hasattr(layer, name):

@@ -30,7 +30,8 @@ BATCH = 7
 """Samples of the example input: a number that no reshape of a real network contains by chance."""
 
 _TORCH = os.path.dirname(torch.__file__) + os.sep
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_SOURCE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(_SOURCE)) + os.sep
 _KERNELS = re.compile(r"torch\.ao\.nn\.(intrinsic\.)?quantized\.(dynamic\.)?modules")
 SHAPE_ONLY = (
     *("empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_zeros", "ones_like"),
@@ -250,7 +251,7 @@ def _whole_stacks() -> Iterator[None]:
         return
 
     def frames_of_the_model(self: Any, stack: traceback.StackSummary) -> traceback.StackSummary:
-        calls = [i for i, frame in enumerate(stack) if frame.filename.startswith(_PACKAGE)]
+        calls = [i for i, frame in enumerate(stack) if frame.filename.startswith(_SOURCE)]
         return traceback.StackSummary.from_list(stack[calls[-1] + 1 if calls else 0 :])
 
     setattr(fx.proxy.TracerBase, name, frames_of_the_model)

@@ -131,6 +131,14 @@ class StepGraph:
         args, kwargs = mapped(node, lambda n: self.earlier(n, lag))
         return self.consed(node.target, args, kwargs, node)
 
+    def added(self, total: Total, like: fx.Node) -> fx.Node:
+        """What the steps up to one add up to, of the values of these steps."""
+        found = total.node
+        for lag in range(1, total.step + 1):
+            before = self.earlier(total.node, lag)
+            found = self.consed(torch.ops.aten.add.Tensor, (found, before), {}, like)
+        return found
+
     def sends(self, name: str, like: fx.Node) -> fx.Node:
         """What a layer sends in the step."""
         key = ("sends", name)
@@ -140,21 +148,21 @@ class StepGraph:
             self._made[key] = self.placeholder(f"spikes_{text}", silent, name, 0)
         return self._made[key]
 
-    def same_at_first(self, first: fx.Node, usual: fx.Node) -> bool:
-        """Whether later steps compute what the first does where nothing came before."""
+    def begins(self, node: fx.Node, usual: fx.Node, step: int) -> bool:
+        """Whether a step computes what later ones do, where nothing came before the first."""
         random = torch.Generator().manual_seed(0)
         given = {
-            name: torch.zeros_like(node.meta["val"])
-            if lag
-            else torch.rand(node.meta["val"].shape, generator=random)
-            for node in self._graph.nodes
-            if node.op == "placeholder"
-            for name, lag in [(node.name, self.sent[node.name][1])]
+            name: torch.zeros_like(entry.meta["val"])
+            if lag > step
+            else torch.rand(entry.meta["val"].shape, generator=random)
+            for entry in self._graph.nodes
+            if entry.op == "placeholder"
+            for name, lag in [(entry.name, self.sent[entry.name][1])]
         }
-        needed = depended_on((first, usual))
-        nodes = [node for node in self._graph.nodes if node in needed]
-        found = dict(executed(nodes, lambda node: given.get(node.name, node.meta["val"])))
-        a, b = found[first], found[usual]
+        needed = depended_on((node, usual))
+        nodes = [n for n in self._graph.nodes if n in needed]
+        found = dict(executed(nodes, lambda n: given.get(n.name, n.meta["val"])))
+        a, b = found[node], found[usual]
         return a.shape == b.shape and bool(torch.allclose(a, b, rtol=1e-5, atol=1e-6))
 
 

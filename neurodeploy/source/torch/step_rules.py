@@ -76,12 +76,10 @@ def _in_order(graph: StepGraph, values: Sequence[Now | One], dim: int) -> Any:
         return None
     if steps != list(range(len(values))):
         graph.refuse("joins other than all steps in their order")
-    first, *others = [v.node for v in values]
-    usual = others[0] if others else first
-    if any(node is not usual for node in others):
-        graph.refuse("joins values that are computed differently from step to step")
-    if first is not usual and not graph.same_at_first(first, usual):
-        graph.refuse("joins values that are computed differently in the first step")
+    usual = values[-1].node
+    for step, value in enumerate(values):
+        if value.node is not usual and not graph.begins(value.node, usual, step):
+            graph.refuse(f"joins values of which that of step {step} is computed differently")
     return Seq(usual, dim, len(values))
 
 

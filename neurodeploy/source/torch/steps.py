@@ -262,6 +262,9 @@ class Folding:
         if isinstance(x, torch.Tensor):
             # In the first step, what it hears of the step before is known.
             x = Now(self.graph.attribute(x), call)
+        if isinstance(x, Total) and not x.mean:
+            # The input of this step and of the one before looks like the beginning of a sum.
+            x = Now(self.graph.added(x, node), x.step)
         if isinstance(x, Total | StateOf):
             self.refuse(f"{name!r} hears what a sample adds up to")
         # Where the caller's batch is that of a step, batch and time are one axis for it.
@@ -316,21 +319,14 @@ class Folding:
 
     def common(self, name: str, heard: _Heard) -> fx.Node:
         """The one expression that a layer hears in every step."""
-        first, *others = heard.nodes
-        if not others:
-            return first
-        usual = others[0]
-        for call, node in enumerate(others[1:], 2):
-            if node is not usual:
+        usual = heard.nodes[-1]
+        for step, node in enumerate(heard.nodes):
+            if node is not usual and not self.graph.begins(node, usual, step):
                 raise Refused(
-                    f"{name}: hears something else in step {call} than in the step before"
-                    f"{where(heard.source)}: every step has to do the same; {_TWICE}"
+                    f"{name}: what it hears in step {step} is not what it hears later, with zeros "
+                    f"for what came before the first{where(heard.source)}: every step has to do "
+                    f"the same; {_TWICE}"
                 )
-        if first is not usual and not self.graph.same_at_first(first, usual):
-            raise Refused(
-                f"{name}: what it hears in the first step is not what it hears later where no "
-                f"spikes came before{where(heard.source)}; begin with zeros; {_TWICE}"
-            )
         return usual
 
     def returned(self, value: Any) -> tuple[fx.Node | StateOf, str] | None:

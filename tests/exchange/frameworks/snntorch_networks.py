@@ -178,6 +178,31 @@ class Feedback(nn.Module):
         return total
 
 
+class Delayed(nn.Module):
+    """Spikes that a loop keeps for five steps and for one, and the input of the step before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = scaled(nn.Linear(20, 30), 3.0)
+        self.before = scaled(nn.Linear(20, 30), 2.0)
+        self.lif1 = snn.Leaky(beta=0.8)
+        self.fc2 = scaled(nn.Linear(30, 10), 4.0)
+        self.late = scaled(nn.Linear(30, 10), 4.0)
+        self.lif2 = snn.Leaky(beta=0.9)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1, mem2, out = self.lif1.reset_mem(), self.lif2.reset_mem(), []
+        kept = [torch.zeros(x.shape[1], 30)] * 5
+        given = torch.zeros_like(x[0])
+        for now in x:
+            spk1, mem1 = self.lif1(self.fc1(now) + self.before(given), mem1)
+            given = now
+            spk2, mem2 = self.lif2(self.fc2(kept[-1]) + self.late(kept.pop(0)), mem2)
+            kept.append(spk1)
+            out.append(spk2)
+        return torch.stack(out)
+
+
 def leaky(**options: Any) -> nn.Module:
     return snn.Leaky(**{"beta": 0.9, **options})
 
@@ -260,6 +285,7 @@ CASES = [
     ),
     Case("loop", Looped, (20,), at_once),
     Case("feedback", Feedback, (20,), at_once),
+    Case("delayed", Delayed, (20,), at_once),
     Case("convolutional", convolutional, (2, 8, 8), stepwise),
     Case("max_pooled", Pooled, (2, 8, 8), stepwise),
     Case("batch_normalized", lambda: Residual(sew=False), (2, 6, 6), stepwise),
