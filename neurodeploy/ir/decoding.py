@@ -116,3 +116,11 @@ def classify(scores: AnyArray) -> Classes:
     flat = scores.reshape(scores.shape[0], -1)
     best = flat.max(axis=1, keepdims=True)
     return Classes(flat.argmax(axis=1).astype(np.int64), (flat == best).sum(axis=1) > 1)
+
+
+def scores_classes(output: FloatArray) -> bool:
+    """Whether an output ``[B, *shape]`` is a vector of several values, the largest of which counts.
+
+    The largest of one value is always the first, and that of a map a place in it.
+    """
+    return output.ndim == 2 and output.shape[1] > 1

@@ -7,8 +7,9 @@ import io
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.decoding import scores_classes
 from neurodeploy.render.text import percent, render_table
-from neurodeploy.verification.inference import Run, scores_classes
+from neurodeploy.verification.inference import Run
 
 
 def inference_parts(run: Run) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.ir.decoding import classify
+from neurodeploy.ir.decoding import classify, scores_classes
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import RunRecord, joined_steps
 from neurodeploy.render.inference import packed
@@ -27,7 +27,7 @@ class Piece:
     spikes : dict
         Population -> spikes of the steps that it answered in this piece.
     classes : dict
-        Output -> its class so far, None where it has not answered.
+        Output -> its class so far; None where it has not answered, or decides no class.
     """
 
     first: int
@@ -47,7 +47,9 @@ class Piece:
         classes = {}
         for output in netlist.outputs:
             answer = stream.answer(output)
-            decided = None if answer is None else int(classify(answer).labels[0])
+            decided = None
+            if answer is not None and scores_classes(answer):
+                decided = int(classify(answer).labels[0])
             classes[output.population] = decided
         return cls(before, stream.steps - before, counts, classes)
 

@@ -13,7 +13,7 @@ from neurodeploy.datasets.events.spec import read_events
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.execution.native.library import available, load
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, whole
-from neurodeploy.ir.decoding import classify, decoded_values
+from neurodeploy.ir.decoding import classify, decoded_values, scores_classes
 from neurodeploy.ir.netlist import IntegerNetlist, Output
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import RunRecord, expect_populations
@@ -351,12 +351,17 @@ class Stream:
         Raises
         ------
         UsageError
-            With several outputs, or before the first step.
+            With several outputs, one of a single value or a map, or before the first step.
         """
         answers = self.outputs
         if len(answers) != 1:
             raise UsageError(f"stream: {len(answers)} outputs; read outputs[NAME]")
-        (values,) = answers.values()
+        ((name, values),) = answers.items()
+        if not scores_classes(values):
+            raise UsageError(
+                f"stream: {name!r} has shape {values.shape[1:]}, which is no score of classes; "
+                f"read outputs[{name!r}]"
+            )
         return classify(values).labels
 
     def _answered(self, found: RunRecord) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, narrowed
-from neurodeploy.ir.decoding import Classes, classify, decode
+from neurodeploy.ir.decoding import Classes, classify, decode, scores_classes
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, expect_populations, joined_samples
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EVENT_COLUMNS = ("sample", "population", "step", "neuron", "payload")
-
-
-def scores_classes(output: FloatArray) -> bool:
-    """Whether an output ``[B, *shape]`` is a vector of several values, the largest of which counts.
-
-    The largest of one value is always the first, and that of a map a place in it.
-    """
-    return output.ndim == 2 and output.shape[1] > 1
 
 
 class Recorded(dict[str, AnyArray]):

@@ -226,8 +226,10 @@ def pool_taps(model: MaxPool) -> IntArray:
 
 def describe(plan: Plan) -> dict[str, Any]:
     """Sizes, as JSON values."""
+    inputs = [g for g in plan.groups if isinstance(g.population.model, Input)]
     return {
-        "neurons": sum(g.size for g in plan.groups),
+        "inputs": sum(g.size for g in inputs),
+        "neurons": sum(g.size for g in plan.groups if g not in inputs),
         "synapses": plan.n_synapses,
         "groups": {g.name: g.size for g in plan.groups},
         "links": {

@@ -116,3 +116,18 @@ def test_what_cannot_be_streamed_is_one_line(
     assert command(["stream", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_one_value_decides_no_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = NetlistBuilder(T=4).input("x", (3,), kind="spikes")
+    network = nd.Network(one.dense(np.full((1, 3), 40), threshold=60, membrane_decay=300).output())
+    nd.save(network, tmp_path / "one.ndn")
+    np.savez(tmp_path / "rec.npz", t=np.arange(4) * 1000, x=np.arange(4) % 3)
+    data = f"events:{tmp_path / 'rec.npz'}#dt=1ms"
+    assert command(["stream", str(tmp_path / "one.ndn"), "--data", data, "--json"]) == 0
+    pieces = json.loads(capsys.readouterr().out)["pieces"]
+    assert {value for piece in pieces for value in piece["classes"].values()} == {None}
+    stream = network.stream()
+    stream.step({"x": np.ones((1, 4, 3), np.int64)})
+    with pytest.raises(UsageError, match=r"has shape \(1,\), which is no score of classes; read"):
+        _ = stream.classes

@@ -75,7 +75,8 @@ def test_links_have_their_delays_and_shifted_weights() -> None:
     assert (first.name, first.object, first.delay) == ("x->h", "x_to_h", 1)
     assert (made.n_steps, made.n_synapses, made.endless) == (5, 8, False)
     assert describe(made) == {
-        "neurons": 10,
+        "inputs": 4,
+        "neurons": 6,
         "synapses": 8,
         "groups": {"x": 4, "h": 4, "p": 2},
         "links": {"x->h#0": 4, "h->p#1": 4},

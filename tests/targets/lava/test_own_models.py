@@ -200,7 +200,7 @@ def test_wrong_options(options: dict[str, object], message: str) -> None:
 
 def test_utilization() -> None:
     used = compiled(chain(3)).utilization()
-    assert used["neurons"] == 12
+    assert (used["inputs"], used["neurons"]) == (4, 8)
     assert used["synapses"] == 12 + 9 + 6
     assert used["populations"]["b"] == {"neurons": 3, "synapses": 9, "parameters": 9}
     assert used["models"] == "own"
