@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.errors import UsageError
+from neurodeploy.errors import UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.loading import board_names, load_board
 from neurodeploy.network import Network
 from neurodeploy.stages.load import opened_network, wrong_kind
 from neurodeploy.targets.base import Deployment, Violation
+from neurodeploy.targets.registry import TARGETS
 
 
 def chosen_board(board: str | Board) -> Board:
@@ -26,7 +27,15 @@ def chosen_board(board: str | Board) -> Board:
     if isinstance(board, Board):
         return board
     if isinstance(board, str | os.PathLike):
-        return load_board(board)
+        try:
+            return load_board(board)
+        except UnknownNameError as error:
+            if str(board) in TARGETS.entries():
+                error.args = (
+                    f"unknown board {str(board)!r}: that is a target, which runs on boards; known: "
+                    f"{', '.join(board_names())}",
+                )
+            raise
     raise wrong_kind("board", board, "a board, its name or the path of its .toml file")
 
 
@@ -109,8 +118,6 @@ def compile(
 
 
 def _target(verb: str, name: str, board: str | Board | None) -> tuple[Any, Board | None]:
-    from neurodeploy.targets.registry import TARGETS
-
     if not isinstance(name, str):
         raise wrong_kind(verb, name, f"a network, then a target's name: {', '.join(TARGETS)}")
     target = TARGETS.get(name)()

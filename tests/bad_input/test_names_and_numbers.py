@@ -31,6 +31,11 @@ EVALUATE = ("evaluate", "nets.py:tiny", "--weights", "tiny.pt", "--data", "digit
             "unknown board 'loihi7'",
         ),
         (("boards", "loihi7"), "unknown board"),
+        (
+            ("energy", "net8.ndn", "--board", "brian2", "--data", "digits"),
+            "unknown board 'brian2': that is a target, which runs on boards; known: kapoho",
+        ),
+        ((*CONVERT, "--method", "rate", "--timesteps", "1000000"), "at most 65536; what is left"),
         (("energy", "net8.ndn", "--board", "lohi1", "--data", "digits"), "mean 'loihi1'"),
         (("quantize", "net.ndn", "--fit", "trunorth", "-o", "x.ndn"), "unknown board"),
         ((*CONVERT, "--method", "ratte"), "did you mean 'rate'"),

@@ -65,6 +65,9 @@ from neurodeploy.ir.neurons import Input, RealNeuron
 # A neuron with memory takes back as soon as it is below zero; in integers that is one unit.
 BELOW_ZERO = 1e-6
 
+MOST_TIMESTEPS = 2**16
+"""Steps of a sample: hours of calibration begin long before."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpikeCode:
@@ -156,6 +159,11 @@ class LayerwiseMethod:
         check_option_types(self)
         if self.timesteps < 1:
             raise UsageError(f"timesteps {self.timesteps}: at least 1 is needed")
+        if self.timesteps > MOST_TIMESTEPS:
+            raise UsageError(
+                f"timesteps {self.timesteps}: at most {MOST_TIMESTEPS}; what is left of the error "
+                "falls with 1 / T, and --method graded or radix leaves less in fewer"
+            )
         if not 0 < self.percentile <= 100:
             raise UsageError(f"percentile {self.percentile}: expected a number in (0, 100]")
         if not 0 <= self.range_floor <= 1:
