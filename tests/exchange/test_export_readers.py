@@ -223,7 +223,7 @@ def test_the_mnist_network_is_netx_s_on_lava(
         warnings.simplefilter("ignore")
         net = nd.import_network(source, timesteps=steps, saturation=True)
     with gzip.open(shared_dir / "data" / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)[:8]
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)[:3]
     x = mnist_raster(images, steps)
     given, written = tmp_path / "given.net", tmp_path / "written.net"
     shutil.copy(source, given)
