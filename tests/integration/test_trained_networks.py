@@ -19,7 +19,7 @@ from neurodeploy.targets.registry import TARGETS
 from neurodeploy.verification.verification import Verification
 
 T = 32
-IMAGES = 10
+IMAGES = 4
 CALIBRATION = 256
 
 
