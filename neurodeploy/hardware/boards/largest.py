@@ -27,6 +27,9 @@ CROSSBAR = {
 }
 """Of crossbar cores: their files hold a bit per axon and neuron, and integers of these widths."""
 
+SI = {"energy": (1e-3, "J"), "time": (10.0, "s"), "power": (1e6, "W")}
+"""Of one event, of one wait, and of a whole board: more is a wrong unit."""
+
 
 def largest_limit(name: str, kind: str) -> int:
     """The largest magnitude of an entry of ``limits`` on a board of this kind."""

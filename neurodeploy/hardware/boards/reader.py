@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from neurodeploy.errors import BoardError
 from neurodeploy.hardware.boards.constant import BASES, Basis, Constant, Quantity, constant_fault
-from neurodeploy.hardware.boards.largest import COUNT, above
+from neurodeploy.hardware.boards.largest import COUNT, SI, above
 
 Table = dict[str, Any]
 
@@ -92,4 +92,9 @@ class Reader:
         if fault:
             raise self.fail(key, fault)
         given = {k: v for k, v in table.items() if k not in ("unit", "source")}
-        return Constant(unit=table.get("unit", "1"), source=self.source(table, key), **given)
+        found = Constant(unit=table.get("unit", "1"), source=self.source(table, key), **given)
+        if quantity in SI and found.at("high").si > SI[quantity][0]:
+            most, unit = SI[quantity]
+            told = f"{found.high:g} {found.unit} is above {most:g} {unit}"
+            raise self.fail(key, f"{told}, more than any board has; is its unit {found.unit}?")
+        return found

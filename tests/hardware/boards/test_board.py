@@ -258,6 +258,7 @@ BAD: list[tuple[str, Any, str]] = [
     (f"{ENERGY}.value", True, r"value True is not a number"),
     (f"{ENERGY}.value", float("nan"), r"value nan is not finite"),
     (f"{ENERGY}.unit", "ns", r"unit 'ns'; expected one of J, mJ"),
+    (f"{ENERGY}.unit", "J", r"J is above 0\.001 J, more than any board has; is its unit J\?"),
     (f"{ENERGY}.basis", "guessed", r"basis 'guessed'; expected one of measured"),
     (f"{ENERGY}.basis", None, r"events\.synops\.energy\.basis: missing"),
     (f"{ENERGY}.source", " ", r"events\.synops\.energy\.source: got ' '; expected a text"),
