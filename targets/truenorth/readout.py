@@ -213,7 +213,8 @@ def load_readout(folder: Path) -> tuple[Readout, list[dict[str, Any]]]:
         raise FileFormatError(f"{where}: layers are no list of tables; compile again")
     if len({a.shape for a in arrays.values()}) > 1 or arrays["population"].ndim != 2:
         raise FileFormatError(f"{folder / ARRAY_FILE}: shapes differ; compile again")
-    if arrays["population"].size and arrays["population"].max() >= len(names):
+    which = arrays["population"]
+    if which.size and not -1 <= which.min() <= which.max() < len(names):
         raise FileFormatError(f"{folder / ARRAY_FILE}: unknown population; compile again")
     parts: dict[str, Any] = {**times, **arrays}
     readout = Readout(names, starts, **parts)
@@ -243,9 +244,7 @@ def expect_of(readout: Readout, cores: Cores, netlist: IntegerNetlist, folder: P
     _expect_lines(readout, cores.lines, netlist, f"{folder / CORES_FILE}")
     top = np.array([*(sizes[name] for name in readout.populations), 0])[readout.population]
     used = readout.population >= 0
-    if (readout.population < -1).any() or (
-        used & ((readout.neuron < 0) | (readout.neuron >= top))
-    ).any():
+    if (used & ((readout.neuron < 0) | (readout.neuron >= top))).any():
         raise FileFormatError(f"{folder / ARRAY_FILE}: neurons outside; compile again")
 
 
