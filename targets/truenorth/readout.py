@@ -213,8 +213,7 @@ def load_readout(folder: Path) -> tuple[Readout, list[dict[str, Any]]]:
         raise FileFormatError(f"{where}: layers are no list of tables; compile again")
     if len({a.shape for a in arrays.values()}) > 1 or arrays["population"].ndim != 2:
         raise FileFormatError(f"{folder / ARRAY_FILE}: shapes differ; compile again")
-    which = arrays["population"]
-    if which.size and not -1 <= which.min() <= which.max() < len(names):
+    if arrays["population"].size and arrays["population"].max() >= len(names):
         raise FileFormatError(f"{folder / ARRAY_FILE}: unknown population; compile again")
     parts: dict[str, Any] = {**times, **arrays}
     readout = Readout(names, starts, **parts)
@@ -242,9 +241,12 @@ def expect_of(readout: Readout, cores: Cores, netlist: IntegerNetlist, folder: P
         )
     _expect_times(readout, cores.ticks, where)
     _expect_lines(readout, cores.lines, netlist, f"{folder / CORES_FILE}")
-    top = np.array([*(sizes[name] for name in readout.populations), 0])[readout.population]
     used = readout.population >= 0
-    if (used & ((readout.neuron < 0) | (readout.neuron >= top))).any():
+    sized = np.array([sizes[name] for name in readout.populations], np.int64)
+    top = sized[readout.population[used]]
+    inside = (readout.neuron[used] >= 0) & (readout.neuron[used] < top)
+    # What no core runs has no spikes to read.
+    if (readout.population < -1).any() or not inside.all() or (used & (cores.used == 0)).any():
         raise FileFormatError(f"{folder / ARRAY_FILE}: neurons outside; compile again")
 
 
