@@ -156,3 +156,6 @@ def test_neurons_are_of_their_population(deployment: TrueNorthDeployment, tmp_pa
         else:
             with pytest.raises(FileFormatError, match="neurons outside; compile again"):
                 expect_of(other, cores, NET, tmp_path)
+    idle = replace(cores, used=changed(cores.used, used, 0))
+    with pytest.raises(FileFormatError, match="neurons outside; compile again"):
+        expect_of(readout, idle, NET, tmp_path)
