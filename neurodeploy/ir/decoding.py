@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurodeploy.errors import UsageError
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray
 from neurodeploy.ir.netlist import IntegerNetlist, Output, Population, RealNetlist
 from neurodeploy.ir.record import RunRecord
@@ -124,3 +125,12 @@ def scores_classes(output: FloatArray) -> bool:
     The largest of one value is always the first, and that of a map a place in it.
     """
     return output.ndim == 2 and output.shape[1] > 1
+
+
+def expect_classes(verb: str, name: str, output: FloatArray) -> None:
+    """Raise UsageError for an output, called ``name``, that scores no classes."""
+    if not scores_classes(output):
+        raise UsageError(
+            f"{verb}: {name!r} has shape {output.shape[1:]}, which is no score of classes; read "
+            f"outputs[{name!r}]"
+        )

@@ -13,7 +13,7 @@ from neurodeploy.datasets.events.spec import read_events
 from neurodeploy.errors import DataError, UnknownNameError, UsageError
 from neurodeploy.execution.native.library import available, load
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, whole
-from neurodeploy.ir.decoding import classify, decoded_values, scores_classes
+from neurodeploy.ir.decoding import classify, decoded_values, expect_classes
 from neurodeploy.ir.netlist import IntegerNetlist, Output
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import RunRecord, expect_populations
@@ -357,11 +357,7 @@ class Stream:
         if len(answers) != 1:
             raise UsageError(f"stream: {len(answers)} outputs; read outputs[NAME]")
         ((name, values),) = answers.items()
-        if not scores_classes(values):
-            raise UsageError(
-                f"stream: {name!r} has shape {values.shape[1:]}, which is no score of classes; "
-                f"read outputs[{name!r}]"
-            )
+        expect_classes("stream", name, values)
         return classify(values).labels
 
     def _answered(self, found: RunRecord) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from neurodeploy.errors import UsageError
 from neurodeploy.execution.batches import EncodedInput, raster_bytes, run_batched
 from neurodeploy.ir.arrays import AnyArray, FloatArray, IntArray, narrowed
-from neurodeploy.ir.decoding import Classes, classify, decode, scores_classes
+from neurodeploy.ir.decoding import Classes, classify, decode, expect_classes, scores_classes
 from neurodeploy.ir.netlist import Population
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.record import Progress, RunRecord, expect_populations, joined_samples
@@ -99,11 +99,7 @@ class Run(Shown):
                 "decided[OUTPUT].labels or outputs[OUTPUT]"
             )
         (name, classes), *_ = self.decided.items()
-        if not scores_classes(self.outputs[name]):
-            raise UsageError(
-                f"run: {name!r} has shape {self.outputs[name].shape[1:]}, which is no score of "
-                f"classes; read outputs[{name!r}]"
-            )
+        expect_classes("run", name, self.outputs[name])
         return classes.labels
 
     @property

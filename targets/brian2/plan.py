@@ -226,10 +226,10 @@ def pool_taps(model: MaxPool) -> IntArray:
 
 def describe(plan: Plan) -> dict[str, Any]:
     """Sizes, as JSON values."""
-    inputs = [g for g in plan.groups if isinstance(g.population.model, Input)]
+    n_inputs = sum(g.size for g in plan.groups if isinstance(g.population.model, Input))
     return {
-        "inputs": sum(g.size for g in inputs),
-        "neurons": sum(g.size for g in plan.groups if g not in inputs),
+        "inputs": n_inputs,
+        "neurons": sum(g.size for g in plan.groups) - n_inputs,
         "synapses": plan.n_synapses,
         "groups": {g.name: g.size for g in plan.groups},
         "links": {

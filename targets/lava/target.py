@@ -224,14 +224,15 @@ class LavaDeployment(Deployment):
             }
             for p in netlist.populations
         }
+        n_inputs = sum(p.size for p in netlist.inputs)
         stock = self.bundle.models == "stock"
         n_processes = len(netlist.populations) + (len(netlist.projections) if stock else 0)
         return {
             "target": self.target,
             "models": self.bundle.models,
             "processes": n_processes,
-            "inputs": sum(p.size for p in netlist.inputs),
-            "neurons": sum(p.size for p in netlist.populations if p not in netlist.inputs),
+            "inputs": n_inputs,
+            "neurons": sum(p["neurons"] for p in populations.values()) - n_inputs,
             "synapses": sum(p["synapses"] for p in populations.values()),
             "parameters": sum(p["parameters"] for p in populations.values()),
             "steps_per_sample": self.bundle.timesteps + self.bundle.max_depth,

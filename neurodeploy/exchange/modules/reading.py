@@ -23,7 +23,7 @@ from neurodeploy.ir.netlist import RealNetlist
 from neurodeploy.numerics.torch_state import plain_torch
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.lowering import Normalization
-from neurodeploy.source.torch.exported_program import BATCH, executed, export
+from neurodeploy.source.torch.exported_program import BATCH, export
 from neurodeploy.source.torch.frontend import analog_from_torch
 from neurodeploy.source.torch.spiking import cut
 from neurodeploy.source.torch.step_graph import GIVEN, where
@@ -210,8 +210,7 @@ def _expect_every_step(module: nn.Module, step: Step, shape: Shape, form: str, s
             name: sent[origin][t - lag] if lag <= t else torch.zeros_like(sent[origin][0])
             for name, (origin, lag) in step.sent.items()
         }
-        nodes = executed(step.program.nodes, lambda n: values.get(n.name, n.meta["val"]))  # noqa: B023
-        found = dict(nodes)
+        found = step.computed(values)
         for name, (node, source) in step.layers.items():
             if not torch.allclose(found[node], heard[name][t], rtol=1e-3, atol=1e-4):
                 raise _Later(

@@ -21,7 +21,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.loading.files import read_bytes
 from neurodeploy.source.bounds import MOST_ELEMENTS, Budget
 from neurodeploy.source.onnx.local_functions import expect_few_nodes
-from neurodeploy.source.onnx.precision import expect_float32
+from neurodeploy.source.onnx.precision import to_float32
 
 BATCH = 7
 """Samples where the file leaves their number open: one that no reshape contains by chance."""
@@ -269,7 +269,7 @@ class _Reader:
 
     def widen(self, model: Any) -> None:
         try:
-            expect_float32(model, f"network {self.path}")
+            to_float32(model, f"network {self.path}")
         except ValueError as error:
             self.refuse(f"holds a damaged weight ({first_line(error, 120)}); export it again")
 

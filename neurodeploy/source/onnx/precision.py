@@ -12,7 +12,7 @@ from neurodeploy.errors import warn_user
 _OTHERS = ("FLOAT16", "BFLOAT16", "DOUBLE")
 
 
-def expect_float32(model: Any, where: str) -> None:
+def to_float32(model: Any, where: str) -> None:
     """Make a network whose inputs are of another floating-point type one of float32.
 
     Half precision is a part of single precision: its weights stay what they are, and what the

@@ -27,7 +27,7 @@ from neurodeploy.source.lowering import (
     activation,
     reachable,
 )
-from neurodeploy.source.torch.exported_program import BATCH, executed
+from neurodeploy.source.torch.exported_program import BATCH
 from neurodeploy.source.torch.frontend import lowered_values
 from neurodeploy.source.torch.site import Site
 from neurodeploy.source.torch.step_graph import GIVEN
@@ -121,9 +121,8 @@ def _expect_same(
 
     def outputs(part: Mapping[str, AnyArray]) -> list[AnyArray]:
         given = dict(zip(inputs, map(torch.as_tensor, entering(graph, part)), strict=True))
-        program = step.program
         with single_threaded_torch():
-            found = dict(executed(program.nodes, lambda n: given.get(n.name, n.meta["val"])))
+            found = step.computed(given)
         return [found[end].numpy() for end in ends]
 
     compared(graph, x, outputs, TOLERANCE, "torch module", chunk=BATCH)

@@ -24,6 +24,7 @@ from neurodeploy.source.torch.exported_program import (
     ExportedProgram,
     computed,
     depended_on,
+    executed,
     mapped,
     source_line,
 )
@@ -68,6 +69,10 @@ class Step:
     returned: tuple[tuple[fx.Node | StateOf, str], ...]
     steps: int
     holds: bool
+
+    def computed(self, given: Mapping[str, torch.Tensor]) -> dict[fx.Node, Any]:
+        """The values of all nodes of the program, for what enters it."""
+        return dict(executed(self.program.nodes, lambda n: given.get(n.name, n.meta["val"])))
 
 
 @dataclass(slots=True)
