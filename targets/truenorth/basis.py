@@ -192,21 +192,50 @@ def _mixed_radix(
     A value that would leave [low, high] stops at its end, which leaves the sums an interval.
     """
     bottom, top = min(min(levels), 0), max(max(levels), 0)
-    if math.prod(m + 1 for m in copies) <= top - bottom:
+    largest = max(abs(low), abs(high))
+    if math.prod(m + 1 for m in copies) <= top - bottom or largest * sum(copies) < top - bottom:
         return None
+    tried: set[tuple[int, ...]] = set()
     for order in itertools.permutations(range(len(copies))):
-        for signs in itertools.product((high, low), repeat=len(copies)):
-            values = [0] * len(copies)
-            below, above = 0, 0
-            for place, end in zip(order, signs, strict=True):
-                value = min(above - below + 1, abs(end))
-                if end > 0:
-                    values[place], above = value, above + value * copies[place]
-                else:
-                    values[place], below = -value, below - value * copies[place]
-            if below <= bottom and above >= top:
-                return tuple(values)
+        # Types with equal copies are interchangeable.
+        sequence = tuple(copies[place] for place in order)
+        if sequence in tried:
+            continue
+        tried.add(sequence)
+        found = _signed(sequence, (bottom, top), (high, low))
+        if found is not None:
+            return tuple(value for _, value in sorted(zip(order, found, strict=True)))
     return None
+
+
+def _signed(
+    copies: tuple[int, ...], wanted: tuple[int, int], ends: tuple[int, int]
+) -> tuple[int, ...] | None:
+    """Mixed-radix values in this order whose sums hold an interval; the first end's sign first."""
+    (bottom, top), largest = wanted, max(map(abs, ends))
+    # What each place and those after it widen the interval by, whatever their signs: at most.
+    widths = [0]
+    for m in copies:
+        widths.append(widths[-1] + m * min(widths[-1] + 1, largest))
+    room = [widths[-1] - width for width in widths]
+
+    def extend(place: int, below: int, above: int) -> tuple[int, ...] | None:
+        if max(top, above) - min(bottom, below) > above - below + room[place]:
+            return None
+        if place == len(copies):
+            return ()
+        for end in ends:
+            value = min(above - below + 1, abs(end))
+            if end > 0:
+                rest = extend(place + 1, below, above + value * copies[place])
+            else:
+                value = -value
+                rest = extend(place + 1, below + value * copies[place], above)
+            if rest is not None:
+                return (value, *rest)
+        return None
+
+    return extend(0, 0, 0)
 
 
 def _search(
@@ -223,6 +252,7 @@ def _search(
     pool = [v for v in pool if low <= v <= high]
     origin = 2 * magnitude * sum(copies)
     required = sum(1 << (level + origin) for level in levels)
+    least, most = max(low, -2 * magnitude), min(high, 2 * magnitude)
     nodes = 0
 
     def extend(sums: int, chosen: tuple[int, ...], first: int) -> tuple[int, ...] | None:
@@ -250,20 +280,29 @@ def _search(
         nonlocal nodes
         if not missing:
             return (*chosen, 0)
-        # The last type has to reach this level from a sum that the others give.
-        level = (missing & -missing).bit_length() - 1
-        tried: set[int] = set()
+        # The last type has to reach this level from a sum that the others give, and then the
+        # highest one too: most values fail there, and are not looked at any further.
+        level, highest = (missing & -missing).bit_length() - 1, missing.bit_length() - 1
+        starts: list[int] = []
         rest = sums
         while rest:
-            start = (rest & -rest).bit_length() - 1
+            starts.append((rest & -rest).bit_length() - 1)
             rest &= rest - 1
-            for k in range(1, copies[-1] + 1):
+        reached = set(starts)
+        steps, more = range(1, copies[-1] + 1), range(2, copies[-1] + 1)
+        tried: set[int] = set()
+        for start in starts:
+            for k in steps:
                 nodes += 1
                 value, remainder = divmod(level - start, k)
-                if remainder or value in tried or not low <= value <= high:
+                if remainder or value in tried or not least <= value <= most:
                     continue
                 tried.add(value)
-                if abs(value) <= 2 * magnitude and not missing & ~_add(sums, value, copies[-1]):
+                if highest - value not in reached and not any(
+                    highest - i * value in reached for i in more
+                ):
+                    continue
+                if not missing & ~_add(sums, value, copies[-1]):
                     return (*chosen, value)
         return None
 
