@@ -34,10 +34,9 @@ from neurodeploy.testing.parts import (
 from neurodeploy.testing.stimuli import random_stimulus
 from tests.conformance.cases import CASES, case
 from tests.conformance.random_netlists import random_netlist
+from tests.numerics.onednn import ONEDNN_ISAS
 
 ROOT = Path(__file__).resolve().parents[2]
-# One with saturating pairs and one with exact ones, below what this processor may have.
-INSTRUCTION_SETS = ("SSE41", "AVX2", "AVX512_CORE", "AVX512_CORE_VNNI")
 
 
 def assert_exact(netlist: IntegerNetlist, stimulus: Stimulus, **more: int) -> None:
@@ -158,12 +157,9 @@ def test_wide_products() -> None:
         assert_exact(netlist, stimulus)
 
 
-@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
+@pytest.mark.parametrize("isa", ONEDNN_ISAS)
 def test_every_instruction_set_gives_the_same(isa: str) -> None:
-    """oneDNN held to an instruction set multiplies bytes in another way, by saturating pairs too.
-
-    A processor without one of them runs the best that it has.
-    """
+    """Held to some instruction sets, oneDNN multiplies bytes by saturating pairs."""
     code = (
         "from tests.execution.test_torch_engine import *\n"
         "test_wide_products()\n"

@@ -16,6 +16,7 @@ from neurodeploy.errors import NetlistError
 from neurodeploy.numerics.torch_convolution import canonical, convolve, convolve_transposed
 from neurodeploy.source.analog import Conv2d, MaxPool
 from neurodeploy.testing.parts import window
+from tests.numerics.onednn import ONEDNN_ISAS
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = 1500
@@ -74,7 +75,7 @@ def test_shapes_and_layouts() -> None:
         sweep(seed, SHAPES)
 
 
-@pytest.mark.parametrize("isa", ["SSE41", "AVX2", "AVX512_CORE", "AVX512_CORE_VNNI"])
+@pytest.mark.parametrize("isa", ONEDNN_ISAS)
 def test_shapes_on_every_instruction_set(isa: str) -> None:
     """oneDNN takes the best that the processor has up to the one that is named."""
     code = f"from tests.numerics.test_torch_convolution import sweep; sweep(9, {SHAPES})"
