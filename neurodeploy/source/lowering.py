@@ -7,7 +7,6 @@ and ONNX share it, in ``torch`` or ``onnx`` where only one has it.
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -19,6 +18,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import analog
 from neurodeploy.source.analog import AnalogGraph, AnalogNode, Op, Shape
 from neurodeploy.source.bounds import MOST_TOGETHER, Budget, expect_few
+from neurodeploy.source.commuting import before
 
 Lower = Callable[..., Any]
 _Lower = TypeVar("_Lower", bound=Lower)
@@ -206,13 +206,15 @@ class GraphBuilder:
     def add(self, name: str, op: Op, inputs: tuple[Ref, ...], source: str | None) -> Ref:
         """Append a node named ``name``, or ``name_2``, ... where that is taken.
 
-        A function of one value comes before the index map that it could follow: layers and their
+        What may come before the index map that it would follow does: layers and their
         activations stay together, and their weights shared.
         """
-        if len(inputs) == 1 and isinstance(moves := self.made(inputs[0]), analog.Gather):
-            before = self.taken(inputs[0])
-            if _commutes(op, moves.index, math.prod(before[0].shape)):
-                return self.add(name, moves, (self.add(name, op, before, source),), source)
+        moves = [self.made(x) for x in inputs]
+        if moves and isinstance(moves[0], analog.Gather | analog.Reshape):
+            taken = tuple(y for x in inputs for y in self.taken(x)[:1])
+            first = before(op, moves, [x.shape for x in taken])
+            if first is not None:
+                return self.add(name, moves[0], (self.add(name, first, taken, source),), source)
         unique, n = name, 1
         while unique in self._by_name:
             n += 1
@@ -262,23 +264,6 @@ def reachable(nodes: Sequence[AnalogNode], outputs: Sequence[str]) -> tuple[Anal
             needed.update(node.inputs)
             kept.append(node)
     return tuple(reversed(kept))
-
-
-def _commutes(op: Op, index: AnyArray, n: int) -> bool:
-    """Whether a function may come before an index map: one that keeps all ``n`` elements."""
-    if isinstance(op, analog.Function):
-        fills = bool(op.value(np.zeros(1))[0])
-    elif isinstance(op, analog.LeakyReLU | analog.Scale | analog.AddConstant):
-        constant = op.slope if isinstance(op, analog.LeakyReLU) else op.value
-        if constant.ndim:
-            return False
-        fills = isinstance(op, analog.AddConstant)
-    elif isinstance(op, analog.ReLU | analog.Clip | analog.QuantizedReLU):
-        fills = False
-    else:
-        return False
-    zeros = bool((index < 0).any())
-    return np.unique(index).size - zeros == n and not (fills and zeros)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

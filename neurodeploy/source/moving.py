@@ -142,10 +142,24 @@ def contracted(place: Place, x: Ref, axis: int, weight: AnyArray, bias: AnyArray
     if math.prod(rest) == 1:
         y = place.emit(analog.Linear(weight, bias), reshaped(place, x, (size,)))
         return reshaped(place, y, (*rest[:axis], len(weight), *rest[axis:]))
-    front = np.moveaxis(numbers(x.shape), axis, 0).reshape(size, -1)
-    y = place.emit(analog.Conv1d(weight[:, :, None], bias), rearranged(place, x, front))
+    front = np.moveaxis(numbers(x.shape), axis, 0)
+    x = rearranged(place, x, front.reshape(size, *_places(rest)))
+    while isinstance(place.made(x), analog.Reshape) and len(place.taken(x)[0].shape) in (2, 3):
+        # Of an image, say, whose places were made one axis: a layer of them all knows no places.
+        (taken,) = place.taken(x)
+        if taken.shape[0] != size:
+            break
+        x = taken
+    layer = analog.Conv1d if len(x.shape) == 2 else analog.Conv2d
+    kernel = weight.reshape(*weight.shape, *(1,) * (len(x.shape) - 1))
+    y = place.emit(layer(kernel, bias), x)
     back = np.moveaxis(numbers((len(weight), *rest)), 0, axis)
     return rearranged(place, y, back)
+
+
+def _places(axes: Shape) -> Shape:
+    """Axes of a layer that is the same at all of them: two at most, as images have."""
+    return axes if len(axes) == 2 else (math.prod(axes),)
 
 
 def product(place: Place, a: Ref | AnyArray, b: Ref | AnyArray) -> Ref:

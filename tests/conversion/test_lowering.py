@@ -461,3 +461,71 @@ def test_weights_stay_shared_on_both_sides_of_index_maps() -> None:
     layers = lower(graph_of(module.eval(), (3, 8, 8)), LoweringOptions()).layers
     maps = [layer.affine.terms[0].connectivity for layer in layers[1:]]
     assert [type(layer) for layer in maps] == [Conv, Conv, Conv]
+
+
+def _channels_last(m: Function, x: torch.Tensor) -> torch.Tensor:
+    """Residual layers of the last axis, each with a scale, a shift and slopes of its own."""
+    x = F.relu(m.stem(x)).permute(0, 2, 3, 1)
+    x = F.relu(x + m.scale * m.b(m.slopes(m.a(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)) - m.bias)
+    return m.end(x.permute(0, 3, 1, 2))
+
+
+def _tokens(m: Function, x: torch.Tensor) -> torch.Tensor:
+    """Places of an image as tokens, and back."""
+    x = F.relu(m.stem(x))
+    tokens = x.flatten(2).transpose(1, 2)
+    tokens = F.relu(tokens + m.b(F.leaky_relu(m.a(tokens))))
+    return m.end(tokens.transpose(1, 2).reshape(x.shape))
+
+
+class Wide(Function):
+    """Layers of channels on the last axis between convolutions."""
+
+    def __init__(self, forward) -> None:
+        super().__init__(
+            forward,
+            stem=nn.Conv2d(3, 4, 2, 2),
+            a=nn.Linear(4, 6),
+            slopes=nn.PReLU(6),
+            b=nn.Linear(6, 4),
+            end=nn.Conv2d(4, 2, 3),
+        )
+        self.scale = nn.Parameter(torch.linspace(0.5, 1.5, 4))
+        self.bias = nn.Parameter(torch.linspace(-0.2, 0.2, 4))
+        with torch.no_grad():
+            self.slopes.weight.copy_(torch.linspace(0.1, 0.6, 6))
+
+
+@pytest.mark.parametrize("forward", [_channels_last, _tokens])
+def test_weights_stay_shared_where_channels_come_last(forward) -> None:
+    torch.manual_seed(0)
+    module = Wide(forward)
+    graph = graph_of(module, IMAGE)
+    x = samples(IMAGE)
+    (found,) = evaluate(graph, x).values()
+    with torch.no_grad():
+        np.testing.assert_allclose(found, module(torch.tensor(x)).numpy(), atol=1e-5)
+    layers = check(graph, LoweringOptions())
+    maps = [term.connectivity for layer in layers.layers[1:] for term in layer.affine.terms]
+    # What is added as it is has one synapse for each neuron.
+    shared = [m for m in maps if m is not None and m.n_synapses > math.prod(m.post_shape)]
+    assert len(shared) >= 4
+    assert all(isinstance(layer, Conv) for layer in shared)
+
+
+def test_weights_stay_shared_where_what_they_make_is_flattened_first() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.PReLU(), nn.Linear(144, 5))
+    layers = check(graph_of(module, IMAGE), LoweringOptions()).layers
+    maps = [term.connectivity for layer in layers[1:] for term in layer.affine.terms]
+    assert {type(m) for m in maps} == {Conv, Dense}
+
+
+def test_what_is_filled_in_is_no_function_of_zero() -> None:
+    """Zeros that padding fills in after a permutation are shifted by what comes then."""
+    module = Function(lambda m, x: m.a(F.pad(x.flip(1), (1, 1)) + 0.5), a=nn.Conv2d(3, 2, 3))
+    graph = graph_of(module, IMAGE)
+    x = samples(IMAGE)
+    with torch.no_grad():
+        expected = module(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(next(iter(evaluate(graph, x).values())), expected, atol=1e-5)
+    check(graph, LoweringOptions())
