@@ -32,11 +32,12 @@ class ClipFloor(nn.Module):
         return x * self.up
 
 
+@pytest.mark.parametrize("top", [0.75, 0.125], ids=["none saturate", "many saturate"])
 @pytest.mark.parametrize("steps", [1, 4])
-def test_graded_spikes_keep_the_levels_of_the_network(steps: int) -> None:
+def test_graded_spikes_keep_the_levels_of_the_network(steps: int, top: float) -> None:
     torch.manual_seed(3)
     module = nn.Sequential(
-        nn.Conv2d(1, 6, 3), ClipFloor(0.5), nn.AvgPool2d(2), nn.Conv2d(6, 8, 3), ClipFloor(0.375),
+        nn.Conv2d(1, 6, 3), ClipFloor(top), nn.AvgPool2d(2), nn.Conv2d(6, 8, 3), ClipFloor(top / 2),
         nn.Flatten(), nn.Linear(8 * 4, 5),
     ).eval()  # fmt: skip
     # Weights and pixels on a grid: every sum is exact, so that no rounding decides a floor.

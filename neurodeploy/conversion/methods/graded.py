@@ -61,9 +61,9 @@ class Graded(LayerwiseMethod):
             raise UsageError(f"levels {self.levels}: expected 1 to 65536")
 
     def code(self, layer: ReluLayer) -> SpikeCode:
-        """One signed payload a step, with memory."""
+        """One signed payload a step, with memory; of a quantized activation, one in all."""
         if layer.levels is not None:
-            return SpikeCode(layer.levels, memory=True)
+            return SpikeCode(layer.levels, memory=self.timesteps == 1)
         # The units of a smooth activation share its range, and add up in the next layer's bounds.
         levels = self.levels * (LINEAR_LEVELS if layer.is_linear else 1)
         payload_max = -(-levels // (layer.units * self.timesteps))
@@ -82,8 +82,13 @@ class Graded(LayerwiseMethod):
         return LayerwiseMethod.thresholds(self, layer, activations)
 
     def neuron(self, layer: ReluLayer, theta: FloatArray) -> RealNeuron:
-        """A graded neuron; of a quantized activation, with its shift as initial membrane."""
+        """A graded neuron; of a quantized activation, with its shift as initial membrane.
+
+        That fires in its last step alone: payloads of several steps would add up beyond the highest
+        level, and less in each would not reach it where the input comes unevenly.
+        """
         neuron = LayerwiseMethod.neuron(self, layer, theta)
         if layer.levels is None:
             return neuron
-        return replace(neuron, initial_membrane=theta * layer.shift)
+        fires = (0,) * (self.timesteps - 1) + (1,) if self.timesteps > 1 else ()
+        return replace(neuron, initial_membrane=theta * layer.shift, firing_gain=fires)
