@@ -12,8 +12,6 @@ from neurodeploy.source.lowering import Place, Ref, lowers
 _KEEPS = (Gather, MaxPool, Reshape, Slice, Upsample)
 """Operations whose results are among what they take, or 0."""
 _MOST_LEVELS = 2**16
-ROUNDED = 0.02
-"""Deviation where activations are rounded: what lies between two levels may fall to either."""
 
 
 def levels(place: Place, x: Ref, scale: Any, zero: Any, low: int, high: int) -> Ref:

@@ -80,6 +80,9 @@ def load_source(
     if not isinstance(model, str):
         if weights is not None:
             raise UsageError("weights: load them into the module that is given instead")
+        from neurodeploy.source.torch.loader import expect_values
+
+        expect_values(model)
         name = type(model).__name__
         return TorchNetwork(model), {"model": name, "name": name}
     if model.endswith((".pt2", ".onnx")):

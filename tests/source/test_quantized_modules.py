@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the front end needs torch")
 
 from torch import nn  # noqa: E402
+from torch.ao import quantization  # noqa: E402
 
 from neurodeploy.errors import ConversionError  # noqa: E402
 from neurodeploy.source.analog import AnalogGraph, Linear, QuantizedReLU  # noqa: E402
@@ -22,7 +23,6 @@ SAMPLES = np.random.default_rng(0).random((50, 1, 8, 8)).astype(np.float32)
 
 
 def quantized(convert: str) -> nn.Module:
-    from torch.ao import quantization
     from torch.ao.quantization import quantize_fx
 
     torch.manual_seed(0)
@@ -94,3 +94,68 @@ def test_training_with_fake_quantization() -> None:
     assert levels(graph) == [15]
     x = np.random.default_rng(1).random((40, 6)).astype(np.float32)
     assert check_analog(graph, module, x, 0.02) <= 0.02
+
+
+class Prepared(nn.Module):
+    """A residual block as torch.ao asks for one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quant, self.dequant = quantization.QuantStub(), quantization.DeQuantStub()
+        self.conv, self.relu, self.head = nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Linear(4, 3)
+        self.sum = torch.ao.nn.quantized.FloatFunctional()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.quant(x)
+        x = self.sum.add(self.relu(self.conv(x)), x).mean((2, 3))
+        return self.dequant(self.head(x))
+
+
+def in_training(quantize: bool, observe: bool) -> nn.Module:
+    torch.manual_seed(0)
+    module = Prepared().train()
+    module.qconfig = quantization.get_default_qat_qconfig("fbgemm")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found: nn.Module = quantization.prepare_qat(module) if quantize else module
+        if not quantize:
+            module.eval().qconfig = quantization.get_default_qconfig("fbgemm")
+            found = quantization.prepare(module)
+    for _ in range(3):
+        found(torch.tensor(SAMPLES))
+    if not observe:
+        found.apply(quantization.disable_observer)
+    return found.eval()
+
+
+def test_networks_in_the_making_of_torch_ao() -> None:
+    prepared = in_training(quantize=False, observe=True)
+    graph = analog_from_torch(prepared, (1, 8, 8))
+    assert levels(graph) == []
+    assert check_analog(graph, prepared, SAMPLES) < 1e-5
+    trained = in_training(quantize=True, observe=False)
+    graph = analog_from_torch(trained, (1, 8, 8))
+    assert levels(graph)[0] == 127
+    assert check_analog(graph, trained, SAMPLES) <= 0.02
+    with pytest.raises(ConversionError, match=r"^conv\..*still observes.*disable_observer"):
+        analog_from_torch(in_training(quantize=True, observe=True), (1, 8, 8))
+
+
+class Coarse(nn.Module):
+    """Averages of few levels lie halfway between two of them; torch rounds those to even ones."""
+
+    shift = 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.fake_quantize_per_tensor_affine(x, 1 / 15, 0, 0, 15).mean((2, 3))
+        return torch.fake_quantize_per_tensor_affine(x + self.shift, 1 / 15, 0, 0, 15)
+
+
+def test_levels_halfway_are_no_difference_but_shifted_ones_are() -> None:
+    module, shifted = Coarse(), Coarse()
+    shifted.shift = 0.03
+    x = np.random.default_rng(0).random((60, 4, 2, 2)).astype(np.float32)
+    graph = analog_from_torch(module, (4, 2, 2))
+    assert 1e-3 < check_analog(graph, module, x) <= 0.02
+    with pytest.raises(ConversionError, match="differs from the torch module"):
+        check_analog(graph, shifted, x)

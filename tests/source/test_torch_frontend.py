@@ -13,9 +13,11 @@ torch = pytest.importorskip("torch", reason="the torch front end needs torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
+import neurodeploy as nd  # noqa: E402
 from neurodeploy.errors import (  # noqa: E402
     ConversionError,
     DataError,
+    FileFormatError,
     NetlistError,
     UsageError,
 )
@@ -317,7 +319,33 @@ def test_channels_last_data_are_named_with_the_remedy() -> None:
         analog_from_torch(nn.Conv2d(3, 2, 3), (8, 8, 3))
 
 
-def test_torchscript_is_named() -> None:
-    scripted = torch.jit.script(torch.nn.Sequential(torch.nn.Linear(3, 2)))
+@pytest.mark.parametrize(
+    "scripted", [torch.jit.script, lambda m: torch.jit.trace(m, torch.ones(2, 3))]
+)
+def test_torchscript_is_named(scripted) -> None:
+    # A traced one has no signature that could tell its inputs.
     with pytest.raises(ConversionError, match=r"^TorchScript is not read; pass the module"):
-        analog_from_torch(scripted, (3,))
+        nd.convert(scripted(nn.Linear(3, 2)), np.ones((4, 3), np.float32), method="rate")
+
+
+def test_a_module_without_values_is_named() -> None:
+    for module, says in (
+        (nn.Linear(3, 2, device="meta"), r"^Linear: 'weight' has no values \(device 'meta'\)"),
+        (nn.LazyLinear(2), "^LazyLinear: 'weight' has no shape before the first call"),
+    ):
+        with pytest.raises(FileFormatError, match=says):
+            nd.convert(module, np.ones((4, 3), np.float32), method="rate")
+
+
+class Auxiliary(nn.Linear):
+    """As networks whose second classifier is there in training alone."""
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor | None]:
+        return {"aux": None, "out": super().forward(x)}
+
+
+def test_results_that_are_none_are_left_out() -> None:
+    module = Auxiliary(3, 2)
+    graph = analog_from_torch(module, (3,))
+    assert len(graph.outputs) == 1
+    assert check_analog(graph, module, np.ones((4, 3), np.float32)) < 1e-6

@@ -10,9 +10,8 @@ import numpy as np
 from neurodeploy.errors import ConversionError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.analog import AnalogGraph
-from neurodeploy.source.evaluation.compare import compared, entering
+from neurodeploy.source.evaluation.compare import ROUNDED, compared, entering
 from neurodeploy.source.onnx.loader import OnnxNetwork, channels_last
-from neurodeploy.source.quantized import ROUNDED
 
 CHUNK = 64
 """Most samples that are compared at a time where the file leaves their number open."""
@@ -21,7 +20,8 @@ CHUNK_ELEMENTS = 2**27
 MOST_AT_ONCE = 2**30
 """Elements of the activations of all samples of a file that takes so many and no fewer."""
 
-_QUANTIZES = ("QuantizeLinear", "Quant", "BipolarQuant")
+_STEPS = ("BipolarQuant",)
+"""Operators that round to a sign."""
 
 
 def check_onnx(
@@ -51,7 +51,7 @@ def check_onnx(
     ConversionError
         If an output deviates by more, is not finite, or the network does not run.
     """
-    if any(node.op_type in _QUANTIZES for node in network.model.graph.node):
+    if any(node.op_type in _STEPS for node in network.model.graph.node):
         tolerance = max(tolerance, ROUNDED)
     return compared(
         graph,

@@ -17,10 +17,8 @@ from neurodeploy.numerics.threads import single_threaded_torch
 from neurodeploy.source.analog import AnalogGraph, Normalize
 from neurodeploy.source.evaluation.compare import Samples, compared, deviation_of, entering
 from neurodeploy.source.evaluation.in_torch import evaluate
-from neurodeploy.source.quantized import ROUNDED
 from neurodeploy.source.torch.exported_program import BATCH, executed, one_line
 from neurodeploy.source.torch.frontend import Lowered, lower
-from neurodeploy.source.torch.reference_modules import quantizes
 
 
 def check_analog(
@@ -59,8 +57,6 @@ def check_analog(
     DataError
         If ``x`` does not fit the graph, or is not finite.
     """
-    if quantizes(module):
-        tolerance = max(tolerance, ROUNDED)
     return compared(
         graph,
         x,
@@ -83,7 +79,7 @@ def _rounding(
             result = double(*(tensor.double() for tensor in _module_input(graph, x)))
     except Exception:
         return [0.0] * len(outputs)
-    exact = [tensor.numpy() for tensor in torch.utils._pytree.tree_leaves(result)]
+    exact = [tensor.numpy() for tensor in _tensors(result)]
     return [deviation_of(ours, theirs) for ours, theirs in zip(outputs, exact, strict=True)]
 
 
@@ -106,13 +102,17 @@ def _outputs(graph: AnalogGraph, module: nn.Module, x: Samples) -> list[AnyArray
             f"{graph.name}: the torch module does not run on {len(batch[0])} samples of shape"
             f" {' and '.join(str(tuple(b.shape[1:])) for b in batch)}: {one_line(error)}"
         ) from error
-    outputs = [tensor.cpu().numpy() for tensor in torch.utils._pytree.tree_leaves(result)]
+    outputs = [tensor.cpu().numpy() for tensor in _tensors(result)]
     if len(outputs) != len(graph.outputs):
         raise ConversionError(
             f"{graph.name}: the torch module returns {len(outputs)} tensors, the graph"
             f" {len(graph.outputs)}"
         )
     return outputs
+
+
+def _tensors(result: Any) -> list[torch.Tensor]:
+    return [part for part in torch.utils._pytree.tree_leaves(result) if part is not None]
 
 
 def _first_difference(graph: AnalogGraph, module: nn.Module, x: Samples, tolerance: float) -> str:
@@ -151,5 +151,7 @@ def _recorded(lowered: Lowered, batch: list[torch.Tensor]) -> Iterator[tuple[str
 
     with single_threaded_torch():
         for node, value in executed(program.nodes, held):
-            if node.name in lowered.origin and node.name not in given:
+            # Quantized values count levels, activations of the graph are in units.
+            real = isinstance(value, torch.Tensor) and value.is_floating_point()
+            if real and node.name in lowered.origin and node.name not in given:
                 yield lowered.origin[node.name], value.detach().cpu().numpy()

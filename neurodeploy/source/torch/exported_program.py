@@ -24,7 +24,7 @@ from neurodeploy.errors import ConversionError, UsageError
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.lowering import LOWERINGS, REFUSED
 from neurodeploy.source.torch.in_place import taken_out
-from neurodeploy.source.torch.reference_modules import on_integers
+from neurodeploy.source.torch.reference_modules import on_integers, without_observers
 
 BATCH = 7
 """Samples of the example input: a number that no reshape of a real network contains by chance."""
@@ -97,9 +97,8 @@ def export(
     ConversionError
         If the module does not run on such an input, or cannot be traced.
     """
-    if isinstance(module, torch.jit.ScriptModule):
-        raise ConversionError("TorchScript is not read; pass the module that it was made of")
-    if any(_KERNELS.match(type(layer).__module__) for layer in module.modules()):
+    expect_module(module)
+    if any(_computes_in_integers(layer) for layer in module.modules()):
         raise ConversionError(
             "the module computes with torch's own integer kernels; make it with torch.ao's"
             " convert_to_reference_fx, which keeps its scales"
@@ -109,7 +108,7 @@ def export(
             continue
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise UsageError(f"{name} is {tensor.dtype}, expected torch.float32; call .float()")
-    module = on_integers(module)
+    module = on_integers(without_observers(module))
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     example = tuple(torch.zeros(BATCH, *shape, device=device) for shape in shapes)
     with _quiet(), _whole_stacks(), torch.no_grad():
@@ -122,6 +121,24 @@ def export(
         except Exception as error:
             program = _export_traced(module, example, error, known)
     return _collect(program, len(example))
+
+
+def expect_module(module: nn.Module) -> None:
+    """Refuse what has lost its operators.
+
+    Raises
+    ------
+    ConversionError
+        For TorchScript.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ConversionError("TorchScript is not read; pass the module that it was made of")
+
+
+def _computes_in_integers(layer: nn.Module) -> bool:
+    """Whether a layer is of torch's integer kernels, among which those that wait for them are."""
+    kind = type(layer)
+    return bool(_KERNELS.match(kind.__module__)) and not kind.__name__.endswith("FloatFunctional")
 
 
 def _functional(
@@ -271,7 +288,8 @@ def _collect(program: Any, n_inputs: int) -> ExportedProgram:
     }
     by_name = {node.name: node for node in program.graph.nodes}
     changed = set(signature.buffers_to_mutate.values())
-    outputs = tuple(by_name.get(out, out) for out in signature.user_outputs)
+    # What a module leaves out of its results, as branches of training, is none of them.
+    outputs = tuple(by_name.get(o, o) for o in signature.user_outputs if o is not None)
     needed = depended_on(out for out in outputs if isinstance(out, fx.Node))
     if len(signature.user_inputs) != n_inputs:
         raise ConversionError(

@@ -34,6 +34,7 @@ from neurodeploy.source.torch.exported_program import (
     ExportedProgram,
     calling_module,
     computed,
+    expect_module,
     export,
     mapped,
     source_line,
@@ -138,7 +139,14 @@ def lowered_values(
 
 
 def input_names(module: nn.Module) -> tuple[str, ...]:
-    """Names of the tensors that a module must be given: what its ``forward`` has no default for."""
+    """Names of the tensors that a module must be given: what its ``forward`` has no default for.
+
+    Raises
+    ------
+    ConversionError
+        For TorchScript.
+    """
+    expect_module(module)
     parameters = inspect.signature(module.forward).parameters.values()
     return tuple(
         p.name

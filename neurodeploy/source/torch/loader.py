@@ -282,6 +282,16 @@ def _archive(path: Path) -> str | None:
     return "a NumPy archive (.npz)" if any(name.endswith(".npy") for name in names) else None
 
 
+def expect_values(module: nn.Module) -> None:
+    """Refuse a module some of whose weights have no values, or in another form.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    _expect_values(module.state_dict(), type(module).__name__)
+
+
 def _expect_values(state: Mapping[str, Any], where: str) -> None:
     """Refuse tensors whose values cannot be looked at: without any, or in another form."""
     for key, value in state.items():

@@ -1,19 +1,88 @@
-"""Reference modules of torch.ao: quantized networks whose layers compute in float.
+"""Modules of torch.ao: quantized networks whose layers compute in float, and those in the making.
 
-They hold tensors of quantized types, which torch.export does not follow; the same steps on plain
-integers, it does.
+Reference modules hold tensors of quantized types, which torch.export does not follow; the same
+steps on plain integers, it does. Prepared networks hold observers, which pass on what they are
+given, and fake quantization, which rounds it as the quantized network will.
 """
 
 from __future__ import annotations
 
 import copy
 import operator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import fx, nn
 
+from neurodeploy.errors import ConversionError
+
 _SPANS = {torch.quint8: (0, 255, torch.uint8), torch.qint8: (-128, 127, torch.int8)}
+
+
+class _Rounding(nn.Module):
+    """Fake quantization with the scale that it has."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        scale, zero = layer.scale.detach().float(), layer.zero_point.detach()
+        self.axis = int(layer.ch_axis) if layer.is_per_channel else None
+        one = self.axis is None
+        self.scale: Any = float(scale) if one else scale.clone()
+        self.zero_point: Any = int(zero) if one else zero.to(torch.int32)
+        observer = layer.activation_post_process
+        self.span = (int(observer.quant_min), int(observer.quant_max))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scale, zero, axis, (low, high) = self.scale, self.zero_point, self.axis, self.span
+        if axis is None:
+            return torch.fake_quantize_per_tensor_affine(x, scale, zero, low, high)
+        return torch.fake_quantize_per_channel_affine(x, scale, zero, axis, low, high)
+
+
+def without_observers(module: nn.Module) -> nn.Module:
+    """A module whose observers are left out, and whose fake quantization keeps its scales.
+
+    Raises
+    ------
+    ConversionError
+        If the scales of fake quantization change in every call.
+    """
+    prepared = {name for name, layer in _named(module) if _bases(layer)}
+    if not prepared:
+        return module
+    found = copy.deepcopy(module)
+    for name in sorted(prepared):
+        parent, _, own = name.rpartition(".")
+        if not any(name.startswith(f"{other}.") for other in prepared):
+            setattr(found.get_submodule(parent), own, _settled(name, found.get_submodule(name)))
+    return found
+
+
+def _named(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """All names of all submodules: observers are often shared."""
+    yield from module.named_modules(remove_duplicate=False)
+
+
+def _bases(layer: nn.Module) -> set[str]:
+    own = (c for c in type(layer).__mro__ if ".quantization." in c.__module__)
+    return {c.__name__ for c in own} & {"ObserverBase", "FakeQuantizeBase"}
+
+
+def _settled(name: str, layer: Any) -> nn.Module:
+    if "FakeQuantizeBase" not in _bases(layer) or not _on(layer, "fake_quant_enabled"):
+        return nn.Identity()
+    fixed = "FixedQParams" in type(layer.activation_post_process).__name__
+    if _on(layer, "observer_enabled") and not fixed:
+        raise ConversionError(
+            f"{name}: fake quantization still observes, so that its scale changes in every call; "
+            "call module.apply(torch.ao.quantization.disable_observer)"
+        )
+    return _Rounding(layer)
+
+
+def _on(layer: Any, switch: str) -> bool:
+    return bool(getattr(layer, switch, torch.ones(1)).any())
 
 
 def on_integers(module: nn.Module) -> nn.Module:
@@ -59,14 +128,3 @@ def _held(module: fx.GraphModule, value: Any) -> Any:
     if isinstance(value, fx.Node) and value.op == "get_attr":
         return operator.attrgetter(str(value.target))(module)
     return value
-
-
-def quantizes(module: nn.Module) -> bool:
-    """Whether a module rounds activations to levels."""
-    calls = (
-        str(node.target)
-        for layer in module.modules()
-        if isinstance(layer, fx.GraphModule)
-        for node in layer.graph.nodes
-    )
-    return any("quantize_per" in call for call in calls)
