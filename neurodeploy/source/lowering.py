@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("max_pool3d_with_indices", "adaptive_avg_pool3d"), _VOLUME),
     **dict.fromkeys(("argmax", "argmin", "sort", "topk", "median", "ArgMax", "TopK"), _ORDER),
-    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), _INTEGERS),
+    **dict.fromkeys(("ConvInteger", "MatMulInteger"), _INTEGERS),
     "DynamicQuantizeLinear": ("a scale computed from each sample", "QDQ with constant scales"),
     **dict.fromkeys(("prod", "cumprod", "bilinear", "ReduceProd", "CumProd"), _PRODUCTS),
     **dict.fromkeys(("ceil", "trunc", "frac", "remainder", "fmod", "Ceil", "Mod"), _ROUNDED),

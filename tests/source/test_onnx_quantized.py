@@ -10,10 +10,12 @@ import pytest
 pytest.importorskip("torch", reason="the front end needs torch")
 pytest.importorskip("onnx", reason="reading ONNX files needs onnx")
 
+import onnx
 from onnx import helper
 
-from neurodeploy.errors import UnsupportedLayerError
+from neurodeploy.errors import ConversionError, UnsupportedLayerError
 from neurodeploy.source.analog import Linear, QuantizedReLU
+from neurodeploy.source.evaluation.in_torch import evaluate
 from neurodeploy.source.onnx.check import check_onnx
 from neurodeploy.source.onnx.frontend import analog_from_onnx
 from neurodeploy.source.onnx.loader import load_onnx
@@ -131,3 +133,80 @@ def test_qonnx_signs_are_weights_of_one_size(tmp_path: Path) -> None:
     (linear,) = (node.op for node in graph.nodes if isinstance(node.op, Linear))
     np.testing.assert_array_equal(linear.weight, np.where(constants["w"] >= 0, 0.5, -0.5))
     assert check_onnx(graph, network, RNG.uniform(-1, 1, (20, 6)).astype(np.float32)) < 1e-5
+
+
+INTEGERS = {
+    "xs": np.asarray(0.02, np.float32),
+    "xz": np.asarray(100, np.uint8),
+    "w": RNG.integers(0, 256, (3, 2, 1, 1)).astype(np.uint8),
+    "ws": np.float32([0.01, 0.02, 0.005]),
+    "wz": np.asarray([120, 128, 140], np.uint8),
+    "ys": np.float32([0.05]),
+    "yz": np.asarray(-10, np.int8),
+    "b": RNG.integers(-500, 500, 3).astype(np.int32),
+    "v": RNG.integers(-127, 128, (3, 4)).astype(np.int8),
+    "vs": np.asarray(0.01, np.float32),
+    "vz": np.zeros((), np.int8),
+    "rows": np.asarray([0, 3], np.int64),
+}
+
+
+def test_operators_on_integers_are_those_on_what_they_stand_for(tmp_path: Path) -> None:
+    """As ONNX Runtime writes them beside QDQ, its own domain and a bias in 32 bits included."""
+    c, contrib = INTEGERS, {"domain": "com.microsoft"}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"], **contrib),
+        helper.make_node(
+            "QLinearConv", ["xq", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"], ["c"]
+        ),
+        helper.make_node("Reshape", ["c", "rows"], ["r"]),
+        helper.make_node("QGemm", ["r", "ys", "yz", "v", "vs", "vz"], ["g"], **contrib),
+        helper.make_node("Relu", ["g"], ["y"]),
+    ]
+    network = load_onnx(written(tmp_path, nodes, INTEGERS, (2, 1, 1), opset=13))
+    graph = analog_from_onnx(network, (2, 1, 1))
+    x = RNG.uniform(-1, 1, (40, 2, 1, 1)).astype(np.float32)
+    assert check_onnx(graph, network, x) < 0.02
+    levels = np.clip(np.rint(x.reshape(40, 2) / 0.02) + 100, 0, 255) - 100
+    weights = (c["w"][:, :, 0, 0].astype(int) - c["wz"][:, None]) * c["ws"][:, None]
+    sums = levels * 0.02 @ weights.T + c["b"] * 0.02 * c["ws"]
+    middle = (np.clip(np.rint(sums / 0.05) - 10, -128, 127) + 10) * 0.05
+    expected = np.maximum(middle @ (c["v"] * 0.01), 0)
+    found = evaluate(graph, x)[graph.outputs[0]]
+    assert np.abs(found - expected).mean() < 1e-3 * expected.max()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        (
+            [("Add", "q q", "z"), ("DequantizeLinear", "z step half", "y")],
+            "'z' .Add.: arithmetic on",
+        ),
+        (
+            [("Pad", "q pads", "z"), ("DequantizeLinear", "z step half", "y")],
+            "'z' .Pad.: arithmetic",
+        ),
+        ([("DequantizeLinear", "q step zero", "y")], "a zero point of 0 for levels around 100"),
+        ([("DequantizeLinear", "q other half", "y")], "a scale of 0.03 for levels of 0.02"),
+        ([("Identity", "q", "y")], "output 'y' is integers, not what they stand for"),
+    ],
+)
+def test_integers_are_not_taken_for_what_they_stand_for(
+    tmp_path: Path, nodes: list[tuple[str, str, str]], says: str
+) -> None:
+    pads = np.asarray([0, 1, 0, 1], np.int64)
+    constants = {**WEIGHTS, "pads": pads, "other": np.asarray(0.03, np.float32)}
+    made = [helper.make_node(op, taken.split(), [result]) for op, taken, result in nodes]
+    first = helper.make_node("QuantizeLinear", ["x", "step", "half"], ["q"])
+    network = load_onnx(written(tmp_path, [first, *made], constants, (6,), opset=21))
+    with pytest.raises((ConversionError, UnsupportedLayerError), match=says):
+        analog_from_onnx(network, (6,))
+
+
+def test_an_output_need_not_say_its_shape(tmp_path: Path) -> None:
+    path = written(tmp_path, [helper.make_node("Relu", ["x"], ["y"])], {})
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    path.write_bytes(model.SerializeToString())
+    assert load_onnx(path).outputs == ("y",)

@@ -11,7 +11,7 @@ import numpy as np
 import neurodeploy.source.onnx.layers  # importing them fills the table of operators
 import neurodeploy.source.onnx.quantized
 import neurodeploy.source.operators  # noqa: F401
-from neurodeploy.errors import DataError, first_line
+from neurodeploy.errors import ConversionError, DataError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import moving
 from neurodeploy.source.analog import AnalogGraph, Concat, Gather, Input, Shape
@@ -29,7 +29,7 @@ from neurodeploy.source.lowering import (
 from neurodeploy.source.onnx.bounds import MOST_CONSTANTS, TIMES_OWN, made
 from neurodeploy.source.onnx.loader import OnnxNetwork, channels_last, fits
 from neurodeploy.source.onnx.lowering import OnnxSite, Value
-from neurodeploy.source.onnx.quantized import QONNX, folded
+from neurodeploy.source.onnx.quantized import QONNX, Levels, folded, levels_of
 
 MOVES = frozenset(
     {
@@ -97,8 +97,15 @@ def analog_from_onnx(
         values[given] = ref
     paid = sum(constant.size for constant in network.constants.values())
     budget = Budget(MOST_CONSTANTS + TIMES_OWN * paid, "constants")
+    levels: dict[str, Levels] = {}
     for node in network.model.graph.node:
-        _lower(node, network, values, builder, budget)
+        _lower(node, network, values, builder, budget, levels)
+    counted = next((out for out in network.outputs if out in levels), None)
+    if counted is not None:
+        raise ConversionError(
+            f"{network.path}: output {counted!r} is integers, not what they stand for; end the "
+            "network with DequantizeLinear"
+        )
     outputs = [
         activation(values.get(out), f"output {out!r} is", " or not converted").name
         for out in network.outputs
@@ -128,6 +135,7 @@ def _lower(
     values: dict[str, Value],
     builder: GraphBuilder,
     budget: Budget,
+    levels: dict[str, Levels],
 ) -> None:
     taken = [values.get(name) if name else None for name in node.input]
     at = [i for i, value in enumerate(taken) if isinstance(value, Ref)]
@@ -159,6 +167,10 @@ def _lower(
         what = {"c": "a constant of complex numbers", "": "a sparse constant"}
         found = what.get("".join(kinds[:1]), "a constant of texts")
         site.refuse(f"{found}, expected an array of real numbers; export it as that")
+    if node.op_type in ONNX_LOWERINGS:
+        counts = levels_of(site, taken, [levels.get(name) for name in node.input])
+        if counts is not None:
+            levels.update(dict.fromkeys(node.output, counts))
     results: Any
     if node.op_type in ("Shape", "Size"):
         results = _shape(site, taken[0], **attributes)

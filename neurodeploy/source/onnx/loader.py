@@ -20,6 +20,7 @@ from neurodeploy.errors import (
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.loading.files import read_bytes
 from neurodeploy.source.bounds import MOST_ELEMENTS, Budget
+from neurodeploy.source.onnx import integer_operators
 from neurodeploy.source.onnx.local_functions import expect_few_nodes
 from neurodeploy.source.onnx.precision import to_float32
 
@@ -105,6 +106,7 @@ class _Reader:
         self.fill(model.graph)
         self.widen(model)
         model = self.upgraded(model)
+        integer_operators.rewrite(model, self.array)
         graph = model.graph
         _prune(graph)
         opset = _opset(model)
@@ -159,6 +161,10 @@ class _Reader:
                 tensors = [attribute.t, *attribute.tensors]
                 if any(t.data_location == self.onnx.TensorProto.EXTERNAL for t in tensors):
                     self.refuse(f"keeps a constant of node {node.name!r} in another file")
+        for value in model.graph.output:
+            # The checker asks for what only inputs have to say.
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.shape.SetInParent()
         try:
             if model.functions:
                 expect_few_nodes(model)
@@ -175,8 +181,7 @@ class _Reader:
 
     def upgraded(self, model: Any) -> Any:
         """The same network in an opset that is read."""
-        quantized = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
-        least = _QUANTIZED_OPSET if quantized else _MIN_OPSET
+        least = _QUANTIZED_OPSET if integer_operators.quantized(model) else _MIN_OPSET
         opset = _opset(model)
         if opset >= least:
             return model

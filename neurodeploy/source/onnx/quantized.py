@@ -20,6 +20,56 @@ _ROUNDED: dict[str, Callable[[AnyArray], AnyArray]] = {
 _ROUNDING = ("ROUND", "HALF_EVEN", "HALF_UP")
 
 
+Levels = tuple[AnyArray, AnyArray]
+"""Scale and zero point of integers that stand for an activation, which the graph has in units."""
+
+_KEEP_LEVELS = frozenset(
+    {
+        *("Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Pad"),
+        *("ReduceMax", "Relu", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile"),
+        *("GlobalMaxPool", "Transpose", "Unsqueeze"),
+    }
+)
+"""Operators of which integers give what the activations give that they stand for."""
+
+
+def levels_of(site: OnnxSite, taken: list[Any], before: list[Levels | None]) -> Levels | None:
+    """What the results of an operator count, where they are integers of an activation.
+
+    ``before``: what its inputs count. Refused is what integers do not share with their activation.
+    """
+    if site.operator == "QuantizeLinear" and isinstance(taken[0], Ref):
+        zero = taken[2] if len(taken) > 2 and taken[2] is not None else np.zeros((), np.uint8)
+        return site.constant(taken[1], "scale"), site.array(zero)
+    known = [levels for levels in before if levels is not None]
+    if not known:
+        return None
+    scale, zero = known[0]
+    if site.operator == "DequantizeLinear":
+        own = taken[2] if len(taken) > 2 and taken[2] is not None else np.zeros((), np.uint8)
+        if not _equal(site.array(own), zero):
+            site.refuse(f"a zero point of {_shown(own)} for levels around {_shown(zero)}")
+        if not _equal(site.constant(taken[1], "scale"), scale, 1e-6):
+            site.refuse(f"a scale of {_shown(taken[1])} for levels of {_shown(scale)}")
+        return None
+    alike = all(_equal(s, scale) and _equal(z, zero) for s, z in known)
+    constants = [v for v in taken[1:] if isinstance(v, np.ndarray) and v.dtype == zero.dtype]
+    moved = site.operator in ("Pad", "Relu") and bool(zero.any())
+    fills = site.operator in ("Pad", "Concat") and any(v.any() for v in constants)
+    if site.operator not in _KEEP_LEVELS or not alike or moved or fills:
+        site.refuse("arithmetic on levels, not on what they stand for; put DequantizeLinear first")
+    return known[0]
+
+
+def _equal(a: AnyArray, b: AnyArray, rtol: float = 0.0) -> bool:
+    same = a.size == b.size or 1 in (a.size, b.size)
+    return same and np.allclose(a.ravel().astype(float), b.ravel().astype(float), rtol=rtol, atol=0)
+
+
+def _shown(value: AnyArray) -> str:
+    return f"{float(np.ravel(value)[0]):g}"
+
+
 @lowers(onnx=("QuantizeLinear",))
 def _lower_quantize(site: OnnxSite, x: Any, scale: Any, zero: Any = None, **_: Any) -> Ref:
     kind = np.dtype(np.uint8) if zero is None else site.array(zero).dtype
