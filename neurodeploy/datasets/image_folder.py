@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -27,8 +28,9 @@ def read_image_folder(
 ) -> tuple[Bytes, Bytes | npt.NDArray[np.int64]]:
     """Read images uint8 ``[N, C, H, W]`` and labels: numbers of the class folders in their order.
 
-    Classes alternate, so that any first samples hold all of them alike. One channel where every
-    image is grey, else three.
+    The folders of all splits count, so that a class that one of them lacks changes no number;
+    hidden ones do not. Classes alternate, so that any first samples hold all of them alike. One
+    channel where every image is grey, else three.
 
     Parameters
     ----------
@@ -43,7 +45,8 @@ def read_image_folder(
     Raises
     ------
     DataError
-        If Pillow is not installed, or images differ in size.
+        If Pillow is not installed, images differ in size or have more than 8 bits, or a folder
+        beside those of classes holds none.
     FileFormatError
         For a folder without classes, and files that are no images.
     """
@@ -60,8 +63,15 @@ def read_image_folder(
     if split is not None and not wanted:
         raise DataError(f"data imagefolder:{folder}: no folder {split} there; drop @{split}")
     root = wanted[0] if wanted else next(iter(there.values()), folder)
-    classes = sorted(path for path in root.iterdir() if path.is_dir())
-    files = [sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS) for path in classes]
+    roots = {root, *there.values()}
+    names = sorted({path.name for r in roots for path in r.iterdir() if _is_class(path)})
+    files = [sorted(_images(root / name)) for name in names]
+    for name, found in zip(names, files, strict=True):
+        if any(files) and not found and not any(any(_images(r / name)) for r in roots):
+            raise DataError(
+                f"{root}: the folder {name} holds no images, and would count as a class; move it "
+                "elsewhere"
+            )
     pairs = [[(path, label) for path in paths] for label, paths in enumerate(files)]
     listed = [pair for pair in chain.from_iterable(zip_longest(*pairs)) if pair is not None]
     if not listed:
@@ -71,8 +81,15 @@ def read_image_folder(
         expect_plain_file(path, "an image")
         try:
             with Image.open(path) as image:
-                grey = image.mode in ("1", "L", "I;16", "LA")
+                if image.mode.startswith(("I", "F")):
+                    raise DataError(
+                        f"{path}: more than 8 bits a pixel (mode {image.mode}); save it with 8, or "
+                        "pass arrays"
+                    )
+                grey = image.mode in ("1", "L", "LA")
                 pixels = np.asarray(image.convert("L" if grey else "RGB"), np.uint8)
+        except DataError:
+            raise
         except Exception as error:
             raise FileFormatError(f"{path}: no image ({first_line(error, 80)})") from error
         images.append(pixels)
@@ -90,3 +107,11 @@ def read_image_folder(
     if first is not None and first > len(stacked):
         raise DataError(f"data imagefolder:{folder}: first={first}, but there are {len(stacked)}")
     return stacked, np.array([label for _, label in listed[: len(stacked)]], np.int64)
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+
+
+def _is_class(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.datasets.values import (
+    LABELS,
     PART_BYTES,
     UNIT_RANGE,
     Floats,
@@ -42,8 +43,7 @@ MAX_AXES = 32
 """Of an array, by every NumPy."""
 
 SAMPLES = ("x", "X", "images", "image", "data", "inputs", "samples", "features")
-LABELS = ("y", "Y", "labels", "label", "targets", "target", "classes")
-"""What arrays of samples and of labels are called; ``x_train`` and the like name a split."""
+"""What arrays of samples are called; ``x_train``, ``train_images`` and the like name a split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +145,18 @@ def _read(
     at_most: int | None,
 ) -> Content:
     members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    splits = {s for s in ("train", "test") if any(f"{n}_{s}" in members for n in SAMPLES)}
+    ends = {s: any(f"{n}_{s}" in members for n in SAMPLES) for s in ("train", "test")}
+    splits = {s for s in ends if ends[s] or any(f"{s}_{n}" in members for n in SAMPLES)}
     if split is not None and split not in splits:
         raise DataError(f"{path}: has no splits, only {', '.join(members)}; drop @{split}")
     chosen = split or (default_split if default_split in splits else next(iter(splits), None))
-    ending = "" if "x" in members or chosen is None else f"_{chosen}"
-    named = {name: f"{name}{ending}" for name in (*SAMPLES, *LABELS)}
+    part = None if "x" in members else chosen
+    form = "{0}" if part is None else "{0}_{1}" if ends[part] else "{1}_{0}"
+    named = {name: form.format(name, part) for name in (*SAMPLES, *LABELS)}
     x_name = next((named[n] for n in SAMPLES if named[n] in members), None)
     y_name = next((named[n] for n in LABELS if named[n] in members), None)
     # With arrays that are neither, those that are called like samples are inputs among others.
-    plain = x_name == "x" or ending or set(members) <= {x_name, y_name}
+    plain = x_name == "x" or part or set(members) <= {x_name, y_name}
     wanted = {"x": x_name} if x_name and plain else {n: n for n in members if n != y_name}
     inputs = {key: _Member.of(path, n, archive, members[n]) for key, n in wanted.items()}
     several = "x" not in inputs

@@ -272,7 +272,7 @@ class Samples:
         """Return the samples by the names of a network's inputs.
 
         Several inputs are told apart by their names, or by their places where the data call them
-        x0, x1, ...
+        x0, x1, ...; a single one may have any name.
 
         Raises
         ------
@@ -280,7 +280,7 @@ class Samples:
             If the network has other inputs than the data.
         """
         own = list(self.named)
-        if not own and len(names) == 1:
+        if len(own) <= 1 and len(names) == 1:
             return {names[0]: self.x}
         if set(own) == set(names):
             return {name: self.named[name] for name in names}

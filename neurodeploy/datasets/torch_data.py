@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Mapping
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodeploy.errors import DataError, UsageError, first_line
+from neurodeploy.datasets.values import LABELS
+from neurodeploy.errors import DataError, NeurodeployError, UsageError, first_line
 from neurodeploy.ir.arrays import AnyArray
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ def read_torch(data: Any) -> tuple[AnyArray | dict[str, AnyArray], AnyArray | No
     DataError
         If samples differ when they are read again, as by shuffling or augmentation.
     UsageError
-        For batches of another form than x, ``(x, y)`` or a mapping of inputs (labels as ``y``).
+        For batches of another form than x, ``(x, y)`` or a mapping of inputs (labels as ``y``, or
+        called so otherwise), and for data that cannot be read.
     """
     from torch.utils.data import DataLoader
 
@@ -57,10 +61,18 @@ def read_torch(data: Any) -> tuple[AnyArray | dict[str, AnyArray], AnyArray | No
     try:
         _expect_same_twice(where, loader)
         batches = [_batch(where, batch) for batch in loader]
-    except TypeError as error:
+    except (NeurodeployError, MemoryError):
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        if Path(place.filename).name == "collate.py":
+            raise UsageError(
+                f"{where}: samples cannot be joined to batches ({first_line(error)}); give "
+                "tensors of one shape, as by the transforms Resize and ToTensor"
+            ) from error
+        at = f"line {place.lineno} of {Path(place.filename).name}"
         raise UsageError(
-            f"{where}: samples cannot be joined to batches ({first_line(error)}); give "
-            "tensors, as by the transform ToTensor"
+            f"{where}: a sample cannot be read: {type(error).__name__}: {first_line(error)} ({at})"
         ) from error
     if not batches:
         raise DataError(f"{where}: gives no samples; at least 1 is needed")
@@ -75,8 +87,9 @@ def _batch(where: str, batch: Any) -> tuple[dict[str, AnyArray], AnyArray | None
     if isinstance(batch, tuple | list):
         x, y = batch if len(batch) == 2 else (None, None)
     elif isinstance(batch, Mapping):
-        x = {name: values for name, values in batch.items() if name != "y"}
-        y = batch.get("y")
+        label = next((name for name in LABELS if name in batch), None)
+        x = {name: values for name, values in batch.items() if name != label}
+        y = batch.get(label)
     given = {str(k): as_array(v) for k, v in (x if isinstance(x, Mapping) else {"": x}).items()}
     inputs = {name: values for name, values in given.items() if values is not None}
     labels = as_array(y)

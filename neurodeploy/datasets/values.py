@@ -15,6 +15,8 @@ from neurodeploy.loading.files import free_memory
 Floats = npt.NDArray[np.float32]
 
 UNIT_RANGE = (0.0, 1.0)
+LABELS = ("y", "Y", "labels", "label", "targets", "target", "classes")
+"""What labels are called in files and in mappings."""
 GRIDS = (255, 16)
 """Levels of 8-bit images and of scikit-learn's digits."""
 PART_BYTES = 2**24
@@ -75,7 +77,7 @@ def from_one_hot(y: AnyArray) -> AnyArray:
 
 
 def checked_labels(where: str, y: AnyArray, n_samples: int) -> npt.NDArray[np.int64]:
-    """Labels as int64.
+    """Labels as int64 ``[N]``, of a column as well.
 
     Raises
     ------
@@ -87,6 +89,8 @@ def checked_labels(where: str, y: AnyArray, n_samples: int) -> npt.NDArray[np.in
         raise DataError(
             f"{where} is {y.dtype}; pass integer labels, or floats as targets of a regression"
         )
+    if y.shape == (n_samples, 1):
+        y = y[:, 0]
     if y.shape != (n_samples,):
         remedy = "; pass y.argmax(axis=1)" if y.ndim == 2 and len(y) == n_samples else ""
         raise DataError(f"{where} has shape {y.shape}, x asks for ({n_samples},){remedy}")

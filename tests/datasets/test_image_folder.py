@@ -41,6 +41,22 @@ def test_grey_images_have_one_channel_and_splits_are_folders(tmp_path: Path) -> 
     assert len(Samples(f"imagefolder:{tmp_path}@train#first=3")) == 3
 
 
+def test_classes_have_one_number_in_both_splits(tmp_path: Path) -> None:
+    folder(tmp_path / "train", {"a": 1, "b": 1, "c": 1})
+    folder(tmp_path / "test", {"a": 1, "c": 1})
+    (tmp_path / "test" / ".ipynb_checkpoints").mkdir()
+    data = Samples(f"imagefolder:{tmp_path}@test")
+    assert data.y is not None
+    assert data.y.tolist() == [0, 2]
+
+
+def test_more_than_8_bits_a_pixel_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.full((4, 4), 4000, np.uint16)).save(tmp_path / "a" / "0.png")
+    with pytest.raises(DataError, match=r"0\.png: more than 8 bits a pixel \(mode I"):
+        Samples(f"imagefolder:{tmp_path}")
+
+
 def test_what_is_no_folder_of_images_is_named(tmp_path: Path) -> None:
     good = folder(tmp_path / "set", {"a": 1, "b": 1})
     with pytest.raises(DataError, match="no folder train"):
@@ -52,6 +68,9 @@ def test_what_is_no_folder_of_images_is_named(tmp_path: Path) -> None:
         Samples(f"imagefolder:{good}")
     (good / "b" / "1.png").write_bytes(b"no image")
     with pytest.raises(FileFormatError, match=r"1\.png: no image"):
+        Samples(f"imagefolder:{good}")
+    (good / "logs").mkdir()
+    with pytest.raises(DataError, match="the folder logs holds no images, and would count as a"):
         Samples(f"imagefolder:{good}")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileFormatError, match="no folders of images"):

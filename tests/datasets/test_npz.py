@@ -187,20 +187,23 @@ def test_usual_names_of_samples_and_labels(tmp_path: Path, x: str, y: str) -> No
     assert data.y.tolist() == [0, 1, 2, 3]
 
 
-def test_arrays_of_two_splits_are_chosen_by_the_split(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["{0}_{1}", "{1}_{0}"])
+def test_arrays_of_two_splits_are_chosen_by_the_split(tmp_path: Path, name: str) -> None:
     path = tmp_path / "keras.npz"
-    np.savez(
-        path,
-        x_train=np.full((6, 4), 51, np.uint8),
-        y_train=np.arange(6),
-        x_test=np.full((2, 4), 255, np.uint8),
-        y_test=np.eye(3)[[2, 0]],
-    )
+    arrays = {
+        ("x", "train"): np.full((6, 4), 51, np.uint8),
+        # One column, as Keras has it.
+        ("labels", "train"): np.arange(6)[:, None],
+        ("x", "test"): np.full((2, 4), 255, np.uint8),
+        ("labels", "test"): np.eye(3)[[2, 0]],
+    }
+    np.savez(path, **{name.format(*key): values for key, values in arrays.items()})
     train, test = Samples(f"{path}@train"), Samples(f"{path}@test")
     assert (len(train), len(test), len(Samples(str(path)))) == (6, 2, 2)
     assert (train.split, train.levels, float(train.x[0, 0])) == ("train", 255, np.float32(0.2))
     assert test.y is not None
-    assert test.y.tolist() == [2, 0]
+    assert train.y is not None
+    assert (train.y.tolist(), test.y.tolist()) == ([*range(6)], [2, 0])
 
 
 def test_bytes_are_values_from_0_to_255_unless_a_range_is_declared(tmp_path: Path) -> None:

@@ -146,9 +146,9 @@ def test_streams() -> None:
 
 
 class Items(Dataset):
-    """Any list."""
+    """Any list, or a mapping of places."""
 
-    def __init__(self, items: list[Any]) -> None:
+    def __init__(self, items: Any) -> None:
         self.items = items
 
     def __len__(self) -> int:
@@ -170,11 +170,18 @@ def test_forms_of_batches() -> None:
         ([(v, 1, 2) for v in x], "gives (Tensor, Tensor, Tensor); expected"),
         ([(v, "cat") for v in x], "gives (Tensor, tuple); expected"),
         ([object()] * 3, "cannot be joined"),
+        ([x[0], x[0][:, 1:]], "cannot be joined to batches (stack expects each tensor to be equal"),
     ):
         with pytest.raises(UsageError) as caught:
             Samples(Items(items))
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"cannot be read: KeyError: 0 \(line \d+ of test_torch"):
+        Samples(Items({1: x[1], 2: x[2]}))
+    # As data sets of Hugging Face are.
+    images = Samples(Items([{"image": v, "label": 3} for v in x]))
+    np.testing.assert_array_equal(images.inputs_for(["input"])["input"], UNIT)
+    assert set(images.y.tolist()) == {3}
     aimed = Samples(Items([(v, 0.5) for v in x]))
     assert aimed.y is None
     assert aimed.targets is not None

@@ -550,3 +550,5 @@ def test_channels_last_data_of_a_network_with_channels_first(tmp_path: Path) -> 
     path = written(tmp_path, [node("Conv", "w")], {"w": weight(4, 3, 2, 2)}, (3, 6, 5))
     with pytest.raises(DataError, match="add #layout=NHWC"):
         analog_from_onnx(load_onnx(path), (6, 5, 3))
+    with pytest.raises(DataError, match=r"save x.reshape\(len\(x\), 3, 6, 5\) if that is their"):
+        analog_from_onnx(load_onnx(path), (90,))

@@ -314,9 +314,20 @@ def test_zoo_networks_beyond_relu(name: str, shared_dir) -> None:
     assert analog_from_record(*analog_to_record(graph)) == graph
 
 
-def test_channels_last_data_are_named_with_the_remedy() -> None:
-    with pytest.raises(ConversionError, match="add #layout=NHWC to the data"):
-        analog_from_torch(nn.Conv2d(3, 2, 3), (8, 8, 3))
+@pytest.mark.parametrize(
+    ("module", "shape", "remedy"),
+    [
+        (nn.Conv2d(3, 2, 3), (8, 8, 3), "add #layout=NHWC to the data"),
+        (nn.Conv2d(1, 2, 3), (8, 8), r"save x\[:, None\]: it runs with an axis of one channel"),
+        (nn.Linear(64, 2), (1, 8, 8), r"save x.reshape\(len\(x\), -1\): it runs with flat samples"),
+        (nn.Conv2d(3, 2, 3), (1, 8, 8), "is --data what the network was trained on"),
+    ],
+)
+def test_data_in_another_form_are_named_with_the_remedy(
+    module: nn.Module, shape: tuple[int, ...], remedy: str
+) -> None:
+    with pytest.raises(ConversionError, match=remedy):
+        analog_from_torch(module, shape)
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,10 @@ def _expect_shapes(network: OnnxNetwork, shapes: Mapping[str, Shape]) -> None:
         if not fits(own, shape) and not channels_last(own, shape):
             last = len(shape) == 3 and fits(own, (shape[2], *shape[:2]))
             remedy = "add #layout=NHWC to them" if last else "use the data that it was trained on"
+            sizes = [n for n in own if n is not None]
+            if len(sizes) == len(own) and math.prod(sizes) == math.prod(shape) and not last:
+                new = ", ".join(map(str, ("len(x)", *own)))
+                remedy = f"save x.reshape({new}) if that is their order"
             raise DataError(
                 f"{network.path}: input {name!r} has shape {own} without the batch, the samples"
                 f" have {shape}; {remedy}"

@@ -228,11 +228,18 @@ def _run_once(module: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
 
 
 def _remedy(module: nn.Module, example: tuple[torch.Tensor, ...]) -> str:
-    """What to do for a module that does not run: it may take images with channels first."""
-    if all(tensor.ndim == 4 for tensor in example):
-        with contextlib.suppress(Exception):
-            copy.deepcopy(module)(*(tensor.movedim(-1, 1).clone() for tensor in example))
-            return "add #layout=NHWC to the data: it runs with channels first"
+    """What to do for a module that does not run: it may take images in another form."""
+    forms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "add #layout=NHWC to the data: it runs with channels first": lambda x: x.movedim(-1, 1),
+        "save x[:, None]: it runs with an axis of one channel": lambda x: x[:, None],
+        "save x.reshape(len(x), -1): it runs with flat samples": lambda x: x.flatten(1),
+    }
+    ranks = {tensor.ndim for tensor in example}
+    for (remedy, form), rank in zip(forms.items(), (4, 3, 0), strict=True):
+        if ranks == {rank} or (not rank and min(ranks) > 2):
+            with contextlib.suppress(Exception):
+                copy.deepcopy(module)(*(form(tensor).clone() for tensor in example))
+                return remedy
     return "is --data what the network was trained on?"
 
 
