@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="the torch front end needs torch")
 
 from torch import nn  # noqa: E402
 
-from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError  # noqa: E402
+from neurodeploy.errors import FileFormatError, NeurodeployWarning, UnknownNameError, UsageError  # noqa: E402
 from neurodeploy.source.torch.loader import load_torch  # noqa: E402
 
 MODEL = """
@@ -47,6 +47,14 @@ def meta():
 
 def lazy():
     return nn.LazyLinear(2)
+
+def parallel():
+    return nn.DataParallel(build())
+
+def tied():
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    net[1].weight = net[0].weight
+    return net
 
 def with_nan():
     net = Net()
@@ -303,13 +311,44 @@ def test_errors_of_torch_load_without_text(
         lambda s: {f"_orig_mod.{k}": v for k, v in s.items()},
         lambda s: {f"module._orig_mod.{k}": v for k, v in s.items()},
         lambda s: {**{f"backbone.{k}": v for k, v in s.items()}, "criterion.weight": torch.ones(2)},
+        lambda s: {"checkpoint": {"ema": s}, "lr": 0.1},
     ],
 )
 def test_weights_in_wrappers_and_under_prefixes(model: Path, tmp_path: Path, wrap: Any) -> None:
     state = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout()).state_dict()
     torch.save(wrap(state), tmp_path / "w.pt")
-    module = load_torch(f"{model}:build", tmp_path / "w.pt")
-    assert all(torch.equal(value, state[key]) for key, value in module.state_dict().items())
+    for name, prefix in (("build", ""), ("parallel", "module.")):
+        module = load_torch(f"{model}:{name}", tmp_path / "w.pt")
+        for key, value in module.state_dict().items():
+            assert torch.equal(value, state[key.removeprefix(prefix)])
+
+
+def test_copies_of_the_weights_in_one_file_are_told(model: Path, tmp_path: Path) -> None:
+    state = nn.Linear(4, 2).state_dict()
+    net, ema = ({f"fc.{k}": n * torch.ones_like(v) for k, v in state.items()} for n in (1, 2))
+    torch.save({"ema": ema, "model": net}, tmp_path / "w.pt")
+    with pytest.warns(NeurodeployWarning, match="'model' are taken; such weights .* 'ema' too"):
+        assert load_torch(f"{model}:Net", tmp_path / "w.pt").fc.bias[0] == 1
+    for both, says in (
+        ({"ema": ema, "best": net}, "2 state dicts, under 'ema', 'best'"),
+        ({**net, **{f"ema.{k}": v for k, v in ema.items()}}, "2 times, under '', 'ema.'"),
+    ):
+        torch.save(both, tmp_path / "w.pt")
+        with pytest.raises(FileFormatError, match=f"{says}; save the one that is meant by itself"):
+            load_torch(f"{model}:Net", tmp_path / "w.pt")
+
+
+def test_weights_that_a_network_shares(model: Path, tmp_path: Path) -> None:
+    state = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)).state_dict()
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(
+        FileFormatError, match=r"'1\.weight' and '0\.weight' differ, the model shares"
+    ):
+        load_torch(f"{model}:tied", tmp_path / "w.pt")
+    # Files of safetensors hold such a tensor once.
+    del state["1.weight"]
+    torch.save(state, tmp_path / "w.pt")
+    assert torch.equal(load_torch(f"{model}:tied", tmp_path / "w.pt")[1].weight, state["0.weight"])
 
 
 def test_weights_of_two_networks_are_refused(model: Path, tmp_path: Path) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import pickle
-import re
 import sys
 import traceback
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,9 +18,9 @@ from torch.nn.parameter import is_lazy
 
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
 from neurodeploy.loading.files import expect_plain_file
+from neurodeploy.source.torch.checkpoint import listed, read_state
 from neurodeploy.source.torch.exported_program import one_line
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".npz", ".safetensors")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _OTHER_MODEL = "name the factory of the network that they were saved from"
@@ -40,8 +37,8 @@ def load_torch(model_spec: str, weights: str | Path | None = None) -> nn.Module:
     weights : path, optional
         A file written by ``torch.save(module.state_dict(), path)``; a dict that holds the state
         dict under ``state_dict``, ``model``, ``net`` or the like is accepted, and so are a prefix
-        of all names (``module.``, Lightning's ``model.``) and the ``_orig_mod.`` of torch.compile.
-        Nothing in the file is executed.
+        of all names (``module.``, Lightning's ``model.``), of the network's own as well, and the
+        ``_orig_mod.`` of torch.compile. Nothing in the file is executed.
 
     Raises
     ------
@@ -184,18 +181,16 @@ def _described(error: BaseException) -> str:
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
-    state = _read(path)
     own = module.state_dict()
-    if not any("_orig_mod." in key for key in own):
-        state = {key.replace("_orig_mod.", ""): value for key, value in state.items()}
     # Counts the batches seen in training; files from before torch 0.4.1 do not have it.
     needed = [key for key in own if not key.endswith("num_batches_tracked")]
-    state = _without_prefix(state, needed, path)
+    shared = _shared(own)
+    state = read_state(path, needed, shared)
     missing = [key for key in needed if key not in state]
     unexpected = [key for key in state if key not in own]
     if missing or unexpected:
-        parts = [f"missing {_listed(missing)}"] if missing else []
-        parts += [f"unexpected {_listed(unexpected)}"] if unexpected else []
+        parts = [f"missing {listed(missing)}"] if missing else []
+        parts += [f"unexpected {listed(unexpected)}"] if unexpected else []
         raise FileFormatError(
             f"weights {path} do not fit the model: {', '.join(parts)}; {_OTHER_MODEL}"
         )
@@ -212,6 +207,7 @@ def _load_weights(module: nn.Module, path: Path) -> None:
             )
     _expect_values(state, f"weights {path}")
     _expect_exact(state, own, path)
+    _expect_shared(state, shared, path)
     _expect_finite(state, str(path))
     try:
         module.load_state_dict(state, strict=False)
@@ -219,67 +215,27 @@ def _load_weights(module: nn.Module, path: Path) -> None:
         raise FileFormatError(f"weights {path} cannot be loaded: {one_line(error)}") from error
 
 
-def _without_prefix(
-    state: dict[str, torch.Tensor], needed: list[str], path: Path
-) -> dict[str, torch.Tensor]:
-    """The weights of the network where all their names begin alike, without that beginning."""
-    if not needed or all(key in state for key in needed):
-        return state
-    ends = [key.removesuffix(needed[0]) for key in state if key.endswith("." + needed[0])]
-    fitting = [prefix for prefix in ends if all(prefix + key in state for key in needed)]
-    if len(fitting) > 1:
-        raise FileFormatError(
-            f"weights {path} hold the network {len(fitting)} times, under {_listed(fitting)}; "
-            "save the one that is meant by itself"
-        )
-    if not fitting:
-        return state
-    (prefix,) = fitting
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+def _shared(own: Mapping[str, Any]) -> dict[str, str]:
+    """Names of weights that are the same as an earlier one, by that one."""
+    first: dict[tuple[Any, ...], str] = {}
+    found = {}
+    for key, value in own.items():
+        if isinstance(value, torch.Tensor) and value.layout is torch.strided and value.numel():
+            place = (value.device, value.data_ptr(), value.shape, value.stride())
+            if not (value.is_meta or is_lazy(value)) and first.setdefault(place, key) != key:
+                found[key] = first[place]
+    return found
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
-
-    def refuse(reason: str) -> NoReturn:
-        remedy = "write it with torch.save(module.state_dict(), path)"
-        raise FileFormatError(f"weights file {path} {reason}; {remedy}")
-
-    expect_plain_file(path, "a file of weights")
-    kind = _archive(path)
-    if kind is not None:
-        refuse(f"is {kind}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        code = re.search(r"GLOBAL (\S+)", str(error))
-        if code:
-            refuse(f"holds pickled code ({code[1]}), which is never executed")
-        refuse("is not a torch file")
-    except Exception as error:
-        refuse(f"is truncated or not a torch file ({one_line(error, 120)})")
-    if isinstance(content, Mapping):
-        inner = (content.get(key) for key in _WRAPPERS)
-        content = next((value for value in inner if isinstance(value, Mapping)), content)
-    good = isinstance(content, Mapping) and all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()
-    )
-    if not good or not content:
-        refuse("holds no state dict (a dict of tensors by name)")
-    return dict(content)
-
-
-def _archive(path: Path) -> str | None:
-    """Name of the kind of an archive that holds no state dict; None for others."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except Exception:  # of what damaged bytes may raise there, zipfile names the least
-        return None
-    if any(name.endswith("/constants.pkl") for name in names):
-        return "a TorchScript program, whose code is not read"
-    if any("/models/" in name and name.endswith(".json") for name in names):
-        return "an exported program: convert it as the model, FILE.pt2"
-    return "a NumPy archive (.npz)" if any(name.endswith(".npy") for name in names) else None
+def _expect_shared(
+    state: Mapping[str, torch.Tensor], shared: Mapping[str, str], path: Path
+) -> None:
+    for key, other in shared.items():
+        if key in state and other in state and not torch.equal(state[key], state[other]):
+            raise FileFormatError(
+                f"weights {path} do not fit the model: {key!r} and {other!r} differ, the model "
+                f"shares one tensor for both; {_OTHER_MODEL}"
+            )
 
 
 def expect_values(module: nn.Module) -> None:
@@ -350,9 +306,3 @@ def _expect_finite(state: Mapping[str, Any], where: str) -> None:
                 f"weights {where}: {key!r} holds {bad} NaN or infinite values of {value.numel()};"
                 " take another checkpoint, or train again"
             )
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(repr(name) for name in names[:3]) + rest
