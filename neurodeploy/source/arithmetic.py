@@ -18,7 +18,7 @@ from neurodeploy.source.analog import Add, AddConstant, Function, LeakyReLU, Op,
 from neurodeploy.source.functions import FUNCTIONS
 from neurodeploy.source.lowering import PRODUCT, Deferred, Place, Ref
 from neurodeploy.source.moving import spread
-from neurodeploy.source.rounding import Floored, clip, minimum
+from neurodeploy.source.rounding import Floored, between, clip, minimum
 
 _ORDERS = ("gt", "ge", "lt", "le")
 _POSITIVE = (["0.0", "gt"], ["0", "gt"], ["0.0", "ge"], ["0", "ge"])
@@ -97,11 +97,25 @@ def total(place: Place, a: Value, b: Value, factor: float = 1, other: float = 1)
     if a == b:
         return scaled(place, a, factor + other)
     a, b = _alike(place, a, b)
+    if factor == other == 1 and (left := _cancelled(place, a, b) or _cancelled(place, b, a)):
+        return left
     unfinished = any(curves.unfinished(place, v) for v in (a, b))
     a, b, related = _times(place, a, factor), _times(place, b, other), curves.related(place, a, b)
     if unfinished and related:
         return curves.combined(place, "add", a, b, reason="")
     return place.emit(Add(), a, b)
+
+
+def _cancelled(place: Place, a: Ref, b: Ref) -> Ref | None:
+    """``y`` of ``(y - b) + b``, as gradients are passed straight through a rounding."""
+    if not isinstance(place.made(a), Add):
+        return None
+    for left, taken in (place.taken(a), place.taken(a)[::-1]):
+        op = place.made(taken)
+        minus = isinstance(op, Scale) and op.value.ndim == 0 and op.value == -1
+        if minus and place.taken(taken) == (b,):
+            return left
+    return None
 
 
 def multiplied(place: Place, a: Value, b: Value) -> Ref | Deferred:
@@ -220,8 +234,12 @@ def clamped(place: Place, x: Value, low: float | None, high: float | None) -> Re
     """``min(max(x, low), high)``."""
     low = None if low is None or low < -1e30 else low
     high = None if high is None or high > 1e30 else high
+    if isinstance(x, Floored) and x.rectified and (low is None or low < 0):
+        low = 0
     if low == 0 and high is not None and high > 0 and isinstance(x, Ref | Floored):
         return clip(place, x, high)
+    if isinstance(x, Floored) and low is not None and high is not None and low < 0 < high:
+        return between(place, x, low, high)
     if isinstance(x, Deferred):
         x.refuse()
     assert isinstance(x, Ref)

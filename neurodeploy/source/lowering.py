@@ -66,7 +66,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("max_pool3d_with_indices", "adaptive_avg_pool3d"), _VOLUME),
     **dict.fromkeys(("argmax", "argmin", "sort", "topk", "median", "ArgMax", "TopK"), _ORDER),
     **dict.fromkeys(("ConvInteger", "MatMulInteger"), _INTEGERS),
-    "DynamicQuantizeLinear": ("a scale computed from each sample", "QDQ with constant scales"),
+    **dict.fromkeys(
+        ("DynamicQuantizeLinear", "quantized_decomposed.choose_qparams"),
+        ("a scale computed from each sample", "QDQ with constant scales"),
+    ),
     **dict.fromkeys(("prod", "cumprod", "bilinear", "ReduceProd", "CumProd"), _PRODUCTS),
     **dict.fromkeys(("ceil", "trunc", "frac", "remainder", "fmod", "Ceil", "Mod"), _ROUNDED),
     **dict.fromkeys(("fft_fft", "fft_rfft", "fft_ifft", "fft_irfft", "fft_fft2"), _COMPLEX),
@@ -78,7 +81,6 @@ REFUSED: dict[str, tuple[str, str]] = {
         ("sampling at positions that a tensor holds", "a resize"),
     ),
     "max_unpool2d": ("the positions of maxima", "upsampling"),
-    **dict.fromkeys(("round", "Round"), ("rounding to even", "clip-floor (QCFS)")),
     **dict.fromkeys(
         ("scaled_dot_product_attention", "Attention", "MultiheadAttention"),
         ("attention: products of activations and a softmax inside", "convolutions"),

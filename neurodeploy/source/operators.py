@@ -101,6 +101,13 @@ def _lower_floor(site: Place, x: Any) -> Ref | Deferred:
     return rounding.floor(site, site.data(x))
 
 
+@lowers("round", onnx=("Round",))
+def _lower_round(site: Place, x: Any, decimals: int = 0) -> Ref | Deferred:
+    if decimals:
+        site.refuse(f"rounding to {decimals} decimals; scale, and round to whole numbers")
+    return rounding.nearest(site, site.data(x))
+
+
 @lowers("gt", "ge", "lt", "le", "eq", "ne", *_LOGIC, onnx=_COMPARISONS)
 def _lower_comparison(site: Place, x: Any, other: Any) -> Ref:
     word = {**_COMPARISONS, **_LOGIC}.get(_name(site), _name(site))

@@ -1,33 +1,42 @@
-"""Activations in levels (QCFS): a clip and a floor, in either order.
+"""Activations in levels (QCFS, LSQ): a clip and a floor or rounding, in either order.
 
 References
 ----------
-Bu et al. 2022, arXiv 2303.04347 (clip-floor-shift activation).
+Bu et al. 2022, arXiv 2303.04347 (clip-floor-shift activation); Esser et al. 2020, arXiv 1902.08153
+(learned step size: a clip of either sign, rounded).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.source.analog import AddConstant, Clip, QuantizedReLU, ReLU, Scale
+from neurodeploy.source.analog import Add, AddConstant, Clip, Function, QuantizedReLU, ReLU, Scale
 from neurodeploy.source.lowering import Deferred, Place, Ref
 
 _OUTSIDE = (
-    "rounding outside of floor(clamp(x, 0, m) * levels + 1/2) and"
+    "rounding outside of floor(clamp(x, 0, m) * levels + 1/2), round(clamp(x, -m, m) * levels) and"
     " clamp(floor(x * levels / m + 1/2), 0, levels)"
 )
+_NEAREST = 0.5
+_NUMBER = r"(-?[\d.]+(?:e[-+]?\d+)?)"
+_BETWEEN = re.compile(f"x {_NUMBER} (max|min) {_NUMBER} (?:max|min)")
 
 
 @dataclass(frozen=True, slots=True)
 class Floored(Deferred):
-    """``factor * floor(base * scale + shift)``, a quantized activation once it is clipped."""
+    """``factor * floor(base * scale + shift)``, a quantized activation once it is clipped.
+
+    ``rectified``: its levels below 0 are left out already.
+    """
 
     scale: float
     shift: float
     factor: float = 1.0
+    rectified: bool = False
 
     def scaled(self, constant: AnyArray) -> Floored:
         """Multiply with a constant above 0."""
@@ -38,9 +47,14 @@ class Floored(Deferred):
         return replace(self, factor=self.factor * float(constant.reshape(())))
 
 
-def floor(site: Place, x: Ref) -> Ref | Deferred:
-    """Lower ``floor(x)``; of a clipped activation at once, otherwise when it is clipped."""
-    scale, shift = 1.0, 0.0
+def nearest(site: Place, x: Ref) -> Ref | Deferred:
+    """Lower ``round(x)`` as ``floor(x + 1/2)``: what lies halfway goes up, not to the even one."""
+    return floor(site, x, _NEAREST)
+
+
+def floor(site: Place, x: Ref, shift: float = 0.0) -> Ref | Deferred:
+    """Lower ``floor(x + shift)``; of a clipped activation at once, otherwise when it is clipped."""
+    scale = 1.0
     while isinstance(op := site.made(x), Scale | AddConstant) and not op.value.ndim:
         factor, constant = scale, shift
         if isinstance(op, Scale):
@@ -53,10 +67,16 @@ def floor(site: Place, x: Ref) -> Ref | Deferred:
     if isinstance(op, Clip):
         (inner,) = site.taken(x)
         return _quantized(site, inner, op.maximum, scale, shift)
+    found = _BETWEEN.fullmatch(op.program) if isinstance(op, Function) else None
+    if found and (found[2] == "max" or float(found[1]) > float(found[3])):
+        low, high = sorted((float(found[1]), float(found[3])))
+        if low < 0 < high and shift == _NEAREST:
+            (inner,) = site.taken(x)
+            return _rails(site, inner, low, high, scale)
     if isinstance(op, ReLU):
         # Below zero nothing rounds to a level above zero.
         (x,) = site.taken(x)
-    return Floored(x, site, _OUTSIDE, scale, shift)
+    return Floored(x, site, _OUTSIDE, scale, shift, rectified=isinstance(op, ReLU))
 
 
 def clip(site: Place, x: Ref | Floored, maximum: float) -> Ref:
@@ -65,6 +85,22 @@ def clip(site: Place, x: Ref | Floored, maximum: float) -> Ref:
         return _clipped(site, x, maximum)
     top = _largest(site, x)
     return x if top is not None and top <= maximum else site.emit(Clip(maximum), x)
+
+
+def between(site: Place, x: Floored, low: float, high: float) -> Ref:
+    """Lower ``clip(x, low, high)`` with levels on both sides of 0."""
+    if x.shift != _NEAREST:
+        x.refuse()
+    per = x.factor * x.scale
+    y = _rails(site, x.base, low / per, high / per, x.scale)
+    return y if abs(x.factor - 1) < 1e-6 else site.emit(Scale(np.asarray(x.factor, np.float32)), y)
+
+
+def _rails(site: Place, x: Ref, low: float, high: float, scale: float) -> Ref:
+    """``clip(round(x * scale), low * scale, high * scale)``, a rail for either sign."""
+    above = _quantized(site, x, high, scale, _NEAREST)
+    below = _quantized(site, site.emit(Scale(np.asarray(-1, np.float32)), x), -low, scale, _NEAREST)
+    return site.emit(Add(), above, site.emit(Scale(np.asarray(-1, np.float32)), below))
 
 
 def minimum(site: Place, x: Ref, maximum: float) -> Ref | None:

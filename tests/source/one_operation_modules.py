@@ -214,6 +214,17 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: calls(lambda s, x: 0.5 * (torch.floor(x / 0.5 * 8) / 8).clamp(0, 1)),
         C2,
     ),
+    "levels, rounded with the gradient passed through": (
+        lambda: calls(lambda s, x: through(8 * x.clamp(0, 0.5)) / 8),
+        C2,
+    ),
+    "levels of both signs, rounded after and before the clamp": (
+        lambda: calls(
+            lambda s, x: through((x / 0.1).clamp(-4, 3)) + (x / 0.2).round().clamp(-2, 3)
+        ),
+        C2,
+    ),
+    "levels, a relu rounded": (lambda: calls(lambda s, x: (8 * x.relu()).round().clamp(max=4)), C2),
     "levels, clamped twice": (
         lambda: calls(lambda s, x: (x.clamp(0, 0.5) * 16 + 0.5).floor().clamp(0, 8) / 16),
         C2,
@@ -692,6 +703,11 @@ class Refused:
     says: tuple[str, ...]
 
 
+def through(x: torch.Tensor) -> torch.Tensor:
+    """Rounded, with the gradient of what is rounded."""
+    return (x.round() - x).detach() + x
+
+
 def _layer(layer: Callable[[], nn.Module], shape: tuple[int, ...], *says: str) -> Refused:
     """A layer called from a line of this file, by the module name ``inner``."""
     return Refused(lambda: calls(lambda s, x: s.inner(x), inner=layer()), shape, says)
@@ -702,7 +718,8 @@ def _function(function: Callable[..., Any], shape: tuple[int, ...], *says: str) 
 
 
 REFUSED: dict[str, Refused] = {
-    "rounding to even": _function(lambda s, x: x.round(), C2, "aten.round", "use clip-floor"),
+    "rounding alone": _function(lambda s, x: x.round(), C2, "aten.round", "rounding outside"),
+    "rounding to tenths": _function(lambda s, x: x.round(decimals=1), C2, "to 1 decimals"),
     "floor alone": _function(lambda s, x: torch.floor(x), C2, "aten.floor", "rounding outside"),
     "floor before relu": _function(lambda s, x: F.relu(torch.floor(x)), C2, "rounding outside"),
     "floor times -1": _function(

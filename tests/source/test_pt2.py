@@ -39,7 +39,8 @@ class Net(nn.Module):
         y = torch.relu(self.norm(self.conv(image))) * self.factor
         y = nn.functional.max_pool2d(y, 2)
         a, b = torch.split(y, [2, 2], 1)
-        return self.head(torch.cat([b, a], 1).view(image.shape[0], 64)), y
+        # None, as networks whose second classifier is there in training alone.
+        return self.head(torch.cat([b, a], 1).view(image.shape[0], 64)), None, y
 
 
 def save(folder: Path, module: nn.Module | None = None, dynamic: bool = False) -> Path:
@@ -65,7 +66,7 @@ def rewritten(path: Path, change: Callable[[str, bytes], bytes]) -> Path:
 def test_a_program_becomes_its_module_for_any_batch(tmp_path: Path, dynamic: bool) -> None:
     loaded = load_pt2(save(tmp_path, dynamic=dynamic))
     x = torch.rand(9, *SHAPE)
-    for ours, theirs in zip(loaded(x), Net().eval()(x), strict=True):
+    for ours, theirs in zip(loaded(x), Net().eval()(x)[::2], strict=True):
         assert torch.equal(ours, theirs)
     assert input_names(loaded) == ("image",)
     graph = analog_from_torch(loaded, SHAPE)

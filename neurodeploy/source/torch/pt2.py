@@ -152,9 +152,10 @@ class _Program:
             self.refuse(
                 f"changes a buffer in every call ({other[0]}); export the module after .eval()"
             )
-        if any("as_tensor" not in spec["user_output"]["arg"] for spec in specs):
+        found = [spec for spec in specs if "as_none" not in spec["user_output"]["arg"]]
+        if any("as_tensor" not in spec["user_output"]["arg"] for spec in found):
             self.refuse("returns something other than tensors")
-        return list(specs)
+        return found
 
     def tensors(self, kind: str) -> dict[str, torch.Tensor]:
         """Read stored tensors by their qualified names."""

@@ -74,9 +74,11 @@ def _settled(name: str, layer: Any) -> nn.Module:
         return nn.Identity()
     fixed = "FixedQParams" in type(layer.activation_post_process).__name__
     if _on(layer, "observer_enabled") and not fixed:
+        ao = type(layer).__module__.startswith("torchao.")
+        package = "torchao.quantization.pt2e" if ao else "torch.ao.quantization"
         raise ConversionError(
             f"{name}: fake quantization still observes, so that its scale changes in every call; "
-            "call module.apply(torch.ao.quantization.disable_observer)"
+            f"call module.apply({package}.disable_observer)"
         )
     return _Rounding(layer)
 
