@@ -14,12 +14,19 @@ _KEEPS = (Gather, MaxPool, Reshape, Slice, Upsample)
 _MOST_LEVELS = 2**16
 
 
-def levels(place: Place, x: Ref, scale: Any, zero: Any, low: int, high: int) -> Ref:
-    """``step clip(round(x / step), low - zero, high - zero)``, a rail for either sign."""
+def levels(
+    place: Place, x: Ref, scale: Any, zero: Any, low: int, high: int, shift: float = 0.5
+) -> Ref:
+    """``step clip(round(x / step), low - zero, high - zero)``, a rail for either sign.
+
+    With a ``shift`` of 0 rounded towards 0.
+    """
     step, offset = place.constant(scale, "scale"), place.constant(zero, "zero point")
     if step.size != 1 or offset.size != 1:
         place.refuse(f"activations with {max(step.size, offset.size)} scales, expected one")
     size, origin = float(step.reshape(())), int(offset.reshape(()))
+    if origin != float(offset.reshape(())):
+        place.refuse(f"a zero point of {float(offset.reshape(())):g}, expected a whole number")
     below, above = low - origin, high - origin
     if not size > 0 or max(-below, above) > _MOST_LEVELS:
         place.refuse(f"levels {below} .. {above} of {size:g}, expected at most {_MOST_LEVELS}")
@@ -30,7 +37,7 @@ def levels(place: Place, x: Ref, scale: Any, zero: Any, low: int, high: int) -> 
         # Below zero nothing rounds to a level above zero.
         (x,), below = place.taken(x), 0
     rails = [
-        arithmetic.scaled(place, place.emit(QuantizedReLU(n * size, n), rail), sign)
+        arithmetic.scaled(place, place.emit(QuantizedReLU(n * size, n, shift), rail), sign)
         for sign, n in ((1.0, above), (-1.0, -below))
         if n > 0
         for rail in [arithmetic.scaled(place, x, sign)]

@@ -114,6 +114,82 @@ def test_qonnx_rounds_weights_and_activations_to_any_number_of_bits(tmp_path: Pa
     assert check_onnx(graph, network, RNG.uniform(-1, 1, (50, 6)).astype(np.float32)) < 0.02
 
 
+@pytest.mark.parametrize(
+    ("mode", "bits", "expected"),
+    [
+        ("ROUND", 4, [-3, -2, -2, 2, 2, 3]),
+        ("half_up", 4, [-3, -3, -2, 2, 3, 3]),
+        ("HALF_DOWN", 4, [-3, -2, -2, 2, 2, 3]),
+        ("floor", 4, [-3, -3, -2, 1, 2, 2]),
+        ("CEIL", 4, [-2, -2, -1, 2, 3, 3]),
+        ("UP", 4, [-3, -3, -2, 2, 3, 3]),
+        ("DOWN", 4, [-2, -2, -1, 1, 2, 2]),
+        ("ROUND", 1, [-1, -1, -1, 1, 1, 1]),
+    ],
+)
+def test_qonnx_weights_are_rounded_as_it_says(
+    tmp_path: Path, mode: str, bits: int, expected: list[int]
+) -> None:
+    """As QONNX does: of one bit with a sign there are but -1 and 1."""
+    values = np.asarray([[-2.6, -2.5, -1.6, 1.6, 2.5, 2.6]], np.float32)
+    constants = {"w": values * 0.5, "s": 0.5, "z": 0.0, "n": bits}
+    nodes = [
+        _qonnx("Quant", ["w", "s", "z", "n"], "q", signed=1, narrow=0, rounding_mode=mode),
+        helper.make_node("Gemm", ["x", "q"], ["y"], transB=1),
+    ]
+    arrays = {name: np.asarray(value, np.float32) for name, value in constants.items()}
+    network = load_onnx(written(tmp_path, nodes, arrays, (6,), opset=13))
+    (linear,) = (n.op for n in analog_from_onnx(network, (6,)).nodes if isinstance(n.op, Linear))
+    np.testing.assert_array_equal(linear.weight, np.float32([expected]) * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("how", "zero", "says"),
+    [
+        ({"rounding_mode": "CEIL"}, 0.0, "rounding 'CEIL', expected one of"),
+        ({"rounding_mode": "FLOOR"}, 0.0, "rounding 'FLOOR', expected one of"),
+        ({}, 0.5, "a zero point of 0.5, expected a whole number"),
+    ],
+)
+def test_qonnx_activations_that_no_levels_are(
+    tmp_path: Path, how: dict[str, str], zero: float, says: str
+) -> None:
+    constants = {"s": 0.1, "z": zero, "n": 4}
+    nodes = [_qonnx("Quant", ["x", "s", "z", "n"], "y", signed=1, narrow=0, **how)]
+    arrays = {name: np.asarray(value, np.float32) for name, value in constants.items()}
+    network = load_onnx(written(tmp_path, nodes, arrays, (6,), opset=13))
+    with pytest.raises(UnsupportedLayerError, match=says):
+        analog_from_onnx(network, (6,))
+
+
+@pytest.mark.parametrize(
+    ("mode", "bits", "domain", "operator"),
+    [
+        ("DOWN", 4, "qonnx.custom_op.general", "IntQuant"),
+        ("ROUND", 1, "qonnx.custom_op.general", "Quant"),
+        ("ROUND", 4, "onnx.brevitas", "Quant"),
+    ],
+)
+def test_qonnx_activations_of_both_signs(
+    tmp_path: Path, mode: str, bits: int, domain: str, operator: str
+) -> None:
+    constants = {"s": 0.1, "z": 0.0, "n": bits}
+    how = {"signed": 1, "narrow": 0, "rounding_mode": mode}
+    nodes = [helper.make_node(operator, ["x", "s", "z", "n"], ["y"], domain=domain, **how)]
+    arrays = {name: np.asarray(value, np.float32) for name, value in constants.items()}
+    network = load_onnx(written(tmp_path, nodes, arrays, (6,), opset=13))
+    graph = analog_from_onnx(network, (6,))
+    x = np.float32([[-0.95, -0.26, -0.03, 0.04, 0.37, 1.2]])
+    found = evaluate(graph, x)[graph.outputs[0]]
+    levels = {
+        ("DOWN", 4): [-8, -2, 0, 0, 3, 7],
+        ("ROUND", 1): [-1, -1, -1, 1, 1, 1],
+        ("ROUND", 4): [-8, -3, 0, 0, 4, 7],
+    }
+    np.testing.assert_allclose(found, np.float32([levels[mode, bits]]) * 0.1, atol=1e-6)
+    assert check_onnx(graph, network, x) <= 0.02
+
+
 def test_qonnx_signs_of_activations(tmp_path: Path) -> None:
     nodes = [_qonnx("BipolarQuant", ["x", "size"], "y")]
     size = {"size": np.asarray(0.5, np.float32)}

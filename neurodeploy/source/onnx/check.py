@@ -20,8 +20,8 @@ CHUNK_ELEMENTS = 2**27
 MOST_AT_ONCE = 2**30
 """Elements of the activations of all samples of a file that takes so many and no fewer."""
 
-_STEPS = ("BipolarQuant",)
-"""Operators that round to a sign."""
+_STEPS = ("BipolarQuant", "Quant")
+"""Operators that may round to a sign."""
 
 
 def check_onnx(

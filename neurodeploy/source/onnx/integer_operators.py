@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.source.onnx.quantized import OTHER_NAMES, QONNX
 
 _RUNTIME = "com.microsoft"
 _ALIKE = ("QuantizeLinear", "DequantizeLinear")
@@ -22,6 +23,11 @@ _ALIKE = ("QuantizeLinear", "DequantizeLinear")
 
 def rewrite(model: Any, array: Callable[[Any], AnyArray]) -> None:
     """Put operators on real numbers in the place of those on integers; ``array`` reads a weight."""
+    for item in (*model.opset_import, *model.graph.node):
+        item.domain = OTHER_NAMES.get(item.domain, item.domain)
+    for node in model.graph.node:
+        if node.domain == QONNX:
+            node.op_type = OTHER_NAMES.get(node.op_type, node.op_type)
     if quantized(model):
         _Rewriting(model, array).run()
 

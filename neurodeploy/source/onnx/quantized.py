@@ -13,12 +13,20 @@ from neurodeploy.source.lowering import Ref, lowers
 from neurodeploy.source.onnx.lowering import OnnxSite
 
 QONNX = "qonnx.custom_op.general"
+OTHER_NAMES = {"onnx.brevitas": QONNX, "IntQuant": "Quant"}
+"""What earlier and later versions call the domain and an operator of it."""
 _ROUNDED: dict[str, Callable[[AnyArray], AnyArray]] = {
-    **{"FLOOR": np.floor, "CEIL": np.ceil, "HALF_UP": lambda x: np.floor(x + 0.5)},
-    "ROUND_TO_ZERO": np.trunc,
+    **{"ROUND": np.rint, "HALF_EVEN": np.rint, "CEIL": np.ceil, "FLOOR": np.floor},
+    **{
+        "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
+        "DOWN": np.trunc,
+        "ROUND_TO_ZERO": np.trunc,
+    },
+    "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5),
+    "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
 }
-_ROUNDING = ("ROUND", "HALF_EVEN", "HALF_UP")
-
+_NEAREST = ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN")
+_DOWN = ("DOWN", "ROUND_TO_ZERO")
 
 Levels = tuple[AnyArray, AnyArray]
 """Scale and zero point of integers that stand for an activation, which the graph has in units."""
@@ -88,10 +96,23 @@ def _lower_dequantize(site: OnnxSite, x: Any, scale: Any, zero: Any = None, **_:
 @lowers(onnx=("Quant",))
 def _lower_quant(site: OnnxSite, x: Any, scale: Any, zero: Any, bits: Any, **how: Any) -> Ref:
     """QONNX: ``scale (clip(round(x / scale + zero), low, high) - zero)`` of any number of bits."""
-    rounding = how.get("rounding_mode", "ROUND")
-    if rounding not in _ROUNDING:
-        site.refuse(f"rounding {rounding!r}, expected one of {', '.join(_ROUNDING)}")
-    return quantized.levels(site, site.data(x), scale, zero, *_span(site.array(bits), **how))
+    span = _span(site.array(bits), **how)
+    if span is None:
+        signs = arithmetic.scaled(site, _signs(site, x, scale, zero), site.constant(scale))
+        return arithmetic.shifted(site, signs, -site.constant(zero) * site.constant(scale))
+    (low, high), mode = span, str(how.get("rounding_mode", "ROUND")).upper()
+    # Below 0 floor is not what a rail of the other sign computes.
+    down = mode in _DOWN or (mode == "FLOOR" and (low >= 0 and not site.constant(zero).any()))
+    if mode not in _NEAREST and not down:
+        expected = ", ".join((*_NEAREST, *_DOWN, "FLOOR of what is not negative"))
+        site.refuse(f"rounding {mode!r}, expected one of {expected}")
+    shift = 0.0 if down else 0.5
+    return quantized.levels(site, site.data(x), scale, zero, low, high, shift)
+
+
+def _signs(site: OnnxSite, x: Any, scale: Any, zero: Any) -> Ref:
+    ref = arithmetic.shifted(site, site.data(x), site.constant(zero) * site.constant(scale))
+    return arithmetic.function(site, ref, "x 0 ge 2 mul 1 sub")
 
 
 @lowers(onnx=("BipolarQuant",))
@@ -101,18 +122,32 @@ def _lower_bipolar(site: OnnxSite, x: Any, scale: Any) -> Ref:
     return arithmetic.scaled(site, signs, site.constant(scale))
 
 
-def _span(bits: AnyArray, signed: int = 1, narrow: int = 0, **_: Any) -> tuple[int, int]:
+def _span(bits: AnyArray, signed: int = 1, narrow: int = 0, **_: Any) -> tuple[int, int] | None:
+    """The lowest and the highest integer; None where there are but -1 and 1."""
     n = float(np.reshape(bits, ()))
+    if signed and n == 1:
+        return None
     if signed:
         return int(-(2 ** (n - 1))) + narrow, int(2 ** (n - 1)) - 1
     return 0, int(2**n) - 1 - narrow
 
 
 def folded(operator: str, values: list[AnyArray], **how: Any) -> AnyArray:
-    """What an operator of QONNX makes of constants."""
+    """What an operator of QONNX makes of constants.
+
+    Raises
+    ------
+    ValueError
+        For a way of rounding that is not known.
+    """
     if operator == "BipolarQuant":
         return np.asarray(np.where(values[0] >= 0, 1, -1) * values[1], np.float32)
     x, scale, zero, bits = values
-    q = _ROUNDED.get(str(how.get("rounding_mode", "ROUND")), np.rint)(x / scale + zero)
+    mode = how.get("rounding_mode", "ROUND")
+    mode = (mode.decode() if isinstance(mode, bytes) else str(mode)).upper()
+    if mode not in _ROUNDED:
+        raise ValueError(f"rounding {mode!r}, expected one of {', '.join(_ROUNDED)}")
     how = {name: int(how[name]) for name in ("signed", "narrow") if name in how}
-    return np.asarray((np.clip(q, *_span(bits, **how)) - zero) * scale, np.float32)
+    q, span = x / scale + zero, _span(bits, **how)
+    whole = np.where(q >= 0, 1, -1) if span is None else np.clip(_ROUNDED[mode](q), *span)
+    return np.asarray((whole - zero) * scale, np.float32)
