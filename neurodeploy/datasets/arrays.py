@@ -86,8 +86,14 @@ def raw_values(
     given_range: tuple[float, float] | None,
     normalized: Normalization | None,
     levels: int | None,
+    *,
+    in_text: bool = False,
 ) -> tuple[dict[str, npt.NDArray[np.float32]], int | None]:
-    """Values in raw units, and the levels of which they are multiples."""
+    """Values in raw units, and the levels of which they are multiples.
+
+    ``in_text``: whether options are written into the text that names the data.
+    """
+    option = "#range=LOW,HIGH" if in_text else "range=(LOW, HIGH)"
     value_range = checked_range(name, given_range)
     floats: dict[str, AnyArray] = {}
     for key, x in inputs.items():
@@ -99,18 +105,18 @@ def raw_values(
         if x.dtype.kind not in "fui" or (x.dtype.kind != "f" and given_range is None):
             raise DataError(
                 f"{where} is {x.dtype}; pass uint8 for values 0 ... 255, floats in [0, 1], or "
-                "range=(LOW, HIGH) with other numbers"
+                f"{option} with other numbers"
             )
         if normalized is not None:
             limit = float(np.finfo(np.float32).max)
             check_values(where, x, (-limit, limit), "remove such values")
             floats[key], levels = without_normalization(where, x, normalized, levels)
             continue
-        remedy = "rescale it or declare its range with range=(LOW, HIGH)"
+        remedy = f"rescale it or declare its range with {option}"
         if given_range is None and x.min() < 0:
-            remedy = (
-                "pass normalized=(mean, std) if a Normalize was applied, else range=(LOW, HIGH)"
-            )
+            how = "give neurodeploy.Samples(..., " if in_text else "pass "
+            how += "normalized=(mean, std)" + ")" * in_text
+            remedy = f"{how} if a Normalize was applied, else {option}"
         check_values(where, x, value_range, remedy)
         floats[key] = x
     if all(x.dtype == np.uint8 for x in inputs.values()) and given_range is None:

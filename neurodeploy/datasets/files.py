@@ -110,9 +110,10 @@ def read_cifar10(folder: Path, split: str) -> tuple[Bytes, Bytes]:
     pattern = "test_batch.bin" if split == "test" else "data_batch_*.bin"
     paths = sorted(folder.glob(pattern))
     if not paths:
-        raise FileFormatError(
-            f"{folder}: no {pattern} there; name the folder that holds {CIFAR_FOLDER}"
-        )
+        pickled = any((path / "data_batch_1").exists() for path in (folder, *folder.glob("*-py")))
+        remedy = "the Python version is pickled and not read, " if pickled else "name "
+        remedy += "take the binary version" if pickled else f"the folder that holds {CIFAR_FOLDER}"
+        raise FileFormatError(f"{folder}: no {pattern} there; {remedy}")
     record = 1 + int(np.prod(CIFAR_SHAPE))
     parts = []
     for path in paths:

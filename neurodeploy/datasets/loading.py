@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,11 @@ from neurodeploy.datasets.values import (
     checked_targets,
     from_one_hot,
 )
-from neurodeploy.errors import DataError
+from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray
+
+if TYPE_CHECKING:
+    from neurodeploy.datasets.samples import Samples
 
 DIGITS_TEST_EVERY = 5
 """Every fifth digit of its class is a test sample: the file cycles through the classes, so that
@@ -101,15 +104,18 @@ def _npz(spec: DataSpec, default_split: str, at_most: int | None) -> Loaded:
 
 
 def _python(spec: DataSpec) -> Loaded:
-    """What a function in a file of the user's gives: data of torch, or arrays."""
+    """What a function in a file of the user's gives: data of torch, arrays, or Samples."""
+    from neurodeploy.datasets.samples import Samples
     from neurodeploy.source.torch.loader import made_by
 
     given = made_by(f"{existing_path(spec)}:{spec.factory}", "data")
+    if isinstance(given, Samples):
+        return _samples(spec, given)
     read, labels = read_arrays(spec.text, given, None)
     n = None if spec.first is None else spec.first
     _check_first(spec, len(next(iter(read.values()))))
     inputs = _channels_first(spec, {key: values[:n] for key, values in read.items()})
-    values, levels = raw_values(spec.text, inputs, spec.value_range, None, None)
+    values, levels = raw_values(spec.text, inputs, spec.value_range, None, None, in_text=True)
     x = next(iter(values.values()))
     y = None
     if labels is not None:
@@ -119,6 +125,29 @@ def _python(spec: DataSpec) -> Loaded:
     several = {} if "" in values else values
     value_range = spec.value_range or UNIT_RANGE
     return Loaded(spec, x, y, value_range=value_range, levels=levels, named=several)
+
+
+def _samples(spec: DataSpec, given: Samples) -> Loaded:
+    """Samples that say themselves what they are; the text takes as many of them."""
+    options = {"norm": spec.norm, "range": spec.value_range}
+    asked = [name for name, value in options.items() if value is not None]
+    asked += ["layout"] * (spec.layout != "NCHW")
+    if asked:
+        raise UsageError(
+            f"data {spec.text!r}: its function gives Samples, which say that themselves; leave "
+            f"#{asked[0]} out"
+        )
+    _check_first(spec, len(given))
+    taken = given[: spec.first]
+    return Loaded(
+        replace(spec, norm=taken.norm),
+        taken.x,
+        taken.targets if taken.y is None else taken.y,
+        split=taken.split,
+        value_range=taken.value_range,
+        levels=taken.levels,
+        named=dict(taken.named),
+    )
 
 
 def _channels_first(spec: DataSpec, inputs: dict[str, Any]) -> dict[str, Any]:

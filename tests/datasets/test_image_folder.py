@@ -91,6 +91,17 @@ def dataset():
     from torch.utils.data import TensorDataset
     return TensorDataset(torch.linspace(0, 1, 12).reshape(3, 4), torch.tensor([2, 0, 1]))
 
+def samples():
+    from neurodeploy import Samples
+    x = (np.arange(6, dtype=np.float32).reshape(3, 1, 2) / 255 - 0.5) / 0.25
+    return Samples(x, np.array([1, 0, 2]), normalized=(0.5, 0.25), split="train")
+
+def negative():
+    return np.array([[-1.0, 1.0]])
+
+def needs(split):
+    pass
+
 def broken():
     raise RuntimeError("no such disk")
 """
@@ -117,6 +128,24 @@ def test_a_function_gives_arrays_of_bytes_channels_last(tmp_path: Path) -> None:
         Samples(f"{tmp_path / 'mine.py'}:array")
     with pytest.raises(UsageError, match=r"data .*broken' fails .*no such disk"):
         Samples(f"{tmp_path / 'mine.py'}:broken")
+
+
+def test_a_function_gives_samples_that_say_what_they_are(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="files of Python are read where models are")
+    (tmp_path / "mine.py").write_text(FACTORY)
+    data = Samples(f"{tmp_path / 'mine.py'}:samples#first=2")
+    np.testing.assert_array_equal(np.rint(data.x * 255).reshape(2, 2), [[0, 1], [2, 3]])
+    assert data.norm is not None
+    assert (data.split, data.norm.mean, data.levels) == ("train", (0.5,), 255)
+    assert data.y is not None
+    assert data.y.tolist() == [1, 0]
+    for text, says in (
+        ("samples#norm=mnist", "gives Samples, which say that themselves; leave #norm out"),
+        ("negative", r"give neurodeploy.Samples\(.*normalized=.*, else #range=LOW,HIGH"),
+        ("needs", "argument: 'split'; mend it, or name a factory that needs none"),
+    ):
+        with pytest.raises((DataError, UsageError), match=says):
+            Samples(f"{tmp_path / 'mine.py'}:{text}")
 
 
 def test_a_layout_has_two_names() -> None:

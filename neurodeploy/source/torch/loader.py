@@ -177,7 +177,9 @@ def _described(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError):
         return f"{one_line(error)}"
-    return f"{one_line(error)} (line {frames[-1].lineno} of {Path(frames[-1].filename).name})"
+    place = f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name})"
+    # A call that does not fit fails where it is made.
+    return one_line(error) + (place if frames[-1].filename != __file__ else "")
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
