@@ -177,8 +177,25 @@ class Deferred:
         self.site.refuse(self.reason)
 
 
+@dataclass(frozen=True, slots=True)
+class Single(Deferred):
+    """One number per sample without a dimension of its own, which can only leave the network."""
+
+    @property
+    def shape(self) -> Shape:
+        """None that an operation could work on."""
+        return self.refuse()
+
+    @property
+    def name(self) -> str:
+        """None that an operation could take."""
+        return self.refuse()
+
+
 def activation(value: Any, found: str, expected: str) -> Ref:
     """An activation that leaves the network; ConversionError saying what is found instead."""
+    if isinstance(value, Single):
+        return value.base
     if isinstance(value, Deferred):
         value.refuse()
     if not isinstance(value, Ref):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from string import ascii_letters, ascii_lowercase
+from typing import Any
 
 import numpy as np
 
@@ -21,20 +22,31 @@ from neurodeploy.source import analog
 from neurodeploy.source.analog import Shape
 from neurodeploy.source.bounds import expect_few
 from neurodeploy.source.index_maps import index_of, numbers, recognized
-from neurodeploy.source.lowering import PRODUCT, Place, Ref
+from neurodeploy.source.lowering import PRODUCT, Place, Ref, Single
 
+_NUMBER = (
+    "the result is one number per sample, without a dimension beside the batch, as only outputs "
+    "may be; keep one"
+)
 _MOVES = (analog.Reshape, analog.Slice, analog.Pad, analog.Upsample, analog.Gather)
 
 
 def reshaped(place: Place, x: Ref, shape: Shape) -> Ref:
     """The same elements in the same order."""
     if not shape:
-        place.refuse("the result is one number per sample, without a dimension beside the batch")
+        return _number(place, x)
     if shape == x.shape:
         return x
     if _gather_below(place, x):
         return rearranged(place, x, numbers(x.shape).reshape(shape))
     return place.emit(analog.Reshape(shape), x)
+
+
+def _number(place: Place, x: Ref) -> Ref:
+    """One element of every sample without a dimension, where an activation is expected."""
+    number: Any = Single(reshaped(place, x, (1,)), place, _NUMBER)
+    found: Ref = number
+    return found
 
 
 def moved(place: Place, result: int = 0) -> Ref:
@@ -66,14 +78,14 @@ def moved(place: Place, result: int = 0) -> Ref:
     apart = np.where(first < 0, 0, np.arange(batch).reshape(-1, *(1,) * first.ndim) * n)
     if (index != first + 1 + apart).any() or first.max(initial=-1) >= n:
         place.refuse("the batch is mixed with other dimensions")
-    if first.ndim == 0:
-        place.refuse("the result is one number per sample, without a dimension beside the batch")
+    single = first.ndim == 0
+    first = first.reshape(1) if single else first
     if (first < 0).all():
         place.refuse("nothing of its input is left")
     y = rearranged(place, refs[0], first) if len(refs) == 1 else _joined(place, refs, first)
-    if not constant[0].any():
-        return y
-    return place.emit(analog.AddConstant(constant[0]), y)
+    if constant[0].any():
+        y = place.emit(analog.AddConstant(constant[0]), y)
+    return _number(place, y) if single else y
 
 
 def moved_apart(place: Place) -> Ref | tuple[Ref, ...]:
@@ -287,7 +299,7 @@ def reduced(place: Place, x: Ref, word: str, axes: set[int], keep: bool) -> Ref:
     rank = len(x.shape)
     shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes)
     if not shape:
-        place.refuse("the result is one number per sample, without a dimension beside the batch")
+        return _number(place, reduced(place, x, word, axes, keep=True))
     if 0 not in axes and rank in (2, 3):
         kernel = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))[1:]
         average = analog.AvgPool(kernel, kernel, divisor=None if word == "mean" else 1)

@@ -184,7 +184,7 @@ def _reduced(site: Place, x: Any, word: str, dim: Any, keep: bool) -> Ref:
     ref = site.data(x)
     sign, word = (-1, "max") if word == "min" else (1, word)
     y = moving.reduced(site, arithmetic.scaled(site, ref, sign), word, site.axes(ref, dim), keep)
-    return arithmetic.scaled(site, y, sign)
+    return y if sign == 1 else arithmetic.scaled(site, y, sign)
 
 
 @lowers("linalg_vector_norm", "norm")

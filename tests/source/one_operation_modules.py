@@ -225,6 +225,15 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         C2,
     ),
     "levels, a relu rounded": (lambda: calls(lambda s, x: (8 * x.relu()).round().clamp(max=4)), C2),
+    "one number per sample, a sum": (lambda: calls(lambda s, x: x.sum((1, 2, 3))), C2),
+    "one number per sample, of a classifier": (
+        lambda: calls(lambda s, x: s.head(x.mean((2, 3))).squeeze(-1), head=nn.Linear(4, 1)),
+        C2,
+    ),
+    "one number per sample, and back": (
+        lambda: calls(lambda s, x: 2 * x.mean((1, 2, 3)).unsqueeze(1)),
+        C2,
+    ),
     "levels, clamped twice": (
         lambda: calls(lambda s, x: (x.clamp(0, 0.5) * 16 + 0.5).floor().clamp(0, 8) / 16),
         C2,
@@ -799,7 +808,9 @@ REFUSED: dict[str, Refused] = {
     ),
     "view over the batch": _function(lambda s, x: x.view(-1, 9, 7), C2, "batch", "keep it apart"),
     "running maxima": _function(lambda s, x: x.cummax(1)[0], C2, "use maxima over windows"),
-    "one number per sample": _function(lambda s, x: x.sum((1, 2, 3)), C2, "one number per sample"),
+    "one number per sample": _function(
+        lambda s, x: x.sum((1, 2, 3)) * 2, C2, "as only outputs may be"
+    ),
     "indexing by a mask": _function(lambda s, x: x[x > 0.5], C2, "aten.index", "by activations"),
     "product of activations": _function(
         lambda s, x: F.relu(x) * F.avg_pool2d(x, 3, 1, 1), C2, "product of two"

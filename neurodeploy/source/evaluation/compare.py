@@ -101,6 +101,8 @@ def compared(
     tolerance = max(tolerance, ROUNDED) if levels else tolerance
     for part, got, theirs in _parts(graph, inputs, outputs, n_samples, chunk, levels):
         for i, (name, expected) in enumerate(zip(graph.outputs, theirs, strict=True)):
+            if expected.shape == got[name].shape[:1] and got[name].shape[1:] == (1,):
+                expected = expected[:, None]
             deviation = deviate(got[name], expected)
             if tolerance < deviation <= MOST_ROUNDED and rounding is not None:
                 tolerance = max(tolerance, ROUNDINGS * rounding(part, theirs)[i])

@@ -13,7 +13,7 @@ from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source import arithmetic, moving
 from neurodeploy.source.analog import Concat
 from neurodeploy.source.index_maps import numbers
-from neurodeploy.source.lowering import Ref, lowers
+from neurodeploy.source.lowering import Ref, Single, lowers
 from neurodeploy.source.torch.layers import Padded
 from neurodeploy.source.torch.site import Site
 
@@ -73,8 +73,11 @@ def _lower_move(site: Site, **given: Any) -> Any:
 
 @lowers("squeeze", "unsqueeze", deferred=True)
 def _lower_squeeze(site: Site, x: Any, **given: Any) -> Ref | arithmetic.Stacked:
-    """An axis in front of the batch comes and goes around dropout of one dimension more."""
-    if isinstance(x, arithmetic.Stacked) and site.shape == (site.batch, *x.base.shape):
+    """An axis in front of the batch comes and goes around dropout of one dimension more.
+
+    So does the only one behind it.
+    """
+    if isinstance(x, arithmetic.Stacked | Single) and site.shape == (site.batch, *x.base.shape):
         return x.base
     if "unsqueeze" in site.operator and given["dim"] % len(site.shape) == 0:
         return arithmetic.Stacked(ref := site.data(x), site, _IN_FRONT, (ref,))
