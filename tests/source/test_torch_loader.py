@@ -323,6 +323,16 @@ def test_weights_in_wrappers_and_under_prefixes(model: Path, tmp_path: Path, wra
             assert torch.equal(value, state[key.removeprefix(prefix)])
 
 
+def test_a_neighbour_is_that_of_its_own_folder(model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "layers.py").write_text("width = 5\n")
+    (other / "model.py").write_text(MODEL)
+    widths = [load_torch(f"{path}:build")[0].out_features for path in (model, other / "model.py")]
+    assert widths == [3, 5]
+    assert load_torch(f"{model}:build")[0].out_features == 3
+
+
 def test_copies_of_the_weights_in_one_file_are_told(model: Path, tmp_path: Path) -> None:
     state = nn.Linear(4, 2).state_dict()
     net, ema = ({f"fc.{k}": n * torch.ones_like(v) for k, v in state.items()} for n in (1, 2))

@@ -23,6 +23,8 @@ from neurodeploy.source.torch.exported_program import one_line
 
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".npz", ".safetensors")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_FOLDERS: set[Path] = set()
+"""Folders whose files were imported so far."""
 _OTHER_MODEL = "name the factory of the network that they were saved from"
 
 
@@ -115,12 +117,30 @@ def _importable(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
+    _forget_others(folder)
+    _FOLDERS.add(folder)
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
         with contextlib.suppress(ValueError):
             sys.path.remove(str(folder))
+
+
+def _forget_others(folder: Path) -> None:
+    """Let files of other folders not stand for neighbours of the same name."""
+    for top in {name.partition(".")[0] for name in sys.modules}:
+        own = (folder / f"{top}.py").exists() or (folder / top).is_dir()
+        if own and _folder_of_loaded(top) in _FOLDERS - {folder}:
+            for name in [n for n in sys.modules if n.partition(".")[0] == top]:
+                del sys.modules[name]
+
+
+def _folder_of_loaded(top: str) -> Path | None:
+    """The folder that a module was imported from."""
+    module = sys.modules.get(top)
+    places = list(getattr(module, "__path__", ())) or [getattr(module, "__file__", None)]
+    return Path(places[0]).parent if places[0] else None
 
 
 def _printing_aside() -> contextlib.AbstractContextManager[Any]:
