@@ -141,6 +141,24 @@ def test_networks_in_the_making_of_torch_ao() -> None:
         analog_from_torch(in_training(quantize=True, observe=True), (1, 8, 8))
 
 
+class Doubles(quantization.ObserverBase):
+    """Calls itself an observer, and is none."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.quint8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+    def calculate_qparams(self, **_: object) -> None:
+        raise NotImplementedError
+
+
+def test_layers_that_only_call_themselves_observers_stay() -> None:
+    module = nn.Sequential(Doubles(), nn.ReLU())
+    assert check_analog(analog_from_torch(module, (1, 8, 8)), module, SAMPLES) == 0
+
+
 class Coarse(nn.Module):
     """Averages of few levels lie halfway between two of them; torch rounds those to even ones."""
 

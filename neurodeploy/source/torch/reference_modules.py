@@ -26,10 +26,10 @@ class _Rounding(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         scale, zero = layer.scale.detach().float(), layer.zero_point.detach()
-        self.axis = int(layer.ch_axis) if layer.is_per_channel else None
+        self.axis = int(layer.ch_axis) if "per_channel" in str(layer.qscheme) else None
         one = self.axis is None
         self.scale: Any = float(scale) if one else scale.clone()
-        self.zero_point: Any = int(zero) if one else zero.to(torch.int32)
+        self.zero_point: Any = round(float(zero)) if one else zero.to(torch.int32)
         observer = layer.activation_post_process
         self.span = (int(observer.quant_min), int(observer.quant_max))
 
@@ -65,6 +65,9 @@ def _named(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _bases(layer: nn.Module) -> set[str]:
+    """Those of torch that a layer computes as: what calls itself otherwise is no such layer."""
+    if ".quantization." not in (getattr(type(layer).forward, "__module__", None) or ""):
+        return set()
     own = (c for c in type(layer).__mro__ if ".quantization." in c.__module__)
     return {c.__name__ for c in own} & {"ObserverBase", "FakeQuantizeBase"}
 
@@ -73,7 +76,9 @@ def _settled(name: str, layer: Any) -> nn.Module:
     if "FakeQuantizeBase" not in _bases(layer) or not _on(layer, "fake_quant_enabled"):
         return nn.Identity()
     fixed = "FixedQParams" in type(layer.activation_post_process).__name__
-    if _on(layer, "observer_enabled") and not fixed:
+    # Where steps are learned, another switch says whether they are observed.
+    learned = hasattr(layer, "static_enabled")
+    if _on(layer, "static_enabled" if learned else "observer_enabled") and not fixed:
         ao = type(layer).__module__.startswith("torchao.")
         package = "torchao.quantization.pt2e" if ao else "torch.ao.quantization"
         raise ConversionError(
