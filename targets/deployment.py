@@ -147,7 +147,7 @@ class Deployment(Shown, ABC):
     def run(
         self,
         stimulus: Stimulus,
-        samples: None = None,
+        samples: int | None = None,
         *,
         record: Collection[str] | None = None,
         membranes: Collection[str] = (),
@@ -183,7 +183,7 @@ class Deployment(Shown, ABC):
             Input -> integers ``[B, *shape]`` (current) or ``[B, T, *shape]`` (spikes), all of one
             batch. Data are encoded, and their answers decoded.
         samples : int, optional
-            Of data, the first so many; all by default.
+            The first so many; all by default.
         record : collection of str, optional
             Populations whose spikes are returned; all by default.
         membranes : collection of str
@@ -210,7 +210,8 @@ class Deployment(Shown, ABC):
         ExecutionError, TargetUnavailableError
             If the target's software fails or is missing.
         """
-        if not is_stimulus(stimulus):
+        encoded = self.network.netlist if self.network.encodings else None
+        if samples is not None or not is_stimulus(stimulus, encoded):
             import neurodeploy as nd
 
             return nd.run(

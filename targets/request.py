@@ -56,7 +56,7 @@ class RunRequest:
         UsageError
             For the membrane of an input.
         """
-        expect_populations(netlist, (*(record or ()), *membranes))
+        expect_populations(netlist, record, membranes)
         inputs = {p.name for p in netlist.inputs}
         asked = [name for name in membranes if name in inputs]
         if asked:

@@ -98,8 +98,12 @@ class Input:
             raise NetlistError(f"input kind {self.kind!r}; expected 'current' or 'spikes'")
         for name in ("low", "high"):
             object.__setattr__(self, name, whole(getattr(self, name), f"input {name}"))
-        if not -MAX_INPUT_MAGNITUDE <= self.low <= 0 <= self.high <= MAX_INPUT_MAGNITUDE:
+        if not self.low <= 0 <= self.high:
             raise NetlistError(f"input range [{self.low}, {self.high}] must contain 0")
+        if max(-self.low, self.high) > MAX_INPUT_MAGNITUDE:
+            raise NetlistError(
+                f"input range [{self.low}, {self.high}] exceeds {MAX_INPUT_MAGNITUDE} in magnitude"
+            )
         if self.low == self.high:
             raise NetlistError("input range [0, 0] carries nothing")
 

@@ -89,10 +89,26 @@ def expect_populations(
         raise UnknownNameError("population", unknown[0], netlist.by_name)
 
 
-def is_stimulus(data: object) -> TypeGuard[Stimulus]:
-    """Whether these are integers by input, as executors take them, rather than data to encode."""
-    return isinstance(data, Mapping) and all(
-        np.asarray(values).dtype.kind in "iub" for values in data.values()
+def is_stimulus(
+    data: object, encoded: IntegerNetlist | RealNetlist | None = None
+) -> TypeGuard[Stimulus]:
+    """Whether these are integers by input, as executors take them, rather than data to encode.
+
+    ``encoded``: a netlist whose inputs are encoded. For its inputs, uint8 of the shape of a sample
+    are the values 0 ... 255 of :class:`neurodeploy.Samples`.
+    """
+    if not isinstance(data, Mapping):
+        return False
+    try:
+        given = {name: np.asarray(values) for name, values in data.items()}
+    except (ValueError, RuntimeError, TypeError):  # rows of different length, objects
+        return False
+    if not all(values.dtype.kind in "iub" for values in given.values()):
+        return False
+    shapes = {} if encoded is None else {p.name: p.shape for p in encoded.inputs}
+    return not shapes or not all(
+        values.dtype == np.uint8 and values.shape[1:] == shapes.get(name)
+        for name, values in given.items()
     )
 
 

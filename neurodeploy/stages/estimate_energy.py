@@ -24,7 +24,7 @@ from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.compile import board_list, chosen_board, names_several
 from neurodeploy.stages.fast_estimate import error_of, estimated
 from neurodeploy.stages.load import opened
-from neurodeploy.stages.samples import encoded_samples
+from neurodeploy.stages.samples import given_samples
 from neurodeploy.stages.verdict import with_remedy
 from neurodeploy.targets.base import Deployment
 from neurodeploy.targets.registry import TARGETS, target_for
@@ -102,6 +102,7 @@ def estimate_energy(
         None: the board that the deployment was compiled for. A list, names separated by commas, or
         ``all`` that come with neurodeploy: they are compared.
     data : Samples or what they are made from
+        Or integers by input, as :func:`neurodeploy.run` takes them.
     samples : int, optional
         The first so many; all by default.
     cross_validate : bool
@@ -197,7 +198,7 @@ class _Pricing:
         self.thing = thing
         self.named = _named(thing, target)
         self.network = thing.network if isinstance(thing, Deployment) else thing
-        self.stimulus, self.dataset = encoded_samples(self.network, data, samples)
+        self.stimulus, self.dataset = given_samples(self.network, data, samples)
         self.account = account
         self.request = request
         self.fast = fast
@@ -271,6 +272,8 @@ class _Pricing:
         from neurodeploy.hardware.price.analytic import expected_traffic
 
         netlist, execute = self.network.integer, _recorder(self.network)
+        if self.dataset is None:
+            raise UsageError("energy: --fast estimates from activations; give data, not integers")
         found = estimated(self.network, self.dataset, self.progress)
         few = {name: x[: found.checked.samples] for name, x in self.stimulus.items()}
         exact, _ = measure_on_each(list(mappings.values()), netlist, few, execute)

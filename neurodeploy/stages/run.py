@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, overload
 from neurodeploy.datasets import EventSamples, SamplesLike
 from neurodeploy.datasets.events.spec import read_events
 from neurodeploy.errors import UsageError
-from neurodeploy.ir.record import Progress, RunRecord, Stimulus, is_stimulus
+from neurodeploy.ir.record import Progress, RunRecord, Stimulus
 from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.load import opened_deployment
-from neurodeploy.stages.samples import encoded_samples
+from neurodeploy.stages.samples import encoded_samples, given_integers
 from neurodeploy.targets.base import Deployment
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def run(
     deployment: Deployment | str | Path,
     data: Stimulus,
-    samples: None = None,
+    samples: int | None = None,
     *,
     record: Collection[str] | None = None,
     membranes: Collection[str] = (),
@@ -74,7 +74,8 @@ def run(
     deployment : Deployment or path
     data : Samples or what they are made from
         Its test split unless it says otherwise. A mapping of inputs to integers is what
-        :meth:`Deployment.run` takes: currents ``[B, *shape]`` or spikes ``[B, T, *shape]``.
+        :meth:`Deployment.run` takes: currents ``[B, *shape]`` or spikes ``[B, T, *shape]``. Of
+        encoded inputs, uint8 of the shape of a sample are values to encode, as everywhere.
     samples : int, optional
         The first so many; all by default.
     events : EventSamples or str, optional
@@ -100,8 +101,9 @@ def run(
     deployment = opened_deployment(deployment, "run")
     if (data is None) == (events is None):
         raise UsageError("run: give data or events, and not both")
-    if data is not None and is_stimulus(data):
-        return deployment.run(data, record=record, membranes=membranes, progress=progress)
+    integers = given_integers(deployment.network, data, samples)
+    if integers is not None:
+        return deployment.run(integers, record=record, membranes=membranes, progress=progress)
     given = read_events(events) if isinstance(events, str) else events
     # One of the two is there.
     chosen: Any = data if given is None else given

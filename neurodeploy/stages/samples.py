@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
+from neurodeploy.datasets.values import first_positions
 from neurodeploy.errors import DataError, UsageError
+from neurodeploy.execution.batches import EncodedInput
 from neurodeploy.ir.arrays import AnyArray, IntArray
 from neurodeploy.ir.encoding import Encoding, check_samples, encode
-from neurodeploy.ir.record import Stimulus
+from neurodeploy.ir.record import Stimulus, checked_stimulus, is_stimulus
 from neurodeploy.network import Network
 from neurodeploy.stages.events import EncodedEvents, encoded_events
 
@@ -73,6 +75,11 @@ def encoded_samples(
     net: Network, data: SamplesLike, samples: int | None = None
 ) -> tuple[Mapping[str, EncodedSamples | EncodedEvents], Samples | EventSamples]:
     """As :func:`stimulus_for`, for what runs batch by batch: all is checked, none encoded."""
+    if not net.encodings and is_stimulus(data):
+        raise UsageError(
+            f"{net.netlist.name}: integers by input go to run, verify and energy; here data are "
+            "compared with labels or activations: give events (events:PATH)"
+        )
     # What is no number of samples is refused below.
     at_most = samples if isinstance(samples, int) and samples > 0 else None
     dataset = as_data(data, "test", at_most)
@@ -85,8 +92,8 @@ def encoded_samples(
         return encoded_events(net.netlist, dataset), dataset
     if not net.encodings:
         raise UsageError(
-            f"{net.netlist.name}: has no encoded input; give events (events:PATH), or integers to "
-            "Deployment.run()"
+            f"{net.netlist.name}: has no encoded input; give events (events:PATH), or in Python "
+            "integers by input to run, verify and energy"
         )
     _expect_labels(net, dataset)
     encoded = {
@@ -94,6 +101,31 @@ def encoded_samples(
         for name, values in dataset.inputs_for(tuple(net.encodings)).items()
     }
     return encoded, dataset
+
+
+def given_integers(net: Network, data: object, samples: int | None = None) -> Stimulus | None:
+    """The first so many samples of integers by input, as executors take them; None: other data.
+
+    Raises
+    ------
+    DataError
+        If they do not fit the inputs, or there are fewer samples.
+    """
+    if not is_stimulus(data, net.netlist if net.encodings else None):
+        return None
+    given, batch = checked_stimulus(net.netlist, data, net.netlist.timesteps)
+    if samples is None:
+        return given
+    n = len(first_positions(f"{net.netlist.name}: stimulus", samples, batch))
+    return {name: values[:n] for name, values in given.items()}
+
+
+def given_samples(
+    net: Network, data: SamplesLike, samples: int | None = None
+) -> tuple[Mapping[str, EncodedInput], Samples | EventSamples | None]:
+    """As :func:`encoded_samples`; integers by input as they are, of no data set."""
+    integers = given_integers(net, data, samples)
+    return encoded_samples(net, data, samples) if integers is None else (integers, None)
 
 
 def _expect_labels(net: Network, dataset: Samples | EventSamples) -> None:

@@ -10,7 +10,7 @@ from neurodeploy.datasets import SamplesLike
 from neurodeploy.ir.record import Progress
 from neurodeploy.notebook import shows_progress
 from neurodeploy.stages.load import opened_deployment, wrong_kind
-from neurodeploy.stages.samples import compared_samples, encoded_samples
+from neurodeploy.stages.samples import compared_samples, given_samples
 from neurodeploy.targets.base import Deployment
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def verify(
     against : str or sequence of str
         Executors to compare with: ``reference``, ``engine``, or targets.
     data : Samples or what they are made from
+        Or integers by input, as :func:`neurodeploy.run` takes them: compared with executors alone.
     samples : int, optional
         The first so many; all by default.
     stage : callable
@@ -52,9 +53,10 @@ def verify(
     if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
         expected = "names of executors as against, then the data: verify(deployment, against, data)"
         raise wrong_kind("verify", against, expected)
-    stimulus, dataset = encoded_samples(deployment.network, data, samples)
     names = [n.strip() for n in names if n.strip()]
-    given = compared_samples(deployment.network, dataset)
+    stimulus, dataset = given_samples(deployment.network, data, samples)
+    given = None if dataset is None else compared_samples(deployment.network, dataset)
+    labels = None if dataset is None else dataset.y
     return verify_deployment(
-        deployment, names, stimulus, given, dataset.y, stage=stage, progress=progress
+        deployment, names, stimulus, given, labels, stage=stage, progress=progress
     )

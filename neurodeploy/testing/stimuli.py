@@ -58,8 +58,9 @@ def random_stimulus(
             drawn[population.name] = np.where(rng.random(shape) < zeros, 0, values)
             continue
         shape = (samples, timesteps, *population.shape)
-        payloads = [k for k in range(model.low, model.high + 1) if k]
-        payload = rng.choice(payloads, size=shape)
+        # Of the numbers of the range, without 0 between them.
+        payload = model.low + rng.integers(0, model.high - model.low, shape)
+        payload += payload >= 0
         values = np.where(rng.random(shape) < rate, payload, 0)
         drawn[population.name] = values.astype(np.int64)
     return drawn

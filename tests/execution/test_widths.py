@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 
 from neurodeploy.errors import CapacityError
 from neurodeploy.execution.native.widths import needs_64_bits
+from neurodeploy.execution.pytorch.engine import Engine
 from neurodeploy.execution.pytorch.precision import Precision, prove_precision
 from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Dense, identity
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
+from neurodeploy.ir.reference import run_reference
 from neurodeploy.testing.parts import integrator, neuron, pool, spikes, window
 
 TOP = 2**31
@@ -79,6 +82,17 @@ def test_a_membrane_before_it_saturates_has_its_place() -> None:
     assert wide(saturated(TOP // 2, TOP // 2))
     found = [proved(saturated(TOP // 4 + i, TOP // 4)).states["h"] for i in (-1, 0)]
     assert found == [torch.int32, torch.int64]
+
+
+@pytest.mark.parametrize("at", [TOP // 2, TOP, 2**44])
+def test_a_saturation_that_no_state_reaches_needs_no_place(at: int) -> None:
+    netlist = alone(integrator("h", (1,), saturation=at), 2, 1)
+    stimulus = {"x": np.ones((1, 2, 1), int)}
+    records = [
+        f(stimulus, membranes=["h"]) for f in (partial(run_reference, netlist), Engine(netlist).run)
+    ]
+    for record in records:
+        np.testing.assert_array_equal(record.membranes["h"].ravel(), [1, 2])
 
 
 def test_quotients_of_32_bits_end_at_payloads_of_22() -> None:

@@ -19,6 +19,7 @@ from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Po
 from neurodeploy.ir.neurons import Input, IntegerNeuron
 from neurodeploy.network import Network
 from neurodeploy.stages.samples import stimulus_for
+from neurodeploy.testing import NetlistBuilder
 
 SHAPE = (3, 2, 2)
 T = 6
@@ -75,6 +76,47 @@ def test_current_is_one_integer_per_neuron() -> None:
     data = dataset()
     given = raster(network("current"), data)
     np.testing.assert_array_equal(given, np.rint(data.x.astype(np.float64) * 255))
+
+
+def by_hand() -> tuple[Network, dict[str, np.ndarray]]:
+    """A netlist of two inputs, one of them a current, and integers for it."""
+    b = NetlistBuilder(T=T).input("x", (1, 3)).input("c", 2, kind="current", low=-9, high=9)
+    b.dense(np.ones((2, 3), int), threshold=2, after="x", name="h").connect(
+        "c", "h", np.ones((2, 2), int)
+    )
+    return Network(b.output()), b.stimulus(4)
+
+
+def test_a_netlist_written_by_hand_takes_integers_everywhere() -> None:
+    net, given = by_hand()
+    deployment = net.compile("brian2")
+    for n in (None, 3):
+        record = nd.run(deployment, given, n)
+        assert len(record.spikes["h"]) == len(deployment.run(given, n).spikes["h"]) == (n or 4)
+        found = nd.verify(deployment, ["reference", "engine"], given, n)
+        assert found.exact
+        assert found.samples == (n or 4)
+        assert net.energy("loihi1", given, n).samples == (n or 4)
+    with pytest.raises(DataError, match="the first 5 of 4 samples"):
+        deployment.verify(given, 5)
+    with pytest.raises(DataError, match=r"stimulus for inputs \['x'\]; the netlist has inputs"):
+        deployment.verify({"x": given["x"]})
+    with pytest.raises(UsageError, match="integers by input go to run, verify and energy"):
+        net.evaluate(given)
+    with pytest.raises(UsageError, match="--fast estimates from activations; give data"):
+        net.energy("loihi1", given, fast=True)
+
+
+def test_bytes_of_a_sample_are_encoded_by_every_stage() -> None:
+    """They are 0 ... 255 of 255, as in Samples, and not integers of the encoding."""
+    net, values = network("current", levels=51), np.full((2, *SHAPE), 50, np.uint8)
+    deployment = nd.compile(net, "brian2")
+    found = deployment.run({"x": values})
+    np.testing.assert_array_equal(found.spikes["x"], 10)
+    assert nd.run(deployment, {"x": values}).classes.shape == (2,)
+    np.testing.assert_array_equal(nd.run(deployment, {"x": values.astype(int)}).spikes["x"], 50)
+    rasters = np.ones((2, T, *SHAPE), np.uint8)
+    assert nd.compile(network(), "brian2").run({"x": rasters}).spikes["x"].all()
 
 
 def test_samples_come_back_with_their_labels() -> None:

@@ -106,6 +106,9 @@ def test_wrong_names_and_stimuli_are_refused_alike(way: str) -> None:
         "population 'in' is an input and has no membrane; record its spikes, or name populations "
         "of neurons"
     )
+    for alone in ({"record": "in"}, {"membranes": "a"}):
+        with pytest.raises(UsageError, match="expected a list of names, as "):
+            deployment.run(STIMULUS, **alone)
     for wrong in (STIMULUS["in"][:, :3], STIMULUS["in"] * 2):
         with pytest.raises(DataError, match=r"^input 'in'"):
             deployment.run({"in": wrong})

@@ -108,6 +108,15 @@ def test_weights_and_stimuli_are_drawn_the_same_from_the_same_seed() -> None:
     assert run_reference(one, given).spikes["conv_1"].any()
 
 
+def test_stimuli_of_a_wide_range_are_drawn_at_once() -> None:
+    most = 2**31 - 1
+    drawn = NetlistBuilder(T=9).input("x", 40, low=-most, high=most).stimulus(rate=1.0)["x"]
+    assert (np.abs(drawn) > most // 100).mean() > 0.9
+    assert set(NetlistBuilder().input("x", 99, low=-1, high=2).stimulus(rate=1.0)["x"].flat) == {
+        *(-1, 1, 2)
+    }
+
+
 def no_population(b: NetlistBuilder) -> object:
     return b.dense(3)
 

@@ -309,6 +309,10 @@ class ExtendedKernel(NeuronKernel):
             else vector(population.spread(value), population.shape, self.state)
             for value in (self.model.reset_value, self.model.floor)
         )
+        # One beyond every state clips nothing, and its type need not hold it.
+        self.saturation = self.model.saturation
+        if self.integer and self.saturation is not None:
+            self.saturation = min(self.saturation, torch.iinfo(self.state).max)
 
     def begin(self, batch: int) -> None:
         """Open the window of a batch."""
@@ -328,8 +332,8 @@ class ExtendedKernel(NeuronKernel):
             v.add_(self.bias)
         if model.reset == "subtract-next":
             v.sub_(self.charge)
-        if model.saturation is not None:
-            v.clamp_(-model.saturation, model.saturation)
+        if self.saturation is not None:
+            v.clamp_(-self.saturation, self.saturation)
         able = self.waiting == 0
         s = torch.zeros_like(v)
         if self.theta is not None:
