@@ -22,15 +22,19 @@ from neurodeploy.datasets.normalization import (
     expect_unit_range,
 )
 from neurodeploy.datasets.values import (
+    checked_indices,
     checked_labels,
+    checked_levels,
     checked_positions,
     checked_targets,
     expect_room,
+    expect_slice,
     first_positions,
     from_one_hot,
 )
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray, frozen
+from neurodeploy.ir.population import is_line
 
 Split = Literal["train", "test"]
 
@@ -138,8 +142,8 @@ class Samples:
             self._load(str(x), split, name)
             return
         name = name or "samples"
-        if not isinstance(name, str):
-            raise UsageError(f"samples: name={name!r}; pass a text")
+        if not is_line(name):
+            raise UsageError(f"samples: name={name!r}; pass a line of text")
         if split not in (None, "train", "test"):
             raise UsageError(f"{name}: split={split!r}; pass 'train', 'test' or None")
         inputs, labels = read_arrays(name, x, y)
@@ -155,7 +159,9 @@ class Samples:
                     "has; leave norm and range out"
                 )
             fold = as_normalization(normalized, "normalized")
-        values, found = raw_values(name, inputs, range, fold if normalized else None, levels)
+        values, found = raw_values(
+            name, inputs, range, fold if normalized else None, checked_levels(name, levels)
+        )
         several = isinstance(x, Mapping) or "" not in values
         first = next(iter(values.values()))
         self._fill(
@@ -166,7 +172,7 @@ class Samples:
             norm=fold,
             value_range=checked_range(name, range),
             levels=found,
-            indices=np.arange(len(first)) if indices is None else np.asarray(indices),
+            indices=checked_indices(name, indices, len(first)),
             named=values if several else {},
         )
 
@@ -246,11 +252,7 @@ class Samples:
         UsageError
             For anything but a slice.
         """
-        if not isinstance(samples, slice):
-            raise UsageError(
-                f"{self.name}: [{samples!r}] is no slice; write samples[3:4], or "
-                "samples.subset([3, 7])"
-            )
+        expect_slice(self.name, samples)
         return self._taken(samples)
 
     def parts(self, n: int) -> Iterator[Samples]:

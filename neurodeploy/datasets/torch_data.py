@@ -30,12 +30,24 @@ def is_torch_data(value: object) -> bool:
 
 
 def as_array(value: object) -> AnyArray | None:
-    """An array of a tensor or an array; None for anything else."""
+    """An array of a tensor or an array; None for anything else.
+
+    Raises
+    ------
+    DataError
+        For one that does not hold a value in every place.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise DataError("data: a masked array; pass x.filled(VALUE), or what is not masked")
     if isinstance(value, np.ndarray):
         return value
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(value, torch.Tensor):
         return None
+    if value.is_meta or value.layout is not torch.strided or value.is_quantized:
+        kind = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
+        kind = "quantized" if value.is_quantized else kind
+        raise DataError(f"data: a {kind} tensor; pass a dense one with values, as x.to_dense()")
     tensor = value.detach().cpu()
     array: AnyArray = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     return array

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from neurodeploy.datasets.normalization import Normalization
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.ir.encoding import MAX_LEVELS
 from neurodeploy.loading.files import free_memory
 
 Floats = npt.NDArray[np.float32]
@@ -233,8 +234,56 @@ def checked_positions(
     ------
     DataError
         For a position outside 0 ... length - 1.
+    UsageError
+        For what are no whole numbers, as a mask.
     """
-    chosen = np.asarray(indices, dtype=np.int64)
+    chosen = whole_numbers(f"{name}: positions", indices)
     if chosen.ndim != 1 or (chosen.size and not 0 <= chosen.min() <= chosen.max() < length):
         raise DataError(f"{name}: positions must lie in 0 ... {length - 1}")
     return chosen
+
+
+def whole_numbers(where: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Whole numbers of 64 bits, from 0 on.
+
+    Raises
+    ------
+    UsageError
+        For anything else: what is no whole number is not cut to one.
+    """
+    found = np.asarray(values)
+    if found.size and found.dtype.kind not in "ui":
+        mask = ", of a mask np.flatnonzero(mask)" if found.dtype.kind == "b" else ""
+        raise UsageError(f"{where} are {found.dtype}; pass whole numbers{mask}")
+    if found.size and not 0 <= found.min() <= found.max() <= np.iinfo(np.int64).max:
+        raise DataError(f"{where} in {found.min()} ... {found.max()}; they count from 0")
+    return found.astype(np.int64)
+
+
+def checked_indices(
+    name: str, indices: npt.ArrayLike | None, n_samples: int
+) -> npt.NDArray[np.int64]:
+    """Places of samples in their split, 0, 1, ... by default; errors of :func:`whole_numbers`."""
+    return np.arange(n_samples) if indices is None else whole_numbers(f"{name}: indices", indices)
+
+
+def expect_slice(name: str, samples: object) -> None:
+    """UsageError for anything but a slice of whole numbers."""
+    try:
+        if isinstance(samples, slice):
+            samples.indices(1)
+            return
+    except (TypeError, ValueError):  # bounds of text or floats, a step of 0
+        pass
+    raise UsageError(
+        f"{name}: [{samples!r}] is no slice of samples; write samples[3:4], or "
+        "samples.subset([3, 7])"
+    )
+
+
+def checked_levels(name: str, levels: int | None) -> int | None:
+    """Levels of an input that are given; UsageError for what an encoding does not take."""
+    whole = isinstance(levels, int | np.integer) and not isinstance(levels, bool)
+    if levels is not None and not (whole and 1 <= levels <= MAX_LEVELS):
+        raise UsageError(f"{name}: levels={levels!r}; pass a whole number from 1 to {MAX_LEVELS}")
+    return levels

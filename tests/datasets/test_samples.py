@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from neurodeploy.datasets import Normalization, Samples, as_samples, values
-from neurodeploy.errors import DataError, NeurodeployError, UsageError
+from neurodeploy.errors import DataError, UsageError
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 5), dtype=np.uint8)
 UNIT = (BYTES / 255).astype(np.float32)
 LABELS = np.arange(6)
 
 
-def refused(make: Callable[[], Any], kind: type[NeurodeployError], *words: str) -> None:
+def refused(make: Callable[[], Any], kind: Any, *words: str) -> None:
     with pytest.raises(kind) as caught:
         make()
     message = str(caught.value)
@@ -212,6 +212,26 @@ def test_labels_are_no_input() -> None:
         Samples({"x": np.zeros((6, 1, 2, 2), np.float32), "y": np.zeros(6, np.int64)})
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"levels": 0}, "levels=0; pass a whole number from 1 to 65535"),
+        ({"levels": 2.5}, "levels=2.5; pass a whole number"),
+        ({"indices": np.arange(6) + 0.5}, "indices are float64; pass whole numbers"),
+        ({"indices": [2**70] * 6}, "indices are object; pass whole numbers"),
+        ({"indices": -np.arange(6)}, "indices in -5 ... 0; they count from 0"),
+        ({"name": "two\nlines"}, "pass a line of text"),
+    ],
+)
+def test_options_that_are_refused(options: Any, told: str) -> None:
+    refused(lambda: Samples(UNIT, **options), (UsageError, DataError), told)
+
+
+def test_a_masked_array_is_refused() -> None:
+    masked = np.ma.masked_array(UNIT, mask=UNIT > 0.5)
+    refused(lambda: Samples(masked), DataError, "a masked array; pass x.filled(VALUE)")
+
+
 def test_several_inputs() -> None:
     other = np.linspace(0, 1, 12).reshape(6, 2)
     data = Samples({"image": BYTES, "more": other}, LABELS)
@@ -233,8 +253,12 @@ def test_slices_and_parts() -> None:
     assert [len(p) for p in parts] == [4, 2]
     np.testing.assert_array_equal(np.concatenate([p.x for p in parts]), data.x)
     assert list(parts[1][1:].indices) == [5]
-    for wrong in (3, [1, 2]):
+    for wrong in (3, [1, 2], slice("a", None), slice(0, 3, 0), slice(0.5, 2)):
         refused(lambda wrong=wrong: data[wrong], UsageError, "samples[3:4]", "subset")
+    # A mask is no list of positions, nor is what would have to be cut to whole numbers.
+    mask = np.array([False, True] * 3)
+    refused(lambda: data.subset(mask), UsageError, "bool", "np.flatnonzero(mask)")
+    refused(lambda: data.subset([1.5]), UsageError, "float64; pass whole numbers")
     with pytest.raises(TypeError):
         iter(data)
 

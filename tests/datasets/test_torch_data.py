@@ -188,3 +188,15 @@ def test_forms_of_batches() -> None:
     assert aimed.targets.tolist() == [0.5] * len(x)
     with pytest.raises(DataError, match="gives no samples"):
         Samples(Items([]))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "kind"),
+    [
+        (torch.empty(2, 3, device="meta"), "meta"),
+        (torch.eye(3).to_sparse(), "sparse_coo"),
+    ],
+)
+def test_tensors_without_values_are_refused(tensor: Any, kind: str) -> None:
+    with pytest.raises(DataError, match=f"a {kind} tensor; pass a dense one"):
+        Samples(tensor)

@@ -16,7 +16,12 @@ from neurodeploy.datasets.events.folders import labels_array, recordings
 from neurodeploy.datasets.events.plain import open_arrays
 from neurodeploy.datasets.events.raster import Binned, binned
 from neurodeploy.datasets.events.recording import UNITS, Recording
-from neurodeploy.datasets.values import checked_labels, checked_positions, first_positions
+from neurodeploy.datasets.values import (
+    checked_labels,
+    checked_positions,
+    expect_slice,
+    first_positions,
+)
 from neurodeploy.errors import UnknownNameError, UsageError
 from neurodeploy.ir.arrays import IntArray, frozen
 
@@ -74,8 +79,7 @@ class EventSamples:
         UsageError
             For anything but a slice.
         """
-        if not isinstance(samples, slice):
-            raise UsageError(f"{self.name}: [{samples!r}] is no slice; write samples[3:4]")
+        expect_slice(self.name, samples)
         return self.subset(range(*samples.indices(len(self))))
 
     def parts(self, n: int) -> Iterator[EventSamples]:
