@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 from neurodeploy.errors import FileFormatError, NetlistError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.encoding import Encoding
-from neurodeploy.ir.files import write_bytes_whole
+from neurodeploy.ir.files import as_path, write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist, RealNetlist
 from neurodeploy.ir.neurons import Input
 from neurodeploy.ir.provenance import misread
@@ -228,7 +228,7 @@ def _header_text(header: Mapping[str, Any]) -> str:
 
 def save_network(network: Network, path: Path | str) -> None:
     """Write a ``.ndn`` file, whole or not at all."""
-    write_bytes_whole(Path(path), network_to_bytes(network))
+    write_bytes_whole(as_path(path), network_to_bytes(network))
 
 
 def load_network(path: Path | str, *, check: bool = True) -> Network:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final, overload
 
 from neurodeploy.errors import ExecutionError, UsageError
 from neurodeploy.hardware.boards.board import Board
-from neurodeploy.ir.files import directory_whole
+from neurodeploy.ir.files import as_path, directory_whole
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import Progress, RunRecord, Stimulus, is_stimulus
 from neurodeploy.network import Network, save_network
@@ -295,7 +295,7 @@ class Deployment(Shown, ABC):
 
     def save(self, folder: Path | str) -> None:
         """Write the deployment, whole or not at all."""
-        with directory_whole(Path(folder)) as new:
+        with directory_whole(as_path(folder)) as new:
             self.write_files(new)
             save_network(self.network, new / ARTIFACT_FILE)
             if self.given is not None:

@@ -31,10 +31,21 @@ def check_option_types(method: Any) -> None:
         kind, value = declared[field.name], getattr(method, field.name)
         if typing.get_origin(kind) is typing.Literal:
             kind = type(typing.get_args(kind)[0])
-        if kind is bool:
-            right, words = isinstance(value, bool), "true or false"
-        else:
-            allowed, words = _EXPECTED[kind]
-            right = isinstance(value, allowed) and not isinstance(value, bool)
-        if not right:
-            raise UsageError(f"{field.name.replace('_', ' ')} {value!r}: expected {words}")
+        expect_kind(field.name.replace("_", " "), value, kind)
+
+
+def expect_kind(what: str, value: object, kind: type) -> None:
+    """Refuse a value that is no bool, int, float or str: a bool is no number.
+
+    Raises
+    ------
+    UsageError
+        Naming what it is of, the value and what it takes.
+    """
+    if kind is bool:
+        right, words = isinstance(value, bool), "true or false"
+    else:
+        allowed, words = _EXPECTED[kind]
+        right = isinstance(value, allowed) and not isinstance(value, bool)
+    if not right:
+        raise UsageError(f"{what} {value!r}: expected {words}")

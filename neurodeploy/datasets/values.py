@@ -218,7 +218,7 @@ def first_positions(name: str, n: int, length: int) -> range:
     UsageError
         For what is no whole number.
     """
-    if not isinstance(n, int | np.integer):
+    if not isinstance(n, int | np.integer) or isinstance(n, bool):
         raise UsageError(f"{name}: the first {n!r} samples; pass a whole number")
     if not 1 <= n <= length:
         raise DataError(f"{name}: the first {n} of {length} samples were asked for")

@@ -21,6 +21,13 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
+def as_path(path: Path | str) -> Path:
+    """The path to write to; UsageError for what is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"save: got {type(path).__name__}; pass the path to write")
+    return Path(path)
+
+
 def write_bytes_whole(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` through a temporary neighbour and a rename.
 

@@ -95,6 +95,9 @@ class Quantization:
         for where, bits in given.items():
             if not isinstance(bits, int | np.integer) or isinstance(bits, bool):
                 raise QuantizationError(f"{where} {bits!r}; expected a whole number")
+        for name in ("bias_correction", "feedback"):
+            if not isinstance(getattr(self, name), bool):
+                raise QuantizationError(f"{name} {getattr(self, name)!r}; expected true or false")
         for where, bits in (("weight bits", self.weight_bits), *self.layer_bits.items()):
             if not MIN_BITS <= bits <= MAX_BITS:
                 raise QuantizationError(f"{where}: {bits} bits; expected {MIN_BITS} to {MAX_BITS}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.conversion.option_types import expect_kind
 from neurodeploy.errors import UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.stages.compile import chosen_board
@@ -45,12 +46,15 @@ class Budget:
     max_error: float = MAX_ERROR
 
     def __post_init__(self) -> None:
+        expect_kind("max loss", self.max_loss, float)
         if not 0 <= self.max_loss <= 100:
             raise UsageError(f"max loss {self.max_loss}: expected 0 to 100 points")
         if not self.max_error > 0:
             raise UsageError(f"max error {self.max_error}: expected per cent above 0")
-        if self.max_timesteps is not None and self.max_timesteps < 1:
-            raise UsageError(f"max timesteps {self.max_timesteps}: at least 1 is needed")
+        if self.max_timesteps is not None:
+            expect_kind("max timesteps", self.max_timesteps, int)
+            if self.max_timesteps < 1:
+                raise UsageError(f"max timesteps {self.max_timesteps}: at least 1 is needed")
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -170,5 +174,5 @@ def _per_cent(given: str | float) -> float:
     """``2%``, ``"2"`` or 2: all are 2 per cent."""
     try:
         return float(given.strip().removesuffix("%") if isinstance(given, str) else given)
-    except ValueError:
+    except (ValueError, TypeError):
         raise UsageError(f"max error {given!r}: expected per cent, as in 2%") from None

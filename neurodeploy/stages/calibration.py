@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from neurodeploy.conversion.option_types import expect_kind
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_samples
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.provenance import without_folders
@@ -38,6 +39,7 @@ def expect_calibration(dataset: Samples | EventSamples, n: int) -> None:
             f"{dataset.name}: calibration reads training images only; write '@train' or leave the "
             "split out"
         )
+    expect_kind("calibration samples", n, int)
     if n < 1:
         raise UsageError(f"calibration samples {n}: at least 1 is needed")
 

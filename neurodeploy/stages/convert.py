@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from neurodeploy.conversion.option_types import expect_kind
 from neurodeploy.datasets import Samples, SamplesLike
 from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.hardware.boards.board import Board
@@ -132,6 +133,7 @@ def convert(
     if not isinstance(method, str):
         method, timesteps, decode, options = _named_method(method, timesteps, decode, options)
     budget = budget_for(method, target, board, max_loss, max_error, max_timesteps)
+    expect_kind("seed", seed, int)
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
     given = {"timesteps": timesteps, "decode": decode, **options}

@@ -8,6 +8,7 @@ from functools import lru_cache, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.conversion.option_types import expect_kind
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike
 from neurodeploy.distribution import Workers, completed
 from neurodeploy.errors import ExecutionError, warn_user
@@ -70,6 +71,7 @@ def evaluate(
     from neurodeploy.verification.accuracy import evaluate_network
     from neurodeploy.verification.neurobench import count, metrics_of
 
+    expect_kind("metrics", metrics, bool)
     network = opened_network(net, "evaluate")
     stimulus, dataset = encoded_samples(network, data, samples)
     if workers is None and scheduler is None:

@@ -14,7 +14,7 @@ from neurodeploy.errors import NeurodeployError, UnknownNameError, UsageError
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.loading import board_names
 from neurodeploy.hardware.price.comparison import EnergyComparison
-from neurodeploy.ir.files import expect_writable
+from neurodeploy.ir.files import as_path, expect_writable
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.provenance import without_folders
 from neurodeploy.network import Network
@@ -95,7 +95,7 @@ def report(
     """
     if path is not None:
         expect_matplotlib()
-        expect_page(Path(path))
+        expect_page(as_path(path))
     given = Path(thing) if isinstance(thing, str | os.PathLike) else None
     names = () if target is None else _names(target)
     deployed = None

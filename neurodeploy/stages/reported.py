@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.fit import Verdict
 from neurodeploy.ir.arrays import AnyArray
-from neurodeploy.ir.files import write_bytes_whole
+from neurodeploy.ir.files import as_path, write_bytes_whole
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.network import Network
 from neurodeploy.notebook import Shown
@@ -159,7 +159,7 @@ class Report(Shown):
         """Write the page, whole or not at all: one file that asks for no other."""
         import neurodeploy as nd
 
-        write_bytes_whole(Path(path), nd.html(self).encode())
+        write_bytes_whole(as_path(path), nd.html(self).encode())
 
     def _repr_html_(self) -> str:
         import neurodeploy as nd

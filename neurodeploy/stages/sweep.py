@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.conversion.option_types import expect_kind
 from neurodeploy.datasets import EventSamples, Samples, SamplesLike, as_data
 from neurodeploy.datasets.spec import training_text
 from neurodeploy.distribution import Outcome, Workers, completed
@@ -123,6 +124,7 @@ def sweep(
     names = [chosen_board(b).name for b in boards]
     if len(set(names)) < len(names):
         raise UsageError(f"sweep: a board is named twice: {', '.join(names)}")
+    expect_kind("energy samples", energy_samples, int)
     if energy_samples < 1:
         raise UsageError(f"energy samples {energy_samples}: at least 1 is needed")
     part = _part(shard, len(listed))

@@ -252,13 +252,34 @@ WRONG = {
     "nothing to save": ("save(3, 'x.ndn')", "a value of type int; pass a network, a deployment"),
     "no path": ("load(q)", "got the network .*; pass the path"),
     "no number": ("evaluate(q, data, '5')", "the first '5' samples; pass a whole number"),
+    "no whole number": ("evaluate(q, data, True)", "the first True samples; pass a whole number"),
+    "no loss": ("convert(module, data, max_loss='1')", "max loss '1': expected a number"),
+    "no error": ("convert(module, data, max_error=[1])", r"max error \[1\]: expected per cent"),
+    "no longest run": (
+        "convert(module, data, max_timesteps=2.5)",
+        "timesteps 2.5: expected a",
+    ),
+    "no seed": ("convert(module, data, seed='a')", "seed 'a': expected a whole number"),
+    "no calibration": (
+        "convert(module, data, calibration_samples='9')",
+        "calibration samples '9': expected a whole number",
+    ),
+    "no feedback": ("quantize(net, feedback='no')", "feedback 'no'; expected true or false"),
+    "no metrics": ("evaluate(q, data, metrics='no')", "metrics 'no': expected true or false"),
+    "no energy samples": (
+        "sweep(module, data, energy_samples='9')",
+        "energy samples '9': expected a whole number",
+    ),
+    "no file": ("Network.save(q, None)", "save: got NoneType; pass the path to write"),
+    "no place": ("Deployment.save(dep, 3)", "save: got int; pass the path to write"),
+    "no page": ("report(q, data, 3)", "save: got int; pass the path to write"),
     "no account": ("estimate_energy(q, 'loihi1', data, account=5)", "unknown account 5; known: "),
     "no encoder": ("convert(module, data, method='rate', input=data)", "unknown encoder Samples"),
     "data as executor": ("stream(q, data)", r"unknown executor of streams Samples\("),
     "no workers": ("evaluate(q, data, workers='2')", "workers '2': expected a whole number"),
     "no scheduler": ("evaluate(q, data, scheduler=2)", "scheduler 2: expected a text"),
     "no folder": ("read_deployed(3)", "got 3; pass the path of a folder of deploy"),
-    "no name": ("Samples(X, name=3)", "name=3; pass a text"),
+    "no name": ("Samples(X, name=3)", "name=3; pass a line of text"),
     "no placement": (
         "estimate_energy(q, 'loihi1', data, placement=3)",
         "placement 3: pass the path",
@@ -297,7 +318,8 @@ def test_a_wrong_argument_is_one_line(
         "dep": dep,
         "data": data,
     }
-    with pytest.raises((nd.UsageError, nd.NetlistError), match=message) as caught:
+    refusals = (nd.UsageError, nd.NetlistError, nd.QuantizationError)
+    with pytest.raises(refusals, match=message) as caught:
         eval(f"nd.{call}", names)
     assert "\n" not in str(caught.value)
 
