@@ -168,7 +168,8 @@ class _Boxes:
         bits = np.minimum.reduce(rates) * np.arange(1, self.channels + 1)
         order = np.argsort(bits, kind="stable")
         most = np.maximum.accumulate(order + 1)
-        allowed = limit / np.maximum(synapses, 1e-300) * (1.0 + 1e-12)
+        allowed = np.full(self.positions.shape, np.inf)
+        np.divide(limit * (1.0 + 1e-12), synapses, out=allowed, where=synapses > 0)
         fitting = np.searchsorted(bits[order], allowed, side="right")
         fewest: IntArray = np.where(fitting > 0, most[np.maximum(fitting, 1) - 1], 0)
         return fewest

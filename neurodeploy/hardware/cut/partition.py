@@ -20,8 +20,9 @@ A limit that the board file leaves unknown is not checked; the mapping says so.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -53,6 +54,9 @@ class Preference:
         axons, which are the packets if every neuron fires alike.
     by_channels : bool
         Before all that, boxes of few channels and many positions: they are busy more evenly.
+    together : int
+        Instead, boxes of many channels of a position, so many at most; none are cut by graphs. 0:
+        not asked.
     known : mapping of population to sequence of Tiling or Assignment
         Cuts made before: the one with the fewest cores is taken, of those that have enough of them
         and fit. Cuts by a graph take time and do not depend on the rest of the preference.
@@ -62,6 +66,7 @@ class Preference:
     slack: float = 1.0
     spikes: Mapping[str, IntArray] | None = None
     by_channels: bool = False
+    together: int = 0
     known: Mapping[str, Sequence[Cut]] = field(default_factory=dict)
 
 
@@ -96,13 +101,13 @@ def partition(
         For a board of another kind.
     """
     check_board(netlist, board)
-    tilings = _cut_all(netlist, board, preference or Preference())
+    tilings = _cut_either_way(netlist, board, preference or Preference())
     if preference is None and board.limit("output_axons") is not None:
         # A layer of a few cores more with fewer input axons can save many cores of its sources.
         bound = sum(b.cores for b in layer_bounds(netlist, board).values())
         if _cores(tilings) > _NEAR_BOUND * bound:
             known = known_cuts(netlist, [tilings])
-            other = _cut_all(netlist, board, Preference(slack=_SLACK, known=known))
+            other = _cut_either_way(netlist, board, Preference(slack=_SLACK, known=known))
             tilings = min(tilings, other, key=_cores)
     return mapping_of(netlist, board, tilings)
 
@@ -169,6 +174,30 @@ def _check_projections(netlist: IntegerNetlist, board: Board) -> None:
                 )
 
 
+class _AxonsError(CapacityError):
+    """A neuron has more input axons than a core, as its sources are cut."""
+
+
+def _cut_either_way(
+    netlist: IntegerNetlist, board: Board, preference: Preference
+) -> dict[str, Cut]:
+    """All populations cut; where a target has no room for axons, once more with channels together.
+
+    Channels of one position can share an axon where they lie in one box, and nothing else tells
+    boxes of as many neurons apart whose inputs the host writes.
+    """
+    try:
+        return _cut_all(netlist, board, preference)
+    except _AxonsError as error:
+        storage = board.synapses
+        if storage is None or storage.channels_per_axon == 1:
+            raise
+        together = replace(preference, together=storage.channels_per_axon, known={})
+        with contextlib.suppress(CapacityError):
+            return _cut_all(netlist, board, together)
+        raise error from None
+
+
 def _cut_all(netlist: IntegerNetlist, board: Board, preference: Preference) -> dict[str, Cut]:
     populations = [
         netlist.by_name[name]
@@ -194,10 +223,13 @@ def _cut_all(netlist: IntegerNetlist, board: Board, preference: Preference) -> d
                 if current is not None:
                     fewest = current.n_tiles + 1
                 known = preference.known.get(population.name, ())
-                tilings[population.name] = (
-                    _known(known, demand, board, fewest)
-                    or cut_listed(netlist, population, demand, board, fewest, tilings)
-                    or _cut(population, demand, board, fewest, most[population.name], preference)
+                cut: Cut | None = None
+                if not preference.together:
+                    cut = _known(known, demand, board, fewest) or cut_listed(
+                        netlist, population, demand, board, fewest, tilings
+                    )
+                tilings[population.name] = cut or _cut(
+                    population, demand, board, fewest, most[population.name], preference
                 )
         if tilings == before:
             return tilings
@@ -234,6 +266,8 @@ def _cut(
             else:
                 packets = demand.packets(tiling, preference.spikes)
             rank = (tiling.tile[0] if preference.by_channels else 0, packets)
+            if preference.together:
+                rank = (-min(tiling.tile[0], preference.together), packets)
             if best is None:
                 allowed = int(tiling.n_tiles * preference.slack)
             if best is None or rank < best[0]:
@@ -244,7 +278,8 @@ def _cut(
     excess = demand.usage(alone).excess(board)
     assert excess is not None  # the single neurons were the last candidate
     resource, used, limit = excess
-    raise CapacityError(
+    kind = _AxonsError if resource == "input_axons" else CapacityError
+    raise kind(
         f"{population.name}: a single neuron needs {used} {RESOURCE_WORDS[resource]}, a core of "
         f"board {board.name} has {limit}; {REMEDIES[resource]}"
     )

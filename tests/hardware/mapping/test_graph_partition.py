@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 
 import numpy as np
@@ -296,3 +297,20 @@ def test_partitioners_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         partition_graph(graph, limits)
     with pytest.raises(TargetUnavailableError, match=r"pip install 'neurodeploy\[mt-kahypar\]'"):
         partition_graph(graph, limits, partitioner="mt-kahypar")
+
+
+@needs_partitioner
+@pytest.mark.parametrize("n", [3, 12, 60])
+@pytest.mark.parametrize("parts", [2, 10, 59, 80])
+def test_nothing_is_printed_where_parts_outnumber_what_they_may_hold(
+    n: int, parts: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """METIS told the standard output of parts without vertices, in the middle of --json."""
+    graph = random_graph(n, seed=n)
+    size = np.where(np.arange(n) < 2, 10**6, 1)
+    edges = Affinity.of_edges(graph.hypergraph(), graph.edges())
+    part = graph_partition._metis(edges, size, parts, 0)
+    ctypes.CDLL(None).fflush(None)
+    assert capfd.readouterr().out == ""
+    assert part.shape == (n,)
+    assert part[0] != part[1]

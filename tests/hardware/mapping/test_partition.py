@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,9 @@ from neurodeploy.ir.connectivity import Conv, Dense, Sparse, identity
 from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Output, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
+from neurodeploy.testing import NetlistBuilder
 from tests.conformance.random_netlists import random_netlist
+from tests.hardware.mapping.boards import board
 from tests.hardware.mapping.expanded import Expanded, held_cells, small_board
 
 ZERO = np.int64(0)
@@ -161,6 +165,25 @@ def test_channels_of_a_position_share_axons_where_the_board_says_so() -> None:
     assert mapping.tilings["b"].tile == (4, 4)
     assert [core.axons_out for core in mapping.cores][:2] == [2 * 2 * 5, 2 * 2 * 5]
     assert any("up to 4 channels of a position" in note for note in mapping.assumptions)
+
+
+@pytest.mark.parametrize("kind", ["spikes", "current"])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_channels_that_have_to_share_axons_lie_together(kind: Any, channels: int) -> None:
+    """Of what the host writes no cut has input axons: any was taken, and the next layer refused."""
+    shape = (channels, 64, 64)
+    b = NetlistBuilder(T=2).input("x", (1, 64, 64), kind=kind)
+    b.conv(channels, padding=1, threshold=9, reset="zero", name="c")
+    b.layer(Dense(np.ones((2, math.prod(shape)), int), shape), threshold=9, reset="zero")
+    # Apart there are twice and four times as many axons as a core takes.
+    assert partition(b.output(), load_board("loihi1")).n_cores == {2: 9, 4: 17}[channels]
+
+
+def test_the_memory_of_large_cores_is_no_overflow() -> None:
+    b = NetlistBuilder().input("x", (1, 4, 4)).conv(2, threshold=9, reset="zero")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        partition(b.output(), board(synapse_memory_bits=2**31 - 1))
 
 
 def test_cores_are_placed_in_row_column_order() -> None:

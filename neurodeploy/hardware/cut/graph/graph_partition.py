@@ -200,6 +200,8 @@ def _metis(
 ) -> IntArray:
     if n_parts == 1 or not edges.source.size:
         return np.asarray(np.arange(edges.n) * n_parts // edges.n, dtype=np.int64)
+    if n_parts >= edges.n:
+        return np.arange(edges.n, dtype=np.int64)
     import pymetis
 
     options = pymetis.Options()
@@ -210,11 +212,24 @@ def _metis(
         n_parts,
         pymetis.CSRAdjacency(edges.start.astype(np.int32), edges.target.astype(np.int32)),
         eweights=np.maximum(edges.weight // scale, 1).astype(np.int32),
-        vweights=size.astype(np.int32),
+        vweights=_at_most_a_part(size, n_parts).astype(np.int32),
         recursive=recursive,
         options=options,
     )
     return np.asarray(part, dtype=np.int64)
+
+
+def _at_most_a_part(size: IntArray, n_parts: int) -> IntArray:
+    """Sizes of which none is above the mean of a part: such a vertex fills a part by itself.
+
+    METIS would be left with parts for which there are no vertices, and prints so on the standard
+    output.
+    """
+    while True:
+        mean = max(1, int(size.sum()) // n_parts)
+        if int(size.max()) <= mean:
+            return size
+        size = np.minimum(size, mean)
 
 
 @functools.cache
