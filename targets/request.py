@@ -80,7 +80,7 @@ class RunRequest:
         by_name = self.netlist.by_name
         return tuple(n for n in self.record if not isinstance(by_name[n].model, Input))
 
-    def completed(self, found: RunRecord, target: str, latency: Mapping[str, int]) -> RunRecord:
+    def completed(self, found: object, target: str, latency: Mapping[str, int]) -> RunRecord:
         """The record for the user: every population that was asked for, in int64.
 
         Inputs are added as they were emitted; a population without spikes in ``found`` was silent.
@@ -90,6 +90,9 @@ class RunRequest:
         ExecutionError
             If the target returned an array of another shape, or no membranes of a population.
         """
+        if not isinstance(found, RunRecord):
+            kind = type(found).__name__
+            raise ExecutionError(f"target {target}: the run returned {kind}, expected a RunRecord")
         spikes = {name: self._spikes(name, found, target) for name in self.record}
         missing = [name for name in self.membranes if name not in found.membranes]
         if missing and self.batch:
@@ -108,7 +111,11 @@ class RunRequest:
     def _traced(self, name: str, arrays: Mapping[str, AnyArray], target: str) -> IntArray:
         if name not in arrays:
             return np.zeros(self._shape(name), dtype=np.int64)
-        values = arrays[name]
+        values = np.asarray(arrays[name])
+        if values.dtype.kind not in "iub":
+            raise ExecutionError(
+                f"target {target}: {name}: the run returned {values.dtype}, expected integers"
+            )
         if values.shape != self._shape(name):
             raise ExecutionError(
                 f"target {target}: {name}: the run returned shape {values.shape}, expected "

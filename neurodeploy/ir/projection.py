@@ -11,13 +11,15 @@ from neurodeploy.ir.arrays import AnyArray, IntArray, arrays_equal, frozen, whol
 from neurodeploy.ir.linear_map import Connectivity
 
 MAX_EXPONENT = 22
+MAX_DELAY = 2**20
+"""A sample lasts as long as its paths; executors count its steps in 31 bits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
     """Synapses from population ``pre`` to population ``post``.
 
-    ``delay`` >= 1 steps is the user's and never changed; None lets the schedule align it.
+    ``delay``, 1 to 2^20 steps, is the user's and never changed; None lets the schedule align it.
     """
 
     pre: str
@@ -30,6 +32,8 @@ class Projection:
             object.__setattr__(self, "delay", whole(self.delay, f"{self.label}: delay"))
             if self.delay < 1:
                 raise NetlistError(f"{self.label}: delay {self.delay}; the smallest is 1")
+            if self.delay > MAX_DELAY:
+                raise NetlistError(f"{self.label}: delay {self.delay}; the largest is {MAX_DELAY}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.label}: {self.connectivity!r})"

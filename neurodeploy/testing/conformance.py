@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,20 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.errors import CapacityError, NeurodeployError, TargetUnavailableError, UsageError
+from neurodeploy.errors import (
+    CapacityError,
+    NeurodeployError,
+    TargetUnavailableError,
+    UnknownNameError,
+    UsageError,
+)
 from neurodeploy.hardware.boards.board import Board
-from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network, load_network
+from neurodeploy.stages.compile import chosen_board
 from neurodeploy.targets.base import Deployment, Target, Violation
 from neurodeploy.targets.folder import ARTIFACT_FILE
 from neurodeploy.targets.loading import load_deployment
 from neurodeploy.targets.registry import TARGETS
 from neurodeploy.testing.cases import CASES, Case, case, stateful
-from neurodeploy.testing.features import features
+from neurodeploy.testing.features import WITHOUT_CASE, features
 from neurodeploy.verification.compare import first_divergence, integrators
 
 
@@ -108,12 +115,19 @@ def assert_conforms(
         With one line for every case that failed; where spikes differ, it is the first divergence.
     TargetUnavailableError
         If the target's software is not installed here.
+    UsageError
+        For something else than a target, and for no cases.
+    UnknownNameError
+        For a case, or a feature that is refused, that there is not.
     """
     found = _subject(target, board, options, refuses, membranes)
     reason = found.target.unavailable()
     if reason is not None:
         raise TargetUnavailableError(f"target {found.target.name}: {reason}")
-    chosen = [case(name) for name in (CASES if cases is None else cases)]
+    chosen = [case(name) for name in (CASES if cases is None else _names(cases, "cases"))]
+    if not chosen:
+        raise UsageError("cases: an empty list; nothing would be compared")
+    _expect_known(found.refuses or frozenset(), chosen)
     wrong = [line for c in chosen for line in refusal_faults(found, c)]
     runs = [c for c in chosen if not found.violations(c.netlist)]
     if cases is None and sum(not c.silent for c in runs) < 2:
@@ -124,6 +138,29 @@ def assert_conforms(
         raise AssertionError("\n".join([f"target {found.target.name} does not conform:", *wrong]))
 
 
+def _names(given: Iterable[str], what: str) -> list[str]:
+    """Names in a list; those of cases have to be some."""
+    if isinstance(given, str):
+        raise UsageError(f"{what} {given!r}: expected a list of names, as [{given!r}]")
+    names = list(given)
+    unknown = [name for name in names if what == "cases" and name not in CASES]
+    if unknown:
+        raise UnknownNameError("conformance case", unknown[0], CASES)
+    return names
+
+
+def _expect_known(refuses: frozenset[str], chosen: Sequence[Case]) -> None:
+    """A name that nothing has would refuse nothing, and be believed to."""
+    known = {*CASES, *WITHOUT_CASE}
+    for some in (chosen, map(case, CASES)):
+        if refuses <= known:
+            return
+        known |= {feature for c in some for feature in features(c.netlist)}
+    unknown = sorted(refuses - known)
+    if unknown:
+        raise UnknownNameError("feature that is refused", unknown[0], known - {*CASES})
+
+
 def _subject(
     target: Target | type[Target] | str,
     board: Board | str | None,
@@ -132,13 +169,17 @@ def _subject(
     membranes: bool,
 ) -> Subject:
     made = TARGETS.get(target) if isinstance(target, str) else target
-    made = made() if isinstance(made, type) and issubclass(made, Target) else made
+    if isinstance(made, type) and issubclass(made, Target):
+        if inspect.isabstract(made):
+            missing = ", ".join(sorted(made.__abstractmethods__))
+            raise UsageError(f"target {made.__name__}: lacks {missing}; see 'Add a target'")
+        made = made()
     if not isinstance(made, Target):
         raise UsageError(f"target {target!r}: pass a subclass of Target, an instance, or a name")
     if board is None:
         board = made.default_board
-    on = load_board(board) if isinstance(board, str) else board
-    told = None if refuses is None else frozenset(refuses)
+    on = None if board is None else chosen_board(board)
+    told = None if refuses is None else frozenset(_names(refuses, "refuses"))
     return Subject(made, on, dict(options or {}), membranes, told)
 
 

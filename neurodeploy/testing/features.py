@@ -8,6 +8,9 @@ from neurodeploy.ir.connectivity import is_spaced
 from neurodeploy.ir.netlist import IntegerNetlist, Population
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool
 
+WITHOUT_CASE = ("delay above 15",)
+"""Features of netlists that no conformance case has."""
+
 
 def features(netlist: IntegerNetlist) -> set[str]:
     """Names of the features that a netlist uses."""

@@ -143,6 +143,8 @@ def test_what_a_netlist_tells_of_itself() -> None:
     ("legal", "illegal", "told"),
     [
         ({"delay": 1}, {"delay": 0}, "x->h: delay 0; the smallest is 1"),
+        # 2^64 + 1 was 1 to the engine.
+        ({"delay": 2**20}, {"delay": 2**20 + 1}, "delay 1048577; the largest is 1048576"),
         ({"weight_bits": 1}, {"weight_bits": 0}, "x->h: weight_bits 0; expected 1 to 16"),
         ({"weight_bits": 16}, {"weight_bits": 17}, "x->h: weight_bits 17; expected 1 to 16"),
         ({"exponent": 0}, {"exponent": -1}, f"x->h: exponent outside 0..{MAX_EXPONENT}"),

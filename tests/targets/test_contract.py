@@ -144,7 +144,14 @@ def test_what_a_target_leaves_out_was_silent_and_wrong_shapes_are_told() -> None
     with pytest.raises(
         ExecutionError, match=r"^target returning: b: .* \(3, 7\), expected \(3, 12"
     ):
-        returning(spikes={"b": np.zeros((3, 7))}).run(STIMULUS)
+        returning(spikes={"b": np.zeros((3, 7), int)}).run(STIMULUS)
+    # Cut to integers, 0.4 were no spike.
+    with pytest.raises(ExecutionError, match="b: the run returned float64, expected integers"):
+        returning(spikes={"b": np.full((SAMPLES, 12, 7), 0.4)}).run(STIMULUS)
+    nothing = returning()
+    nothing.found = None  # type: ignore[assignment]
+    with pytest.raises(ExecutionError, match="the run returned NoneType, expected a RunRecord"):
+        nothing.run(STIMULUS)
     with pytest.raises(ExecutionError, match="target returning: b: the run returned no membranes"):
         returning().run(STIMULUS, membranes=["b"])
 

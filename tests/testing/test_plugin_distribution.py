@@ -18,7 +18,7 @@ from neurodeploy.cli import run
 from neurodeploy.datasets import Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.stages.samples import stimulus_for
-from neurodeploy.targets.base import Violation
+from neurodeploy.targets.base import Target, Violation
 from neurodeploy.testing import assert_conforms
 from neurodeploy.testing.cases import CASES
 
@@ -153,6 +153,25 @@ def test_compiling_what_was_refused_does_not_conform(abacus: Any) -> None:
 
     with pytest.raises(AssertionError, match="leak: compiles in spite of: h: decays"):
         assert_conforms(broken(abacus, compile=compile), cases=["leak"])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"cases": []}, "an empty list; nothing would be compared"),
+        ({"cases": "leak"}, r"cases 'leak': expected a list of names, as \['leak'\]"),
+        ({"cases": ["leek"]}, "unknown conformance case 'leek'; .*did you mean 'leak'"),
+        ({"refuses": "leak"}, "refuses 'leak': expected a list of names"),
+        ({"refuses": ["max-poling"]}, "refused 'max-poling'; .* did you mean 'max-pooling'"),
+        ({"board": 3}, "board: got a value of type int"),
+        ({"target": Target}, "target Target: lacks check, load, lower, unavailable"),
+    ],
+)
+def test_what_would_be_compared_with_nothing_is_an_error(
+    options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        assert_conforms(**{"target": "brian2", "cases": ["dense_spikes"], **options})
 
 
 def test_something_else_than_a_target_is_an_error() -> None:
