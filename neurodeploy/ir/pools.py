@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ def step_gains(name: str, values: Any) -> tuple[int, ...]:
     ------
     NetlistError
     """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise NetlistError(f"{name} of type {type(values).__name__}; expected one for each step")
     gains = tuple(whole(g, f"{name} of a step") for g in values)
     if gains and not 0 <= min(gains) <= max(gains) <= MAX_GAIN:
         raise NetlistError(f"{name} outside 0..{MAX_GAIN}")

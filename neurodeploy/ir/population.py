@@ -94,17 +94,23 @@ class Population:
             for quantity in self.model.spread_names():
                 self._check_spread(getattr(self.model, quantity), quantity)
         if self.unit is not None:
-            unit = frozen(self.unit, np.float64)
+            unit = self._numbers("unit", np.float64)
             self._check_spread(unit, "unit")
             if not (np.isfinite(unit).all() and (unit > 0).all()):
                 raise NetlistError(f"{where}: unit must be finite and positive")
             object.__setattr__(self, "unit", unit)
         if self.mean is not None:
-            mean = frozen(self.mean, np.float32)
+            mean = self._numbers("mean", np.float32)
             self._check_spread(mean, "mean")
             if not np.isfinite(mean).all():
                 raise NetlistError(f"{where}: mean must be finite")
             object.__setattr__(self, "mean", mean)
+
+    def _numbers(self, name: str, dtype: type) -> Any:
+        try:
+            return frozen(getattr(self, name), dtype)
+        except (TypeError, ValueError):
+            raise NetlistError(f"population {self.name!r}: {name}: expected numbers") from None
 
     def _check_spread(self, value: AnyArray, what: str) -> None:
         try:

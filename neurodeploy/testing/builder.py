@@ -70,7 +70,12 @@ class NetlistBuilder:
     ) -> None:
         self.T = T
         self.name = name
-        self.rng = np.random.default_rng(seed)
+        try:
+            self.rng = np.random.default_rng(seed)
+        except (TypeError, ValueError):
+            raise NetlistError(
+                f"{name}: seed {seed!r}; expected a whole number from 0 on"
+            ) from None
         self._populations: dict[str, Population] = {}
         self._projections: list[IntegerProjection] = []
 
@@ -122,9 +127,9 @@ class NetlistBuilder:
         if shape is not None and len(_sizes(shape)) > 1:
             link = self._listed(1.0 if isinstance(weight, int) else weight, pre, _sizes(shape))
         elif isinstance(weight, int):
-            link = Dense(self.draw((weight, pre.size)), pre.shape)
+            link = Dense(self.draw((self._number(weight), pre.size)), pre.shape)
         else:
-            link = Dense(np.asarray(weight), pre.shape)
+            link = Dense(self._array(weight), pre.shape)
         return self.layer(link, kind="dense", after=pre.name, **options)
 
     def sparse(self, weight: Weight, shape: Sizes, **options: Any) -> NetlistBuilder:
@@ -156,7 +161,7 @@ class NetlistBuilder:
         """
         pre = self._before(options)
         drawn = isinstance(weight, int)
-        array = np.asarray(weight)
+        array = self._array(weight)
         if len(pre.shape) < 2 or not (drawn or array.ndim == len(pre.shape) + 1):
             raise NetlistError(
                 f"{self.name}: a convolution of weights {array.shape} over {pre.name!r} of shape "
@@ -165,7 +170,8 @@ class NetlistBuilder:
         size = kernel if drawn else array.shape[2:]
         where = parts.window(pre.shape[1:], size, stride, padding, dilation, spacing)
         if drawn:
-            array = self.draw((int(array), pre.shape[0] // groups, *where.kernel))
+            per_group = pre.shape[0] // max(groups, 1)
+            array = self.draw((self._number(weight), per_group, *where.kernel))
         link = Conv(array, pre.shape[0], where, groups)
         return self.layer(link, kind="conv", after=pre.name, **options)
 
@@ -184,7 +190,13 @@ class NetlistBuilder:
         pre = self._before(options)
         step = kernel if stride is None else stride
         where = parts.window(pre.shape[1:], kernel, step, padding, dilation, spacing)
-        link = parts.sumpool(pre.shape[0], where, weight)
+        weights = self._array(weight)
+        if weights.size not in (1, pre.shape[0]):
+            raise NetlistError(
+                f"{self.name}: {weights.size} weights of a sum over {pre.name!r}; expected one, or "
+                f"one for each of {pre.shape[0]} channels"
+            )
+        link = parts.sumpool(pre.shape[0], where, weights)
         return self.layer(link, kind="sumpool", after=pre.name, **options)
 
     def maxpool(
@@ -227,6 +239,10 @@ class NetlistBuilder:
         **options: Any,
     ) -> NetlistBuilder:
         """Add neurons and their projection of any connectivity."""
+        if not isinstance(connectivity, Connectivity):
+            raise NetlistError(
+                f"{self.name}: a layer of {type(connectivity).__name__}; expected a Connectivity"
+            )
         pre = self.last if after is None else self[after]
         link = {k: options.pop(k) for k in OF_PROJECTIONS if k in options}
         name = self._named(name, kind)
@@ -257,8 +273,8 @@ class NetlistBuilder:
         source, sink = self[pre], self[post]
         if isinstance(weight, Connectivity):
             link = weight
-        elif np.ndim(weight) == 2 and len(sink.input_shape) == 1:
-            link = Dense(np.asarray(weight), source.shape)
+        elif self._array(weight).ndim == 2 and len(sink.input_shape) == 1:
+            link = Dense(self._array(weight), source.shape)
         else:
             link = self._listed(weight, source, sink.input_shape)
         self._projections.append(
@@ -278,6 +294,8 @@ class NetlistBuilder:
 
     def stimulus(self, samples: int = 3, **options: Any) -> dict[str, IntArray]:
         """Random input for what has been declared so far; see :func:`random_stimulus`."""
+        if samples < 0:
+            raise NetlistError(f"{self.name}: a stimulus of {samples} samples")
         inputs = [p for p in self._populations.values() if isinstance(p.model, Input)]
         return random_stimulus(inputs, self.T, self.rng, samples=samples, **options)
 
@@ -292,6 +310,18 @@ class NetlistBuilder:
             )
         self._populations[population.name] = population
         return self
+
+    def _number(self, given: Any) -> int:
+        """Neurons or channels to draw weights for."""
+        if isinstance(given, bool) or given < 1:
+            raise NetlistError(f"{self.name}: {given} neurons or channels; expected at least 1")
+        return int(given)
+
+    def _array(self, weight: Any) -> AnyArray:
+        try:
+            return np.asarray(weight)
+        except ValueError:
+            raise NetlistError(f"{self.name}: weights in rows of different length") from None
 
     def _before(self, options: dict[str, Any]) -> Population:
         """The source of the next layer, taken out of its options."""
@@ -309,7 +339,7 @@ class NetlistBuilder:
                     "a share above 0 and at most 1, or weights[post, pre]"
                 )
             return parts.sparse(self.rng, pre.shape, post, weight)
-        matrix, expected = np.asarray(weight), (int(np.prod(post)), pre.size)
+        matrix, expected = self._array(weight), (int(np.prod(post)), pre.size)
         if matrix.shape != expected:
             raise NetlistError(
                 f"{self.name}: weights of shape {matrix.shape} from {pre.name!r}; expected "

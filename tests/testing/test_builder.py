@@ -125,6 +125,10 @@ def small(b: NetlistBuilder) -> NetlistBuilder:
     return b.input("x", 3)
 
 
+def image(b: NetlistBuilder) -> NetlistBuilder:
+    return b.input("x", (3, 4, 4))
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -144,6 +148,17 @@ def small(b: NetlistBuilder) -> NetlistBuilder:
         (lambda b: small(b).dense(2).dense(2).output(), "'dense_1' has no threshold: no spikes"),
         (lambda b: small(b).dense(2, threshold=0), "threshold 0 is below the smallest legal 1"),
         (lambda b: small(b).dense(2).output("h"), "no population 'h'"),
+        (lambda b: small(b).dense(-2), "-2 neurons or channels; expected at least 1"),
+        (lambda b: small(b).dense(True), "True neurons or channels; expected at least 1"),
+        (lambda b: small(b).dense([[1, 2], [1]]), "weights in rows of different length"),
+        (lambda b: small(b).layer(3), "a layer of int; expected a Connectivity"),
+        (lambda b: small(b).dense(2, threshold=3, input_gain=5), "input_gain of type int; exp"),
+        (lambda b: small(b).dense(2, mean="a"), "'dense_1': mean: expected numbers"),
+        (lambda b: image(b).conv(4, groups=0), "groups 0 does not divide channels 3 -> 4"),
+        (lambda b: image(b).sumpool(2, [1, 2, 3, 4]), "4 weights of a sum .* each of 3 channels"),
+        (lambda b: image(b).sumpool(2, [1, 2]), "2 weights of a sum .* each of 3 channels"),
+        (lambda b: small(b).stimulus(-1), "a stimulus of -1 samples"),
+        (lambda b: NetlistBuilder(seed="a"), "seed 'a'; expected a whole number"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(build: Any, message: str) -> None:
