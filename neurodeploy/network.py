@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from neurodeploy.errors import FileFormatError, NetlistError
+from neurodeploy.errors import FileFormatError, NetlistError, first_line
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.files import as_path, write_bytes_whole
@@ -65,6 +65,14 @@ class Network(Shown):
             raise NetlistError(
                 f"Network: got {type(self.netlist).__name__}; pass a RealNetlist or IntegerNetlist"
             )
+        if not isinstance(self.real, RealNetlist | None):
+            raise NetlistError(f"Network: real={type(self.real).__name__}; pass a RealNetlist")
+        if not isinstance(self.analog, AnalogGraph | None):
+            raise NetlistError(f"Network: analog={type(self.analog).__name__}; pass an AnalogGraph")
+        if not (isinstance(self.encodings, Mapping) and isinstance(self.provenance, Mapping)):
+            raise NetlistError("Network: encodings and provenance are mappings by name")
+        if not all(isinstance(e, Encoding) for e in self.encodings.values()):
+            raise NetlistError("Network: encodings: expected an Encoding for each input")
         inputs = {p.name for p in self.netlist.inputs}
         if self.encodings and set(self.encodings) != inputs:
             raise NetlistError(
@@ -223,7 +231,10 @@ def network_to_bytes(network: Network) -> bytes:
 
 
 def _header_text(header: Mapping[str, Any]) -> str:
-    return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    try:
+        return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise NetlistError(f"provenance: {first_line(error)}; it holds JSON values") from error
 
 
 def save_network(network: Network, path: Path | str) -> None:

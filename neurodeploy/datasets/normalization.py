@@ -29,6 +29,11 @@ class Normalization:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        for values in (self.mean, self.std):
+            if not isinstance(values, tuple | list) or any(isinstance(v, str) for v in values):
+                raise UsageError(
+                    f"normalization: {values!r}; pass a tuple of numbers, one per channel"
+                )
         if not self.mean or len(self.mean) != len(self.std):
             raise UsageError(
                 f"normalization: {len(self.mean)} means and {len(self.std)} standard deviations; "

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from neurodeploy.errors import DataError, NetlistError, UnknownNameError
-from neurodeploy.ir.arrays import AnyArray, IntArray, whole
+from neurodeploy.ir.arrays import AnyArray, IntArray, number, whole
 
 EncoderName = Literal["current", "rate", "poisson", "latency", "delta"]
 UNARY = ("rate", "poisson", "latency")
@@ -58,6 +58,12 @@ class Encoding:
             raise NetlistError(f"input levels {self.levels}: expected 1 to {MAX_LEVELS}")
         if self.seed < 0:
             raise NetlistError(f"input seed {self.seed}: expected 0 or more")
+        for name in ("low", "high"):
+            number(getattr(self, name), f"input {name}")
+        for name in ("mean", "std"):
+            given = getattr(self, name)
+            if not isinstance(given, tuple | list | None):
+                raise NetlistError(f"input {name} {given!r}; expected a tuple, one per channel")
         if not (np.isfinite([self.low, self.high]).all() and self.low <= self.high):
             raise NetlistError(f"input range [{self.low}, {self.high}]: expected low <= high")
         if self.low == self.high == 0:

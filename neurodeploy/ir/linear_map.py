@@ -64,6 +64,8 @@ def checked_weight(weight: AnyArray, ndim: int, where: str) -> AnyArray:
     array = np.asarray(weight)
     if array.dtype.kind not in "iuf":
         raise NetlistError(f"{where}: weights of dtype {array.dtype}; expected integers or floats")
+    if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise NetlistError(f"{where}: weights up to {array.max()}, beyond 64 bits with a sign")
     array = frozen(array, np.float64 if array.dtype.kind == "f" else np.int64)
     if array.ndim != ndim:
         raise NetlistError(f"{where}: weight of shape {array.shape}; expected {ndim} axes")

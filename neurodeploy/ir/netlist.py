@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
 from neurodeploy.errors import NetlistError
-from neurodeploy.ir.arrays import whole
+from neurodeploy.ir.arrays import number, whole
 from neurodeploy.ir.neurons import Input, IntegerNeuron, MaxPool, Neuron, RealNeuron
 from neurodeploy.ir.population import Population, is_line
 from neurodeploy.ir.projection import MAX_EXPONENT, IntegerProjection, Projection, RealProjection
@@ -59,6 +59,16 @@ class Output:
 
 P = TypeVar("P", bound=Projection)
 
+MAX_TIMESTEPS = 2**40
+"""Beyond every run; 64 bits hold it with all delays, and 52 are exact in floats."""
+_PARTS = {"populations": Population, "projections": Projection, "outputs": Output}
+
+
+def _parts(given: Any, name: str, kind: type) -> tuple[Any, ...]:
+    if not isinstance(given, tuple | list) or not all(isinstance(part, kind) for part in given):
+        raise NetlistError(f"netlist: {name}: expected a tuple of {kind.__name__}")
+    return tuple(given)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Netlist(Generic[P]):
@@ -88,15 +98,14 @@ class Netlist(Generic[P]):
     projection_type = Projection
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "populations", tuple(self.populations))
-        object.__setattr__(self, "projections", tuple(self.projections))
-        object.__setattr__(self, "outputs", tuple(self.outputs))
+        for name, kind in _PARTS.items():
+            object.__setattr__(self, name, _parts(getattr(self, name), name, kind))
         if not is_line(self.name):
             shown = repr(self.name) if isinstance(self.name, str) else type(self.name).__name__
             raise NetlistError(f"netlist name {shown}; expected one line of text")
         object.__setattr__(self, "timesteps", whole(self.timesteps, f"{self.name}: timesteps"))
         self.window(self.timesteps)
-        if not (math.isfinite(self.dt) and self.dt > 0):
+        if not (math.isfinite(number(self.dt, f"{self.name}: dt")) and self.dt > 0):
             raise NetlistError(f"{self.name}: dt {self.dt} s; expected a positive time")
         self._verify_populations()
         self._verify_projections()
@@ -154,7 +163,7 @@ class Netlist(Generic[P]):
                 raise NetlistError(f"output: no population {output.population!r}")
             if output.decode not in DECODES:
                 raise NetlistError(f"output {output.population!r}: decode {output.decode!r}")
-            if not math.isfinite(output.offset):
+            if not math.isfinite(number(output.offset, f"output {output.population!r}: offset")):
                 raise NetlistError(f"output {output.population!r}: offset {output.offset}")
             if output.reads_membrane and not population.is_integrator:
                 raise NetlistError(
@@ -223,6 +232,8 @@ class Netlist(Generic[P]):
         T = self.timesteps if timesteps is None else timesteps
         if T < 1:
             raise NetlistError(f"{self.name}: timesteps {T}; expected at least 1")
+        if T > MAX_TIMESTEPS:
+            raise NetlistError(f"{self.name}: timesteps {T}; expected at most {MAX_TIMESTEPS}")
         for population in self.populations:
             if population.n_gains not in (0, T):
                 raise NetlistError(

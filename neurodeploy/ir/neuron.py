@@ -11,7 +11,7 @@ import numpy as np
 from neurodeploy.errors import NetlistError
 from neurodeploy.ir.arrays import AnyArray, frozen, whole
 from neurodeploy.ir.fixed_point import DECAY_ONE
-from neurodeploy.ir.pools import step_gains
+from neurodeploy.ir.pools import each_step, step_gains
 
 _Whole = TypeVar("_Whole", int, AnyArray)
 
@@ -109,6 +109,9 @@ class Neuron:
     decays: ClassVar[tuple[str, ...]] = ("current_decay", "membrane_decay")
 
     def __post_init__(self) -> None:
+        for name in ("bias", "initial_membrane"):
+            if getattr(self, name) is None:
+                raise NetlistError(f"{name} None; a number, or one for each channel or neuron")
         for name in self.quantities():
             value = _quantity(getattr(self, name), name, self.number_kind)
             object.__setattr__(self, name, value)
@@ -209,7 +212,8 @@ class Neuron:
             self._verify_comparison()
 
     def _verify_comparison(self) -> None:
-        shares = tuple(whole(c, "comparison of a step") for c in self.comparison)
+        given = each_step(self.comparison, "comparison")
+        shares = tuple(whole(c, "comparison of a step") for c in given)
         object.__setattr__(self, "comparison", shares)
         if not 1 <= min(shares) <= max(shares) <= MAX_COMPARISON:
             raise NetlistError(f"comparison outside 1..{MAX_COMPARISON}")

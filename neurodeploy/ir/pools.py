@@ -19,6 +19,13 @@ PADDED = -(2**50)
 MAX_GAIN = 2**20
 
 
+def each_step(values: Any, name: str) -> Iterable[Any]:
+    """Values of steps; NetlistError for what is no list of them."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise NetlistError(f"{name} of type {type(values).__name__}; expected one for each step")
+    return values
+
+
 def step_gains(name: str, values: Any) -> tuple[int, ...]:
     """Gains of steps, if they are whole numbers from 0 to :data:`MAX_GAIN`.
 
@@ -26,9 +33,7 @@ def step_gains(name: str, values: Any) -> tuple[int, ...]:
     ------
     NetlistError
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise NetlistError(f"{name} of type {type(values).__name__}; expected one for each step")
-    gains = tuple(whole(g, f"{name} of a step") for g in values)
+    gains = tuple(whole(g, f"{name} of a step") for g in each_step(values, name))
     if gains and not 0 <= min(gains) <= max(gains) <= MAX_GAIN:
         raise NetlistError(f"{name} outside 0..{MAX_GAIN}")
     return gains
@@ -70,6 +75,11 @@ class MaxPool:
             raise NetlistError(f"pooling rule {self.rule!r}; expected one of {POOL_RULES}")
         if not isinstance(self.signed, bool):
             raise NetlistError(f"pooling signed {self.signed!r}; expected true or false")
+        if not isinstance(self.window, Window):
+            raise NetlistError(f"pooling over {type(self.window).__name__}; expected a Window")
+        object.__setattr__(self, "channels", whole(self.channels, "pooling: channels"))
+        if self.channels < 1:
+            raise NetlistError(f"pooling of {self.channels} channels; expected at least 1")
         if self.window.is_spaced:
             raise NetlistError(f"pooling over a spacing of {self.window.spacing}; expected 1")
         if self.signed and (self.maximum(np.zeros((1, *self.input_shape))) == PADDED).any():

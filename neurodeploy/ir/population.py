@@ -75,6 +75,10 @@ class Population:
         where = f"population {self.name!r}"
         if not is_line(self.name) or any(c in self.name for c in " ,;=/\"'\\"):
             raise NetlistError(f"{where}: a name has no blanks, quotes, slashes, ',', ';' or '='")
+        model: object = self.model
+        if not isinstance(model, Input | MaxPool | Neuron):
+            kind = type(model).__name__
+            raise NetlistError(f"{where}: model of type {kind}; expected an input, neuron or pool")
         object.__setattr__(self, "shape", whole_sizes(self.shape, f"{where}: shape"))
         if not 1 <= len(self.shape) <= 3 or min(self.shape) < 1:
             raise NetlistError(f"{where}: shape {self.shape}; expected 1 to 3 positive sizes")

@@ -28,6 +28,10 @@ class Projection:
     delay: int | None = None
 
     def __post_init__(self) -> None:
+        link: object = self.connectivity
+        if not isinstance(link, Connectivity):
+            kind = type(link).__name__
+            raise NetlistError(f"{self.label}: got {kind}; expected a Connectivity")
         if self.delay is not None:
             object.__setattr__(self, "delay", whole(self.delay, f"{self.label}: delay"))
             if self.delay < 1:

@@ -191,10 +191,10 @@ class NetlistBuilder:
         step = kernel if stride is None else stride
         where = parts.window(pre.shape[1:], kernel, step, padding, dilation, spacing)
         weights = self._array(weight)
-        if weights.size not in (1, pre.shape[0]):
+        if not weights.size or pre.shape[0] % weights.size:
             raise NetlistError(
-                f"{self.name}: {weights.size} weights of a sum over {pre.name!r}; expected one, or "
-                f"one for each of {pre.shape[0]} channels"
+                f"{self.name}: {weights.size} weights of a sum over {pre.name!r}; expected one for "
+                f"each of {pre.shape[0]} channels, or so many that they are repeated for all"
             )
         link = parts.sumpool(pre.shape[0], where, weights)
         return self.layer(link, kind="sumpool", after=pre.name, **options)

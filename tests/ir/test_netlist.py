@@ -10,15 +10,19 @@ import pytest
 
 from neurodeploy.errors import DataError, NetlistError
 from neurodeploy.ir.connectivity import Dense, identity
+from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.netlist import (
     IntegerNetlist,
     IntegerProjection,
     Output,
+    Population,
     RealNetlist,
     RealProjection,
 )
+from neurodeploy.ir.neurons import MaxPool
 from neurodeploy.ir.projection import MAX_EXPONENT
 from neurodeploy.ir.record import RunRecord, checked_stimulus, joined_samples, joined_steps
+from neurodeploy.network import Network, network_to_bytes
 from neurodeploy.testing.parts import current, integrator, neuron, pool, spikes, window
 
 ONES = Dense(np.ones((2, 3), int), (3,))
@@ -70,6 +74,12 @@ def net(**fields: Any) -> IntegerNetlist:
             {"projections": (RealProjection("x", "h", Dense(np.ones((2, 3)), (3,))),)},
             "x->h: RealProjection in a IntegerNetlist",
         ),
+        ({"outputs": ("y",)}, "outputs: expected a tuple of Output"),
+        ({"populations": None}, "populations: expected a tuple of Population"),
+        ({"projections": (3,)}, "projections: expected a tuple of Projection"),
+        ({"timesteps": 2**70}, "expected at most 1099511627776"),
+        ({"dt": "1ms"}, "dt '1ms'; expected a number"),
+        ({"outputs": (Output("y", "membrane", "a"),)}, "output 'y': offset 'a'; expected a num"),
         ({"outputs": (Output("y", "membrane"),) * 2}, "output 'y': is listed twice"),
         ({"outputs": (Output("z", "membrane"),)}, "output: no population 'z'"),
         ({"outputs": (Output("y", "median"),)}, "output 'y': decode 'median'"),
@@ -83,6 +93,36 @@ def test_what_does_not_go_together_is_refused(fields: dict[str, Any], told: str)
     assert net().timesteps == 4
     with pytest.raises(NetlistError, match=told):
         net(**fields)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Population("a", (2,), None), "model of type NoneType; expected an input, neuron"),
+        (lambda: IntegerProjection("x", "h", None), "x->h: got NoneType; expected a Connectivity"),
+        # It was -1 in 64 bits with a sign.
+        (lambda: Dense(np.full((2, 3), 2**64 - 1, np.uint64), (3,)), "beyond 64 bits with a sign"),
+        (lambda: neuron("h", (2,), 5, bias=None), "bias None; a number"),
+        (lambda: neuron("h", (2,), 5, comparison=5), "comparison of type int; expected one for"),
+        (lambda: MaxPool("1", window((4,), 2)), "channels '1'; expected a whole number"),
+        (lambda: MaxPool(0, window((4,), 2)), "pooling of 0 channels; expected at least 1"),
+        (lambda: MaxPool(1, None), "pooling over NoneType; expected a Window"),
+        (lambda: Encoding("current", 255, "0", 1), "input low '0'; expected a number"),
+        (lambda: Encoding("current", 255, 0, 1, 0.5, 0.5), "input mean 0.5; expected a tuple"),
+        (lambda: Network(net(), {"x": 3}), "encodings: expected an Encoding for each input"),
+        (lambda: Network(net(), real=net()), "real=IntegerNetlist; pass a RealNetlist"),
+        (lambda: Network(net(), analog=3), "analog=int; pass an AnalogGraph"),
+        (lambda: Network(net(), provenance=[1]), "encodings and provenance are mappings"),
+        (
+            lambda: network_to_bytes(Network(net(), provenance={"a": float("nan")})),
+            "provenance: Out of range float .*; it holds JSON values",
+        ),
+    ],
+)
+def test_parts_of_another_kind_are_refused(make: Any, told: str) -> None:
+    with pytest.raises(NetlistError, match=told) as caught:
+        make()
+    assert "\n" not in str(caught.value)
 
 
 def test_outputs_take_nothing_off_unless_told() -> None:

@@ -155,8 +155,11 @@ def image(b: NetlistBuilder) -> NetlistBuilder:
         (lambda b: small(b).dense(2, threshold=3, input_gain=5), "input_gain of type int; exp"),
         (lambda b: small(b).dense(2, mean="a"), "'dense_1': mean: expected numbers"),
         (lambda b: image(b).conv(4, groups=0), "groups 0 does not divide channels 3 -> 4"),
-        (lambda b: image(b).sumpool(2, [1, 2, 3, 4]), "4 weights of a sum .* each of 3 channels"),
-        (lambda b: image(b).sumpool(2, [1, 2]), "2 weights of a sum .* each of 3 channels"),
+        (
+            lambda b: image(b).sumpool(2, [1, 2, 3, 4]),
+            "4 weights of a sum .* 3 channels, or",
+        ),
+        (lambda b: image(b).sumpool(2, [1, 2]), "2 weights of a sum .* 3 channels, or so many"),
         (lambda b: small(b).stimulus(-1), "a stimulus of -1 samples"),
         (lambda b: NetlistBuilder(seed="a"), "seed 'a'; expected a whole number"),
     ],
