@@ -219,7 +219,7 @@ def _needed(netlist: IntegerNetlist, board: Board) -> dict[str, list[str]]:
 
 
 def _recode(board: Board) -> str:
-    return f"convert with --board {board.name}, or choose another board"
+    return f"convert with --board {board.asked_as}, or choose another board"
 
 
 def _unable(needed: dict[str, list[str]], board: Board) -> Iterator[Violation]:
@@ -246,13 +246,13 @@ def _projection_violations(
             "weight bits",
             projection.weight_bits,
             board.limit("weight_bits"),
-            f"quantize with --fit {board.name}",
+            f"quantize with --fit {board.asked_as}",
         ),
         (
             "weight exponent",
             weight_exponent(netlist, projection, board),
             board.limit("weight_exponent_max"),
-            f"quantize with --fit {board.name}",
+            f"quantize with --fit {board.asked_as}",
         ),
         ("delay", delay, board.limit("delay_max"), "shorten the path beside it"),
     ):
@@ -270,7 +270,7 @@ def _projection_violations(
             "weights of both signs, bits",
             1 + max(high, -low - 1).bit_length(),
             mixed,
-            f"quantize with --fit {board.name} or choose another board",
+            f"quantize with --fit {board.asked_as} or choose another board",
         )
 
 
@@ -280,7 +280,7 @@ def _profile_violations(
     for table in crowded_tables(netlist, mapping, board):
         remedy = "choose another board"
         if table.resource == "threshold_profiles":
-            remedy = f"quantize with --fit {board.name}"
+            remedy = f"quantize with --fit {board.asked_as}"
         what = PROFILES[table.resource]
         yield Violation(table.population, what, table.used, table.limit, remedy)
 
@@ -311,7 +311,7 @@ def _neuron_violations(
         unit_shift(netlist, population, board),
         board.limit("threshold_exponent") or 0,
     )
-    remedy = f"quantize with --fit {board.name}"
+    remedy = f"quantize with --fit {board.asked_as}"
     if shift and (model.leaks or model.has_current_memory):
         yield Violation(
             name,

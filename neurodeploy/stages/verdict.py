@@ -74,10 +74,10 @@ def with_remedy(
     narrowed = _narrowed(found, network, board, target)
     if narrowed is not None:
         cost = UNMEASURED if data is None else _cost(network, narrowed, data, samples)
-        parts.append(f"'neurodeploy quantize NET.ndn --fit {board.name}' makes it fit{cost}")
+        parts.append(f"'neurodeploy quantize NET.ndn --fit {board.asked_as}' makes it fit{cost}")
     elif board.kind == "neurocore" and any("convert with" in v.remedy for v in found.violations):
         parts.append(
-            f"'neurodeploy convert --board {board.name}' looks for a code that fits"
+            f"'neurodeploy convert --board {board.asked_as}' looks for a code that fits"
             + _tried(network)
         )
     other = smallest_board(network, {board.kind}, target)

@@ -44,7 +44,7 @@ def test_no_joule_for_a_board_that_cannot_run_a_netlist(
 ) -> None:
     c = case(name)
     monkeypatch.setattr(
-        "neurodeploy.stages.estimate_energy.encoded_samples",
+        "neurodeploy.stages.estimate_energy.given_samples",
         lambda net, data, samples: (c.stimulus, dataset()),
     )
     net, asked = Network(c.netlist), ["loihi1", "loihi2"]
@@ -155,6 +155,20 @@ def test_the_quantization_keeps_the_widths_of_a_board() -> None:
     kept = [v.resource for v in judge(narrow.integer, board).violations]
     assert not {"bias, with its exponent", "threshold", "worst-case state"} & set(kept)
     assert narrow.provenance["quantization"]["state_bits"] == 18
+
+
+def test_remedies_name_a_file_as_it_is_asked_for(tmp_path: Path) -> None:
+    """``--fit small`` is no board where small.toml is."""
+    path = tmp_path / "my boards" / "small.toml"
+    path.parent.mkdir()
+    limit = '{ value = 4, basis = "assumed", source = "a test" }'
+    path.write_text(f'extends = "loihi1"\nname = "small"\n[limits]\nweight_bits = {limit}\n')
+    real = Network(small_network(timesteps=8), {"x": Encoding("rate", 16, 0.0, 1.0)})
+    told = verdict(nd.quantize(real, 8, fit="loihi1"), path)
+    first = next(v for v in told.violations if v.resource == "weight bits")
+    assert first.remedy.startswith(f"quantize with --fit '{path}' or ")
+    assert f"'neurodeploy convert --board '{path}'' looks for a code that fits" in told.remedy
+    assert load_board(path) == load_board(path)
 
 
 def test_the_first_lines_of_energy_are_the_answer() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import shlex
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from neurodeploy.errors import BoardError
@@ -21,7 +22,20 @@ from neurodeploy.ir.netlist import Population
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Board(BoardFields):
-    """A chip or a board of chips: what its file says, and what follows from it."""
+    """A chip or a board of chips: what its file says, and what follows from it.
+
+    Parameters
+    ----------
+    file : str or None
+        Path of a user's own file that it was read from.
+    """
+
+    file: str | None = field(default=None, compare=False, kw_only=True)
+
+    @property
+    def asked_as(self) -> str:
+        """What names it where a board is asked for: its name, or the path of its file."""
+        return self.name if self.file is None else shlex.quote(self.file)
 
     def limit(self, name: str) -> int | None:
         """The limit ``name``; None if it is unknown."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def load_board(name_or_path: str | Path) -> Board:
             tables = parsed_toml(content, f"{text}: not a TOML file")
         except FileFormatError as error:
             raise BoardError(str(error)) from error
-        return Board.from_dict(_extended(tables, text), text)
+        return replace(Board.from_dict(_extended(tables, text), text), file=text)
     if Path(text).exists():
         raise BoardError(
             f"{text}: unknown board or not a TOML file; name a board ({', '.join(board_names())}) "
