@@ -7,7 +7,7 @@ with every limit that it exceeds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -141,8 +141,8 @@ def judge(netlist: IntegerNetlist, board: Board, *, cut: bool = True) -> Verdict
     netlist : IntegerNetlist
     board : Board
     cut : bool
-        Whether to cut it into cores as well; without, cores, axons and synapse memory are not
-        judged.
+        Whether to cut it into cores as well; without, cores, axons, synapse memory and the tables
+        of cores are not judged (:func:`judged_with_cut`).
 
     Raises
     ------
@@ -162,7 +162,7 @@ def judge(netlist: IntegerNetlist, board: Board, *, cut: bool = True) -> Verdict
             violations += _neuron_violations(netlist, population, bounds[population.name], board)
     if cut and not any(v.resource in ("weight bits", "delay") for v in widths):
         try:
-            violations += _profile_violations(netlist, partition(netlist, board), board)
+            violations += _cut_violations(netlist, partition(netlist, board), board)
         except CapacityError as error:
             violations.append(Violation(f"board {board.name}", str(error)))
     assumptions = (*_assumptions(netlist, needed, board), *_outside(netlist, bounds))
@@ -274,9 +274,16 @@ def _projection_violations(
         )
 
 
-def _profile_violations(
-    netlist: IntegerNetlist, mapping: CoreMap, board: Board
-) -> Iterator[Violation]:
+def judged_with_cut(
+    found: Verdict, netlist: IntegerNetlist, mapping: CoreMap, board: Board
+) -> Verdict:
+    """A verdict of :func:`judge` without cut, and what the cores of this cut lack."""
+    lacking = _cut_violations(netlist, mapping, board)
+    return replace(found, violations=(*found.violations, *lacking))
+
+
+def _cut_violations(netlist: IntegerNetlist, mapping: CoreMap, board: Board) -> Iterator[Violation]:
+    """What cores of a cut lack beside what every cut has to keep: entries of their tables."""
     for table in crowded_tables(netlist, mapping, board):
         remedy = "choose another board"
         if table.resource == "threshold_profiles":

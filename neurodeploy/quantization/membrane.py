@@ -83,9 +83,10 @@ def few_values(whole: FloatArray, most: int) -> FloatArray:
     """Each value rounded down to one of ``most`` of them, so that none shrinks by much: ``[C]``.
 
     Values within a factor of each other share the smallest; the factor is the least that leaves
-    few enough. Those below 1 stay: they are no thresholds. 0: as many as there are.
+    few enough. Those below 1 stay: their thresholds become 1, one of the values then. 0: as many as
+    there are.
     """
-    values = np.unique(whole[whole >= 1])
+    values = np.unique(np.maximum(whole, 1))
     if not most or len(values) <= most:
         return whole
     # The least factor is one between two of the values.

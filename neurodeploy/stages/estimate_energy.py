@@ -12,7 +12,7 @@ from neurodeploy.execution.batches import EncodedInput
 from neurodeploy.hardware.boards.board import Board
 from neurodeploy.hardware.boards.records import ACCOUNTS, Account
 from neurodeploy.hardware.cut.core_map import CoreMap
-from neurodeploy.hardware.fit import Verdict, Violation, judge
+from neurodeploy.hardware.fit import Verdict, Violation, judge, judged_with_cut
 from neurodeploy.hardware.price.comparison import EnergyComparison
 from neurodeploy.hardware.price.estimate import estimate
 from neurodeploy.hardware.price.measure import measure_on_each, measure_traffic
@@ -219,16 +219,17 @@ class _Pricing:
         self, boards: Sequence[Board]
     ) -> tuple[dict[str, EnergyReport], dict[str, Verdict]]:
         """Reports of the boards that run the network, and the verdicts on the others."""
-        reports: dict[str, EnergyReport] = {}
         mappings: dict[str, CoreMap] = {}
         deployments: dict[str, Deployment] = {}
         for board in boards:
             try:
                 if _is_cut(self.named, board):
                     # The cores are judged where the cut for this objective is made.
-                    found = judge(self.network.integer, board, cut=False)
+                    netlist = self.network.integer
+                    found = judge(netlist, board, cut=False)
                     if found.fits:
-                        mappings[board.name] = self.request.start(self.network.integer, board)
+                        mappings[board.name] = cut = self.request.start(netlist, board)
+                        found = judged_with_cut(found, netlist, cut, board)
                 else:
                     deployments[board.name] = _compiled_for(board, self.thing, self.named)
                     found = Verdict(board.name)
@@ -238,7 +239,8 @@ class _Pricing:
             self.verdicts[board.name] = with_remedy(
                 found, self.network, board, self.named, self.dataset
             )
-        reports |= self._mapped(mappings)
+        fitting = {name: m for name, m in mappings.items() if self.verdicts[name].fits}
+        reports = self._mapped(fitting)
         for board in boards:
             if board.name in deployments:
                 reports[board.name] = self._compiled(deployments[board.name], board)
@@ -297,7 +299,7 @@ class _Pricing:
         return reports
 
     def _compiled(self, deployment: Deployment, board: Board) -> EnergyReport:
-        whole = {name: values[:] for name, values in self.stimulus.items()}
+        whole = {n: values[:] for n, values in self.stimulus.items()}
         deployment.run(whole, record=(), progress=self.progress)
         return self._priced(deployment.traffic(), board, None, cross_validation=self._compared())
 
@@ -323,9 +325,7 @@ class _Pricing:
 
 def _named(thing: Deployment | Network, target: str | None) -> str | None:
     """The target that was named, by name or by what it compiled."""
-    if target is None and isinstance(thing, Deployment):
-        return thing.target
-    return target
+    return thing.target if target is None and isinstance(thing, Deployment) else target
 
 
 def _is_cut(named: str | None, board: Board) -> bool:

@@ -36,10 +36,11 @@ def test_no_choice_of_values_shrinks_them_less(seed: int) -> None:
     assert (values / few).max() == pytest.approx(least_factor(values, min(most, 9)))
 
 
-def test_what_is_no_threshold_stays_and_enough_are_kept() -> None:
+def test_what_is_no_threshold_stays_and_counts_as_the_one_that_it_becomes() -> None:
     values = np.array([0.0, 5.0, 6.0, 100.0])
-    assert few_values(values, 2).tolist() == [0.0, 5.0, 5.0, 100.0]
-    assert few_values(values, 3) is values
+    assert few_values(values, 3).tolist() == [0.0, 5.0, 5.0, 100.0]
+    assert few_values(np.array([0.0, 1.0, 5.0, 6.0]), 3).tolist() == [0.0, 1.0, 5.0, 6.0]
+    assert few_values(values, 4) is values
     assert few_values(values, 0) is values
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import neurodeploy as nd
@@ -21,6 +22,7 @@ from neurodeploy.network import Network
 from neurodeploy.render.energy import comparison_parts, render_energy
 from neurodeploy.render.html import html
 from neurodeploy.targets.registry import TARGETS
+from neurodeploy.testing import NetlistBuilder
 from neurodeploy.testing.cases import CASES, case
 from tests.quantization.netlists import small_network
 from tests.verification.networks import dataset, layered, packed
@@ -155,6 +157,19 @@ def test_the_quantization_keeps_the_widths_of_a_board() -> None:
     kept = [v.resource for v in judge(narrow.integer, board).violations]
     assert not {"bias, with its exponent", "threshold", "worst-case state"} & set(kept)
     assert narrow.provenance["quantization"]["state_bits"] == 18
+
+
+def test_tables_of_cores_are_judged_by_energy_as_well() -> None:
+    """A netlist that compile refused for its thresholds had a price."""
+    b = NetlistBuilder(T=2).input("x", (9,)).dense(20, threshold=np.arange(20) + 50, reset="zero")
+    net = Network(b.output())
+    refused = verdict(net, "loihi1")
+    assert [v.resource for v in refused.violations] == ["thresholds of a core"]
+    with pytest.raises(CapacityError, match="dense_1: thresholds of a core 20 against 16; "):
+        net.energy("loihi1", b.stimulus())
+    found = net.energy(["loihi1", "loihi2"], b.stimulus())
+    assert found.refused["loihi1"].violations == refused.violations
+    assert list(found.reports) == ["loihi2"]
 
 
 def test_remedies_name_a_file_as_it_is_asked_for(tmp_path: Path) -> None:
