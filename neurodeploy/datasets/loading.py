@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,6 @@ from neurodeploy.datasets.values import (
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.ir.arrays import AnyArray
 
-if TYPE_CHECKING:
-    from neurodeploy.datasets.samples import Samples
-
 DIGITS_TEST_EVERY = 5
 """Every fifth digit of its class is a test sample: the file cycles through the classes, so that
 every fifth of all would hold 21 ones and 52 threes."""
@@ -44,8 +41,10 @@ class Loaded:
     named: dict[str, Floats] = field(default_factory=dict)
 
 
-def read_spec(text: str, default_split: str, at_most: int | None = None) -> Loaded:
+def read_spec(text: str, default_split: str, finished: type, at_most: int | None = None) -> Loaded:
     """Read what a specification names; of arrays in a file, no more than so many samples.
+
+    A function of the user's may give data of the class ``finished``, with the fields of Loaded.
 
     Raises
     ------
@@ -58,7 +57,7 @@ def read_spec(text: str, default_split: str, at_most: int | None = None) -> Load
     if spec.kind == "npz":
         return _npz(spec, default_split, at_most)
     if spec.kind == "python":
-        return _python(spec)
+        return _python(spec, finished)
     return _images(spec, spec.split or default_split)
 
 
@@ -103,13 +102,12 @@ def _npz(spec: DataSpec, default_split: str, at_most: int | None) -> Loaded:
     )
 
 
-def _python(spec: DataSpec) -> Loaded:
-    """What a function in a file of the user's gives: data of torch, arrays, or Samples."""
-    from neurodeploy.datasets.samples import Samples
+def _python(spec: DataSpec, finished: type) -> Loaded:
+    """What a function in a file of the user's gives: data of torch, arrays, or finished ones."""
     from neurodeploy.source.torch.loader import made_by
 
     given = made_by(f"{existing_path(spec)}:{spec.factory}", "data")
-    if isinstance(given, Samples):
+    if isinstance(given, finished):
         return _samples(spec, given)
     read, labels = read_arrays(spec.text, given, None)
     n = None if spec.first is None else spec.first
@@ -127,7 +125,7 @@ def _python(spec: DataSpec) -> Loaded:
     return Loaded(spec, x, y, value_range=value_range, levels=levels, named=several)
 
 
-def _samples(spec: DataSpec, given: Samples) -> Loaded:
+def _samples(spec: DataSpec, given: Any) -> Loaded:
     """Samples that say themselves what they are; the text takes as many of them."""
     options = {"norm": spec.norm, "range": spec.value_range}
     asked = [name for name, value in options.items() if value is not None]

@@ -184,7 +184,7 @@ class Samples:
         default: Split = "test",
         at_most: int | None = None,
     ) -> None:
-        loaded = read_spec(text, split or default, at_most)
+        loaded = read_spec(text, split or default, Samples, at_most)
         if split is not None and loaded.split is not None and loaded.split != split:
             raise UsageError(f"data {text!r}: names the {loaded.split} split, split={split!r}")
         self._fill(

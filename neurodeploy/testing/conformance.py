@@ -20,12 +20,12 @@ from neurodeploy.errors import (
     UsageError,
 )
 from neurodeploy.hardware.boards.board import Board
+from neurodeploy.hardware.boards.loading import load_board
 from neurodeploy.ir.arrays import IntArray
 from neurodeploy.ir.netlist import IntegerNetlist
 from neurodeploy.ir.record import RunRecord
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.network import Network, load_network
-from neurodeploy.stages.compile import chosen_board
 from neurodeploy.targets.base import Deployment, Target, Violation
 from neurodeploy.targets.folder import ARTIFACT_FILE
 from neurodeploy.targets.loading import load_deployment
@@ -178,7 +178,11 @@ def _subject(
         raise UsageError(f"target {target!r}: pass a subclass of Target, an instance, or a name")
     if board is None:
         board = made.default_board
-    on = None if board is None else chosen_board(board)
+    on = load_board(board) if isinstance(board, str | Path) else board
+    if not isinstance(on, Board | None):
+        raise UsageError(
+            f"board: got a value of type {type(on).__name__}; pass a board, its name or its file"
+        )
     told = None if refuses is None else frozenset(_names(refuses, "refuses"))
     return Subject(made, on, dict(options or {}), membranes, told)
 

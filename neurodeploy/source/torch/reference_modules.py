@@ -66,7 +66,8 @@ def _named(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _bases(layer: nn.Module) -> set[str]:
     """Those of torch that a layer computes as: what calls itself otherwise is no such layer."""
-    if ".quantization." not in (getattr(type(layer).forward, "__module__", None) or ""):
+    forward = getattr(type(layer), "forward", None)
+    if ".quantization." not in (getattr(forward, "__module__", None) or ""):
         return set()
     own = (c for c in type(layer).__mro__ if ".quantization." in c.__module__)
     return {c.__name__ for c in own} & {"ObserverBase", "FakeQuantizeBase"}
