@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -321,6 +322,27 @@ def test_weights_in_wrappers_and_under_prefixes(model: Path, tmp_path: Path, wra
         module = load_torch(f"{model}:{name}", tmp_path / "w.pt")
         for key, value in module.state_dict().items():
             assert torch.equal(value, state[key.removeprefix(prefix)])
+
+
+def test_a_script_finds_no_arguments_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["neurodeploy", "convert", "--width", "7"])
+    (tmp_path / "script.py").write_text(
+        "import argparse\nfrom torch import nn\nparser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--width', type=int, default=2)\nargs = parser.parse_args()\n"
+        "def build():\n    return nn.Linear(3, parser.parse_args().width + args.width)\n"
+        "def needs(x):\n    pass\n"
+        "def fails():\n    import json\n    json.loads('{')\n"
+    )
+    assert load_torch(f"{tmp_path / 'script.py'}:build").out_features == 4
+    assert sys.argv[2:] == ["--width", "7"]
+    for name, says in (
+        ("needs", r"argument: 'x'; mend it"),
+        ("fails", r"\(line 12 of script.py\)"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            load_torch(f"{tmp_path / 'script.py'}:{name}")
 
 
 def test_a_neighbour_is_that_of_its_own_folder(model: Path, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import os
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +25,11 @@ from neurodeploy.source.torch.exported_program import one_line
 
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".npz", ".safetensors")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_LIBRARIES = (
+    *(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib")),
+    os.path.dirname(torch.__file__) + os.sep,
+    os.path.dirname(__file__) + os.sep,
+)
 _FOLDERS: set[Path] = set()
 """Folders whose files were imported so far."""
 _OTHER_MODEL = "name the factory of the network that they were saved from"
@@ -143,9 +150,18 @@ def _folder_of_loaded(top: str) -> Path | None:
     return Path(places[0]).parent if places[0] else None
 
 
-def _printing_aside() -> contextlib.AbstractContextManager[Any]:
-    """What the user's code prints goes to standard error; the other stream is for answers."""
-    return contextlib.redirect_stdout(sys.stderr)
+@contextlib.contextmanager
+def _alone(place: str) -> Iterator[None]:
+    """Run code of the user's: it finds no arguments, which are ours, and prints aside.
+
+    What it prints goes to standard error; the other stream is for answers.
+    """
+    arguments, sys.argv = sys.argv, [place]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.argv = arguments
 
 
 def _run_file(path: Path) -> ModuleType:
@@ -157,7 +173,7 @@ def _run_file(path: Path) -> ModuleType:
     source = importlib.util.module_from_spec(found)
     sys.modules[name] = source
     try:
-        with _printing_aside():
+        with _alone(str(path)):
             found.loader.exec_module(source)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
@@ -167,7 +183,7 @@ def _run_file(path: Path) -> ModuleType:
 
 def _import(name: str) -> ModuleType:
     try:
-        with _printing_aside():
+        with _alone(name):
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise UsageError(f"model module {name!r} cannot be found: {error}") from error
@@ -184,7 +200,7 @@ def _call(factory: Any, spec: str, what: str) -> Any:
             " function that returns one"
         )
     try:
-        with _printing_aside():
+        with _alone(spec.rpartition(":")[0]):
             return factory()
     except (Exception, SystemExit) as error:
         raise UsageError(
@@ -197,9 +213,10 @@ def _described(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError):
         return f"{one_line(error)}"
-    place = f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name})"
-    # A call that does not fit fails where it is made.
-    return one_line(error) + (place if frames[-1].filename != __file__ else "")
+    # Where the user's own lines end: a call that does not fit fails in ours, others in libraries.
+    own = [f for f in frames if not f.filename.startswith(("<", *_LIBRARIES))]
+    place = f" (line {own[-1].lineno} of {Path(own[-1].filename).name})" if own else ""
+    return one_line(error) + place
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
