@@ -14,6 +14,7 @@ import numpy as np
 from neurodeploy.datasets.values import LABELS
 from neurodeploy.errors import DataError, NeurodeployError, UsageError, first_line
 from neurodeploy.ir.arrays import AnyArray
+from neurodeploy.loading.aside import printing_aside
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -71,8 +72,9 @@ def read_torch(data: Any) -> tuple[AnyArray | dict[str, AnyArray], AnyArray | No
     if loader.batch_size is None and loader.batch_sampler is None:
         raise UsageError(f"{where}: batch_size=None gives no batches of samples; pass another")
     try:
-        _expect_same_twice(where, loader)
-        batches = [_batch(where, batch) for batch in loader]
+        with printing_aside():
+            _expect_same_twice(where, loader)
+            batches = [_batch(where, batch) for batch in loader]
     except (NeurodeployError, MemoryError):
         raise
     except Exception as error:

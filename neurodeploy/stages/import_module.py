@@ -9,6 +9,7 @@ from neurodeploy.datasets.normalization import as_normalization
 from neurodeploy.errors import UnknownNameError, UsageError, warn_user
 from neurodeploy.ir.encoding import Encoding
 from neurodeploy.ir.neurons import Input
+from neurodeploy.loading.aside import printing_aside
 from neurodeploy.network import Network
 from neurodeploy.stages.record import versions
 from neurodeploy.stages.sources import TorchNetwork, load_source
@@ -75,14 +76,15 @@ def import_module(
     from neurodeploy.exchange.modules.reading import module_netlist
 
     called = name or told["name"]
-    netlist, notes, record = module_netlist(
-        network.module,
-        sizes,
-        name=called,
-        timesteps=timesteps,
-        entering=Entering(model, worth),
-        normalization=norm,
-    )
+    with printing_aside():
+        netlist, notes, record = module_netlist(
+            network.module,
+            sizes,
+            name=called,
+            timesteps=timesteps,
+            entering=Entering(model, worth),
+            normalization=norm,
+        )
     for note in notes:
         warn_user(f"{told['name']}: {note}")
     import torch

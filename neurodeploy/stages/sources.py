@@ -12,6 +12,7 @@ from neurodeploy.datasets import Samples
 from neurodeploy.errors import TargetUnavailableError, UsageError
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.provenance import without_folders
+from neurodeploy.loading.aside import printing_aside
 from neurodeploy.loading.files import file_digest
 from neurodeploy.network import Network
 from neurodeploy.source.analog import AnalogGraph, macs
@@ -162,7 +163,7 @@ class TorchNetwork:
         from neurodeploy.source.torch.frontend import analog_from_torch, input_names
 
         samples, shapes, norm = _entering(dataset, input_names(self.module))
-        with plain_torch():
+        with plain_torch(), printing_aside():
             graph = analog_from_torch(self.module, shapes, name, norm)
             check_analog(graph, self.module, _checked(graph, samples))
         return graph

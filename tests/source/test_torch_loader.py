@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="the torch front end needs torch")
 
 from torch import nn  # noqa: E402
 
+import neurodeploy as nd  # noqa: E402
 from neurodeploy.errors import FileFormatError, NeurodeployWarning, UnknownNameError, UsageError  # noqa: E402
 from neurodeploy.source.torch.loader import load_torch  # noqa: E402
 
@@ -162,6 +163,32 @@ def test_what_a_model_prints_is_no_answer(tmp_path: Path, capsys) -> None:
     )
     load_torch(f"{tmp_path}/loud.py:build")
     assert capsys.readouterr() == ("", "at import\nbuilt\n")
+
+
+class Talks(nn.Linear):
+    """Prints in every call."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        print("called")
+        return super().forward(x)
+
+
+class Chatter(torch.utils.data.Dataset):
+    """Prints where it is read."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        print("read")
+        return torch.full((3,), index / 4)
+
+
+def test_what_a_model_prints_when_it_is_called_is_no_answer(capsys) -> None:
+    nd.convert(Talks(3, 2), Chatter(), method="graded", timesteps=1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert {"called", "read"} <= set(err.split())
 
 
 class Runs:

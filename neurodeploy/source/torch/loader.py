@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from neurodeploy.errors import FileFormatError, UnknownNameError, UsageError
+from neurodeploy.loading.aside import printing_aside
 from neurodeploy.loading.files import expect_plain_file
 from neurodeploy.source.torch.checkpoint import listed, read_state
 from neurodeploy.source.torch.exported_program import one_line
@@ -152,13 +153,10 @@ def _folder_of_loaded(top: str) -> Path | None:
 
 @contextlib.contextmanager
 def _alone(place: str) -> Iterator[None]:
-    """Run code of the user's: it finds no arguments, which are ours, and prints aside.
-
-    What it prints goes to standard error; the other stream is for answers.
-    """
+    """Run code of the user's: it finds no arguments, which are ours, and prints aside."""
     arguments, sys.argv = sys.argv, [place]
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with printing_aside():
             yield
     finally:
         sys.argv = arguments
