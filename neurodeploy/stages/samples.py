@@ -203,7 +203,8 @@ def _encoded(net: Network, name: str, samples: AnyArray, dataset: Samples) -> En
         turned = (*samples.shape[-1:], *samples.shape[1:-1]) == population.shape
         raise DataError(
             f"{dataset.name}: samples{which} of shape {samples.shape[1:]}; the network takes "
-            f"{population.shape}" + ("; pass Samples(x, y, layout='NHWC')" if turned else "")
+            f"{population.shape}"
+            + ("; add #layout=NHWC to the text, or layout='NHWC' to Samples" if turned else "")
         )
     given = None if dataset.norm is None else (dataset.norm.mean, dataset.norm.std)
     own = None

@@ -69,7 +69,7 @@ def test_images_of_another_shape(refused, workshop: Path) -> None:
         "convert", "nets.py:colour", "--data", "digits", "--method", "rate", "-o", "x.ndn"
     )
     assert "input of shape (1, 8, 8)" in line
-    assert line.endswith("is --data what the network was trained on?")
+    assert line.endswith("save x.repeat(3, axis=1): it runs with three channels")
     data = save_npz(workshop, (6, 1, 9, 9))
     refused(*CONVERT, "--data", data)
     assert "(1, 9, 9); the network takes (1, 8, 8)" in refused(*RUN, "--data", data)

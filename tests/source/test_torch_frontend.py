@@ -320,7 +320,8 @@ def test_zoo_networks_beyond_relu(name: str, shared_dir) -> None:
         (nn.Conv2d(3, 2, 3), (8, 8, 3), "add #layout=NHWC to the data"),
         (nn.Conv2d(1, 2, 3), (8, 8), r"save x\[:, None\]: it runs with an axis of one channel"),
         (nn.Linear(64, 2), (1, 8, 8), r"save x.reshape\(len\(x\), -1\): it runs with flat samples"),
-        (nn.Conv2d(3, 2, 3), (1, 8, 8), "is --data what the network was trained on"),
+        (nn.Conv2d(3, 2, 3), (1, 8, 8), r"save x.repeat\(3, axis=1\): it runs with three channels"),
+        (nn.Conv2d(4, 2, 3), (1, 8, 8), "is --data what the network was trained on"),
     ],
 )
 def test_data_in_another_form_are_named_with_the_remedy(

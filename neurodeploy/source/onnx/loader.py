@@ -294,7 +294,10 @@ class _Reader:
         tensor = value.type.tensor_type
         if tensor.elem_type != self.onnx.TensorProto.FLOAT:
             kind = self.onnx.TensorProto.DataType.Name(tensor.elem_type)
-            raise UsageError(f"network {self.path}: input {value.name!r} is {kind}, expected FLOAT")
+            raise UsageError(
+                f"network {self.path}: input {value.name!r} is {kind}, expected FLOAT; export it "
+                "with an input of floats"
+            )
         dims = tensor.shape.dim
         sizes = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
         # Sizes below 1 are another way to leave them open.

@@ -229,14 +229,16 @@ def _run_once(module: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
 
 def _remedy(module: nn.Module, example: tuple[torch.Tensor, ...]) -> str:
     """What to do for a module that does not run: it may take images in another form."""
-    forms: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-        "add #layout=NHWC to the data: it runs with channels first": lambda x: x.movedim(-1, 1),
-        "save x[:, None]: it runs with an axis of one channel": lambda x: x[:, None],
-        "save x.reshape(len(x), -1): it runs with flat samples": lambda x: x.flatten(1),
-    }
-    ranks = {tensor.ndim for tensor in example}
-    for (remedy, form), rank in zip(forms.items(), (4, 3, 0), strict=True):
-        if ranks == {rank} or (not rank and min(ranks) > 2):
+    last, grey = "add #layout=NHWC to the data", "save x.repeat(3, axis=1)"
+    forms: list[tuple[int, str, Callable[[torch.Tensor], torch.Tensor]]] = [
+        (4, f"{last}: it runs with channels first", lambda x: x.movedim(-1, 1)),
+        (4, f"{grey}: it runs with three channels", lambda x: x.expand(-1, 3, -1, -1)),
+        (3, "save x[:, None]: it runs with an axis of one channel", lambda x: x[:, None]),
+    ]
+    flat = "save x.reshape(len(x), -1): it runs with flat samples"
+    forms += [(rank, flat, lambda x: x.flatten(1)) for rank in (3, 4)]
+    for rank, remedy, form in forms:
+        if all(tensor.ndim == rank for tensor in example):
             with contextlib.suppress(Exception):
                 copy.deepcopy(module)(*(form(tensor).clone() for tensor in example))
                 return remedy
