@@ -58,4 +58,4 @@ def test_single_operators_are_right_or_refused_by_name(nodes: list[Fate]) -> Non
 
 
 def test_counts_by_operator(models: list[Fate]) -> None:
-    assert "pytorch-converted 62/82, pytorch-operator 19/35" in table(models)
+    assert "pytorch-converted 62/82, pytorch-operator 20/35" in table(models)
