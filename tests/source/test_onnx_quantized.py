@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="the front end needs torch")
 pytest.importorskip("onnx", reason="reading ONNX files needs onnx")
 
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper
 
 from neurodeploy.errors import ConversionError, UnsupportedLayerError
 from neurodeploy.source.analog import Linear, QuantizedReLU
@@ -53,6 +53,19 @@ def test_quantized_activations_are_levels_of_their_scale(tmp_path: Path) -> None
     assert isinstance(levels.op, QuantizedReLU)
     assert (round(levels.op.maximum, 6), levels.op.levels) == (5.1, 255)
     assert check_onnx(graph, network, RNG.uniform(-1, 1, (50, 6)).astype(np.float32)) < 0.02
+
+
+def test_levels_without_a_zero_point_are_of_the_type_that_is_named(tmp_path: Path) -> None:
+    for kind, found in ((0, [255]), (TensorProto.INT8, [127, 128]), (TensorProto.UINT16, [65535])):
+        how = {"output_dtype": kind} if kind else {}
+        nodes = [
+            helper.make_node("QuantizeLinear", ["x", "step"], ["q"], **how),
+            helper.make_node("DequantizeLinear", ["q", "step"], ["y"]),
+        ]
+        network = load_onnx(written(tmp_path, nodes, WEIGHTS, (6,), opset=21))
+        graph = analog_from_onnx(network, (6,))
+        levels = [node.op.levels for node in graph.nodes if isinstance(node.op, QuantizedReLU)]
+        assert levels == found
 
 
 def test_a_zero_point_makes_a_rail_for_either_sign(tmp_path: Path) -> None:
@@ -273,7 +286,9 @@ def test_integers_are_not_taken_for_what_they_stand_for(
 ) -> None:
     pads = np.asarray([0, 1, 0, 1], np.int64)
     constants = {**WEIGHTS, "pads": pads, "other": np.asarray(0.03, np.float32)}
-    made = [helper.make_node(op, taken.split(), [result]) for op, taken, result in nodes]
+    constants["row"] = np.zeros((7, 2), np.uint8)
+    axis = {"Concat": {"axis": 1}}
+    made = [helper.make_node(o, t.split(), [r], **axis.get(o, {})) for o, t, r in nodes]
     first = helper.make_node("QuantizeLinear", ["x", "step", "half"], ["q"])
     network = load_onnx(written(tmp_path, [first, *made], constants, (6,), opset=21))
     with pytest.raises((ConversionError, UnsupportedLayerError), match=says):

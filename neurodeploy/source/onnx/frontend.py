@@ -27,6 +27,7 @@ from neurodeploy.source.lowering import (
     unsupported,
 )
 from neurodeploy.source.onnx.bounds import MOST_CONSTANTS, TIMES_OWN, made
+from neurodeploy.source.onnx.integer_operators import RUNTIME
 from neurodeploy.source.onnx.loader import OnnxNetwork, channels_last, fits
 from neurodeploy.source.onnx.lowering import OnnxSite, Value
 from neurodeploy.source.onnx.quantized import QONNX, Levels, folded, levels_of
@@ -165,7 +166,8 @@ def _lower(
     )
     attributes = _attributes(node)
     if node.domain not in ("", "ai.onnx", QONNX):
-        site.refuse(f"operators of {node.domain!r} are not converted")
+        remedy = "; save the network without a runtime's optimizations" * (node.domain == RUNTIME)
+        site.refuse(f"operators of {node.domain!r} are not converted{remedy}")
     kinds = [v.dtype.kind for v in taken if isinstance(v, np.ndarray) and v.dtype.kind in "OSUc"]
     if kinds or "sparse_value" in attributes:
         what = {"c": "a constant of complex numbers", "": "a sparse constant"}

@@ -16,7 +16,7 @@ import numpy as np
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.source.onnx.quantized import OTHER_NAMES, QONNX
 
-_RUNTIME = "com.microsoft"
+RUNTIME = "com.microsoft"
 _ALIKE = ("QuantizeLinear", "DequantizeLinear")
 """Operators of the runtime that are those of ONNX, for more types."""
 
@@ -37,7 +37,7 @@ def quantized(model: Any) -> bool:
     return any(
         node.op_type in ("DequantizeLinear", *_STANDS_FOR)
         for node in model.graph.node
-        if node.domain in ("", "ai.onnx", _RUNTIME)
+        if node.domain in ("", "ai.onnx", RUNTIME)
     )
 
 
@@ -50,8 +50,8 @@ class _Rewriting:
 
     def run(self) -> None:
         for node in self.graph.node:
-            whole = node.domain in ("", "ai.onnx", _RUNTIME) and all(node.output)
-            if node.op_type in _ALIKE and node.domain == _RUNTIME:
+            whole = node.domain in ("", "ai.onnx", RUNTIME) and all(node.output)
+            if node.op_type in _ALIKE and node.domain == RUNTIME:
                 node.domain = ""
             if node.op_type not in _STANDS_FOR or not whole or not self.rewritten(node):
                 self.nodes.append(node)

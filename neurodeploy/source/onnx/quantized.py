@@ -47,23 +47,24 @@ def levels_of(site: OnnxSite, taken: list[Any], before: list[Levels | None]) -> 
     ``before``: what its inputs count. Refused is what integers do not share with their activation.
     """
     if site.operator == "QuantizeLinear" and isinstance(taken[0], Ref):
-        zero = taken[2] if len(taken) > 2 and taken[2] is not None else np.zeros((), np.uint8)
+        zero = taken[2] if len(taken) > 2 and taken[2] is not None else np.zeros(())
         return site.constant(taken[1], "scale"), site.array(zero)
     known = [levels for levels in before if levels is not None]
     if not known:
         return None
     scale, zero = known[0]
     if site.operator == "DequantizeLinear":
-        own = taken[2] if len(taken) > 2 and taken[2] is not None else np.zeros((), np.uint8)
+        own = taken[2] if len(taken) > 2 and taken[2] is not None else np.zeros(())
         if not _equal(site.array(own), zero):
             site.refuse(f"a zero point of {_shown(own)} for levels around {_shown(zero)}")
         if not _equal(site.constant(taken[1], "scale"), scale, 1e-6):
             site.refuse(f"a scale of {_shown(taken[1])} for levels of {_shown(scale)}")
         return None
     alike = all(_equal(s, scale) and _equal(z, zero) for s, z in known)
-    constants = [v for v in taken[1:] if isinstance(v, np.ndarray) and v.dtype == zero.dtype]
     moved = site.operator in ("Pad", "Relu") and bool(zero.any())
-    fills = site.operator in ("Pad", "Concat") and any(v.any() for v in constants)
+    joined = {"Pad": taken[2:3], "Concat": taken}.get(site.operator, [])
+    constants = [value for value in joined if isinstance(value, np.ndarray)]
+    fills = any(value.any() or zero.any() for value in constants)
     if site.operator not in _KEEP_LEVELS or not alike or moved or fills:
         site.refuse("arithmetic on levels, not on what they stand for; put DequantizeLinear first")
     return known[0]
@@ -79,13 +80,22 @@ def _shown(value: AnyArray) -> str:
 
 
 @lowers(onnx=("QuantizeLinear",))
-def _lower_quantize(site: OnnxSite, x: Any, scale: Any, zero: Any = None, **_: Any) -> Ref:
-    kind = np.dtype(np.uint8) if zero is None else site.array(zero).dtype
+def _lower_quantize(
+    site: OnnxSite, x: Any, scale: Any, zero: Any = None, *, output_dtype: int = 0, **_: Any
+) -> Ref:
+    kind = _named(output_dtype) if zero is None else site.array(zero).dtype
     if kind.kind not in "iu" or kind.itemsize > 2:
         site.refuse(f"levels of type {kind}, expected integers of 8 or 16 bits")
     span = np.iinfo(kind)
     ref, offset = site.data(x), np.zeros(1) if zero is None else site.array(zero)
     return quantized.levels(site, ref, scale, offset, int(span.min), int(span.max))
+
+
+def _named(kind: int) -> np.dtype[Any]:
+    """The type of levels without a zero point, which an attribute may name."""
+    from onnx import helper
+
+    return np.dtype(helper.tensor_dtype_to_np_dtype(kind) if kind else np.uint8)
 
 
 @lowers(onnx=("DequantizeLinear",))
