@@ -72,6 +72,20 @@ def _lower_quantize(site: Place, x: Any, quant_min: int, quant_max: int, **given
     return levels(site, site.data(x), scale, zero, quant_min, quant_max)
 
 
+@lowers("quantize_per_tensor")
+def _lower_quantized_type(site: Place, x: Any, scale: Any, zero_point: Any, dtype: Any) -> Ref:
+    spans = {"torch.quint8": (0, 255), "torch.qint8": (-128, 127)}
+    if str(dtype) not in spans:
+        site.refuse(f"levels of {dtype}, expected torch.quint8 or torch.qint8")
+    return levels(site, site.data(x), scale, zero_point, *spans[str(dtype)])
+
+
+@lowers("dequantize")
+def _lower_real(site: Place, x: Any) -> Ref:
+    """Nothing: levels are in the units of the activation already."""
+    return site.data(x)
+
+
 @lowers("quantized_decomposed.dequantize_per_tensor", "quantized_decomposed.dequantize_per_channel")
 def _lower_dequantize(site: Place, x: Any, **given: Any) -> Ref:
     return in_units(site, site.data(x), given["scale"] if "scale" in given else given["scales"])

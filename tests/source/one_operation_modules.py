@@ -224,6 +224,10 @@ CONVERTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         C2,
     ),
+    "levels of a quantized type": (
+        lambda: calls(lambda s, x: torch.quantize_per_tensor(x, 0.1, 5, torch.qint8).dequantize()),
+        C2,
+    ),
     "levels, a relu rounded": (lambda: calls(lambda s, x: (8 * x.relu()).round().clamp(max=4)), C2),
     "one number per sample, a sum": (lambda: calls(lambda s, x: x.sum((1, 2, 3))), C2),
     "one number per sample, of a classifier": (
@@ -728,6 +732,11 @@ def _function(function: Callable[..., Any], shape: tuple[int, ...], *says: str) 
 
 REFUSED: dict[str, Refused] = {
     "rounding alone": _function(lambda s, x: x.round(), C2, "aten.round", "rounding outside"),
+    "levels of 32 bits": _function(
+        lambda s, x: torch.quantize_per_tensor(x, 0.1, 5, torch.qint32).dequantize(),
+        C2,
+        "levels of torch.qint32, expected torch.quint8",
+    ),
     "rounding to tenths": _function(lambda s, x: x.round(decimals=1), C2, "to 1 decimals"),
     "floor alone": _function(lambda s, x: torch.floor(x), C2, "aten.floor", "rounding outside"),
     "floor before relu": _function(lambda s, x: F.relu(torch.floor(x)), C2, "rounding outside"),

@@ -260,6 +260,6 @@ def _expect_batch(site: Site, ref: Ref) -> None:
     """Every activation keeps the batch as its first dimension and stays float32."""
     if site.shape != (BATCH, *ref.shape):
         site.refuse(f"got shape {site.shape}, expected the batch first: (N, *{ref.shape})")
-    levels = site.operator.startswith("quantized_decomposed.")
+    levels = site.operator.startswith(("quantized_decomposed.", "aten.quantize_per_tensor"))
     if site.dtype not in (torch.float32, torch.bool) and not levels:
         site.refuse(f"the result is {site.dtype}, expected torch.float32")

@@ -66,8 +66,8 @@ def _named(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _bases(layer: nn.Module) -> set[str]:
     """Those of torch that a layer computes as: what calls itself otherwise is no such layer."""
-    forward = getattr(type(layer), "forward", None)
-    if ".quantization." not in (getattr(forward, "__module__", None) or ""):
+    computes = next((c for c in type(layer).__mro__ if "forward" in vars(c)), nn.Module)
+    if ".quantization." not in computes.__module__:
         return set()
     own = (c for c in type(layer).__mro__ if ".quantization." in c.__module__)
     return {c.__name__ for c in own} & {"ObserverBase", "FakeQuantizeBase"}
