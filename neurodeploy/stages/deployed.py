@@ -203,12 +203,13 @@ class Deployed(Shown):
 
     def source_accuracy(self, board: str) -> float | None:
         """Of the source network; of the real-valued netlist, where none came with it."""
-        known = (
+        whole, real = (
             self.result(self.step(name, board)) or {} for name in ("evaluate", "evaluate-real")
         )
-        whole, real = known
-        found: float | None = whole.get("source_accuracy")
-        return next(iter((real.get("accuracy") or {}).values()), None) if found is None else found
+        # What was refused before it was evaluated has the first measurement alone.
+        told: list[float | None] = [x.get("source_accuracy") for x in (whole, real)]
+        told += (real.get("accuracy") or {}).values()
+        return next((x for x in told if x is not None), None)
 
     def deployment(self, board: str, target: str) -> Deployment | None:
         """What a target compiled for a board; None where it refused, or is not there yet."""

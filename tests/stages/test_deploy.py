@@ -196,6 +196,23 @@ def test_a_board_that_cannot_run_it_tells_why_and_what_would_help(place: Path) -
     assert not judged["fits"]
 
 
+def test_the_source_of_a_refused_board_is_the_source(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was refused before it was evaluated showed the spiking network's accuracy as it."""
+    measured = {"accuracy": {"2": 0.5}, "source_accuracy": 0.75}
+    deployed = read_deployed("mine")
+    assert deployed.step("evaluate", "loihi1") is None
+    monkeypatch.setattr(
+        Deployed,
+        "result",
+        lambda _, step: measured if step is not None and step.name == "evaluate-real" else None,
+    )
+    assert deployed.source_accuracy("loihi1") == 0.75
+    measured["source_accuracy"] = None  # type: ignore[assignment]
+    assert deployed.source_accuracy("loihi1") == 0.5
+
+
 def test_a_target_of_one_board_leaves_the_others_as_they_are(place: Path) -> None:
     crossbar = {"method": "rate", "timesteps": 4, "input": "spikes", "decode": "counts"}
     boards = {"board": "loihi1,truenorth", "target": "truenorth", "weight_bits": 3}
