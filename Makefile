@@ -52,7 +52,7 @@ faults: setup ## kill, full disk and interrupted call at every write of every co
 	@$(BIN)/python -m tests.bad_input.faults
 
 sanitize: setup ## tests and random netlists (N=300) on native kernels built with sanitizers
-	$(BIN)/python scripts/sanitize.py -m pytest -q tests/execution/test_native.py tests/execution/test_native_edges.py tests/execution/test_native_constant.py tests/execution/test_native_lanes.py tests/execution/test_native_silent.py tests/execution/test_native_products.py tests/execution/test_streams.py
+	$(BIN)/python scripts/sanitize.py -m pytest -q tests/execution/test_native.py tests/execution/test_native_edges.py tests/execution/test_native_constant.py tests/execution/test_native_lanes.py tests/execution/test_native_silent.py tests/execution/test_native_products.py tests/execution/test_native_tiles.py tests/execution/test_streams.py
 	$(BIN)/python scripts/sanitize.py -m tests.conformance.fuzz -n $(or $(N),300)
 
 bench: setup ## speed beside the peers, which get an environment of their own (.venv-bench)

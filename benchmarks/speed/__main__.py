@@ -71,7 +71,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--rounds", type=_positive, default=5)
     add("--sample", type=_positive, default=2, help="images compared with the reference")
     add("--images", type=_positive, help="of --what evaluate; 1000")
-    add("--isa", choices=("portable", "avx2", "avx512"), help="of our library; the best one")
+    add("--isa", choices=("portable", "avx2", "avx512", "amx"), help="of our library; the best one")
     add("--cache", type=Path, help="folder of converted networks; build/speed")
     add("--json", type=Path, help="also write all figures here")
     add("--quick", action="store_true", help="a small network that needs no files; no set-up")

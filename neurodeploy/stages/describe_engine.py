@@ -44,7 +44,7 @@ def describe_engine(netlist: IntegerNetlist | RealNetlist) -> dict[str, Any]:
         reason = f"{found.reason}; {found.remedy}. Integer netlists run on {executor} until then"
         return {**told, "reason": reason}
     library = load()
-    program = build_program(netlist, netlist.timesteps)
+    program = build_program(netlist, netlist.timesteps, tiles=library.has_tiles)
     return {
         **told,
         "native": True,

@@ -79,7 +79,7 @@ class NativeEngine:
         self.netlist, self.library = netlist, library
         self.timesteps = netlist.window(timesteps)
         self.batch_size, self.threads = batch_size, threads
-        self.program = build_program(netlist, self.timesteps, bounds)
+        self.program = build_program(netlist, self.timesteps, bounds, tiles=library.has_tiles)
         self._spare: list[int] = []
         self._lock = Lock()
 

@@ -3,8 +3,9 @@
 Environment variables
 ---------------------
 NEURODEPLOY_ISA
-    ``portable``, ``avx2`` or ``avx512``: the version of the kernels that runs; default: the fastest
-    that this processor has. Results do not depend on it.
+    ``portable``, ``avx2``, ``avx512`` or ``amx`` (AVX-512, and products in tiles): the version of
+    the kernels that runs; default: the fastest that this processor has. Results do not depend on
+    it.
 NEURODEPLOY_NATIVE
     ``0`` turns the library off: integer netlists then run on the paths of an installation without
     it.
@@ -30,9 +31,9 @@ from neurodeploy.execution.native import structures
 from neurodeploy.execution.native.sources import source_hash
 from neurodeploy.json_values import Result
 
-ABI = 8
+ABI = 9
 """``ND_ABI`` of ``engine.h``, which ``structures`` describes."""
-ISAS = ("portable", "avx2", "avx512")
+ISAS = ("portable", "avx2", "avx512", "amx")
 ISA_VARIABLE = "NEURODEPLOY_ISA"
 OFF_VARIABLE = "NEURODEPLOY_NATIVE"
 PATH_VARIABLE = "NEURODEPLOY_NATIVE_LIBRARY"
@@ -75,6 +76,11 @@ class Library:
     def isa(self) -> int:
         """Number of the version that runs."""
         return ISAS.index(self.isa_name)
+
+    @property
+    def has_tiles(self) -> bool:
+        """Whether that version multiplies in tiles."""
+        return self.isa_name == "amx"
 
 
 @dataclass(frozen=True, slots=True)

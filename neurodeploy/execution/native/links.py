@@ -34,17 +34,20 @@ EVENT, SYNAPSE = 26, 1 / 3
 event of another one adds to: measured."""
 
 
-def plan_link(projection: IntegerProjection, low: int, high: int) -> LinkPlan:
-    """Choose a kernel for a projection whose source emits values in [low, high]."""
+def plan_link(projection: IntegerProjection, low: int, high: int, tiles: bool = False) -> LinkPlan:
+    """Choose a kernel for a projection whose source emits values in [low, high].
+
+    ``tiles``: the processor multiplies in tiles, and the source changes from step to step.
+    """
     connectivity = projection.connectivity
     exponent = np.broadcast_to(projection.exponent, connectivity.post_shape[:1])
     scale = np.left_shift(np.int64(1), exponent)
     largest = max(-low, high)
     if isinstance(connectivity, Dense):
-        return plan_matrix(connectivity, scale, low, high)
+        return plan_matrix(connectivity, scale, low, high, tiles)
     if isinstance(connectivity, Conv):
         if connectivity.groups == 1:
-            return plan_convolution(connectivity, scale, low, high)
+            return plan_convolution(connectivity, scale, low, high, tiles)
         c_out, c_group = connectivity.weight.shape[:2]
         weight = connectivity.weight.reshape(c_out, c_group, -1)
         fan = c_out // connectivity.groups

@@ -21,7 +21,7 @@ LANES = 32
 MOST_FORM = 2**25
 """Weights of a second form of a projection."""
 ALIGNMENT = 64
-WRITTEN = {"products": ", or products", "by_tap": ", or by taps"}
+WRITTEN = {"products": ", or products", "by_tap": ", or by taps", "tiles": ", or tiles"}
 """Arrays of forms for a source that is written out, and how people are told of them."""
 WHOLE = 1024
 """What shares of neurons are told in."""

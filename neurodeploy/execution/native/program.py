@@ -59,22 +59,30 @@ def build_program(
     netlist: IntegerNetlist,
     timesteps: int,
     bounds: Mapping[str, PopulationBounds] | None = None,
+    *,
+    tiles: bool = False,
 ) -> NativeProgram:
     """Compile a netlist.
 
     ``bounds``: proved ones that hold for more steps than ``timesteps``, where a sample has more.
+    ``tiles``: for kernels that multiply in tiles.
 
     Raises
     ------
     CapacityError
         If a state or a payload is not proved to fit.
     """
-    return _Builder(netlist, timesteps, bounds or prove_bounds(netlist, timesteps)).build()
+    bounds = bounds or prove_bounds(netlist, timesteps)
+    return _Builder(netlist, timesteps, bounds, tiles).build()
 
 
 class _Builder:
     def __init__(
-        self, netlist: IntegerNetlist, timesteps: int, bounds: Mapping[str, PopulationBounds]
+        self,
+        netlist: IntegerNetlist,
+        timesteps: int,
+        bounds: Mapping[str, PopulationBounds],
+        tiles: bool,
     ) -> None:
         self.netlist, self.T, self.bounds = netlist, timesteps, bounds
         self.keep: list[Any] = []
@@ -82,7 +90,11 @@ class _Builder:
         self.state: Any = np.int64 if self.wide else np.int32
         self.delay = delays(netlist)
         self.plans = {
-            id(q): plan_link(q, *proved_range(netlist.by_name[q.pre], self.bounds))
+            id(q): plan_link(
+                q,
+                *proved_range(netlist.by_name[q.pre], self.bounds),
+                tiles and self._changes(q),
+            )
             for q in netlist.projections
         }
 
@@ -150,6 +162,11 @@ class _Builder:
             {p.name: max(map(abs, proved_range(p, self.bounds))) for p in self.netlist.populations},
             self.keep,
         )
+
+    def _changes(self, projection: IntegerProjection) -> bool:
+        """Whether neurons hear something else in every step: what is the same is summed once."""
+        pre, post = (self.netlist.by_name[name] for name in (projection.pre, projection.post))
+        return not pre.is_current_input and isinstance(post.model, IntegerNeuron)
 
     def _is_binary(self, population: Population) -> bool:
         """Whether its spikes carry nothing: 1 is all that it ever emits."""

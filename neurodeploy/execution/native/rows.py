@@ -26,6 +26,7 @@ from neurodeploy.execution.native.plans import (
     largest_sum,
 )
 from neurodeploy.execution.native.products import with_products
+from neurodeploy.execution.native.tiles import with_tiles
 from neurodeploy.execution.order import grid, neuron_order
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
@@ -40,7 +41,7 @@ MOST_WEIGHTS = 2**34 - 1
 """Of a projection: places of rows are told in 32 bits, in units of four weights."""
 
 
-def plan_matrix(dense: Dense, scale: AnyArray, low: int, high: int) -> LinkPlan:
+def plan_matrix(dense: Dense, scale: AnyArray, low: int, high: int, tiles: bool) -> LinkPlan:
     """Choose sums for a dense map whose source emits values in [low, high]."""
     columns = dense.weight[:, neuron_order(dense.pre_shape)]
     rows, width = grid(dense.pre_shape)
@@ -48,10 +49,11 @@ def plan_matrix(dense: Dense, scale: AnyArray, low: int, high: int) -> LinkPlan:
     ranges[0, :, 0] = np.arange(rows)
     ranges[0, :, 2] = width
     ranges[0, :, 3] = np.arange(rows) * width * dense.pre_shape[0]
-    return _rows(dense, columns.T, ranges, columns.shape[1], scale, low, high)
+    plan = _rows(dense, columns.T, ranges, columns.shape[1], scale, low, high)
+    return with_tiles(dense, plan, low, high, columns.shape[1]) if tiles else plan
 
 
-def plan_convolution(conv: Conv, scale: AnyArray, low: int, high: int) -> LinkPlan:
+def plan_convolution(conv: Conv, scale: AnyArray, low: int, high: int, tiles: bool) -> LinkPlan:
     """Choose sums and forms for a convolution of one group of such a source."""
     c_out, c_in = conv.weight.shape[:2]
     order = _taps_in_order(conv.window).reshape(-1)
@@ -59,10 +61,12 @@ def plan_convolution(conv: Conv, scale: AnyArray, low: int, high: int) -> LinkPl
     ranges = _kernel_ranges(conv.window, c_in)
     most = int((ranges[..., 2] - ranges[..., 1]).sum(axis=1).max()) * c_in
     plan = _rows(conv, weight.reshape(-1, c_out), ranges, most, scale, low, high)
-    if (low, high) == (0, 1):
-        return _spread(conv, plan)
     heard = int((ranges[..., 2] - ranges[..., 1]).sum()) * c_in
-    return with_products(conv, plan, low, high, heard * plan.numbers["lanes"])
+    if (low, high) == (0, 1):
+        plan = _spread(conv, plan)
+    else:
+        plan = with_products(conv, plan, low, high, heard * plan.numbers["lanes"])
+    return with_tiles(conv, plan, low, high, heard) if tiles else plan
 
 
 def window_cells(window: Window) -> AnyArray:
@@ -192,6 +196,7 @@ def silent_link(projection: IntegerProjection, plan: LinkPlan) -> LinkPlan | Non
         return None
     ranges = plan.arrays["ranges"].copy()
     ranges[..., 3] = ranges[..., 3] // channels * (2 * channels + 1)
+    plan = plan.of_events()
     arrays = {**plan.arrays, "ranges": ranges, "rows": _with_silent(rows, channels)}
     if spread is not None:
         arrays["spread"] = _with_silent(spread, channels)

@@ -29,7 +29,7 @@ class Link(ctypes.Structure):
         ),
         *("kernel_rows", "kernel_row*", "spread*", "spread_width", "spread_pad"),
         *("products*", "runs", "run_step", "pairs", "pixel_step"),
-        *("row_entries", "before", "written_from", "written*"),
+        *("row_entries", "before", "written_from", "written*", "tiles*", "chunks", "is_signed"),
         *("n_taps", "taps*", "group_in", "fan", "by_tap*"),
         *("from_begin*", "from_row*", "to_place*", "table", "same"),
         *("begin*", "to_pixel*", "to_channel*", "weight*", "silent*"),

@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from neurodeploy.errors import CapacityError, NeurodeployError
+from neurodeploy.execution.native import tiles
 from neurodeploy.execution.native.library import ISAS
 from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.netlist import IntegerNetlist, Population
@@ -57,6 +59,19 @@ def _native(isa: str, **options: Any) -> Path:
 
     told = "".join(f", {name} {value}" for name, value in options.items())
     return Path(f"native {isa}{told}", run, missing)
+
+
+def _in_tiles() -> Path:
+    """The native engine, in tiles as soon as anything fires."""
+    amx = _native("amx")
+
+    def run(
+        netlist: IntegerNetlist, stimulus: Stimulus, membranes: Collection[str]
+    ) -> tuple[RunRecord, frozenset[str]]:
+        with mock.patch.object(tiles, "TILED_FROM", 0):
+            return amx.run(netlist, stimulus, membranes)
+
+    return Path("native in tiles", run, amx.missing)
 
 
 def _in_pieces() -> Path:
@@ -129,6 +144,7 @@ PATHS: tuple[Path, ...] = (
     *(_native(isa) for isa in ISAS),
     _native(ISAS[0], threads=2, batch_size=4),
     _in_pieces(),
+    _in_tiles(),
     _torch(),
     _torch(batch_size=4),
 )

@@ -1,4 +1,4 @@
-"""The AVX-512 version of the kernels where the processor has none: its instructions in plain C.
+"""The AVX-512 and AMX versions of the kernels where the processor has none: their code in C.
 
 The code is the version's own, so that every index, mask and order in it is tested; what is not is
 the compiler's choice of instructions for it, and its speed.
@@ -22,7 +22,7 @@ import pytest
 from neurodeploy.execution.native import library
 from neurodeploy.execution.native.sources import FOLDER, source_files, source_hash
 
-HEADER = Path(__file__).with_name("avx512_in_c.h")
+HEADER, TILES = (Path(__file__).with_name(f"{name}_in_c.h") for name in ("avx512", "amx"))
 BUILT = Path(__file__).resolve().parents[3] / "build" / "emulated"
 FLAGS = ["-shared", "-fPIC", "-O1", "-std=gnu11", "-fwrapv", "-fvisibility=hidden"]
 CHANGES = {
@@ -56,7 +56,7 @@ def why_not(isa: str) -> str | None:
     if isa in library.load().isas:
         return None
     with_pragmas = shutil.which("gcc") and platform.system() == "Linux"
-    if isa == "avx512" and "avx2" in library.load().isas and with_pragmas:
+    if isa in ("avx512", "amx") and "avx2" in library.load().isas and with_pragmas:
         return None
     return f"this processor does not run {isa}"
 
@@ -70,7 +70,8 @@ def kernels(isa: str) -> library.Library:
 @functools.cache
 def _emulated() -> library.Library:
     # Of what this module adds, too; the hash of the sources is in the library.
-    added = zlib.crc32(HEADER.read_bytes() + Path(__file__).read_bytes())
+    texts = [path.read_bytes() for path in (HEADER, TILES, Path(__file__))]
+    added = zlib.crc32(b"".join(texts))
     path = BUILT / f"{source_hash()}-{added:08x}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,7 @@ def _build(path: Path) -> None:
         shutil.copy(HEADER, folder)
         files = sorted(map(str, Path(folder).glob("*.c")))
         built = Path(folder, "kernels.so")
-        define = f'-DND_SOURCE_HASH="{source_hash()}"'
-        subprocess.run(["gcc", *FLAGS, define, *files, "-o", str(built)], check=True)
+        defines = [f'-DND_SOURCE_HASH="{source_hash()}"', f'-DND_TILES_IN_C="{TILES}"']
+        subprocess.run(["gcc", *FLAGS, *defines, *files, "-o", str(built)], check=True)
         # Whole or not at all: another process may build it as well.
         os.replace(built, path)

@@ -43,6 +43,12 @@ EMU emu_512 emu_maskz_load(__mmask16 on, const void *from)
     const int32_t *x = from;
     EMU_EACH(r, on >> i & 1 ? x[i] : 0);
 }
+EMU void emu_mask_store(void *to, __mmask16 on, emu_512 a)
+{
+    for (int i = 0; i < 16; i++)
+        if (on >> i & 1)
+            memcpy((int32_t *)to + i, a.lane + i, 4);
+}
 EMU emu_512 emu_mask_add(emu_512 s, __mmask16 on, emu_512 a, emu_512 b)
 {
     EMU_EACH(r, on >> i & 1 ? (int32_t)((uint32_t)a.lane[i] + (uint32_t)b.lane[i]) : s.lane[i]);
@@ -117,6 +123,7 @@ EMU emu_512 emu_unpack(emu_512 a, emu_512 b, int high)
 #undef _mm512_loadu_si512
 #undef _mm512_storeu_si512
 #undef _mm512_maskz_loadu_epi32
+#undef _mm512_mask_storeu_epi32
 #undef _mm512_mask_add_epi32
 #undef _mm512_mask_sub_epi32
 #undef _mm512_maskz_compress_epi32
@@ -140,6 +147,7 @@ EMU emu_512 emu_unpack(emu_512 a, emu_512 b, int high)
 #define _mm512_loadu_si512 emu_load
 #define _mm512_storeu_si512 emu_store
 #define _mm512_maskz_loadu_epi32 emu_maskz_load
+#define _mm512_mask_storeu_epi32 emu_mask_store
 #define _mm512_mask_add_epi32 emu_mask_add
 #define _mm512_mask_sub_epi32 emu_mask_sub
 #define _mm512_maskz_compress_epi32 emu_compress

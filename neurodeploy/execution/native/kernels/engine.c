@@ -1,4 +1,5 @@
 /* Memory of a run, and the choice of the version. */
+#include "tiles.h"
 #include "workspace.h"
 
 #include <stdlib.h>
@@ -68,7 +69,7 @@ void nd_workspace_free(nd_workspace *workspace)
                             &workspace->rows,   &workspace->factors,  &workspace->ends,   &workspace->spikes,
                             &workspace->lanes,
                             &workspace->constant, &workspace->local, &workspace->sums,
-                            &workspace->links, &workspace->written};
+                            &workspace->links, &workspace->written, &workspace->tiled};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         free(buffers[i]->data);
     free(workspace);
@@ -81,13 +82,18 @@ int nd_run(int isa, const nd_program *program, nd_workspace *workspace,
 #if defined(__x86_64__)
     if (isa == 1)
         run = program->wide ? nd_run64_avx2 : nd_run32_avx2;
-    else if (isa == 2)
+    else if (isa >= 2)
         run = program->wide ? nd_run64_avx512 : nd_run32_avx512;
 #else
     (void)isa;
 #endif
-    for (int64_t sample = first; sample < last; sample++)
-        if (run(program, workspace, inputs, wanted, sample) != 0)
-            return -1;
-    return 0;
+    workspace->tiles = isa == 3;
+    if (workspace->tiles)
+        nd_tiles_begin();
+    int failed = 0;
+    for (int64_t sample = first; sample < last && !failed; sample++)
+        failed = run(program, workspace, inputs, wanted, sample) != 0;
+    if (workspace->tiles)
+        nd_tiles_end();
+    return failed ? -1 : 0;
 }

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ND_ABI 8
+#define ND_ABI 9
 
 #if defined(_WIN32)
 #define ND_API __declspec(dllexport)
@@ -60,11 +60,16 @@ typedef struct nd_link {
      * of its first lane does, if there are groups (`fan`). NULL: not so */
     const int16_t *products;
     int64_t runs, run_step, pairs, pixel_step;
-    /* Of `products` and `by_tap`: entries of a row that is written out (0: there is no such form),
+    /* Of `products`, `by_tap` and `tiles`: entries of a row that is written out (0: there is no such form),
      * those before its first pixel, and the share of neurons, in 1/1024, of which more must fire in
      * a sample for that to be worth it */
     int64_t row_entries, before, written_from;
-    const int16_t *written; /* [source row][step][row_entries] where it was; NULL: events */
+    const void *written;  /* [source row][step][row_entries] where it was; NULL: events */
+    /* Or, where the processor has tiles, and payloads and weights have 8 bits: runs as those of
+     * `products`, of entries that are bytes (is_signed: with a sign), chunk by chunk of 64:
+     * tiles[unit of 16 lanes][kernel row][run][chunk][4 bytes of it][lane][byte]. NULL: not so */
+    const int8_t *tiles;
+    int64_t chunks, is_signed;
     /* ND_CHANNELS: taps[pixels][n_taps]: row and pixel of the source, or -1;
      * weight[tap][channel][fan], into channel / group_in * fan; where these are the same channel
      * and the source may be written out, also by_tap[tap][channel], of the width of states */

@@ -1,5 +1,5 @@
 /* What the library is: from which sources, of which interface, for which processors. */
-#include "engine.h"
+#include "tiles.h"
 
 #ifndef ND_SOURCE_HASH
 #error "build it by setup.py, which tells the hash of the sources"
@@ -21,8 +21,8 @@ int nd_abi(void)
 
 const char *nd_isa_name(int isa)
 {
-    static const char *const names[] = {"portable", "avx2", "avx512"};
-    return isa >= 0 && isa < 3 ? names[isa] : "";
+    static const char *const names[] = {"portable", "avx2", "avx512", "amx"};
+    return isa >= 0 && isa < 4 ? names[isa] : "";
 }
 
 /* What the compiler's test of the processor says: it also asks whether the operating system keeps
@@ -40,6 +40,8 @@ int nd_isa_supported(int isa)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                nd_isa_supported(1);
+    if (isa == 3)
+        return nd_isa_supported(2) && nd_tiles_supported();
 #endif
     return 0;
 }

@@ -23,10 +23,11 @@ typedef struct {
 
 struct nd_workspace {
     int64_t steps;
+    int tiles;            /* may be used */
     int64_t n_slots, n_members;
     nd_raster *slots;
     nd_buffer *states;    /* per member: v, u, emitted (or charge, countdown) of those that advance together */
-    nd_buffer tile, drive, listed, rows, factors, ends, lanes, spikes, constant, local, sums, links, written;
+    nd_buffer tile, drive, listed, rows, factors, ends, lanes, spikes, constant, local, sums, links, written, tiled;
 };
 
 int nd_reserve(nd_buffer *buffer, size_t bytes);
