@@ -210,15 +210,15 @@ def test_one_source_in_several_links_of_a_stage(kernels: library.Library) -> Non
     exact(kernels, netlist, {"x": drawn(rng, (2, 8, 9, 5, 6), 0.8, -9, 20)})
 
 
-def test_within_a_cycle_there_are_events_only() -> None:
+def test_within_a_cycle_there_are_events_only(kernels: library.Library) -> None:
     rng = np.random.default_rng(6)
     near = conv(rng, 6, 6, window((4, 4), 3, padding=1), low=-2, high=2)
     graded = [neuron(name, (6, 4, 4), 90, payload_max=9) for name in "abc"]
     pairs = (("x", "a"), ("a", "b"), ("b", "a"), ("b", "c"))
     links = [project(*pair, near, 1) for pair in pairs]
     netlist = net("cycle", [spikes("x", (6, 4, 4), 0, 9), *graded], links, ["c"], 6)
-    engine = NativeEngine(netlist, library.load(), threads=1)
-    assert [", or " in path for path in engine.program.paths] == [False] * 3 + [True]
+    engine = NativeEngine(netlist, kernels, threads=1)
+    assert [", or products" in path for path in engine.program.paths] == [False] * 3 + [True]
 
 
 def test_what_has_no_such_form() -> None:
