@@ -67,18 +67,21 @@ def output_option(required: bool = True, what: str = "Where to write.") -> Calla
     )
 
 
-def expect_output(path: Path, suffix: str) -> None:
+def expect_output(path: Path, suffix: str, source: Path | None = None) -> None:
     """Refuse, before any work, a file name that hides what will be in it or cannot be written.
 
     Raises
     ------
     UsageError
-        If ``path`` does not end in ``suffix`` or its folder cannot be written.
+        If ``path`` does not end in ``suffix``, is the file ``source`` that is read and would be
+        lost, or its folder cannot be written.
     """
     from neurodeploy import api
 
     if path.suffix != suffix:
         raise UsageError(f"--output {path}: choose a name that ends in {suffix}")
+    if source is not None and source.exists() and path.exists() and path.samefile(source):
+        raise UsageError(f"--output {path}: that is the file which is read; choose another name")
     api.expect_writable(path)
 
 

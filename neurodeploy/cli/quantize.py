@@ -100,7 +100,7 @@ def quantize(
     from neurodeploy.cli.record import recorded
     from neurodeploy.render.quantization import quantization_to_dict, render_quantization
 
-    expect_output(output, ".ndn")
+    expect_output(output, ".ndn", source)
     common, layers = weight_widths(weight_bits)
     data = given["data"]
     if given["calibration_samples"] is not None and data is None:

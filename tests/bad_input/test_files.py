@@ -200,6 +200,14 @@ def test_an_output_of_another_suffix(refused, name: str) -> None:
         assert f"{name}: choose a name that ends in .ndn" in refused(*arguments, "-o", name)
 
 
+@pytest.mark.parametrize("name", ["net.ndn", "./net.ndn", "linked.ndn"])
+def test_an_output_in_place_of_what_is_read(refused, workshop: Path, name: str) -> None:
+    (workshop / "linked.ndn").symlink_to("net.ndn")
+    before = (workshop / "net.ndn").read_bytes()
+    assert "that is the file which is read" in refused("quantize", "net.ndn", "-o", name)
+    assert (workshop / "net.ndn").read_bytes() == before
+
+
 def test_the_spikes_go_to_an_npz_file(refused) -> None:
     line = refused("run", "brian", "--data", "digits", "--samples", "1", "-o", "x.ndn")
     assert "x.ndn: choose a name that ends in .npz" in line
