@@ -138,9 +138,12 @@ def _places(connectivity: Connectivity, scale: AnyArray) -> LinkPlan | None:
         "to_place": to_place,
         "weight": weights,
     }
-    own = alike and row_in == row_out and bool((to_place == np.arange(row_in)).all())
-    same = int(weights[0, 0]) if own and (weights == weights[0, 0]).all() else 0
-    return LinkPlan(PLACES, {"table": 0 if alike else row_in, "same": same}, arrays)
+    numbers = {"table": 0 if alike else row_in, "same": 0}
+    if row_in == row_out and bool((to_place == np.arange(row_in)).all()):
+        arrays["own"] = weights
+        same = alike and bool((weights == weights[0, 0]).all())
+        numbers["same"] = int(weights[0, 0]) if same else 0
+    return LinkPlan(PLACES, numbers, arrays)
 
 
 def _listed(connectivity: Connectivity, scale: AnyArray) -> LinkPlan:

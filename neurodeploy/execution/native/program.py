@@ -29,7 +29,7 @@ from neurodeploy.ir.geometry import Window
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.neurons import RESETS, IntegerNeuron, MaxPool
 
-OF_STATES = {"scale", "by_tap"}
+OF_STATES = {"scale", "by_tap", "own"}
 """Arrays of a link that have the width of states."""
 NEURON, POOLS = 0, {"maximum": 1, "winner": 2, "now": 3}
 

@@ -31,7 +31,7 @@ class Link(ctypes.Structure):
         *("products*", "runs", "run_step", "pairs", "pixel_step"),
         *("row_entries", "before", "written_from", "written*", "tiles*", "chunks", "is_signed"),
         *("n_taps", "taps*", "group_in", "fan", "by_tap*"),
-        *("from_begin*", "from_row*", "to_place*", "table", "same"),
+        *("from_begin*", "from_row*", "to_place*", "table", "same", "own*"),
         *("begin*", "to_pixel*", "to_channel*", "weight*", "silent*"),
     )
 

@@ -41,7 +41,7 @@ nd_workspace *nd_workspace_new(const nd_program *program)
     }
     for (int64_t s = 0; s < program->n_slots; s++) {
         nd_raster *slot = &workspace->slots[s];
-        slot->index.keep = slot->payload.keep = 1;
+        slot->index.keep = slot->payload.keep = slot->bits.keep = 1;
         slot->binary = program->binary_slots[s];
         slot->offset = malloc(((size_t)program->slot_entries[s] + 1) * sizeof *slot->offset);
         if (slot->offset == NULL) {
@@ -60,6 +60,7 @@ void nd_workspace_free(nd_workspace *workspace)
         free(workspace->slots[s].offset);
         free(workspace->slots[s].index.data);
         free(workspace->slots[s].payload.data);
+        free(workspace->slots[s].bits.data);
     }
     for (int64_t m = 0; workspace->states && m < workspace->n_members; m++)
         free(workspace->states[m].data);

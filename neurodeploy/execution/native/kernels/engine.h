@@ -84,6 +84,7 @@ typedef struct nd_link {
     const int32_t *from_begin, *from_row, *to_place;
     int64_t table;        /* entries of a source row, or 0 where all are alike */
     int64_t same;         /* the weight, where it is everybody's and all go to their own place; 0 */
+    const void *own;      /* `weight` in the width of states, where all go to their own place; NULL */
     /* ND_LISTED: of source neuron n: entries begin[n] .. begin[n + 1] */
     const int64_t *begin;
     const int32_t *to_pixel, *to_channel;

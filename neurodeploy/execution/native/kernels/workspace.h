@@ -16,6 +16,8 @@ typedef struct {
     uint32_t *offset;     /* [entries + 1] */
     nd_buffer index;      /* uint32 channels */
     nd_buffer payload;    /* int32, unused where binary */
+    nd_buffer bits;       /* uint16 [entries][words]: the same spikes as bits of channels */
+    int64_t words;        /* of an entry; 0: there are no bits */
     int64_t binary;
     int64_t filled;       /* entries so far */
     int64_t per_row, per_step; /* entries from one row, one step to the next */
