@@ -31,7 +31,14 @@ from tests.execution import emulated
 from tests.execution.test_native_edges import exact
 from tests.execution.test_native_products import PLACES, drawn
 
-PAYLOADS = ((0, 1, 0.3), (0, 255, 0.6), (-128, 127, 0.6), (-3, 100, 1.0))
+PAYLOADS = (
+    (0, 1, 0.3),
+    (0, 255, 0.6),
+    (-128, 127, 0.6),
+    (-3, 100, 1.0),
+    (0, 256, 0.6),
+    (-(2**15), 2**15 - 1, 1.0),
+)
 """The least and the most that is sent, and the share of neurons that send something."""
 
 
@@ -102,6 +109,8 @@ def test_dense_maps(kernels: library.Library, shape: tuple[int, ...]) -> None:
         (40, 20, PAYLOADS[1]),
         (16, 33, PAYLOADS[2]),
         (130, 16, PAYLOADS[3]),
+        (20, 5, PAYLOADS[4]),
+        (33, 17, PAYLOADS[5]),
     ):
         parts = [spikes("x", shape, low, high), neuron("out", (n_post,), 300, bias=1)]
         link = dense(rng, n_post, shape, -128, 128)
@@ -118,7 +127,7 @@ def several(rng: Rng, steps: int) -> IntegerNetlist:
     parts = [
         current("i", (3, *size), 0, 255),
         neuron("often", shape, 40, bias=90, payload_max=9),
-        neuron("half", shape, 900, payload_max=200),
+        neuron("half", shape, 900, payload_max=700),
         neuron("seldom", shape, 9000, negative_threshold=9000, payload_max=9),
         neuron("binary", shape, 30, bias=29),
         pool("most", 8, window(size, 3, 1, padding=1), signed=True),
@@ -198,10 +207,12 @@ def test_states_of_64_bits(kernels: library.Library) -> None:
     assert tiled(engine) == [True, True]
 
 
-@pytest.mark.parametrize(("high", "weight"), [(255, 127), (255, -128), (127, 127), (127, -128)])
-def test_the_largest_sums(kernels: library.Library, high: int, weight: int) -> None:
+@pytest.mark.parametrize(
+    ("low", "high", "weight"),
+    [(0, 255, 127), (0, 255, -128), (-128, 127, 127), (-128, 127, -128), (-1, 300, 90)],
+)
+def test_the_largest_sums(kernels: library.Library, low: int, high: int, weight: int) -> None:
     """All bytes and weights as large as they may be, of either sign."""
-    low = 0 if high > 127 else -128
     n = 70000
     n_post = 3
     weights = np.full((n_post, n), weight)
@@ -210,7 +221,7 @@ def test_the_largest_sums(kernels: library.Library, high: int, weight: int) -> N
     x = np.full((2, 2, n), high)
     x[1] = low
     parts = [spikes("x", (n,), low, high), integrator("out", (n_post,))]
-    fits = n * high * abs(weight) < 2**31
+    fits = n * max(high, -low) * abs(weight) < 2**31
     netlist = net("extremes", parts, [project("x", "out", Dense(weights, (n,)))], ["out"], 2)
     assert tiled(exact(kernels, netlist, {"x": x})) == [fits]
 
@@ -220,9 +231,10 @@ def test_what_has_no_such_form() -> None:
     near = window((4, 4), 3, padding=1)
     plain = conv(rng, 4, 4, near)
     cases: Sequence[tuple[Connectivity, int, int, int]] = (
-        (plain, 8, 0, 256),
-        (plain, 8, -129, 5),
-        (plain, 8, -1, 128),
+        (plain, 8, 0, 2**15),
+        (plain, 8, -(2**15) - 1, 5),
+        # Of low bytes alone sums do not fit.
+        (Dense(np.full((2, 70000), 127), (70000,)), 8, -129, 5),
         (Conv(np.full((4, 4, 3, 3), 128), 4, near), 9, 0, 1),
         (conv(rng, 4, 4, near, groups=2), 8, 0, 1),
         (conv(rng, 4, 4, window((4, 4), 3, padding=1, spacing=2)), 8, 0, 1),
@@ -231,7 +243,7 @@ def test_what_has_no_such_form() -> None:
     )
     for link, bits, low, high in cases:
         assert "tiles" not in plan_link(project("a", "b", link, bits=bits), low, high, True).arrays
-    for low, high in ((0, 255), (-128, 127)):
+    for low, high in ((0, 255), (-128, 127), (-1, 128), (-(2**15), 2**15 - 1)):
         assert "tiles" in plan_link(project("a", "b", plain), low, high, True).arrays
     assert "tiles" not in plan_link(project("a", "b", plain), 0, 1).arrays
 

@@ -34,6 +34,8 @@ LISTING = 64
 """What it takes to list an event, in lanes that one adds to."""
 BYTES = ((0, 255), (-128, 127))
 """What a byte without and with a sign holds."""
+WORD = (-(2**15), 2**15 - 1)
+"""What two bytes hold, the higher one with a sign."""
 
 
 def with_tiles(
@@ -45,7 +47,11 @@ def with_tiles(
     step in which all of the source fires.
     """
     is_signed = next((i for i, (a, b) in enumerate(BYTES) if a <= low and high <= b), None)
-    if is_signed is None or largest_sum(connectivity, low, high) > INT32:
+    digits = 2 if is_signed is None else 1
+    if not WORD[0] <= low <= high <= WORD[1] or largest_sum(connectivity, low, high) > INT32:
+        return plan
+    # Sums of low bytes stand alone before those of high ones are added.
+    if digits == 2 and largest_sum(connectivity, *BYTES[0]) > INT32:
         return plan
     least, most = BYTES[1]
     if connectivity.weight.min() < least or connectivity.weight.max() > most:
@@ -63,7 +69,7 @@ def with_tiles(
         return plan
     multiplied = int((source.kernel_row >= 0).sum()) * source.pixels * of_row
     events = heard * (plan.numbers["lanes"] + LISTING)
-    tiled_from = math.ceil(TILED_FROM * multiplied / max(events, 1))
+    tiled_from = math.ceil(TILED_FROM * digits * multiplied / max(events, 1))
     if tiled_from >= WHOLE:
         return plan
     numbers = {
@@ -74,7 +80,8 @@ def with_tiles(
         "chunks": chunks,
         # Rows begin with a line of cache.
         "row_entries": -(-source.entries // ALIGNMENT) * ALIGNMENT,
-        "is_signed": is_signed,
+        "is_signed": is_signed or 0,
+        "digits": digits,
         "written_from": tiled_from,
     }
     arrays = {"tiles": _tiles(source.weight), "kernel_row": source.kernel_row}

@@ -65,6 +65,14 @@ EMU emu_512 emu_compress(__mmask16 on, emu_512 a)
             r.lane[n++] = a.lane[i];
     return r;
 }
+EMU emu_512 emu_maskz_bytes(uint64_t on, emu_512 a)
+{
+    uint8_t x[64];
+    memcpy(x, &a, 64);
+    for (int i = 0; i < 64; i++)
+        x[i] = on >> i & 1 ? x[i] : 0;
+    return emu_load(x);
+}
 EMU __mmask16 emu_cmpge(emu_512 a, emu_512 b)
 {
     unsigned on = 0;
@@ -111,6 +119,8 @@ EMU emu_512 emu_unpack(emu_512 a, emu_512 b, int high)
     return emu_load(z);
 }
 
+#undef _mm512_set1_epi8
+#undef _mm512_maskz_mov_epi8
 #undef _mm512_set1_epi32
 #undef _mm512_add_epi32
 #undef _mm512_sub_epi32
@@ -135,6 +145,8 @@ EMU emu_512 emu_unpack(emu_512 a, emu_512 b, int high)
 #undef _mm512_madd_epi16
 #undef _mm512_unpacklo_epi16
 #undef _mm512_unpackhi_epi16
+#define _mm512_set1_epi8(x) emu_set1(0x01010101 * (x))
+#define _mm512_maskz_mov_epi8 emu_maskz_bytes
 #define _mm512_set1_epi32 emu_set1
 #define _mm512_add_epi32 emu_add
 #define _mm512_sub_epi32 emu_sub

@@ -65,11 +65,13 @@ typedef struct nd_link {
      * a sample for that to be worth it */
     int64_t row_entries, before, written_from;
     const void *written;  /* [source row][step][row_entries] where it was; NULL: events */
-    /* Or, where the processor has tiles, and payloads and weights have 8 bits: runs as those of
+    /* Or, where the processor has tiles, and weights have 8 bits: runs as those of
      * `products`, of entries that are bytes (is_signed: with a sign), chunk by chunk of 64:
-     * tiles[unit of 16 lanes][kernel row][run][chunk][4 bytes of it][lane][byte]. NULL: not so */
+     * tiles[unit of 16 lanes][kernel row][run][chunk][4 bytes of it][lane][byte]. NULL: not so.
+     * Payloads of two bytes (digits: 2) are written out as their low bytes, and behind all of those
+     * as their high ones, which have a sign */
     const int8_t *tiles;
-    int64_t chunks, is_signed;
+    int64_t chunks, is_signed, digits;
     /* ND_CHANNELS: taps[pixels][n_taps]: row and pixel of the source, or -1;
      * weight[tap][channel][fan], into channel / group_in * fan; where these are the same channel
      * and the source may be written out, also by_tap[tap][channel], of the width of states */

@@ -87,8 +87,7 @@ ND_ALWAYS void tile_sums(const nd_link *l, const nd_tile_rows *rows, int64_t uni
             b += l->runs * run;
             continue;
         }
-        const uint8_t *x = (const uint8_t *)l->written +
-                           rows->senders[k] * rows->steps * l->row_entries;
+        const uint8_t *x = rows->written + rows->senders[k] * rows->steps * l->row_entries;
         for (int64_t r = 0; r < l->runs; r++, x += l->run_step)
             for (int64_t j = 0; j < l->chunks; j++, b += ND_TILE_BYTES) {
                 const uint8_t *a = x + j * ND_TILE_DEPTH;
@@ -127,8 +126,8 @@ void nd_tile_sums(const nd_link *l, const nd_tile_rows *rows, int64_t unit, int6
                   int32_t *sums)
 {
 #define ND_SUMS(blocks, units)                                                                     \
-    (l->is_signed ? tile_sums(l, rows, unit, sums, blocks, units, 1)                               \
-                  : tile_sums(l, rows, unit, sums, blocks, units, 0))
+    (rows->is_signed ? tile_sums(l, rows, unit, sums, blocks, units, 1)                               \
+                     : tile_sums(l, rows, unit, sums, blocks, units, 0))
     if (units == 2 && rows->blocks == 2)
         ND_SUMS(2, 2);
     else if (units == 2)

@@ -14,6 +14,8 @@ enum {
 /* Where the source rows of some tiles of sums lie: row i of block b is at[b] + i * apart bytes into
  * the written source, on from the source row and the run. */
 typedef struct {
+    const uint8_t *written;
+    int64_t is_signed;
     const int32_t *senders; /* [kernel rows]: source row, or -1 */
     int64_t steps, apart;
     int64_t blocks, at[ND_TILE_SUMS];
