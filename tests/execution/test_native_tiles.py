@@ -11,8 +11,12 @@ import pytest
 from neurodeploy.execution.native import library, tiles
 from neurodeploy.execution.native.engine import NativeEngine
 from neurodeploy.execution.native.links import plan_link
+from neurodeploy.execution.native.stream import NativeStream
+from neurodeploy.ir.bounds import prove_bounds
 from neurodeploy.ir.connectivity import Connectivity, Conv, Dense
 from neurodeploy.ir.netlist import IntegerNetlist
+from neurodeploy.ir.record import RunRecord, Stimulus, joined_steps
+from neurodeploy.ir.reference import run_reference
 from neurodeploy.testing.parts import (
     Rng,
     conv,
@@ -27,6 +31,7 @@ from neurodeploy.testing.parts import (
     sumpool,
     window,
 )
+from tests.conformance.cases import CASES, assert_exact, case, stateful
 from tests.execution import emulated
 from tests.execution.test_native_edges import exact
 from tests.execution.test_native_products import PLACES, drawn
@@ -154,6 +159,48 @@ def test_several_sources_of_one_population(kernels: library.Library, steps: int)
     x = {"i": rng.integers(0, 256, (3, 3, 6, 7))}
     engine = exact(kernels, netlist, x)
     assert sum(tiled(engine)) >= 8
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_conformance_cases(kernels: library.Library, name: str) -> None:
+    c = case(name)
+
+    def run(netlist: IntegerNetlist, stimulus: Stimulus, **options: Any) -> RunRecord:
+        return NativeEngine(netlist, kernels, threads=2).run(stimulus, **options)
+
+    assert_exact(run, c, stateful(c.netlist))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 16, 40])
+def test_samples_in_pieces(kernels: library.Library, size: int) -> None:
+    """Pieces of fewer steps than there is room for, of sources in a cycle as well."""
+    rng = np.random.default_rng(size)
+    steps, shape = 40, (5, 3, 17)
+    near = window(shape[1:], 3, padding=1)
+    parts = [
+        spikes("x", shape, -9, 99),
+        neuron("a", shape, 200, payload_max=9),
+        neuron("b", (18, 3, 17), 300),
+        integrator("out", (5,)),
+    ]
+    links = [
+        project("x", "a", conv(rng, 5, 5, near)),
+        project("a", "a", conv(rng, 5, 5, near, low=-3, high=3), 3),
+        project("x", "b", conv(rng, 18, 5, near)),
+        project("a", "b", conv(rng, 18, 5, window(shape[1:], (1, 5), padding=((0, 0), (2, 2))))),
+        project("b", "out", dense(rng, 5, (18, 3, 17))),
+        project("a", "out", dense(rng, 5, shape)),
+    ]
+    netlist = net("pieces", parts, links, ["out"], steps)
+    x = drawn(rng, (2, steps, *shape), 0.5, -9, 99)
+    watched = ["a", "b", "out"]
+    want = run_reference(netlist, {"x": x}, membranes=watched)
+    stream = NativeStream(netlist, kernels, 2, prove_bounds(netlist))
+    assert tiled(stream.engine) == [False] * 2 + [True] * 4
+    pieces = [x[:, first : first + size] for first in range(0, steps, size)]
+    got = joined_steps([stream.step({"x": own}, own.shape[1], watched) for own in pieces])
+    assert all(np.array_equal(got.spikes[name], v) for name, v in want.spikes.items())
+    assert all(np.array_equal(got.membranes[name], v) for name, v in want.membranes.items())
 
 
 def test_one_source_in_several_links(kernels: library.Library) -> None:
