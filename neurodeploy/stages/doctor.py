@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from neurodeploy.errors import UsageError
-from neurodeploy.execution.native.library import Status, status
+from neurodeploy.execution.native.library import Problem, Status, status
 from neurodeploy.json_values import Result
 from neurodeploy.targets.imports import import_failure, import_report, installed
 from neurodeploy.targets.registry import TARGETS, usable_targets
@@ -120,6 +120,9 @@ def _native(native: Status) -> Finding:
 
 def _engine(native: Status, torch: Finding) -> Finding:
     """Engines that run netlists: each is enough for integers, PyTorch alone for real values."""
+    if native.problem == Problem.UNKNOWN_ISA.value:
+        # What every command answers.
+        return Finding("engine", "executor", False, native.reason or "", native.remedy)
     parts = ["integer netlists on native kernels"] if native.available else []
     if torch.works:
         rest = "real-valued ones" if native.available else "all netlists (integer ones slower)"

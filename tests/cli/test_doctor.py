@@ -86,3 +86,13 @@ def test_packages_that_are_asked_for_and_the_compiler(
     assert packages["C compiler"] == str(compiler)
     monkeypatch.setenv("CC", "no-such-compiler")
     assert doctor.doctor().packages["C compiler"] is None
+
+
+def test_kernels_that_are_unknown_run_nothing(
+    quick: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEURODEPLOY_ISA", "avx1024")
+    engine = next(f for f in doctor.doctor().findings if f.name == "engine")
+    assert not engine.works
+    assert engine.detail == "NEURODEPLOY_ISA=avx1024: kernels that are unknown"
+    assert "choose one" in (engine.remedy or "")
