@@ -14,7 +14,7 @@ from neurodeploy.execution.native.widths import needs_64_bits
 from neurodeploy.execution.pytorch.engine import Engine
 from neurodeploy.execution.pytorch.precision import Precision, prove_precision
 from neurodeploy.ir.bounds import prove_bounds
-from neurodeploy.ir.connectivity import Dense, identity
+from neurodeploy.ir.connectivity import Conv, Dense, identity
 from neurodeploy.ir.netlist import IntegerNetlist, IntegerProjection, Population
 from neurodeploy.ir.reference import run_reference
 from neurodeploy.testing.parts import integrator, neuron, pool, spikes, window
@@ -194,3 +194,13 @@ def test_every_cell_of_a_pool_accumulates(
     link = IntegerProjection("x", "h", identity((1, 2)))
     netlist = IntegerNetlist("net", (spikes("x", (1, 2), 0, high), pools), (link,), (), 4)
     assert proved(netlist).states["h"] == expected
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(127, torch.int8), (128, torch.int16)])
+def test_a_pool_that_hears_nothing_has_room_for_its_gains(gain: int, expected: torch.dtype) -> None:
+    pools = pool("h", 1, window((2,), 2), input_gain=(gain, 1, 1, 1))
+    link = IntegerProjection("x", "h", Conv(np.zeros((1, 1, 1), np.int64), 1, window((2,), 1)))
+    netlist = IntegerNetlist("net", (spikes("x", (1, 2)), pools), (link,), (), 4)
+    assert proved(netlist).states["h"] == expected
+    stimulus = {"x": np.ones((1, 4, 1, 2), np.int64)}
+    assert not Engine(netlist).run(stimulus).spikes["h"].any()

@@ -111,7 +111,8 @@ def _state(
         arrives = max(int(np.abs(x).max()) for x in (proved.a_low, proved.a_high))
         # ... a step at least, whatever its gain is.
         steps = sum(max(model.gain(t), 1) for t in range(timesteps))
-        magnitude = max(magnitude, arrives * steps)
+        # Gains are numbers of the type too, also where nothing arrives.
+        magnitude = max(magnitude, arrives * steps, *model.input_gain)
         _expect_proved(magnitude, name, "state")
         # The lowest number of the type is a padded cell.
         return narrowest(-magnitude, magnitude)
