@@ -7,7 +7,6 @@ and every index; and in :mod:`neurodeploy.execution.native.widths` those of stat
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from neurodeploy.execution.native.links import plan_link
 from neurodeploy.execution.native.plans import LinkPlan, aligned
 from neurodeploy.execution.native.pooling import is_pooled
 from neurodeploy.execution.native.rows import silent_link, window_cells
+from neurodeploy.execution.native.slots import Slots
 from neurodeploy.execution.native.widths import needs_64_bits
 from neurodeploy.execution.order import channels_last, grid
 from neurodeploy.ir.arrays import AnyArray
@@ -172,7 +172,7 @@ class _Builder:
         """Whether its spikes carry nothing: 1 is all that it ever emits."""
         return proved_range(population, self.bounds) == (0, 1)
 
-    def _stage(self, stage: Stage, slots: _Slots, cycle: bool) -> structures.Stage:
+    def _stage(self, stage: Stage, slots: Slots, cycle: bool) -> structures.Stage:
         population = self.netlist.by_name[stage.names[0]]
         shape = population.input_shape
         incoming = self.netlist.incoming[stage.names[0]]
@@ -205,7 +205,7 @@ class _Builder:
         return depth[projection.post] - depth[projection.pre] - late
 
     def _link(
-        self, projection: IntegerProjection, slots: _Slots, place: int, cycle: bool
+        self, projection: IntegerProjection, slots: Slots, place: int, cycle: bool
     ) -> structures.Link:
         """A link, the ``place``-th of its stage."""
         plan = self.plans[id(projection)]
@@ -240,7 +240,7 @@ class _Builder:
             },
         )
 
-    def _neurons(self, population: Population, sign: int, slots: _Slots) -> structures.Member:
+    def _neurons(self, population: Population, sign: int, slots: Slots) -> structures.Member:
         model = population.model
         assert isinstance(model, IntegerNeuron)
         quantities = {
@@ -294,7 +294,7 @@ class _Builder:
             **self._gains(model, "input_gain", "firing_gain", "comparison"),
         )
 
-    def _pool(self, population: Population, model: MaxPool, slots: _Slots) -> structures.Member:
+    def _pool(self, population: Population, model: MaxPool, slots: Slots) -> structures.Member:
         cells = window_cells(model.window)
         return structures.Member(
             kind=POOLS[model.rule],
@@ -314,9 +314,9 @@ class _Builder:
         given = {name: np.array(getattr(model, name), dtype=np.int64) for name in names}
         return {name: self._pointer(gains) for name, gains in given.items() if gains.size}
 
-    def _slots(self, found: Sequence[Component]) -> _Slots:
+    def _slots(self, found: Sequence[Component]) -> Slots:
         """Memory for rasters, used again when the last reader is done."""
-        slots = _Slots(self.T)
+        slots = Slots(self.T)
         readers = {p.name: 0 for p in self.netlist.populations}
         for component in found:
             for name in component.heard(self.netlist):
@@ -360,45 +360,3 @@ def _rows_of_windows(window: Window) -> int:
     exactly = (window.output_size[0] - 1) * stride + kernel <= window.input_size[0]
     alone = window.dilation[0] == 1 and kernel == stride and window.padding[0][0] == 0
     return kernel if exactly and alone else 0
-
-
-class _Slots:
-    """Slots of the rasters."""
-
-    def __init__(self, timesteps: int) -> None:
-        self.T = timesteps
-        self.of: dict[str, int] = {}
-        self.entries: list[int] = []
-        self.binary: list[int] = []
-        self._free: list[int] = []
-        self._silent: dict[int, int] = {}
-
-    def take(self, population: Population, binary: bool) -> None:
-        """Find a place for what a population emits."""
-        needed = math.prod(population.shape[1:]) * self.T + 1
-        fitting = [slot for slot in self._free if self.binary[slot] == binary]
-        if fitting:
-            slot = max(fitting, key=lambda slot: self.entries[slot])
-            self._free.remove(slot)
-            self.entries[slot] = max(self.entries[slot], needed)
-        else:
-            slot = len(self.entries)
-            self.entries.append(needed)
-            self.binary.append(int(binary))
-        self.of[population.name] = slot
-
-    def silent(self, place: int, population: Population) -> int:
-        """Where the ``place``-th link of a stage tells silent neurons, while the stage runs."""
-        needed = math.prod(population.shape[1:]) * self.T + 1
-        if place not in self._silent:
-            self._silent[place] = len(self.entries)
-            self.entries.append(needed)
-            self.binary.append(1)
-        slot = self._silent[place]
-        self.entries[slot] = max(self.entries[slot], needed)
-        return slot
-
-    def free(self, name: str) -> None:
-        """Nobody reads it any more."""
-        if name in self.of and self.of[name] not in self._free:
-            self._free.append(self.of[name])

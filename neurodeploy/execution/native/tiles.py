@@ -21,7 +21,7 @@ from neurodeploy.execution.native.plans import (
     kernel_rows,
     largest_sum,
 )
-from neurodeploy.execution.order import grid, neuron_order
+from neurodeploy.execution.order import grid
 from neurodeploy.ir.arrays import AnyArray
 from neurodeploy.ir.connectivity import Conv, Dense
 
@@ -53,15 +53,17 @@ def with_tiles(
     # Sums of low bytes stand alone before those of high ones are added.
     if digits == 2 and largest_sum(connectivity, *BYTES[0]) > INT32:
         return plan
+    # The plan's own rows, in the order of the engine; the last one holds zeros.
+    weight = plan.arrays["rows"][:-1, : connectivity.post_shape[0]]
     least, most = BYTES[1]
-    if connectivity.weight.min() < least or connectivity.weight.max() > most:
+    if weight.min() < least or weight.max() > most:
         return plan
     if isinstance(connectivity, Dense):
-        source = _of_dense(connectivity)
+        source = _of_dense(connectivity, weight)
     elif connectivity.groups > 1 or connectivity.window.spacing[-1] > 1:
         return plan
     else:
-        source = _of_convolution(connectivity)
+        source = _of_convolution(connectivity, weight)
     _, runs, entries, lanes = source.weight.shape
     chunks, units = -(-entries // DEPTH), -(-lanes // TILE)
     of_row = runs * chunks * DEPTH * units * TILE
@@ -104,28 +106,26 @@ class _Written:
     numbers: dict[str, int]
 
 
-def _of_dense(dense: Dense) -> _Written:
+def _of_dense(dense: Dense, weight: AnyArray) -> _Written:
     rows, _ = grid(dense.pre_shape)
-    weight = dense.weight[:, neuron_order(dense.pre_shape)].T
     weight = weight.reshape(rows, 1, -1, weight.shape[-1])
     entries = weight.shape[2]
     numbers = {"run_step": entries, "pixel_step": 0, "before": 0}
     return _Written(weight, np.arange(rows, dtype=np.int32)[None], 1, entries, numbers)
 
 
-def _of_convolution(conv: Conv) -> _Written:
-    window, c_in, c_out = conv.window, conv.channels_in, conv.weight.shape[0]
+def _of_convolution(conv: Conv, weight: AnyArray) -> _Written:
+    window, c_in = conv.window, conv.channels_in
     kernel, stride, dilation = (x[-1] for x in (window.kernel, window.stride, window.dilation))
-    weight = conv.weight.reshape(c_out, c_in, -1, kernel).transpose(2, 3, 1, 0)
-    step = dilation * c_in
-    if dilation == 1:
-        # Taps that meet neighbours are one run of entries.
-        weight, step = weight.reshape(len(weight), 1, -1, c_out), kernel * c_in
+    # Taps that meet neighbours are one run of entries.
+    runs = 1 if dilation == 1 else kernel
+    weight = weight.reshape(-1, runs, kernel * c_in // runs, weight.shape[-1])
+    step = (kernel if runs == 1 else dilation) * c_in
     width, before = window.output_size[-1], window.padding[-1][0] * c_in
     met = ((width - 1) * stride + (kernel - 1) * dilation + 1) * c_in
-    entries = max(met, before + window.input_size[-1] * c_in)
+    of_row = max(met, before + window.input_size[-1] * c_in)
     numbers = {"run_step": step, "pixel_step": stride * c_in, "before": before}
-    return _Written(weight, kernel_rows(window), width, entries, numbers)
+    return _Written(weight, kernel_rows(window), width, of_row, numbers)
 
 
 def _tiles(weight: AnyArray) -> AnyArray:
