@@ -124,7 +124,11 @@ def assert_conforms(
     reason = found.target.unavailable()
     if reason is not None:
         raise TargetUnavailableError(f"target {found.target.name}: {reason}")
-    chosen = [case(name) for name in (CASES if cases is None else _names(cases, "cases"))]
+    names = list(CASES) if cases is None else _names(cases, "cases")
+    unknown = next((name for name in names if name not in CASES), None)
+    if unknown is not None:
+        raise UnknownNameError("conformance case", unknown, CASES)
+    chosen = [case(name) for name in names]
     if not chosen:
         raise UsageError("cases: an empty list; nothing would be compared")
     _expect_known(found.refuses or frozenset(), chosen)
@@ -139,14 +143,10 @@ def assert_conforms(
 
 
 def _names(given: Iterable[str], what: str) -> list[str]:
-    """Names in a list; those of cases have to be some."""
+    """Names in a list, and no single one."""
     if isinstance(given, str):
         raise UsageError(f"{what} {given!r}: expected a list of names, as [{given!r}]")
-    names = list(given)
-    unknown = [name for name in names if what == "cases" and name not in CASES]
-    if unknown:
-        raise UnknownNameError("conformance case", unknown[0], CASES)
-    return names
+    return list(given)
 
 
 def _expect_known(refuses: frozenset[str], chosen: Sequence[Case]) -> None:

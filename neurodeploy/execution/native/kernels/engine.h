@@ -60,13 +60,13 @@ typedef struct nd_link {
      * of its first lane does, if there are groups (`fan`). NULL: not so */
     const int16_t *products;
     int64_t runs, run_step, pairs, pixel_step;
-    /* Of `products`, `by_tap` and `tiles`: entries of a row that is written out (0: there is no such form),
-     * those before its first pixel, and the share of neurons, in 1/1024, of which more must fire in
-     * a sample for that to be worth it */
+    /* Of `products`, `by_tap` and `tiles`: entries of a row that is written out (0: there is no
+     * such form), those before its first pixel, and the share of neurons, in 1/1024, of which more
+     * must fire in a sample for that to be worth it */
     int64_t row_entries, before, written_from;
     const void *written;  /* [source row][step][row_entries] where it was; NULL: events */
-    /* Or, where the processor has tiles, and weights have 8 bits: runs as those of
-     * `products`, of entries that are bytes (is_signed: with a sign), chunk by chunk of 64:
+    /* Or, where the processor has tiles, and weights have 8 bits: runs as those of `products`, of
+     * entries that are bytes (is_signed: with a sign), chunk by chunk of 64:
      * tiles[unit of 16 lanes][kernel row][run][chunk][4 bytes of it][lane][byte]. NULL: not so.
      * Payloads of two bytes (digits: 2) are written out as their low bytes, and behind all of those
      * as their high ones, which have a sign */

@@ -1,5 +1,6 @@
-/* Tiles for x86-64 with AMX (int8), beside the version with AVX-512. Linux only: there a process asks
- * for the room that tiles take in a context. Tests name a file that has the instructions in C. */
+/* Tiles for x86-64 with AMX (int8), beside the version with AVX-512. Linux only: there a process
+ * asks for the room that tiles take in a context. Tests name a file that has the instructions in
+ * C. */
 #include "tiles.h"
 
 #if defined(ND_TILES_IN_C)
